@@ -1,0 +1,81 @@
+/// Where the global model of a round lies.
+public struct ModelReference: Codable, Hashable, Sendable {
+  public var digest: Digest
+  public var bytes: Int
+  /// Below the data address of the coordinator that invites: `/v1/blobs/sha256:…`.
+  public var path: String
+
+  public init(digest: Digest, bytes: Int) {
+    self.digest = digest
+    self.bytes = bytes
+    self.path = "/v1/blobs/\(digest)"
+  }
+}
+
+/// What names one piece of a node's work: a later one of the same task supersedes it.
+public struct RoundKey: Codable, Hashable, Comparable, Sendable, CustomStringConvertible {
+  public var round: Int
+  public var phase: Phase
+  public var attempt: Int
+
+  public init(round: Int, phase: Phase, attempt: Int) {
+    self.round = round
+    self.phase = phase
+    self.attempt = attempt
+  }
+
+  public static func < (left: Self, right: Self) -> Bool {
+    (left.round, left.phase == .train ? 0 : 1, left.attempt) < (right.round, right.phase == .train ? 0 : 1, right.attempt)
+  }
+
+  public var description: String { "round \(round), \(phase.rawValue), attempt \(attempt)" }
+}
+
+/// `muster/v1/{c}/nodes/{node}/invitations/{task}`: take part in this phase of this round.
+public struct Invitation: Message {
+  public static var kind: String { "invitation" }
+
+  public var task: TaskID
+  /// The descriptor's revision that the invitation belongs to.
+  public var revision: Int
+  public var round: Int
+  public var attempt: Int
+  public var phase: Phase
+  /// Devices asked for, and the least that help: 1 and 1 for a device.
+  public var quota: Int
+  public var minimum: Int
+  public var base: ModelReference
+  /// Where the contribution goes, complete. A scout appends `/` and its device's id.
+  public var upload: String
+  /// Admits one contribution. Never logged.
+  public var ticket: Ticket?
+  /// For a scout: what its devices' tickets derive from. Never logged.
+  public var grant: Grant?
+  public var seed: UInt64
+  /// Time left to deliver, seconds.
+  public var secondsLeft: Double
+  /// Start within this many seconds, at random: a spread against herds.
+  public var startWithin: Double
+
+  public init(
+    task: TaskID, revision: Int, key: RoundKey, quota: Int, minimum: Int, base: ModelReference, upload: String, ticket: Ticket? = nil,
+    grant: Grant? = nil, seed: UInt64, secondsLeft: Double, startWithin: Double
+  ) {
+    self.task = task
+    self.revision = revision
+    self.round = key.round
+    self.attempt = key.attempt
+    self.phase = key.phase
+    self.quota = quota
+    self.minimum = minimum
+    self.base = base
+    self.upload = upload
+    self.ticket = ticket
+    self.grant = grant
+    self.seed = seed
+    self.secondsLeft = secondsLeft
+    self.startWithin = startWithin
+  }
+
+  public var key: RoundKey { RoundKey(round: round, phase: phase, attempt: attempt) }
+}

@@ -1,0 +1,110 @@
+public import FoundationEssentials
+
+/// A payload of a topic: one line of JSON whose first member is `kind`.
+public protocol Message: Codable, Hashable, Sendable {
+  static var kind: String { get }
+}
+
+/// Why a payload was not understood. Whoever reads topics logs it and drops the payload.
+public enum MessageError: Error, Hashable, CustomStringConvertible {
+  case tooLarge(bytes: Int)
+  case malformed(String)
+  case wrongKind(expected: String, got: String)
+  case newerProtocol(Int)
+
+  public var description: String {
+    switch self {
+    case .tooLarge(let bytes): "the payload has \(bytes) bytes, at most \(MessageCoder.maximumBytes) are allowed"
+    case .malformed(let why): "the payload is not understood: \(why)"
+    case .wrongKind(let expected, let got): "the payload is of kind \"\(got.prefix(40))\" where \"\(expected)\" belongs"
+    case .newerProtocol(let version):
+      "the payload speaks protocol version \(version), this program speaks \(Topic.version): update this program"
+    }
+  }
+}
+
+/// The one place that turns messages into bytes and back: `{"kind":"…",` and the body with sorted keys and unescaped slashes.
+public enum MessageCoder {
+  /// A message's size limit on the wire.
+  public static let maximumBytes = 4096
+
+  public static func encode<M: Message>(_ message: M) throws(MessageError) -> [UInt8] {
+    let body: [UInt8]
+    do {
+      body = Array(try JSON.encoder().encode(message))
+    } catch {
+      throw .malformed("\(error)")
+    }
+    let separator = body.count > 2 ? "," : ""
+    let bytes = Array("{\"kind\":\"\(M.kind)\"\(separator)".utf8) + body.dropFirst()
+    guard bytes.count <= maximumBytes else { throw .tooLarge(bytes: bytes.count) }
+    return bytes
+  }
+
+  public static func decode<M: Message>(_: M.Type, from bytes: some Collection<UInt8>) throws(MessageError) -> M {
+    guard bytes.count <= maximumBytes else { throw .tooLarge(bytes: bytes.count) }
+    let data = Data(bytes)
+    do {
+      let envelope = try JSONDecoder().decode(Envelope.self, from: data)
+      if let version = envelope.protocol, version > Topic.version { throw MessageError.newerProtocol(version) }
+      guard envelope.kind == M.kind else { throw MessageError.wrongKind(expected: M.kind, got: envelope.kind.withoutControlCharacters) }
+      return try JSONDecoder().decode(M.self, from: data)
+    } catch let error as MessageError {
+      throw error
+    } catch {
+      throw .malformed(JSON.explain(error))
+    }
+  }
+
+  private struct Envelope: Decodable {
+    var kind: String
+    var `protocol`: Int?
+  }
+}
+
+/// The JSON dialect of Muster: sorted keys, slashes unescaped, so that the same value is always the same bytes.
+public enum JSON {
+  public static func encoder(pretty: Bool = false) -> JSONEncoder {
+    let encoder = JSONEncoder()
+    encoder.outputFormatting = pretty ? [.sortedKeys, .withoutEscapingSlashes, .prettyPrinted] : [.sortedKeys, .withoutEscapingSlashes]
+    return encoder
+  }
+
+  public static func encode(_ value: some Encodable, pretty: Bool = false) throws -> [UInt8] {
+    Array(try encoder(pretty: pretty).encode(value))
+  }
+
+  public static func decode<T: Decodable>(_: T.Type, from bytes: some Sequence<UInt8>) throws -> T {
+    try JSONDecoder().decode(T.self, from: Data(bytes))
+  }
+
+  /// A decoding error as a person would say it: `cohort.size: expected a number`.
+  public static func explain(_ error: any Error) -> String {
+    guard let error = error as? DecodingError else { return "\(error)" }
+    func at(_ context: DecodingError.Context, _ key: (any CodingKey)? = nil) -> String {
+      var path = ""
+      for part in context.codingPath + (key.map { [$0] } ?? []) {
+        if let index = part.intValue { path += "[\(index)]" } else { path += path.isEmpty ? part.stringValue : ".\(part.stringValue)" }
+      }
+      return path.isEmpty ? "" : "\(path): "
+    }
+    switch error {
+    case .keyNotFound(let key, let context): return "\(at(context, key))is missing"
+    case .valueNotFound(_, let context): return "\(at(context))must not be null"
+    case .typeMismatch(let type, let context): return "\(at(context))expected \(noun(type))"
+    case .dataCorrupted(let context): return "\(at(context))\(context.debugDescription)"
+    @unknown default: return "\(error)"
+    }
+  }
+
+  private static func noun(_ type: any Any.Type) -> String {
+    switch type {
+    case is String.Type: "a text"
+    case is Bool.Type: "true or false"
+    case is Int.Type: "a whole number"
+    case is Double.Type, is Float.Type: "a number"
+    case is [String: Any].Type: "an object"
+    default: "\(type)".hasPrefix("Array") ? "a list" : "\(type)".hasPrefix("Dictionary") ? "an object" : "\(type)"
+    }
+  }
+}

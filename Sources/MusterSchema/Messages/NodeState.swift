@@ -1,0 +1,75 @@
+/// `muster/v1/{c}/nodes/{node}/state`: a node's birth (online) and Will (offline), and what it can do.
+public struct NodeState: Message {
+  public static var kind: String { "node-state" }
+
+  public enum Kind: String, Codable, Sendable { case device, region }
+
+  public var node: NodeID
+  public var online: Bool
+  /// Drawn anew for each connection. An offline counts only if its session equals the last birth's.
+  public var session: String
+  /// `device` or `region`. (The member is called `node-kind` on the wire, since `kind` names the message.)
+  public var nodeKind: Kind?
+  public var labels: [String: String]?
+  public var capabilities: Capabilities?
+  public var resources: Resources?
+  /// A region's data plane, where central asks for its devices.
+  public var data: String?
+
+  public init(
+    node: NodeID, online: Bool, session: String, nodeKind: Kind? = nil, labels: [String: String]? = nil,
+    capabilities: Capabilities? = nil, resources: Resources? = nil, data: String? = nil
+  ) {
+    self.node = node
+    self.online = online
+    self.session = session
+    self.nodeKind = nodeKind
+    self.labels = labels
+    self.capabilities = capabilities
+    self.resources = resources
+    self.data = data
+  }
+}
+
+/// What a node has to train with.
+public struct Capabilities: Codable, Hashable, Sendable {
+  /// Names of the trainers in the agent's own configuration.
+  public var trainers: [String]
+  public var version: String?
+
+  public init(trainers: [String], version: String? = nil) {
+    self.trainers = trainers
+    self.version = version
+  }
+}
+
+/// What a device has left, as Linux shows it. Absent where Linux does not.
+public struct Resources: Codable, Hashable, Sendable {
+  /// Processors that the agent may use.
+  public var cores: Int?
+  /// The one-minute load average.
+  public var load: Double?
+  /// Memory available, MiB.
+  public var memoryMiB: Int?
+  /// Free space where the agent keeps its state, MiB.
+  public var diskMiB: Int?
+  /// Battery charge, 0–100; absent without a battery.
+  public var battery: Int?
+  /// True on mains power; absent where unknown.
+  public var mains: Bool?
+  /// The hottest thermal zone, °C.
+  public var celsius: Double?
+
+  public init(
+    cores: Int? = nil, load: Double? = nil, memoryMiB: Int? = nil, diskMiB: Int? = nil, battery: Int? = nil, mains: Bool? = nil,
+    celsius: Double? = nil
+  ) {
+    self.cores = cores
+    self.load = load
+    self.memoryMiB = memoryMiB
+    self.diskMiB = diskMiB
+    self.battery = battery
+    self.mains = mains
+    self.celsius = celsius
+  }
+}

@@ -1,0 +1,61 @@
+/// `muster/v1/{c}/tasks/{task}`: what a task is, as a coordinator forwards it to its nodes.
+///
+/// A device never runs code from a descriptor: `trainer` names a program that the device's own configuration holds.
+public struct TaskDescriptor: Message {
+  public static var kind: String { "task" }
+
+  public enum State: String, Codable, Sendable {
+    case open, paused, closed, cancelled
+
+    /// Closed and cancelled absorb: nothing follows them.
+    public var isFinal: Bool { self == .closed || self == .cancelled }
+  }
+
+  public var task: TaskID
+  public var name: String
+  /// Grows with every change; lower ones are ignored.
+  public var revision: Int
+  public var state: State
+  /// Why the task ended, when it did.
+  public var reason: String?
+  /// Central's data address.
+  public var central: String
+  public var model: ModelSpecification
+  public var trainer: String
+  public var rounds: Int
+  public var regions: [NodeID]
+  public var local: LocalTraining
+  public var requires: Requirements?
+  /// A label selector.
+  public var `where`: String?
+  public var upload: UploadTarget
+  public var encoding: String
+  public var shared: [String]
+  public var maximumWeight: Double
+  /// Time left before the task expires, in seconds, when this was written. For people: the coordinator enforces it.
+  public var secondsLeft: Double?
+
+  public init(
+    task: TaskID, specification: TaskSpecification, revision: Int, state: State, reason: String? = nil, central: String,
+    secondsLeft: Double? = nil
+  ) {
+    self.task = task
+    self.name = specification.name
+    self.revision = revision
+    self.state = state
+    self.reason = reason
+    self.central = central
+    self.model = specification.model
+    self.trainer = specification.trainer
+    self.rounds = specification.rounds
+    self.regions = specification.regions
+    self.local = specification.local
+    self.requires = specification.requires
+    self.where = specification.where
+    self.upload = specification.upload
+    self.encoding = specification.encoding
+    self.shared = specification.shared
+    self.maximumWeight = specification.maximumWeight
+    self.secondsLeft = secondsLeft
+  }
+}

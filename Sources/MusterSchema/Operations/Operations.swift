@@ -1,0 +1,273 @@
+/// The JSON of the ops API (`/v1/tasks…`, `/v1/regions`, `/v1/nodes`), the same for central and its clients.
+
+/// `GET /v1/tasks`, one element each.
+public struct TaskSummary: Codable, Hashable, Sendable {
+  public var task: TaskID
+  public var name: String
+  public var step: RoundState.Step
+  public var round: Int
+  public var rounds: Int
+  public var attempt: Int
+  public var regions: [NodeID]
+  public var metrics: [String: Double]?
+  /// What it waits for, or why it ended.
+  public var why: String
+
+  public init(
+    task: TaskID, name: String, step: RoundState.Step, round: Int, rounds: Int, attempt: Int, regions: [NodeID],
+    metrics: [String: Double]?, why: String
+  ) {
+    self.task = task
+    self.name = name
+    self.step = step
+    self.round = round
+    self.rounds = rounds
+    self.attempt = attempt
+    self.regions = regions
+    self.metrics = metrics
+    self.why = why
+  }
+}
+
+/// `GET /v1/tasks/{task}`.
+public struct TaskDetail: Codable, Hashable, Sendable {
+  public var summary: TaskSummary
+  public var revision: Int
+  public var specification: TaskSpecification
+  /// What happens now.
+  public var now: RoundState
+  public var rounds: [RoundRecord]
+  public var models: [ModelCheckpoint]
+
+  public init(
+    summary: TaskSummary, revision: Int, specification: TaskSpecification, now: RoundState, rounds: [RoundRecord],
+    models: [ModelCheckpoint]
+  ) {
+    self.summary = summary
+    self.revision = revision
+    self.specification = specification
+    self.now = now
+    self.rounds = rounds
+    self.models = models
+  }
+}
+
+/// What became of a contribution that was answered with 201.
+public enum Fate: String, Codable, Hashable, Sendable { case counted, refused, abandoned }
+
+/// One contribution in a round's record.
+public struct ContributionRecord: Codable, Hashable, Sendable {
+  public var path: NodePath
+  public var digest: Digest
+  public var weight: Double
+  public var bytes: Int
+  public var metrics: [String: Double]
+  public var fate: Fate
+  public var reason: String?
+
+  public init(
+    path: NodePath, digest: Digest, weight: Double, bytes: Int, metrics: [String: Double], fate: Fate = .counted, reason: String? = nil
+  ) {
+    self.path = path
+    self.digest = digest
+    self.weight = weight
+    self.bytes = bytes
+    self.metrics = metrics
+    self.fate = fate
+    self.reason = reason
+  }
+}
+
+/// One closed round: what went in, what came out, who missed it. Append-only.
+public struct RoundRecord: Codable, Hashable, Sendable {
+  public var round: Int
+  public var attempts: Int
+  public var base: Digest
+  public var result: Digest?
+  public var strategy: StrategySpecification
+  public var updates: [ContributionRecord]
+  public var evaluations: [ContributionRecord]
+  /// Invited nodes that did not deliver.
+  public var missed: [Waiting]
+  /// Central's evaluation of the result.
+  public var metrics: [String: Double]?
+  /// The devices' evaluations, weighted.
+  public var deviceMetrics: [String: Double]?
+  /// From the round's opening to its end, of the coordinator's own time.
+  public var seconds: Double
+
+  public init(
+    round: Int, attempts: Int, base: Digest, result: Digest?, strategy: StrategySpecification, updates: [ContributionRecord],
+    evaluations: [ContributionRecord], missed: [Waiting], metrics: [String: Double]?, deviceMetrics: [String: Double]?, seconds: Double
+  ) {
+    self.round = round
+    self.attempts = attempts
+    self.base = base
+    self.result = result
+    self.strategy = strategy
+    self.updates = updates
+    self.evaluations = evaluations
+    self.missed = missed
+    self.metrics = metrics
+    self.deviceMetrics = deviceMetrics
+    self.seconds = seconds
+  }
+}
+
+/// A global model that central keeps. Round 0 is the initial one.
+public struct ModelCheckpoint: Codable, Hashable, Sendable {
+  public var round: Int
+  public var digest: Digest
+  public var bytes: Int
+  public var metrics: [String: Double]?
+  /// False when retention has collected it.
+  public var kept: Bool
+
+  public init(round: Int, digest: Digest, bytes: Int, metrics: [String: Double]?, kept: Bool) {
+    self.round = round
+    self.digest = digest
+    self.bytes = bytes
+    self.metrics = metrics
+    self.kept = kept
+  }
+}
+
+/// `GET /v1/tasks/{task}/why`.
+public struct Explanation: Codable, Hashable, Sendable {
+  public var task: TaskID
+  /// What the task waits for, in a sentence.
+  public var sentence: String
+  public var waiting: [Waiting]
+  /// What went wrong in this round so far.
+  public var troubles: [Waiting]
+  public var closesInSeconds: Double?
+
+  public init(task: TaskID, sentence: String, waiting: [Waiting], troubles: [Waiting], closesInSeconds: Double?) {
+    self.task = task
+    self.sentence = sentence
+    self.waiting = waiting
+    self.troubles = troubles
+    self.closesInSeconds = closesInSeconds
+  }
+}
+
+/// `GET /v1/regions`, one element each.
+public struct RegionSummary: Codable, Hashable, Sendable {
+  public var region: NodeID
+  /// False: it announces itself, but central's configuration does not declare it, so it is never invited.
+  public var declared: Bool
+  public var online: Bool
+  public var data: String?
+  public var tasks: [NodeStatus]
+
+  public init(region: NodeID, declared: Bool, online: Bool, data: String?, tasks: [NodeStatus]) {
+    self.region = region
+    self.declared = declared
+    self.online = online
+    self.data = data
+    self.tasks = tasks
+  }
+}
+
+/// `GET /v1/nodes`, one element each; at central over all regions that answer.
+public struct NodeSummary: Codable, Hashable, Sendable {
+  public var path: NodePath
+  public var state: NodeState
+  public var tasks: [NodeStatus]
+
+  public init(path: NodePath, state: NodeState, tasks: [NodeStatus]) {
+    self.path = path
+    self.state = state
+    self.tasks = tasks
+  }
+}
+
+/// `POST /v1/tasks/check`: what a push would do.
+public struct TaskCheck: Codable, Hashable, Sendable {
+  public var problems: [FieldProblem]
+  /// Devices that match the selector and the requirements now.
+  public var matching: [NodePath]
+  /// Devices that do not, with why.
+  public var others: [Waiting]
+  /// Regions that did not answer.
+  public var unreachable: [Waiting]
+
+  public init(problems: [FieldProblem], matching: [NodePath], others: [Waiting], unreachable: [Waiting]) {
+    self.problems = problems
+    self.matching = matching
+    self.others = others
+    self.unreachable = unreachable
+  }
+}
+
+/// `GET /v1/info`: what a client needs to know about a server: the brokers to tail.
+public struct ServerInfo: Codable, Hashable, Sendable {
+  public var coordinator: NodeID
+  public var version: String
+  /// `mqtt://host:port`
+  public var broker: String
+  public var data: String
+
+  public init(coordinator: NodeID, version: String, broker: String, data: String) {
+    self.coordinator = coordinator
+    self.version = version
+    self.broker = broker
+    self.data = data
+  }
+}
+
+/// `GET /v1/tasks/{t}/rounds/{n}/{updates|evaluations}` on the data plane: what the ledger has, for scouts and participants.
+public struct PhaseLedger: Codable, Hashable, Sendable {
+  public var task: TaskID
+  public var round: Int
+  public var phase: Phase
+  public var open: Bool
+  public var accepted: [NodePath]
+
+  public init(task: TaskID, round: Int, phase: Phase, open: Bool, accepted: [NodePath]) {
+    self.task = task
+    self.round = round
+    self.phase = phase
+    self.open = open
+    self.accepted = accepted
+  }
+}
+
+/// An evaluation that a device uploads.
+public struct Evaluation: Codable, Hashable, Sendable {
+  /// The model that was evaluated.
+  public var base: Digest
+  public var weight: Double
+  public var metrics: [String: Double]
+
+  public init(base: Digest, weight: Double, metrics: [String: Double]) {
+    self.base = base
+    self.weight = weight
+    self.metrics = metrics
+  }
+}
+
+/// `application/problem+json`, RFC 9457.
+public struct Problem: Codable, Hashable, Sendable, Error, CustomStringConvertible {
+  public static let contentType = "application/problem+json"
+
+  public var status: Int
+  public var title: String
+  public var detail: String
+  /// Every field that is wrong, for a refused task.
+  public var problems: [FieldProblem]?
+
+  public init(status: Int, title: String, detail: String, problems: [FieldProblem]? = nil) {
+    self.status = status
+    self.title = title
+    self.detail = detail
+    self.problems = problems
+  }
+
+  public var description: String { detail.isEmpty ? title : "\(title): \(detail)" }
+}
+
+/// The version that every program of this tree announces.
+public enum Muster {
+  public static let version = "0.1.0"
+}

@@ -1,0 +1,53 @@
+/// Which model a task trains. The trainer gives the type its meaning; the built-in one knows `softmax`, `mlp` and `lenet5`.
+public struct ModelSpecification: Codable, Hashable, Sendable {
+  public var type: String
+  /// Channels × height × width of one sample.
+  public var input: [Int]?
+  public var classes: Int?
+  /// Widths of the hidden layers of an `mlp`.
+  public var hidden: [Int]?
+
+  public init(type: String, input: [Int]? = nil, classes: Int? = nil, hidden: [Int]? = nil) {
+    self.type = type
+    self.input = input
+    self.classes = classes
+    self.hidden = hidden
+  }
+}
+
+/// How a device trains: the hyperparameters of its local stochastic gradient descent.
+public struct LocalTraining: Codable, Hashable, Sendable {
+  /// Passes over the device's data. Zero returns the base as it is.
+  public var epochs: Int
+  public var batch: Int
+  public var rate: Double
+  public var momentum: Double
+  public var weightDecay: Double
+  /// FedProx's μ: the gradient gains μ(w − w_global). Li et al. 2020.
+  public var proximal: Double
+  /// Combined with the round's seed: the order of the samples.
+  public var seed: UInt64
+
+  public init(
+    epochs: Int = 1, batch: Int = 32, rate: Double = 0.1, momentum: Double = 0, weightDecay: Double = 0, proximal: Double = 0,
+    seed: UInt64 = 1
+  ) {
+    self.epochs = epochs
+    self.batch = batch
+    self.rate = rate
+    self.momentum = momentum
+    self.weightDecay = weightDecay
+    self.proximal = proximal
+    self.seed = seed
+  }
+
+  public init(from decoder: any Decoder) throws {
+    let fields = try StrictContainer<CodingKeys>(decoder)
+    self.init(
+      epochs: try fields.value(.epochs, else: 1), batch: try fields.value(.batch, else: 32), rate: try fields.value(.rate, else: 0.1),
+      momentum: try fields.value(.momentum, else: 0), weightDecay: try fields.value(.weightDecay, else: 0),
+      proximal: try fields.value(.proximal, else: 0), seed: try fields.value(.seed, else: 1))
+  }
+
+  enum CodingKeys: String, CodingKey, CaseIterable { case epochs, batch, rate, momentum, weightDecay, proximal, seed }
+}

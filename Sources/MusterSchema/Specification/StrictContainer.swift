@@ -1,0 +1,34 @@
+/// Decodes what a person wrote: fields have defaults, and a field that does not exist is an error that names it and its nearest neighbours.
+struct StrictContainer<Key: CodingKey & CaseIterable> {
+  private let container: KeyedDecodingContainer<Key>
+
+  /// - Parameter strict: messages between programs pass unknown fields; files that people write do not.
+  init(_ decoder: any Decoder) throws {
+    container = try decoder.container(keyedBy: Key.self)
+    guard decoder.userInfo[.strictFields] != nil else { return }
+    let known = Set(Key.allCases.map(\.stringValue))
+    for key in try decoder.container(keyedBy: AnyKey.self).allKeys.map(\.stringValue).sorted() where !known.contains(key) {
+      throw DecodingError.dataCorrupted(
+        .init(
+          codingPath: decoder.codingPath + [AnyKey(key)],
+          debugDescription: "there is no such field; known here: \(known.sorted().joined(separator: ", "))"))
+    }
+  }
+
+  func value<T: Decodable>(_ key: Key, else fallback: T) throws -> T { try container.decodeIfPresent(T.self, forKey: key) ?? fallback }
+  func value<T: Decodable>(_ key: Key) throws -> T { try container.decode(T.self, forKey: key) }
+  func optional<T: Decodable>(_ key: Key) throws -> T? { try container.decodeIfPresent(T.self, forKey: key) }
+}
+
+extension CodingUserInfoKey {
+  static var strictFields: CodingUserInfoKey { CodingUserInfoKey(rawValue: "muster.strict").unsafelyUnwrapped }
+}
+
+struct AnyKey: CodingKey {
+  var stringValue: String
+  var intValue: Int? { nil }
+
+  init(_ stringValue: String) { self.stringValue = stringValue }
+  init(stringValue: String) { self.stringValue = stringValue }
+  init?(intValue: Int) { nil }
+}

@@ -1,0 +1,102 @@
+internal import FoundationEssentials
+
+/// One thing wrong with a task, and where.
+public struct FieldProblem: Codable, Hashable, Sendable, CustomStringConvertible {
+  /// The field as the task file names it: `cohort.size`.
+  public var field: String
+  public var message: String
+
+  public init(field: String, message: String) {
+    self.field = field
+    self.message = message
+  }
+
+  public var description: String { field.isEmpty ? message : "\(field): \(message)" }
+}
+
+extension TaskSpecification {
+  /// Reads a task as a person wrote it, in JSON: a field that does not exist is an error.
+  public init(strictJSON bytes: some Sequence<UInt8>) throws(FieldProblem.List) {
+    let decoder = JSONDecoder()
+    decoder.userInfo[.strictFields] = true
+    do {
+      self = try decoder.decode(TaskSpecification.self, from: Data(bytes))
+    } catch {
+      throw FieldProblem.List([FieldProblem(field: "", message: JSON.explain(error))])
+    }
+  }
+
+  /// Everything that is wrong with the task by itself, in the order of the file. What depends on central (regions it knows, trainers it
+  /// has, strategies) is checked there.
+  public func problems() -> [FieldProblem] {
+    var problems: [FieldProblem] = []
+    func check(_ holds: Bool, _ field: String, _ message: @autoclosure () -> String) {
+      if !holds { problems.append(FieldProblem(field: field, message: message())) }
+    }
+    func finite(_ value: Double, _ range: ClosedRange<Double>) -> Bool { value.isFinite && range.contains(value) }
+
+    check((1...100).contains(name.count) && name.withoutControlCharacters == name, "name", "must be 1 to 100 printable characters")
+    check((1...63).contains(model.type.utf8.count), "model.type", "must be 1 to 63 characters")
+    if let input = model.input {
+      check(
+        (1...4).contains(input.count) && input.allSatisfy { (1...1_000_000).contains($0) }, "model.input",
+        "must be one to four sizes of at least 1")
+    }
+    if let classes = model.classes { check((2...1_000_000).contains(classes), "model.classes", "must be at least 2, got \(classes)") }
+    if let hidden = model.hidden {
+      check(hidden.count <= 32 && hidden.allSatisfy { (1...1_000_000).contains($0) }, "model.hidden", "must be widths of at least 1")
+    }
+    check((1...63).contains(trainer.utf8.count), "trainer", "must name a trainer")
+    check(!regions.isEmpty, "regions", "names no region: give at least one (--region)")
+    check(Set(regions).count == regions.count, "regions", "names a region twice")
+    check(regions.count <= 64, "regions", "names \(regions.count) regions, at most 64 fit a descriptor")
+    if let selector = self.where {
+      do { _ = try LabelSelector(selector) } catch { check(false, "where", "\(error)") }
+    }
+    if let requires {
+      check(requires.maxLoad.map { finite($0, 0...100_000) } ?? true, "requires.maxLoad", "must be 0 or more")
+      check(requires.minBattery.map { (0...100).contains($0) } ?? true, "requires.minBattery", "must be between 0 and 100")
+      check((requires.memoryMiB ?? 0) >= 0, "requires.memoryMiB", "must be 0 or more")
+      check((requires.diskMiB ?? 0) >= 0, "requires.diskMiB", "must be 0 or more")
+    }
+    check((1...100_000).contains(rounds), "rounds", "must be between 1 and 100000, got \(rounds)")
+    check((1...100_000).contains(cohort.size), "cohort.size", "must be between 1 and 100000, got \(cohort.size)")
+    check(
+      (1...max(1, cohort.size)).contains(cohort.minimum), "cohort.minimum",
+      "must be between 1 and cohort.size (\(cohort.size)), got \(cohort.minimum)")
+    check(finite(cohort.ready, 0...1), "cohort.ready", "is a fraction between 0 and 1, got \(cohort.ready)")
+    check(finite(cohort.over, 1...10), "cohort.over", "must be between 1 and 10, got \(cohort.over)")
+    check(finite(cohort.seconds, 1...2_592_000), "cohort.seconds", "must be between 1 and 2592000 (30 days), got \(cohort.seconds)")
+    check((0...100_000).contains(local.epochs), "local.epochs", "must be between 0 and 100000, got \(local.epochs)")
+    check((1...1_000_000).contains(local.batch), "local.batch", "must be at least 1, got \(local.batch)")
+    check(finite(local.rate, 0...1e6), "local.rate", "must be 0 or more, got \(local.rate)")
+    check(finite(local.momentum, 0...0.999_999), "local.momentum", "must be at least 0 and less than 1, got \(local.momentum)")
+    check(finite(local.weightDecay, 0...1e6), "local.weightDecay", "must be 0 or more, got \(local.weightDecay)")
+    check(finite(local.proximal, 0...1e6), "local.proximal", "must be 0 or more, got \(local.proximal)")
+    check(evaluate.every >= 0, "evaluate.every", "must be 0 (never) or more")
+    check(finite(evaluate.seconds, 1...2_592_000), "evaluate.seconds", "must be between 1 and 2592000, got \(evaluate.seconds)")
+    if let stop {
+      check((1...63).contains(stop.metric.utf8.count), "stop.metric", "must name a metric")
+      check(stop.at != nil || stop.patience != nil, "stop", "needs `at` or `patience`")
+      check(stop.patience.map { $0 >= 1 } ?? true, "stop.patience", "must be at least 1")
+      check(evaluate.every > 0, "stop", "needs evaluations, but evaluate.every is 0")
+    }
+    check(!shared.isEmpty && shared.count <= 64, "shared", "must name 1 to 64 layers, or \"*\" for all")
+    check(finite(maximumWeight, 1e-9...1e15), "maximumWeight", "must be more than 0, got \(maximumWeight)")
+    check((0...1_000_000).contains(keep.updates), "keep.updates", "must be 0 or more")
+    check((1...1_000_000).contains(keep.checkpoints), "keep.checkpoints", "must be at least 1")
+    check((1...1000).contains(maxAttempts), "maxAttempts", "must be between 1 and 1000, got \(maxAttempts)")
+    check(finite(validSeconds, 1...31_536_000), "validSeconds", "must be between 1 and 31536000 (a year), got \(validSeconds)")
+    return problems
+  }
+}
+
+extension FieldProblem {
+  /// What makes a task unusable, all of it.
+  public struct List: Error, Hashable, Sendable, CustomStringConvertible {
+    public let problems: [FieldProblem]
+
+    public init(_ problems: [FieldProblem]) { self.problems = problems }
+    public var description: String { problems.map(\.description).joined(separator: "; ") }
+  }
+}

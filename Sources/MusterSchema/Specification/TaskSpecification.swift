@@ -1,0 +1,245 @@
+/// A task as an operator writes it: the task file.
+public struct TaskSpecification: Codable, Hashable, Sendable {
+  public var name: String
+  public var model: ModelSpecification
+  public var initial: InitialModel
+  public var trainer: String
+  public var regions: [NodeID]
+  /// A label selector: `arch=x86_64,site!=lab`.
+  public var `where`: String?
+  public var requires: Requirements?
+  public var rounds: Int
+  public var cohort: CohortSpecification
+  public var local: LocalTraining
+  public var strategy: StrategySpecification
+  public var evaluate: EvaluationSpecification
+  public var stop: StopSpecification?
+  public var upload: UploadTarget
+  public var encoding: String
+  /// Names of the layers that travel; `*` stands for all.
+  public var shared: [String]
+  public var maximumWeight: Double
+  public var keep: KeepSpecification
+  public var maxAttempts: Int
+  public var validSeconds: Double
+
+  enum CodingKeys: String, CodingKey, CaseIterable {
+    case name, model, initial, trainer, regions, `where`, requires, rounds, cohort, local, strategy, evaluate, stop, upload, encoding
+    case shared, maximumWeight, keep, maxAttempts, validSeconds
+  }
+
+  public init(
+    name: String, model: ModelSpecification, initial: InitialModel = .seed(1), trainer: String = "built-in", regions: [NodeID] = [],
+    where selector: String? = nil, requires: Requirements? = nil, rounds: Int, cohort: CohortSpecification,
+    local: LocalTraining = LocalTraining(), strategy: StrategySpecification = .named("fedavg"),
+    evaluate: EvaluationSpecification = EvaluationSpecification(), stop: StopSpecification? = nil, upload: UploadTarget = .central,
+    encoding: String = "float32", shared: [String] = ["*"], maximumWeight: Double = 1_000_000,
+    keep: KeepSpecification = KeepSpecification(), maxAttempts: Int = 5, validSeconds: Double = 86400
+  ) {
+    self.name = name
+    self.model = model
+    self.initial = initial
+    self.trainer = trainer
+    self.regions = regions
+    self.where = selector
+    self.requires = requires
+    self.rounds = rounds
+    self.cohort = cohort
+    self.local = local
+    self.strategy = strategy
+    self.evaluate = evaluate
+    self.stop = stop
+    self.upload = upload
+    self.encoding = encoding
+    self.shared = shared
+    self.maximumWeight = maximumWeight
+    self.keep = keep
+    self.maxAttempts = maxAttempts
+    self.validSeconds = validSeconds
+  }
+
+  public init(from decoder: any Decoder) throws {
+    let fields = try StrictContainer<CodingKeys>(decoder)
+    self.init(
+      name: try fields.value(.name), model: try fields.value(.model), initial: try fields.value(.initial, else: .seed(1)),
+      trainer: try fields.value(.trainer, else: "built-in"), regions: try fields.value(.regions, else: []),
+      where: try fields.optional(.where), requires: try fields.optional(.requires), rounds: try fields.value(.rounds),
+      cohort: try fields.value(.cohort), local: try fields.value(.local, else: LocalTraining()),
+      strategy: try fields.value(.strategy, else: .named("fedavg")), evaluate: try fields.value(.evaluate, else: EvaluationSpecification()),
+      stop: try fields.optional(.stop), upload: try fields.value(.upload, else: .central),
+      encoding: try fields.value(.encoding, else: "float32"), shared: try fields.value(.shared, else: ["*"]),
+      maximumWeight: try fields.value(.maximumWeight, else: 1_000_000), keep: try fields.value(.keep, else: KeepSpecification()),
+      maxAttempts: try fields.value(.maxAttempts, else: 5), validSeconds: try fields.value(.validSeconds, else: 86400))
+  }
+}
+
+/// Where devices upload: to central, or to their region, which aggregates.
+public enum UploadTarget: String, Codable, Hashable, Sendable { case central, region }
+
+/// What a task starts from: `{seed: 1}`, a model that the trainer initializes, or `{blob: sha256:…}`, one that central holds.
+public enum InitialModel: Codable, Hashable, Sendable {
+  case seed(UInt64)
+  case blob(Digest)
+
+  private enum CodingKeys: String, CodingKey, CaseIterable { case seed, blob }
+
+  public init(from decoder: any Decoder) throws {
+    let fields = try StrictContainer<CodingKeys>(decoder)
+    let seed: UInt64? = try fields.optional(.seed)
+    let blob: Digest? = try fields.optional(.blob)
+    switch (seed, blob) {
+    case (let seed?, nil): self = .seed(seed)
+    case (nil, let blob?): self = .blob(blob)
+    default:
+      throw DecodingError.dataCorrupted(.init(codingPath: decoder.codingPath, debugDescription: "either {seed: N} or {blob: sha256:…}"))
+    }
+  }
+
+  public func encode(to encoder: any Encoder) throws {
+    var container = encoder.container(keyedBy: CodingKeys.self)
+    switch self {
+    case .seed(let seed): try container.encode(seed, forKey: .seed)
+    case .blob(let digest): try container.encode(digest, forKey: .blob)
+    }
+  }
+}
+
+/// What a device must have left to take part.
+public struct Requirements: Codable, Hashable, Sendable {
+  public var memoryMiB: Int?
+  public var diskMiB: Int?
+  public var maxLoad: Double?
+  /// Battery charge, 0–100. A device on mains power, or without a battery, always has it.
+  public var minBattery: Int?
+  public var cores: Int?
+
+  enum CodingKeys: String, CodingKey, CaseIterable { case memoryMiB, diskMiB, maxLoad, minBattery, cores }
+
+  public init(memoryMiB: Int? = nil, diskMiB: Int? = nil, maxLoad: Double? = nil, minBattery: Int? = nil, cores: Int? = nil) {
+    self.memoryMiB = memoryMiB
+    self.diskMiB = diskMiB
+    self.maxLoad = maxLoad
+    self.minBattery = minBattery
+    self.cores = cores
+  }
+
+  public init(from decoder: any Decoder) throws {
+    let fields = try StrictContainer<CodingKeys>(decoder)
+    self.init(
+      memoryMiB: try fields.optional(.memoryMiB), diskMiB: try fields.optional(.diskMiB), maxLoad: try fields.optional(.maxLoad),
+      minBattery: try fields.optional(.minBattery), cores: try fields.optional(.cores))
+  }
+}
+
+/// Who takes part in a round, in devices over the whole task.
+public struct CohortSpecification: Codable, Hashable, Sendable {
+  public enum Selection: String, Codable, Sendable {
+    /// Seeded and uniform.
+    case random
+    /// The least loaded first.
+    case load
+  }
+
+  /// Contributions that close a round.
+  public var size: Int
+  /// Contributions without which a round does not count.
+  public var minimum: Int
+  /// ready / (ready + declined) that must be reached before a round opens.
+  public var ready: Double
+  /// Over-selection: size × over devices are invited, the first `size` count.
+  public var over: Double
+  /// The round's deadline.
+  public var seconds: Double
+  public var selection: Selection
+
+  enum CodingKeys: String, CodingKey, CaseIterable { case size, minimum, ready, over, seconds, selection }
+
+  public init(size: Int, minimum: Int? = nil, ready: Double = 0, over: Double = 1, seconds: Double = 60, selection: Selection = .random) {
+    self.size = size
+    self.minimum = minimum ?? size
+    self.ready = ready
+    self.over = over
+    self.seconds = seconds
+    self.selection = selection
+  }
+
+  public init(from decoder: any Decoder) throws {
+    let fields = try StrictContainer<CodingKeys>(decoder)
+    self.init(
+      size: try fields.value(.size), minimum: try fields.optional(.minimum), ready: try fields.value(.ready, else: 0),
+      over: try fields.value(.over, else: 1), seconds: try fields.value(.seconds, else: 60),
+      selection: try fields.value(.selection, else: .random))
+  }
+}
+
+/// When the global model is evaluated, and whether devices do it too.
+public struct EvaluationSpecification: Codable, Hashable, Sendable {
+  /// Every so many rounds; 0: never. The last round is always evaluated unless it is 0.
+  public var every: Int
+  /// Devices evaluate on their own data, beside central on its own.
+  public var devices: Bool
+  /// The evaluation's own deadline: too few never fails a round.
+  public var seconds: Double
+
+  enum CodingKeys: String, CodingKey, CaseIterable { case every, devices, seconds }
+
+  public init(every: Int = 1, devices: Bool = false, seconds: Double = 30) {
+    self.every = every
+    self.devices = devices
+    self.seconds = seconds
+  }
+
+  public init(from decoder: any Decoder) throws {
+    let fields = try StrictContainer<CodingKeys>(decoder)
+    self.init(
+      every: try fields.value(.every, else: 1), devices: try fields.value(.devices, else: false),
+      seconds: try fields.value(.seconds, else: 30))
+  }
+}
+
+/// When a task ends before its last round.
+public struct StopSpecification: Codable, Hashable, Sendable {
+  /// The evaluated metric to watch; one whose name holds `loss` or `error` is better when lower.
+  public var metric: String
+  /// Ends when the metric reaches this.
+  public var at: Double?
+  /// Ends after so many evaluations without a new best.
+  public var patience: Int?
+
+  enum CodingKeys: String, CodingKey, CaseIterable { case metric, at, patience }
+
+  public init(metric: String, at: Double? = nil, patience: Int? = nil) {
+    self.metric = metric
+    self.at = at
+    self.patience = patience
+  }
+
+  public init(from decoder: any Decoder) throws {
+    let fields = try StrictContainer<CodingKeys>(decoder)
+    self.init(metric: try fields.value(.metric), at: try fields.optional(.at), patience: try fields.optional(.patience))
+  }
+
+  public var lowerIsBetter: Bool { metric.contains("loss") || metric.contains("error") }
+  public func isBetter(_ value: Double, than other: Double) -> Bool { lowerIsBetter ? value < other : value > other }
+  public func isReached(by value: Double) -> Bool { at.map { lowerIsBetter ? value <= $0 : value >= $0 } ?? false }
+}
+
+/// What stays after a round: the rest is collected.
+public struct KeepSpecification: Codable, Hashable, Sendable {
+  /// Rounds whose updates stay.
+  public var updates: Int
+  /// Models that stay, beside the best and the last.
+  public var checkpoints: Int
+
+  enum CodingKeys: String, CodingKey, CaseIterable { case updates, checkpoints }
+
+  public init(updates: Int = 2, checkpoints: Int = 5) {
+    self.updates = updates
+    self.checkpoints = checkpoints
+  }
+
+  public init(from decoder: any Decoder) throws {
+    let fields = try StrictContainer<CodingKeys>(decoder)
+    self.init(updates: try fields.value(.updates, else: 2), checkpoints: try fields.value(.checkpoints, else: 5))
+  }
+}
