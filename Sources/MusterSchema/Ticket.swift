@@ -43,7 +43,7 @@ public struct Grant: Hashable, Codable, Sendable, CustomStringConvertible {
 }
 
 /// Admits one contribution: (task, round, phase) of one path. Compared in constant time; never logged.
-public struct Ticket: Codable, Sendable, Equatable, CustomStringConvertible {
+public struct Ticket: Codable, Hashable, Sendable, CustomStringConvertible {
   public let text: String
 
   public init(_ text: String) { self.text = text }
