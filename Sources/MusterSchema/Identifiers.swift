@@ -2,7 +2,8 @@
 ///
 /// There is no way to make one that holds `/`, `+`, `#`, a dot or a control character, so whatever carries an identifier cannot be
 /// used to inject a topic level or a folder.
-public protocol Identifier: RawRepresentable, Codable, Hashable, Comparable, Sendable, CustomStringConvertible where RawValue == String {
+public protocol Identifier: RawRepresentable, Codable, CodingKeyRepresentable, Hashable, Comparable, Sendable, CustomStringConvertible
+where RawValue == String {
   /// What the identifier names, for messages: `task id`.
   static var noun: String { get }
   init(unchecked rawValue: String)

@@ -28,6 +28,8 @@ public struct TaskDescriptor: Message {
   public var requires: Requirements?
   /// A label selector.
   public var `where`: String?
+  /// How a scout chooses among ready devices; `random` when absent.
+  public var selection: CohortSpecification.Selection?
   public var upload: UploadTarget
   public var encoding: String
   public var shared: [String]
@@ -52,6 +54,7 @@ public struct TaskDescriptor: Message {
     self.local = specification.local
     self.requires = specification.requires
     self.where = specification.where
+    self.selection = specification.cohort.selection
     self.upload = specification.upload
     self.encoding = specification.encoding
     self.shared = specification.shared

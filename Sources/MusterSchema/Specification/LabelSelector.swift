@@ -1,7 +1,10 @@
 /// A condition on labels: `arch=x86_64,site!=lab,gpu,!battery`. All parts must hold.
 public struct LabelSelector: Hashable, Sendable {
   private enum Part: Hashable, Sendable {
-    case equals(String, String), differs(String, String), has(String), lacks(String)
+    case equals(String, String)
+    case differs(String, String)
+    case has(String)
+    case lacks(String)
   }
 
   private let parts: [Part]

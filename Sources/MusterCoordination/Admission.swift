@@ -1,0 +1,73 @@
+package import MusterSchema
+
+/// Whether a node could take part in a task's next round.
+package struct Readiness: Hashable, Sendable {
+  /// Devices that could: 0 or 1 of a device, any number of a region.
+  package var devices: Int
+  package var declined: Int
+  /// Why not, of a device that cannot.
+  package var reason: String?
+  package var retrySeconds: Double?
+  /// A region: some of those that declined.
+  package var waiting: [Waiting]
+
+  package init(devices: Int, declined: Int = 0, reason: String? = nil, retrySeconds: Double? = nil, waiting: [Waiting] = []) {
+    self.devices = devices
+    self.declined = declined
+    self.reason = reason
+    self.retrySeconds = retrySeconds
+    self.waiting = waiting
+  }
+
+  package static let ready = Readiness(devices: 1)
+  package static func declined(_ reason: String, retrySeconds: Double? = nil) -> Readiness {
+    Readiness(devices: 0, declined: 1, reason: reason, retrySeconds: retrySeconds)
+  }
+}
+
+/// The resource check: what a task asks for against what a node says that it has.
+package enum Admission {
+  /// Why the node does not match; nil when it does. What a node does not report is not held against it.
+  package static func mismatch(
+    trainer: String, where selector: String?, requires: Requirements?, labels: [String: String], capabilities: Capabilities?,
+    resources: Resources?
+  ) -> String? {
+    if let capabilities, !capabilities.trainers.contains(trainer) {
+      return "has no trainer \"\(trainer)\" (it has: \(capabilities.trainers.sorted().joined(separator: ", ")))"
+    }
+    if let selector {
+      do {
+        if let why = try LabelSelector(selector).mismatch(labels) { return why }
+      } catch {
+        return "the task's label selector is not understood: \(error)"
+      }
+    }
+    guard let requires, let resources else { return nil }
+    if let needed = requires.memoryMiB, let have = resources.memoryMiB, have < needed {
+      return "memory: \(have) MiB available, the task needs \(needed)"
+    }
+    if let needed = requires.diskMiB, let have = resources.diskMiB, have < needed {
+      return "disk: \(have) MiB free, the task needs \(needed)"
+    }
+    if let most = requires.maxLoad, let load = resources.load, load > most {
+      return "load \(oneDecimal(load)) is above the task's \(oneDecimal(most))"
+    }
+    if let least = requires.minBattery, let charge = resources.battery, charge < least, resources.mains != true {
+      return "battery at \(charge) %, the task needs \(least) %"
+    }
+    if let needed = requires.cores, let have = resources.cores, have < needed { return "\(have) cores, the task needs \(needed)" }
+    return nil
+  }
+
+  package static func mismatch(_ task: TaskDescriptor, _ node: NodeState) -> String? {
+    mismatch(
+      trainer: task.trainer, where: task.where, requires: task.requires, labels: node.labels ?? [:], capabilities: node.capabilities,
+      resources: node.resources)
+  }
+}
+
+func oneDecimal(_ value: Double) -> String {
+  guard value.isFinite, abs(value) < 1e12 else { return "\(value)" }
+  let tenths = Int64((value * 10).rounded())
+  return "\(tenths < 0 ? "-" : "")\(abs(tenths) / 10).\(abs(tenths) % 10)"
+}

@@ -1,0 +1,168 @@
+package import MusterSchema
+
+extension Coordinator {
+  /// Changes durable state, live and at a restart alike: the only place that does.
+  mutating func apply(_ record: Record) {
+    switch record {
+    case .accepted(let id, let specification):
+      let descriptor = TaskDescriptor(task: id, specification: specification, revision: 1, state: .open, central: configuration.data)
+      tasks[id] = TaskRun(
+        id: id, specification: specification, descriptor: descriptor, stage: .initializing,
+        expires: now.advanced(bySeconds: specification.validSeconds))
+    case .forwarded(let descriptor): applyForwarded(descriptor)
+    case .revised(let id, let revision, let state):
+      tasks[id]?.descriptor.revision = revision
+      tasks[id]?.descriptor.state = state
+      applyPause(id, paused: state == .paused)
+    case .published(let id, let round, let model, let refused): applyPublished(id, round, model, refused)
+    case .opened(let id, let opening): applyOpened(id, opening)
+    case .contributed(let id, let round, let phase, let contribution):
+      guard tasks[id]?.round == round else { return }
+      if phase == .train { tasks[id]?.train?.accepted[contribution.path] = contribution }
+      if phase == .evaluate { tasks[id]?.evaluation?.accepted[contribution.path] = contribution }
+    case .closed(let id, _, let phase):
+      if phase == .train {
+        tasks[id]?.train?.isClosed = true
+        tasks[id]?.stage = .aggregating
+      } else {
+        tasks[id]?.evaluation?.isClosed = true
+      }
+    case .evaluated(let id, let round, let metrics):
+      guard let index = tasks[id]?.models.lastIndex(where: { $0.round == round }) else { return }
+      tasks[id]?.models[index].metrics = metrics
+      if tasks[id]?.round == round, tasks[id]?.stage == .evaluating {
+        tasks[id]?.centralMetrics = metrics
+        tasks[id]?.centralEvaluates = false
+      }
+    case .completed(let id, let record): applyCompleted(id, record)
+    case .ended(let id, let step, let reason): applyEnded(id, step, reason)
+    case .forgotten(let id): tasks[id] = nil
+    }
+  }
+
+  private mutating func applyForwarded(_ descriptor: TaskDescriptor) {
+    let id = descriptor.task
+    if tasks[id] == nil {
+      tasks[id] = TaskRun(
+        id: id, specification: nil, descriptor: descriptor, stage: .waiting, expires: now.advanced(bySeconds: descriptor.secondsLeft ?? 1e9)
+      )
+    }
+    tasks[id]?.descriptor = descriptor
+    applyPause(id, paused: descriptor.state == .paused)
+    if descriptor.state.isFinal {
+      tasks[id]?.stage = .ended(descriptor.state == .cancelled ? .cancelled : .completed, reason: descriptor.reason ?? "")
+      tasks[id]?.train?.isClosed = true
+      tasks[id]?.endedAt = now
+    }
+  }
+
+  private mutating func applyPublished(_ id: TaskID, _ round: Int, _ model: ModelReference, _ refused: [Waiting]) {
+    guard var run = tasks[id] else { return }
+    run.models.append(ModelCheckpoint(round: round, digest: model.digest, bytes: model.bytes, metrics: nil, kept: true))
+    run.stage = round == 0 ? .recruiting : .evaluating
+    run.refused = Dictionary(refused.map { ($0.node, $0.reason) }, uniquingKeysWith: { first, _ in first })
+    run.centralMetrics = nil
+    run.centralEvaluates = round > 0 && isEvaluated(run)
+    run.skipsDeviceEvaluation = false
+    run.evaluation = nil
+    tasks[id] = run
+  }
+
+  private mutating func applyPause(_ id: TaskID, paused: Bool) {
+    if paused {
+      if tasks[id]?.pausedAt == nil { tasks[id]?.pausedAt = now }
+    } else if let since = tasks[id]?.pausedAt {
+      let frozen = now.milliseconds - since.milliseconds
+      tasks[id]?.pausedAt = nil
+      tasks[id]?.expires.milliseconds += frozen
+      tasks[id]?.train?.shift(by: frozen)
+      tasks[id]?.evaluation?.shift(by: frozen)
+    }
+  }
+
+  private mutating func applyOpened(_ id: TaskID, _ opening: PhaseOpening) {
+    guard var run = tasks[id] else { return }
+    let key = opening.key
+    if key.round != run.round || (opening.order == nil && key.phase == .train && run.train == nil) {
+      run.roundOpened = now
+      run.troubles = []
+    }
+    run.round = key.round
+    run.attempt = key.attempt
+    if key.phase == .evaluate && opening.order == nil {
+      run.evaluation = PhaseRun(opening, at: now)
+    } else {
+      if run.train?.key.round == key.round, run.train?.key.phase == key.phase, run.train?.isClosed == false {
+        run.train?.reopen(opening, at: now)
+      } else {
+        run.train = PhaseRun(opening, at: now)
+      }
+      run.stage = opening.order == nil ? .training : .scouting
+    }
+    tasks[id] = run
+  }
+
+  private mutating func applyCompleted(_ id: TaskID, _ record: RoundRecord) {
+    guard var run = tasks[id], let specification = run.specification else { return }
+    run.records.append(record)
+    run.train = nil
+    run.evaluation = nil
+    run.refused = [:]
+    run.stage = .recruiting
+    run.attempt = 0
+    if let stop = specification.stop, let value = record.metrics?[stop.metric] ?? record.deviceMetrics?[stop.metric] {
+      if let best = run.best, !stop.isBetter(value, than: best.value) {
+        run.best = (best.value, best.since + 1)
+      } else {
+        run.best = (value, 0)
+      }
+    }
+    for index in run.models.indices { run.models[index].kept = keeps(run.models, index, specification) }
+    tasks[id] = run
+  }
+
+  private mutating func applyEnded(_ id: TaskID, _ step: RoundState.Step, _ reason: String) {
+    guard var run = tasks[id] else { return }
+    run.stage = .ended(step, reason: reason)
+    run.descriptor.revision += 1
+    run.descriptor.state = step == .cancelled ? .cancelled : .closed
+    run.descriptor.reason = reason
+    run.pausedAt = nil
+    run.endedAt = now
+    run.train?.isClosed = true
+    run.evaluation?.isClosed = true
+    tasks[id] = run
+  }
+
+  /// The newest checkpoints, the best and the initial model stay.
+  private func keeps(_ models: [ModelCheckpoint], _ index: Int, _ specification: TaskSpecification) -> Bool {
+    if index >= models.count - specification.keep.checkpoints || index == 0 { return models[index].kept }
+    return models[index].kept && index == bestModel(models, specification)
+  }
+
+  private func bestModel(_ models: [ModelCheckpoint], _ specification: TaskSpecification) -> Int? {
+    let stop = specification.stop ?? StopSpecification(metric: "accuracy", at: nil, patience: 1)
+    var best: (index: Int, value: Double)?
+    for (index, model) in models.enumerated() {
+      guard let value = model.metrics?[stop.metric] else { continue }
+      if best.map({ stop.isBetter(value, than: $0.value) }) ?? true { best = (index, value) }
+    }
+    return best?.index
+  }
+
+  /// Every blob that something still refers to; the rest may be collected.
+  package var referencedBlobs: Set<Digest> {
+    var blobs: Set<Digest> = []
+    for run in tasks.values {
+      for model in run.models where model.kept { blobs.insert(model.digest) }
+      if case .blob(let digest) = run.specification?.initial { blobs.insert(digest) }
+      for phase in [run.train, run.evaluation].compactMap({ $0 }) {
+        blobs.insert(phase.base.digest)
+        for contribution in phase.accepted.values { blobs.insert(contribution.digest) }
+      }
+      let recent = run.specification.map { run.records.suffix($0.keep.updates) } ?? []
+      for record in recent { for update in record.updates { blobs.insert(update.digest) } }
+    }
+    return blobs
+  }
+}

@@ -1,0 +1,94 @@
+package import MusterSchema
+
+// After aggregation: central evaluates on its own data, devices on theirs; then the round is complete.
+extension Coordinator {
+  mutating func aggregated(_ id: TaskID, round: Int, _ model: ModelReference, refused: [Waiting]) {
+    guard let run = tasks[id], run.stage == .aggregating, run.round == round else { return }
+    for update in refused { tasks[id]?.note(update.node, "update refused: \(update.reason)") }
+    commit(.published(id, round: round, model, refused: refused))
+    if tasks[id]?.centralEvaluates == true { effects.append(.evaluate(id, round: round)) }
+    effects.append(.roundChanged(id))
+    advance(id)
+  }
+
+  func isEvaluated(_ run: TaskRun) -> Bool {
+    guard let specification = run.specification, specification.evaluate.every > 0 else { return false }
+    return run.round % specification.evaluate.every == 0 || run.round == specification.rounds
+  }
+
+  /// Invites devices to evaluate the round's model, when the task wants it and somebody is ready.
+  private mutating func openDeviceEvaluation(_ id: TaskID) {
+    guard let run = tasks[id], let specification = run.specification, let model = run.latestModel else { return }
+    let count = headcount(run)
+    let quotas = split(min(specification.cohort.size, count.total), over: count.ready.map(\.devices))
+    guard isEvaluated(run), specification.evaluate.devices, quotas.contains(where: { $0 > 0 }) else {
+      tasks[id]?.skipsDeviceEvaluation = true
+      return
+    }
+    let opening = PhaseOpening(
+      key: RoundKey(round: run.round, phase: .evaluate, attempt: 1), base: ModelReference(digest: model.digest, bytes: model.bytes),
+      seed: Seeds.derive(specification.local.seed, "\(id)/\(run.round)/evaluate"), needed: quotas.reduce(0, +), minimum: 0,
+      deadline: now.advanced(bySeconds: specification.evaluate.seconds),
+      cohort: Dictionary(uniqueKeysWithValues: zip(count.ready.map(\.node), quotas).filter { $0.1 > 0 }), order: nil)
+    commit(.opened(id, opening))
+    invite(id, \.evaluation)
+  }
+
+  mutating func evaluated(_ id: TaskID, round: Int, _ metrics: [String: Double]) {
+    guard let run = tasks[id], run.models.contains(where: { $0.round == round }) else { return }
+    commit(.evaluated(id, round: round, metrics: metrics))
+    effects.append(.roundChanged(id))
+    advance(id)
+  }
+
+  /// An operator's wish: evaluate the newest model now.
+  mutating func evaluateNow(_ id: TaskID) {
+    guard let run = tasks[id], let model = run.latestModel, model.kept else { return }
+    effects.append(.evaluate(id, round: model.round))
+  }
+
+  mutating func followEvaluation(_ id: TaskID) {
+    if let run = tasks[id], run.evaluation == nil, !run.skipsDeviceEvaluation { openDeviceEvaluation(id) }
+    if tasks[id]?.evaluation?.isClosed == false { follow(id, \.evaluation) }
+    guard let run = tasks[id], run.stage == .evaluating, !run.centralEvaluates, run.evaluation?.isClosed ?? true else { return }
+    completeRound(id)
+  }
+
+  private mutating func completeRound(_ id: TaskID) {
+    guard let run = tasks[id], let specification = run.specification, let train = run.train, let model = run.latestModel else { return }
+    let record = RoundRecord(
+      round: run.round, attempts: run.attempt, base: train.base.digest, result: model.digest, strategy: specification.strategy,
+      updates: fates(train, run.refused), evaluations: run.evaluation.map { fates($0, [:]) } ?? [], missed: run.troubles,
+      metrics: run.centralMetrics, deviceMetrics: run.evaluation.flatMap { Self.weighted(Array($0.accepted.values)) },
+      seconds: now.seconds(since: run.roundOpened))
+    commit(.completed(id, record))
+    effects.append(.collect)
+    effects.append(.roundChanged(id))
+    if let why = stopReason(id) { end(id, .completed, why) } else { advance(id) }
+  }
+
+  private func stopReason(_ id: TaskID) -> String? {
+    guard let run = tasks[id], let specification = run.specification else { return nil }
+    if let stop = specification.stop, let best = run.best {
+      if best.since == 0, stop.isReached(by: best.value) {
+        return "\(stop.metric) reached \(best.value) in round \(run.round)"
+      }
+      if let patience = stop.patience, best.since >= patience {
+        return "\(stop.metric) did not improve in \(patience) evaluations; best \(best.value)"
+      }
+    }
+    return run.round >= specification.rounds ? "all \(specification.rounds) rounds are done" : nil
+  }
+
+  /// Metrics over devices: each metric's mean, weighted by samples, over those that report it.
+  package static func weighted(_ evaluations: [ContributionRecord]) -> [String: Double]? {
+    var sums: [String: (value: Double, weight: Double)] = [:]
+    for evaluation in evaluations.sorted(by: { $0.path < $1.path }) {
+      for (name, value) in evaluation.metrics where value.isFinite {
+        let sum = sums[name] ?? (0, 0)
+        sums[name] = (sum.value + value * evaluation.weight, sum.weight + evaluation.weight)
+      }
+    }
+    return sums.isEmpty ? nil : sums.mapValues { $0.value / $0.weight }
+  }
+}

@@ -1,0 +1,164 @@
+package import MusterSchema
+
+// The answer to "why is it waiting?": the window on topics, `muster why`, and the summaries.
+extension Coordinator {
+  package func roundState(_ id: TaskID) -> RoundState? {
+    guard let run = tasks[id] else { return nil }
+    let phase = currentPhase(run)
+    let waiting = waitingFor(run)
+    let deadline = phase.flatMap { $0.isClosed ? nil : $0.deadline.seconds(since: run.pausedAt ?? now) }
+    let count = run.specification == nil ? nil : headcount(run)
+    let recruiting = run.stage == .recruiting || run.stage == .waiting
+    return RoundState(
+      task: id, step: step(run), round: run.stage == .recruiting && run.train == nil ? run.round + 1 : run.round,
+      rounds: run.descriptor.rounds, attempt: run.attempt, counts: counts(run),
+      needed: recruiting ? run.specification?.cohort.minimum ?? 0 : phase?.needed ?? 0,
+      have: recruiting
+        ? count?.total ?? standing(id)?.readiness.devices ?? 0 : phase.map { $0.order == nil ? $0.accepted.count : $0.atWork } ?? 0,
+      closesInSeconds: deadline.map { max(0, $0) }, why: sentence(run, waiting), waiting: Array(waiting.prefix(5)),
+      more: max(0, waiting.count - 5), metrics: run.latestMetrics)
+  }
+
+  package func explanation(_ id: TaskID) -> Explanation? {
+    guard let run = tasks[id], let state = roundState(id) else { return nil }
+    let waiting = waitingFor(run)
+    return Explanation(
+      task: id, sentence: state.why, waiting: waiting, troubles: run.troubles, closesInSeconds: state.closesInSeconds)
+  }
+
+  package func summary(_ id: TaskID) -> TaskSummary? {
+    guard let run = tasks[id], let state = roundState(id) else { return nil }
+    return TaskSummary(
+      task: id, name: run.descriptor.name, step: state.step, round: state.round, rounds: state.rounds, attempt: state.attempt,
+      regions: run.descriptor.regions, metrics: state.metrics, why: state.why)
+  }
+
+  func currentPhase(_ run: TaskRun) -> PhaseRun? { run.stage == .evaluating ? run.evaluation : run.train }
+
+  private func step(_ run: TaskRun) -> RoundState.Step {
+    if case .ended(let step, _) = run.stage { return step }
+    if run.isPaused { return .paused }
+    switch run.stage {
+    case .initializing: return .initializing
+    case .recruiting, .waiting: return .recruiting
+    case .training: return .training
+    case .aggregating: return .aggregating
+    case .evaluating: return .evaluating
+    case .scouting: return run.train?.key.phase == .evaluate ? .evaluating : .training
+    case .ended(let step, _): return step
+    }
+  }
+
+  private func counts(_ run: TaskRun) -> [String: Int] {
+    var counts: [String: Int] = [:]
+    for status in run.statuses.values { counts[status.state.rawValue, default: 0] += 1 }
+    return counts
+  }
+
+  /// Who is waited for, and why, in a stable order.
+  func waitingFor(_ run: TaskRun) -> [Waiting] {
+    switch run.stage {
+    case .training, .scouting: run.train.map { waiting($0, limit: 1000) } ?? []
+    case .evaluating: run.evaluation.map { $0.isClosed ? [] : waiting($0, limit: 1000) } ?? []
+    case .recruiting, .waiting: absentees(run)
+    case .initializing, .aggregating, .ended: []
+    }
+  }
+
+  private func absentees(_ run: TaskRun) -> [Waiting] {
+    guard run.specification != nil else { return standing(run.id)?.readiness.waiting ?? [] }
+    return run.descriptor.regions.sorted().flatMap { region -> [Waiting] in
+      guard nodes[region]?.online == true else { return [Waiting(node: region.rawValue, reason: "the region is offline")] }
+      guard let status = run.statuses[region] else {
+        return [Waiting(node: region.rawValue, reason: "the region has not answered the descriptor yet")]
+      }
+      let declined = (status.waiting ?? []).map { Waiting(node: "\(region)/\($0.node)", reason: $0.reason) }
+      if (status.devices ?? 0) == 0, declined.isEmpty { return [Waiting(node: region.rawValue, reason: "none of its devices is ready")] }
+      return declined
+    }
+  }
+
+  func waiting(_ phase: PhaseRun, limit: Int) -> [Waiting] {
+    var list: [Waiting] = []
+    for (node, seat) in phase.seats.sorted(by: { $0.key < $1.key }) where list.count < limit {
+      let missing = phase.order == nil ? max(seat.quota, seat.have) - phase.accepted(from: node) : 1
+      guard missing > 0 else { continue }
+      switch seat.state {
+      case .done: continue
+      case .invited:
+        list.append(Waiting(node: node.rawValue, reason: "invited \(wholeSeconds(seat.since)) ago, no answer yet"))
+      case .lost(let reason, _): list.append(Waiting(node: node.rawValue, reason: reason))
+      case .working(let progress):
+        if phase.order == nil {
+          let named = seat.waiting.prefix(limit - list.count).filter { waiting in
+            NodeID(rawValue: waiting.node).flatMap { NodePath(node, $0) }.map { phase.accepted[$0] == nil } ?? true
+          }
+          list += named.map { Waiting(node: "\(node)/\($0.node)", reason: $0.reason) }
+          if named.isEmpty {
+            let away = nodes[node]?.online == false ? "; the region is offline" : ""
+            list.append(Waiting(node: node.rawValue, reason: "\(missing) of its devices have not delivered\(away)"))
+          }
+        } else {
+          let percent = progress.map { ", \(Int((min(max($0, 0), 1) * 100).rounded())) %" } ?? ""
+          list.append(Waiting(node: node.rawValue, reason: "\(seat.reason ?? "at work")\(percent)"))
+        }
+      }
+    }
+    return list
+  }
+
+  private func wholeSeconds(_ since: Instant) -> String { "\(Int(max(0, now.seconds(since: since)))) s" }
+
+  private func sentence(_ run: TaskRun, _ waiting: [Waiting]) -> String {
+    if case .ended(let step, let reason) = run.stage { return reason.isEmpty ? step.rawValue : "\(step.rawValue): \(reason)" }
+    let paused = run.isPaused ? "paused by an operator; when resumed: " : ""
+    return paused + activity(run, waiting)
+  }
+
+  private func activity(_ run: TaskRun, _ waiting: [Waiting]) -> String {
+    let names = list(waiting)
+    switch run.stage {
+    case .initializing: return "\(id) makes the initial model"
+    case .recruiting:
+      guard let specification = run.specification else { return "recruiting" }
+      let count = headcount(run)
+      let accepted = run.train?.accepted.count ?? 0
+      let needed = max(1, specification.cohort.minimum - accepted)
+      let round = run.train == nil ? run.round + 1 : run.round
+      var text = "round \(round) waits for devices: \(max(0, count.total - accepted)) of \(needed) ready"
+      if count.total - accepted >= needed, count.fraction < specification.cohort.ready {
+        text = "round \(round) waits: only \(Int(count.fraction * 100)) % of the devices that answered are ready"
+        text += ", the task wants \(Int(specification.cohort.ready * 100)) %"
+      }
+      if run.train != nil, let last = run.lastReason { text += " (attempt \(run.attempt + 1), after \(last))" }
+      return text + names
+    case .training: return progress(run, run.train, "updates", names)
+    case .aggregating: return "round \(run.round): \(id) aggregates \(run.train?.accepted.count ?? 0) updates"
+    case .evaluating:
+      let own = run.centralEvaluates ? "round \(run.round): \(id) evaluates the new model" : ""
+      guard let evaluation = run.evaluation, !evaluation.isClosed else { return own.isEmpty ? "round \(run.round) is complete" : own }
+      return (own.isEmpty ? "" : own + "; ") + progress(run, evaluation, "evaluations", names)
+    case .waiting: return "waits for an order of its coordinator; \(standing(run.id)?.readiness.devices ?? 0) devices ready" + names
+    case .scouting:
+      guard let phase = run.train else { return "scouting" }
+      let done = phase.seats.values.count { $0.state == .done }
+      return "round \(run.round): \(phase.atWork) of \(phase.needed) devices at work or done, \(done) done" + names
+    case .ended(let step, let reason): return "\(step.rawValue): \(reason)"
+    }
+  }
+
+  private func progress(_ run: TaskRun, _ phase: PhaseRun?, _ noun: String, _ names: String) -> String {
+    guard let phase else { return "round \(run.round)" }
+    let attempt = phase.key.attempt > 1 ? ", attempt \(phase.key.attempt)" : ""
+    let text = "round \(run.round)\(attempt) waits for \(max(0, phase.needed - phase.accepted.count)) of \(phase.needed) \(noun)"
+    let lost =
+      run.troubles.isEmpty ? "" : "; this round so far: " + run.troubles.suffix(3).map { "\($0.node) \($0.reason)" }.joined(separator: ", ")
+    return text + names + lost
+  }
+
+  private func list(_ waiting: [Waiting]) -> String {
+    guard !waiting.isEmpty else { return "" }
+    let named = waiting.prefix(3).map { "\($0.node) (\($0.reason))" }.joined(separator: ", ")
+    return ": \(named)\(waiting.count > 3 ? " and \(waiting.count - 3) more" : "")"
+  }
+}

@@ -1,0 +1,145 @@
+package import MusterSchema
+
+// A phase at the root: contributions are counted, seats followed, the phase closed, another attempt made.
+extension Coordinator {
+  mutating func contribute(_ id: TaskID, round: Int, phase: Phase, _ contribution: ContributionRecord) -> Answer {
+    guard let run = tasks[id], run.specification != nil else { return .unknown }
+    let current = phase == .train ? run.train : run.evaluation
+    if run.round == round, let earlier = current?.accepted[contribution.path] {
+      return earlier.digest == contribution.digest ? .same : .conflict
+    }
+    if let why = refusal(run, round: round, phase: phase) { return .closed(why) }
+    commit(.contributed(id, round: round, phase: phase, contribution))
+    effects.append(.roundChanged(id))
+    return .stored
+  }
+
+  /// Why this phase takes no contribution; nil when it does.
+  package func refusal(_ run: TaskRun, round: Int, phase: Phase) -> String? {
+    if case .ended(let step, let reason) = run.stage { return "the task is \(step.rawValue): \(reason)" }
+    if round > run.round { return "round \(round) has not opened yet, round \(run.round) is in progress" }
+    if round < run.round { return "round \(round) is closed, round \(run.round) is in progress" }
+    switch phase {
+    case .train:
+      guard let train = run.train, !train.isClosed, run.stage == .training || run.stage == .recruiting else {
+        return "round \(round) no longer takes updates"
+      }
+    case .evaluate:
+      guard let evaluation = run.evaluation, !evaluation.isClosed, run.stage == .evaluating else {
+        return "round \(round) takes no evaluations now"
+      }
+    }
+    return nil
+  }
+
+  /// Looks at a phase in progress: closes it when it is complete, or over, or when nobody is left to wait for.
+  mutating func follow(_ id: TaskID, _ phase: WritableKeyPath<TaskRun, PhaseRun?>) {
+    repeatInvitations(id, phase)
+    moveQuotas(id, phase)
+    guard let run = tasks[id], let round = run[keyPath: phase], !round.isClosed else { return }
+    let accepted = round.accepted.count
+    if accepted >= round.needed || (now >= round.deadline && accepted >= round.minimum) {
+      close(id, phase)
+    } else if now >= round.deadline {
+      missed(id, "time was up")
+    } else if outstanding(run, round) == 0 {
+      let idle = round.idleSince ?? now
+      tasks[id]?[keyPath: phase]?.idleSince = idle
+      guard now.seconds(since: idle) >= configuration.graceSeconds else { return }
+      if accepted >= round.minimum { close(id, phase) } else { missed(id, "nobody is left to wait for") }
+    } else {
+      tasks[id]?[keyPath: phase]?.idleSince = nil
+    }
+  }
+
+  /// Contributions that may still come: invited devices that did not deliver and are not known to be lost.
+  func outstanding(_ run: TaskRun, _ phase: PhaseRun) -> Int {
+    phase.seats.reduce(0) { sum, entry in
+      let (node, seat) = entry
+      let expected =
+        switch seat.state {
+        case .lost: 0
+        case .invited: seat.quota
+        case .working, .done: seat.isShort ? seat.have : max(seat.quota, seat.have)
+        }
+      return sum + max(0, expected - phase.accepted(from: node))
+    }
+  }
+
+  /// An invitation without an answer is repeated, then counts as lost.
+  mutating func repeatInvitations(_ id: TaskID, _ phase: WritableKeyPath<TaskRun, PhaseRun?>) {
+    guard let round = tasks[id]?[keyPath: phase], !round.isClosed else { return }
+    for (node, seat) in round.seats.sorted(by: { $0.key < $1.key }) where seat.state == .invited {
+      if now.seconds(since: seat.since) >= configuration.answerSeconds {
+        lose(node, id, phase, "did not answer its invitation", failed: false)
+      } else if seat.invitedAt.map({ now.seconds(since: $0) >= configuration.repeatSeconds }) ?? true {
+        invite(node, id, phase)
+      }
+    }
+  }
+
+  mutating func lose(_ node: NodeID, _ id: TaskID, _ phase: WritableKeyPath<TaskRun, PhaseRun?>, _ reason: String, failed: Bool) {
+    guard let seat = tasks[id]?[keyPath: phase]?.seats[node], seat.state != .done, !seat.isLost else { return }
+    tasks[id]?[keyPath: phase]?.seats[node]?.state = .lost(reason: reason, failed: failed)
+    tasks[id]?.note(node.rawValue, reason)
+    effects.append(.roundChanged(id))
+  }
+
+  /// What one region lacks is asked of others that have devices to spare.
+  private mutating func moveQuotas(_ id: TaskID, _ phase: WritableKeyPath<TaskRun, PhaseRun?>) {
+    guard let run = tasks[id], let round = run[keyPath: phase], !round.isClosed else { return }
+    for (node, seat) in round.seats.sorted(by: { $0.key < $1.key }) {
+      let have = seat.isLost ? round.accepted(from: node) : seat.have
+      var lack = seat.isLost || seat.isShort ? seat.quota - have - seat.moved : 0
+      for (other, devices) in headcount(run).ready where lack > 0 && other != node {
+        let taken = tasks[id]?[keyPath: phase]?.seats[other]
+        if taken?.isLost == true || taken?.isShort == true { continue }
+        let spare = min(lack, devices - (taken?.quota ?? 0))
+        guard spare > 0 else { continue }
+        var moved = taken ?? Seat(quota: 0, since: now)
+        moved.quota += spare
+        tasks[id]?[keyPath: phase]?.seats[other] = moved
+        tasks[id]?[keyPath: phase]?.seats[node]?.moved += spare
+        tasks[id]?.note(node.rawValue, "lacks \(lack) of \(seat.quota) devices; \(other) was asked for \(spare) more")
+        lack -= spare
+        invite(other, id, phase)
+      }
+    }
+  }
+
+  mutating func close(_ id: TaskID, _ phase: WritableKeyPath<TaskRun, PhaseRun?>) {
+    guard let round = tasks[id]?[keyPath: phase], !round.isClosed else { return }
+    commit(.closed(id, round: round.key.round, phase: round.key.phase))
+    effects.append(.roundChanged(id))
+    if round.key.phase == .train { effects.append(.aggregate(id, round: round.key.round)) }
+  }
+
+  /// A round that closes short: recruiting again for the same round, or the end. What was accepted stays.
+  private mutating func missed(_ id: TaskID, _ why: String) {
+    guard let run = tasks[id], let specification = run.specification, let train = run.train else { return }
+    for (node, seat) in train.seats.sorted(by: { $0.key < $1.key }) where train.accepted(from: node) < seat.quota {
+      if !run.troubles.contains(where: { $0.node == node.rawValue || $0.node.hasPrefix("\(node)/") }) {
+        tasks[id]?.note(node.rawValue, "delivered \(train.accepted(from: node)) of \(seat.quota) updates")
+      }
+    }
+    let short = "round \(run.round), attempt \(run.attempt): \(train.accepted.count) of at least \(train.minimum) updates, \(why)"
+    let reason = tasks[id]?.lastReason.map { "\(short); \($0)" } ?? short
+    if let common = commonFailure(train), train.accepted.isEmpty {
+      end(id, .failed, "every invited device failed the same way: \(common)")
+    } else if run.attempt >= specification.maxAttempts {
+      end(id, .failed, "\(run.attempt) attempts at round \(run.round) closed short; last: \(reason)")
+    } else {
+      tasks[id]?.stage = .recruiting
+      tasks[id]?.lastReason = reason
+      effects.append(.roundChanged(id))
+      recruit(id)
+    }
+  }
+
+  /// The one reason that every region gives for having no device, when it is the devices' own failure.
+  private func commonFailure(_ train: PhaseRun) -> String? {
+    let reasons = Set(train.seats.values.map { $0.isShort && $0.have == 0 ? $0.reason ?? "" : "" })
+    guard reasons.count == 1, let reason = reasons.first, reason.hasPrefix(Standing.everyDeviceFailed) else { return nil }
+    return String(reason.dropFirst(Standing.everyDeviceFailed.count))
+  }
+}

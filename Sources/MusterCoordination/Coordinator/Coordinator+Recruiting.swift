@@ -1,0 +1,80 @@
+internal import MusterSchema
+
+// Recruiting at the root: wait until enough devices are ready, then invite a cohort, split over the regions.
+extension Coordinator {
+  /// What the nodes say of their readiness.
+  struct Headcount {
+    var ready: [(node: NodeID, devices: Int)] = []
+    var declined = 0
+    var total: Int { ready.reduce(0) { $0 + $1.devices } }
+    var fraction: Double { total + declined == 0 ? 0 : Double(total) / Double(total + declined) }
+  }
+
+  func mayInvite(_ node: NodeID, for run: TaskRun) -> Bool {
+    guard nodes[node]?.online == true, configuration.declared?.contains(node) ?? true else { return false }
+    return run.specification.map { $0.regions.contains(node) } ?? true
+  }
+
+  func headcount(_ run: TaskRun) -> Headcount {
+    var count = Headcount()
+    for (node, status) in run.statuses.sorted(by: { $0.key < $1.key }) where mayInvite(node, for: run) {
+      count.declined += status.declined ?? 0
+      if let devices = status.devices, devices > 0 { count.ready.append((node, devices)) }
+    }
+    return count
+  }
+
+  mutating func recruit(_ id: TaskID) {
+    guard let run = tasks[id], let specification = run.specification, let model = run.latestModel else { return }
+    let cohort = specification.cohort
+    let accepted = run.train?.accepted.count ?? 0
+    if let train = run.train, accepted >= train.needed {
+      close(id, \.train)
+      return
+    }
+    let count = headcount(run)
+    // Devices that already delivered in this round are not needed again.
+    let available = count.total - accepted
+    guard available >= max(1, cohort.minimum - accepted), count.fraction >= cohort.ready else { return }
+    let wanted = max(1, cohort.size - accepted)
+    let invited = Int((Double(wanted) * cohort.over).rounded(.up))
+    let quotas = split(min(invited, count.total), over: count.ready.map { max(0, $0.devices - (run.train?.accepted(from: $0.node) ?? 0)) })
+    let round = run.train == nil ? run.round + 1 : run.round
+    let seed = Seeds.derive(specification.local.seed, "\(id)/\(round)/train")
+    let opening = PhaseOpening(
+      key: RoundKey(round: round, phase: .train, attempt: run.attempt + 1), base: ModelReference(digest: model.digest, bytes: model.bytes),
+      seed: seed, needed: accepted + min(wanted, quotas.reduce(0, +)), minimum: cohort.minimum,
+      deadline: now.advanced(bySeconds: cohort.seconds),
+      cohort: Dictionary(uniqueKeysWithValues: zip(count.ready.map(\.node), quotas).filter { $0.1 > 0 }), order: nil)
+    commit(.opened(id, opening))
+    invite(id, \.train)
+    effects.append(.roundChanged(id))
+  }
+
+  /// Invites everyone in the phase's cohort who has not answered yet.
+  mutating func invite(_ id: TaskID, _ phase: WritableKeyPath<TaskRun, PhaseRun?>) {
+    guard let cohort = tasks[id]?[keyPath: phase]?.seats.keys.sorted() else { return }
+    for node in cohort where tasks[id]?[keyPath: phase]?.seats[node]?.state == .invited { invite(node, id, phase) }
+  }
+
+  mutating func invite(_ node: NodeID, _ id: TaskID, _ phase: WritableKeyPath<TaskRun, PhaseRun?>) {
+    guard let run = tasks[id], let round = run[keyPath: phase], let seat = round.seats[node] else { return }
+    tasks[id]?[keyPath: phase]?.seats[node]?.invitedAt = now
+    effects.append(.invite(node, invitation(run, round, node, seat)))
+  }
+
+  func invitation(_ run: TaskRun, _ phase: PhaseRun, _ node: NodeID, _ seat: Seat) -> Invitation {
+    let kind = phase.key.phase == .train ? "updates" : "evaluations"
+    let upload =
+      phase.order.map { "\($0.upload)/\(node)" }
+      ?? "\(configuration.data)/v1/tasks/\(run.id)/rounds/\(phase.key.round)/\(kind)/\(node)"
+    let crowd = phase.seats.values.reduce(0) { $0 + $1.quota }
+    return Invitation(
+      task: run.id, revision: run.descriptor.revision, key: phase.key, quota: seat.quota,
+      minimum: run.specification == nil
+        ? seat.quota : min(seat.quota, split(phase.minimum, over: [seat.quota, max(0, crowd - seat.quota)])[0]),
+      base: phase.base, upload: upload, seed: phase.seed, secondsLeft: max(0, phase.deadline.seconds(since: now)),
+      // One more second of spread for each fifty devices: at once for a small cohort, no herd for a big one.
+      startWithin: crowd <= 50 ? 0 : min(30, Double(crowd) / 50))
+  }
+}

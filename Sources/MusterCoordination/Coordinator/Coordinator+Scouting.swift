@@ -1,0 +1,159 @@
+package import MusterSchema
+
+/// Where a scout stands with a task, for the participant that speaks for it above.
+package struct Standing: Hashable, Sendable {
+  /// How a reason starts when no device is left and each failed on its own.
+  static let everyDeviceFailed = "every device failed: "
+
+  package var readiness: Readiness
+  /// The order that it fills; nil without one.
+  package var key: RoundKey?
+  /// recruiting, filled or short.
+  package var state: NodeStatus.State?
+  /// Devices at work or done.
+  package var have: Int
+  package var reason: String?
+  package var waiting: [Waiting]
+}
+
+// A scout: forwards descriptors, fills the quota that the coordinator above gave it, replaces whoever is lost. It counts nothing: a device's
+// `done` is a hint, the truth is the ledger's.
+extension Coordinator {
+  mutating func forward(_ descriptor: TaskDescriptor) {
+    let known = tasks[descriptor.task]
+    if let known, known.specification != nil || descriptor.revision <= known.descriptor.revision || known.isEnded { return }
+    guard descriptor.regions.contains(id), known != nil || !descriptor.state.isFinal else { return }
+    commit(.forwarded(descriptor))
+    effects += owed(task: descriptor.task)
+    effects.append(.standingChanged(descriptor.task))
+    advance(descriptor.task)
+  }
+
+  mutating func order(_ invitation: Invitation) {
+    guard let run = tasks[invitation.task], run.specification == nil, !run.isEnded else { return }
+    effects.append(.standingChanged(invitation.task))
+    let current = run.train
+    let continues = current.map { $0.key.round == invitation.round && $0.key.phase == invitation.phase && !$0.isClosed } ?? false
+    if let current {
+      if invitation.key < current.key { return }
+      if invitation.key == current.key && (current.isClosed || invitation.quota == current.needed) {
+        advance(invitation.task)
+        return
+      }
+    }
+    let slack = max(2, invitation.secondsLeft / 10)
+    let deadline = now.advanced(bySeconds: max(1, invitation.secondsLeft - slack))
+    // Whoever is at work on this round already stays in it.
+    let staying = continues ? current?.seats.filter { !$0.value.isLost }.mapValues(\.quota) ?? [:] : [:]
+    let opening = PhaseOpening(
+      key: invitation.key, base: invitation.base, seed: invitation.seed, needed: invitation.quota, minimum: invitation.minimum,
+      deadline: deadline, cohort: staying, order: invitation)
+    commit(.opened(invitation.task, opening))
+    if continues { effects.append(.consult(invitation.task)) }
+    advance(invitation.task)
+  }
+
+  mutating func release(_ id: TaskID) {
+    guard let run = tasks[id], run.stage == .scouting else { return }
+    tasks[id]?.train?.isClosed = true
+    tasks[id]?.stage = .waiting
+    effects.append(.standingChanged(id))
+  }
+
+  /// Fills the open places of an order with devices that are ready.
+  mutating func scout(_ id: TaskID) {
+    guard let run = tasks[id], let round = run.train, !round.isClosed, now < round.deadline else { return }
+    let lostBefore = round.seats.values.count(where: \.isLost)
+    repeatInvitations(id, \.train)
+    guard let round = tasks[id]?.train else { return }
+    let holding = round.seats.values.count { !$0.isLost } + round.delivered.count { round.seats[$0] == nil }
+    let chosen = candidates(run, round).prefix(max(0, round.needed - holding))
+    for node in chosen {
+      tasks[id]?.train?.seats[node] = Seat(quota: 1, since: now)
+      if let replaced = round.seats.first(where: { $0.value.isLost })?.key, run.troubles.contains(where: { $0.node == replaced.rawValue }) {
+        replace(replaced, by: node, id)
+      }
+    }
+    for node in chosen { invite(node, id, \.train) }
+    if !chosen.isEmpty || round.seats.values.count(where: \.isLost) != lostBefore {
+      effects.append(.standingChanged(id))
+      effects.append(.roundChanged(id))
+    }
+  }
+
+  private mutating func replace(_ lost: NodeID, by node: NodeID, _ id: TaskID) {
+    guard let index = tasks[id]?.troubles.firstIndex(where: { $0.node == lost.rawValue }),
+      let reason = tasks[id]?.troubles[index].reason, !reason.contains("; replaced by ")
+    else { return }
+    tasks[id]?.troubles[index].reason = "\(reason); replaced by \(node)"
+  }
+
+  /// Devices that could take a place, in the order that the task's selection wants.
+  private func candidates(_ run: TaskRun, _ round: PhaseRun) -> [NodeID] {
+    let free = run.statuses.filter { node, status in
+      round.seats[node] == nil && !round.delivered.contains(node) && isReady(node, status, run)
+    }.keys
+    let shuffled = Seeds.shuffled(free, seed: round.seed)
+    guard run.descriptor.selection == .load else { return shuffled }
+    let ranked = shuffled.enumerated().sorted { (loadPerCore($0.element), $0.offset) < (loadPerCore($1.element), $1.offset) }
+    return ranked.map(\.element)
+  }
+
+  /// A node that does not report its load stands last.
+  private func loadPerCore(_ node: NodeID) -> Double {
+    guard let resources = nodes[node]?.resources, let load = resources.load, load.isFinite else { return .infinity }
+    return load / Double(max(1, resources.cores ?? 1))
+  }
+
+  func isReady(_ node: NodeID, _ status: NodeStatus, _ run: TaskRun) -> Bool {
+    guard let state = nodes[node], state.online, Admission.mismatch(run.descriptor, state) == nil else { return false }
+    switch status.state {
+    case .ready, .done, .accepted, .training, .uploading: return true
+    case .declined, .failed, .recruiting, .filled, .short: return false
+    }
+  }
+
+  package func standing(_ id: TaskID) -> Standing? {
+    guard let run = tasks[id], run.specification == nil else { return nil }
+    var readiness = Readiness(devices: 0)
+    for (node, status) in run.statuses.sorted(by: { $0.key < $1.key }) where nodes[node]?.online == true {
+      if isReady(node, status, run) {
+        readiness.devices += 1
+      } else {
+        readiness.declined += 1
+        if readiness.waiting.count < 5, let reason = status.reason ?? nodes[node].flatMap({ Admission.mismatch(run.descriptor, $0) }) {
+          readiness.waiting.append(Waiting(node: node.rawValue, reason: reason))
+        }
+      }
+    }
+    var standing = Standing(readiness: readiness, have: 0, waiting: readiness.waiting)
+    guard run.stage == .scouting, let round = run.train, !round.isClosed else { return standing }
+    standing.key = round.key
+    standing.have = round.atWork
+    standing.waiting = waiting(round, limit: 5)
+    let holding = round.seats.values.count { !$0.isLost } + round.delivered.count { round.seats[$0] == nil }
+    if standing.have >= round.needed {
+      standing.state = .filled
+    } else if holding >= round.needed {
+      standing.state = .recruiting
+    } else if round.seats.values.contains(where: { $0.state == .invited }) {
+      standing.state = .recruiting
+    } else {
+      standing.state = .short
+      standing.reason = shortReason(run, round)
+    }
+    return standing
+  }
+
+  private func shortReason(_ run: TaskRun, _ round: PhaseRun) -> String {
+    let lost = round.seats.sorted { $0.key < $1.key }.compactMap { node, seat -> (node: NodeID, reason: String, failed: Bool)? in
+      if case .lost(let reason, let failed) = seat.state { (node, reason, failed) } else { nil }
+    }
+    if !lost.isEmpty, round.atWork == 0, lost.allSatisfy(\.failed), Set(lost.map(\.reason)).count == 1 {
+      return Standing.everyDeviceFailed + lost[0].reason
+    }
+    if lost.isEmpty { return "no other device is ready" }
+    let named = lost.prefix(3).map { "\($0.node) \($0.reason)" }.joined(separator: ", ")
+    return "\(named)\(lost.count > 3 ? " and \(lost.count - 3) more" : ""); no other device is ready"
+  }
+}

@@ -1,0 +1,106 @@
+internal import MusterSchema
+
+// A task's life at the root: accepted, paused, resumed, ended.
+extension Coordinator {
+  mutating func accept(_ id: TaskID, _ specification: TaskSpecification) {
+    guard tasks[id] == nil else { return }
+    commit(.accepted(id, specification))
+    effects.append(.publish(describe(id)))
+    effects.append(.initialize(id))
+    effects.append(.roundChanged(id))
+  }
+
+  mutating func revise(_ id: TaskID, to state: TaskDescriptor.State) {
+    guard let run = tasks[id], run.specification != nil, !run.isEnded, run.descriptor.state != state else { return }
+    commit(.revised(id, revision: run.descriptor.revision + 1, state: state))
+    effects.append(.publish(describe(id)))
+    effects.append(.roundChanged(id))
+    if state == .open { effects += owed(task: id) }
+    advance(id)
+  }
+
+  mutating func initialized(_ id: TaskID, _ model: ModelReference) {
+    guard tasks[id]?.stage == .initializing else { return }
+    commit(.published(id, round: 0, model, refused: []))
+    effects.append(.roundChanged(id))
+    advance(id)
+  }
+
+  mutating func workFailed(_ id: TaskID, _ work: Work, round: Int, _ reason: String) {
+    guard let run = tasks[id], !run.isEnded else { return }
+    switch (work, run.stage) {
+    case (.initialize, .initializing): end(id, .failed, "the model could not be initialized: \(reason)")
+    case (.aggregate, .aggregating) where run.round == round: end(id, .failed, "round \(round) could not be aggregated: \(reason)")
+    case (.evaluate, .evaluating) where run.round == round:
+      tasks[id]?.note(self.id.rawValue, "evaluation failed: \(reason)")
+      tasks[id]?.centralEvaluates = false
+      effects.append(.roundChanged(id))
+      advance(id)
+    default: break
+    }
+  }
+
+  mutating func end(_ id: TaskID, _ step: RoundState.Step, _ reason: String) {
+    guard let run = tasks[id], !run.isEnded else { return }
+    if run.train != nil, let record = abandonedRound(run, reason) { commit(.completed(id, record)) }
+    commit(.ended(id, step, reason: reason))
+    effects.append(.publish(describe(id)))
+    effects.append(.roundChanged(id))
+    effects.append(.collect)
+  }
+
+  /// The record of a round that the task's end cut short: what was accepted is named as abandoned, never gone.
+  private func abandonedRound(_ run: TaskRun, _ reason: String) -> RoundRecord? {
+    guard let train = run.train, !(train.accepted.isEmpty && run.evaluation == nil) else { return nil }
+    let aggregated = run.stage == .evaluating
+    return RoundRecord(
+      round: run.round, attempts: run.attempt, base: train.base.digest, result: aggregated ? run.latestModel?.digest : nil,
+      strategy: run.specification?.strategy ?? .named("fedavg"),
+      updates: aggregated ? fates(train, run.refused) : fates(train, run.refused).map { abandoned($0, reason) },
+      evaluations: run.evaluation.map { fates($0, [:]).map { abandoned($0, reason) } } ?? [], missed: run.troubles,
+      metrics: run.centralMetrics, deviceMetrics: nil, seconds: now.seconds(since: run.roundOpened))
+  }
+
+  private func abandoned(_ contribution: ContributionRecord, _ reason: String) -> ContributionRecord {
+    var contribution = contribution
+    contribution.fate = .abandoned
+    contribution.reason = reason
+    return contribution
+  }
+
+  func fates(_ phase: PhaseRun, _ refused: [String: String]) -> [ContributionRecord] {
+    phase.accepted.values.sorted { $0.path < $1.path }.map { contribution in
+      guard let reason = refused[contribution.path.description] else { return contribution }
+      var contribution = contribution
+      contribution.fate = .refused
+      contribution.reason = reason
+      return contribution
+    }
+  }
+
+  /// The descriptor as it is published now.
+  func describe(_ id: TaskID) -> TaskDescriptor {
+    guard let run = tasks[id] else { preconditionFailure("describing task \(id), which is not there") }
+    var descriptor = run.descriptor
+    descriptor.secondsLeft = run.isEnded ? nil : max(0, run.expires.seconds(since: run.pausedAt ?? now))
+    return descriptor
+  }
+
+  /// Clears what an ended task left on topics, a day after its end: whoever was away has learned of it by then.
+  mutating func retire(_ id: TaskID) {
+    guard let run = tasks[id], let ended = run.endedAt, now >= ended.advanced(bySeconds: Self.retirementSeconds) else { return }
+    tasks[id]?.endedAt = nil
+    effects.append(.clear(.task(coordinator: self.id, task: id)))
+    effects.append(.clear(.round(coordinator: self.id, task: id)))
+    for node in run.statuses.keys.sorted() { effects.append(.clear(.nodeStatus(coordinator: self.id, node: node, task: id))) }
+    if run.specification == nil { commit(.forgotten(id)) }
+  }
+
+  mutating func forget(_ id: TaskID) {
+    guard let run = tasks[id] else { return }
+    effects.append(.clear(.task(coordinator: self.id, task: id)))
+    effects.append(.clear(.round(coordinator: self.id, task: id)))
+    for node in run.statuses.keys.sorted() { effects.append(.clear(.nodeStatus(coordinator: self.id, node: node, task: id))) }
+    commit(.forgotten(id))
+  }
+}

@@ -1,0 +1,146 @@
+package import MusterSchema
+
+/// How long a coordinator is patient, and where it can be reached.
+package struct CoordinatorConfiguration: Sendable {
+  /// The data address that contributions go to: `http://host:7400`.
+  package var data: String
+  /// At the root: the regions that may be invited. Nil at a scout: every device that shows itself.
+  package var declared: Set<NodeID>?
+  /// An invitation without an answer is repeated after this, seconds…
+  package var repeatSeconds: Double
+  /// …and given to another node after this.
+  package var answerSeconds: Double
+  /// A phase in which nobody is left to wait for closes after this, so that a replacement can show itself.
+  package var graceSeconds: Double
+
+  package init(
+    data: String, declared: Set<NodeID>? = nil, repeatSeconds: Double = 2, answerSeconds: Double = 10, graceSeconds: Double = 2
+  ) {
+    self.data = data
+    self.declared = declared
+    self.repeatSeconds = repeatSeconds
+    self.answerSeconds = answerSeconds
+    self.graceSeconds = graceSeconds
+  }
+}
+
+/// The role that recruits nodes, invites a cohort and follows it: at central the ledger of every round, at a region a scout for it.
+///
+/// A value: it does no I/O, reads no clock and draws no randomness. Events go in, records (what must survive) and effects (what the shell
+/// does once the records are durable) come out. State that records do not restore is learned again from topics, and `owed` says
+/// everything that has to be repeated after a restart, a connect or a birth: no code repairs single lost messages.
+///
+/// After every event `advance` looks at the state and does what is due. Whatever arrives twice, late or never, the same look decides.
+package struct Coordinator: Sendable {
+  package let id: NodeID
+  package var configuration: CoordinatorConfiguration
+  package internal(set) var nodes: [NodeID: NodeState] = [:]
+  package internal(set) var tasks: [TaskID: TaskRun] = [:]
+
+  var now = Instant.zero
+  var records: [Record] = []
+  var effects: [Effect] = []
+
+  package init(id: NodeID, configuration: CoordinatorConfiguration) {
+    self.id = id
+    self.configuration = configuration
+  }
+
+  /// The state that the records give back: everything durable, nothing soft.
+  package init(id: NodeID, configuration: CoordinatorConfiguration, restoring records: some Sequence<(at: Instant, record: Record)>) {
+    self.init(id: id, configuration: configuration)
+    for (at, record) in records {
+      now = max(now, at)
+      apply(record)
+    }
+  }
+
+  package mutating func handle(_ event: Event, at instant: Instant) -> (records: [Record], effects: [Effect]) {
+    now = max(now, instant)
+    process(event)
+    defer {
+      records = []
+      effects = []
+    }
+    return (records, effects)
+  }
+
+  private mutating func process(_ event: Event) {
+    switch event {
+    case .accept(let task, let specification): accept(task, specification)
+    case .pause(let task): revise(task, to: .paused)
+    case .resume(let task): revise(task, to: .open)
+    case .cancel(let task, let reason): if tasks[task]?.isEnded == false { end(task, .cancelled, reason) }
+    case .evaluate(let task): evaluateNow(task)
+    case .initialized(let task, let model): initialized(task, model)
+    case .aggregated(let task, let round, let model, let refused): aggregated(task, round: round, model, refused: refused)
+    case .evaluated(let task, let round, let metrics): evaluated(task, round: round, metrics)
+    case .workFailed(let task, let work, let round, let reason): workFailed(task, work, round: round, reason)
+    case .contribution(let task, let round, let phase, let contribution, let reply):
+      effects.append(.answer(reply, contribute(task, round: round, phase: phase, contribution)))
+      advance(task)
+    case .node(let state): heard(state)
+    case .status(let status): heard(status)
+    case .forward(let descriptor): forward(descriptor)
+    case .order(let invitation): order(invitation)
+    case .release(let task): release(task)
+    case .ledger(let ledger): heard(ledger)
+    case .forget(let task): if tasks[task] != nil { forget(task) }
+    case .connected: effects += owed(to: nil)
+    case .tick: for task in tasks.keys.sorted() { advance(task) }
+    }
+  }
+
+  mutating func commit(_ record: Record) {
+    apply(record)
+    records.append(record)
+  }
+
+  /// Does whatever the state of the task makes due. Called after everything that may have changed it; doing nothing is the normal outcome.
+  mutating func advance(_ id: TaskID) {
+    guard let run = tasks[id] else { return }
+    if case .ended = run.stage {
+      retire(id)
+      return
+    }
+    guard !run.isPaused else { return }
+    if run.specification != nil, now >= run.expires {
+      end(id, .failed, "the task expired\(run.lastReason.map { "; last: \($0)" } ?? "")")
+      return
+    }
+    switch run.stage {
+    case .recruiting: recruit(id)
+    case .training: follow(id, \.train)
+    case .evaluating: followEvaluation(id)
+    case .scouting: scout(id)
+    case .initializing, .aggregating, .waiting, .ended: break
+    }
+  }
+
+  /// When time alone makes something due.
+  package var nextDeadline: Instant? {
+    tasks.values.compactMap { run -> Instant? in
+      if let ended = run.endedAt { return ended.advanced(bySeconds: Self.retirementSeconds) }
+      guard !run.isPaused else { return nil }
+      var deadlines = run.specification == nil ? [] : [run.expires]
+      let phase =
+        switch run.stage {
+        case .training, .scouting: run.train
+        case .evaluating: run.evaluation
+        default: PhaseRun?.none
+        }
+      if let phase, !phase.isClosed {
+        deadlines.append(phase.deadline)
+        if let idle = phase.idleSince { deadlines.append(idle.advanced(bySeconds: configuration.graceSeconds)) }
+        for seat in phase.seats.values where seat.state == .invited {
+          deadlines.append((seat.invitedAt ?? now).advanced(bySeconds: configuration.repeatSeconds))
+          deadlines.append(seat.since.advanced(bySeconds: configuration.answerSeconds))
+        }
+      }
+      return deadlines.min()
+    }.min()
+  }
+
+  /// Terminal descriptors stay this long, so that whoever was away learns of the end.
+  static let retirementSeconds = 86_400.0
+}

@@ -1,0 +1,118 @@
+package import MusterSchema
+
+extension Coordinator {
+  /// What happens to a coordinator.
+  package enum Event: Sendable {
+    // Operators, at the root.
+    case accept(TaskID, TaskSpecification)
+    case pause(TaskID)
+    case resume(TaskID)
+    case cancel(TaskID, reason: String)
+    case evaluate(TaskID)
+
+    // The shell's long work, at the root. Everything says which round it belongs to: what came too late is ignored.
+    case initialized(TaskID, ModelReference)
+    case aggregated(TaskID, round: Int, ModelReference, refused: [Waiting])
+    case evaluated(TaskID, round: Int, metrics: [String: Double])
+    case workFailed(TaskID, Work, round: Int, reason: String)
+
+    /// The data plane stored a contribution: its bytes are safe, it counts once this is committed.
+    case contribution(TaskID, round: Int, phase: Phase, ContributionRecord, reply: Reply)
+
+    // Topics.
+    case node(NodeState)
+    case status(NodeStatus)
+
+    // A scout: what its participant hands down.
+    case forward(TaskDescriptor)
+    case order(Invitation)
+    case release(TaskID)
+    case ledger(PhaseLedger)
+    /// A task that the coordinator above no longer knows.
+    case forget(TaskID)
+
+    /// The connection to the broker stands: say everything that is owed.
+    case connected
+    case tick
+  }
+
+  /// Long work that the shell does for the root.
+  package enum Work: String, Codable, Hashable, Sendable { case initialize, aggregate, evaluate }
+
+  /// Who asked, for the answer: the shell's own number.
+  package struct Reply: Hashable, Sendable {
+    package var number: UInt64
+    package init(_ number: UInt64) { self.number = number }
+  }
+
+  /// What a participant is told about its contribution.
+  package enum Answer: Hashable, Sendable {
+    case stored
+    case same
+    case conflict
+    case closed(String)
+    case unknown
+  }
+
+  /// What a coordinator wants done, after its records are durable.
+  package enum Effect: Hashable, Sendable {
+    case publish(TaskDescriptor)
+    /// The window for people changed: the shell reads `roundState` and publishes at most once a second.
+    case roundChanged(TaskID)
+    /// The shell adds ticket and grant: the machine holds no secrets.
+    case invite(NodeID, Invitation)
+    /// Remove a retained message.
+    case clear(Topic)
+    case initialize(TaskID)
+    case aggregate(TaskID, round: Int)
+    case evaluate(TaskID, round: Int)
+    case answer(Reply, Answer)
+    /// A scout's standing changed: the shell reads `standing` and hands it to the participant above.
+    case standingChanged(TaskID)
+    /// A scout wants to know what the ledger has.
+    case consult(TaskID)
+    /// Blobs may have lost their last reference.
+    case collect
+  }
+
+  /// What must survive. Applying the records in order gives the state back.
+  package enum Record: Codable, Hashable, Sendable {
+    case accepted(TaskID, TaskSpecification)
+    case forwarded(TaskDescriptor)
+    case revised(TaskID, revision: Int, state: TaskDescriptor.State)
+    /// A round's model, and the updates that the strategy refused.
+    case published(TaskID, round: Int, ModelReference, refused: [Waiting])
+    case opened(TaskID, PhaseOpening)
+    case contributed(TaskID, round: Int, phase: Phase, ContributionRecord)
+    case closed(TaskID, round: Int, phase: Phase)
+    case evaluated(TaskID, round: Int, metrics: [String: Double])
+    case completed(TaskID, RoundRecord)
+    case ended(TaskID, RoundState.Step, reason: String)
+    case forgotten(TaskID)
+
+    package var task: TaskID {
+      switch self {
+      case .accepted(let task, _), .revised(let task, _, _), .published(let task, _, _, _), .opened(let task, _),
+        .contributed(let task, _, _, _), .closed(let task, _, _), .evaluated(let task, _, _), .completed(let task, _),
+        .ended(let task, _, _), .forgotten(let task):
+        task
+      case .forwarded(let descriptor): descriptor.task
+      }
+    }
+  }
+}
+
+/// The opening of a phase or of a further attempt at it.
+package struct PhaseOpening: Codable, Hashable, Sendable {
+  package var key: RoundKey
+  package var base: ModelReference
+  package var seed: UInt64
+  /// Contributions that close the phase.
+  package var needed: Int
+  package var minimum: Int
+  package var deadline: Instant
+  /// Who is invited, and for how many devices.
+  package var cohort: [NodeID: Int]
+  /// At a scout: the invitation that it fills.
+  package var order: Invitation?
+}

@@ -1,0 +1,100 @@
+internal import MusterSchema
+
+/// A node's place in a phase's cohort. Soft: it is learned again from statuses after a restart.
+struct Seat: Hashable, Sendable {
+  enum State: Hashable, Sendable {
+    /// Invited, no answer yet.
+    case invited
+    case working(progress: Double?)
+    case done
+    case lost(reason: String, failed: Bool)
+  }
+
+  /// Devices that the node is to bring.
+  var quota: Int
+  var state = State.invited
+  var since: Instant
+  var invitedAt: Instant?
+  /// A scout's own word: devices at work or done.
+  var have = 0
+  /// Of its quota, what was already asked of other nodes.
+  var moved = 0
+  /// The scout looks no further: nobody else is ready.
+  var isShort = false
+  var reason: String?
+  var waiting: [Waiting] = []
+
+  var isLost: Bool { if case .lost = state { true } else { false } }
+  var isAnswered: Bool { state != .invited }
+}
+
+/// A phase of a round that runs: who was invited, who delivered. The same at a ledger and at a scout.
+struct PhaseRun: Sendable {
+  var key: RoundKey
+  var base: ModelReference
+  var seed: UInt64
+  var needed: Int
+  var minimum: Int
+  var opened: Instant
+  var deadline: Instant
+  var order: Invitation?
+  var seats: [NodeID: Seat] = [:]
+  /// At the ledger: what counts, whatever the attempt.
+  var accepted: [NodePath: ContributionRecord] = [:]
+  /// At a scout: devices that delivered in earlier attempts, or that the ledger names.
+  var delivered: Set<NodeID> = []
+  /// Since when nobody is left to wait for.
+  var idleSince: Instant?
+  var isClosed = false
+
+  init(_ opening: PhaseOpening, at now: Instant) {
+    key = opening.key
+    base = opening.base
+    seed = opening.seed
+    needed = opening.needed
+    minimum = opening.minimum
+    opened = now
+    deadline = opening.deadline
+    order = opening.order
+    seats = opening.cohort.mapValues { Seat(quota: $0, since: now) }
+  }
+
+  /// A further attempt, or a changed order: what was accepted stays, and so do those who are already at work.
+  mutating func reopen(_ opening: PhaseOpening, at now: Instant) {
+    for (node, seat) in seats where seat.state == .done && order != nil { delivered.insert(node) }
+    let before = seats
+    key = opening.key
+    needed = opening.needed
+    minimum = opening.minimum
+    deadline = opening.deadline
+    order = opening.order
+    idleSince = nil
+    seats = [:]
+    for (node, quota) in opening.cohort {
+      var seat = Seat(quota: quota, since: now)
+      if let old = before[node], order != nil, !old.isLost { seat = old }
+      seats[node] = seat
+    }
+  }
+
+  func accepted(from node: NodeID) -> Int { accepted.keys.count { $0.nodes.first == node } }
+
+  /// Devices at work or done, as far as the seats tell.
+  var atWork: Int {
+    seats.values.count { seat in
+      switch seat.state {
+      case .working, .done: true
+      case .invited, .lost: false
+      }
+    } + delivered.count { seats[$0] == nil }
+  }
+
+  mutating func shift(by milliseconds: Int64) {
+    deadline.milliseconds += milliseconds
+    idleSince = nil
+    for node in seats.keys {
+      seats[node]?.since.milliseconds += milliseconds
+      seats[node]?.invitedAt?.milliseconds += milliseconds
+    }
+  }
+}

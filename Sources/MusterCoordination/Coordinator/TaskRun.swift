@@ -1,0 +1,69 @@
+package import MusterSchema
+
+/// A task as a coordinator runs it. What records do not restore is learned again from topics.
+package struct TaskRun: Sendable {
+  enum Stage: Hashable, Sendable {
+    case initializing
+    case recruiting
+    case training
+    case aggregating
+    case evaluating
+    /// A scout without an order.
+    case waiting
+    /// A scout that fills one.
+    case scouting
+    case ended(RoundState.Step, reason: String)
+  }
+
+  package let id: TaskID
+  /// At the root: the task as accepted. A scout has only the descriptor.
+  package let specification: TaskSpecification?
+  package var descriptor: TaskDescriptor
+  var stage: Stage
+  var expires: Instant
+  var pausedAt: Instant?
+
+  /// The round in progress; 0 before the first opens.
+  package var round = 0
+  var attempt = 0
+  var roundOpened = Instant.zero
+  var train: PhaseRun?
+  var evaluation: PhaseRun?
+  /// Central's own evaluation of this round: nil while it runs.
+  var centralMetrics: [String: Double]?
+  var centralEvaluates = false
+  /// Nobody was ready to evaluate this round.
+  var skipsDeviceEvaluation = false
+  /// Updates that the strategy refused, by path.
+  var refused: [String: String] = [:]
+  package var models: [ModelCheckpoint] = []
+  package var records: [RoundRecord] = []
+  /// Evaluations in a row without a new best, and the best.
+  var best: (value: Double, since: Int)?
+
+  var statuses: [NodeID: NodeStatus] = [:]
+  /// What went wrong in this round, newest last.
+  var troubles: [Waiting] = []
+  var lastReason: String?
+  var endedAt: Instant?
+
+  init(id: TaskID, specification: TaskSpecification?, descriptor: TaskDescriptor, stage: Stage, expires: Instant) {
+    self.id = id
+    self.specification = specification
+    self.descriptor = descriptor
+    self.stage = stage
+    self.expires = expires
+  }
+
+  package var isEnded: Bool { if case .ended = stage { true } else { false } }
+  var isPaused: Bool { pausedAt != nil }
+  package var latestModel: ModelCheckpoint? { models.last }
+  package var latestMetrics: [String: Double]? { models.last { $0.metrics != nil }?.metrics }
+
+  mutating func note(_ node: String, _ reason: String) {
+    troubles.removeAll { $0.node == node }
+    troubles.append(Waiting(node: node, reason: reason))
+    if troubles.count > 20 { troubles.removeFirst() }
+    lastReason = "\(node): \(reason)"
+  }
+}

@@ -1,0 +1,27 @@
+/// A machine's own time: milliseconds since its state was created.
+///
+/// It is resumed from the last commit, so it never goes backwards, and the time that a process was down spends no deadline. It has nothing to
+/// do with the clock on the wall.
+package struct Instant: Hashable, Comparable, Codable, Sendable, CustomStringConvertible {
+  package var milliseconds: Int64
+
+  package init(milliseconds: Int64) { self.milliseconds = milliseconds }
+  package static let zero = Instant(milliseconds: 0)
+
+  /// This instant and so many seconds, bounded so that no input can overflow it.
+  package func advanced(bySeconds seconds: Double) -> Instant {
+    Instant(milliseconds: milliseconds + Int64((min(max(seconds, -1e10), 1e10) * 1000).rounded()))
+  }
+
+  /// Seconds from the other instant to this one.
+  package func seconds(since other: Instant) -> Double { Double(milliseconds - other.milliseconds) / 1000 }
+
+  package static func < (left: Instant, right: Instant) -> Bool { left.milliseconds < right.milliseconds }
+  package var description: String { "\(milliseconds) ms" }
+
+  package init(from decoder: any Decoder) throws { milliseconds = try decoder.singleValueContainer().decode(Int64.self) }
+  package func encode(to encoder: any Encoder) throws {
+    var container = encoder.singleValueContainer()
+    try container.encode(milliseconds)
+  }
+}

@@ -1,0 +1,77 @@
+internal import MusterSchema
+
+// What a participant says of itself. Said only when it changes, and again when it is owed.
+extension Participant {
+  /// Says where the task stands, whatever that is.
+  mutating func say(_ task: TaskID) {
+    if let status = status(task), status != said[task] { say(status) }
+  }
+
+  mutating func say(_ status: NodeStatus, lasting: Bool = true) {
+    said[status.task] = status
+    effects.append(.status(status, lasting: lasting))
+  }
+
+  /// Readiness is news only between jobs: while one runs, its own status stands.
+  mutating func sayReadiness(_ task: TaskID) {
+    guard tasks[task]?.state == .open, jobs[task] == nil, let readiness = readiness[task] else { return }
+    let status = idleStatus(task, readiness)
+    // `done` already says that the device could go on: it is not replaced by `ready`.
+    if said[task]?.state == .done, status.state == .ready { return }
+    if status != said[task] { say(status) }
+  }
+
+  /// When a job ends, the tasks that were declined because of it are checked again.
+  mutating func sayOthers(_ finished: TaskID) {
+    for task in tasks.keys.sorted() where task != finished && tasks[task]?.state == .open && said[task]?.state == .declined {
+      effects.append(.check(task))
+    }
+  }
+
+  private func idleStatus(_ task: TaskID, _ readiness: Readiness) -> NodeStatus {
+    var readiness = readiness
+    if let aside = setAside(task) {
+      readiness = .declined(aside, retrySeconds: failures[task].flatMap { $0.count < Self.patience ? $0.until.seconds(since: now) : nil })
+    } else if capacity == 1, jobs.count >= capacity, readiness.devices > 0 {
+      readiness = .declined("busy with task \(jobs.keys.sorted().map(\.rawValue).joined(separator: ", "))", retrySeconds: 5)
+    }
+    return NodeStatus(
+      node: id, task: task, state: readiness.devices > 0 || capacity > 1 ? .ready : .declined, reason: readiness.reason,
+      retrySeconds: readiness.retrySeconds, devices: readiness.devices, declined: readiness.declined,
+      waiting: readiness.waiting.isEmpty ? nil : readiness.waiting)
+  }
+
+  func status(_ task: TaskID) -> NodeStatus? {
+    guard let job = jobs[task] else { return readiness[task].map { idleStatus(task, $0) } }
+    if capacity > 1 { return scoutStatus(job) }
+    switch job.stage {
+    case .asking: return nil
+    case .waiting: return status(job, .accepted)
+    case .training(nil, _): return status(job, .accepted)
+    case .training(let progress, let loss):
+      var status = status(job, .training)
+      status.progress = progress.map { ($0 * 1000).rounded() / 1000 }
+      status.loss = loss
+      return status
+    case .uploading: return status(job, .uploading)
+    case .delivered: return status(job, .done)
+    }
+  }
+
+  func status(_ job: Job, _ state: NodeStatus.State, reason: String? = nil, retrySeconds: Double? = nil) -> NodeStatus {
+    NodeStatus(
+      node: id, task: job.task, state: state, round: job.key.round, attempt: job.key.attempt, phase: job.key.phase, reason: reason,
+      retrySeconds: retrySeconds)
+  }
+
+  private func scoutStatus(_ job: Job) -> NodeStatus? {
+    // Before the scout has its order there is nothing to say about it.
+    guard let standing = standings[job.task], standing.key == job.key, let state = standing.state else { return nil }
+    var status = status(job, state, reason: standing.reason)
+    status.devices = standing.readiness.devices
+    status.declined = standing.readiness.declined
+    status.have = standing.have
+    status.waiting = standing.waiting.isEmpty ? nil : standing.waiting
+    return status
+  }
+}

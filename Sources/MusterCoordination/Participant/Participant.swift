@@ -1,0 +1,131 @@
+package import MusterSchema
+
+/// The role that is invited and delivers one contribution: a device that trains, or a region that scouts.
+///
+/// A value like `Coordinator`: no I/O, no clock, no randomness. Statuses are last-value; what was said is said again on every connect.
+package struct Participant: Sendable {
+  package let id: NodeID
+  package let coordinator: NodeID
+  /// Jobs at a time: 1 of a device; a region takes any number.
+  package let capacity: Int
+  package internal(set) var tasks: [TaskID: TaskDescriptor] = [:]
+  package internal(set) var jobs: [TaskID: Job] = [:]
+  package internal(set) var coordinatorState: CoordinatorState?
+
+  var readiness: [TaskID: Readiness] = [:]
+  var standings: [TaskID: Standing] = [:]
+  /// The last status of each task, as it was said.
+  var said: [TaskID: NodeStatus] = [:]
+  /// The newest work that was finished, given up or refused: it is not taken again.
+  var last: [TaskID: (key: RoundKey, status: NodeStatus?)] = [:]
+  var failures: [TaskID: (reason: String, count: Int, until: Instant)] = [:]
+
+  var now = Instant.zero
+  var records: [Record] = []
+  var effects: [Effect] = []
+
+  /// Trainer failures with the same reason after which a task is set aside.
+  static let patience = 3
+
+  package init(id: NodeID, coordinator: NodeID, capacity: Int) {
+    self.id = id
+    self.coordinator = coordinator
+    self.capacity = capacity
+  }
+
+  package init(
+    id: NodeID, coordinator: NodeID, capacity: Int, restoring records: some Sequence<(at: Instant, record: Record)>
+  ) {
+    self.init(id: id, coordinator: coordinator, capacity: capacity)
+    for (at, record) in records {
+      now = max(now, at)
+      apply(record)
+    }
+    for task in jobs.keys { jobs[task]?.stage = .asking }
+  }
+
+  package mutating func handle(_ event: Event, at instant: Instant) -> (records: [Record], effects: [Effect]) {
+    now = max(now, instant)
+    process(event)
+    defer {
+      records = []
+      effects = []
+    }
+    return (records, effects)
+  }
+
+  private mutating func process(_ event: Event) {
+    switch event {
+    case .coordinator(let state):
+      let returned = state.online && coordinatorState?.session != state.session
+      if state.online || coordinatorState?.session == state.session { coordinatorState = state }
+      if returned { effects += owed() }
+    case .descriptor(let descriptor): heard(descriptor)
+    case .invitation(let invitation): heard(invitation)
+    case .readiness(let task, let readiness):
+      self.readiness[task] = readiness
+      sayReadiness(task)
+    case .standing(let task, let standing):
+      standings[task] = standing
+      readiness[task] = standing.readiness
+      if standing.key != nil || jobs[task] != nil { say(task) } else { sayReadiness(task) }
+    case .progress(let task, let key, let fraction, let loss): progressed(task, key, fraction, loss)
+    case .finished(let task, let key, let result): finished(task, key, result)
+    case .failed(let task, let key, let reason): failed(task, key, reason)
+    case .delivered(let task, let key): delivered(task, key)
+    case .refused(let task, let key, let reason): refused(task, key, reason)
+    case .confirmed(let task, let key): confirmed(task, key)
+    case .forget(let task): forget(task)
+    case .connected: effects += owed()
+    case .tick: tick()
+    }
+  }
+
+  mutating func commit(_ record: Record) {
+    apply(record)
+    records.append(record)
+  }
+
+  private mutating func apply(_ record: Record) {
+    switch record {
+    case .taken(let invitation): jobs[invitation.task] = Job(invitation: invitation, stage: .waiting(until: now))
+    case .ready(let task, let key, let result):
+      guard jobs[task]?.isSameWork(as: key) == true else { return }
+      jobs[task]?.result = result
+      jobs[task]?.stage = .uploading
+    case .delivered(let task, let key):
+      jobs[task] = nil
+      last[task] = (key, nil)
+    case .dropped(let task, let key):
+      if jobs[task]?.isSameWork(as: key) == true { jobs[task] = nil }
+      last[task] = (key, last[task]?.status)
+    }
+  }
+
+  /// When time alone makes something due.
+  package var nextDeadline: Instant? {
+    let starts = jobs.values.compactMap { if case .waiting(let until) = $0.stage { until } else { nil } }
+    let retries = failures.values.filter { $0.count < Self.patience && $0.until > now }.map(\.until)
+    return (starts + retries).min()
+  }
+
+  /// Everything that the state owes its coordinator: asked on every connect and when the coordinator's session changes.
+  package func owed() -> [Effect] {
+    var effects: [Effect] = []
+    for task in Set(tasks.keys).union(jobs.keys).sorted() {
+      if let job = jobs[task] {
+        switch job.stage {
+        case .asking: effects.append(.ask(job))
+        case .uploading: effects.append(.upload(job))
+        case .waiting, .training, .delivered: break
+        }
+      }
+      if let status = said[task], tasks[task]?.state.isFinal != true {
+        effects.append(.status(status, lasting: true))
+      } else if tasks[task]?.state == .open {
+        effects.append(.check(task))
+      }
+    }
+    return effects
+  }
+}

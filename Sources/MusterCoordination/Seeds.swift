@@ -1,0 +1,38 @@
+internal import MusterSchema
+
+/// Seeds that derive from seeds: the machines draw no randomness of their own, so the same inputs give the same cohort, also in another process.
+///
+/// The mixing is SplitMix64's (Steele, Lea and Flood, 2014) over an FNV-1a of the text.
+package enum Seeds {
+  package static func derive(_ seed: UInt64, _ text: String) -> UInt64 {
+    var hash: UInt64 = 0xcbf2_9ce4_8422_2325 ^ seed
+    for byte in text.utf8 { hash = (hash ^ UInt64(byte)) &* 0x100_0000_01b3 }
+    return mix(hash &+ 0x9e37_79b9_7f4a_7c15)
+  }
+
+  /// A fraction in 0..<1 that the seed and the text decide.
+  package static func fraction(_ seed: UInt64, _ text: String) -> Double { Double(derive(seed, text) >> 11) / Double(UInt64(1) << 53) }
+
+  /// The nodes in an order that only the seed decides: a seeded shuffle that does not depend on the order they came in.
+  static func shuffled(_ nodes: some Sequence<NodeID>, seed: UInt64) -> [NodeID] {
+    nodes.map { (derive(seed, $0.rawValue), $0) }.sorted { $0 < $1 }.map(\.1)
+  }
+
+  private static func mix(_ value: UInt64) -> UInt64 {
+    var z = (value ^ (value >> 30)) &* 0xbf58_476d_1ce4_e5b9
+    z = (z ^ (z >> 27)) &* 0x94d0_49bb_1331_11eb
+    // JSON numbers keep 53 bits wherever they pass through a double: a seed that travels stays below that.
+    return (z ^ (z >> 31)) >> 11
+  }
+}
+
+/// Splits a whole number in proportion to weights, by largest remainder (Hamilton's method); ties go to the earlier one.
+func split(_ total: Int, over weights: [Int]) -> [Int] {
+  let sum = weights.reduce(0, +)
+  guard sum > 0, total > 0 else { return weights.map { _ in 0 } }
+  let bounded = min(total, sum)
+  var parts = weights.map { bounded * $0 / sum }
+  let remainders = weights.indices.map { (-(bounded * weights[$0] % sum), $0) }.sorted { $0 < $1 }
+  for (_, index) in remainders.prefix(bounded - parts.reduce(0, +)) { parts[index] += 1 }
+  return parts
+}
