@@ -105,6 +105,7 @@ extension Coordinator {
   private mutating func applyCompleted(_ id: TaskID, _ record: RoundRecord) {
     guard var run = tasks[id], let specification = run.specification else { return }
     run.records.append(record)
+    run.round = record.round
     run.train = nil
     run.evaluation = nil
     run.refused = [:]

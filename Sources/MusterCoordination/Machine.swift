@@ -1,0 +1,82 @@
+package import MusterSchema
+
+/// A protocol machine: a value that turns events into records and effects. What runs it (a shell, a simulation) owns time, storage and network.
+package protocol Machine: Sendable {
+  associatedtype Event: Sendable
+  associatedtype Record: MachineRecord
+  associatedtype Effect: Sendable
+
+  /// - Parameter now: the machine's own time.
+  /// - Returns: what must be durable before anything else happens, and what happens then.
+  mutating func handle(_ event: Event, at now: Instant) -> (records: [Record], effects: [Effect])
+
+  /// When time alone makes something due: the machine wants a tick then.
+  var nextDeadline: Instant? { get }
+
+  static var tick: Event { get }
+}
+
+/// What must survive of a machine.
+package protocol MachineRecord: Codable, Hashable, Sendable {
+  var task: TaskID { get }
+  /// The record's name in the journal.
+  var kind: String { get }
+  /// Kinds of earlier records of the same task that this one makes superfluous.
+  var supersedes: [String] { get }
+}
+
+extension Coordinator: Machine {
+  package static var tick: Event { .tick }
+}
+
+extension Participant: Machine {
+  package static var tick: Event { .tick }
+}
+
+extension Coordinator.Record: MachineRecord {
+  package var kind: String {
+    switch self {
+    case .accepted: "accepted"
+    case .forwarded: "forwarded"
+    case .revised: "revised"
+    case .published: "published"
+    case .opened: "opened"
+    case .contributed: "contributed"
+    case .closed: "closed"
+    case .evaluated: "evaluated"
+    case .completed: "completed"
+    case .ended: "ended"
+    case .forgotten: "forgotten"
+    }
+  }
+
+  package var supersedes: [String] {
+    switch self {
+    case .completed: ["opened", "contributed", "closed"]
+    // A scout keeps only its newest order.
+    case .opened(_, let opening) where opening.order != nil: ["opened"]
+    case .forwarded: ["forwarded"]
+    case .forgotten: ["accepted", "forwarded", "revised", "published", "opened", "contributed", "closed", "evaluated", "completed", "ended"]
+    default: []
+    }
+  }
+}
+
+extension Participant.Record: MachineRecord {
+  package var kind: String {
+    switch self {
+    case .taken: "taken"
+    case .ready: "ready"
+    case .delivered: "delivered"
+    case .dropped: "dropped"
+    }
+  }
+
+  package var supersedes: [String] {
+    switch self {
+    case .taken: ["taken", "ready"]
+    case .ready: ["ready"]
+    case .delivered, .dropped: ["taken", "ready", "delivered", "dropped"]
+    }
+  }
+}

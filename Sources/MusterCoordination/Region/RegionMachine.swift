@@ -1,0 +1,121 @@
+package import MusterSchema
+
+/// A region: a participant of the coordinator above and the coordinator of its devices, bound together.
+///
+/// Still a value without I/O: what one of the two wants of the other happens here, in the same step, so that the records of both are one
+/// transaction.
+package struct RegionMachine: Machine {
+  package internal(set) var participant: Participant
+  package internal(set) var coordinator: Coordinator
+
+  package enum Event: Sendable {
+    case above(Participant.Event)
+    case below(Coordinator.Event)
+    case tick
+  }
+
+  package enum Record: MachineRecord {
+    case above(Participant.Record)
+    case below(Coordinator.Record)
+
+    package var task: TaskID {
+      switch self {
+      case .above(let record): record.task
+      case .below(let record): record.task
+      }
+    }
+
+    package var kind: String {
+      switch self {
+      case .above(let record): "above/\(record.kind)"
+      case .below(let record): "below/\(record.kind)"
+      }
+    }
+
+    package var supersedes: [String] {
+      switch self {
+      case .above(let record): record.supersedes.map { "above/\($0)" }
+      case .below(let record): record.supersedes.map { "below/\($0)" }
+      }
+    }
+  }
+
+  package enum Effect: Sendable {
+    /// A status for the coordinator above.
+    case status(NodeStatus, lasting: Bool)
+    /// After a restart: does the ledger still want this order?
+    case ask(Job)
+    /// For the devices below: publish, invite, clear, round window, consult the ledger.
+    case below(Coordinator.Effect)
+  }
+
+  package init(id: NodeID, above: NodeID, configuration: CoordinatorConfiguration) {
+    participant = Participant(id: id, coordinator: above, capacity: .max)
+    coordinator = Coordinator(id: id, configuration: configuration)
+  }
+
+  package init(
+    id: NodeID, above: NodeID, configuration: CoordinatorConfiguration, restoring records: [(at: Instant, record: Record)]
+  ) {
+    participant = Participant(
+      id: id, coordinator: above, capacity: .max,
+      restoring: records.compactMap { at, record in if case .above(let record) = record { (at, record) } else { nil } })
+    coordinator = Coordinator(
+      id: id, configuration: configuration,
+      restoring: records.compactMap { at, record in if case .below(let record) = record { (at, record) } else { nil } })
+  }
+
+  package static var tick: Event { .tick }
+
+  package var nextDeadline: Instant? { [participant.nextDeadline, coordinator.nextDeadline].compactMap { $0 }.min() }
+
+  package mutating func handle(_ event: Event, at now: Instant) -> (records: [Record], effects: [Effect]) {
+    var step = Step(now: now)
+    switch event {
+    case .above(let event): above(event, &step)
+    case .below(let event): below(event, &step)
+    case .tick:
+      above(.tick, &step)
+      below(.tick, &step)
+    }
+    // Once for each task whose standing changed, however often it did.
+    while let task = step.standings.min() {
+      step.standings.remove(task)
+      if let standing = coordinator.standing(task) { above(.standing(task, standing), &step) }
+    }
+    return (step.records, step.effects)
+  }
+
+  private struct Step {
+    let now: Instant
+    var records: [Record] = []
+    var effects: [Effect] = []
+    var standings: Set<TaskID> = []
+  }
+
+  private mutating func above(_ event: Participant.Event, _ step: inout Step) {
+    let (records, effects) = participant.handle(event, at: step.now)
+    step.records += records.map(Record.above)
+    for effect in effects {
+      switch effect {
+      case .status(let status, let lasting): step.effects.append(.status(status, lasting: lasting))
+      case .ask(let job): step.effects.append(.ask(job))
+      case .start(let job): below(.order(job.invitation), &step)
+      case .cancel(let task, _, _): below(.release(task), &step)
+      case .descriptor(let descriptor): below(.forward(descriptor), &step)
+      case .check(let task): step.standings.insert(task)
+      // A scout delivers nothing itself.
+      case .upload: break
+      }
+    }
+    if case .forget(let task) = event { below(.forget(task), &step) }
+  }
+
+  private mutating func below(_ event: Coordinator.Event, _ step: inout Step) {
+    let (records, effects) = coordinator.handle(event, at: step.now)
+    step.records += records.map(Record.below)
+    for effect in effects {
+      if case .standingChanged(let task) = effect { step.standings.insert(task) } else { step.effects.append(.below(effect)) }
+    }
+  }
+}
