@@ -1,0 +1,29 @@
+/// CIFAR-10's binary version: records of one label and 3×32×32 bytes, plain or gzip. Krizhevsky 2009.
+enum CIFAR10 {
+  static let shape = SampleShape(channels: 3, height: 32, width: 32)
+
+  /// One or more files, one after the other.
+  static func read(_ files: [String]) throws(ModelError) -> DataSet {
+    guard !files.isEmpty else { throw .data(file: "cifar10", "`files` names no file") }
+    var labels: [Int32] = []
+    var pixels: [UInt8] = []
+    for path in files {
+      let reader = try FileReader(path)
+      let before = labels.count
+      while true {
+        let record = try reader.read(upTo: 1 + shape.count)
+        if record.isEmpty { break }
+        guard record.count == 1 + shape.count else {
+          throw .data(file: path, "is truncated: record \(labels.count - before) has \(record.count) of \(1 + shape.count) bytes")
+        }
+        guard record[0] < 10 else {
+          throw .data(file: path, "record \(labels.count - before) has label \(record[0]), not 0 to 9: is it CIFAR-10's binary version?")
+        }
+        labels.append(Int32(record[0]))
+        pixels += record[1...]
+      }
+      guard labels.count > before else { throw .data(file: path, "is empty") }
+    }
+    return DataSet(shape: shape, bytes: pixels, labels: labels)
+  }
+}

@@ -1,0 +1,161 @@
+/// Numbers in columns, one of which is the label (RFC 4180: quoted fields, CR LF or LF). Plain or gzip.
+enum CSV {
+  struct Layout {
+    /// The label's column: its name in the header line, or its position (negative: from the end).
+    var label: LabelColumn
+    var header: Bool
+    /// Values are divided by this.
+    var scale: Double
+    /// The classes' names, in order, where labels are not numbers.
+    var classNames: [String]?
+    var separator: UInt8
+  }
+
+  static func read(_ path: String, _ layout: Layout) throws(ModelError) -> DataSet {
+    guard layout.scale.isFinite, layout.scale != 0 else { throw .data(file: path, "`scale` must not be 0") }
+    let reader = try FileReader(path)
+    var lines = Lines(bytes: try reader.read(upTo: 1 << 34), separator: layout.separator, path: path)
+    var width = 0
+    var column = 0
+    var numbers: [Float] = []
+    var labels: [Int32] = []
+    if layout.header {
+      guard let names = try lines.next() else { throw .data(file: path, "is empty") }
+      width = names.count
+      column = try layout.label.position(in: width, names: names, path: path)
+    }
+    while let fields = try lines.next() {
+      if width == 0 {
+        width = fields.count
+        column = try layout.label.position(in: width, names: nil, path: path)
+      }
+      guard fields.count == width else {
+        throw .data(file: path, "line \(lines.number) has \(fields.count) fields, the first line has \(width)")
+      }
+      guard width > 1 else { throw .data(file: path, "has a label but no values: is the separator right?") }
+      for (index, field) in fields.enumerated() {
+        if index == column {
+          labels.append(try label(field, layout, line: lines.number, path: path))
+        } else {
+          guard let number = Double(field), number.isFinite else {
+            throw .data(file: path, "line \(lines.number), field \(index + 1): \"\(field.prefix(40))\" is not a number")
+          }
+          numbers.append(Float(number / layout.scale))
+        }
+      }
+    }
+    guard !labels.isEmpty else { throw .data(file: path, "holds no samples") }
+    return DataSet(shape: SampleShape(channels: 1, height: 1, width: width - 1), numbers: numbers, labels: labels)
+  }
+
+  private static func label(_ field: String, _ layout: Layout, line: Int, path: String) throws(ModelError) -> Int32 {
+    if let names = layout.classNames {
+      guard let index = names.firstIndex(of: field) else {
+        throw .data(file: path, "line \(line): the label \"\(field.prefix(40))\" is none of `classNames`")
+      }
+      return Int32(index)
+    }
+    guard let value = Double(field), value.rounded() == value, (0...100_000).contains(value) else {
+      throw .data(
+        file: path, "line \(line): the label \"\(field.prefix(40))\" is not a whole number of 0 or more; name the classes in `classNames`")
+    }
+    return Int32(value)
+  }
+
+  /// Splits text into lines and fields.
+  private struct Lines {
+    let bytes: [UInt8]
+    let separator: UInt8
+    let path: String
+    var number = 0
+    private var position = 0
+
+    init(bytes: [UInt8], separator: UInt8, path: String) {
+      self.bytes = bytes
+      self.separator = separator
+      self.path = path
+      if bytes.starts(with: [0xef, 0xbb, 0xbf]) { position = 3 }
+    }
+
+    /// The fields of the next line that is not empty, trimmed of blanks.
+    mutating func next() throws(ModelError) -> [String]? {
+      while position < bytes.count {
+        number += 1
+        var fields: [String] = []
+        var field: [UInt8] = []
+        var quoted = false
+        line: while position < bytes.count {
+          let byte = bytes[position]
+          position += 1
+          if byte == UInt8(ascii: "\"") {
+            if quoted, position < bytes.count, bytes[position] == byte {
+              field.append(byte)
+              position += 1
+            } else {
+              quoted.toggle()
+            }
+          } else if quoted {
+            field.append(byte)
+          } else if byte == separator {
+            fields.append(Lines.text(field))
+            field.removeAll(keepingCapacity: true)
+          } else if byte == UInt8(ascii: "\n") {
+            break line
+          } else {
+            field.append(byte)
+          }
+        }
+        guard !quoted else { throw .data(file: path, "line \(number) opens a quotation that never ends") }
+        fields.append(Lines.text(field))
+        if fields != [""] { return fields }
+      }
+      return nil
+    }
+
+    private static func text(_ bytes: [UInt8]) -> String {
+      func blank(_ byte: UInt8) -> Bool { byte == 0x20 || byte == 0x09 || byte == 0x0d }
+      let trimmed = bytes.drop(while: blank)
+      let end = trimmed.lastIndex { !blank($0) }.map { $0 + 1 } ?? trimmed.startIndex
+      return String(decoding: trimmed[..<end], as: UTF8.self)
+    }
+  }
+}
+
+/// Which column of a CSV file is the label.
+package enum LabelColumn: Hashable, Sendable, Codable {
+  case name(String)
+  /// From 0; negative counts from the end: −1 is the last.
+  case position(Int)
+
+  package init(from decoder: any Decoder) throws {
+    let container = try decoder.singleValueContainer()
+    if let position = try? container.decode(Int.self) {
+      self = .position(position)
+    } else {
+      self = .name(try container.decode(String.self))
+    }
+  }
+
+  package func encode(to encoder: any Encoder) throws {
+    var container = encoder.singleValueContainer()
+    switch self {
+    case .name(let name): try container.encode(name)
+    case .position(let position): try container.encode(position)
+    }
+  }
+
+  func position(in width: Int, names: [String]?, path: String) throws(ModelError) -> Int {
+    switch self {
+    case .name(let name):
+      guard let names else { throw .data(file: path, "`label` is a column's name, so `header` must be true") }
+      guard let index = names.firstIndex(of: name) else {
+        throw .data(file: path, "has no column \"\(name)\"; its columns are \(names.prefix(20).joined(separator: ", "))")
+      }
+      return index
+    case .position(let position):
+      let index = position < 0 ? width + position : position
+      guard (0..<width).contains(index) else { throw .data(file: path, "has \(width) columns, so there is no column \(position)") }
+      return index
+    }
+  }
+}

@@ -1,0 +1,59 @@
+/// Labelled samples in memory. Pixels stay bytes until a batch is made of them: a quarter of the memory.
+package struct DataSet: Hashable, Sendable {
+  enum Values: Hashable, Sendable {
+    /// Each stands for byte / 255.
+    case bytes([UInt8])
+    case numbers([Float])
+  }
+
+  /// Of one sample.
+  package let shape: SampleShape
+  /// Samples in order, each channels × height × width.
+  let values: Values
+  /// The class of each sample, 0 or more.
+  package let labels: [Int32]
+
+  package var count: Int { labels.count }
+
+  /// Bytes 0–255, which a model sees as 0–1.
+  package init(shape: SampleShape, bytes: [UInt8], labels: [Int32]) {
+    precondition(bytes.count == shape.count * labels.count, "as many values as samples of this shape hold")
+    self.init(shape: shape, values: .bytes(bytes), labels: labels)
+  }
+
+  package init(shape: SampleShape, numbers: [Float], labels: [Int32]) {
+    precondition(numbers.count == shape.count * labels.count, "as many values as samples of this shape hold")
+    self.init(shape: shape, values: .numbers(numbers), labels: labels)
+  }
+
+  private init(shape: SampleShape, values: Values, labels: [Int32]) {
+    self.shape = shape
+    self.values = values
+    self.labels = labels
+  }
+
+  /// The samples at these positions, in their order.
+  package func selecting(_ positions: [Int32]) -> DataSet {
+    func select<V>(_ all: [V]) -> [V] {
+      var chosen: [V] = []
+      chosen.reserveCapacity(positions.count * shape.count)
+      for position in positions { chosen += all[Int(position) * shape.count..<(Int(position) + 1) * shape.count] }
+      return chosen
+    }
+    let chosen: Values =
+      switch values {
+      case .bytes(let bytes): .bytes(select(bytes))
+      case .numbers(let numbers): .numbers(select(numbers))
+      }
+    return DataSet(shape: shape, values: chosen, labels: positions.map { labels[Int($0)] })
+  }
+
+  /// Why this model cannot use this data, if it cannot.
+  package func check(against architecture: ModelArchitecture, file: String) throws(ModelError) {
+    let fits = architecture.kind == .leNet5 ? shape == architecture.input : shape.count == architecture.input.count
+    guard fits else { throw .data(file: file, "its samples are \(shape), the model takes \(architecture.input)") }
+    if let wrong = labels.first(where: { $0 >= architecture.classes }) {
+      throw .data(file: file, "it has a sample of class \(wrong), the model knows 0 to \(architecture.classes - 1)")
+    }
+  }
+}
