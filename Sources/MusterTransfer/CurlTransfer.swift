@@ -1,0 +1,259 @@
+import CCurl
+import Glibc
+import MusterSchema
+
+/// One transfer in flight. Lives on the curl thread, which hands libcurl an unretained pointer to it for its callbacks.
+final class CurlTransfer {
+  let id: UInt64
+  let handle: UnsafeMutableRawPointer
+  let finish: @Sendable (Result<HTTPResponse, TransferError>) -> Void
+  private let request: TransferRequest
+  private var fields: UnsafeMutablePointer<curl_slist>?
+  private let errors = UnsafeMutablePointer<CChar>.allocate(capacity: Int(CURL_ERROR_SIZE))
+  private var status = 0
+  private var headers: [(name: String, value: String)] = []
+  private var body: [UInt8] = []
+  private var position: Int64 = 0
+  private var failure: TransferError?
+  private var isReleased = false
+  /// Whether a download's answer was checked against what was asked for.
+  private var isAccepted = false
+
+  init(
+    _ id: UInt64, _ request: TransferRequest, _ handle: UnsafeMutableRawPointer,
+    _ finish: @escaping @Sendable (Result<HTTPResponse, TransferError>) -> Void
+  ) {
+    self.id = id
+    self.request = request
+    self.handle = handle
+    self.finish = finish
+    errors.pointee = 0
+  }
+
+  /// Frees what belongs to libcurl's side. After the handle has left the multi handle.
+  func release() {
+    guard !isReleased else { return }
+    isReleased = true
+    curl_slist_free_all(fields)
+    errors.deallocate()
+  }
+
+  // MARK: Set-up
+
+  func configure(_ configuration: HTTPConfiguration) throws(TransferError) {
+    for (name, value) in request.headers + [("Expect", "")] {
+      guard !(name + value).utf8.contains(where: { $0 < 0x20 || $0 == 0x7f }) else {
+        throw .io("the header \(name.withoutControlCharacters) holds a control character")
+      }
+      fields = curl_slist_append(fields, value.isEmpty ? "\(name):" : "\(name): \(value)")
+    }
+    let context = Unmanaged.passUnretained(self).toOpaque()
+    set(CURLOPT_NOSIGNAL, 1)
+    set(CURLOPT_PROTOCOLS_STR, "http,https")
+    set(CURLOPT_FOLLOWLOCATION, 0)
+    set(CURLOPT_HTTP_VERSION, Int(CURL_HTTP_VERSION_1_1))
+    set(CURLOPT_CONNECTTIMEOUT_MS, Int(configuration.connectSeconds * 1000))
+    set(CURLOPT_LOW_SPEED_LIMIT, 1)
+    set(CURLOPT_LOW_SPEED_TIME, configuration.stallSeconds)
+    set(CURLOPT_TCP_NODELAY, 1)
+    set(CURLOPT_BUFFERSIZE, 256 << 10)
+    set(CURLOPT_USERAGENT, "muster/\(Muster.version)")
+    set(CURLOPT_NOPROXY, noProxy)
+    muster_curl_set_pointer(handle, CURLOPT_ERRORBUFFER, errors)
+    muster_curl_set_pointer(handle, CURLOPT_HTTPHEADER, fields)
+    muster_curl_set_data(handle, CURLOPT_WRITEFUNCTION, receiveBody)
+    muster_curl_set_pointer(handle, CURLOPT_WRITEDATA, context)
+    muster_curl_set_data(handle, CURLOPT_HEADERFUNCTION, receiveHeader)
+    muster_curl_set_pointer(handle, CURLOPT_HEADERDATA, context)
+    if let count = bodyCount {
+      set(CURLOPT_UPLOAD, 1)
+      set(CURLOPT_UPLOAD_BUFFERSIZE, 256 << 10)
+      muster_curl_set_offset(handle, CURLOPT_INFILESIZE_LARGE, curl_off_t(count))
+      muster_curl_set_data(handle, CURLOPT_READFUNCTION, sendBody)
+      muster_curl_set_pointer(handle, CURLOPT_READDATA, context)
+      muster_curl_set_seek(handle, seekBody)
+      muster_curl_set_pointer(handle, CURLOPT_SEEKDATA, context)
+    } else if request.method == "HEAD" {
+      set(CURLOPT_NOBODY, 1)
+    }
+    if request.method != "HEAD" { set(CURLOPT_CUSTOMREQUEST, request.method) }
+    let code = request.url.withCString { muster_curl_set_text(handle, CURLOPT_URL, $0) }
+    guard code == CURLE_OK else { throw .io("the address \(shown(request.url)) is not understood") }
+  }
+
+  /// A PUT or POST without a body still says `Content-Length: 0`.
+  private var bodyCount: Int64? { request.body.count ?? (["PUT", "POST", "PATCH"].contains(request.method) ? 0 : nil) }
+
+  private func set(_ option: CURLoption, _ value: Int) { muster_curl_set_long(handle, option, value) }
+  private func set(_ option: CURLoption, _ value: String) { muster_curl_set_text(handle, option, value) }
+
+  // MARK: Callbacks
+
+  func received(header line: UnsafeRawBufferPointer) {
+    let text = String(decoding: line, as: UTF8.self)
+    if text.hasPrefix("HTTP/") {
+      headers = []
+      status = text.split(separator: " ").dropFirst().first.flatMap { Int($0) } ?? 0
+    } else if let colon = text.firstIndex(of: ":"), headers.count < 200 {
+      headers.append((text[..<colon].lowercased(), text[text.index(after: colon)...].trimmed))
+    }
+  }
+
+  /// - Returns: false to abort.
+  func received(body bytes: UnsafeRawBufferPointer) -> Bool {
+    guard failure == nil else { return false }
+    if status < 300, case .file(let writer) = request.sink {
+      if !isAccepted {
+        isAccepted = true
+        guard accept(writer) else { return false }
+      }
+      guard writer.write(bytes) else {
+        failure = writer.failure
+        return false
+      }
+      return true
+    }
+    if status >= 300 {
+      // A long error text does not matter, its beginning does.
+      body.append(contentsOf: bytes.prefix(maximumErrorBody - body.count))
+      return true
+    }
+    guard case .memory(let maximum) = request.sink, body.count + bytes.count <= maximum else {
+      if case .memory(let maximum) = request.sink { failure = .tooLarge(maximumBytes: maximum) }
+      return false
+    }
+    body.append(contentsOf: bytes)
+    return true
+  }
+
+  /// Whether the answer continues the partial file, or replaces it.
+  private func accept(_ writer: DownloadWriter) -> Bool {
+    let offset = writer.offset
+    if status == 206 {
+      let range = headers.first { $0.name == "content-range" }?.value ?? ""
+      guard range.hasPrefix("bytes \(offset)-") else {
+        failure = .io("the server answered with the range \"\(range.withoutControlCharacters)\" where \(offset) was asked for")
+        writer.discard()
+        return false
+      }
+    } else if offset > 0 {
+      writer.restart()
+    }
+    if let text = headers.first(where: { $0.name == "content-length" })?.value, let length = Int64(text),
+      length > Int64(writer.maximum) - writer.offset
+    {
+      failure = .tooLarge(maximumBytes: writer.maximum)
+      return false
+    }
+    return true
+  }
+
+  func send(into buffer: UnsafeMutableRawBufferPointer) -> Int {
+    let count: Int
+    switch request.body {
+    case .none: return 0
+    case .bytes(let bytes):
+      count = min(buffer.count, bytes.count - Int(position))
+      bytes.withUnsafeBytes { buffer.copyBytes(from: $0[Int(position)..<(Int(position) + count)]) }
+    case .file(let reader):
+      count = reader.read(into: buffer, at: position)
+      guard count >= 0 else {
+        failure = .io("the file to upload cannot be read: \(reason(errno))")
+        return Int(CURL_READFUNC_ABORT)
+      }
+      guard count > 0 || position == reader.size else {
+        failure = .io("the file to upload became shorter while it was sent")
+        return Int(CURL_READFUNC_ABORT)
+      }
+    }
+    position += Int64(count)
+    if let total = bodyCount { request.progress?(position, total) }
+    return count
+  }
+
+  /// libcurl rewinds when a reused connection turns out to be dead.
+  func seek(to offset: Int64) { position = offset }
+
+  // MARK: The end
+
+  func outcome(_ code: CURLcode) -> Result<HTTPResponse, TransferError> {
+    if let failure { return .failure(failure) }
+    let response = HTTPResponse(status: status, headers: headers, body: body)
+    // An error that was told before the body was through: the server may close its side, what it said holds.
+    if let failure = response.failure, code == CURLE_OK || code == CURLE_SEND_ERROR || code == CURLE_RECV_ERROR {
+      return .failure(failure)
+    }
+    let text = errors.pointee == 0 ? String(cString: curl_easy_strerror(code)) : String(cString: errors)
+    switch code {
+    case CURLE_OK: return .success(response)
+    case CURLE_OPERATION_TIMEDOUT:
+      var connected = 0
+      muster_curl_get_long(handle, CURLINFO_RESPONSE_CODE, &connected)
+      return .failure(
+        text.hasPrefix("Connection timed") || text.hasPrefix("Resolving timed")
+          ? .unreachable(host: host(of: request.url), why: text) : .timedOut(host: host(of: request.url)))
+    case CURLE_UNSUPPORTED_PROTOCOL, CURLE_URL_MALFORMAT:
+      return .failure(.io("the address \(shown(request.url)) is not understood: \(text)"))
+    default: return .failure(.unreachable(host: host(of: request.url), why: text))
+    }
+  }
+}
+
+private let receiveBody: muster_curl_data = { bytes, size, count, context in
+  guard let bytes, let context else { return 0 }
+  let transfer = Unmanaged<CurlTransfer>.fromOpaque(context).takeUnretainedValue()
+  return transfer.received(body: UnsafeRawBufferPointer(start: bytes, count: size * count)) ? size * count : 0
+}
+
+private let receiveHeader: muster_curl_data = { bytes, size, count, context in
+  guard let bytes, let context else { return 0 }
+  Unmanaged<CurlTransfer>.fromOpaque(context).takeUnretainedValue().received(
+    header: UnsafeRawBufferPointer(start: bytes, count: size * count))
+  return size * count
+}
+
+private let sendBody: muster_curl_data = { bytes, size, count, context in
+  guard let bytes, let context else { return Int(CURL_READFUNC_ABORT) }
+  return Unmanaged<CurlTransfer>.fromOpaque(context).takeUnretainedValue().send(
+    into: UnsafeMutableRawBufferPointer(start: bytes, count: size * count))
+}
+
+private let seekBody: muster_curl_seek = { context, offset, origin in
+  guard let context, origin == SEEK_SET else { return CURL_SEEKFUNC_CANTSEEK }
+  Unmanaged<CurlTransfer>.fromOpaque(context).takeUnretainedValue().seek(to: Int64(offset))
+  return CURL_SEEKFUNC_OK
+}
+
+/// What the environment excludes from proxies, and this machine: the demo and the tests stay on loopback.
+private let noProxy: String = {
+  let given = (getenv("no_proxy") ?? getenv("NO_PROXY")).map { String(cString: $0) }
+  return [given, "localhost", "127.0.0.1", "::1"].compactMap(\.self).joined(separator: ",")
+}()
+
+/// `host:port` of an address, for messages.
+func host(of url: String) -> String {
+  let rest = url.range(after: "://")
+  return String(rest.prefix { $0 != "/" && $0 != "?" })
+}
+
+private func shown(_ url: String) -> String { "\"\(String(url.prefix(120)).withoutControlCharacters)\"" }
+
+extension String {
+  fileprivate func range(after mark: String) -> Substring {
+    var rest = self[...]
+    while !rest.isEmpty {
+      if rest.hasPrefix(mark) { return rest.dropFirst(mark.count) }
+      rest = rest.dropFirst()
+    }
+    return self[...]
+  }
+}
+
+extension Substring {
+  fileprivate var trimmed: String {
+    var text = self
+    while let first = text.first, first.isWhitespace { text.removeFirst() }
+    while let last = text.last, last.isWhitespace { text.removeLast() }
+    return String(text)
+  }
+}

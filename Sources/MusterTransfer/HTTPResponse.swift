@@ -1,0 +1,45 @@
+import MusterSchema
+
+/// What a server answered, its body in memory.
+package struct HTTPResponse: Sendable {
+  package var status: Int
+  /// In the order of arrival, names in lowercase.
+  package var headers: [(name: String, value: String)]
+  package var body: [UInt8]
+
+  package init(status: Int, headers: [(name: String, value: String)], body: [UInt8]) {
+    self.status = status
+    self.headers = headers
+    self.body = body
+  }
+
+  /// The first value of a header, by its lowercase name.
+  package subscript(name: String) -> String? { headers.first { $0.name == name }?.value }
+
+  /// The body as JSON.
+  package func decode<T: Decodable>(_ type: T.Type = T.self) throws(TransferError) -> T {
+    do {
+      return try JSON.decode(type, from: body)
+    } catch {
+      throw .io("the server's answer is not understood: \(JSON.explain(error))")
+    }
+  }
+}
+
+extension HTTPResponse {
+  /// The error that an answer of 300 or above stands for; nil below, and for 304.
+  ///
+  /// A body that is no problem+json becomes a problem with its beginning as detail. Redirects are not followed: nobody but the
+  /// configuration says where bytes go.
+  var failure: TransferError? {
+    guard status >= 300, status != 304 else { return nil }
+    let retryAfter = self["retry-after"].flatMap { Double($0) }.flatMap { $0.isFinite && $0 >= 0 ? $0 : nil }
+    if var problem = try? JSON.decode(Problem.self, from: body) {
+      problem.status = status
+      return .problem(problem, retryAfter: retryAfter)
+    }
+    let text = String(decoding: body.prefix(200), as: UTF8.self).withoutControlCharacters
+    let detail = status < 400 ? "it redirects to \(self["location"] ?? "somewhere"), which is not followed" : text
+    return .problem(Problem(status: status, title: "HTTP \(status)", detail: detail), retryAfter: retryAfter)
+  }
+}

@@ -1,0 +1,46 @@
+package import MusterSchema
+
+/// Why a transfer failed.
+package enum TransferError: Error, Hashable, Sendable, CustomStringConvertible {
+  /// No connection, or it broke.
+  case unreachable(host: String, why: String)
+  /// Connected, but nothing moved for too long.
+  case timedOut(host: String)
+  /// The server answered with 300 or above. `retryAfter` in seconds, when it said so.
+  case problem(Problem, retryAfter: Double?)
+  case digestMismatch(expected: Digest, got: Digest)
+  case tooLarge(maximumBytes: Int)
+  case cancelled
+  /// A local file, or what was asked for: says what.
+  case io(String)
+
+  /// What the server said, if it answered.
+  package var problem: Problem? {
+    guard case .problem(let problem, _) = self else { return nil }
+    return problem
+  }
+
+  /// The status that the server answered with, if it answered.
+  package var status: Int? { problem?.status }
+
+  /// Whether the same request may succeed later: the server is busy, full or away.
+  package var isTransient: Bool {
+    switch self {
+    case .unreachable, .timedOut: true
+    case .problem(let problem, _): [429, 502, 503, 504, 507].contains(problem.status)
+    case .digestMismatch, .tooLarge, .cancelled, .io: false
+    }
+  }
+
+  package var description: String {
+    switch self {
+    case .unreachable(let host, let why): "\(host) is unreachable: \(why)"
+    case .timedOut(let host): "\(host) stopped answering"
+    case .problem(let problem, _): "\(problem.status) \(problem)"
+    case .digestMismatch(let expected, let got): "the bytes are not what was asked for: \(got) came, \(expected) was expected"
+    case .tooLarge(let bytes): "the answer is larger than the \(bytes) bytes allowed"
+    case .cancelled: "cancelled"
+    case .io(let why): why
+    }
+  }
+}

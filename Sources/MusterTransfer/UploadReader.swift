@@ -1,0 +1,82 @@
+import Glibc
+package import MusterSchema
+
+/// What an upload sends: a few bytes of its own, then a file from an offset to its end.
+///
+/// So an agent puts its own safetensors header before the tensor bytes that a trainer wrote, without copying the file.
+package struct UploadSource: Hashable, Sendable {
+  package var head: [UInt8]
+  package var file: String
+  /// Bytes of the file to skip.
+  package var offset: Int
+
+  package init(file: String, offset: Int = 0, head: [UInt8] = []) {
+    self.head = head
+    self.file = file
+    self.offset = offset
+  }
+
+  /// Reads everything once: the digest that the upload declares, and its size in bytes. Blocks while it reads.
+  package func measure() throws(TransferError) -> (digest: Digest, bytes: Int) {
+    let reader = try UploadReader(self)
+    var hasher = Digest.Hasher()
+    let buffer = UnsafeMutableRawBufferPointer.allocate(byteCount: 256 << 10, alignment: 16)
+    defer { buffer.deallocate() }
+    var position: Int64 = 0
+    while true {
+      let count = reader.read(into: buffer, at: position)
+      guard count >= 0 else { throw .io("\(file) cannot be read: \(reason(errno))") }
+      guard count > 0 else { break }
+      hasher.update(UnsafeRawBufferPointer(rebasing: buffer[..<count]))
+      position += Int64(count)
+    }
+    return (hasher.finish(), Int(position))
+  }
+}
+
+/// An open ``UploadSource``. Reads are positioned, so it holds no state that threads could fight over.
+final class UploadReader: Sendable {
+  private let head: [UInt8]
+  private let descriptor: Int32
+  private let offset: Int64
+  /// Of everything that is sent.
+  let size: Int64
+
+  init(_ source: UploadSource) throws(TransferError) {
+    head = source.head
+    offset = Int64(source.offset)
+    descriptor = open(source.file, O_RDONLY | O_CLOEXEC)
+    guard descriptor >= 0 else { throw .io("\(source.file) cannot be opened: \(reason(errno))") }
+    var status = stat()
+    guard fstat(descriptor, &status) == 0 else {
+      let why = reason(errno)
+      close(descriptor)
+      throw .io("\(source.file) cannot be read: \(why)")
+    }
+    guard source.offset >= 0, status.st_size >= source.offset else {
+      close(descriptor)
+      throw .io("\(source.file) has \(status.st_size) bytes, it cannot be sent from \(source.offset)")
+    }
+    size = Int64(source.head.count) + Int64(status.st_size) - Int64(source.offset)
+  }
+
+  deinit { close(descriptor) }
+
+  /// - Returns: bytes read, 0 at the end, -1 with `errno` set.
+  func read(into buffer: UnsafeMutableRawBufferPointer, at position: Int64) -> Int {
+    let limit = min(Int64(buffer.count), size - position)
+    guard limit > 0, let base = buffer.baseAddress else { return 0 }
+    if position < head.count {
+      let count = min(head.count - Int(position), Int(limit))
+      head.withUnsafeBytes { buffer.copyBytes(from: $0[Int(position)..<(Int(position) + count)]) }
+      return count
+    }
+    while true {
+      let count = pread(descriptor, base, Int(limit), off_t(offset + position - Int64(head.count)))
+      if count >= 0 || errno != EINTR { return count }
+    }
+  }
+}
+
+/// What an error number means, in words.
+func reason(_ code: Int32) -> String { String(cString: strerror(code)) }
