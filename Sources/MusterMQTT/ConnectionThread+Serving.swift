@@ -1,0 +1,187 @@
+import CMosquitto
+import Glibc
+import Logging
+import Synchronization
+
+extension ConnectionThread {
+  /// Works for a connection until it ends.
+  func serve(_ session: MosquittoSession) -> Ending {
+    defer {
+      connection.shared.withLock { state in
+        state.connection = nil
+        state.outbox.connectionLost()
+      }
+    }
+    do throws(Ending) {
+      while true {
+        try checkRequests()
+        let added = connection.shared.withLock { $0.takeAddedSubscriptions() }
+        try subscribe(session, to: added)
+        while !session.wantsWrite, handOver(to: session) {}
+        try turn(session, until: nextLook)
+      }
+    } catch {
+      if case .stopped = error { disconnect(session) }
+      return error
+    }
+  }
+
+  func subscribe(_ session: MosquittoSession, to subscriptions: [MQTTSubscription]) throws(Ending) {
+    do throws(MQTTError) {
+      try session.subscribe(to: subscriptions)
+    } catch {
+      throw .failed(error)
+    }
+  }
+
+  /// Gives the library what the window allows.
+  ///
+  /// - Returns: whether there may be more.
+  private func handOver(to session: MosquittoSession) -> Bool {
+    let batch = connection.shared.withLock { $0.outbox.takeBatch() }
+    guard !batch.isEmpty else { return false }
+    let results = batch.map { entry in (entry, session.publish(entry.element.message)) }
+    connection.shared.withLock { $0.outbox.settle(results) }
+    for case (let entry, .rejected(let why)) in results {
+      logger.error(
+        "the MQTT library refuses a message", metadata: ["mqtt.topic": "\(entry.element.message.topic)", "mqtt.reason": "\(why)"])
+    }
+    return session.descriptor != nil
+  }
+
+  private func disconnect(_ session: MosquittoSession) {
+    session.disconnect()
+    let deadline = ContinuousClock.now + .seconds(1)
+    do {
+      while session.descriptor != nil, ContinuousClock.now < deadline { try exchange(session, until: deadline) }
+    } catch {
+      logger.debug("the connection ended before DISCONNECT was written", metadata: ["mqtt.reason": "\(error)"])
+    }
+  }
+
+  private func checkRequests() throws(Ending) {
+    let (isStopping, isAsked) = connection.shared.withLock { state in
+      state.wakeSeen()
+      return (state.isStopping, state.reconnectAt != nil)
+    }
+    if isStopping { throw .stopped }
+    if isAsked { throw .requested }
+  }
+
+  /// Keepalive is looked after this often.
+  private var nextLook: ContinuousClock.Instant {
+    .now + min(.seconds(5), max(.seconds(1), configuration.keepAlive / 8))
+  }
+
+  /// Waits for the kernel's verdict on the connection.
+  func awaitTCP(_ session: MosquittoSession) throws(Ending) {
+    let deadline = ContinuousClock.now + configuration.connectTimeout
+    while true {
+      try checkRequests()
+      guard let descriptor = session.descriptor else { throw .failed(.unreachable("the library closed the socket")) }
+      if poll((descriptor, Int16(POLLOUT)), until: deadline) != 0 {
+        var code: Int32 = 0
+        var size = socklen_t(MemoryLayout<Int32>.size)
+        getsockopt(descriptor, SOL_SOCKET, SO_ERROR, &code, &size)
+        guard code == 0 else {
+          throw .failed(.unreachable("\(configuration.host):\(configuration.port): \(String(cString: strerror(code)))"))
+        }
+        return
+      }
+      guard ContinuousClock.now < deadline else {
+        throw .failed(.unreachable("\(configuration.host):\(configuration.port) does not answer"))
+      }
+    }
+  }
+
+  func isIPv6(_ session: MosquittoSession) -> Bool {
+    guard let descriptor = session.descriptor else { return false }
+    var address = sockaddr_storage()
+    var size = socklen_t(MemoryLayout<sockaddr_storage>.size)
+    let code = withUnsafeMutablePointer(to: &address) { pointer in
+      pointer.withMemoryRebound(to: sockaddr.self, capacity: 1) { getsockname(descriptor, $0, &size) }
+    }
+    return code == 0 && address.ss_family == sa_family_t(AF_INET6)
+  }
+
+  /// Works until something has come true, or the broker has taken too long for it.
+  func turn(_ session: MosquittoSession, until what: String, _ isTrue: () -> Bool) throws(Ending) {
+    let deadline = ContinuousClock.now + configuration.connectTimeout
+    while !isTrue() {
+      try checkRequests()
+      guard ContinuousClock.now < deadline else { throw .failed(.timedOut(what)) }
+      try turn(session, until: deadline)
+    }
+  }
+
+  /// One round of waiting and working; what it brought is passed on.
+  private func turn(_ session: MosquittoSession, until deadline: ContinuousClock.Instant) throws(Ending) {
+    let flushDeadline = connection.shared.withLock(\.nextFlushDeadline)
+    defer { passOn(session) }
+    do throws(MQTTError) {
+      try exchange(session, until: min(deadline, flushDeadline ?? deadline))
+      try session.keepAlive()
+    } catch {
+      throw .failed(error)
+    }
+    guard session.descriptor != nil else { throw .failed(.lost("the broker fell silent or closed the connection")) }
+  }
+
+  private func exchange(_ session: MosquittoSession, until deadline: ContinuousClock.Instant) throws(MQTTError) {
+    guard let descriptor = session.descriptor else { return }
+    let isPaused = connection.shared.withLock { $0.inbox.isOverfull }
+    let wantsWrite = session.wantsWrite
+    var events: Int16 = isPaused ? 0 : Int16(POLLIN)
+    if wantsWrite && !isWriteStalled { events |= Int16(POLLOUT) }
+    let latest = isWriteStalled ? min(deadline, .now + .milliseconds(20)) : deadline
+    // Without events the socket stays out of the set: poll would report a hang-up over and over.
+    let ready = poll(events == 0 ? nil : (descriptor, events), until: latest)
+    if ready & Int16(POLLOUT) != 0 || isWriteStalled {
+      try session.write()
+      isWriteStalled = session.wantsWrite
+    }
+    if ready & ~Int16(POLLOUT) != 0, session.descriptor != nil { try session.read() }
+  }
+
+  private func passOn(_ session: MosquittoSession) {
+    let identifiers = session.takeAcknowledged()
+    let oversized = session.takeOversized()
+    if !identifiers.isEmpty || oversized > 0 {
+      connection.shared.withLock { state in
+        for identifier in identifiers where state.outbox.acknowledged(identifier) { state.statistics.acknowledged += 1 }
+        state.statistics.inboxOversized += oversized
+      }
+    }
+    if oversized > 0 {
+      logger.notice(
+        "dropped MQTT messages above the payload limit",
+        metadata: ["mqtt.count": "\(oversized)", "mqtt.limit": "\(configuration.maximumPayload)"])
+    }
+    for filter in session.takeRefusedFilters() {
+      logger.error("the broker refused a subscription; check its ACL", metadata: ["mqtt.filter": "\(filter)"])
+    }
+    finishFlushes()
+  }
+
+  func finishFlushes() {
+    for (continuation, isDone) in connection.shared.withLock({ $0.takeFinishedFlushes() }) { continuation.resume(returning: isDone) }
+  }
+
+  /// Waits for the waker and, if given, a socket.
+  ///
+  /// - Returns: what the socket is ready for.
+  @discardableResult
+  func poll(_ socket: (descriptor: Int32, events: Int16)?, until deadline: ContinuousClock.Instant) -> Int16 {
+    var set = (
+      pollfd(fd: connection.waker.descriptor, events: Int16(POLLIN), revents: 0),
+      pollfd(fd: socket?.descriptor ?? -1, events: socket?.events ?? 0, revents: 0)
+    )
+    let timeout = (deadline - .now).milliseconds
+    let count = withUnsafeMutablePointer(to: &set) { pointer in
+      pointer.withMemoryRebound(to: pollfd.self, capacity: 2) { Glibc.poll($0, 2, timeout) }
+    }
+    guard count > 0 else { return 0 }
+    if set.0.revents != 0 { connection.waker.clear() }
+    return set.1.revents
+  }
+}

@@ -1,0 +1,205 @@
+import CMosquitto
+import Glibc
+import Logging
+import Synchronization
+
+/// The one thread that calls the library: it resolves, connects, polls, reads and writes.
+///
+/// It polls the socket itself, because the library's own loop uses `select`, which a process with more than 1,024 descriptors cannot
+/// afford, and gives up for good when the broker refuses it.
+final class ConnectionThread {
+  /// How a connection, or an attempt, ended.
+  enum Ending: Error {
+    case failed(MQTTError)
+    case requested
+    case stopped
+  }
+
+  let connection: MQTTConnection
+  let configuration: MQTTConfiguration
+  let logger: Logger
+  private let will: @Sendable (Int) -> MQTTMessage?
+  private var generator: any RandomNumberGenerator & Sendable
+  private var backoff: Backoff
+  private var reported: MQTTError?
+  /// What arrives before the connection is reported as ready: retained messages of the first filters.
+  private var held: Inbox
+  private var isReady = false
+  /// Set after a write that got nowhere though the socket was writable, as in a TLS handshake that waits for the other side.
+  var isWriteStalled = false
+
+  private init(
+    _ connection: MQTTConnection, _ configuration: MQTTConfiguration, _ logger: Logger, _ generator: any RandomNumberGenerator & Sendable,
+    _ will: @escaping @Sendable (Int) -> MQTTMessage?
+  ) {
+    self.connection = connection
+    self.configuration = configuration
+    self.logger = logger
+    self.generator = generator
+    self.will = will
+    backoff = Backoff(configuration.reconnect)
+    held = Inbox(limit: configuration.inboxLimit)
+  }
+
+  static func start(
+    for connection: MQTTConnection, configuration: MQTTConfiguration, logger: Logger, generator: any RandomNumberGenerator & Sendable,
+    will: @escaping @Sendable (Int) -> MQTTMessage?
+  ) throws(MQTTError) {
+    let body = ThreadBody {
+      ConnectionThread(connection, configuration, logger, generator, will).run()
+    }
+    let argument = Unmanaged.passRetained(body)
+    var attributes = pthread_attr_t()
+    pthread_attr_init(&attributes)
+    defer { pthread_attr_destroy(&attributes) }
+    pthread_attr_setdetachstate(&attributes, Int32(PTHREAD_CREATE_DETACHED))
+    pthread_attr_setstacksize(&attributes, 512 << 10)
+    var thread = pthread_t()
+    let code = pthread_create(
+      &thread, &attributes,
+      { @Sendable argument in
+        if let argument { Unmanaged<ThreadBody>.fromOpaque(argument).takeRetainedValue().run() }
+        return nil
+      }, argument.toOpaque())
+    guard code == 0 else {
+      argument.release()
+      throw .configuration("MQTT: no thread: \(String(cString: strerror(code)))")
+    }
+  }
+
+  private final class ThreadBody: Sendable {
+    let run: @Sendable () -> Void
+
+    init(run: @escaping @Sendable () -> Void) { self.run = run }
+  }
+
+  private func run() {
+    var number = 0
+    while !connection.shared.withLock(\.isStopping) {
+      number += 1
+      guard let (error, lived) = attempt(number), pause(after: error, lived: lived) else { break }
+    }
+    connection.finish()
+  }
+
+  /// - Returns: why it ended and how long it was connected; nil when the program wants to stop.
+  private func attempt(_ number: Int) -> (MQTTError, Duration)? {
+    var connectedAt: ContinuousClock.Instant?
+    let ending = live(number, &connectedAt)
+    switch ending {
+    case .stopped: return nil
+    case .requested: return (.requested, .zero)
+    case .failed(let error): return (error, connectedAt.map { .now - $0 } ?? .zero)
+    }
+  }
+
+  private func live(_ number: Int, _ connectedAt: inout ContinuousClock.Instant?) -> Ending {
+    connection.shared.withLock { state in
+      state.stage = .connecting(connection: number)
+      state.reconnectAt = nil
+    }
+    isReady = false
+    held = Inbox(limit: configuration.inboxLimit)
+    do throws(Ending) {
+      let session = try connect(number)
+      connectedAt = .now
+      ready(number)
+      return serve(session)
+    } catch {
+      return error
+    }
+  }
+
+  private func ready(_ number: Int) {
+    reported = nil
+    logger.info("connected to the broker", metadata: ["mqtt.broker": "\(configuration)", "mqtt.connection": "\(number)"])
+    connection.shared.withLock { state in
+      state.stage = .connected(connection: number)
+      state.connection = number
+      state.statistics.connections += 1
+    }
+    connection.add(.connected(connection: number))
+    isReady = true
+    while let event = held.popFirst() { connection.add(event) }
+  }
+
+  /// TCP and TLS, the broker's answer, the subscriptions.
+  private func connect(_ number: Int) throws(Ending) -> MosquittoSession {
+    var session = try open(number, overIPv4: false)
+    do throws(Ending) {
+      try awaitTCP(session)
+    } catch .failed(.unreachable) where isIPv6(session) {
+      // The name has an IPv6 address where nobody listens; the library would never try the other ones.
+      session = try open(number, overIPv4: true)
+      try awaitTCP(session)
+    }
+    try turn(session, until: "its answer to CONNECT") { session.connack != nil }
+    if let code = session.connack, code != 0 { throw .failed(.refused(.init(connack: Int(code)))) }
+    let subscriptions = connection.shared.withLock { state in
+      _ = state.takeAddedSubscriptions()
+      return state.subscriptions
+    }
+    try subscribe(session, to: subscriptions)
+    // Thousands of retained messages may come between two answers: then it is ready as it is.
+    try turn(session, until: "its answer to SUBSCRIBE") { !session.isSubscribing || held.isFull }
+    return session
+  }
+
+  private func open(_ number: Int, overIPv4: Bool) throws(Ending) -> MosquittoSession {
+    connection.shared.withLock { $0.isResolving = true }
+    defer { connection.shared.withLock { $0.isResolving = false } }
+    isWriteStalled = false
+    do throws(MQTTError) {
+      let session = try MosquittoSession(configuration, will: will(number)) { [self] message in receive(message) }
+      try session.open(configuration, overIPv4: overIPv4)
+      return session
+    } catch {
+      throw .failed(error)
+    }
+  }
+
+  private func receive(_ message: MQTTMessage) {
+    if isReady { connection.add(.message(message)) } else { held.append(.message(message)) }
+  }
+
+  /// Reports the failure and waits for the time of the next attempt.
+  ///
+  /// - Returns: false when the program wants to stop.
+  private func pause(after error: MQTTError, lived: Duration) -> Bool {
+    let delay = backoff.delay(after: error, lived: lived, using: &generator)
+    var until = ContinuousClock.now + delay
+    let asked = connection.shared.withLock { state in
+      state.connection = nil
+      return state.reconnectAt
+    }
+    if let asked { until = max(until, asked) }
+    log(error, delay: until - .now)
+    connection.add(.disconnected(error))
+    while true {
+      let (isStopping, asked) = connection.shared.withLock { state in
+        state.wakeSeen()
+        if let asked = state.reconnectAt { until = max(until, asked) }
+        state.stage = .waiting(until: until, reason: error)
+        return (state.isStopping, state.nextFlushDeadline)
+      }
+      if isStopping { return false }
+      if ContinuousClock.now >= until { return true }
+      finishFlushes()
+      poll(nil, until: min(until, asked ?? until))
+    }
+  }
+
+  private func log(_ error: MQTTError, delay: Duration) {
+    let metadata: Logger.Metadata = [
+      "mqtt.broker": "\(configuration)", "mqtt.retry_ms": "\(delay.milliseconds)", "mqtt.reason": "\(error)",
+    ]
+    if error.needsOperator {
+      logger.error("no MQTT connection, and none before somebody mends this", metadata: metadata)
+    } else if error != reported {
+      logger.info("no MQTT connection", metadata: metadata)
+    } else {
+      logger.debug("still no MQTT connection", metadata: metadata)
+    }
+    reported = error
+  }
+}

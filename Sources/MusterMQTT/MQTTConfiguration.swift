@@ -1,0 +1,75 @@
+/// One client's broker, identity and bounds.
+package struct MQTTConfiguration: Hashable, Sendable {
+  package var host: String
+  package var port: Int
+  /// Unique at the broker: a second client with the same id throws the first one out.
+  package var clientID: String
+  package var username: String?
+  package var password: String?
+  /// PEM file of the authorities that may vouch for the broker. With it the connection is TLS and the broker's name is verified;
+  /// without it, it is plain TCP.
+  package var authorityFile: String?
+  /// After this time without traffic the client pings; after one and a half of it the broker publishes the Will. 5 s … 18 h.
+  package var keepAlive: Duration = .seconds(30)
+  /// For each step of connecting: TCP and TLS, the broker's answer, the subscriptions. (Name resolution keeps the resolver's own limit.)
+  package var connectTimeout: Duration = .seconds(10)
+  package var reconnect: MQTTReconnectDelays = .coordinator
+  /// Bytes that may wait to be sent or acknowledged.
+  package var outboxLimit = 4 << 20
+  /// Bytes that may wait to be read by the program.
+  package var inboxLimit = 4 << 20
+  /// Bytes of one payload, out or in. Brokers must allow a little more (`max_packet_size`).
+  package var maximumPayload = 64 << 10
+
+  package init(host: String, port: Int = 1883, clientID: String) {
+    self.host = host
+    self.port = port
+    self.clientID = clientID
+  }
+
+  func validate() throws(MQTTError) {
+    func check(_ holds: Bool, _ message: String) throws(MQTTError) {
+      guard holds else { throw .configuration("MQTT: \(message)") }
+    }
+    try check(!host.isEmpty && !host.utf8.contains(0), "the broker's host is empty or holds a NUL")
+    try check((1...65_535).contains(port), "the broker's port \(port) is not in 1…65535")
+    try check((1...65_535).contains(clientID.utf8.count) && !clientID.utf8.contains(0), "the client id is empty, too long or holds a NUL")
+    try check(password == nil || username != nil, "a password needs a user name")
+    try check(!(username ?? "").utf8.contains(0) && !(password ?? "").utf8.contains(0), "user name or password holds a NUL")
+    try check((5...65_535).contains(keepAlive.components.seconds), "keepalive must be 5 to 65535 seconds")
+    try check(connectTimeout > .zero, "the connect timeout must be positive")
+    try check(reconnect.minimum > .zero && reconnect.maximum >= reconnect.minimum, "the reconnect delays are not in order")
+    try check(
+      (1...(256 << 20)).contains(outboxLimit) && (1...(256 << 20)).contains(inboxLimit), "outbox and inbox limits are 1 byte to 256 MiB")
+    try check((1...(16 << 20)).contains(maximumPayload), "the payload limit is 1 byte to 16 MiB")
+  }
+}
+
+extension MQTTConfiguration: CustomStringConvertible {
+  /// Without the password.
+  package var description: String {
+    let user = username.map { "\($0)@" } ?? ""
+    return "\(authorityFile == nil ? "mqtt" : "mqtts")://\(user)\(host):\(port) as \(clientID)"
+  }
+}
+
+/// The grammar of MQTT 3.1.1, section 4.7.
+enum TopicSyntax {
+  static func isTopic(_ text: String) -> Bool {
+    isString(text) && !text.utf8.contains { $0 == UInt8(ascii: "+") || $0 == UInt8(ascii: "#") }
+  }
+
+  static func isFilter(_ text: String) -> Bool {
+    guard isString(text) else { return false }
+    let levels = text.utf8.split(separator: UInt8(ascii: "/"), omittingEmptySubsequences: false)
+    for (index, level) in levels.enumerated() {
+      if level.contains(UInt8(ascii: "#")), level.count > 1 || index != levels.count - 1 { return false }
+      if level.contains(UInt8(ascii: "+")), level.count > 1 { return false }
+    }
+    return true
+  }
+
+  private static func isString(_ text: String) -> Bool {
+    (1...65_535).contains(text.utf8.count) && !text.utf8.contains(0)
+  }
+}

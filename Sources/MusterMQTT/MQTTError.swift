@@ -1,0 +1,62 @@
+/// Why there is no connection. The description tells an operator what to look at; it never holds a password or a payload.
+package enum MQTTError: Error, Hashable, Sendable, CustomStringConvertible {
+  /// A value that no attempt could succeed with; thrown before anything is started.
+  case configuration(String)
+  /// The name does not resolve, or nobody accepts connections there.
+  case unreachable(String)
+  case tls(String)
+  /// The broker answered, and said no.
+  case refused(Refusal)
+  case timedOut(String)
+  case lost(String)
+  /// The program asked for it: `reconnect(after:)`.
+  case requested
+
+  package enum Refusal: Hashable, Sendable {
+    case protocolVersion
+    case identifier
+    case unavailable
+    case credentials
+    case notAuthorized
+    case other(Int)
+
+    init(connack code: Int) {
+      self =
+        switch code {
+        case 1: .protocolVersion
+        case 2: .identifier
+        case 3: .unavailable
+        case 4: .credentials
+        case 5: .notAuthorized
+        default: .other(code)
+        }
+    }
+  }
+
+  package var description: String {
+    switch self {
+    case .configuration(let why): why
+    case .unreachable(let why): "the broker cannot be reached: \(why)"
+    case .tls(let why): "no TLS session with the broker: \(why); check its certificate, its name and the configured CA file"
+    case .refused(.protocolVersion): "the broker does not speak MQTT 3.1.1"
+    case .refused(.identifier): "the broker refused the client id or a keepalive above its max_keepalive; check both"
+    case .refused(.unavailable): "the broker says that it is not available"
+    case .refused(.credentials): "the broker refused user name or password; check both, and the broker's password file"
+    case .refused(.notAuthorized):
+      "the broker does not let this client in; check user name, password and whether it allows anonymous clients"
+    case .refused(.other(let code)): "the broker refused the connection with code \(code)"
+    case .timedOut(let step): "the broker did not answer in time (\(step))"
+    case .lost(let why): "the connection to the broker was lost: \(why)"
+    case .requested: "the program dropped the connection"
+    }
+  }
+
+  /// Nothing but a change of somebody's configuration helps, so that asking often only fills the logs of two machines.
+  var needsOperator: Bool {
+    switch self {
+    case .configuration, .tls: true
+    case .refused(let refusal): refusal != .unavailable
+    case .unreachable, .timedOut, .lost, .requested: false
+    }
+  }
+}

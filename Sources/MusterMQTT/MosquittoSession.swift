@@ -1,0 +1,212 @@
+import CMosquitto
+import Glibc
+
+/// One libmosquitto handle: one attempt to connect and, if it succeeds, one connection. A reconnect takes a new handle, so that nothing
+/// is left over in the library: what is unsent or unacknowledged is in our outbox.
+///
+/// Confined to the thread that owns the connection: the library's callbacks run inside the calls made here.
+final class MosquittoSession {
+  private let handle: OpaquePointer
+  private let maximumPayload: Int
+  private let deliver: (MQTTMessage) -> Void
+
+  /// The code of the broker's answer to CONNECT, 0 for yes.
+  private(set) var connack: Int32?
+  private(set) var acknowledged: [Int32] = []
+  private(set) var oversized = 0
+  /// Subscriptions on their way: the filters of each SUBSCRIBE by its message identifier.
+  private var subscribing: [Int32: [String]] = [:]
+  private(set) var refusedFilters: [String] = []
+  /// The last error line that the library logged: the only place where a TLS failure is explained.
+  private var complaint: String?
+
+  init(_ configuration: MQTTConfiguration, will: MQTTMessage?, deliver: @escaping (MQTTMessage) -> Void) throws(MQTTError) {
+    _ = Self.library
+    guard let handle = mosquitto_new(configuration.clientID, true, nil) else {
+      throw .configuration("MQTT: the library refuses the client id, or memory is short")
+    }
+    self.handle = handle
+    self.deliver = deliver
+    maximumPayload = configuration.maximumPayload
+    // Sound: the callbacks only run inside calls of this object's methods, while it lives.
+    mosquitto_user_data_set(handle, Unmanaged.passUnretained(self).toOpaque())
+    setCallbacks()
+    mosquitto_int_option(handle, MOSQ_OPT_TCP_NODELAY, 1)
+    mosquitto_max_inflight_messages_set(handle, UInt32(Outbox.window))
+    if let username = configuration.username {
+      try Self.check(mosquitto_username_pw_set(handle, username, configuration.password), "user name and password")
+    }
+    if let file = configuration.authorityFile {
+      let code = mosquitto_tls_set(handle, file, nil, nil, nil, nil)
+      guard code == MOSQ_ERR_SUCCESS.rawValue else { throw .tls("the CA file \(file) cannot be read: \(Self.text(code))") }
+    }
+    if let will {
+      let code = mosquitto_will_set(
+        handle, will.topic, Int32(clamping: will.payload.count), will.payload, will.quality.rawValue, will.retained)
+      try Self.check(code, "the Will for \(will.topic)")
+    }
+  }
+
+  deinit {
+    // Closes the socket without a DISCONNECT, if it is still open: the broker publishes the Will.
+    mosquitto_destroy(handle)
+  }
+
+  /// The socket, while there is one.
+  var descriptor: Int32? {
+    let descriptor = mosquitto_socket(handle)
+    return descriptor >= 0 ? descriptor : nil
+  }
+
+  var wantsWrite: Bool { mosquitto_want_write(handle) }
+  var isSubscribing: Bool { !subscribing.isEmpty }
+
+  /// Resolves the name and starts to connect. Blocks as long as the resolver does.
+  ///
+  /// - Parameter overIPv4: leave IPv6 out. (The library takes the first address of a name only, when it does not block.)
+  func open(_ configuration: MQTTConfiguration, overIPv4: Bool) throws(MQTTError) {
+    let keepAlive = Int32(clamping: configuration.keepAlive.components.seconds)
+    let code = mosquitto_connect_bind_async(
+      handle, configuration.host, Int32(configuration.port), keepAlive, overIPv4 ? "0.0.0.0" : nil)
+    let reason = errno
+    switch code {
+    case MOSQ_ERR_SUCCESS.rawValue: break
+    case MOSQ_ERR_EAI.rawValue: throw .unreachable("the name \(configuration.host) does not resolve")
+    case MOSQ_ERR_TLS.rawValue: throw .tls(complaint ?? Self.text(code))
+    case MOSQ_ERR_ERRNO.rawValue: throw .unreachable(String(cString: strerror(reason)))
+    default: throw .unreachable(Self.text(code))
+    }
+    // A program that we start must not keep the connection open when we die: the Will would never come.
+    if let descriptor { _ = fcntl(descriptor, F_SETFD, FD_CLOEXEC) }
+  }
+
+  func subscribe(to subscriptions: [MQTTSubscription]) throws(MQTTError) {
+    for quality in [MQTTQuality.atMostOnce, .atLeastOnce] {
+      let filters = subscriptions.filter { $0.quality == quality }.map(\.filter)
+      guard !filters.isEmpty else { continue }
+      let copies = filters.map { strdup($0) }
+      defer { for copy in copies { free(copy) } }
+      var identifier: Int32 = 0
+      let code = mosquitto_subscribe_multiple(handle, &identifier, Int32(copies.count), copies, quality.rawValue, 0, nil)
+      guard code == MOSQ_ERR_SUCCESS.rawValue else { throw .lost("subscribing failed: \(Self.text(code))") }
+      subscribing[identifier] = filters
+    }
+  }
+
+  enum HandOver {
+    /// QoS 0: written, or in the library's buffer for the socket.
+    case sent
+    /// QoS 1: an acknowledgement with this identifier will come, unless the connection goes first.
+    case flying(Int32)
+    /// QoS 0, and the connection is gone.
+    case returned
+    case rejected(String)
+  }
+
+  func publish(_ message: MQTTMessage) -> HandOver {
+    var identifier: Int32 = 0
+    let code = mosquitto_publish(
+      handle, &identifier, message.topic, Int32(clamping: message.payload.count), message.payload, message.quality.rawValue,
+      message.retained)
+    switch code {
+    case MOSQ_ERR_INVAL.rawValue, MOSQ_ERR_PAYLOAD_SIZE.rawValue, MOSQ_ERR_MALFORMED_UTF8.rawValue, MOSQ_ERR_OVERSIZE_PACKET.rawValue,
+      MOSQ_ERR_QOS_NOT_SUPPORTED.rawValue, MOSQ_ERR_RETAIN_NOT_SUPPORTED.rawValue, MOSQ_ERR_NOMEM.rawValue:
+      return .rejected(Self.text(code))
+    default:
+      // At QoS 1 the library has it even if it reports a lost connection.
+      if message.quality == .atLeastOnce { return .flying(identifier) }
+      return code == MOSQ_ERR_SUCCESS.rawValue ? .sent : .returned
+    }
+  }
+
+  /// DISCONNECT: the broker forgets the Will. The descriptor is gone once it is written.
+  func disconnect() {
+    mosquitto_disconnect(handle)
+  }
+
+  func read() throws(MQTTError) { try checkConnection(mosquitto_loop_read(handle, 1)) }
+  func write() throws(MQTTError) { try checkConnection(mosquitto_loop_write(handle, 1)) }
+  /// Pings, and notices a broker that has gone silent.
+  func keepAlive() throws(MQTTError) { try checkConnection(mosquitto_loop_misc(handle)) }
+
+  func takeAcknowledged() -> [Int32] {
+    defer { acknowledged.removeAll(keepingCapacity: true) }
+    return acknowledged
+  }
+
+  func takeRefusedFilters() -> [String] {
+    defer { refusedFilters = [] }
+    return refusedFilters
+  }
+
+  func takeOversized() -> Int {
+    defer { oversized = 0 }
+    return oversized
+  }
+}
+
+extension MosquittoSession {
+  /// Once a process. It also sets SIGPIPE to ignored.
+  private static let library: Int32 = mosquitto_lib_init()
+
+  private static func text(_ code: Int32) -> String { String(cString: mosquitto_strerror(code)) }
+
+  private static func check(_ code: Int32, _ what: String) throws(MQTTError) {
+    guard code == MOSQ_ERR_SUCCESS.rawValue else { throw .configuration("MQTT: \(what): \(text(code))") }
+  }
+
+  private func checkConnection(_ code: Int32) throws(MQTTError) {
+    let reason = errno
+    if let connack, connack != 0 { throw .refused(.init(connack: Int(connack))) }
+    guard code != MOSQ_ERR_SUCCESS.rawValue else { return }
+    if let complaint, complaint.contains("SSL") || complaint.contains("TLS") || complaint.contains("certificate") { throw .tls(complaint) }
+    switch code {
+    case MOSQ_ERR_TLS.rawValue: throw .tls(complaint ?? Self.text(code))
+    case MOSQ_ERR_ERRNO.rawValue: throw .lost(String(cString: strerror(reason)))
+    default: throw .lost(complaint ?? Self.text(code))
+    }
+  }
+
+  private func setCallbacks() {
+    mosquitto_connect_callback_set(handle) { @Sendable _, object, code in
+      MosquittoSession.of(object)?.connack = code
+    }
+    mosquitto_publish_callback_set(handle) { @Sendable _, object, identifier in
+      MosquittoSession.of(object)?.acknowledged.append(identifier)
+    }
+    mosquitto_subscribe_callback_set(handle) { @Sendable _, object, identifier, count, granted in
+      MosquittoSession.of(object)?.subscribed(identifier, granted: UnsafeBufferPointer(start: granted, count: Int(count)))
+    }
+    mosquitto_message_callback_set(handle) { @Sendable _, object, message in
+      guard let message else { return }
+      MosquittoSession.of(object)?.received(message.pointee)
+    }
+    mosquitto_log_callback_set(handle) { @Sendable _, object, level, text in
+      guard level == MOSQ_LOG_ERR, let text else { return }
+      MosquittoSession.of(object)?.complaint = String(cString: text)
+    }
+  }
+
+  private static func of(_ object: UnsafeMutableRawPointer?) -> MosquittoSession? {
+    object.map { Unmanaged<MosquittoSession>.fromOpaque($0).takeUnretainedValue() }
+  }
+
+  private func subscribed(_ identifier: Int32, granted: UnsafeBufferPointer<Int32>) {
+    guard let filters = subscribing.removeValue(forKey: identifier) else { return }
+    for (filter, quality) in zip(filters, granted) where quality > 2 { refusedFilters.append(filter) }
+  }
+
+  private func received(_ message: mosquitto_message) {
+    guard let topic = message.topic else { return }
+    let count = Int(message.payloadlen)
+    guard count <= maximumPayload else {
+      oversized += 1
+      return
+    }
+    deliver(
+      MQTTMessage(
+        topic: String(cString: topic),
+        payload: message.payload.map { Array(UnsafeRawBufferPointer(start: $0, count: count)) } ?? [],
+        quality: message.qos > 0 ? .atLeastOnce : .atMostOnce, retained: message.retain))
+  }
+}

@@ -1,0 +1,123 @@
+/// What waits to be sent and what is sent but not acknowledged: bounded in bytes.
+///
+/// A retained message is a state: the newest of a topic takes the place of an unsent older one. When the outbox is full, the oldest
+/// unsent QoS 0 events go first; if that is not enough, the newcomer is refused and its publisher told.
+struct Outbox {
+  struct Item {
+    var message: MQTTMessage
+    /// Sent on this connection or not at all.
+    var connection: Int?
+
+    var isState: Bool { message.retained }
+    var isExpendable: Bool { !message.retained && message.quality == .atMostOnce }
+  }
+
+  typealias Entry = KeyedQueue<Item>.Entry
+
+  /// Handed over to the library and not acknowledged, at most.
+  static let window = 20
+
+  let limit: Int
+  private(set) var bytes = 0
+  private(set) var dropped = 0
+  private var queue = KeyedQueue<Item>()
+  private var inFlight: [Int32: Entry] = [:]
+  /// In the owning thread's hands, or given back by the library because the connection is gone.
+  private var inHand: [Entry] = []
+  private var expendable = 0
+
+  init(limit: Int) {
+    self.limit = limit
+  }
+
+  /// The number of the last message that was accepted: `flush` waits until nothing up to it is outstanding.
+  var lastSequence: UInt64 { queue.lastSequence }
+  var oldestOutstanding: UInt64? {
+    [queue.firstSequence, inHand.first?.sequence, inFlight.values.lazy.map(\.sequence).min()].lazy.compactMap(\.self).min()
+  }
+
+  mutating func offer(_ item: Item) -> MQTTPublishOutcome {
+    var outcome = MQTTPublishOutcome.accepted
+    let key = item.isState ? item.message.topic : nil
+    let replaced = key.flatMap { queue.removeNewest(key: $0) }
+    if let replaced {
+      bytes -= replaced.element.message.cost
+      outcome = .superseded
+    }
+    while bytes + item.message.cost > limit, expendable > 0, let old = queue.removeFirst(where: \.isExpendable) {
+      forget(old.element)
+      dropped += 1
+    }
+    guard bytes + item.message.cost <= limit else {
+      // The older state is worth less than the one that does not fit, but more than none.
+      if let replaced {
+        bytes += replaced.element.message.cost
+        queue.append(replaced.element, key: replaced.key)
+      }
+      dropped += 1
+      return .refused(.full)
+    }
+    bytes += item.message.cost
+    if item.isExpendable { expendable += 1 }
+    queue.append(item, key: key)
+    return outcome
+  }
+
+  /// Takes out what may be handed to the library now; `settle` says what became of it.
+  mutating func takeBatch() -> [Entry] {
+    var batch: [Entry] = []
+    while inFlight.count + inHand.count + batch.count < Self.window, let entry = queue.popFirst() {
+      if entry.element.isExpendable { expendable -= 1 }
+      batch.append(entry)
+    }
+    inHand += batch
+    return batch
+  }
+
+  mutating func settle(_ results: [(Entry, MosquittoSession.HandOver)]) {
+    inHand = []
+    for (entry, result) in results {
+      switch result {
+      case .sent, .rejected: bytes -= entry.element.message.cost
+      case .flying(let identifier): inFlight[identifier] = entry
+      case .returned: inHand.append(entry)
+      }
+    }
+  }
+
+  /// - Returns: whether the acknowledgement belonged to a message of ours.
+  mutating func acknowledged(_ identifier: Int32) -> Bool {
+    guard let entry = inFlight.removeValue(forKey: identifier) else { return false }
+    bytes -= entry.element.message.cost
+    return true
+  }
+
+  /// The connection is gone: what was not acknowledged goes to the front again, but for states that are outdated by now.
+  mutating func connectionLost() {
+    let returned = (Array(inFlight.values) + inHand).sorted { $0.sequence < $1.sequence }
+    inFlight = [:]
+    inHand = []
+    var kept: [Entry] = []
+    var states: Set<String> = []
+    for entry in returned.reversed() {
+      let key = entry.key
+      if entry.element.connection != nil || key.map({ queue.contains(key: $0) || !states.insert($0).inserted }) == true {
+        bytes -= entry.element.message.cost
+        dropped += 1
+      } else {
+        kept.append(entry)
+        if entry.element.isExpendable { expendable += 1 }
+      }
+    }
+    queue.restore(kept.reversed())
+    while let entry = queue.removeFirst(where: { $0.connection != nil }) {
+      forget(entry.element)
+      dropped += 1
+    }
+  }
+
+  private mutating func forget(_ item: Item) {
+    bytes -= item.message.cost
+    if item.isExpendable { expendable -= 1 }
+  }
+}

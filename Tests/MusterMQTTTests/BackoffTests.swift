@@ -1,0 +1,60 @@
+import Testing
+
+@testable import MusterMQTT
+
+struct BackoffTests {
+  /// Always the same share of the range: 0 gives the lower end, 1 the upper.
+  private struct Fixed: RandomNumberGenerator, Sendable {
+    let value: UInt64
+    mutating func next() -> UInt64 { value }
+  }
+
+  private func series(_ error: MQTTError, _ value: UInt64, count: Int, lived: Duration = .zero) -> [Duration] {
+    var generator: any RandomNumberGenerator & Sendable = Fixed(value: value)
+    var backoff = Backoff(MQTTReconnectDelays(minimum: .seconds(1), maximum: .seconds(30)))
+    return (0..<count).map { _ in backoff.delay(after: error, lived: lived, using: &generator) }
+  }
+
+  @Test("The ceiling doubles up to the maximum, and the delay can be anything below it")
+  func ceiling() {
+    let seconds = series(.lost("x"), .max, count: 8).map { ($0 / .seconds(1)).rounded() }
+    #expect(seconds == [1, 2, 4, 8, 16, 30, 30, 30])
+    #expect(series(.lost("x"), 0, count: 8).allSatisfy { $0 == .zero })
+  }
+
+  @Test("A connection that lived for a while starts the series again; one that is thrown out at once does not")
+  func stable() {
+    #expect(series(.lost("x"), .max, count: 5, lived: .seconds(10)).allSatisfy { $0 < .seconds(1.1) })
+    #expect(series(.lost("x"), .max, count: 5, lived: .seconds(1)).last.map { $0 > .seconds(15) } == true)
+  }
+
+  @Test("A refusal that only an operator can mend is never retried within 5 s, and at least every 60 s")
+  func refused() {
+    for error in [MQTTError.refused(.credentials), .refused(.notAuthorized), .tls("x")] {
+      #expect(series(error, 0, count: 10).allSatisfy { $0 == .seconds(5) })
+      #expect(series(error, .max, count: 10).allSatisfy { $0 <= .seconds(60) })
+      #expect(series(error, .max, count: 10).last.map { $0 > .seconds(59) } == true)
+    }
+    #expect(series(.refused(.unavailable), 0, count: 3).allSatisfy { $0 == .zero })
+  }
+
+  @Test(
+    "Topics and filters follow section 4.7 of the standard",
+    arguments: [
+      ("a", true, true), ("a/b", true, true), ("/", true, true), ("", false, false), ("a/+/b", false, true), ("#", false, true),
+      ("a/#", false, true), ("a/#/b", false, false), ("a#", false, false), ("a+/b", false, false), ("+", false, true),
+    ])
+  func syntax(text: String, isTopic: Bool, isFilter: Bool) {
+    #expect(TopicSyntax.isTopic(text) == isTopic)
+    #expect(TopicSyntax.isFilter(text) == isFilter)
+    #expect(!TopicSyntax.isTopic(text + "\u{0}") && !TopicSyntax.isFilter(text + "\u{0}"))
+  }
+
+  @Test("No description of a configuration shows the password")
+  func secrets() {
+    var configuration = MQTTConfiguration(host: "broker", clientID: "c")
+    configuration.username = "user"
+    configuration.password = "hunter2"
+    #expect("\(configuration)" == "mqtt://user@broker:1883 as c")
+  }
+}

@@ -1,0 +1,148 @@
+import FoundationEssentials
+import Glibc
+import Synchronization
+
+/// A program that a test runs. It does not outlive the test process, however that ends: a guardian kills what is left.
+package final class ChildProcess: Sendable {
+  package let pid: Int32
+  /// Where its standard output and error go.
+  package let logFile: String
+  private let status = Mutex<Int32?>(nil)
+
+  /// - Parameters:
+  ///   - executable: a path, or a name to look for as `Executable.find` does.
+  ///   - log: a file that gets its output, appended.
+  ///   - environment: added to the test's own.
+  package init(_ executable: String, _ arguments: [String] = [], log: String, environment: [String: String] = [:]) throws(TestSupportError)
+  {
+    logFile = log
+    let inherited = ProcessInfo.processInfo.environment.merging(environment) { $1 }
+    pid = try Self.spawn(try Executable.find(executable), arguments, environment: inherited, input: nil, output: log)
+    Guardian.shared.watch(pid)
+  }
+
+  deinit {
+    if exitStatus == nil {
+      Glibc.kill(pid, SIGKILL)
+      waitpid(pid, nil, 0)
+      Guardian.shared.forget(pid)
+    }
+  }
+
+  /// The exit code, or 128 and the signal, once it has ended.
+  package var exitStatus: Int32? {
+    status.withLock { status in
+      if status == nil {
+        var raw: Int32 = 0
+        if waitpid(pid, &raw, WNOHANG) == pid {
+          status = raw & 0x7f == 0 ? (raw >> 8) & 0xff : 128 + (raw & 0x7f)
+          Guardian.shared.forget(pid)
+        }
+      }
+      return status
+    }
+  }
+
+  package var log: String {
+    do {
+      return try String(contentsOfFile: logFile, encoding: .utf8)
+    } catch {
+      return "(no log: \(error))"
+    }
+  }
+
+  package func signal(_ number: Int32) {
+    if exitStatus == nil { Glibc.kill(pid, number) }
+  }
+
+  /// Waits until it has ended.
+  ///
+  /// - Returns: the exit status as in `exitStatus`.
+  @discardableResult
+  package func wait(within timeout: Duration = .seconds(10)) async throws -> Int32 {
+    _ = try await eventually(within: timeout) { exitStatus != nil }
+    guard let status = exitStatus else { throw TestSupportError("process \(pid) still runs after \(timeout): \(log.suffix(2000))") }
+    return status
+  }
+
+  fileprivate static func spawn(
+    _ path: String, _ arguments: [String], environment: [String: String], input: Int32?, output: String?, ownGroup: Bool = false
+  ) throws(TestSupportError) -> Int32 {
+    var actions = posix_spawn_file_actions_t()
+    posix_spawn_file_actions_init(&actions)
+    defer { posix_spawn_file_actions_destroy(&actions) }
+    if let input {
+      posix_spawn_file_actions_adddup2(&actions, input, 0)
+    } else {
+      posix_spawn_file_actions_addopen(&actions, 0, "/dev/null", O_RDONLY, 0)
+    }
+    posix_spawn_file_actions_addopen(&actions, 1, output ?? "/dev/null", O_WRONLY | O_CREAT | O_APPEND, 0o644)
+    posix_spawn_file_actions_adddup2(&actions, 1, 2)
+    var attributes = posix_spawnattr_t()
+    posix_spawnattr_init(&attributes)
+    defer { posix_spawnattr_destroy(&attributes) }
+    // The MQTT library sets SIGPIPE to ignored in this process; that is inherited, and children should start as everywhere.
+    var defaults = sigset_t()
+    sigemptyset(&defaults)
+    sigaddset(&defaults, SIGPIPE)
+    posix_spawnattr_setsigdefault(&attributes, &defaults)
+    let flags = POSIX_SPAWN_SETSIGDEF | (ownGroup ? POSIX_SPAWN_SETPGROUP : 0)
+    posix_spawnattr_setflags(&attributes, Int16(flags))
+    let words = ([path] + arguments).map { strdup($0) } + [nil]
+    let variables = environment.map { strdup("\($0.key)=\($0.value)") } + [nil]
+    defer { for pointer in words + variables { free(pointer) } }
+    var pid: Int32 = 0
+    let code = posix_spawn(&pid, path, &actions, &attributes, words, variables)
+    guard code == 0 else { throw TestSupportError("\(path) does not start: \(String(cString: strerror(code)))") }
+    return pid
+  }
+
+  /// A shell that reads which processes to watch, and kills those that are left when this process, the writer, is gone.
+  private final class Guardian: Sendable {
+    static let shared = Guardian()
+    private let pipeEnd: Int32
+
+    private init() {
+      let script = """
+        pids=
+        while read -r verb pid; do
+          left=
+          for p in $pids; do [ "$p" = "$pid" ] || left="$left $p"; done
+          pids=$left
+          [ "$verb" = watch ] && pids="$pids $pid"
+        done
+        [ -z "$pids" ] || kill -9 $pids
+        """
+      var ends: [Int32] = [-1, -1]
+      pipe(&ends)
+      // Only this process holds the writing end: its end is the guardian's signal.
+      for end in ends { _ = fcntl(end, F_SETFD, FD_CLOEXEC) }
+      pipeEnd = ends[1]
+      do {
+        // In a group of its own: Ctrl-C at the terminal must not end it before the others.
+        _ = try ChildProcess.spawn("/bin/sh", ["-c", script], environment: [:], input: ends[0], output: nil, ownGroup: true)
+      } catch {
+        print("processes of tests may be left over: \(error)")
+      }
+      close(ends[0])
+    }
+
+    func watch(_ pid: Int32) { tell("watch \(pid)\n") }
+    func forget(_ pid: Int32) { tell("forget \(pid)\n") }
+
+    private func tell(_ line: String) {
+      _ = line.withCString { write(pipeEnd, $0, line.utf8.count) }
+    }
+  }
+}
+
+/// Finds programs, also where an ordinary user's PATH does not look: Debian keeps mosquitto in /usr/sbin.
+package enum Executable {
+  package static func find(_ name: String) throws(TestSupportError) -> String {
+    if name.contains("/") { return name }
+    let path = ProcessInfo.processInfo.environment["PATH"] ?? ""
+    let folders = path.split(separator: ":").map(String.init) + ["/usr/sbin", "/usr/local/sbin", "/sbin", "/usr/bin", "/usr/local/bin"]
+    for folder in folders where access("\(folder)/\(name)", X_OK) == 0 { return "\(folder)/\(name)" }
+    throw TestSupportError("\(name) is not installed: scripts/setup installs what the tests need")
+  }
+}

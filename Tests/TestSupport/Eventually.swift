@@ -1,0 +1,14 @@
+/// Asks again and again until the condition holds.
+///
+/// - Returns: whether it did in time.
+package func eventually(
+  within timeout: Duration = .seconds(10), every interval: Duration = .milliseconds(5),
+  isolation: isolated (any Actor)? = #isolation, _ condition: () async throws -> Bool
+) async throws -> Bool {
+  let deadline = ContinuousClock.now + timeout
+  while true {
+    if try await condition() { return true }
+    if ContinuousClock.now >= deadline { return false }
+    try await Task.sleep(for: interval)
+  }
+}

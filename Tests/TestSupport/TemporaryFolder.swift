@@ -1,0 +1,48 @@
+import FoundationEssentials
+import Glibc
+import Synchronization
+
+/// A folder of its own under the system's temporary folder, removed with the value.
+package final class TemporaryFolder: Sendable {
+  package let path: String
+
+  package init() throws(TestSupportError) {
+    let template = FileManager.default.temporaryDirectory.appendingPathComponent("muster-test-XXXXXX").path
+    var characters = Array(template.utf8CString)
+    let made = characters.withUnsafeMutableBufferPointer { buffer in
+      buffer.baseAddress.flatMap { mkdtemp($0) }.map { String(cString: $0) }
+    }
+    guard let made else { throw TestSupportError("no temporary folder: \(String(cString: strerror(errno)))") }
+    path = made
+  }
+
+  deinit {
+    do {
+      try FileManager.default.removeItem(atPath: path)
+    } catch {
+      print("the temporary folder \(path) stays: \(error)")
+    }
+  }
+
+  /// The path of an entry of this name.
+  package func file(_ name: String) -> String { "\(path)/\(name)" }
+
+  /// Writes a file and gives its path.
+  @discardableResult
+  package func write(_ text: String, to name: String) throws -> String {
+    try write(Array(text.utf8), to: name)
+  }
+
+  @discardableResult
+  package func write(_ bytes: [UInt8], to name: String) throws -> String {
+    try Data(bytes).write(to: URL(filePath: file(name)))
+    return file(name)
+  }
+}
+
+/// What went wrong in the scenery of a test.
+package struct TestSupportError: Error, CustomStringConvertible {
+  package let description: String
+
+  package init(_ description: String) { self.description = description }
+}
