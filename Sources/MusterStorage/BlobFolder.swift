@@ -1,0 +1,157 @@
+import Glibc
+package import MusterSchema
+import Synchronization
+
+/// Immutable files, addressed by their SHA-256.
+///
+/// A blob appears whole or not at all, and is durable when `adopt` returns. Everything here blocks, at most for the disk.
+package final class BlobFolder: Sendable {
+  private let blobs: String
+  private let staging: String
+  /// Between finding a blob unused and removing it, nobody may adopt the same one.
+  private let removal = Mutex(())
+
+  init(folder: String) throws(StorageError) {
+    blobs = "\(folder)/blobs"
+    staging = "\(folder)/staging"
+    try makeFolder(staging)
+    if names(in: blobs).count < 256 {
+      try makeFolder(blobs)
+      // All at once: an adoption then has one folder to make durable, not two.
+      for index in 0..<256 {
+        let name = String(index, radix: 16)
+        try makeFolder("\(blobs)/\(name.count == 1 ? "0" : "")\(name)")
+      }
+      try synchronizeFolder(blobs)
+      try synchronizeFolder(folder)
+    }
+  }
+
+  // MARK: In
+
+  /// A new file for a body of at most so many bytes.
+  package func stage(maximumBytes: Int = .max) throws(StorageError) -> StagedFile {
+    try StagedFile(path: temporaryPath(), maximumBytes: maximumBytes)
+  }
+
+  /// Makes a staged file a blob. The same bytes again are fine.
+  @discardableResult
+  package func adopt(_ staged: StagedFile) throws(StorageError) -> Digest {
+    let (digest, _) = try staged.finish()
+    if try !isPresent(digest) {
+      try settle(digest, move(staged.path, to: digest))
+      staged.markAdopted()
+    }
+    return digest
+  }
+
+  /// Makes a file of another folder a blob: moved within the file system, else copied and removed.
+  ///
+  /// - Parameter digest: what it is known to be; nil: it is read to find out.
+  @discardableResult
+  package func adopt(file path: String, digest known: Digest? = nil) throws(StorageError) -> Digest {
+    let descriptor = open(path, O_RDONLY | O_CLOEXEC)
+    guard descriptor >= 0 else { throw StorageError(errno, "\(path) cannot be read") }
+    defer { close(descriptor) }
+    let digest = if let known { known } else { try measure(descriptor, path) { _ in } }
+    guard try !isPresent(digest) else {
+      unlink(path)
+      return digest
+    }
+    guard fdatasync(descriptor) == 0 else { throw StorageError(errno, "\(path) cannot be made durable") }
+    let code = move(path, to: digest)
+    guard code == EXDEV else {
+      try settle(digest, code)
+      return digest
+    }
+    lseek(descriptor, 0, SEEK_SET)
+    let copy = try stage()
+    _ = try measure(descriptor, path) { (bytes) throws(StorageError) in try copy.write(bytes) }
+    let copied = try adopt(copy)
+    unlink(path)
+    return copied
+  }
+
+  // MARK: Out
+
+  /// Where a blob's bytes lie; nil when it is not here.
+  package func path(of digest: Digest) -> String? {
+    let path = location(digest)
+    return access(path, R_OK) == 0 ? path : nil
+  }
+
+  /// Bytes of a blob; nil when it is not here.
+  package func size(of digest: Digest) -> Int? {
+    var status = stat()
+    return stat(location(digest), &status) == 0 ? Int(status.st_size) : nil
+  }
+
+  /// Removes the blobs that nobody keeps, and staged files that were left behind.
+  ///
+  /// - Parameter olderThan: younger files stay: they may be adopted by something whose record is not committed yet.
+  /// - Returns: bytes freed.
+  package func collect(keeping kept: Set<Digest>, olderThan age: Duration = .seconds(3600)) -> Int {
+    let horizon = time(nil) - Int(age.components.seconds)
+    var freed = 0
+    for prefix in names(in: blobs) {
+      for name in names(in: "\(blobs)/\(prefix)") {
+        if let digest = Digest(name), kept.contains(digest) { continue }
+        freed += removal.withLock { _ in remove("\(blobs)/\(prefix)/\(name)", before: horizon) }
+      }
+    }
+    for name in names(in: staging) { freed += remove("\(staging)/\(name)", before: horizon) }
+    return freed
+  }
+
+  // MARK: -
+
+  private func folder(_ digest: Digest) -> String { "\(blobs)/\(digest.hexadecimal.prefix(2))" }
+  private func location(_ digest: Digest) -> String { "\(folder(digest))/\(digest.hexadecimal)" }
+
+  private func temporaryPath() -> String {
+    "\(staging)/\(String(UInt64.random(in: 0...UInt64.max), radix: 36))\(String(UInt64.random(in: 0...UInt64.max), radix: 36))"
+  }
+
+  /// Whether the blob is here already. Then it counts as new again, so that a collection lets it live until its record is committed.
+  private func isPresent(_ digest: Digest) throws(StorageError) -> Bool {
+    let path = location(digest)
+    guard removal.withLock({ _ in utimensat(AT_FDCWD, path, nil, 0) == 0 }) else { return false }
+    // Whoever brought it may still be on the way to this.
+    try synchronizeFolder(folder(digest))
+    return true
+  }
+
+  /// - Returns: 0, or the error number.
+  private func move(_ source: String, to digest: Digest) -> Int32 {
+    let path = location(digest)
+    return removal.withLock { _ in rename(source, path) == 0 ? 0 : errno }
+  }
+
+  private func settle(_ digest: Digest, _ code: Int32) throws(StorageError) {
+    guard code == 0 else { throw StorageError(code, "\(location(digest)) cannot be written") }
+    try synchronizeFolder(folder(digest))
+  }
+
+  private func remove(_ path: String, before horizon: Int) -> Int {
+    var status = stat()
+    guard lstat(path, &status) == 0, status.st_mtim.tv_sec <= horizon, unlink(path) == 0 else { return 0 }
+    return Int(status.st_size)
+  }
+
+  private func measure(
+    _ descriptor: Int32, _ path: String, _ each: (UnsafeRawBufferPointer) throws(StorageError) -> Void
+  ) throws(StorageError) -> Digest {
+    let buffer = UnsafeMutableRawBufferPointer.allocate(byteCount: 256 << 10, alignment: 16)
+    defer { buffer.deallocate() }
+    var hasher = Digest.Hasher()
+    while true {
+      let count = read(descriptor, buffer.baseAddress, buffer.count)
+      if count < 0, errno == EINTR { continue }
+      guard count >= 0 else { throw StorageError(errno, "\(path) cannot be read") }
+      guard count > 0 else { return hasher.finish() }
+      let bytes = UnsafeRawBufferPointer(rebasing: buffer[..<count])
+      hasher.update(bytes)
+      try each(bytes)
+    }
+  }
+}

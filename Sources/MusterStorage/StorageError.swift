@@ -1,0 +1,36 @@
+import Glibc
+
+/// Why the state folder did not do what was asked. Each says what to do about it.
+package enum StorageError: Error, Hashable, Sendable, CustomStringConvertible {
+  /// No space, over quota, or over a file size limit. Nothing was changed.
+  case diskFull(String)
+  /// Another process uses the state folder, or holds the database.
+  case busy(String)
+  /// The state is damaged, or not ours.
+  case corrupt(String)
+  /// A newer version of the program wrote the state.
+  case newer(String)
+  /// A body is larger than it may be.
+  case tooLarge(maximumBytes: Int)
+  case io(String)
+
+  package var description: String {
+    switch self {
+    case .diskFull(let what): "the disk is full: \(what); free some space or raise the quota, nothing was lost"
+    case .busy(let what): what
+    case .corrupt(let what): "the state is damaged: \(what)"
+    case .newer(let what): what
+    case .tooLarge(let bytes): "the body is larger than the \(bytes) bytes allowed"
+    case .io(let what): what
+    }
+  }
+
+  /// From an error number of the system.
+  init(_ code: Int32, _ what: String) {
+    let text = "\(what): \(String(cString: strerror(code)))"
+    switch code {
+    case ENOSPC, EDQUOT, EFBIG: self = .diskFull(text)
+    default: self = .io(text)
+    }
+  }
+}

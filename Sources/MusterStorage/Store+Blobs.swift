@@ -1,0 +1,28 @@
+package import MusterSchema
+
+extension Store {
+  /// A new file for a body: see ``BlobFolder/stage(maximumBytes:)``.
+  package func stage(maximumBytes: Int = .max) throws(StorageError) -> StagedFile { try blobs.stage(maximumBytes: maximumBytes) }
+
+  /// Makes a staged file a blob, durably. Blocks until the disk has it.
+  @discardableResult
+  package func adopt(_ staged: StagedFile) throws(StorageError) -> Digest { try blobs.adopt(staged) }
+
+  /// Makes a file of another folder a blob, durably: it is moved. Blocks.
+  @discardableResult
+  package func adopt(file path: String, digest: Digest? = nil) throws(StorageError) -> Digest {
+    try blobs.adopt(file: path, digest: digest)
+  }
+
+  /// Where a blob's bytes lie; nil when it is not here.
+  package func path(of digest: Digest) -> String? { blobs.path(of: digest) }
+
+  /// Bytes of a blob; nil when it is not here.
+  package func size(of digest: Digest) -> Int? { blobs.size(of: digest) }
+
+  /// Removes unreferenced blobs and forgotten staged files: see ``BlobFolder/collect(keeping:olderThan:)``. Blocks.
+  @discardableResult
+  package func collect(keeping kept: Set<Digest>, olderThan age: Duration = .seconds(3600)) -> Int {
+    blobs.collect(keeping: kept, olderThan: age)
+  }
+}
