@@ -1,0 +1,27 @@
+internal import Glibc
+
+/// A whole file, mapped read-only.
+///
+/// `@unchecked Sendable`: the pointer is set once, and nobody writes to a private read-only mapping. Who truncates a mapped file in place
+/// makes its readers fault: Muster's files are replaced by rename, never rewritten.
+final class MappedFile: @unchecked Sendable {
+  let bytes: UnsafeRawBufferPointer
+
+  init(_ path: String) throws(SafetensorsError) {
+    let descriptor = open(path, O_RDONLY | O_CLOEXEC)
+    guard descriptor >= 0 else { throw .system(action: "open", path: path, code: errno) }
+    defer { close(descriptor) }
+    var status = stat()
+    guard fstat(descriptor, &status) == 0 else { throw .system(action: "examine", path: path, code: errno) }
+    guard status.st_mode & S_IFMT == S_IFREG else { throw .notAFile(path: path) }
+    let count = Int(status.st_size)
+    if count == 0 { throw .tooShort(bytes: 0) }
+    let address = mmap(nil, count, PROT_READ, MAP_PRIVATE, descriptor, 0)
+    guard let address, address != MAP_FAILED else { throw .system(action: "map", path: path, code: errno) }
+    bytes = UnsafeRawBufferPointer(start: address, count: count)
+  }
+
+  deinit {
+    munmap(UnsafeMutableRawPointer(mutating: bytes.baseAddress), bytes.count)
+  }
+}

@@ -1,0 +1,80 @@
+internal import Glibc
+
+/// Why a safetensors file cannot be read or written. Names in it come from the file: they are shortened and escaped when shown.
+public enum SafetensorsError: Error, Hashable, Sendable {
+  /// The system refused: what was tried, on which file, and `errno`.
+  case system(action: String, path: String, code: Int32)
+  /// The file is not an ordinary file, so it cannot be mapped.
+  case notAFile(path: String)
+  /// Fewer bytes than the format needs at least.
+  case tooShort(bytes: Int)
+  /// The header says that it is longer than this reader takes.
+  case headerTooLong(bytes: UInt64, limit: Int)
+  /// The header says that it is longer than the file.
+  case headerTruncated(bytes: Int, available: Int)
+  /// The header is not the JSON that it should be; `offset` counts from the header's start.
+  case malformed(offset: Int, reason: String)
+  case duplicateName(String)
+  case unknownDType(tensor: String, dtype: String)
+  /// A shape that is negative, has too many dimensions, or whose size overflows.
+  case invalidShape(tensor: String, reason: String)
+  /// `data_offsets` that run backwards or leave the file.
+  case invalidOffsets(tensor: String, begin: Int, end: Int, dataBytes: Int)
+  /// The offsets span another number of bytes than shape and dtype say.
+  case sizeMismatch(tensor: String, expected: Int, found: Int)
+  case overlap(tensor: String, with: String)
+  case gap(before: String, bytes: Int)
+  /// Bytes after the last tensor, or missing there.
+  case dataNotCovered(expected: Int, found: Int)
+  case noSuchTensor(String)
+  case notFloatingPoint(tensor: String, dtype: DType)
+  /// Data that was handed over does not have the length that the header promises.
+  case wrongDataLength(tensor: String?, expected: Int, found: Int)
+}
+
+extension SafetensorsError: CustomStringConvertible {
+  public var description: String {
+    switch self {
+    case .system(let action, let path, let code): "cannot \(action) \(path): \(String(cString: strerror(code)))"
+    case .notAFile(let path): "\(path) is not an ordinary file"
+    case .tooShort(let bytes): "not a safetensors file: it has \(bytes) bytes, even an empty one has 10"
+    case .headerTooLong(let bytes, let limit):
+      "the safetensors header says that it has \(bytes) bytes, at most \(limit) are read: the file is damaged or no safetensors file"
+    case .headerTruncated(let bytes, let available):
+      "the safetensors header has \(bytes) bytes, but only \(available) follow: the file is truncated or no safetensors file"
+    case .malformed(let offset, let reason): "the safetensors header is malformed at byte \(offset): \(reason)"
+    case .duplicateName(let name): "the safetensors header has \(shown(name)) twice"
+    case .unknownDType(let tensor, let dtype):
+      "tensor \(shown(tensor)) has dtype \(shown(dtype)); known are \(DType.allCases.map(\.rawValue).joined(separator: ", "))"
+    case .invalidShape(let tensor, let reason): "the shape of tensor \(shown(tensor)) \(reason)"
+    case .invalidOffsets(let tensor, let begin, let end, let dataBytes):
+      "tensor \(shown(tensor)) lies at bytes \(begin) to \(end), which does not fit the \(dataBytes) bytes of data: the file is truncated or damaged"
+    case .sizeMismatch(let tensor, let expected, let found):
+      "tensor \(shown(tensor)) needs \(expected) bytes for its shape and dtype, but its offsets span \(found)"
+    case .overlap(let tensor, let other): "tensors \(shown(other)) and \(shown(tensor)) overlap"
+    case .gap(let tensor, let bytes): "\(bytes) bytes before tensor \(shown(tensor)) belong to no tensor"
+    case .dataNotCovered(let expected, let found):
+      "the tensors take \(expected) bytes, but \(found) follow the header: the file is \(found < expected ? "truncated" : "too long")"
+    case .noSuchTensor(let name): "there is no tensor \(shown(name))"
+    case .notFloatingPoint(let tensor, let dtype): "tensor \(shown(tensor)) holds \(dtype.rawValue), not floating-point numbers"
+    case .wrongDataLength(let tensor, let expected, let found):
+      "\(tensor.map { "tensor \(shown($0))" } ?? "the data section") takes \(expected) bytes, \(found) were given"
+    }
+  }
+}
+
+/// A name from a file, fit for a message or a log: quoted, short, without control characters.
+package func shown(_ name: String) -> String {
+  var result = "\""
+  for (index, scalar) in name.unicodeScalars.enumerated() {
+    if index == 80 {
+      result += "…"
+      break
+    }
+    switch scalar.properties.generalCategory {
+    case .control, .format, .lineSeparator, .paragraphSeparator: result += "\\u{\(String(scalar.value, radix: 16))}"
+    default: result.unicodeScalars.append(scalar)
+    }
+  }
+  return result + "\""
+}

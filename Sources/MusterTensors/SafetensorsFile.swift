@@ -1,0 +1,77 @@
+/// A safetensors file, mapped read-only: opening reads the header alone, and tensors come into memory as they are looked at.
+///
+/// The mapping lives as long as the last copy of the value.
+public struct SafetensorsFile: Sendable {
+  public let path: String
+  public let header: SafetensorsHeader
+  private let mapping: MappedFile
+
+  /// Opens a file and checks its header against its length.
+  ///
+  /// - Throws: `SafetensorsError`: it cannot be opened, is truncated, or its header is wrong.
+  public init(path: String, maximumHeaderLength: Int = SafetensorsHeader.defaultMaximumLength) throws(SafetensorsError) {
+    self.path = path
+    mapping = try MappedFile(path)
+    header = try SafetensorsHeader(parsing: mapping.bytes, maximumLength: maximumHeaderLength)
+  }
+
+  /// In the order of their data.
+  public var tensors: [TensorInfo] { header.tensors }
+  public var metadata: [String: String] { header.metadata }
+  public var schema: TensorSchema { header.schema }
+
+  /// Hands the bytes of one tensor to `body`; they are valid only there, and may lie at any alignment.
+  ///
+  /// - Throws: `noSuchTensor`, and what `body` throws.
+  public func withBytes<Result>(
+    of name: String, _ body: (UnsafeRawBufferPointer) throws(SafetensorsError) -> Result
+  ) throws(SafetensorsError) -> Result {
+    try body(data(header.tensor(named: name).byteRange))
+  }
+
+  /// Hands the whole data section to `body`; it is valid only there.
+  public func withData<Result, Failure: Error>(_ body: (UnsafeRawBufferPointer) throws(Failure) -> Result) throws(Failure) -> Result {
+    try body(data(0..<header.dataByteCount))
+  }
+
+  /// One tensor's elements as `Float`; F64 is rounded.
+  ///
+  /// - Throws: `noSuchTensor`, `notFloatingPoint`.
+  public func floats(of name: String) throws(SafetensorsError) -> [Float] {
+    let tensor = try header.tensor(named: name)
+    guard tensor.dtype.isFloatingPoint else { throw .notFloatingPoint(tensor: name, dtype: tensor.dtype) }
+    return Conversion.floats(data(tensor.byteRange), tensor.dtype)
+  }
+
+  /// A copy of one tensor.
+  ///
+  /// - Throws: `noSuchTensor`.
+  public func tensor(named name: String) throws(SafetensorsError) -> Tensor {
+    let tensor = try header.tensor(named: name)
+    return try Tensor(name: name, dtype: tensor.dtype, shape: tensor.shape, data: Array(data(tensor.byteRange)))
+  }
+
+  /// The name of the first tensor, in the order of the data, that holds an infinity or a NaN; nil when all numbers are finite.
+  public func nonFiniteTensor() -> String? {
+    for tensor in tensors where tensor.dtype.isFloatingPoint {
+      var range = tensor.byteRange
+      while !range.isEmpty {
+        let slice = range.prefix(256 << 10)
+        if Conversion.hasNonFinite(data(slice), tensor.dtype) { return tensor.name }
+        range = slice.upperBound..<range.upperBound
+      }
+    }
+    return nil
+  }
+
+  /// Bytes of the data section. The range comes from this file's header.
+  private func data(_ range: Range<Int>) -> UnsafeRawBufferPointer {
+    let start = header.dataOffset
+    return UnsafeRawBufferPointer(rebasing: mapping.bytes[start + range.lowerBound..<start + range.upperBound])
+  }
+}
+
+/// The name of the first tensor in the file that holds an infinity or a NaN; nil when all numbers are finite.
+public func nonFiniteTensor(in path: String) throws(SafetensorsError) -> String? {
+  try SafetensorsFile(path: path).nonFiniteTensor()
+}

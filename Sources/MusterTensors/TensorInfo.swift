@@ -1,0 +1,19 @@
+/// One tensor of a safetensors file, as its header tells.
+public struct TensorInfo: Hashable, Sendable {
+  public let name: String
+  public let dtype: DType
+  /// The dimensions, slowest first; empty for a scalar.
+  public let shape: [Int]
+  /// Where its bytes lie, counted from the start of the data section.
+  public let byteRange: Range<Int>
+
+  package init(name: String, dtype: DType, shape: [Int], byteRange: Range<Int>) {
+    self.name = name
+    self.dtype = dtype
+    self.shape = shape
+    self.byteRange = byteRange
+  }
+
+  /// The number of elements: 1 for a scalar.
+  public var elementCount: Int { byteRange.count / dtype.byteSize }
+}

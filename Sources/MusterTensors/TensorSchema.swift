@@ -1,0 +1,56 @@
+/// A tensor without its data: what a header is made of.
+public struct TensorDescription: Hashable, Sendable {
+  public var name: String
+  public var dtype: DType
+  /// The dimensions, slowest first; empty for a scalar.
+  public var shape: [Int]
+
+  public init(name: String, dtype: DType, shape: [Int]) {
+    self.name = name
+    self.dtype = dtype
+    self.shape = shape
+  }
+}
+
+/// Which tensors a model has: names, dtypes and shapes.
+public struct TensorSchema: Hashable, Sendable {
+  /// By name, in the order of the names' bytes.
+  public let tensors: [TensorDescription]
+  private let index: [String: Int]
+
+  public init(_ tensors: [TensorDescription]) {
+    let sorted = tensors.sorted { $0.name.utf8.lexicographicallyPrecedes($1.name.utf8) }
+    self.tensors = sorted
+    index = Dictionary(sorted.enumerated().map { ($1.name, $0) }) { first, _ in first }
+  }
+
+  public init(_ header: SafetensorsHeader) {
+    self.init(header.tensors.map { TensorDescription(name: $0.name, dtype: $0.dtype, shape: $0.shape) })
+  }
+
+  public subscript(name: String) -> TensorDescription? { index[name].map { tensors[$0] } }
+
+  /// The first way in which this schema is not the expected one, in words; nil when it fits.
+  ///
+  /// - Parameters:
+  ///   - expected: the base model's schema.
+  ///   - required: the names that must be here; nil: all expected ones. Others of `expected` may be here, and then must fit too.
+  ///   - anyFloatingPoint: whether one floating-point dtype may stand for another, as in updates that travel in half precision.
+  public func difference(
+    from expected: TensorSchema, required: Set<String>? = nil, anyFloatingPoint: Bool = false
+  ) -> String? {
+    for tensor in expected.tensors {
+      guard let own = self[tensor.name] else {
+        if required?.contains(tensor.name) ?? true { return "missing tensor \(shown(tensor.name))" }
+        continue
+      }
+      if own.shape != tensor.shape { return "wrong shape of \(shown(tensor.name)): expected \(tensor.shape), got \(own.shape)" }
+      let interchangeable = anyFloatingPoint && own.dtype.isFloatingPoint && tensor.dtype.isFloatingPoint
+      if own.dtype != tensor.dtype && !interchangeable {
+        return "wrong dtype of \(shown(tensor.name)): expected \(tensor.dtype.rawValue), got \(own.dtype.rawValue)"
+      }
+    }
+    for tensor in tensors where expected[tensor.name] == nil { return "unknown tensor \(shown(tensor.name))" }
+    return nil
+  }
+}
