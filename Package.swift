@@ -1,0 +1,122 @@
+// swift-tools-version: 6.2
+
+import PackageDescription
+
+/// What every target of ours is compiled with.
+let house: [SwiftSetting] = [
+  .swiftLanguageMode(.v6),
+  .enableUpcomingFeature("ExistentialAny"),
+  .enableUpcomingFeature("InternalImportsByDefault"),
+  .enableUpcomingFeature("MemberImportVisibility"),
+  .treatAllWarnings(as: .error),
+]
+
+/// Numeric loops are optimized in debug builds too: tests train real models with them.
+let kernels: [SwiftSetting] = house + [.unsafeFlags(["-O"], .when(configuration: .debug))]
+
+let argumentParser: Target.Dependency = .product(name: "ArgumentParser", package: "swift-argument-parser")
+let configuration: Target.Dependency = .product(name: "Configuration", package: "swift-configuration")
+let crypto: Target.Dependency = .product(name: "Crypto", package: "swift-crypto")
+let grdb: Target.Dependency = .product(name: "GRDB", package: "GRDB.swift")
+let httpTypes: Target.Dependency = .product(name: "HTTPTypes", package: "swift-http-types")
+let hummingbird: Target.Dependency = .product(name: "Hummingbird", package: "hummingbird")
+let lifecycle: Target.Dependency = .product(name: "ServiceLifecycle", package: "swift-service-lifecycle")
+let logging: Target.Dependency = .product(name: "Logging", package: "swift-log")
+let nioCore: Target.Dependency = .product(name: "NIOCore", package: "swift-nio")
+let nioFileSystem: Target.Dependency = .product(name: "_NIOFileSystem", package: "swift-nio")
+let subprocess: Target.Dependency = .product(name: "Subprocess", package: "swift-subprocess")
+let systemPackage: Target.Dependency = .product(name: "SystemPackage", package: "swift-system")
+let unixSignals: Target.Dependency = .product(name: "UnixSignals", package: "swift-service-lifecycle")
+let yams: Target.Dependency = .product(name: "Yams", package: "Yams")
+
+let package = Package(
+  name: "muster",
+  products: [
+    .library(name: "MusterSchema", targets: ["MusterSchema"]),
+    .library(name: "MusterTensors", targets: ["MusterTensors"]),
+    .library(name: "MusterAggregation", targets: ["MusterAggregation"]),
+    .library(name: "MusterTrainers", targets: ["MusterTrainers"]),
+    .executable(name: "muster", targets: ["muster"]),
+    .executable(name: "muster-central", targets: ["muster-central"]),
+    .executable(name: "muster-region", targets: ["muster-region"]),
+    .executable(name: "muster-agent", targets: ["muster-agent"]),
+    .executable(name: "muster-train", targets: ["muster-train"]),
+  ],
+  dependencies: [
+    .package(url: "https://github.com/apple/swift-argument-parser", from: "1.8.2"),
+    .package(
+      url: "https://github.com/apple/swift-configuration", from: "1.4.0",
+      traits: ["JSON", "YAML", "CommandLineArguments"]),
+    .package(url: "https://github.com/apple/swift-crypto", from: "4.5.2"),
+    .package(url: "https://github.com/apple/swift-http-types", from: "1.8.0"),
+    .package(url: "https://github.com/apple/swift-log", from: "1.16.2"),
+    .package(url: "https://github.com/apple/swift-nio", from: "2.101.2"),
+    .package(url: "https://github.com/apple/swift-system", from: "1.8.1"),
+    .package(url: "https://github.com/groue/GRDB.swift", from: "7.10.0"),
+    .package(url: "https://github.com/hummingbird-project/hummingbird", from: "2.28.1"),
+    .package(url: "https://github.com/jpsim/Yams", from: "6.2.2"),
+    .package(url: "https://github.com/swift-server/swift-service-lifecycle", from: "2.13.0"),
+    .package(url: "https://github.com/swiftlang/swift-subprocess", from: "1.0.2", traits: []),
+  ],
+  targets: [
+    .systemLibrary(name: "CMosquitto", providers: [.apt(["libmosquitto-dev"])]),
+    .systemLibrary(name: "CCurl", pkgConfig: "libcurl", providers: [.apt(["libcurl4-openssl-dev"])]),
+    .systemLibrary(name: "COpenBLAS", providers: [.apt(["libopenblas-dev"])]),
+    .systemLibrary(name: "CZlib", providers: [.apt(["zlib1g-dev"])]),
+    .target(name: "CKernels", cSettings: [.unsafeFlags(["-O3"])]),
+
+    .target(name: "MusterSchema", dependencies: [crypto], swiftSettings: house),
+    .target(name: "MusterTensors", dependencies: ["CKernels"], swiftSettings: kernels),
+    .target(name: "MusterCoordination", dependencies: ["MusterSchema"], swiftSettings: house),
+    .target(name: "MusterAggregation", dependencies: ["MusterSchema", "MusterTensors"], swiftSettings: kernels),
+    .target(name: "MusterModels", dependencies: ["MusterTensors", "COpenBLAS", "CZlib"], swiftSettings: kernels),
+    .target(
+      name: "MusterTrainers", dependencies: ["MusterSchema", "MusterTensors", logging, subprocess, systemPackage],
+      swiftSettings: house),
+    .target(name: "MusterMQTT", dependencies: ["CMosquitto", logging], swiftSettings: house),
+    .target(name: "MusterTransfer", dependencies: ["MusterSchema", "CCurl", logging], swiftSettings: house),
+    .target(name: "MusterStorage", dependencies: ["MusterSchema", "MusterCoordination", grdb, logging], swiftSettings: house),
+    .target(
+      name: "MusterRuntime",
+      dependencies: [
+        "MusterSchema", "MusterCoordination", "MusterStorage", "MusterMQTT", "MusterTransfer", configuration, lifecycle, unixSignals, logging, systemPackage,
+      ], swiftSettings: house),
+    .target(
+      name: "MusterDataPlane",
+      dependencies: ["MusterSchema", "MusterTensors", "MusterStorage", hummingbird, httpTypes, nioCore, nioFileSystem, crypto, logging],
+      swiftSettings: house),
+    .target(
+      name: "MusterCentral",
+      dependencies: [
+        "MusterSchema", "MusterTensors", "MusterCoordination", "MusterAggregation", "MusterTrainers", "MusterStorage", "MusterRuntime",
+        "MusterDataPlane", "MusterMQTT", hummingbird, httpTypes, configuration, lifecycle, logging,
+      ], swiftSettings: house),
+    .target(
+      name: "MusterRegion",
+      dependencies: [
+        "MusterSchema", "MusterCoordination", "MusterStorage", "MusterRuntime", "MusterDataPlane", "MusterTransfer", "MusterMQTT",
+        hummingbird, httpTypes, configuration, lifecycle, logging,
+      ], swiftSettings: house),
+    .target(
+      name: "MusterAgent",
+      dependencies: [
+        "MusterSchema", "MusterTensors", "MusterCoordination", "MusterTrainers", "MusterMQTT", "MusterTransfer", logging,
+      ], swiftSettings: house),
+    .target(
+      name: "MusterCommands",
+      dependencies: [
+        "MusterSchema", "MusterTensors", "MusterCoordination", "MusterTransfer", "MusterMQTT", argumentParser, yams, subprocess,
+        systemPackage, logging,
+      ], swiftSettings: house),
+
+    .executableTarget(name: "muster", dependencies: ["MusterCommands"], swiftSettings: house),
+    .executableTarget(
+      name: "muster-central", dependencies: ["MusterCentral", "MusterRuntime", argumentParser, logging], swiftSettings: house),
+    .executableTarget(
+      name: "muster-region", dependencies: ["MusterRegion", "MusterRuntime", argumentParser, logging], swiftSettings: house),
+    .executableTarget(name: "muster-agent", dependencies: ["MusterAgent", argumentParser, logging], swiftSettings: house),
+    .executableTarget(
+      name: "muster-train", dependencies: ["MusterModels", "MusterTrainers", "MusterTensors", "MusterSchema", argumentParser],
+      swiftSettings: house),
+  ]
+)

@@ -1,0 +1,163 @@
+package import Logging
+import MusterCoordination
+package import MusterMQTT
+package import MusterSchema
+import Synchronization
+
+/// A role's connection to a broker: a birth and a Will with a session of its own for each connection, what arrives parsed into topics, a second
+/// owner of the identity noticed.
+package final class BrokerLink: Sendable {
+  /// What the role says of itself: its birth (online) or its Will (offline).
+  package typealias Presence = @Sendable (_ online: Bool, _ session: String) -> [UInt8]
+
+  private struct State {
+    var connection: MQTTConnection?
+    var session = ""
+    var sessions: [Int: String] = [:]
+  }
+
+  private let configuration: MQTTConfiguration
+  private let topic: Topic
+  private let filters: [String]
+  private let presence: Presence
+  private let logger: Logger
+  private let state = Mutex(State())
+
+  /// - Parameters:
+  ///   - topic: where the role's own state lives.
+  ///   - filters: what it listens to, its own state included.
+  package init(
+    _ configuration: MQTTConfiguration, topic: Topic, filters: [String], logger: Logger, presence: @escaping Presence
+  ) {
+    self.configuration = configuration
+    self.topic = topic
+    self.filters = filters
+    self.logger = logger
+    self.presence = presence
+  }
+
+  package var isConnected: Bool {
+    state.withLock { state in
+      if case .connected = state.connection?.state { true } else { false }
+    }
+  }
+
+  /// A sentence about the connection, for `/readyz`.
+  package var summary: String {
+    switch state.withLock({ $0.connection?.state }) {
+    case .connected: "connected to \(configuration)"
+    case .connecting: "connecting to \(configuration)"
+    case .waiting(_, let reason): "not connected to \(configuration): \(reason)"
+    case .closed, nil: "not connected to \(configuration)"
+    }
+  }
+
+  /// Publishes, or forgets: without a connection there is nothing to say that `owed` will not say again on the next one.
+  package func publish(_ topic: Topic, _ payload: [UInt8], retained: Bool, quality: MQTTQuality) {
+    _ = state.withLock(\.connection)?.publish(topic: "\(topic)", payload: payload, quality: quality, retained: retained)
+  }
+
+  package func publish(_ topic: Topic, _ message: some Message, retained: Bool = true, quality: MQTTQuality = .atLeastOnce) {
+    do {
+      publish(topic, try MessageCoder.encode(message), retained: retained, quality: quality)
+    } catch {
+      logger.error("a message does not fit its topic: \(error)", metadata: ["topic": "\(topic)"])
+    }
+  }
+
+  /// Says the birth again: what the role says of itself has changed.
+  package func publishBirth() {
+    let session = state.withLock(\.session)
+    if !session.isEmpty { publish(topic, presence(true, session), retained: true, quality: .atLeastOnce) }
+  }
+
+  /// Drops the connection and makes a new one: every retained topic is read again.
+  package func renew(after delay: Duration = .zero) { state.withLock(\.connection)?.reconnect(after: delay) }
+
+  /// Keeps the connection until the task is cancelled; then says offline and leaves in order.
+  ///
+  /// - Parameters:
+  ///   - connected: after the birth, on every connection.
+  ///   - receive: each message of the role's topics but its own state.
+  package func run(
+    connected: @escaping @Sendable () async -> Void, receive: @escaping @Sendable (Topic, MQTTMessage) async -> Void
+  ) async throws {
+    try await MQTTClient.withConnection(
+      configuration, subscriptions: filters.map { MQTTSubscription($0) }, logger: logger, will: { self.will($0) }
+    ) { connection in
+      state.withLock { $0.connection = connection }
+      var watch: PresenceGuard?
+      for await event in connection.events {
+        switch event {
+        case .connected(let number):
+          watch = begin(number)
+          connection.publish(
+            topic: "\(topic)", payload: presence(true, state.withLock(\.session)), retained: true, on: number)
+          logger.info("connected to the broker", metadata: ["broker": "\(configuration)"])
+          await connected()
+        case .disconnected(let error):
+          logger.warning("no connection to the broker: \(error)", metadata: ["broker": "\(configuration)"])
+        case .message(let message): await handle(message, watch, receive)
+        }
+      }
+      connection.publish(topic: "\(topic)", payload: presence(false, state.withLock(\.session)), retained: true)
+      if !(await connection.flush(timeout: .seconds(2))) { logger.notice("the broker did not acknowledge the farewell in time") }
+      state.withLock { $0.connection = nil }
+    }
+  }
+
+  private func will(_ number: Int) -> MQTTMessage? {
+    var generator = SystemRandomNumberGenerator()
+    let session = String(generator.next() as UInt64, radix: 36)
+    state.withLock { state in
+      state.sessions = state.sessions.filter { $0.key >= number - 1 }
+      state.sessions[number] = session
+    }
+    return MQTTMessage(topic: "\(topic)", payload: presence(false, session), quality: .atLeastOnce, retained: true)
+  }
+
+  private func begin(_ number: Int) -> PresenceGuard {
+    state.withLock { state in
+      let previous = state.session
+      state.session = state.sessions[number] ?? ""
+      return PresenceGuard(session: state.session, previous: previous)
+    }
+  }
+
+  private func handle(
+    _ message: MQTTMessage, _ watch: PresenceGuard?, _ receive: @Sendable (Topic, MQTTMessage) async -> Void
+  ) async {
+    let topic: Topic
+    do {
+      topic = try Topic(parsing: message.topic)
+    } catch {
+      logger.notice("a message was dropped: \(error)")
+      return
+    }
+    guard topic == self.topic else {
+      await receive(topic, message)
+      return
+    }
+    guard let watch, let own = OwnState(message.payload) else { return }
+    switch watch.action(online: own.online, session: own.session, retained: message.retained) {
+    case .none: break
+    case .publishBirth: publishBirth()
+    case .duplicate:
+      logger.critical(
+        "another program is online under this identity: stop one of the two, or give it an id of its own",
+        metadata: ["topic": "\(topic)", "session": "\(state.withLock(\.session))", "other.session": "\(own.session)"])
+      renew(after: .seconds(30))
+    }
+  }
+
+  /// What every state message says, whatever its kind.
+  private struct OwnState: Decodable {
+    var online: Bool
+    var session: String
+
+    init?(_ payload: [UInt8]) {
+      guard let state = try? JSON.decode(OwnState.self, from: payload) else { return nil }
+      self = state
+    }
+  }
+}

@@ -1,0 +1,82 @@
+package import Logging
+package import MusterCoordination
+package import MusterMQTT
+package import MusterSchema
+import Synchronization
+
+/// The topics under a coordinator's own id: what it writes there, and what its nodes write.
+package final class CoordinatorTopics: Sendable {
+  private let coordinator: NodeID
+  package let link: BrokerLink
+  private let logger: Logger
+  private let window = Mutex(RoundWindow())
+
+  package init(coordinator: NodeID, link: BrokerLink, logger: Logger) {
+    self.coordinator = coordinator
+    self.link = link
+    self.logger = logger
+  }
+
+  package func publish(_ descriptor: TaskDescriptor) { link.publish(.task(coordinator: coordinator, task: descriptor.task), descriptor) }
+
+  /// Adds the ticket, and for a scout the grant that its devices' tickets derive from: the machine holds no secrets.
+  package func invite(_ node: NodeID, _ invitation: Invitation, grant: Grant, isScout: Bool) {
+    var invitation = invitation
+    let own = grant.child(node)
+    invitation.ticket = own.ticket(task: invitation.task, round: invitation.round, phase: invitation.phase)
+    invitation.grant = isScout ? own : nil
+    link.publish(.invitation(coordinator: coordinator, node: node, task: invitation.task), invitation, retained: false)
+  }
+
+  /// Removes a retained message of our own.
+  package func clear(_ topic: Topic) {
+    guard topic.coordinator == coordinator else { return }
+    link.publish(topic, [], retained: true, quality: .atLeastOnce)
+  }
+
+  package func roundChanged(_ task: TaskID) { window.withLock { $0.changed(task) } }
+
+  /// Writes the windows that are due.
+  package func writeWindows(_ machine: Coordinator) {
+    let due = window.withLock { window in
+      window.due(at: .now) { task in machine.tasks[task]?.isEnded ?? true }
+    }
+    for task in due {
+      guard let state = machine.roundState(task) else { continue }
+      link.publish(.round(coordinator: coordinator, task: task), state, quality: .atMostOnce)
+    }
+  }
+
+  package var hasPendingWindows: Bool { window.withLock(\.isPending) }
+
+  /// Turns what arrived into the machine's event; nil for what does not concern it.
+  package func event(_ topic: Topic, _ message: MQTTMessage) -> Coordinator.Event? {
+    do {
+      switch topic {
+      case .nodeState(coordinator, let node) where !message.payload.isEmpty:
+        let state = try MessageCoder.decode(NodeState.self, from: message.payload)
+        return state.node == node ? .node(state) : foreign(topic, state.node)
+      case .nodeStatus(coordinator, let node, let task) where !message.payload.isEmpty:
+        let status = try MessageCoder.decode(NodeStatus.self, from: message.payload)
+        return status.node == node && status.task == task ? .status(status) : foreign(topic, status.node)
+      default: return nil
+      }
+    } catch {
+      logger.notice("a message was dropped: \(error)", metadata: ["topic": "\(topic)"])
+      return nil
+    }
+  }
+
+  private func foreign(_ topic: Topic, _ node: NodeID) -> Coordinator.Event? {
+    logger.notice("a message was dropped: it speaks for \(node), whose topic this is not", metadata: ["topic": "\(topic)"])
+    return nil
+  }
+
+  /// Clears what an earlier life left under our id, unless our own store is new: then we know too little to judge.
+  package func reconcile(_ topic: Topic, _ message: MQTTMessage, _ machine: Coordinator, storeIsNew: Bool) {
+    guard case .task(coordinator, let task) = topic, message.retained, !message.payload.isEmpty, machine.tasks[task] == nil, !storeIsNew
+    else { return }
+    clear(.task(coordinator: coordinator, task: task))
+    clear(.round(coordinator: coordinator, task: task))
+  }
+}

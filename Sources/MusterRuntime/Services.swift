@@ -1,0 +1,38 @@
+package import Logging
+package import MusterCoordination
+package import ServiceLifecycle
+import UnixSignals
+
+/// Runs until the program is told to stop, then is cancelled and finishes in order.
+package struct BackgroundService: Service {
+  private let body: @Sendable () async throws -> Void
+
+  package init(_ body: @escaping @Sendable () async throws -> Void) { self.body = body }
+
+  package func run() async throws {
+    do {
+      try await cancelWhenGracefulShutdown { try await body() }
+    } catch is CancellationError {
+      // Told to stop: that is how it ends.
+    }
+  }
+}
+
+/// The services of a program, stopped in the reverse order on SIGTERM and SIGINT, within ten seconds.
+package func runServices(_ services: [any Service], logger: Logger) async throws {
+  var configuration = ServiceGroupConfiguration(
+    services: services.map { .init(service: $0, successTerminationBehavior: .gracefullyShutdownGroup) },
+    gracefulShutdownSignals: [.sigterm, .sigint], logger: logger)
+  configuration.maximumGracefulShutdownDuration = .seconds(10)
+  try await ServiceGroup(configuration: configuration).run()
+}
+
+/// Writes the round windows that had to wait for their second.
+package func windowTicker(_ topics: CoordinatorTopics, machine: @escaping @Sendable () async -> Coordinator) -> BackgroundService {
+  BackgroundService {
+    while !Task.isCancelled {
+      try await Task.sleep(for: .milliseconds(250))
+      if topics.hasPendingWindows { topics.writeWindows(await machine()) }
+    }
+  }
+}
