@@ -39,7 +39,7 @@ package enum MQTTError: Error, Hashable, Sendable, CustomStringConvertible {
     case .unreachable(let why): "the broker cannot be reached: \(why)"
     case .tls(let why): "no TLS session with the broker: \(why); check its certificate, its name and the configured CA file"
     case .refused(.protocolVersion): "the broker does not speak MQTT 3.1.1"
-    case .refused(.identifier): "the broker refused the client id or a keepalive above its max_keepalive; check both"
+    case .refused(.identifier): "the broker refused the client id; check it, and the prefixes that the broker allows"
     case .refused(.unavailable): "the broker says that it is not available"
     case .refused(.credentials): "the broker refused user name or password; check both, and the broker's password file"
     case .refused(.notAuthorized):

@@ -1,0 +1,78 @@
+import Logging
+import MusterMQTT
+import Synchronization
+import TestSupport
+
+/// A connection to a broker of the tests, quick to come back, and without log.
+func withConnection<Result>(
+  to broker: BrokerProcess, as clientID: String = "test", subscriptions: [MQTTSubscription] = [],
+  will: @escaping @Sendable (Int) -> MQTTMessage? = { _ in nil }, configure: (inout MQTTConfiguration) -> Void = { _ in },
+  isolation: isolated (any Actor)? = #isolation, _ body: (MQTTConnection) async throws -> Result
+) async throws -> Result {
+  var configuration = MQTTConfiguration(host: "127.0.0.1", port: broker.port, clientID: clientID)
+  configuration.reconnect = MQTTReconnectDelays(minimum: .milliseconds(20), maximum: .milliseconds(100))
+  configure(&configuration)
+  return try await MQTTClient.withConnection(configuration, subscriptions: subscriptions, logger: silence, will: will, body)
+}
+
+let silence = Logger(label: "silence") { _ in SwiftLogNoOpLogHandler() }
+
+/// The next event that the closure accepts.
+func first<Value>(of events: inout MQTTEvents.AsyncIterator, _ accept: (MQTTEvent) -> Value?) async throws -> Value {
+  while let event = await events.next() {
+    if let value = accept(event) { return value }
+  }
+  throw TestSupportError("the events ended")
+}
+
+func nextMessage(_ events: inout MQTTEvents.AsyncIterator) async throws -> MQTTMessage {
+  try await first(of: &events) { if case .message(let message) = $0 { message } else { nil } }
+}
+
+@discardableResult
+func untilConnected(_ events: inout MQTTEvents.AsyncIterator) async throws -> Int {
+  try await first(of: &events) { if case .connected(let number) = $0 { number } else { nil } }
+}
+
+func untilDisconnected(_ events: inout MQTTEvents.AsyncIterator) async throws -> MQTTError {
+  try await first(of: &events) { if case .disconnected(let error) = $0 { error } else { nil } }
+}
+
+extension MQTTState {
+  /// The number of the connection, if there is one.
+  var connection: Int? { if case .connected(let number) = self { number } else { nil } }
+}
+
+extension MQTTMessage {
+  var text: String { String(decoding: payload, as: UTF8.self) }
+}
+
+/// Log records of one logger, for asking what was said.
+final class LogRecorder: Sendable {
+  struct Record: Sendable {
+    var level: Logger.Level
+    var text: String
+  }
+
+  private let records = Mutex<[Record]>([])
+
+  func logger() -> Logger { Logger(label: "recorded") { _ in Handler(recorder: self) } }
+  func contains(_ level: Logger.Level, _ text: String) -> Bool {
+    records.withLock { $0.contains { $0.level == level && $0.text.contains(text) } }
+  }
+
+  private struct Handler: LogHandler {
+    let recorder: LogRecorder
+    var metadata: Logger.Metadata = [:]
+    var logLevel = Logger.Level.trace
+
+    subscript(metadataKey key: String) -> Logger.Metadata.Value? {
+      get { metadata[key] }
+      set { metadata[key] = newValue }
+    }
+
+    func log(event: LogEvent) {
+      recorder.records.withLock { $0.append(Record(level: event.level, text: "\(event.message) \(event.metadata ?? [:])")) }
+    }
+  }
+}
