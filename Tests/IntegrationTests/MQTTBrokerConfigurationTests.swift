@@ -33,7 +33,7 @@ struct MQTTBrokerConfigurationTests {
       try Self.rewrite(try Self.text("local.conf"), ["listener": "listener \(port) 127.0.0.1"]), to: "local.conf")
     let broker = BrokerProcess(configuration: configuration, port: port, folder: folder)
     try await broker.start()
-    try await withConnection(to: broker, subscriptions: [MQTTSubscription("a")]) { connection in
+    try await withConnection(broker.client(), subscriptions: [MQTTSubscription("a")]) { connection in
       var events = connection.events.makeAsyncIterator()
       try await untilConnected(&events)
       connection.publish(topic: "a", payload: [UInt8](repeating: 1, count: 64 << 10))
@@ -77,15 +77,12 @@ struct MQTTBrokerConfigurationTests {
     _ user: String, _ broker: BrokerProcess, filters: [String], configure: (inout MQTTConfiguration) -> Void = { _ in },
     _ body: (MQTTConnection, inout MQTTEvents.AsyncIterator) async throws -> Result
   ) async throws -> Result {
-    let subscriptions = filters.map { MQTTSubscription($0) }
-    return try await withConnection(
-      to: broker, as: user, subscriptions: subscriptions,
-      configure: {
-        $0.username = user
-        $0.password = "secret"
-        configure(&$0)
-      }
-    ) { connection in
+    let configuration = broker.client(user) {
+      $0.username = user
+      $0.password = "secret"
+      configure(&$0)
+    }
+    return try await withConnection(configuration, subscriptions: filters.map { MQTTSubscription($0) }) { connection in
       var events = connection.events.makeAsyncIterator()
       try await untilConnected(&events)
       return try await body(connection, &events)
@@ -118,7 +115,7 @@ struct MQTTBrokerConfigurationTests {
       { $0.authorityFile = foreign.file("missing.crt") },
     ]
     for change in wrong {
-      try await withConnection(to: broker, configure: change) { connection in
+      try await withConnection(broker.client("test", change)) { connection in
         var events = connection.events.makeAsyncIterator()
         let error = try await untilDisconnected(&events)
         guard case .tls = error else {
@@ -128,7 +125,7 @@ struct MQTTBrokerConfigurationTests {
       }
     }
     // Nobody falls back to plain TCP, and a plain client of a TLS listener does not get in.
-    try await withConnection(to: broker) { connection in
+    try await withConnection(broker.client()) { connection in
       var events = connection.events.makeAsyncIterator()
       _ = try await untilDisconnected(&events)
       #expect(connection.statistics.connections == 0)
@@ -208,7 +205,7 @@ struct MQTTBrokerConfigurationTests {
   @Test("Nobody comes in without a user, and a device reads its own invitations only")
   func invitations() async throws {
     let broker = try await production(users: ["north", "pi-1", "pi-2"], plain: true)
-    try await withConnection(to: broker) { connection in
+    try await withConnection(broker.client()) { connection in
       var events = connection.events.makeAsyncIterator()
       let error = try await untilDisconnected(&events)
       #expect(error == .refused(.notAuthorized))
@@ -242,19 +239,20 @@ struct MQTTBrokerConfigurationTests {
     let region = BrokerProcess(configuration: try folder.write(local + "\n" + bridge, to: "mosquitto.conf"), port: port, folder: folder)
     try await region.start()
     try await withUser("engineer", headquarters, filters: ["muster/#"]) { _, seen in
-      try await withConnection(to: region, subscriptions: [MQTTSubscription("#")]) { inside in
+      try await withConnection(region.client(), subscriptions: [MQTTSubscription("#")]) { inside in
         var events = inside.events.makeAsyncIterator()
         try await untilConnected(&events)
         inside.publish(topic: "muster/v1/south/state", payload: [1], retained: true)
         inside.publish(topic: "muster/v1/north/state", payload: [2], retained: true)
         for _ in 0..<2 { _ = try await nextMessage(&events) }
-        let message = try await nextMessage(&seen)
-        #expect(message.topic == "muster/v1/north/state" && message.payload == [2])
         try await withUser("central", headquarters, filters: []) { central, _ in
           central.publish(topic: "muster/v1/central/state", payload: [3])
           #expect(await central.flush(timeout: .seconds(5)))
         }
-        #expect(try await nextMessage(&seen).topic == "muster/v1/central/state")
+        // The bridge may bring its message twice: queued, and retained when it connects.
+        var topics: Set<String> = []
+        while topics.count < 2 { topics.insert(try await nextMessage(&seen).topic) }
+        #expect(topics == ["muster/v1/north/state", "muster/v1/central/state"])
         inside.publish(topic: "last", payload: [4])
         let next = try await nextMessage(&events)
         #expect(next.topic == "last")

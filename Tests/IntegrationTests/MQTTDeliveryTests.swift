@@ -7,7 +7,7 @@ struct MQTTDeliveryTests {
   @Test("A message comes back to a subscriber, byte for byte")
   func roundTrip() async throws {
     let broker = try await BrokerProcess.started()
-    try await withConnection(to: broker, subscriptions: [MQTTSubscription("a/+")]) { connection in
+    try await withConnection(broker.client(), subscriptions: [MQTTSubscription("a/+")]) { connection in
       var events = connection.events.makeAsyncIterator()
       let number = try await untilConnected(&events)
       #expect(number == 1)
@@ -25,12 +25,12 @@ struct MQTTDeliveryTests {
   @Test("A retained message waits for a later subscriber, after `connected`, and an empty one clears it")
   func retained() async throws {
     let broker = try await BrokerProcess.started()
-    try await withConnection(to: broker, as: "writer") { writer in
+    try await withConnection(broker.client("writer")) { writer in
       writer.publish(topic: "s/1", payload: Array("old".utf8), retained: true)
       writer.publish(topic: "s/1", payload: Array("new".utf8), retained: true)
       #expect(await writer.flush(timeout: .seconds(5)))
       for filters in [[MQTTSubscription("s/+")], [MQTTSubscription("s/+", quality: .atMostOnce), MQTTSubscription("t/+")]] {
-        try await withConnection(to: broker, as: "reader", subscriptions: filters) { reader in
+        try await withConnection(broker.client("reader"), subscriptions: filters) { reader in
           var events = reader.events.makeAsyncIterator()
           #expect(await events.next() == .connected(connection: 1))
           let message = try await nextMessage(&events)
@@ -40,7 +40,7 @@ struct MQTTDeliveryTests {
       }
       writer.publish(topic: "s/1", payload: [], retained: true)
       #expect(await writer.flush(timeout: .seconds(5)))
-      try await withConnection(to: broker, as: "reader", subscriptions: [MQTTSubscription("s/+")]) { reader in
+      try await withConnection(broker.client("reader"), subscriptions: [MQTTSubscription("s/+")]) { reader in
         var events = reader.events.makeAsyncIterator()
         try await untilConnected(&events)
         writer.publish(topic: "s/2", payload: [1])
@@ -52,7 +52,7 @@ struct MQTTDeliveryTests {
   @Test("A filter that is added later takes effect, now and after a reconnect")
   func laterSubscription() async throws {
     let broker = try await BrokerProcess.started()
-    try await withConnection(to: broker) { connection in
+    try await withConnection(broker.client()) { connection in
       var events = connection.events.makeAsyncIterator()
       try await untilConnected(&events)
       connection.publish(topic: "s", payload: [7], retained: true)
@@ -70,11 +70,11 @@ struct MQTTDeliveryTests {
     // By default mosquitto drops what a subscriber leaves waiting beyond 1,000 messages.
     let broker = try await BrokerProcess.started(.with { $0.lines = ["max_queued_messages 20000"] })
     let count = 10_000
-    try await withConnection(to: broker, as: "reader", subscriptions: [MQTTSubscription("n")], configure: { $0.inboxLimit = 16 << 20 }) {
+    try await withConnection(broker.client("reader") { $0.inboxLimit = 16 << 20 }, subscriptions: [MQTTSubscription("n")]) {
       reader in
       var events = reader.events.makeAsyncIterator()
       try await untilConnected(&events)
-      try await withConnection(to: broker, as: "writer", configure: { $0.outboxLimit = 16 << 20 }) { writer in
+      try await withConnection(broker.client("writer") { $0.outboxLimit = 16 << 20 }) { writer in
         for number in 0..<count {
           #expect(writer.publish(topic: "n", payload: Array("\(number)".utf8) + [UInt8](repeating: 32, count: 300)).isAccepted)
         }
@@ -97,12 +97,10 @@ struct MQTTDeliveryTests {
     let broker = try await BrokerProcess.started(.with { $0.lines = ["max_queued_messages 0"] })
     let topics = 50
     let rounds = 200
-    try await withConnection(
-      to: broker, as: "reader", subscriptions: [MQTTSubscription("s/+")], configure: { $0.inboxLimit = 64 << 10 }
-    ) { reader in
+    try await withConnection(broker.client("reader") { $0.inboxLimit = 64 << 10 }, subscriptions: [MQTTSubscription("s/+")]) { reader in
       var events = reader.events.makeAsyncIterator()
       try await untilConnected(&events)
-      try await withConnection(to: broker, as: "writer", configure: { $0.outboxLimit = 32 << 20 }) { writer in
+      try await withConnection(broker.client("writer") { $0.outboxLimit = 32 << 20 }) { writer in
         for round in 1...rounds {
           for topic in 0..<topics {
             writer.publish(topic: "s/\(topic)", payload: Array("\(round)".utf8) + [UInt8](repeating: 32, count: 400))
@@ -126,12 +124,10 @@ struct MQTTDeliveryTests {
   func manyTopics() async throws {
     let broker = try await BrokerProcess.started(.with { $0.lines = ["max_queued_messages 0"] })
     let count = 3000
-    try await withConnection(
-      to: broker, as: "reader", subscriptions: [MQTTSubscription("s/+")], configure: { $0.inboxLimit = 64 << 10 }
-    ) { reader in
+    try await withConnection(broker.client("reader") { $0.inboxLimit = 64 << 10 }, subscriptions: [MQTTSubscription("s/+")]) { reader in
       var events = reader.events.makeAsyncIterator()
       try await untilConnected(&events)
-      try await withConnection(to: broker, as: "writer", configure: { $0.outboxLimit = 32 << 20 }) { writer in
+      try await withConnection(broker.client("writer") { $0.outboxLimit = 32 << 20 }) { writer in
         for topic in 0..<count { writer.publish(topic: "s/\(topic)", payload: [UInt8](repeating: 32, count: 200), retained: true) }
         #expect(await writer.flush(timeout: .seconds(20)))
       }
@@ -140,7 +136,7 @@ struct MQTTDeliveryTests {
     }
     // And as retained messages of a new subscriber whose bound is below what comes before its second SUBACK.
     let filters = [MQTTSubscription("s/+", quality: .atMostOnce), MQTTSubscription("t/+")]
-    try await withConnection(to: broker, as: "late", subscriptions: filters, configure: { $0.inboxLimit = 64 << 10 }) { reader in
+    try await withConnection(broker.client("late") { $0.inboxLimit = 64 << 10 }, subscriptions: filters) { reader in
       var topics: Set<String> = []
       for await event in reader.events {
         if case .message(let message) = event { topics.insert(message.topic) }
@@ -152,7 +148,7 @@ struct MQTTDeliveryTests {
   @Test("Wrong topics, filters and payloads are refused with a reason and harm nobody")
   func garbage() async throws {
     let broker = try await BrokerProcess.started()
-    try await withConnection(to: broker, as: "reader", subscriptions: [MQTTSubscription("#")], configure: { $0.maximumPayload = 1000 }) {
+    try await withConnection(broker.client("reader") { $0.maximumPayload = 1000 }, subscriptions: [MQTTSubscription("#")]) {
       reader in
       var events = reader.events.makeAsyncIterator()
       try await untilConnected(&events)
@@ -163,7 +159,7 @@ struct MQTTDeliveryTests {
         #expect(throws: MQTTError.self) { try reader.subscribe(to: [MQTTSubscription(filter)]) }
       }
       #expect(reader.publish(topic: "a", payload: [UInt8](repeating: 0, count: 1001)) == .refused(.payload))
-      try await withConnection(to: broker, as: "writer") { writer in
+      try await withConnection(broker.client("writer")) { writer in
         writer.publish(topic: "large", payload: [UInt8](repeating: 0, count: 60_000))
         writer.publish(topic: "bytes", payload: [0xff, 0x00, 0xc3, 0x28])
         writer.publish(topic: "ütf-8/\u{1F980}/ /$x//", payload: [2])

@@ -9,7 +9,7 @@ struct MQTTReconnectTests {
   @Test("After a restart of the broker the client is back, subscribed, and delivers what waited")
   func restart() async throws {
     let broker = try await BrokerProcess.started()
-    try await withConnection(to: broker, subscriptions: [MQTTSubscription("a/+")]) { connection in
+    try await withConnection(broker.client(), subscriptions: [MQTTSubscription("a/+")]) { connection in
       var events = connection.events.makeAsyncIterator()
       let first = try await untilConnected(&events)
       try await broker.kill()
@@ -33,7 +33,7 @@ struct MQTTReconnectTests {
   @Test("Without a broker at the start the client waits, says why, and connects when it appears")
   func noBroker() async throws {
     let broker = try await BrokerProcess()
-    try await withConnection(to: broker, subscriptions: [MQTTSubscription("a")]) { connection in
+    try await withConnection(broker.client(), subscriptions: [MQTTSubscription("a")]) { connection in
       var events = connection.events.makeAsyncIterator()
       let error = try await untilDisconnected(&events)
       guard case .unreachable(let why) = error else {
@@ -53,7 +53,7 @@ struct MQTTReconnectTests {
   @Test("A name that does not resolve is a state with a reason, and the scope can be left")
   func unknownHost() async throws {
     let broker = try await BrokerProcess()
-    try await withConnection(to: broker, configure: { $0.host = "broker.invalid" }) { connection in
+    try await withConnection(broker.client { $0.host = "broker.invalid" }) { connection in
       var events = connection.events.makeAsyncIterator()
       let error = try await untilDisconnected(&events)
       #expect("\(error)".contains("broker.invalid does not resolve"))
@@ -63,7 +63,7 @@ struct MQTTReconnectTests {
   @Test("`localhost` reaches a broker that listens on IPv4 only")
   func localhost() async throws {
     let broker = try await BrokerProcess.started()
-    try await withConnection(to: broker, configure: { $0.host = "localhost" }) { connection in
+    try await withConnection(broker.client { $0.host = "localhost" }) { connection in
       var events = connection.events.makeAsyncIterator()
       let event = await events.next()
       #expect(event == .connected(connection: 1))
@@ -97,17 +97,15 @@ struct MQTTReconnectTests {
   @Test("The Will comes when the connection is cut, each connection with its own, and not after an orderly end")
   func will() async throws {
     let broker = try await BrokerProcess.started()
-    try await withConnection(to: broker, as: "watcher", subscriptions: [MQTTSubscription("n/+")]) { watcher in
+    try await withConnection(broker.client("watcher"), subscriptions: [MQTTSubscription("n/+")]) { watcher in
       var events = watcher.events.makeAsyncIterator()
       try await untilConnected(&events)
       let asked = Mutex<[Int]>([])
-      let last = try await withConnection(
-        to: broker, as: "node",
-        will: { number in
-          asked.withLock { $0.append(number) }
-          return MQTTMessage(topic: "n/will", payload: Array("session \(number)".utf8), retained: true)
-        }
-      ) { node in
+      let will: @Sendable (Int) -> MQTTMessage = { number in
+        asked.withLock { $0.append(number) }
+        return MQTTMessage(topic: "n/will", payload: Array("session \(number)".utf8), retained: true)
+      }
+      let last = try await withConnection(broker.client("node"), will: will) { node in
         var nodeEvents = node.events.makeAsyncIterator()
         let first = try await untilConnected(&nodeEvents)
         node.reconnect(after: .zero)
@@ -116,7 +114,7 @@ struct MQTTReconnectTests {
         let second = try await untilConnected(&nodeEvents)
         #expect(second != first)
         // A second client with the same id throws the first out, as a lost machine's successor would.
-        try await withConnection(to: broker, as: "node") { _ in
+        try await withConnection(broker.client("node")) { _ in
           let message = try await nextMessage(&events)
           #expect(message.text == "session \(second)")
         }
@@ -125,7 +123,7 @@ struct MQTTReconnectTests {
         return node.state.connection
       }
       let number = try #require(last)
-      try await withConnection(to: broker, as: "end") { other in
+      try await withConnection(broker.client("end")) { other in
         other.publish(topic: "n/end", payload: [])
         // The two clients with one id may have taken the connection from each other several times; but the last one ended in order.
         while case let message = try await nextMessage(&events), message.topic != "n/end" {
@@ -138,7 +136,7 @@ struct MQTTReconnectTests {
   @Test("A client whose process is killed leaves its Will")
   func killed() async throws {
     let broker = try await BrokerProcess.started()
-    try await withConnection(to: broker, subscriptions: [MQTTSubscription("n/+")]) { watcher in
+    try await withConnection(broker.client(), subscriptions: [MQTTSubscription("n/+")]) { watcher in
       var events = watcher.events.makeAsyncIterator()
       try await untilConnected(&events)
       let arguments = ["-p", "\(broker.port)", "-t", "x", "--will-topic", "n/will", "--will-payload", "gone"]
@@ -152,9 +150,7 @@ struct MQTTReconnectTests {
   @Test("Offline, the outbox keeps the newest states within its bound and delivers just these")
   func offline() async throws {
     let broker = try await BrokerProcess()
-    try await withConnection(
-      to: broker, subscriptions: [MQTTSubscription("#")], configure: { $0.outboxLimit = 20_000 }
-    ) { connection in
+    try await withConnection(broker.client { $0.outboxLimit = 20_000 }, subscriptions: [MQTTSubscription("#")]) { connection in
       for round in 1...100 {
         for topic in 0..<20 {
           #expect(connection.publish(topic: "s/\(topic)", payload: Array("\(round)".utf8), retained: true).isAccepted)
@@ -179,7 +175,7 @@ struct MQTTReconnectTests {
   @Test("Leaving the scope ends readers and flushes, and publishing says so")
   func leaving() async throws {
     let broker = try await BrokerProcess()
-    let (connection, reading) = try await withConnection(to: broker) { connection in
+    let (connection, reading) = try await withConnection(broker.client()) { connection in
       connection.publish(topic: "a", payload: [1])
       async let flushed = connection.flush(timeout: .seconds(30))
       let events = connection.events

@@ -3,16 +3,23 @@ import MusterMQTT
 import Synchronization
 import TestSupport
 
-/// A connection to a broker of the tests, quick to come back, and without log.
+extension BrokerProcess {
+  /// How a client of the tests reaches this broker: quick to come back.
+  func client(_ clientID: String = "test", _ change: (inout MQTTConfiguration) -> Void = { _ in }) -> MQTTConfiguration {
+    var configuration = MQTTConfiguration(host: "127.0.0.1", port: port, clientID: clientID)
+    configuration.reconnect = MQTTReconnectDelays(minimum: .milliseconds(20), maximum: .milliseconds(100))
+    change(&configuration)
+    return configuration
+  }
+}
+
+/// A connection without a log.
 func withConnection<Result>(
-  to broker: BrokerProcess, as clientID: String = "test", subscriptions: [MQTTSubscription] = [],
-  will: @escaping @Sendable (Int) -> MQTTMessage? = { _ in nil }, configure: (inout MQTTConfiguration) -> Void = { _ in },
+  _ configuration: MQTTConfiguration, subscriptions: [MQTTSubscription] = [],
+  will: @escaping @Sendable (Int) -> MQTTMessage? = { _ in nil },
   isolation: isolated (any Actor)? = #isolation, _ body: (MQTTConnection) async throws -> Result
 ) async throws -> Result {
-  var configuration = MQTTConfiguration(host: "127.0.0.1", port: broker.port, clientID: clientID)
-  configuration.reconnect = MQTTReconnectDelays(minimum: .milliseconds(20), maximum: .milliseconds(100))
-  configure(&configuration)
-  return try await MQTTClient.withConnection(configuration, subscriptions: subscriptions, logger: silence, will: will, body)
+  try await MQTTClient.withConnection(configuration, subscriptions: subscriptions, logger: silence, will: will, body)
 }
 
 let silence = Logger(label: "silence") { _ in SwiftLogNoOpLogHandler() }
