@@ -1,0 +1,61 @@
+import Glibc
+import Hummingbird
+import MusterSchema
+import MusterStorage
+import NIOCore
+
+/// An open blob. Its bytes stay readable when the blob is collected meanwhile.
+final class BlobFile: Sendable {
+  let size: Int
+  private let descriptor: Int32
+
+  init(_ path: String) throws(Problem) {
+    descriptor = open(path, O_RDONLY | O_CLOEXEC)
+    guard descriptor >= 0 else {
+      throw errno == ENOENT
+        ? .notFound("this blob is not here any more") : Problem(status: 503, title: "Unavailable", detail: "the blob cannot be read now")
+    }
+    var status = stat()
+    size = fstat(descriptor, &status) == 0 ? Int(status.st_size) : 0
+  }
+
+  deinit { close(descriptor) }
+
+  /// The bytes of a range as a body: small ones at once, large ones in pieces, so that memory stays bounded by the slowest reader.
+  func body(_ range: Range<Int>) throws -> ResponseBody {
+    if range.count <= pieceSize { return ResponseBody(byteBuffer: try read(range)) }
+    return ResponseBody(contentLength: range.count) { writer in
+      var rest = range
+      while !rest.isEmpty {
+        let piece = rest.prefix(pieceSize)
+        // A disk may take its time: not on a cooperative thread.
+        try await writer.write(await offloading { () throws(BlobError) in try self.read(piece) })
+        rest = piece.upperBound..<rest.upperBound
+      }
+      try await writer.finish(nil)
+    }
+  }
+
+  private func read(_ range: Range<Int>) throws(BlobError) -> ByteBuffer {
+    var buffer = ByteBufferAllocator().buffer(capacity: range.count)
+    let count = buffer.writeWithUnsafeMutableBytes(minimumWritableBytes: range.count) { bytes in
+      var done = 0
+      while done < range.count {
+        let count = pread(descriptor, bytes.baseAddress.map { $0 + done }, range.count - done, off_t(range.lowerBound + done))
+        if count < 0, errno == EINTR { continue }
+        guard count > 0 else { break }
+        done += count
+      }
+      return done
+    }
+    // The head has promised more: only closing the connection tells.
+    guard count == range.count else { throw BlobError() }
+    return buffer
+  }
+}
+
+/// Bytes are read and sent in pieces of this size.
+private let pieceSize = 256 << 10
+
+/// A blob could not be read to its end.
+struct BlobError: Error {}

@@ -1,0 +1,113 @@
+import HTTPTypes
+package import Hummingbird
+package import MusterSchema
+package import MusterStorage
+import NIOCore
+
+/// What `POST /v1/blobs` answers.
+package struct StoredBlob: Codable, Hashable, Sendable {
+  package var digest: Digest
+  package var bytes: Int
+
+  package init(digest: Digest, bytes: Int) {
+    self.digest = digest
+    self.bytes = bytes
+  }
+}
+
+/// `GET /v1/blobs/{digest}` with ranges and conditions, `HEAD`; and `POST /v1/blobs` where operators may.
+package struct BlobRoutes: Sendable {
+  private let source: any BlobSource
+  private let store: Store?
+  private let maximumBytes: Int
+
+  /// - Parameters:
+  ///   - store: where posted blobs go; nil: nothing can be posted here.
+  ///   - maximumBytes: of a posted blob.
+  package init(source: any BlobSource, store: Store? = nil, maximumBytes: Int = 8 << 30) {
+    self.source = source
+    self.store = store
+    self.maximumBytes = maximumBytes
+  }
+
+  package func add(to router: Router<RouteContext>) {
+    router.get("/v1/blobs/:digest") { request, context in try await get(request, context) }
+    router.head("/v1/blobs/:digest") { request, context in try await get(request, context).createHeadResponse() }
+    if let store { router.post("/v1/blobs") { request, context in try await post(request, context, store) } }
+  }
+
+  private func get(_ request: Request, _ context: RouteContext) async throws -> Response {
+    guard let digest = Digest(context.parameters.get("digest") ?? "") else {
+      throw Problem.badRequest("a blob is named sha256: and 64 hexadecimal digits")
+    }
+    let tag = "\"\(digest.hexadecimal)\""
+    var headers: HTTPFields = [.eTag: tag, .acceptRanges: "bytes", .cacheControl: "public, max-age=31536000, immutable"]
+    let file = try BlobFile(try await source.locate(digest))
+    if let field = request.headers[.ifNoneMatch], matches(field, tag) { return Response(status: .notModified, headers: headers) }
+    headers[.contentType] = "application/octet-stream"
+    var range = ByteRange(request.headers[.range], size: file.size)
+    // The bytes never change, so a condition can only fail when it is about something else. Dates are not known here.
+    if let condition = request.headers[.ifRange], condition != tag { range = .whole }
+    switch range {
+    case .whole: return Response(status: .ok, headers: headers, body: try file.body(0..<file.size))
+    case .part(let part):
+      headers[.contentRange] = "bytes \(part.lowerBound)-\(part.upperBound - 1)/\(file.size)"
+      return Response(status: .partialContent, headers: headers, body: try file.body(part))
+    case .unsatisfiable:
+      var response = problemResponse(
+        Problem(status: 416, title: "Range not satisfiable", detail: "the blob has \(file.size) bytes"))
+      response.headers[.contentRange] = "bytes */\(file.size)"
+      return response
+    }
+  }
+
+  private func post(_ request: Request, _ context: RouteContext, _ store: Store) async throws -> Response {
+    let staged = try await receive(request, context, into: store, upTo: maximumBytes)
+    let digest = try await offloading { () throws(StorageError) in try store.adopt(staged) }
+    return try jsonResponse(
+      StoredBlob(digest: digest, bytes: staged.count), status: .created, headers: [.location: "/v1/blobs/\(digest)"])
+  }
+}
+
+/// `If-None-Match`: `*`, or a list of tags, weak ones included.
+private func matches(_ field: String, _ tag: String) -> Bool {
+  field.split(separator: ",").contains { member in
+    let text = member.drop { $0 == " " }
+    return text == "*" || text == tag || text == "W/\(tag)"
+  }
+}
+
+/// Streams a body into a staged file, and checks its length and the digest that it declares. Nothing stays when it fails.
+func receive(
+  _ request: Request, _ context: RouteContext, into store: Store, upTo maximum: Int
+) async throws -> StagedFile {
+  if let length = request.contentLength, length > maximum { throw Problem.tooLarge(maximum) }
+  let declared = try request.declaredDigest()
+  let staged = try store.stage(maximumBytes: maximum)
+  try await context.expectBody(request)
+  try await request.forEachPiece { buffer in try buffer.withUnsafeReadableBytes { try staged.write($0) } }
+  if let declared, case let digest = staged.digest, declared != digest {
+    throw Problem.invalid("wrong digest: the body is \(digest), its Content-Digest says \(declared)")
+  }
+  return staged
+}
+
+extension Request {
+  /// What `Content-Digest` says; nil when there is none.
+  func declaredDigest() throws(Problem) -> Digest? {
+    guard let field = headers[.contentDigest] else { return nil }
+    guard let digest = Digest(contentDigest: field) else {
+      throw .badRequest("Content-Digest is not understood: it must be sha-256=:…: with 32 bytes in base64 (RFC 9530)")
+    }
+    return digest
+  }
+}
+
+extension HTTPField.Name {
+  static let contentDigest = unchecked("Content-Digest")
+
+  private static func unchecked(_ name: String) -> HTTPField.Name {
+    guard let name = HTTPField.Name(name) else { preconditionFailure("\(name) is a valid field name") }
+    return name
+  }
+}

@@ -1,0 +1,171 @@
+import HTTPTypes
+package import Hummingbird
+import MusterSchema
+package import MusterStorage
+import NIOCore
+
+/// `PUT` of updates and evaluations, and what the ledger has of them.
+///
+/// The order of a PUT: the ledger admits (by ticket, phase and bounds), the body streams into a staged file while it is hashed, its
+/// contents are checked, it becomes a durable blob, and last the ledger accepts. Whatever fails before leaves nothing. An evaluation is
+/// no blob: what it says goes into the ledger's record.
+package struct ContributionRoutes: Sendable {
+  private let ledger: any Ledger
+  private let store: Store
+  private let schemas: BaseSchemas
+
+  /// - Parameters:
+  ///   - source: where the base models are.
+  ///   - store: where updates go.
+  package init(ledger: any Ledger, source: any BlobSource, store: Store) {
+    self.ledger = ledger
+    self.store = store
+    schemas = BaseSchemas(source)
+  }
+
+  package func add(to router: Router<RouteContext>) {
+    for (name, phase) in [("updates", Phase.train), ("evaluations", Phase.evaluate)] {
+      let place = "/v1/tasks/:task/rounds/:round/\(name)"
+      router.put("\(place)/**") { request, context in try await put(request, context, phase) }
+      router.get("\(place)") { request, context in
+        let (task, round) = try taskAndRound(request)
+        guard let state = await ledger.phaseLedger(task: task, round: round, phase: phase) else {
+          throw Problem.notFound("there is no round \(round) of task \(task) here")
+        }
+        return try jsonResponse(state)
+      }
+    }
+  }
+
+  private func put(_ request: Request, _ context: RouteContext, _ phase: Phase) async throws -> Response {
+    let key = try ContributionKey(request.uri.path, phase)
+    let terms: ContributionTerms
+    switch await ledger.admission(key, ticket: request.ticket) {
+    case .open(let base, let maximumWeight, let maximumBytes, let required, let anyFloatingPoint):
+      terms = ContributionTerms(
+        base: base, maximumWeight: maximumWeight, maximumBytes: maximumBytes, required: required, anyFloatingPoint: anyFloatingPoint)
+    case .accepted(let digest): return try await repeated(request, context, digest)
+    case .unknown: throw Problem.notFound("this server has no phase that takes \(key)")
+    case .closed(let reason): throw Problem.closed(reason)
+    case .refused(let reason): throw Problem(status: 403, title: "Not admitted", detail: reason)
+    case .busy(let seconds):
+      throw ProblemWithRetry(
+        problem: Problem(status: 429, title: "Busy", detail: "too many uploads at once, try again later"), retryAfter: seconds)
+    case .unavailable: throw Self.unavailable
+    }
+    let offer =
+      switch phase {
+      case .train: try await update(request, context, key, terms)
+      case .evaluate: try await evaluation(request, context, key, terms)
+      }
+    switch await ledger.accept(offer) {
+    case .stored: return try receipt(.created, offer)
+    case .same: return try receipt(.ok, offer)
+    case .conflict: throw Problem.conflict
+    case .unknown: throw Problem.notFound("this server has no phase that takes \(key)")
+    case .closed(let reason): throw Problem.closed(reason)
+    case .unavailable: throw Self.unavailable
+    case .full: throw Problem(status: 507, title: "Insufficient storage", detail: "the server's disk is full")
+    }
+  }
+
+  private func update(
+    _ request: Request, _ context: RouteContext, _ key: ContributionKey, _ terms: ContributionTerms
+  ) async throws -> ContributionOffer {
+    if let length = request.contentLength, length > terms.maximumBytes { throw Problem.tooLarge(terms.maximumBytes) }
+    let expected = try await schemas.schema(of: terms.base)
+    let staged = try await receive(request, context, into: store, upTo: terms.maximumBytes)
+    // Checking reads every number, adopting waits for the disk: one hop for both.
+    let (claim, digest) = try await offloading { () throws(any Error) -> (ContributionClaim, Digest) in
+      let claim = try validate(update: staged.path, for: key, terms, expected)
+      return (claim, try store.adopt(staged))
+    }
+    return ContributionOffer(
+      key: key, digest: digest, bytes: staged.count, weight: claim.weight, metrics: claim.metrics, base: claim.base)
+  }
+
+  private func evaluation(
+    _ request: Request, _ context: RouteContext, _ key: ContributionKey, _ terms: ContributionTerms
+  ) async throws -> ContributionOffer {
+    let declared = try request.declaredDigest()
+    let bytes = try await request.bytes(context: context, upTo: min(terms.maximumBytes, 64 << 10))
+    let digest = Digest(of: bytes)
+    if let declared, declared != digest {
+      throw Problem.invalid("wrong digest: the body is \(digest), its Content-Digest says \(declared)")
+    }
+    let evaluation: Evaluation
+    do {
+      evaluation = try JSON.decode(Evaluation.self, from: bytes)
+    } catch {
+      throw Problem.invalid(JSON.explain(error))
+    }
+    try terms.check(base: evaluation.base)
+    try terms.check(weight: evaluation.weight)
+    try terms.check(metrics: evaluation.metrics)
+    return ContributionOffer(
+      key: key, digest: digest, bytes: bytes.count, weight: evaluation.weight, metrics: evaluation.metrics, base: evaluation.base)
+  }
+
+  /// A node whose contribution counts already: the body matters only for its digest.
+  private func repeated(_ request: Request, _ context: RouteContext, _ digest: Digest) async throws -> Response {
+    if let declared = try request.declaredDigest() {
+      guard declared == digest else { throw Problem.conflict }
+      return try jsonResponse(StoredBlob(digest: digest, bytes: request.contentLength ?? 0))
+    }
+    var hasher = Digest.Hasher()
+    var count = 0
+    try await context.expectBody(request)
+    try await request.forEachPiece { buffer in
+      buffer.withUnsafeReadableBytes { hasher.update($0) }
+      count += buffer.readableBytes
+    }
+    guard hasher.finish() == digest else { throw Problem.conflict }
+    return try jsonResponse(StoredBlob(digest: digest, bytes: count))
+  }
+
+  private func receipt(_ status: HTTPTypes.HTTPResponse.Status, _ offer: ContributionOffer) throws -> Response {
+    try jsonResponse(StoredBlob(digest: offer.digest, bytes: offer.bytes), status: status)
+  }
+
+  private static let unavailable = ProblemWithRetry(
+    problem: Problem(status: 503, title: "Unavailable", detail: "the ledger cannot answer now, try again"), retryAfter: 1)
+}
+
+/// The task and the round of `/v1/tasks/{t}/rounds/{n}/…`.
+///
+/// Read from the path as it came: nothing in it needs escaping, and what was escaped must not become a slash.
+private func taskAndRound(_ request: Request) throws -> (TaskID, Int) {
+  let parts = request.uri.path.split(separator: "/", omittingEmptySubsequences: false)
+  guard parts.count > 5 else { throw Problem.notFound("there is nothing at this path") }
+  return (try TaskID(validating: parts[3]), try round(parts[5]))
+}
+
+private func round(_ text: Substring) throws(Problem) -> Int {
+  guard (1...9).contains(text.utf8.count), text.utf8.allSatisfy({ (0x30...0x39).contains($0) }), let round = Int(text) else {
+    throw .badRequest("a round is a whole number")
+  }
+  return round
+}
+
+extension ContributionKey {
+  init(_ path: String, _ phase: Phase) throws {
+    let parts = path.split(separator: "/", maxSplits: 7, omittingEmptySubsequences: false)
+    guard parts.count == 8 else { throw Problem.notFound("there is nothing at this path") }
+    self.init(
+      task: try TaskID(validating: parts[3]), round: try MusterDataPlane.round(parts[5]), phase: phase,
+      path: try NodePath(validating: String(parts[7])))
+  }
+}
+
+extension Request {
+  /// The ticket of `Authorization: Bearer …`.
+  var ticket: Ticket? {
+    guard let field = headers[.authorization], field.lowercased().hasPrefix("bearer ") else { return nil }
+    return Ticket(String(field.dropFirst(7)))
+  }
+}
+
+extension Problem {
+  static let conflict = Problem(status: 409, title: "Conflict", detail: "yours already counts")
+  static func closed(_ reason: String) -> Problem { Problem(status: 410, title: "Closed", detail: reason) }
+}

@@ -1,0 +1,117 @@
+import MusterSchema
+import MusterStorage
+import MusterTensors
+import Synchronization
+
+/// What a contribution says of itself, checked.
+struct ContributionClaim: Sendable {
+  var base: Digest
+  var weight: Double
+  var metrics: [String: Double]
+}
+
+/// The terms of an open admission.
+struct ContributionTerms: Sendable {
+  var base: Digest
+  var maximumWeight: Double
+  var maximumBytes: Int
+  var required: Set<String>?
+  var anyFloatingPoint: Bool
+
+  func check(base claimed: Digest) throws(Problem) {
+    guard claimed == base else { throw .invalid("wrong base: it started from \(claimed), this round from \(base)") }
+  }
+
+  func check(weight: Double) throws(Problem) {
+    guard weight.isFinite, weight > 0 else { throw .invalid("the weight must be a finite number above 0") }
+    guard weight <= maximumWeight else { throw .invalid("the weight \(weight) is above the task's maximumWeight, \(maximumWeight)") }
+  }
+
+  func check(metrics: [String: Double]) throws(Problem) {
+    guard metrics.count <= 64, metrics.keys.allSatisfy({ (1...64).contains($0.utf8.count) && $0 == $0.withoutControlCharacters }) else {
+      throw .invalid("there may be 64 metrics, with names of 1 to 64 bytes without control characters")
+    }
+    if let name = metrics.filter({ !$0.value.isFinite }).keys.min() { throw .invalid("the metric \(name) is not a finite number") }
+  }
+}
+
+/// Checks a staged update against the task and the base model. Reads the whole file: not on a cooperative thread.
+func validate(
+  update path: String, for key: ContributionKey, _ terms: ContributionTerms, _ expected: TensorSchema
+) throws(Problem) -> ContributionClaim {
+  let file: SafetensorsFile
+  do {
+    file = try SafetensorsFile(path: path)
+  } catch {
+    // Not the path: it is the server's own.
+    if case .system = error { throw Problem(status: 503, title: "Unavailable", detail: "the server cannot read what it stored") }
+    throw .invalid("\(error)")
+  }
+  let metadata = file.metadata
+  func value(_ name: String) throws(Problem) -> String {
+    guard let text = metadata["muster.\(name)"] else { throw .invalid("the metadata lacks muster.\(name)") }
+    return text
+  }
+  guard try value("task") == key.task.rawValue else { throw .invalid("wrong task: muster.task is not \(key.task)") }
+  guard try value("round") == "\(key.round)" else { throw .invalid("wrong round: muster.round is not \(key.round)") }
+  guard let base = Digest(try value("base")) else { throw .invalid("muster.base is no digest") }
+  try terms.check(base: base)
+  guard let weight = Double(try value("weight")) else { throw .invalid("muster.weight is no number") }
+  try terms.check(weight: weight)
+  if let content = metadata["muster.content"], content != "parameters", content != "delta" {
+    throw .invalid("muster.content must be parameters or delta")
+  }
+  var metrics: [String: Double] = [:]
+  if let text = metadata["muster.metrics"] {
+    do {
+      metrics = try JSON.decode([String: Double].self, from: Array(text.utf8))
+    } catch {
+      throw .invalid("muster.metrics is no JSON object of numbers")
+    }
+  }
+  try terms.check(metrics: metrics)
+  if let difference = file.schema.difference(
+    from: expected, required: terms.required, anyFloatingPoint: terms.anyFloatingPoint)
+  {
+    throw .invalid(difference)
+  }
+  if let name = file.nonFiniteTensor() { throw .invalid("\(shown(name)) holds an infinity or a NaN") }
+  return ContributionClaim(base: base, weight: weight, metrics: metrics)
+}
+
+/// The schemas of the base models in use, read once each.
+final class BaseSchemas: Sendable {
+  private struct State {
+    var schemas: [Digest: TensorSchema] = [:]
+    /// Least recently used first.
+    var order: [Digest] = []
+  }
+
+  private let source: any BlobSource
+  private let state = Mutex(State())
+
+  init(_ source: any BlobSource) { self.source = source }
+
+  func schema(of digest: Digest) async throws(Problem) -> TensorSchema {
+    if let known = state.withLock({ state -> TensorSchema? in
+      guard let known = state.schemas[digest] else { return nil }
+      state.order.removeAll { $0 == digest }
+      state.order.append(digest)
+      return known
+    }) {
+      return known
+    }
+    let path = try await source.locate(digest)
+    let schema: TensorSchema
+    do {
+      schema = try await offloading { () throws(SafetensorsError) in try SafetensorsFile(path: path).schema }
+    } catch {
+      throw Problem(status: 503, title: "Unavailable", detail: "the round's base model cannot be read: it is not a model of this server")
+    }
+    state.withLock { state in
+      if state.schemas.updateValue(schema, forKey: digest) == nil { state.order.append(digest) }
+      if state.order.count > 16 { state.schemas[state.order.removeFirst()] = nil }
+    }
+    return schema
+  }
+}

@@ -1,0 +1,93 @@
+import FoundationEssentials
+import HTTPTypes
+package import Hummingbird
+package import MusterSchema
+import NIOCore
+
+/// A problem as an answer.
+///
+/// - Parameter retryAfter: seconds, rounded up.
+package func problemResponse(_ problem: Problem, retryAfter: Double? = nil) -> Response {
+  var headers: HTTPFields = [.contentType: Problem.contentType]
+  if let retryAfter, retryAfter.isFinite, retryAfter >= 0 { headers[.retryAfter] = "\(Int(min(retryAfter, 86_400).rounded(.up)))" }
+  let body = (try? JSON.encode(problem)) ?? Array(#"{"title":"Internal error","status":500,"detail":""}"#.utf8)
+  return Response(
+    status: HTTPTypes.HTTPResponse.Status(code: problem.status), headers: headers, body: ResponseBody(byteBuffer: ByteBuffer(bytes: body)))
+}
+
+/// A value as JSON.
+package func jsonResponse(
+  _ value: some Encodable, status: HTTPTypes.HTTPResponse.Status = .ok, headers: HTTPFields = [:]
+) throws -> Response {
+  var headers = headers
+  headers[.contentType] = "application/json"
+  return Response(status: status, headers: headers, body: ResponseBody(byteBuffer: ByteBuffer(bytes: try JSON.encode(value))))
+}
+
+/// An error that is a problem with headers of its own.
+struct ProblemWithRetry: Error {
+  var problem: Problem
+  var retryAfter: Double?
+}
+
+extension Request {
+  /// Bytes that the body will have, as its sender says; nil when it is chunked.
+  var contentLength: Int? { headers[.contentLength].flatMap { Int($0) } }
+
+  /// Reads a body of at most so many bytes.
+  ///
+  /// - Throws: `Problem` 413, or 400 when the connection ends before the body does.
+  package func bytes(context: RouteContext, upTo maximum: Int) async throws -> [UInt8] {
+    if let length = contentLength, length > maximum { throw Problem.tooLarge(maximum) }
+    try await context.expectBody(self)
+    var bytes: [UInt8] = []
+    try await forEachPiece { buffer in
+      guard bytes.count + buffer.readableBytes <= maximum else { throw Problem.tooLarge(maximum) }
+      bytes.append(contentsOf: buffer.readableBytesView)
+    }
+    return bytes
+  }
+
+  /// Reads a JSON body.
+  ///
+  /// - Throws: `Problem` 413, or 400 with what is wrong.
+  package func json<T: Decodable>(_ type: T.Type = T.self, context: RouteContext, upTo maximum: Int = 1 << 20) async throws -> T {
+    let bytes = try await bytes(context: context, upTo: maximum)
+    do {
+      return try JSON.decode(type, from: bytes)
+    } catch {
+      throw Problem(status: 400, title: "Not understood", detail: JSON.explain(error))
+    }
+  }
+
+  /// Reads the body piece by piece.
+  ///
+  /// - Throws: what `use` throws, and `Problem` 400 when the connection ends before the body does.
+  func forEachPiece(_ use: (ByteBuffer) throws -> Void) async throws {
+    var pieces = body.makeAsyncIterator()
+    var count = 0
+    while true {
+      let piece: ByteBuffer?
+      do {
+        piece = try await pieces.next()
+      } catch {
+        throw Problem.incomplete("the connection broke after \(count) bytes")
+      }
+      guard let piece else { break }
+      count += piece.readableBytes
+      try use(piece)
+    }
+    // An end of the connection looks like an end of the body.
+    if let length = contentLength, length != count { throw Problem.incomplete("\(count) of \(length) bytes came") }
+  }
+}
+
+extension Problem {
+  package static func notFound(_ detail: String) -> Problem { Problem(status: 404, title: "Not found", detail: detail) }
+  package static func badRequest(_ detail: String) -> Problem { Problem(status: 400, title: "Bad request", detail: detail) }
+  static func incomplete(_ detail: String) -> Problem { Problem(status: 400, title: "Incomplete", detail: detail) }
+  static func tooLarge(_ maximum: Int) -> Problem {
+    Problem(status: 413, title: "Too large", detail: "the body may have \(maximum) bytes at most")
+  }
+  static func invalid(_ detail: String) -> Problem { Problem(status: 422, title: "Invalid", detail: detail) }
+}
