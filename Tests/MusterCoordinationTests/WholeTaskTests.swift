@@ -1,0 +1,27 @@
+import MusterSchema
+import Testing
+
+@testable import MusterCoordination
+
+@Suite("A whole task on a virtual clock")
+struct WholeTaskTests {
+  @Test("three rounds with device evaluation, recruiting to completed")
+  func wholeTask() throws {
+    let world = World.with(.digits, specification())
+    #expect(world.finish(.digits), "\(world.why(.digits))")
+    let run = try #require(world.coordinatorTask(.digits))
+    #expect(world.step(.digits) == .completed, "\(world.why(.digits))")
+    #expect(run.records.map(\.round) == [1, 2, 3])
+    #expect(run.records.map(\.updates.count) == [6, 6, 6])
+    #expect(run.records.map(\.evaluations.count) == [6, 6, 6])
+    #expect(run.records.allSatisfy { $0.attempts == 1 && $0.missed.isEmpty && $0.metrics != nil && $0.deviceMetrics != nil })
+    #expect(run.models.map(\.round) == [0, 1, 2, 3])
+    #expect(run.latestMetrics == ["accuracy": 0.53])
+    #expect(world.why(.digits) == "completed: all 3 rounds are done")
+    #expect(world.devices.values.allSatisfy { $0.started.count == 6 }, "each device trained three times and evaluated three times")
+    world.checkPromises(.digits)
+    world.run(seconds: 5)
+    #expect(world.devices.values.allSatisfy { $0.host.machine.jobs.isEmpty })
+    #expect(world.regions.values.allSatisfy { $0.machine.participant.jobs.isEmpty })
+  }
+}

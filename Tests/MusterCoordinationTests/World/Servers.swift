@@ -1,0 +1,160 @@
+import MusterSchema
+import Testing
+
+@testable import MusterCoordination
+
+// Central and the regions: what their shells do with the effects of their machines.
+extension World {
+  // MARK: Central
+
+  func tell(_ event: Coordinator.Event, _ label: String = "event") {
+    guard let (records, effects) = central.handle(event, at: time) else {
+      if !central.isUp { crashCentral() }
+      return
+    }
+    for record in records { note("central commits \(text(record))") }
+    for effect in effects { perform(effect) }
+    progressed(central, label)
+    arm(central) { self.tell(.tick, "tick") }
+  }
+
+  private func perform(_ effect: Coordinator.Effect) {
+    let life = central.life
+    func later(_ milliseconds: Int64, _ event: @escaping () -> Coordinator.Event) {
+      after(milliseconds) { if self.central.isUp, self.central.life == life { self.tell(event()) } }
+    }
+    switch effect {
+    case .initialize(let task):
+      later(50) { .initialized(task, ModelReference(digest: Self.digest("\(task)/0"), bytes: 1000)) }
+    case .aggregate(let task, let round):
+      let accepted = central.machine.tasks[task]?.train?.accepted.keys.sorted() ?? []
+      let refused = accepted.compactMap { path in refusesUpdates(path).map { Waiting(node: path.description, reason: $0) } }
+      let names = accepted.map(\.description).joined(separator: ",")
+      later(100) {
+        .aggregated(task, round: round, ModelReference(digest: Self.digest("\(task)/\(round)/\(names)"), bytes: 1000), refused: refused)
+      }
+    case .evaluate(let task, let round): later(50) { .evaluated(task, round: round, metrics: self.metrics(round)) }
+    case .answer(let reply, let answer): replies.removeValue(forKey: reply.number)?(answer)
+    case .publish, .roundChanged, .invite, .clear, .standingChanged, .consult, .collect: topics(effect, central.machine, .central)
+    }
+  }
+
+  /// What any coordinator does on topics.
+  private func topics(_ effect: Coordinator.Effect, _ machine: Coordinator, _ endpoint: Endpoint) {
+    switch effect {
+    case .publish(let descriptor): send(descriptor, .task(coordinator: machine.id, task: descriptor.task), from: endpoint)
+    case .invite(let node, let invitation):
+      send(invitation, .invitation(coordinator: machine.id, node: node, task: invitation.task), retained: false, from: endpoint)
+    case .roundChanged(let task):
+      // The window for people: nobody in here reads it, but it has to fit.
+      if let state = machine.roundState(task) {
+        do { _ = try MessageCoder.encode(state) } catch { Issue.record("\(machine.id): the round's window: \(error)") }
+      }
+    case .clear(let topic): clear(topic, from: endpoint)
+    default: break
+    }
+  }
+
+  func crashCentral() {
+    central.die()
+    replies = [:]
+    disconnect(.central)
+    if let restartsAfter { after(restartsAfter) { self.startCentral() } }
+  }
+
+  func startCentral() {
+    central.start(at: time)
+    connect(.central)
+    arm(central) { self.tell(.tick, "tick") }
+  }
+
+  // MARK: The ledger's routes
+
+  /// `PUT …/updates/{path}`; nil: no answer.
+  func put(_ invitation: Invitation, _ result: JobResult, _ done: @escaping (Coordinator.Answer?) -> Void) {
+    let parts = invitation.upload.split(separator: "/")
+    guard parts.count > 8, let round = Int(parts[6]), let path = NodePath(parts[8...].compactMap { NodeID(rawValue: String($0)) }),
+      let task = TaskID(rawValue: String(parts[4]))
+    else {
+      Issue.record("\(invitation.upload) is no upload address")
+      return
+    }
+    #expect(task == invitation.task && round == invitation.round)
+    guard central.isUp else { return done(nil) }
+    let phase: Phase = parts[7] == "updates" ? .train : .evaluate
+    let contribution = ContributionRecord(path: path, digest: result.digest, weight: 10, bytes: result.bytes, metrics: ["accuracy": 0.5])
+    let reply = nextReply { answer in
+      if answer == .stored { self.promised.append((task, round, phase, contribution)) }
+      self.after(5) { done(answer) }
+    }
+    after(1000) { if self.replies.removeValue(forKey: reply.number) != nil { done(nil) } }
+    tell(.contribution(task, round: round, phase: phase, contribution, reply: reply))
+  }
+
+  /// Whether the ledger still wants the work; asked until there is an answer.
+  func ask(_ task: TaskID, _ key: RoundKey, path: NodePath?, _ done: @escaping (Participant.Event) -> Void) {
+    after(20) {
+      guard self.central.isUp else { return self.after(500) { self.ask(task, key, path: path, done) } }
+      guard let run = self.central.machine.tasks[task] else { return done(.forget(task)) }
+      if let why = self.central.machine.refusal(run, round: key.round, phase: key.phase) {
+        done(.refused(task, key, reason: why))
+      } else {
+        done(.confirmed(task, key))
+      }
+    }
+  }
+
+  private func ledger(_ task: TaskID, _ key: RoundKey) -> PhaseLedger? {
+    guard central.isUp, let run = central.machine.tasks[task] else { return nil }
+    let phase = key.phase == .train ? run.train : run.evaluation
+    return PhaseLedger(
+      task: task, round: key.round, phase: key.phase, open: central.machine.refusal(run, round: key.round, phase: key.phase) == nil,
+      accepted: phase?.key.round == key.round ? phase?.accepted.keys.sorted() ?? [] : [])
+  }
+
+  // MARK: Regions
+
+  func tell(_ region: NodeID, _ event: RegionMachine.Event, _ label: String = "event") {
+    guard let host = regions[region] else { return }
+    guard let (records, effects) = host.handle(event, at: time) else {
+      if !host.isUp { crash(region) }
+      return
+    }
+    for record in records { note("\(region) commits \(text(record))") }
+    let life = host.life
+    for effect in effects {
+      switch effect {
+      case .status(let status, _): send(status, .nodeStatus(coordinator: .central, node: region, task: status.task), from: .above(region))
+      case .ask(let job):
+        ask(job.task, job.key, path: nil) { answer in
+          if host.life == life, host.isUp { self.tell(region, .above(answer)) }
+        }
+      case .below(.consult(let task)):
+        after(20) {
+          guard host.life == life, host.isUp, let key = host.machine.coordinator.tasks[task]?.train?.key,
+            let ledger = self.ledger(task, key)
+          else { return }
+          self.tell(region, .below(.ledger(ledger)))
+        }
+      case .below(let effect): topics(effect, host.machine.coordinator, .below(region))
+      }
+    }
+    progressed(host, label)
+    arm(host) { self.tell(region, RegionMachine.Event.tick, "tick") }
+  }
+
+  func crash(_ region: NodeID) {
+    regions[region]?.die()
+    disconnect(.above(region))
+    disconnect(.below(region))
+    if let restartsAfter { after(restartsAfter) { self.start(region) } }
+  }
+
+  func start(_ region: NodeID) {
+    guard let host = regions[region] else { return }
+    host.start(at: time)
+    connect(.below(region))
+    connect(.above(region))
+    arm(host) { self.tell(region, RegionMachine.Event.tick, "tick") }
+  }
+}
