@@ -50,6 +50,21 @@ struct MQTTReconnectTests {
     }
   }
 
+  @Test("A broker that accepts and says nothing is given up in time, and found again when it wakes")
+  func frozen() async throws {
+    let broker = try await BrokerProcess.started()
+    broker.freeze()
+    try await withConnection(broker.client { $0.connectTimeout = .milliseconds(200) }) { connection in
+      var events = connection.events.makeAsyncIterator()
+      guard case .timedOut = try await untilDisconnected(&events) else {
+        Issue.record("the attempt did not time out")
+        return
+      }
+      broker.thaw()
+      try await untilConnected(&events)
+    }
+  }
+
   @Test("A name that does not resolve is a state with a reason, and the scope can be left")
   func unknownHost() async throws {
     let broker = try await BrokerProcess()

@@ -70,6 +70,10 @@ package final class BrokerProcess: Sendable {
   /// SIGKILL.
   package func kill() async throws { try await end(SIGKILL) }
 
+  /// Stops it where it stands: the system still accepts connections, nobody answers. Until `thaw`.
+  package func freeze() { process.withLock(\.self)?.signal(SIGSTOP) }
+  package func thaw() { process.withLock(\.self)?.signal(SIGCONT) }
+
   package func restart() async throws {
     try await stop()
     try await start()
