@@ -63,6 +63,7 @@ let package = Package(
     .systemLibrary(name: "CCurl", pkgConfig: "libcurl", providers: [.apt(["libcurl4-openssl-dev"])]),
     .systemLibrary(name: "COpenBLAS", providers: [.apt(["libopenblas-dev"])]),
     .systemLibrary(name: "CZlib", providers: [.apt(["zlib1g-dev"])]),
+    .target(name: "CSpawn"),
     .target(name: "CKernels", cSettings: [.unsafeFlags(["-O3"])]),
 
     .target(name: "MusterSchema", dependencies: [crypto], swiftSettings: house),
@@ -71,7 +72,7 @@ let package = Package(
     .target(name: "MusterAggregation", dependencies: ["MusterSchema", "MusterTensors"], swiftSettings: kernels),
     .target(name: "MusterModels", dependencies: ["MusterTensors", "COpenBLAS", "CZlib"], swiftSettings: kernels),
     .target(
-      name: "MusterTrainers", dependencies: ["MusterSchema", "MusterTensors", logging, subprocess, systemPackage],
+      name: "MusterTrainers", dependencies: ["MusterSchema", "MusterTensors", "CSpawn", logging],
       swiftSettings: house),
     .target(name: "MusterMQTT", dependencies: ["CMosquitto", logging], swiftSettings: house),
     .target(name: "MusterTransfer", dependencies: ["MusterSchema", "CCurl", logging], swiftSettings: house),

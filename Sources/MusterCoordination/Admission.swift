@@ -71,3 +71,17 @@ func oneDecimal(_ value: Double) -> String {
   let tenths = Int64((value * 10).rounded())
   return "\(tenths < 0 ? "-" : "")\(abs(tenths) / 10).\(abs(tenths) % 10)"
 }
+
+extension String {
+  /// Short enough for a message that holds several of them: 160 bytes without control characters. Trainers and topics say anything.
+  var brief: String {
+    let text = withoutControlCharacters
+    guard text.utf8.count > 160 else { return text }
+    var short = ""
+    for character in text.unicodeScalars {
+      guard short.utf8.count < 156 else { break }
+      short.unicodeScalars.append(character)
+    }
+    return short + "…"
+  }
+}

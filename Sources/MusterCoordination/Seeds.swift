@@ -11,7 +11,7 @@ package enum Seeds {
   }
 
   /// A fraction in 0..<1 that the seed and the text decide.
-  package static func fraction(_ seed: UInt64, _ text: String) -> Double { Double(derive(seed, text) >> 11) / Double(UInt64(1) << 53) }
+  package static func fraction(_ seed: UInt64, _ text: String) -> Double { Double(derive(seed, text)) / Double(UInt64(1) << 53) }
 
   /// The nodes in an order that only the seed decides: a seeded shuffle that does not depend on the order they came in.
   static func shuffled(_ nodes: some Sequence<NodeID>, seed: UInt64) -> [NodeID] {

@@ -162,3 +162,10 @@ extension Coordinator {
     return ": \(named)\(waiting.count > 3 ? " and \(waiting.count - 3) more" : "")"
   }
 }
+
+extension Coordinator {
+  /// What a node last said of each task that goes on.
+  package func openStatuses(of node: NodeID) -> [NodeStatus] {
+    tasks.keys.sorted().compactMap { id in tasks[id].flatMap { $0.isEnded ? nil : $0.statuses[node] } }
+  }
+}

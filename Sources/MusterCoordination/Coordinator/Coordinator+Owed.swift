@@ -32,3 +32,10 @@ extension Coordinator {
     }
   }
 }
+
+extension Coordinator {
+  /// The descriptors that stand on topics, in the order of their tasks.
+  package var descriptors: [TaskDescriptor] {
+    owed(to: nil).compactMap { if case .publish(let descriptor) = $0 { descriptor } else { nil } }
+  }
+}

@@ -18,8 +18,8 @@ extension Coordinator {
   func headcount(_ run: TaskRun) -> Headcount {
     var count = Headcount()
     for (node, status) in run.statuses.sorted(by: { $0.key < $1.key }) where mayInvite(node, for: run) {
-      count.declined += status.declined ?? 0
-      if let devices = status.devices, devices > 0 { count.ready.append((node, devices)) }
+      count.declined += status.declined?.asDevices ?? 0
+      if let devices = status.devices?.asDevices, devices > 0 { count.ready.append((node, devices)) }
     }
     return count
   }
@@ -28,15 +28,25 @@ extension Coordinator {
     guard let run = tasks[id], let specification = run.specification, let model = run.latestModel else { return }
     let cohort = specification.cohort
     let accepted = run.train?.accepted.count ?? 0
-    if let train = run.train, accepted >= train.needed {
+    // The last attempt's time was up: what came late may be what was missing.
+    if let train = run.train, accepted >= train.minimum {
       close(id, \.train)
+      return
+    }
+    if run.train == nil, run.round > 0, let why = stopReason(id) {
+      end(id, .completed, why)
       return
     }
     let count = headcount(run)
     // Devices that already delivered in this round are not needed again.
     let available = count.total - accepted
-    guard available >= max(1, cohort.minimum - accepted), count.fraction >= cohort.ready else { return }
     let wanted = max(1, cohort.size - accepted)
+    guard available >= max(1, cohort.minimum - accepted), count.fraction >= cohort.ready else {
+      tasks[id]?.gathering = nil
+      return
+    }
+    guard available >= wanted || hasSettled(id, count.total) else { return }
+    tasks[id]?.gathering = nil
     let invited = Int((Double(wanted) * cohort.over).rounded(.up))
     let quotas = split(min(invited, count.total), over: count.ready.map { max(0, $0.devices - (run.train?.accepted(from: $0.node) ?? 0)) })
     let round = run.train == nil ? run.round + 1 : run.round
@@ -49,6 +59,22 @@ extension Coordinator {
     commit(.opened(id, opening))
     invite(id, \.train)
     effects.append(.roundChanged(id))
+  }
+
+  /// Enough for the minimum, but fewer than wanted: those who are on their way get a moment, so that the first to answer are not the only
+  /// ones. The moment ends when nobody comes any more, or after five.
+  private mutating func hasSettled(_ id: TaskID, _ count: Int) -> Bool {
+    var gathering = tasks[id]?.gathering ?? (count, now, now)
+    if count > gathering.count { gathering.grew = now }
+    gathering.count = max(count, gathering.count)
+    tasks[id]?.gathering = gathering
+    return tasks[id].flatMap(settles).map { now >= $0 } ?? false
+  }
+
+  func settles(_ run: TaskRun) -> Instant? {
+    run.gathering.map {
+      min($0.grew.advanced(bySeconds: configuration.graceSeconds), $0.since.advanced(bySeconds: 5 * configuration.graceSeconds))
+    }
   }
 
   /// Invites everyone in the phase's cohort who has not answered yet.
@@ -77,4 +103,9 @@ extension Coordinator {
       // One more second of spread for each fifty devices: at once for a small cohort, no herd for a big one.
       startWithin: crowd <= 50 ? 0 : min(30, Double(crowd) / 50))
   }
+}
+
+extension Int {
+  /// A count of devices that came over the wire: bounded, so that no sum of them overflows.
+  var asDevices: Int { Swift.min(Swift.max(0, self), 1_000_000) }
 }

@@ -53,6 +53,8 @@ package struct Coordinator: Sendable {
       now = max(now, at)
       apply(record)
     }
+    // Downtime is nobody's silence: everybody gets the whole time to answer again.
+    for task in tasks.keys { tasks[task]?.restartPatience(at: now) }
   }
 
   package mutating func handle(_ event: Event, at instant: Instant) -> (records: [Record], effects: [Effect]) {
@@ -120,21 +122,24 @@ package struct Coordinator: Sendable {
   /// When time alone makes something due.
   package var nextDeadline: Instant? {
     tasks.values.compactMap { run -> Instant? in
-      if let ended = run.endedAt { return ended.advanced(bySeconds: Self.retirementSeconds) }
+      guard !run.isEnded else { return run.endedAt?.advanced(bySeconds: Self.retirementSeconds) }
       guard !run.isPaused else { return nil }
       var deadlines = run.specification == nil ? [] : [run.expires]
+      if run.stage == .recruiting, let settles = settles(run) { deadlines.append(settles) }
       let phase =
         switch run.stage {
         case .training, .scouting: run.train
         case .evaluating: run.evaluation
         default: PhaseRun?.none
         }
-      if let phase, !phase.isClosed {
+      // A scout does nothing more once its time is up.
+      if let phase, !phase.isClosed, phase.order == nil || (!phase.isOver && now < phase.deadline) {
         deadlines.append(phase.deadline)
         if let idle = phase.idleSince { deadlines.append(idle.advanced(bySeconds: configuration.graceSeconds)) }
-        for seat in phase.seats.values where seat.state == .invited {
+        for seat in phase.seats.values {
+          guard let asked = seat.askedAt else { continue }
           deadlines.append((seat.invitedAt ?? now).advanced(bySeconds: configuration.repeatSeconds))
-          deadlines.append(seat.since.advanced(bySeconds: configuration.answerSeconds))
+          deadlines.append(asked.advanced(bySeconds: configuration.answerSeconds))
         }
       }
       return deadlines.min()

@@ -19,13 +19,18 @@ struct Seat: Hashable, Sendable {
   var have = 0
   /// Of its quota, what was already asked of other nodes.
   var moved = 0
+  /// Since when it is asked for more than before; nil once it says that it knows.
+  var raisedAt: Instant?
+  /// Who took the place of a node that was lost.
+  var replacement: NodeID?
   /// The scout looks no further: nobody else is ready.
   var isShort = false
   var reason: String?
   var waiting: [Waiting] = []
 
   var isLost: Bool { if case .lost = state { true } else { false } }
-  var isAnswered: Bool { state != .invited }
+  /// Since when an invitation waits for its answer.
+  var askedAt: Instant? { state == .invited ? since : isLost ? nil : raisedAt }
 }
 
 /// A phase of a round that runs: who was invited, who delivered. The same at a ledger and at a scout.
@@ -46,6 +51,8 @@ struct PhaseRun: Sendable {
   /// Since when nobody is left to wait for.
   var idleSince: Instant?
   var isClosed = false
+  /// At a scout: the ledger takes nothing more. Soft: it is asked again.
+  var isOver = false
 
   init(_ opening: PhaseOpening, at now: Instant) {
     key = opening.key
@@ -63,13 +70,16 @@ struct PhaseRun: Sendable {
   mutating func reopen(_ opening: PhaseOpening, at now: Instant) {
     for (node, seat) in seats where seat.state == .done && order != nil { delivered.insert(node) }
     let before = seats
+    let isSameAttempt = opening.key == key
     key = opening.key
     needed = opening.needed
     minimum = opening.minimum
     deadline = opening.deadline
     order = opening.order
     idleSince = nil
-    seats = [:]
+    isOver = false
+    // Whoever failed in this attempt is not asked again in it.
+    seats = isSameAttempt ? before.filter(\.value.isLost) : [:]
     for (node, quota) in opening.cohort {
       var seat = Seat(quota: quota, since: now)
       if let old = before[node], order != nil, !old.isLost { seat = old }
@@ -95,6 +105,7 @@ struct PhaseRun: Sendable {
     for node in seats.keys {
       seats[node]?.since.milliseconds += milliseconds
       seats[node]?.invitedAt?.milliseconds += milliseconds
+      seats[node]?.raisedAt?.milliseconds += milliseconds
     }
   }
 }

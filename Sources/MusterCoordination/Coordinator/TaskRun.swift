@@ -42,6 +42,8 @@ package struct TaskRun: Sendable {
   var best: (value: Double, since: Int)?
 
   var statuses: [NodeID: NodeStatus] = [:]
+  /// While recruiting: the most devices that were ready, since when there are enough, and since when there are not more.
+  var gathering: (count: Int, since: Instant, grew: Instant)?
   /// What went wrong in this round, newest last.
   var troubles: [Waiting] = []
   var lastReason: String?
@@ -60,10 +62,44 @@ package struct TaskRun: Sendable {
   package var latestModel: ModelCheckpoint? { models.last }
   package var latestMetrics: [String: Double]? { models.last { $0.metrics != nil }?.metrics }
 
+  /// Whoever was invited has the whole time to answer, from now on.
+  mutating func restartPatience(at now: Instant) {
+    for phase in [\TaskRun.train, \.evaluation] {
+      guard let nodes = self[keyPath: phase]?.seats.keys else { continue }
+      for node in nodes { self[keyPath: phase]?.seats[node]?.since = now }
+    }
+  }
+
   mutating func note(_ node: String, _ reason: String) {
+    let reason = reason.brief
     troubles.removeAll { $0.node == node }
     troubles.append(Waiting(node: node, reason: reason))
     if troubles.count > 20 { troubles.removeFirst() }
     lastReason = "\(node): \(reason)"
   }
+}
+
+extension TaskRun {
+  /// The closed train phase: what is aggregated, sorted by path.
+  package var frozenUpdates: (base: Digest, contributions: [ContributionRecord])? {
+    guard let train, train.isClosed else { return nil }
+    return (train.base.digest, train.accepted.values.sorted { $0.path < $1.path })
+  }
+
+  /// The phase as the ledger holds it, whether it is open or not.
+  package func ledger(round: Int, phase: Phase) -> (accepted: [ContributionRecord], base: Digest)? {
+    guard round == self.round, let current = phase == .train ? train : evaluation else { return nil }
+    return (current.accepted.values.sorted { $0.path < $1.path }, current.base.digest)
+  }
+
+  /// What already counts of this node.
+  package func accepted(round: Int, phase: Phase, path: NodePath) -> ContributionRecord? {
+    guard round == self.round else { return nil }
+    return (phase == .train ? train : evaluation)?.accepted[path]
+  }
+}
+
+extension TaskRun {
+  /// At a scout: the invitation that it fills.
+  package var order: Invitation? { train?.order }
 }

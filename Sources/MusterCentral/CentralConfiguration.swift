@@ -1,0 +1,86 @@
+package import MusterMQTT
+package import MusterRuntime
+package import MusterSchema
+package import MusterTrainers
+
+/// Everything that central is told when it starts. Validated once.
+package struct CentralConfiguration: Sendable {
+  package var state: String
+  package var broker: MQTTConfiguration
+  package var data: ListenerConfiguration
+  package var ops: ListenerConfiguration
+  /// The regions that may be invited; others are listed as unknown.
+  package var regions: [NodeID]
+  package var trainers: [String: TrainerProgram]
+  /// The trainers' data configuration for central's own test set, JSON.
+  package var testData: JSONValue?
+  /// Bytes of one contribution.
+  package var maximumBytes: Int
+  package var logLevel: String
+
+  /// Keys: `state` (a folder), `broker.*`, `data.*` (default 0.0.0.0:7400), `ops.*` (default 127.0.0.1:7401), `regions` (a list of ids),
+  /// `trainers` (a list of names, default `built-in`), `trainer.NAME.command` (a list, default `muster-train --resident` for built-in),
+  /// `trainer.NAME.resident`, `testData` (path of a JSON file: where central's own test set lies; without it, central does not evaluate),
+  /// `maximumMiB` (of one contribution, default 1024), `log.level`.
+  package init(_ settings: ServerSettings, defaultState: String) async throws {
+    state = try await settings.text("state") ?? defaultState
+    broker = try await MQTTConfiguration(settings, "broker", clientID: "muster-central")
+    data = try await ListenerConfiguration(settings, "data", host: "0.0.0.0", port: 7400)
+    ops = try await ListenerConfiguration(settings, "ops", host: "127.0.0.1", port: 7401)
+    var regions: [NodeID] = []
+    for name in try await settings.list("regions") ?? [] {
+      do {
+        let region = try NodeID(validating: name)
+        guard region != .central else { throw ConfigurationError("regions", "\"central\" is reserved") }
+        regions.append(region)
+      } catch let error as IdentifierError {
+        throw ConfigurationError("regions", error.description)
+      }
+    }
+    guard !regions.isEmpty else { throw ConfigurationError("regions", "is missing: the ids of the regions that central may invite") }
+    self.regions = regions
+    trainers = try await Self.trainers(settings)
+    testData = nil
+    if let path = try await settings.text("testData") {
+      let bytes = try settings.read("testData", path)
+      do {
+        testData = try JSON.decode(JSONValue.self, from: bytes)
+      } catch {
+        throw ConfigurationError("testData", "\(path) is not JSON: \(JSON.explain(error))")
+      }
+    }
+    maximumBytes = try await settings.number("maximumMiB", default: 1024, in: 1...65536) << 20
+    logLevel = try await settings.text("log.level") ?? "info"
+  }
+
+  private static func trainers(_ settings: ServerSettings) async throws -> [String: TrainerProgram] {
+    var trainers: [String: TrainerProgram] = [:]
+    for name in try await settings.list("trainers") ?? ["built-in"] {
+      let command = try await settings.list("trainer.\(name).command")
+      guard let command = command ?? (name == "built-in" ? ["muster-train", "--resident"] : nil), !command.isEmpty else {
+        throw ConfigurationError("trainer.\(name).command", "is missing: the program and its arguments")
+      }
+      let resident = try await settings.flag("trainer.\(name).resident", default: command.contains("--resident"))
+      trainers[name] = TrainerProgram(command: command, resident: resident, folder: settings.folder)
+    }
+    return trainers
+  }
+}
+
+extension CentralConfiguration {
+  /// The keys, for `--help`.
+  package static let help = """
+    state                   folder for journal and models (default /var/lib/muster/central)
+    broker.host, .port, .username, .password, .ca, .keepAlive
+    data.host, .port        where devices and regions reach it (default 0.0.0.0:7400)
+    data.advertise          that address as others reach it: http://host:7400
+    ops.host, .port, .advertise    for operators (default 127.0.0.1:7401)
+    regions                 ids of the regions that may be invited
+    trainers                names of the trainers for initializing and evaluating (default built-in)
+    trainer.NAME.command    program and arguments (built-in: muster-train --resident)
+    trainer.NAME.resident   one process for many jobs
+    testData                a JSON file: where central's own test set lies; without it central does not evaluate
+    maximumMiB              of one contribution (default 1024)
+    log.level               trace, debug, info, notice, warning, error
+    """
+}

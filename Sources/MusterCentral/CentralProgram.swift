@@ -1,0 +1,83 @@
+import HTTPTypes
+import Hummingbird
+package import Logging
+import MusterCoordination
+import MusterDataPlane
+import MusterMQTT
+import MusterRuntime
+import MusterSchema
+import MusterStorage
+import MusterTransfer
+
+/// Puts central together and runs it until it is told to stop.
+package enum CentralProgram {
+  package static func run(_ configuration: CentralConfiguration, logger: Logger) async throws {
+    let store = try Store(folder: configuration.state, logger: logger)
+    let records = try store.records(Coordinator.Record.self, machine: "coordinator")
+    let machine = Coordinator(
+      id: .central,
+      configuration: CoordinatorConfiguration(data: configuration.data.advertise, declared: Set(configuration.regions)), restoring: records)
+    let clock = MachineClock(resuming: Instant(milliseconds: try store.lastInstant(machine: "coordinator")))
+    let shell = Shell(machine, name: "coordinator", store: store, clock: clock, logger: logger)
+    let link = BrokerLink(
+      configuration.broker, topic: .coordinatorState(.central), filters: Topic.coordinatorFilters(.central), logger: logger
+    ) { online, session in
+      encode(
+        CoordinatorState(
+          coordinator: .central, online: online, session: session, data: configuration.data.advertise, ops: configuration.ops.advertise,
+          version: Muster.version))
+    }
+    let topics = CoordinatorTopics(coordinator: .central, link: link, logger: logger)
+    let work = CentralWork(store: store, trainers: configuration.trainers, testData: configuration.testData, logger: logger)
+    let performer = CentralPerformer(topics: topics, work: work, secret: store.secretKey)
+    let central = Central(
+      configuration: configuration, shell: shell, performer: performer, store: store, link: link, work: work,
+      client: try HTTPClient(logger: logger), logger: logger)
+    if !records.isEmpty {
+      logger.info("continuing from the journal", metadata: ["records": "\(records.count)", "tasks": "\(machine.tasks.count)"])
+    }
+
+    let data = listener(
+      dataRouter(central), host: configuration.data.host, port: configuration.data.port, name: "data", logger: logger)
+    let ops = listener(opsRouter(central), host: configuration.ops.host, port: configuration.ops.port, name: "ops", logger: logger)
+    shell.mailbox.offer(.connected)
+    try await runServices(
+      [
+        BackgroundService { await shell.run(performing: performer) },
+        BackgroundService { await work.run { event in shell.mailbox.offer(event) } },
+        data, ops,
+        BackgroundService {
+          try await link.run(connected: { shell.mailbox.offer(.connected) }) { topic, message in
+            if let event = topics.event(topic, message), !shell.mailbox.offer(event) { link.renew(after: .seconds(1)) }
+            topics.reconcile(topic, message, await shell.machine, storeIsNew: store.wasCreatedEmpty)
+          }
+        },
+        windowTicker(topics) { await shell.machine },
+      ], logger: logger)
+  }
+
+  private static func dataRouter(_ central: Central) -> Router<RouteContext> {
+    let router = makeRouter()
+    ContributionRoutes(ledger: central, source: central, store: central.store).add(to: router)
+    BlobRoutes(source: central).add(to: router)
+    router.get("v1/descriptors") { _, _ in try jsonResponse(await central.descriptors()) }
+    router.get("healthz") { _, _ in textResponse("ok\n") }
+    return router
+  }
+
+  private static func opsRouter(_ central: Central) -> Router<RouteContext> {
+    let router = makeRouter()
+    OperationsRoutes(central: central).add(to: router)
+    BlobRoutes(source: central, store: central.store).add(to: router)
+    return router
+  }
+}
+
+/// State messages are small and plain: that one does not fit cannot happen with a checked configuration.
+private func encode(_ state: CoordinatorState) -> [UInt8] {
+  do {
+    return try MessageCoder.encode(state)
+  } catch {
+    preconditionFailure("the coordinator's state does not fit its topic: \(error)")
+  }
+}

@@ -1,0 +1,147 @@
+package import Logging
+import MusterAggregation
+package import MusterCoordination
+package import MusterRuntime
+package import MusterSchema
+package import MusterStorage
+import MusterTensors
+package import MusterTrainers
+import Glibc
+
+/// Central's long work: making the initial model, aggregating, evaluating. Each piece reports back to the machine with an event.
+package final class CentralWork: Sendable {
+  private let store: Store
+  private let testData: JSONValue?
+  private let trainers: [String: TrainerRunner]
+  private let logger: Logger
+  private let orders = WorkQueue<WorkOrder.Key, WorkOrder>(width: 2)
+  private let collections = WorkQueue<Bool, Set<Digest>>(width: 1)
+
+  package init(store: Store, trainers: [String: TrainerProgram], testData: JSONValue?, logger: Logger) {
+    self.store = store
+    self.testData = testData
+    self.trainers = trainers.mapValues { TrainerRunner($0, logger: logger) }
+    self.logger = logger
+  }
+
+  package func queue(_ order: WorkOrder) { orders.add(order.key, order) }
+  package func collect(_ referenced: Set<Digest>) { collections.add(true, referenced) }
+
+  /// Works until the task is cancelled.
+  package func run(reporting report: @escaping @Sendable (Coordinator.Event) -> Void) async {
+    await withTaskGroup(of: Void.self) { group in
+      group.addTask { await self.orders.run { report(await self.perform($0)) } }
+      group.addTask { await self.collections.run { await self.remove(keeping: $0) } }
+    }
+    for trainer in trainers.values { await trainer.shutdown() }
+  }
+
+  private func perform(_ order: WorkOrder) async -> Coordinator.Event {
+    let key = order.key
+    do {
+      switch key.kind {
+      case .initialize: return .initialized(key.task, try await initialize(order))
+      case .aggregate:
+        let (model, refused) = try await aggregate(order)
+        return .aggregated(key.task, round: key.round, model, refused: refused)
+      case .evaluate: return .evaluated(key.task, round: key.round, metrics: try await evaluate(order))
+      }
+    } catch {
+      logger.error("\(key.kind.rawValue) failed: \(error)", metadata: ["task.id": "\(key.task)", "round": "\(key.round)"])
+      return .workFailed(key.task, key.kind, round: key.round, reason: "\(error)")
+    }
+  }
+
+  // MARK: - The three kinds
+
+  private func initialize(_ order: WorkOrder) async throws -> ModelReference {
+    switch order.specification.initial {
+    case .blob(let digest):
+      guard let bytes = store.size(of: digest) else { throw WorkError("central holds no blob \(digest)") }
+      return ModelReference(digest: digest, bytes: bytes)
+    case .seed(let seed):
+      let folder = try folder(order)
+      defer { remove(folder) }
+      try await train(order, .initialize, seed: seed, base: nil, in: folder)
+      return try await adopt(folder.global)
+    }
+  }
+
+  private func aggregate(_ order: WorkOrder) async throws -> (ModelReference, [Waiting]) {
+    guard let base = order.base, let basePath = store.path(of: base) else {
+      throw WorkError("the base model of round \(order.key.round) is missing from the store")
+    }
+    let contributions = try order.contributions.map { contribution in
+      guard let file = store.path(of: contribution.digest) else {
+        throw WorkError("the update of \(contribution.path) is missing from the store")
+      }
+      return Contribution(path: contribution.path.description, file: file, weight: contribution.weight)
+    }
+    let strategy = try Strategy(order.specification.strategy)
+    let output = "\(try store.workFolder())/aggregate-\(order.key.task)-\(order.key.round)"
+    let metadata = ["muster.task": order.key.task.rawValue, "muster.round": "\(order.key.round)"]
+    let result = try await offloading { () throws(AggregationError) in
+      try MusterAggregation.aggregate(
+        base: basePath, contributions: contributions, strategy: strategy, output: output, metadata: metadata)
+    }
+    return (try await adopt(output), result.refused.map { Waiting(node: $0.path, reason: $0.reason) })
+  }
+
+  private func evaluate(_ order: WorkOrder) async throws -> [String: Double] {
+    guard let base = order.base, let path = store.path(of: base) else { throw WorkError("the model to evaluate is missing from the store") }
+    guard testData != nil else { return [:] }
+    let folder = try folder(order)
+    defer { remove(folder) }
+    let outcome = try await train(order, .evaluate, seed: 0, base: path, in: folder)
+    return outcome.result.metrics
+  }
+
+  @discardableResult
+  private func train(
+    _ order: WorkOrder, _ kind: TrainerJobDescription.Kind, seed: UInt64, base: String?, in folder: JobFolder
+  ) async throws -> TrainerOutcome {
+    guard let trainer = trainers[order.specification.trainer] else {
+      throw WorkError("central has no trainer \"\(order.specification.trainer)\"")
+    }
+    let description = TrainerJobDescription(
+      kind, task: order.key.task, round: order.key.round, model: order.specification.model, local: order.specification.local, seed: seed,
+      data: kind == .initialize ? nil : testData)
+    try folder.prepare(description, global: base)
+    return try await trainer.run(description, in: folder.path)
+  }
+
+  // MARK: - Files
+
+  private func folder(_ order: WorkOrder) throws -> JobFolder {
+    JobFolder("\(try store.workFolder())/job-\(order.key.kind.rawValue)-\(order.key.task)-\(order.key.round)")
+  }
+
+  private func adopt(_ file: String) async throws -> ModelReference {
+    let store = store
+    return try await offloading { () throws in
+      let digest = try store.adopt(file: file)
+      guard let bytes = store.size(of: digest) else { throw WorkError("the model vanished from the store") }
+      return ModelReference(digest: digest, bytes: bytes)
+    }
+  }
+
+  private func remove(_ folder: JobFolder) {
+    do {
+      try folder.remove()
+    } catch {
+      logger.notice("a used job folder stays: \(error)", metadata: ["folder": "\(folder.path)"])
+    }
+  }
+
+  private func remove(keeping referenced: Set<Digest>) async {
+    let store = store
+    let freed = await offloading { store.collect(keeping: referenced) }
+    if freed > 0 { logger.info("collected what is no longer referenced", metadata: ["bytes": "\(freed)"]) }
+  }
+}
+
+/// Why a piece of central's work did not succeed.
+struct WorkError: Error, CustomStringConvertible {
+  let description: String
+  init(_ description: String) { self.description = description }
+}

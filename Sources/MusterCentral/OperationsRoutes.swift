@@ -1,0 +1,42 @@
+import Hummingbird
+import HTTPTypes
+import MusterCoordination
+import MusterDataPlane
+import MusterRuntime
+import MusterSchema
+
+/// The ops API: `/v1/tasks…`, `/v1/regions`, `/v1/nodes`, `/v1/info`, `/healthz`, `/readyz`, `/metrics`.
+struct OperationsRoutes {
+  let central: Central
+
+  func add(to router: Router<RouteContext>) {
+    router.get("healthz") { _, _ in textResponse("ok\n") }
+    router.get("readyz") { _, _ in try await readiness() }
+    router.get("metrics") { _, _ in textResponse(await central.metrics()) }
+    router.get("v1/info") { _, _ in try jsonResponse(await central.info()) }
+    router.get("v1/regions") { _, _ in try jsonResponse(await central.regions()) }
+    router.get("v1/nodes") { _, _ in try jsonResponse(await central.nodes().nodes) }
+    router.get("v1/tasks") { _, _ in try jsonResponse(await central.summaries()) }
+    router.post("v1/tasks/check") { request, context in try jsonResponse(await central.check(try await body(request, context))) }
+    router.get("v1/tasks/:task") { _, context in try jsonResponse(await central.detail(try context.identifier("task"))) }
+    router.get("v1/tasks/:task/why") { _, context in try jsonResponse(await central.explanation(try context.identifier("task"))) }
+    router.get("v1/tasks/:task/models") { _, context in try jsonResponse(await central.detail(try context.identifier("task")).models) }
+    router.put("v1/tasks/:task") { request, context in
+      let (summary, isNew) = try await central.push(try context.identifier("task"), try await body(request, context))
+      return try jsonResponse(summary, status: isNew ? .created : .ok)
+    }
+    router.post("v1/tasks/:task/:action") { _, context in
+      try jsonResponse(await central.act(try context.parameters.require("action"), on: try context.identifier("task")))
+    }
+  }
+
+  private func readiness() async throws -> Response {
+    let (isReady, summary) = central.readiness
+    return textResponse(summary + "\n", status: isReady ? .ok : .serviceUnavailable)
+  }
+
+  /// A task file is small; what is larger is none.
+  private func body(_ request: Request, _ context: RouteContext) async throws -> [UInt8] {
+    try await request.bytes(context: context, upTo: 256 << 10)
+  }
+}

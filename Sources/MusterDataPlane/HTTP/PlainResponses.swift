@@ -1,0 +1,20 @@
+package import HTTPTypes
+package import Hummingbird
+package import MusterSchema
+
+/// A line or a few of plain text: health, metrics.
+package func textResponse(_ text: String, status: HTTPTypes.HTTPResponse.Status = .ok) -> Response {
+  Response(status: status, headers: [.contentType: "text/plain; charset=utf-8"], body: .init(byteBuffer: .init(string: text)))
+}
+
+extension RouteContext {
+  /// An identifier in the path.
+  package func identifier<I: Identifier>(_ name: String, as type: I.Type = I.self) throws(Problem) -> I {
+    let text = parameters.get(name) ?? ""
+    do {
+      return try I(validating: text)
+    } catch {
+      throw Problem(status: 422, title: "Not a \(I.noun)", detail: error.description)
+    }
+  }
+}

@@ -1,0 +1,186 @@
+import Logging
+import MusterCoordination
+import MusterDataPlane
+import MusterMQTT
+import MusterRuntime
+import MusterSchema
+import MusterStorage
+import MusterTransfer
+
+/// A region: the shell around its machine, with its two brokers and what its listeners answer.
+final class Region: Sendable {
+  let configuration: RegionConfiguration
+  let shell: Shell<RegionMachine>
+  let performer: RegionPerformer
+  let store: Store
+  let above: BrokerLink
+  let topics: CoordinatorTopics
+  let client: HTTPClient
+  let logger: Logger
+
+  init(
+    configuration: RegionConfiguration, shell: Shell<RegionMachine>, performer: RegionPerformer, store: Store, above: BrokerLink,
+    topics: CoordinatorTopics, client: HTTPClient, logger: Logger
+  ) {
+    self.configuration = configuration
+    self.shell = shell
+    self.performer = performer
+    self.store = store
+    self.above = above
+    self.topics = topics
+    self.client = client
+    self.logger = logger
+  }
+
+  var id: NodeID { configuration.id }
+
+  // MARK: - Topics
+
+  /// From central's broker.
+  func heardAbove(_ topic: Topic, _ message: MQTTMessage) async {
+    guard !message.payload.isEmpty else { return }
+    do {
+      switch topic {
+      case .coordinatorState:
+        let state = try MessageCoder.decode(CoordinatorState.self, from: message.payload)
+        offer(.above(.coordinator(state)))
+        if state.online { performer.questions.add("reconcile", .reconcile) }
+      case .task(_, let task):
+        let descriptor = try MessageCoder.decode(TaskDescriptor.self, from: message.payload)
+        if descriptor.task == task, descriptor.regions.contains(id) { offer(.above(.descriptor(descriptor))) }
+      case .invitation(_, id, let task):
+        let invitation = try MessageCoder.decode(Invitation.self, from: message.payload)
+        if invitation.task == task { offer(.above(.invitation(invitation))) }
+      default: break
+      }
+    } catch {
+      logger.notice("a message was dropped: \(error)", metadata: ["topic": "\(topic)"])
+    }
+  }
+
+  /// From the devices' broker.
+  func heardBelow(_ topic: Topic, _ message: MQTTMessage) async {
+    if let event = topics.event(topic, message) { offer(.below(event)) }
+    topics.reconcile(topic, message, await shell.machine.coordinator, storeIsNew: store.wasCreatedEmpty)
+  }
+
+  private func offer(_ event: RegionMachine.Event) {
+    guard !shell.mailbox.offer(event) else { return }
+    logger.warning("the mailbox is full: the topics are read again")
+    above.renew(after: .seconds(1))
+    topics.link.renew(after: .seconds(1))
+  }
+
+  // MARK: - Questions to the ledger
+
+  func answer(_ question: RegionPerformer.Question) async {
+    switch question {
+    case .reconcile: await reconcile()
+    case .collect(let referenced):
+      let store = store
+      _ = await offloading { store.collect(keeping: referenced) }
+    case .ask(let task, let key, let upload):
+      switch await ledger(upload) {
+      case .success(let ledger) where ledger.open: offer(.above(.confirmed(task, key)))
+      case .success: offer(.above(.refused(task, key, reason: "the round is closed")))
+      case .failure(.problem(let problem, _)) where problem.status == 404 || problem.status == 410:
+        offer(.above(.refused(task, key, reason: problem.detail)))
+      case .failure(let error):
+        logger.warning("central's ledger does not answer: \(error)", metadata: ["task.id": "\(task)"])
+        // Asked again when central shows itself; until then the order stands.
+        offer(.above(.confirmed(task, key)))
+      }
+    case .consult(_, let upload):
+      if case .success(let ledger) = await ledger(upload) { offer(.below(.ledger(ledger))) }
+    }
+  }
+
+  /// What the ledger has of the phase that this upload address belongs to.
+  private func ledger(_ upload: String) async -> Result<PhaseLedger, TransferError> {
+    let phase = upload.split(separator: "/", omittingEmptySubsequences: false).dropLast().joined(separator: "/")
+    do {
+      return .success(try await client.get(PhaseLedger.self, from: phase))
+    } catch {
+      return .failure(error)
+    }
+  }
+
+  /// A cleared topic means nothing by itself: on every connect the region asks which tasks there are.
+  private func reconcile() async {
+    guard let data = await shell.machine.participant.coordinatorState?.data else { return }
+    do {
+      let descriptors = try await client.get([TaskDescriptor].self, from: "\(data)/v1/descriptors")
+      let listed = Set(descriptors.map(\.task))
+      for descriptor in descriptors where descriptor.regions.contains(id) { offer(.above(.descriptor(descriptor))) }
+      let machine = await shell.machine
+      for task in machine.coordinator.tasks.values where !task.isEnded && !listed.contains(task.id) { offer(.above(.forget(task.id))) }
+    } catch {
+      logger.warning("central does not list its tasks: \(error)")
+    }
+  }
+
+  // MARK: - Listeners
+
+  func info() -> ServerInfo {
+    ServerInfo(
+      coordinator: id, version: Muster.version, broker: "mqtt://\(configuration.broker.host):\(configuration.broker.port)",
+      data: configuration.data.advertise)
+  }
+
+  func nodes() async -> [NodeSummary] {
+    let machine = await shell.machine.coordinator
+    return machine.nodes.values.sorted { $0.node < $1.node }.map { state in
+      NodeSummary(path: NodePath(id, state.node), state: state, tasks: machine.openStatuses(of: state.node))
+    }
+  }
+
+  /// A task pushed to the region: passed on, and answered as central answers.
+  func push(_ task: TaskID, _ body: [UInt8]) async throws(Problem) -> HTTPResponse {
+    guard let central = await shell.machine.participant.coordinatorState, central.online, let ops = central.ops else {
+      throw Problem(
+        status: 503, title: "Central is not known", detail: "the region has not heard of central on its broker yet: push to central, or try again")
+    }
+    do {
+      return try await client.send("PUT", "\(ops)/v1/tasks/\(task)", body: body, contentType: "application/json")
+    } catch {
+      if let problem = error.problem { throw problem }
+      throw Problem(status: 502, title: "Central does not answer", detail: "\(error); central's ops address is \(ops)")
+    }
+  }
+}
+
+/// Blobs of central, fetched once and kept.
+struct BlobCache: BlobSource {
+  let store: Store
+  let client: HTTPClient
+  let flights = SingleFlight<Digest>()
+  let central: @Sendable () async -> String?
+
+  func locate(_ digest: Digest) async throws(Problem) -> String {
+    if let path = store.path(of: digest) { return path }
+    return try await flights.run(digest) { () async throws(Problem) -> String in
+      if let path = store.path(of: digest) { return path }
+      guard let central = await central() else {
+        throw Problem(status: 503, title: "Central is not known", detail: "the region has not heard of central on its broker yet")
+      }
+      return try await fetch(digest, from: central)
+    }
+  }
+
+  private func fetch(_ digest: Digest, from central: String) async throws(Problem) -> String {
+    do {
+      let temporary = "\(try store.workFolder())/fetch-\(digest.hexadecimal)"
+      try await client.download("\(central)/v1/blobs/\(digest)", to: temporary, expecting: digest, maximumBytes: 64 << 30)
+      _ = try store.adopt(file: temporary, digest: digest)
+    } catch let error as TransferError {
+      if let problem = error.problem { throw problem }
+      throw Problem(status: 502, title: "Central does not answer", detail: "\(error)")
+    } catch {
+      throw Problem(status: 503, title: "Not stored", detail: "\(error)")
+    }
+    guard let path = store.path(of: digest) else {
+      throw Problem(status: 503, title: "Not stored", detail: "the blob \(digest) was removed as soon as it was fetched")
+    }
+    return path
+  }
+}

@@ -1,0 +1,48 @@
+package import MusterMQTT
+package import MusterRuntime
+package import MusterSchema
+
+/// Everything that a region is told when it starts. Validated once.
+package struct RegionConfiguration: Sendable {
+  package var id: NodeID
+  package var state: String
+  /// The devices' broker.
+  package var broker: MQTTConfiguration
+  /// Central's broker, perhaps the same one: a second connection all the same.
+  package var centralBroker: MQTTConfiguration
+  package var data: ListenerConfiguration
+  package var ops: ListenerConfiguration
+  package var logLevel: String
+
+  /// Keys: `id`, `state` (a folder), `broker.*` (the devices'), `centralBroker.*` (default: `broker`), `data.*` (default 0.0.0.0:7410), `ops.*`
+  /// (default 127.0.0.1:7411), `log.level`.
+  package init(_ settings: ServerSettings, defaultState: String) async throws {
+    do {
+      id = try NodeID(validating: try await settings.required("id", "the region's id, as central's configuration declares it"))
+    } catch let error as IdentifierError {
+      throw ConfigurationError("id", error.description)
+    }
+    guard id != .central else { throw ConfigurationError("id", "\"central\" is reserved") }
+    state = try await settings.text("state") ?? defaultState
+    broker = try await MQTTConfiguration(settings, "broker", clientID: "muster-\(id)")
+    let above = try await settings.text("centralBroker.host") == nil ? "broker" : "centralBroker"
+    centralBroker = try await MQTTConfiguration(settings, above, clientID: "muster-\(id)-above")
+    data = try await ListenerConfiguration(settings, "data", host: "0.0.0.0", port: 7410)
+    ops = try await ListenerConfiguration(settings, "ops", host: "127.0.0.1", port: 7411)
+    logLevel = try await settings.text("log.level") ?? "info"
+  }
+}
+
+extension RegionConfiguration {
+  /// The keys, for `--help`.
+  package static let help = """
+    id                      the region's id, as central's configuration declares it
+    state                   folder for journal and cached models (default /var/lib/muster/region)
+    broker.host, .port, .username, .password, .ca, .keepAlive          the devices' broker
+    centralBroker.host, …   central's broker (default: the same)
+    data.host, .port        where devices reach it (default 0.0.0.0:7410)
+    data.advertise          that address as devices reach it: http://host:7410
+    ops.host, .port, .advertise    for operators (default 127.0.0.1:7411)
+    log.level               trace, debug, info, notice, warning, error
+    """
+}

@@ -1,0 +1,74 @@
+import Logging
+import MusterCoordination
+import MusterMQTT
+import MusterRuntime
+import MusterSchema
+import MusterStorage
+import MusterTransfer
+
+/// Carries out what a region's machine wants: topics below, its own statuses above, and questions to the ledger, which it only queues.
+final class RegionPerformer: EffectPerformer {
+  typealias M = RegionMachine
+
+  /// A question to the ledger above.
+  enum Question: Hashable, Sendable {
+    case ask(TaskID, RoundKey, upload: String)
+    case consult(TaskID, upload: String)
+    case collect(Set<Digest>)
+    case reconcile
+
+  }
+
+  private let id: NodeID
+  private let above: BrokerLink
+  private let topics: CoordinatorTopics
+  private let logger: Logger
+  let questions = WorkQueue<String, Question>(width: 4)
+
+  init(id: NodeID, above: BrokerLink, topics: CoordinatorTopics, logger: Logger) {
+    self.id = id
+    self.above = above
+    self.topics = topics
+    self.logger = logger
+  }
+
+  func perform(_ effects: [RegionMachine.Effect], of machine: RegionMachine) async {
+    for effect in effects {
+      switch effect {
+      case .status(let status, let lasting):
+        above.publish(
+          .nodeStatus(coordinator: machine.participant.coordinator, node: id, task: status.task), status,
+          quality: lasting ? .atLeastOnce : .atMostOnce)
+      case .ask(let job): questions.add("ask/\(job.task)", .ask(job.task, job.key, upload: job.invitation.upload))
+      case .below(let effect): perform(effect, machine.coordinator)
+      }
+    }
+    topics.writeWindows(machine.coordinator)
+  }
+
+  private func perform(_ effect: Coordinator.Effect, _ coordinator: Coordinator) {
+    switch effect {
+    case .publish(let descriptor): topics.publish(descriptor)
+    case .roundChanged(let task): topics.roundChanged(task)
+    case .invite(let node, let invitation):
+      guard let grant = coordinator.tasks[invitation.task]?.order?.grant else {
+        logger.error("central's invitation carries no grant: devices cannot be admitted", metadata: ["task.id": "\(invitation.task)"])
+        return
+      }
+      topics.invite(node, invitation, grant: grant, isScout: false)
+    case .clear(let topic): topics.clear(topic)
+    case .consult(let task):
+      guard let order = coordinator.tasks[task]?.order else { return }
+      questions.add("consult/\(task)", .consult(task, upload: order.upload))
+    case .collect: questions.add("collect", .collect(coordinator.referencedBlobs))
+    // The root's work: a scout has none.
+    case .initialize, .aggregate, .evaluate, .answer, .standingChanged: break
+    }
+  }
+
+  func failed(_: [RegionMachine.Event], _: StorageError) async {
+    // What came from topics is lost with the batch: read it again.
+    above.renew(after: .seconds(1))
+    topics.link.renew(after: .seconds(1))
+  }
+}

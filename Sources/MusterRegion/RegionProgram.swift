@@ -1,0 +1,101 @@
+import HTTPTypes
+import Hummingbird
+package import Logging
+import MusterCoordination
+import MusterDataPlane
+import MusterMQTT
+import MusterRuntime
+import MusterSchema
+import MusterStorage
+import MusterTransfer
+
+/// Puts a region together and runs it until it is told to stop.
+package enum RegionProgram {
+  package static func run(_ configuration: RegionConfiguration, logger: Logger) async throws {
+    let id = configuration.id
+    let store = try Store(folder: configuration.state, logger: logger)
+    let records = try store.records(RegionMachine.Record.self, machine: "region")
+    let machine = RegionMachine(
+      id: id, above: .central, configuration: CoordinatorConfiguration(data: configuration.data.advertise), restoring: records)
+    let clock = MachineClock(resuming: Instant(milliseconds: try store.lastInstant(machine: "region")))
+    let shell = Shell(machine, name: "region", store: store, clock: clock, logger: logger)
+
+    let above = BrokerLink(
+      configuration.centralBroker, topic: .nodeState(coordinator: .central, node: id),
+      filters: Topic.participantFilters(.central, node: id), logger: logger
+    ) { online, session in
+      encode(
+        NodeState(node: id, online: online, session: session, nodeKind: .region, data: online ? configuration.data.advertise : nil))
+    }
+    let below = BrokerLink(
+      configuration.broker, topic: .coordinatorState(id), filters: Topic.coordinatorFilters(id), logger: logger
+    ) { online, session in
+      encode(
+        CoordinatorState(
+          coordinator: id, online: online, session: session, data: configuration.data.advertise, ops: configuration.ops.advertise,
+          version: Muster.version))
+    }
+    let topics = CoordinatorTopics(coordinator: id, link: below, logger: logger)
+    let performer = RegionPerformer(id: id, above: above, topics: topics, logger: logger)
+    let region = Region(
+      configuration: configuration, shell: shell, performer: performer, store: store, above: above, topics: topics,
+      client: try HTTPClient(logger: logger), logger: logger)
+    if !records.isEmpty { logger.info("continuing from the journal", metadata: ["records": "\(records.count)"]) }
+
+    let data = listener(
+      dataRouter(region), host: configuration.data.host, port: configuration.data.port, name: "data", logger: logger)
+    let ops = listener(opsRouter(region), host: configuration.ops.host, port: configuration.ops.port, name: "ops", logger: logger)
+    try await runServices(
+      [
+        BackgroundService { await shell.run(performing: performer) },
+        BackgroundService { await performer.questions.run { await region.answer($0) } },
+        data, ops,
+        BackgroundService {
+          try await above.run(connected: { shell.mailbox.offer(.above(.connected)) }) { await region.heardAbove($0, $1) }
+        },
+        BackgroundService {
+          try await below.run(connected: { shell.mailbox.offer(.below(.connected)) }) { await region.heardBelow($0, $1) }
+        },
+        windowTicker(topics) { await shell.machine.coordinator },
+      ], logger: logger)
+  }
+
+  private static func dataRouter(_ region: Region) -> Router<RouteContext> {
+    let router = makeRouter()
+    let cache = BlobCache(store: region.store, client: region.client) {
+      await region.shell.machine.participant.coordinatorState?.data
+    }
+    BlobRoutes(source: cache).add(to: router)
+    router.get("v1/nodes") { _, _ in try jsonResponse(await region.nodes()) }
+    router.get("v1/descriptors") { _, _ in try jsonResponse(await region.shell.machine.coordinator.descriptors) }
+    router.get("healthz") { _, _ in textResponse("ok\n") }
+    return router
+  }
+
+  private static func opsRouter(_ region: Region) -> Router<RouteContext> {
+    let router = makeRouter()
+    router.get("healthz") { _, _ in textResponse("ok\n") }
+    router.get("readyz") { _, _ in
+      let isReady = region.above.isConnected && region.topics.link.isConnected
+      let summary = "central's broker: \(region.above.summary)\ndevices' broker: \(region.topics.link.summary)\n"
+      return textResponse(summary, status: isReady ? .ok : .serviceUnavailable)
+    }
+    router.get("v1/info") { _, _ in try jsonResponse(region.info()) }
+    router.get("v1/nodes") { _, _ in try jsonResponse(await region.nodes()) }
+    router.put("v1/tasks/:task") { request, context in
+      let answer = try await region.push(
+        try context.identifier("task", as: TaskID.self), try await request.bytes(context: context, upTo: 256 << 10))
+      return Response(
+        status: .init(code: answer.status), headers: [.contentType: "application/json"], body: .init(byteBuffer: .init(bytes: answer.body)))
+    }
+    return router
+  }
+}
+
+private func encode(_ state: some Message) -> [UInt8] {
+  do {
+    return try MessageCoder.encode(state)
+  } catch {
+    preconditionFailure("the region's state does not fit its topic: \(error)")
+  }
+}
