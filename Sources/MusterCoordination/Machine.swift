@@ -55,8 +55,10 @@ extension Coordinator.Record: MachineRecord {
     case .completed: ["opened", "contributed", "closed"]
     // A scout keeps only its newest order.
     case .opened(_, let opening) where opening.order != nil: ["opened"]
-    case .forwarded: ["forwarded"]
-    case .forgotten: ["accepted", "forwarded", "revised", "published", "opened", "contributed", "closed", "evaluated", "completed", "ended"]
+    // Not before its end: an order stands between the revisions, and a pause shifts its deadline.
+    case .forwarded(let descriptor) where descriptor.state.isFinal: ["forwarded", "opened"]
+    case .forgotten:
+      ["accepted", "forwarded", "revised", "published", "opened", "contributed", "closed", "evaluated", "completed", "ended", "forgotten"]
     default: []
     }
   }

@@ -88,7 +88,8 @@ extension Coordinator {
       run.troubles = []
     }
     run.round = key.round
-    run.attempt = key.attempt
+    // An evaluation has no attempts of its own: the round's are those of its training.
+    if key.phase == .train || opening.order != nil { run.attempt = key.attempt }
     if key.phase == .evaluate && opening.order == nil {
       run.evaluation = PhaseRun(opening, at: now)
     } else {
@@ -109,6 +110,10 @@ extension Coordinator {
     run.train = nil
     run.evaluation = nil
     run.refused = [:]
+    run.centralMetrics = nil
+    run.centralEvaluates = false
+    run.skipsDeviceEvaluation = false
+    run.gathering = nil
     run.stage = .recruiting
     run.attempt = 0
     if let stop = specification.stop, let value = record.metrics?[stop.metric] ?? record.deviceMetrics?[stop.metric] {

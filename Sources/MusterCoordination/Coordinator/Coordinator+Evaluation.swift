@@ -58,7 +58,7 @@ extension Coordinator {
     guard let run = tasks[id], let specification = run.specification, let train = run.train, let model = run.latestModel else { return }
     let record = RoundRecord(
       round: run.round, attempts: run.attempt, base: train.base.digest, result: model.digest, strategy: specification.strategy,
-      updates: fates(train, run.refused), evaluations: run.evaluation.map { fates($0, [:]) } ?? [], missed: run.troubles,
+      updates: fates(train, run.refused), evaluations: run.evaluation.map { fates($0, [:]) } ?? [], missed: missedNodes(run),
       metrics: run.centralMetrics, deviceMetrics: run.evaluation.flatMap { Self.weighted(Array($0.accepted.values)) },
       seconds: now.seconds(since: run.roundOpened))
     commit(.completed(id, record))
@@ -67,7 +67,7 @@ extension Coordinator {
     if let why = stopReason(id) { end(id, .completed, why) } else { advance(id) }
   }
 
-  private func stopReason(_ id: TaskID) -> String? {
+  func stopReason(_ id: TaskID) -> String? {
     guard let run = tasks[id], let specification = run.specification else { return nil }
     if let stop = specification.stop, let best = run.best {
       if best.since == 0, stop.isReached(by: best.value) {

@@ -87,7 +87,8 @@ extension Coordinator {
       case .done: continue
       case .invited:
         list.append(Waiting(node: node.rawValue, reason: "invited \(wholeSeconds(seat.since)) ago, no answer yet"))
-      case .lost(let reason, _): list.append(Waiting(node: node.rawValue, reason: reason))
+      case .lost(let reason, _):
+        list.append(Waiting(node: node.rawValue, reason: seat.replacement.map { "\(reason); replaced by \($0)" } ?? reason))
       case .working(let progress):
         if phase.order == nil {
           let named = seat.waiting.prefix(limit - list.count).filter { waiting in

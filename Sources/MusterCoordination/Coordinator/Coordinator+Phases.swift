@@ -5,7 +5,12 @@ extension Coordinator {
   mutating func contribute(_ id: TaskID, round: Int, phase: Phase, _ contribution: ContributionRecord) -> Answer {
     guard let run = tasks[id], run.specification != nil else { return .unknown }
     let current = phase == .train ? run.train : run.evaluation
-    if run.round == round, let earlier = current?.accepted[contribution.path] {
+    if let earlier = run.round == round ? current?.accepted[contribution.path] : nil {
+      return earlier.digest == contribution.digest ? .same : .conflict
+    }
+    // A closed round still knows its own: whoever missed the first answer learns that it counts.
+    let record = run.records.first { $0.round == round }
+    if let earlier = (phase == .train ? record?.updates : record?.evaluations)?.first(where: { $0.path == contribution.path }) {
       return earlier.digest == contribution.digest ? .same : .conflict
     }
     if let why = refusal(run, round: round, phase: phase) { return .closed(why) }
@@ -69,9 +74,16 @@ extension Coordinator {
   /// An invitation without an answer is repeated, then counts as lost.
   mutating func repeatInvitations(_ id: TaskID, _ phase: WritableKeyPath<TaskRun, PhaseRun?>) {
     guard let round = tasks[id]?[keyPath: phase], !round.isClosed else { return }
-    for (node, seat) in round.seats.sorted(by: { $0.key < $1.key }) where seat.state == .invited {
-      if now.seconds(since: seat.since) >= configuration.answerSeconds {
-        lose(node, id, phase, "did not answer its invitation", failed: false)
+    for (node, seat) in round.seats.sorted(by: { $0.key < $1.key }) {
+      guard let asked = seat.askedAt else { continue }
+      if now.seconds(since: asked) >= configuration.answerSeconds {
+        if seat.state == .invited {
+          lose(node, id, phase, "did not answer its invitation", failed: false)
+        } else {
+          // It goes on with what it knows; what it was asked for besides is asked of others.
+          tasks[id]?[keyPath: phase]?.seats[node]?.raisedAt = nil
+          tasks[id]?[keyPath: phase]?.seats[node]?.isShort = true
+        }
       } else if seat.invitedAt.map({ now.seconds(since: $0) >= configuration.repeatSeconds }) ?? true {
         invite(node, id, phase)
       }
@@ -91,6 +103,7 @@ extension Coordinator {
     for (node, seat) in round.seats.sorted(by: { $0.key < $1.key }) {
       let have = seat.isLost ? round.accepted(from: node) : seat.have
       var lack = seat.isLost || seat.isShort ? seat.quota - have - seat.moved : 0
+      let lacking = lack
       for (other, devices) in headcount(run).ready where lack > 0 && other != node {
         let taken = tasks[id]?[keyPath: phase]?.seats[other]
         if taken?.isLost == true || taken?.isShort == true { continue }
@@ -98,9 +111,10 @@ extension Coordinator {
         guard spare > 0 else { continue }
         var moved = taken ?? Seat(quota: 0, since: now)
         moved.quota += spare
+        if moved.state != .invited { moved.raisedAt = moved.raisedAt ?? now }
         tasks[id]?[keyPath: phase]?.seats[other] = moved
         tasks[id]?[keyPath: phase]?.seats[node]?.moved += spare
-        tasks[id]?.note(node.rawValue, "lacks \(lack) of \(seat.quota) devices; \(other) was asked for \(spare) more")
+        tasks[id]?.note(node.rawValue, "lacks \(lacking) of \(seat.quota) devices; \(other) was asked for \(spare) more")
         lack -= spare
         invite(other, id, phase)
       }
@@ -123,7 +137,7 @@ extension Coordinator {
       }
     }
     let short = "round \(run.round), attempt \(run.attempt): \(train.accepted.count) of at least \(train.minimum) updates, \(why)"
-    let reason = tasks[id]?.lastReason.map { "\(short); \($0)" } ?? short
+    let reason = tasks[id]?.troubles.last.map { "\(short); \($0.node): \($0.reason)" } ?? short
     if let common = commonFailure(train), train.accepted.isEmpty {
       end(id, .failed, "every invited device failed the same way: \(common)")
     } else if run.attempt >= specification.maxAttempts {

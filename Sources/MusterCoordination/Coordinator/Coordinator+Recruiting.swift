@@ -80,7 +80,7 @@ extension Coordinator {
   /// Invites everyone in the phase's cohort who has not answered yet.
   mutating func invite(_ id: TaskID, _ phase: WritableKeyPath<TaskRun, PhaseRun?>) {
     guard let cohort = tasks[id]?[keyPath: phase]?.seats.keys.sorted() else { return }
-    for node in cohort where tasks[id]?[keyPath: phase]?.seats[node]?.state == .invited { invite(node, id, phase) }
+    for node in cohort where tasks[id]?[keyPath: phase]?.seats[node]?.askedAt != nil { invite(node, id, phase) }
   }
 
   mutating func invite(_ node: NodeID, _ id: TaskID, _ phase: WritableKeyPath<TaskRun, PhaseRun?>) {

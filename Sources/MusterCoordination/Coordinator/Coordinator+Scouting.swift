@@ -8,6 +8,8 @@ package struct Standing: Hashable, Sendable {
   package var readiness: Readiness
   /// The order that it fills; nil without one.
   package var key: RoundKey?
+  /// Devices that the order asks for.
+  package var quota: Int?
   /// recruiting, filled or short.
   package var state: NodeStatus.State?
   /// Devices at work or done.
@@ -33,10 +35,11 @@ extension Coordinator {
     guard let run = tasks[invitation.task], run.specification == nil, !run.isEnded else { return }
     effects.append(.standingChanged(invitation.task))
     let current = run.train
+    let quota = invitation.quota.asDevices
     let continues = current.map { $0.key.round == invitation.round && $0.key.phase == invitation.phase && !$0.isClosed } ?? false
     if let current {
       if invitation.key < current.key { return }
-      if invitation.key == current.key && (current.isClosed || invitation.quota == current.needed) {
+      if invitation.key == current.key && (current.isClosed || quota == current.needed) {
         advance(invitation.task)
         return
       }
@@ -46,7 +49,7 @@ extension Coordinator {
     // Whoever is at work on this round already stays in it.
     let staying = continues ? current?.seats.filter { !$0.value.isLost }.mapValues(\.quota) ?? [:] : [:]
     let opening = PhaseOpening(
-      key: invitation.key, base: invitation.base, seed: invitation.seed, needed: invitation.quota, minimum: invitation.minimum,
+      key: invitation.key, base: invitation.base, seed: invitation.seed, needed: quota, minimum: invitation.minimum.asDevices,
       deadline: deadline, cohort: staying, order: invitation)
     commit(.opened(invitation.task, opening))
     if continues { effects.append(.consult(invitation.task)) }
@@ -62,17 +65,20 @@ extension Coordinator {
 
   /// Fills the open places of an order with devices that are ready.
   mutating func scout(_ id: TaskID) {
-    guard let run = tasks[id], let round = run.train, !round.isClosed, now < round.deadline else { return }
+    guard let run = tasks[id], let round = run.train, !round.isClosed, !round.isOver, now < round.deadline else { return }
     let lostBefore = round.seats.values.count(where: \.isLost)
     repeatInvitations(id, \.train)
+    if let holds = tasks[id]?.train?.holdsUntil, now >= holds {
+      tasks[id]?.train?.holdsUntil = nil
+      tasks[id]?.train?.holdsForLedger = false
+    }
     guard let round = tasks[id]?.train else { return }
-    let holding = round.seats.values.count { !$0.isLost } + round.delivered.count { round.seats[$0] == nil }
-    let chosen = candidates(run, round).prefix(max(0, round.needed - holding))
+    let chosen = round.holdsUntil == nil ? candidates(run, round).prefix(max(0, round.needed - round.holding)) : []
     for node in chosen {
+      let lost = tasks[id]?.train?.seats.filter { $0.value.isLost && $0.value.replacement == nil }.keys.min()
+      if let lost { tasks[id]?.train?.seats[lost]?.replacement = node }
       tasks[id]?.train?.seats[node] = Seat(quota: 1, since: now)
-      if let replaced = round.seats.first(where: { $0.value.isLost })?.key, run.troubles.contains(where: { $0.node == replaced.rawValue }) {
-        replace(replaced, by: node, id)
-      }
+      tasks[id]?.train?.offers[node, default: 0] += 1
     }
     for node in chosen { invite(node, id, \.train) }
     if !chosen.isEmpty || round.seats.values.count(where: \.isLost) != lostBefore {
@@ -81,23 +87,20 @@ extension Coordinator {
     }
   }
 
-  private mutating func replace(_ lost: NodeID, by node: NodeID, _ id: TaskID) {
-    guard let index = tasks[id]?.troubles.firstIndex(where: { $0.node == lost.rawValue }),
-      let reason = tasks[id]?.troubles[index].reason, !reason.contains("; replaced by ")
-    else { return }
-    tasks[id]?.troubles[index].reason = "\(reason); replaced by \(node)"
-  }
-
   /// Devices that could take a place, in the order that the task's selection wants.
   private func candidates(_ run: TaskRun, _ round: PhaseRun) -> [NodeID] {
     let free = run.statuses.filter { node, status in
       round.seats[node] == nil && !round.delivered.contains(node) && isReady(node, status, run)
+        && round.offers[node, default: 0] < Self.offersPerAttempt
     }.keys
     let shuffled = Seeds.shuffled(free, seed: round.seed)
     guard run.descriptor.selection == .load else { return shuffled }
     let ranked = shuffled.enumerated().sorted { (loadPerCore($0.element), $0.offset) < (loadPerCore($1.element), $1.offset) }
     return ranked.map(\.element)
   }
+
+  /// A device that takes a place and gives it up again, for whatever reason, is asked so often in one attempt.
+  private static let offersPerAttempt = 5
 
   /// A node that does not report its load stands last.
   private func loadPerCore(_ node: NodeID) -> Double {
@@ -122,7 +125,7 @@ extension Coordinator {
       } else {
         readiness.declined += 1
         if readiness.waiting.count < 5, let reason = status.reason ?? nodes[node].flatMap({ Admission.mismatch(run.descriptor, $0) }) {
-          readiness.waiting.append(Waiting(node: node.rawValue, reason: reason))
+          readiness.waiting.append(Waiting(node: node.rawValue, reason: reason.brief))
         }
       }
     }
@@ -131,10 +134,10 @@ extension Coordinator {
     standing.key = round.key
     standing.have = round.atWork
     standing.waiting = waiting(round, limit: 5)
-    let holding = round.seats.values.count { !$0.isLost } + round.delivered.count { round.seats[$0] == nil }
+    standing.quota = round.needed
     if standing.have >= round.needed {
       standing.state = .filled
-    } else if holding >= round.needed {
+    } else if round.holding >= round.needed || run.isPaused || round.holdsUntil != nil {
       standing.state = .recruiting
     } else if round.seats.values.contains(where: { $0.state == .invited }) {
       standing.state = .recruiting

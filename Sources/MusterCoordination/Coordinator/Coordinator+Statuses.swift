@@ -35,7 +35,9 @@ extension Coordinator {
   }
 
   mutating func heard(_ status: NodeStatus) {
-    guard let run = tasks[status.task], !run.isEnded, run.statuses[status.node] != status else { return }
+    guard let run = tasks[status.task], !run.isEnded else { return }
+    // Said again, it is no news; but it may be the answer to an invitation that was repeated.
+    let isNews = run.statuses[status.node] != status
     tasks[status.task]?.statuses[status.node] = status
     if run.specification == nil {
       followDevice(status)
@@ -44,7 +46,7 @@ extension Coordinator {
       followRegion(status, \.train)
       followRegion(status, \.evaluation)
     }
-    effects.append(.roundChanged(status.task))
+    if isNews { effects.append(.roundChanged(status.task)) }
     advance(status.task)
   }
 
@@ -52,14 +54,18 @@ extension Coordinator {
     guard let round = tasks[status.task]?[keyPath: phase], !round.isClosed, status.key == round.key,
       var seat = round.seats[status.node]
     else { return }
-    seat.waiting = status.waiting ?? []
-    seat.have = max(0, min(status.have ?? 0, 1_000_000))
-    seat.reason = status.reason
+    seat.waiting = (status.waiting ?? []).prefix(5).map { Waiting(node: $0.node.brief, reason: $0.reason.brief) }
+    seat.have = status.have?.asDevices ?? 0
+    seat.known = status.quota?.asDevices ?? seat.quota
+    if seat.known >= seat.quota { seat.raisedAt = nil }
+    seat.reason = status.reason?.brief
     seat.isShort = status.state == .short
     switch status.state {
     case .declined, .failed:
-      seat.state = .lost(reason: status.reason ?? "declined", failed: status.state == .failed)
-      tasks[status.task]?.note(status.node.rawValue, status.reason ?? status.state.rawValue)
+      seat.state = .lost(reason: status.reason?.brief ?? "declined", failed: status.state == .failed)
+      if round.seats[status.node]?.isLost == false {
+        tasks[status.task]?.note(status.node.rawValue, status.reason ?? status.state.rawValue)
+      }
     case .ready: return
     default: seat.state = .working(progress: nil)
     }
@@ -72,6 +78,7 @@ extension Coordinator {
     guard let round = tasks[id]?.train, !round.isClosed else { return }
     guard let key = status.key, key.round == round.key.round, key.phase == round.key.phase else {
       if status.state == .ready { offerAgain(status.node, id) }
+      if status.state == .declined || status.state == .failed { gaveUp(status.node, id) }
       return
     }
     switch status.state {
@@ -82,6 +89,7 @@ extension Coordinator {
       tasks[id]?.train?.seats[status.node] = seat
     case .done:
       tasks[id]?.train?.seats[status.node, default: Seat(quota: 1, since: now)].state = .done
+      tasks[id]?.train?.delivered.insert(status.node)
     case .failed, .declined:
       guard key.attempt == round.key.attempt else { return }
       lose(status.node, id, \.train, status.reason ?? status.state.rawValue, failed: status.state == .failed)
@@ -93,12 +101,21 @@ extension Coordinator {
   private mutating func offerAgain(_ node: NodeID, _ id: TaskID) {
     guard tasks[id]?.specification == nil, let seat = tasks[id]?.train?.seats[node] else { return }
     switch seat.state {
-    case .lost: tasks[id]?.train?.seats[node] = nil
-    case .working where tasks[id]?.statuses[node]?.state == .ready:
-      // It lost its job, with its state or its memory.
-      tasks[id]?.train?.seats[node] = Seat(quota: 1, since: now)
+    // What failed in this attempt would only say so again.
+    case .lost(_, let failed): if !failed { tasks[id]?.train?.seats[node] = nil }
+    case .working where tasks[id]?.statuses[node]?.state == .ready: gaveUp(node, id)
     case .invited, .working, .done: break
     }
+  }
+
+  /// A device at work is idle all of a sudden: the ledger refused it, or it lost its memory. The ledger knows whether the round goes on;
+  /// nobody is invited before it was asked.
+  private mutating func gaveUp(_ node: NodeID, _ id: TaskID) {
+    guard case .working = tasks[id]?.train?.seats[node]?.state else { return }
+    tasks[id]?.train?.seats[node] = nil
+    tasks[id]?.train?.holdsUntil = now.advanced(bySeconds: configuration.repeatSeconds)
+    tasks[id]?.train?.holdsForLedger = true
+    effects.append(.consult(id))
   }
 
   mutating func heard(_ ledger: PhaseLedger) {
@@ -108,6 +125,13 @@ extension Coordinator {
     for path in ledger.accepted where path.nodes.count == 2 && path.nodes[0] == id {
       tasks[ledger.task]?.train?.delivered.insert(path.nodes[1])
       tasks[ledger.task]?.train?.seats[path.nodes[1]]?.state = .done
+    }
+    if round.order != nil {
+      tasks[ledger.task]?.train?.isOver = !ledger.open
+      if round.holdsForLedger {
+        tasks[ledger.task]?.train?.holdsUntil = nil
+        tasks[ledger.task]?.train?.holdsForLedger = false
+      }
     }
     effects.append(.standingChanged(ledger.task))
     advance(ledger.task)

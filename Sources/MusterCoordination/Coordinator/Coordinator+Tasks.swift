@@ -13,9 +13,7 @@ extension Coordinator {
   mutating func revise(_ id: TaskID, to state: TaskDescriptor.State) {
     guard let run = tasks[id], run.specification != nil, !run.isEnded, run.descriptor.state != state else { return }
     commit(.revised(id, revision: run.descriptor.revision + 1, state: state))
-    effects.append(.publish(describe(id)))
-    effects.append(.roundChanged(id))
-    if state == .open { effects += owed(task: id) }
+    effects += state == .open ? owed(task: id) : [.publish(describe(id)), .roundChanged(id)]
     advance(id)
   }
 
@@ -57,8 +55,21 @@ extension Coordinator {
       round: run.round, attempts: run.attempt, base: train.base.digest, result: aggregated ? run.latestModel?.digest : nil,
       strategy: run.specification?.strategy ?? .named("fedavg"),
       updates: aggregated ? fates(train, run.refused) : fates(train, run.refused).map { abandoned($0, reason) },
-      evaluations: run.evaluation.map { fates($0, [:]).map { abandoned($0, reason) } } ?? [], missed: run.troubles,
+      evaluations: run.evaluation.map { fates($0, [:]).map { abandoned($0, reason) } } ?? [], missed: missedNodes(run),
       metrics: run.centralMetrics, deviceMetrics: nil, seconds: now.seconds(since: run.roundOpened))
+  }
+
+  /// Who was invited and did not deliver: what regions said of themselves, and of their devices.
+  func missedNodes(_ run: TaskRun) -> [Waiting] {
+    var missed = run.troubles
+    for (node, seat) in (run.train?.seats ?? [:]).sorted(by: { $0.key < $1.key }) {
+      for waiting in seat.waiting {
+        let path = NodeID(rawValue: waiting.node).map { NodePath(node, $0) }
+        guard let path, run.train?.accepted[path] == nil, !missed.contains(where: { $0.node == path.description }) else { continue }
+        missed.append(Waiting(node: path.description, reason: waiting.reason))
+      }
+    }
+    return missed
   }
 
   private func abandoned(_ contribution: ContributionRecord, _ reason: String) -> ContributionRecord {

@@ -54,7 +54,11 @@ package struct Coordinator: Sendable {
       apply(record)
     }
     // Downtime is nobody's silence: everybody gets the whole time to answer again.
-    for task in tasks.keys { tasks[task]?.restartPatience(at: now) }
+    for task in tasks.keys {
+      tasks[task]?.restartPatience(at: now)
+      // Who is at work already shows on topics: nobody is invited for them before that could be heard.
+      if tasks[task]?.stage == .scouting { tasks[task]?.train?.holdsUntil = now.advanced(bySeconds: configuration.graceSeconds) }
+    }
   }
 
   package mutating func handle(_ event: Event, at instant: Instant) -> (records: [Record], effects: [Effect]) {
@@ -135,6 +139,7 @@ package struct Coordinator: Sendable {
       // A scout does nothing more once its time is up.
       if let phase, !phase.isClosed, phase.order == nil || (!phase.isOver && now < phase.deadline) {
         deadlines.append(phase.deadline)
+        if let holds = phase.holdsUntil { deadlines.append(holds) }
         if let idle = phase.idleSince { deadlines.append(idle.advanced(bySeconds: configuration.graceSeconds)) }
         for seat in phase.seats.values {
           guard let asked = seat.askedAt else { continue }

@@ -19,7 +19,8 @@ struct Seat: Hashable, Sendable {
   var have = 0
   /// Of its quota, what was already asked of other nodes.
   var moved = 0
-  /// Since when it is asked for more than before; nil once it says that it knows.
+  /// The quota that it says it knows, and since when it is asked for more than that.
+  var known = 0
   var raisedAt: Instant?
   /// Who took the place of a node that was lost.
   var replacement: NodeID?
@@ -53,6 +54,11 @@ struct PhaseRun: Sendable {
   var isClosed = false
   /// At a scout: the ledger takes nothing more. Soft: it is asked again.
   var isOver = false
+  /// At a scout: until when nobody new is invited, and whether the ledger's word ends that.
+  var holdsUntil: Instant?
+  var holdsForLedger = false
+  /// At a scout: how often each was offered a place in this attempt.
+  var offers: [NodeID: Int] = [:]
 
   init(_ opening: PhaseOpening, at now: Instant) {
     key = opening.key
@@ -78,6 +84,7 @@ struct PhaseRun: Sendable {
     order = opening.order
     idleSince = nil
     isOver = false
+    if !isSameAttempt { offers = [:] }
     // Whoever failed in this attempt is not asked again in it.
     seats = isSameAttempt ? before.filter(\.value.isLost) : [:]
     for (node, quota) in opening.cohort {
@@ -99,9 +106,13 @@ struct PhaseRun: Sendable {
     } + delivered.count { seats[$0] == nil }
   }
 
+  /// Places that are taken, whether or not there was an answer yet.
+  var holding: Int { seats.values.count { !$0.isLost } + delivered.count { seats[$0] == nil } }
+
   mutating func shift(by milliseconds: Int64) {
     deadline.milliseconds += milliseconds
     idleSince = nil
+    holdsUntil?.milliseconds += milliseconds
     for node in seats.keys {
       seats[node]?.since.milliseconds += milliseconds
       seats[node]?.invitedAt?.milliseconds += milliseconds

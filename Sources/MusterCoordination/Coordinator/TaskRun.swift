@@ -66,7 +66,7 @@ package struct TaskRun: Sendable {
   mutating func restartPatience(at now: Instant) {
     for phase in [\TaskRun.train, \.evaluation] {
       guard let nodes = self[keyPath: phase]?.seats.keys else { continue }
-      for node in nodes { self[keyPath: phase]?.seats[node]?.since = now }
+      for node in nodes.sorted() { self[keyPath: phase]?.seats[node]?.since = now }
     }
   }
 

@@ -11,8 +11,13 @@ extension Participant {
     if descriptor.state.isFinal {
       if let job = jobs[descriptor.task] { drop(job, "the task is \(descriptor.state.rawValue)") }
       said[descriptor.task] = nil
+      sayOthers(descriptor.task)
     } else if descriptor.state == .open {
       effects.append(.check(descriptor.task))
+    }
+    // A descriptor said again: its coordinator started anew, and may not have heard this.
+    if let known, known.revision == descriptor.revision, let status = said[descriptor.task] {
+      effects.append(.status(status, lasting: true))
     }
   }
 
@@ -35,9 +40,10 @@ extension Participant {
       drop(job, "superseded by \(invitation.key)")
     }
     if let last = last[task], invitation.key.round == last.key.round, invitation.phase == last.key.phase,
-      invitation.attempt <= last.key.attempt || last.status?.state == .done
+      invitation.attempt <= last.key.attempt || last.status.state == .done
     {
-      if let status = last.status { say(status) }
+      say(last.status)
+      if last.status.state != .done { effects.append(.check(task)) }
       return
     }
     if let last = last[task], invitation.key < last.key { return }
@@ -72,9 +78,8 @@ extension Participant {
       if case .waiting(let until) = jobs[task]?.stage, now >= until { start(task) }
     }
     for task in failures.keys.sorted() {
-      guard let failure = failures[task], failure.count < Self.patience, failure.until <= now, said[task]?.state == .failed else {
-        continue
-      }
+      guard let failure = failures[task], failure.count < Self.patience, failure.until <= now, jobs[task] == nil else { continue }
+      guard let state = said[task]?.state, state == .failed || state == .declined else { continue }
       effects.append(.check(task))
     }
   }
@@ -114,6 +119,7 @@ extension Participant {
 
   mutating func failed(_ task: TaskID, _ key: RoundKey, _ reason: String) {
     guard let job = jobs[task], job.isSameWork(as: key) else { return }
+    let reason = reason.brief
     let count = failures[task].map { $0.reason == reason ? $0.count + 1 : 1 } ?? 1
     let wait = Double(5 * (1 << min(count - 1, 6)))
     failures[task] = (reason, count, now.advanced(bySeconds: wait))
@@ -127,10 +133,7 @@ extension Participant {
   mutating func delivered(_ task: TaskID, _ key: RoundKey) {
     guard let job = jobs[task], job.isSameWork(as: key) else { return }
     commit(.delivered(task, job.key))
-    var status = status(job, .done)
-    status.devices = 1
-    last[task] = (job.key, status)
-    say(status)
+    if let status = last[task]?.status { say(status) }
     sayOthers(task)
   }
 
@@ -149,6 +152,7 @@ extension Participant {
     standings[task] = nil
     last[task] = nil
     failures[task] = nil
+    sayOthers(task)
   }
 
   mutating func drop(_ job: Job, _ reason: String) {

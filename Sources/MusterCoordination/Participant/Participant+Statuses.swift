@@ -4,7 +4,11 @@ internal import MusterSchema
 extension Participant {
   /// Says where the task stands, whatever that is.
   mutating func say(_ task: TaskID) {
-    if let status = status(task), status != said[task] { say(status) }
+    guard let status = status(task), status != said[task] else { return }
+    // Whom a scout waits for changes with every step of its devices: that is for people, and may be lost.
+    var before = said[task]
+    before?.waiting = status.waiting
+    say(status, lasting: before != status)
   }
 
   mutating func say(_ status: NodeStatus, lasting: Bool = true) {
@@ -71,6 +75,7 @@ extension Participant {
     status.devices = standing.readiness.devices
     status.declined = standing.readiness.declined
     status.have = standing.have
+    status.quota = standing.quota
     status.waiting = standing.waiting.isEmpty ? nil : standing.waiting
     return status
   }

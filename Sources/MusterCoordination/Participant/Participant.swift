@@ -17,7 +17,7 @@ package struct Participant: Sendable {
   /// The last status of each task, as it was said.
   var said: [TaskID: NodeStatus] = [:]
   /// The newest work that was finished, given up or refused: it is not taken again.
-  var last: [TaskID: (key: RoundKey, status: NodeStatus?)] = [:]
+  var last: [TaskID: (key: RoundKey, status: NodeStatus)] = [:]
   var failures: [TaskID: (reason: String, count: Int, until: Instant)] = [:]
 
   var now = Instant.zero
@@ -95,11 +95,18 @@ package struct Participant: Sendable {
       jobs[task]?.stage = .uploading
     case .delivered(let task, let key):
       jobs[task] = nil
-      last[task] = (key, nil)
+      last[task] = (key, answer(task, key, .done))
     case .dropped(let task, let key):
       if jobs[task]?.isSameWork(as: key) == true { jobs[task] = nil }
-      last[task] = (key, last[task]?.status)
+      last[task] = (key, answer(task, key, .declined, reason: "already gave up on \(key)"))
     }
+  }
+
+  /// What is said when somebody asks again for work that is behind it.
+  private func answer(_ task: TaskID, _ key: RoundKey, _ state: NodeStatus.State, reason: String? = nil) -> NodeStatus {
+    NodeStatus(
+      node: id, task: task, state: state, round: key.round, attempt: key.attempt, phase: key.phase, reason: reason,
+      devices: state == .done ? 1 : 0)
   }
 
   /// When time alone makes something due.

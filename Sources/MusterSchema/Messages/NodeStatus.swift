@@ -55,13 +55,15 @@ public struct NodeStatus: Message {
   public var declined: Int?
   /// A scout: devices at work or done.
   public var have: Int?
+  /// A scout: the quota that it knows.
+  public var quota: Int?
   /// A scout: at most five of the devices that it waits for.
   public var waiting: [Waiting]?
 
   public init(
     node: NodeID, task: TaskID, state: State, round: Int? = nil, attempt: Int? = nil, phase: Phase? = nil, reason: String? = nil,
     retrySeconds: Double? = nil, progress: Double? = nil, loss: Double? = nil, devices: Int? = nil, declined: Int? = nil,
-    have: Int? = nil, waiting: [Waiting]? = nil
+    have: Int? = nil, waiting: [Waiting]? = nil, quota: Int? = nil
   ) {
     self.node = node
     self.task = task
@@ -77,6 +79,7 @@ public struct NodeStatus: Message {
     self.declined = declined
     self.have = have
     self.waiting = waiting
+    self.quota = quota
   }
 }
 
