@@ -1,14 +1,15 @@
-package import Logging
-package import MusterCoordination
-package import MusterRuntime
-package import MusterSchema
-package import MusterStorage
+import MusterMQTT
+import Logging
+import MusterCoordination
+import MusterRuntime
+import MusterSchema
+import MusterStorage
 import MusterAggregation
 import MusterDataPlane
 import MusterTransfer
 
 /// Central: the root coordinator's shell with what the ops API and the data plane ask of it.
-package final class Central: Sendable {
+final class Central: Sendable {
   let configuration: CentralConfiguration
   let shell: Shell<Coordinator>
   let performer: CentralPerformer
@@ -210,13 +211,7 @@ package final class Central: Sendable {
           unreachable.append(Waiting(node: region.region.rawValue, reason: "the region is offline"))
           continue
         }
-        group.addTask { [client] in
-          do {
-            return (region.region, .success(try await client.get([NodeSummary].self, from: "\(data)/v1/nodes")))
-          } catch {
-            return (region.region, .failure(error))
-          }
-        }
+        group.addTask { [client] in (region.region, await Self.devices(at: data, client)) }
       }
       for await (region, result) in group {
         switch result {
@@ -226,6 +221,14 @@ package final class Central: Sendable {
       }
     }
     return (found.sorted { $0.path < $1.path }, unreachable.sorted { $0.node < $1.node })
+  }
+
+  private static func devices(at data: String, _ client: HTTPClient) async -> Result<[NodeSummary], TransferError> {
+    do throws(TransferError) {
+      return .success(try await client.get([NodeSummary].self, from: "\(data)/v1/nodes"))
+    } catch {
+      return .failure(error)
+    }
   }
 
   /// Prometheus text.

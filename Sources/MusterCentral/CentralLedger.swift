@@ -1,3 +1,4 @@
+import MusterRuntime
 import MusterCoordination
 import MusterDataPlane
 import MusterSchema
@@ -5,7 +6,7 @@ import MusterStorage
 
 /// Central as the ledger of every round: admits, counts, says what it has.
 extension Central: Ledger {
-  package func admission(_ key: ContributionKey, ticket: Ticket?) async -> ContributionAdmission {
+  func admission(_ key: ContributionKey, ticket: Ticket?) async -> ContributionAdmission {
     let machine = await shell.machine
     guard let run = machine.tasks[key.task], let specification = run.specification else {
       return .unknown
@@ -20,7 +21,7 @@ extension Central: Ledger {
     return .open(base: base, maximumWeight: specification.maximumWeight, maximumBytes: configuration.maximumBytes)
   }
 
-  package func accept(_ offer: ContributionOffer) async -> Acceptance {
+  func accept(_ offer: ContributionOffer) async -> Acceptance {
     let record = ContributionRecord(
       path: offer.key.path, digest: offer.digest, weight: offer.weight, bytes: offer.bytes, metrics: offer.metrics)
     let outcome = await performer.offer(record, task: offer.key.task, round: offer.key.round, phase: offer.key.phase, to: shell.mailbox)
@@ -35,7 +36,7 @@ extension Central: Ledger {
     }
   }
 
-  package func phaseLedger(task: TaskID, round: Int, phase: Phase) async -> PhaseLedger? {
+  func phaseLedger(task: TaskID, round: Int, phase: Phase) async -> PhaseLedger? {
     let machine = await shell.machine
     guard let run = machine.tasks[task] else { return nil }
     let current = run.ledger(round: round, phase: phase)
@@ -50,7 +51,7 @@ extension RoundRecord {
 }
 
 extension Central: BlobSource {
-  package func locate(_ digest: Digest) async throws(Problem) -> String {
+  func locate(_ digest: Digest) async throws(Problem) -> String {
     guard let path = store.path(of: digest) else {
       throw Problem(status: 404, title: "Unknown blob", detail: "central holds no blob \(digest): it never did, or retention collected it")
     }

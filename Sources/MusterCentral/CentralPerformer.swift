@@ -1,32 +1,32 @@
-package import Logging
-package import MusterCoordination
-package import MusterRuntime
-package import MusterSchema
-package import MusterStorage
+import Logging
+import MusterCoordination
+import MusterRuntime
+import MusterSchema
+import MusterStorage
 import Synchronization
 
 /// Carries out what central's machine wants: topics, answers to uploads, and the long work, which it only queues.
-package final class CentralPerformer: EffectPerformer {
-  package typealias M = Coordinator
+final class CentralPerformer: EffectPerformer {
+  typealias M = Coordinator
 
   private let topics: CoordinatorTopics
   private let work: CentralWork
   private let secret: [UInt8]
   private let answers = Mutex<(next: UInt64, waiting: [UInt64: CheckedContinuation<ContributionOutcome, Never>])>((0, [:]))
 
-  package init(topics: CoordinatorTopics, work: CentralWork, secret: [UInt8]) {
+  init(topics: CoordinatorTopics, work: CentralWork, secret: [UInt8]) {
     self.topics = topics
     self.work = work
     self.secret = secret
   }
 
-  package enum ContributionOutcome: Sendable {
+  enum ContributionOutcome: Sendable {
     case answered(Coordinator.Answer)
     case failed(StorageError)
     case busy
   }
 
-  package func perform(_ effects: [Coordinator.Effect], of machine: Coordinator) async {
+  func perform(_ effects: [Coordinator.Effect], of machine: Coordinator) async {
     for effect in effects {
       switch effect {
       case .publish(let descriptor): topics.publish(descriptor)
@@ -45,7 +45,7 @@ package final class CentralPerformer: EffectPerformer {
     topics.writeWindows(machine)
   }
 
-  package func failed(_ events: [Coordinator.Event], _ error: StorageError) async {
+  func failed(_ events: [Coordinator.Event], _ error: StorageError) async {
     for event in events {
       if case .contribution(_, _, _, _, let reply) = event { resolve(reply, .failed(error)) }
     }
@@ -54,7 +54,7 @@ package final class CentralPerformer: EffectPerformer {
   }
 
   /// Hands a stored contribution to the machine and waits for its word, which comes after the commit.
-  package func offer(
+  func offer(
     _ contribution: ContributionRecord, task: TaskID, round: Int, phase: Phase, to mailbox: Mailbox<Coordinator.Event>
   ) async -> ContributionOutcome {
     await withCheckedContinuation { continuation in

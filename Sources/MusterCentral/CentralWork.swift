@@ -1,15 +1,15 @@
-package import Logging
+import FoundationEssentials
+import Logging
 import MusterAggregation
-package import MusterCoordination
-package import MusterRuntime
-package import MusterSchema
-package import MusterStorage
+import MusterCoordination
+import MusterRuntime
+import MusterSchema
+import MusterStorage
 import MusterTensors
-package import MusterTrainers
-import Glibc
+import MusterTrainers
 
 /// Central's long work: making the initial model, aggregating, evaluating. Each piece reports back to the machine with an event.
-package final class CentralWork: Sendable {
+final class CentralWork: Sendable {
   private let store: Store
   private let testData: JSONValue?
   private let trainers: [String: TrainerRunner]
@@ -17,18 +17,18 @@ package final class CentralWork: Sendable {
   private let orders = WorkQueue<WorkOrder.Key, WorkOrder>(width: 2)
   private let collections = WorkQueue<Bool, Set<Digest>>(width: 1)
 
-  package init(store: Store, trainers: [String: TrainerProgram], testData: JSONValue?, logger: Logger) {
+  init(store: Store, trainers: [String: TrainerProgram], testData: JSONValue?, logger: Logger) {
     self.store = store
     self.testData = testData
     self.trainers = trainers.mapValues { TrainerRunner($0, logger: logger) }
     self.logger = logger
   }
 
-  package func queue(_ order: WorkOrder) { orders.add(order.key, order) }
-  package func collect(_ referenced: Set<Digest>) { collections.add(true, referenced) }
+  func queue(_ order: WorkOrder) { orders.add(order.key, order) }
+  func collect(_ referenced: Set<Digest>) { collections.add(true, referenced) }
 
   /// Works until the task is cancelled.
-  package func run(reporting report: @escaping @Sendable (Coordinator.Event) -> Void) async {
+  func run(reporting report: @escaping @Sendable (Coordinator.Event) -> Void) async {
     await withTaskGroup(of: Void.self) { group in
       group.addTask { await self.orders.run { report(await self.perform($0)) } }
       group.addTask { await self.collections.run { await self.remove(keeping: $0) } }
@@ -62,7 +62,7 @@ package final class CentralWork: Sendable {
     case .seed(let seed):
       let folder = try folder(order)
       defer { remove(folder) }
-      try await train(order, .initialize, seed: seed, base: nil, in: folder)
+      _ = try await train(order, .initialize, seed: seed, base: nil, in: folder)
       return try await adopt(folder.global)
     }
   }
@@ -96,7 +96,6 @@ package final class CentralWork: Sendable {
     return outcome.result.metrics
   }
 
-  @discardableResult
   private func train(
     _ order: WorkOrder, _ kind: TrainerJobDescription.Kind, seed: UInt64, base: String?, in folder: JobFolder
   ) async throws -> TrainerOutcome {
@@ -127,7 +126,7 @@ package final class CentralWork: Sendable {
 
   private func remove(_ folder: JobFolder) {
     do {
-      try folder.remove()
+      try FileManager.default.removeItem(atPath: folder.path)
     } catch {
       logger.notice("a used job folder stays: \(error)", metadata: ["folder": "\(folder.path)"])
     }

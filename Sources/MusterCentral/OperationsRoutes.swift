@@ -13,7 +13,7 @@ struct OperationsRoutes {
     router.get("healthz") { _, _ in textResponse("ok\n") }
     router.get("readyz") { _, _ in try await readiness() }
     router.get("metrics") { _, _ in textResponse(await central.metrics()) }
-    router.get("v1/info") { _, _ in try jsonResponse(await central.info()) }
+    router.get("v1/info") { _, _ in try jsonResponse(central.info()) }
     router.get("v1/regions") { _, _ in try jsonResponse(await central.regions()) }
     router.get("v1/nodes") { _, _ in try jsonResponse(await central.nodes().nodes) }
     router.get("v1/tasks") { _, _ in try jsonResponse(await central.summaries()) }

@@ -1,22 +1,22 @@
-package import MusterCoordination
-package import MusterSchema
+import MusterCoordination
+import MusterSchema
 
 /// One piece of long work with everything that it needs, copied out of the machine.
-package struct WorkOrder: Sendable {
-  package struct Key: Hashable, Sendable {
+struct WorkOrder: Sendable {
+  struct Key: Hashable, Sendable {
     var kind: Coordinator.Work
     var task: TaskID
     var round: Int
   }
 
-  package let key: Key
+  let key: Key
   let specification: TaskSpecification
   /// The model to evaluate, or the base to aggregate onto.
   let base: Digest?
   /// The frozen set, sorted by path.
   let contributions: [ContributionRecord]
 
-  package init?(_ kind: Coordinator.Work, _ task: TaskID, _ round: Int, _ machine: Coordinator) {
+  init?(_ kind: Coordinator.Work, _ task: TaskID, _ round: Int, _ machine: Coordinator) {
     guard let run = machine.tasks[task], let specification = run.specification else { return nil }
     key = Key(kind: kind, task: task, round: round)
     self.specification = specification
