@@ -48,7 +48,7 @@ extension SafetensorsError: CustomStringConvertible {
       "tensor \(shown(tensor)) has dtype \(shown(dtype)); known are \(DType.allCases.map(\.rawValue).joined(separator: ", "))"
     case .invalidShape(let tensor, let reason): "the shape of tensor \(shown(tensor)) \(reason)"
     case .invalidOffsets(let tensor, let begin, let end, let dataBytes):
-      "tensor \(shown(tensor)) lies at bytes \(begin) to \(end), which does not fit the \(dataBytes) bytes of data: the file is truncated or damaged"
+      "tensor \(shown(tensor)) lies at bytes \(begin) to \(end) of \(dataBytes) bytes of data: the file is truncated or damaged"
     case .sizeMismatch(let tensor, let expected, let found):
       "tensor \(shown(tensor)) needs \(expected) bytes for its shape and dtype, but its offsets span \(found)"
     case .overlap(let tensor, let other): "tensors \(shown(other)) and \(shown(tensor)) overlap"

@@ -34,6 +34,14 @@ public struct SafetensorsFile: Sendable {
     try body(data(0..<header.dataByteCount))
   }
 
+  /// Hands some elements of one of this file's own tensors to `body`, as bytes.
+  package func withBytes<Result, Failure: Error>(
+    of tensor: TensorInfo, elements: Range<Int>, _ body: (UnsafeRawBufferPointer) throws(Failure) -> Result
+  ) throws(Failure) -> Result {
+    let (start, size) = (tensor.byteRange.lowerBound, tensor.dtype.byteSize)
+    return try body(data(start + elements.lowerBound * size..<start + elements.upperBound * size))
+  }
+
   /// One tensor's elements as `Float`; F64 is rounded.
   ///
   /// - Throws: `noSuchTensor`, `notFloatingPoint`.

@@ -1,0 +1,55 @@
+package import MusterTensors
+
+/// A contribution whose file is open and fits the base model.
+public struct Update: Sendable {
+  /// What the numbers in an update's file are.
+  public enum Content: String, Sendable, CaseIterable {
+    /// The resulting parameters w_i.
+    case parameters
+    /// The difference D_i = w_i − w.
+    case delta
+
+    /// Where a file's metadata says it; parameters when it says nothing.
+    public static let metadataKey = "muster.content"
+  }
+
+  public let path: String
+  public let weight: Double
+  public let content: Content
+  public let metadata: [String: String]
+  /// What a filter shrinks the update by; its difference is read times this.
+  public internal(set) var scale = 1.0
+  package let file: SafetensorsFile
+  /// This file's tensors in the order of the cohort's.
+  var tensors: [TensorInfo] = []
+
+  /// - Returns: the update, or why it cannot be one.
+  static func open(_ contribution: Contribution, fitting base: TensorSchema) -> Result<Update, Refusal.Reason> {
+    guard contribution.weight.isFinite, contribution.weight > 0 else {
+      return .failure("its weight is \(contribution.weight): it must be a positive number")
+    }
+    let file: SafetensorsFile
+    do {
+      file = try SafetensorsFile(path: contribution.file)
+    } catch {
+      return .failure(.init(error.description))
+    }
+    let name = file.metadata[Content.metadataKey] ?? Content.parameters.rawValue
+    guard let content = Content(rawValue: name) else {
+      return .failure("its \(Content.metadataKey) is \(shown(name)): known are \(Content.allCases.map(\.rawValue).joined(separator: ", "))")
+    }
+    if let difference = file.schema.difference(from: base, required: [], anyFloatingPoint: true) { return .failure(.init(difference)) }
+    guard file.tensors.contains(where: \.dtype.isFloatingPoint) else { return .failure("it holds no floating-point tensor") }
+    return .success(
+      Update(path: contribution.path, weight: contribution.weight, content: content, metadata: file.metadata, file: file))
+  }
+}
+
+extension Refusal {
+  /// The words of a refusal, before it is known whose it is.
+  struct Reason: Error, ExpressibleByStringInterpolation {
+    let text: String
+    init(_ text: String) { self.text = text }
+    init(stringLiteral text: String) { self.text = text }
+  }
+}
