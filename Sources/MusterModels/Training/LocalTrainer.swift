@@ -64,6 +64,9 @@ package final class LocalTrainer<T: Scalar> {
     labels = [Int32](repeating: 0, count: network.capacity)
   }
 
+  /// Samples in its data.
+  package var samples: Int { data.count }
+
   /// Trains from the network's present parameters, which FedProx holds on to.
   ///
   /// Each epoch shuffles the order that the last one left (the first: 0, 1, 2, …) with `generator`, and takes batches of `settings.batch`

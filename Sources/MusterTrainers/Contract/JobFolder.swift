@@ -1,0 +1,126 @@
+internal import Glibc
+internal import MusterSchema
+
+/// A folder that a trainer works in: `task.json` and `global.safetensors` in, `update.safetensors` and `metrics.json` out, `state/` kept.
+public struct JobFolder: Hashable, Sendable {
+  /// Absolute.
+  public let path: String
+
+  /// - Parameter path: absolute, or relative to the working folder.
+  public init(_ path: String) {
+    if path.hasPrefix("/") {
+      self.path = path
+    } else {
+      var buffer = [CChar](repeating: 0, count: Int(PATH_MAX))
+      let folder = getcwd(&buffer, buffer.count) == nil ? "" : String(decoding: buffer.prefix { $0 != 0 }.map(UInt8.init), as: UTF8.self)
+      self.path = "\(folder)/\(path)"
+    }
+  }
+
+  public var task: String { "\(path)/task.json" }
+  public var global: String { "\(path)/global.safetensors" }
+  public var update: String { "\(path)/update.safetensors" }
+  public var metrics: String { "\(path)/metrics.json" }
+  public var state: String { "\(path)/state" }
+
+  /// Where a job of this kind leaves its tensors; nil for evaluate.
+  public func result(of kind: TrainerJobDescription.Kind) -> String? {
+    switch kind {
+    case .initialize: global
+    case .train: update
+    case .evaluate: nil
+    }
+  }
+
+  /// Makes the folder ready for a job: leftovers of an earlier attempt go, `global.safetensors` becomes a link to `global` (hard, or
+  /// symbolic across file systems: a trainer must not write into it), `state` a link to `state`, and `task.json` is written last.
+  /// - Parameters:
+  ///   - global: the model to train or evaluate; nil for initialize.
+  ///   - state: a folder that outlives the job, made if it is missing; nil: a `state` folder within the job's.
+  public func prepare(_ job: TrainerJobDescription, global source: String? = nil, state keep: String? = nil) throws(TrainerError) {
+    try makeFolder(path)
+    for leftover in [metrics, update, task, global] { try remove(leftover) }
+    if let source { try link(source, to: global) }
+    if let keep {
+      try makeFolder(keep)
+      try remove(state)
+      // An empty folder of an earlier job without a kept one.
+      rmdir(state)
+      guard symlink(JobFolder(keep).path, state) == 0 else { throw failure("link", state) }
+    } else {
+      try makeFolder(state)
+    }
+    let bytes: [UInt8]
+    do { bytes = try JSON.encode(job) } catch { throw .jobFolder("task.json cannot be written: \(error)") }
+    do { try writeFile(bytes, to: task) } catch { throw .jobFolder("\(error)") }
+  }
+
+  private func makeFolder(_ folder: String) throws(TrainerError) {
+    var status = stat()
+    if mkdir(folder, 0o700) == 0 || (errno == EEXIST && stat(folder, &status) == 0 && status.st_mode & S_IFMT == S_IFDIR) { return }
+    throw failure("make", folder)
+  }
+
+  /// Removes a file or a link; a folder stays.
+  private func remove(_ file: String) throws(TrainerError) {
+    guard unlink(file) == 0 || errno == ENOENT || errno == EISDIR else { throw failure("remove", file) }
+  }
+
+  private func link(_ source: String, to target: String) throws(TrainerError) {
+    let source = JobFolder(source).path
+    guard access(source, R_OK) == 0 else { throw failure("read", source) }
+    if Glibc.link(source, target) == 0 || symlink(source, target) == 0 { return }
+    throw failure("link", target)
+  }
+
+  private func failure(_ verb: String, _ path: String) -> TrainerError {
+    .jobFolder("cannot \(verb) \(path): \(String(cString: strerror(errno)))")
+  }
+}
+
+/// A system call on a file that failed.
+struct FileError: Error, CustomStringConvertible {
+  let description: String
+
+  init(_ verb: String, _ path: String, _ code: Int32 = errno) { description = "cannot \(verb) \(path): \(String(cString: strerror(code)))" }
+  init(_ description: String) { self.description = description }
+}
+
+/// Writes next to `path` and renames: whoever sees the file sees all of it.
+func writeFile(_ bytes: [UInt8], to path: String) throws(FileError) {
+  let temporary = "\(path).new"
+  let file = open(temporary, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0o600)
+  guard file >= 0 else { throw FileError("create", temporary) }
+  var position = 0
+  while position < bytes.count {
+    let written = bytes[position...].withUnsafeBytes { write(file, $0.baseAddress, $0.count) }
+    if written < 0 {
+      let code = errno
+      if code == EINTR { continue }
+      close(file)
+      unlink(temporary)
+      throw FileError("write", temporary, code)
+    }
+    position += written
+  }
+  guard close(file) == 0, rename(temporary, path) == 0 else { throw FileError("write", path) }
+}
+
+/// The whole of a file that must not be larger than `limit` bytes.
+func readFile(_ path: String, limit: Int) throws(FileError) -> [UInt8] {
+  let file = open(path, O_RDONLY | O_CLOEXEC)
+  guard file >= 0 else { throw FileError("read", path) }
+  defer { close(file) }
+  var bytes: [UInt8] = []
+  var chunk = [UInt8](repeating: 0, count: 16384)
+  while true {
+    let count = read(file, &chunk, chunk.count)
+    if count < 0 {
+      if errno == EINTR { continue }
+      throw FileError("read", path)
+    }
+    if count == 0 { return bytes }
+    bytes += chunk[..<count]
+    guard bytes.count <= limit else { throw FileError("\(path) is larger than \(limit) bytes") }
+  }
+}

@@ -1,0 +1,145 @@
+internal import FoundationEssentials
+internal import Glibc
+internal import MusterSchema
+
+/// Splits what a trainer writes into lines, bounded in length and number.
+struct LineSplitter {
+  static let maximumLength = 4096
+  private var line: [UInt8] = []
+
+  /// Calls `body` with every complete line; longer ones are cut.
+  mutating func append(_ bytes: some Collection<UInt8>, _ body: ([UInt8]) -> Void) {
+    var rest = bytes[...]
+    while let end = rest.firstIndex(of: UInt8(ascii: "\n")) {
+      keep(rest[..<end])
+      body(line)
+      line.removeAll(keepingCapacity: true)
+      rest = rest[rest.index(after: end)...]
+    }
+    keep(rest)
+  }
+
+  /// What is left at the end without a newline.
+  mutating func finish(_ body: ([UInt8]) -> Void) {
+    if !line.isEmpty { body(line) }
+    line.removeAll()
+  }
+
+  private mutating func keep(_ part: some Collection<UInt8>) {
+    line += part.prefix(LineSplitter.maximumLength - line.count)
+  }
+}
+
+/// Makes sense of one job's output: progress for the caller, the rest a bounded log.
+struct OutputReader {
+  static let logLines = 50
+  static let logLineLength = 500
+  /// Lines a second that are looked at; the others are counted and dropped.
+  static let linesPerSecond = 1000
+  static let progressInterval = Duration.milliseconds(50)
+
+  private(set) var log: [String] = []
+  /// A resident trainer's answer for this folder.
+  private(set) var done: Int32?
+  private let folder: String
+  private let onProgress: @Sendable (TrainerProgress) -> Void
+  private var output = LineSplitter()
+  private var errors = LineSplitter()
+  private var second = ContinuousClock.now
+  private var lines = 0
+  private var dropped = 0
+  private var lastProgress: ContinuousClock.Instant?
+
+  init(folder: String, onProgress: @escaping @Sendable (TrainerProgress) -> Void) {
+    self.folder = folder
+    self.onProgress = onProgress
+  }
+
+  mutating func readOutput(_ bytes: ArraySlice<UInt8>) {
+    var lines: [[UInt8]] = []
+    output.append(bytes) { lines.append($0) }
+    for line in lines { handleOutput(line) }
+  }
+
+  mutating func readErrors(_ bytes: ArraySlice<UInt8>) {
+    var lines: [[UInt8]] = []
+    errors.append(bytes) { lines.append($0) }
+    for line in lines where admit() { keep(line) }
+  }
+
+  mutating func finish() {
+    var last: [[UInt8]] = []
+    output.finish { last.append($0) }
+    for line in last { handleOutput(line) }
+    last = []
+    errors.finish { last.append($0) }
+    for line in last { keep(line) }
+    noteDropped()
+  }
+
+  private mutating func handleOutput(_ line: [UInt8]) {
+    // An answer is never dropped: without it a job would not end.
+    guard admit() || line.starts(with: "{\"done\"".utf8) else { return }
+    switch TrainerLine(line) {
+    case .progress(let progress):
+      let now = ContinuousClock.now
+      if let lastProgress, now - lastProgress < Self.progressInterval, progress.fraction < 1 { return }
+      lastProgress = now
+      onProgress(progress)
+    case .done(let path, let exit): if path == folder { done = exit }
+    case .other: keep(line)
+    }
+  }
+
+  private mutating func admit() -> Bool {
+    let now = ContinuousClock.now
+    if now - second > .seconds(1) {
+      second = now
+      lines = 0
+      noteDropped()
+    }
+    lines += 1
+    if lines > Self.linesPerSecond { dropped += 1 }
+    return lines <= Self.linesPerSecond
+  }
+
+  private mutating func noteDropped() {
+    if dropped > 0 { append("(\(dropped) more lines)") }
+    dropped = 0
+  }
+
+  private mutating func keep(_ line: [UInt8]) {
+    let text = String(decoding: line.prefix(Self.logLineLength), as: UTF8.self).withoutControlCharacters
+    if !text.isEmpty { append(text) }
+  }
+
+  private mutating func append(_ line: String) {
+    if log.count == Self.logLines { log.removeFirst() }
+    log.append(line)
+  }
+}
+
+extension TrainerLine {
+  private struct Fields: Decodable {
+    var progress: Double?
+    var epoch: Int?
+    var loss: Double?
+    var done: String?
+    var exit: Int32?
+  }
+
+  /// Anything that is not a line of the protocol is `other`.
+  init(_ line: [UInt8]) {
+    guard line.first == UInt8(ascii: "{"), let fields = try? JSONDecoder().decode(Fields.self, from: Data(line)) else {
+      self = .other
+      return
+    }
+    if let folder = fields.done {
+      self = .done(folder: folder, exit: fields.exit ?? 0)
+    } else if let progress = fields.progress, progress.isFinite {
+      self = .progress(TrainerProgress(fraction: min(1, max(0, progress)), epoch: fields.epoch, loss: fields.loss))
+    } else {
+      self = .other
+    }
+  }
+}

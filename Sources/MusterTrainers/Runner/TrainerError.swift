@@ -1,0 +1,64 @@
+/// Why a trainer left no result. `log` holds the last lines that it wrote.
+public enum TrainerError: Error, Hashable, Sendable, CustomStringConvertible {
+  /// The job folder cannot be prepared or read.
+  case jobFolder(String)
+  /// The program cannot be started: it is missing, or may not be executed.
+  case notStarted(String)
+  /// It ended with this exit status, or a resident one answered with it.
+  case failed(exit: Int32, log: [String])
+  /// It was ended by this signal, not by us.
+  case signalled(Int32, log: [String])
+  /// It said that all is well, but a file of the result is missing.
+  case noResult(file: String, log: [String])
+  /// A file of the result cannot be understood.
+  case malformed(String, log: [String])
+  /// The result holds numbers that are not finite.
+  case nonFinite(String, log: [String])
+  case timedOut(seconds: Double, log: [String])
+  case cancelled
+
+  public var log: [String] {
+    switch self {
+    case .failed(_, let log), .signalled(_, let log), .noResult(_, let log), .malformed(_, let log), .nonFinite(_, let log),
+      .timedOut(_, let log):
+      log
+    case .jobFolder, .notStarted, .cancelled: []
+    }
+  }
+
+  /// One line without the log, the same each time for the same cause.
+  public var reason: String {
+    switch self {
+    case .jobFolder(let why): "the job folder cannot be used: \(why)"
+    case .notStarted(let why): "the trainer cannot be started: \(why)"
+    case .failed(let exit, _): "the trainer failed with exit status \(exit)"
+    case .signalled(let signal, _): "the trainer was killed by signal \(signal)"
+    case .noResult(let file, _): "the trainer ended well but left no \(file)"
+    case .malformed(let why, _): "the trainer's result is not understood: \(why)"
+    case .nonFinite(let why, _): "the trainer's result is not finite: \(why)"
+    case .timedOut(let seconds, _): "the trainer took longer than \(seconds) s"
+    case .cancelled: "the trainer was cancelled"
+    }
+  }
+
+  public var description: String { log.last.map { "\(reason): \($0)" } ?? reason }
+}
+
+/// What a trainer left behind.
+public struct TrainerOutcome: Hashable, Sendable {
+  /// Samples, metrics and initial loss; checked: all finite.
+  public var result: TrainerMetrics
+  /// The file with the resulting parameters: `update.safetensors`, for initialize `global.safetensors`, for evaluate nil.
+  public var parameters: String?
+  /// Wall clock of the job, start of the program included.
+  public var duration: Duration
+  /// The last lines that were no protocol.
+  public var log: [String]
+
+  public init(result: TrainerMetrics, parameters: String?, duration: Duration, log: [String] = []) {
+    self.result = result
+    self.parameters = parameters
+    self.duration = duration
+    self.log = log
+  }
+}

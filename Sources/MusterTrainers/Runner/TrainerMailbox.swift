@@ -1,0 +1,130 @@
+internal import CSpawn
+internal import Glibc
+internal import Synchronization
+
+/// One job on its way to the worker's thread, and the way back.
+struct TrainerRequest: Sendable {
+  let id: Int
+  let job: TrainerJobDescription
+  let folder: JobFolder
+  let onProgress: @Sendable (TrainerProgress) -> Void
+  let finish: @Sendable (Result<TrainerOutcome, TrainerError>) -> Void
+}
+
+/// Between callers on any thread and the worker on its own. A pipe wakes the worker out of `poll`.
+final class TrainerMailbox: Sendable {
+  enum Order {
+    case run(TrainerRequest)
+    case stop
+    case wait
+  }
+
+  private struct State {
+    var nextID = 0
+    var started = false
+    var stopping = false
+    var ended = false
+    var queue: [TrainerRequest] = []
+    var cancelled: Set<Int> = []
+    var waiting: [CheckedContinuation<Void, Never>] = []
+  }
+
+  private let state = Mutex(State())
+  let wakeRead: Int32
+  private let wakeWrite: Int32
+
+  init() {
+    // Without a descriptor left both stay -1, and the worker looks up from `poll` ten times a second.
+    var (read, write): (Int32, Int32) = (-1, -1)
+    _ = muster_pipe(&read, &write)
+    for descriptor in [read, write] where descriptor >= 0 { _ = fcntl(descriptor, F_SETFL, O_NONBLOCK) }
+    (wakeRead, wakeWrite) = (read, write)
+  }
+
+  deinit {
+    for descriptor in [wakeRead, wakeWrite] where descriptor >= 0 { close(descriptor) }
+  }
+
+  func makeID() -> Int {
+    state.withLock { state in
+      state.nextID += 1
+      return state.nextID
+    }
+  }
+
+  /// True when the worker is still to be started. A request after ``stop`` is answered with `cancelled`.
+  func submit(_ request: TrainerRequest) -> Bool {
+    let (refused, start) = state.withLock { state in
+      if state.stopping || state.cancelled.remove(request.id) != nil { return (true, false) }
+      state.queue.append(request)
+      defer { state.started = true }
+      return (false, !state.started)
+    }
+    if refused { request.finish(.failure(.cancelled)) } else { wake() }
+    return start
+  }
+
+  func cancel(_ id: Int) {
+    let queued = state.withLock { state -> TrainerRequest? in
+      if let index = state.queue.firstIndex(where: { $0.id == id }) { return state.queue.remove(at: index) }
+      state.cancelled.insert(id)
+      return nil
+    }
+    queued?.finish(.failure(.cancelled))
+    wake()
+  }
+
+  func stop() {
+    let queued = state.withLock { state in
+      state.stopping = true
+      defer { state.queue = [] }
+      return state.queue
+    }
+    for request in queued { request.finish(.failure(.cancelled)) }
+    wake()
+  }
+
+  /// Returns once the worker has ended, or never ran.
+  func ended() async {
+    await withCheckedContinuation { continuation in
+      let over = state.withLock { state in
+        if state.ended || !state.started { return true }
+        state.waiting.append(continuation)
+        return false
+      }
+      if over { continuation.resume() }
+    }
+  }
+
+  // The worker's side.
+
+  func next() -> Order {
+    state.withLock { state in
+      if state.stopping { return .stop }
+      return state.queue.isEmpty ? .wait : .run(state.queue.removeFirst())
+    }
+  }
+
+  func isCancelled(_ id: Int) -> Bool { state.withLock { $0.stopping || $0.cancelled.contains(id) } }
+
+  func finished(_ id: Int) { state.withLock { _ = $0.cancelled.remove(id) } }
+
+  func workerEnded() {
+    let waiting = state.withLock { state in
+      state.ended = true
+      defer { state.waiting = [] }
+      return state.waiting
+    }
+    for continuation in waiting { continuation.resume() }
+  }
+
+  func drainWakes() {
+    var bytes = [UInt8](repeating: 0, count: 64)
+    while read(wakeRead, &bytes, bytes.count) > 0 {}
+  }
+
+  private func wake() {
+    var byte: UInt8 = 1
+    _ = write(wakeWrite, &byte, 1)
+  }
+}

@@ -1,0 +1,55 @@
+/// How a trainer is run: the object that agent.json has under `trainers`, by name.
+public struct TrainerProgram: Codable, Hashable, Sendable {
+  /// Program and arguments. Without a slash the program is looked for beside our own executable, then in PATH. One-shot: the job folder is
+  /// appended.
+  public var command: [String]
+  /// One process for many jobs (one a line on its standard input), or one process a job.
+  public var resident: Bool
+  /// A resident process without a job for so long is stopped.
+  public var idleSeconds: Double
+  /// Added to the minimal environment (PATH, HOME, LANG).
+  public var environment: [String: String]
+  /// Threads that numeric libraries may use: OMP_NUM_THREADS and the like.
+  public var threads: Int
+  /// From SIGTERM to SIGKILL.
+  public var graceSeconds: Double
+  /// A job that takes longer is stopped; nil: as long as it takes.
+  public var timeoutSeconds: Double?
+  /// The working folder, which relative paths of `data` start from: the configuration file's. nil: our own.
+  public var folder: String?
+
+  public init(
+    command: [String], resident: Bool = false, idleSeconds: Double = 600, environment: [String: String] = [:], threads: Int = 1,
+    graceSeconds: Double = 5, timeoutSeconds: Double? = nil, folder: String? = nil
+  ) {
+    self.command = command
+    self.resident = resident
+    self.idleSeconds = idleSeconds
+    self.environment = environment
+    self.threads = threads
+    self.graceSeconds = graceSeconds
+    self.timeoutSeconds = timeoutSeconds
+    self.folder = folder
+  }
+
+  public init(from decoder: any Decoder) throws {
+    let container = try decoder.container(keyedBy: CodingKeys.self)
+    self.init(
+      command: try container.decode([String].self, forKey: .command),
+      resident: try container.decodeIfPresent(Bool.self, forKey: .resident) ?? false,
+      idleSeconds: try container.decodeIfPresent(Double.self, forKey: .idleSeconds) ?? 600,
+      environment: try container.decodeIfPresent([String: String].self, forKey: .environment) ?? [:],
+      threads: try container.decodeIfPresent(Int.self, forKey: .threads) ?? 1,
+      graceSeconds: try container.decodeIfPresent(Double.self, forKey: .graceSeconds) ?? 5,
+      timeoutSeconds: try container.decodeIfPresent(Double.self, forKey: .timeoutSeconds),
+      folder: try container.decodeIfPresent(String.self, forKey: .folder))
+    guard let program = command.first, !program.isEmpty else {
+      throw DecodingError.dataCorruptedError(forKey: .command, in: container, debugDescription: "must name a program")
+    }
+    guard idleSeconds >= 0, graceSeconds >= 0, threads >= 1, timeoutSeconds.map({ $0 > 0 }) ?? true else {
+      throw DecodingError.dataCorrupted(
+        .init(
+          codingPath: decoder.codingPath, debugDescription: "idleSeconds, graceSeconds, timeoutSeconds and threads must not be negative"))
+    }
+  }
+}

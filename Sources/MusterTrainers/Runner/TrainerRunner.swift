@@ -1,0 +1,67 @@
+internal import Glibc
+public import Logging
+
+/// Runs jobs in a trainer's process, one at a time; a resident process is kept for the next job.
+///
+/// One thread of its own holds the process: training never occupies the cooperative pool. The process is started with the first job,
+/// started again when it died, stopped when it was idle for `idleSeconds` and on ``shutdown()``.
+public final class TrainerRunner: Sendable {
+  public let program: TrainerProgram
+  private let mailbox = TrainerMailbox()
+  private let logger: Logger
+
+  public init(_ program: TrainerProgram, logger: Logger) {
+    self.program = program
+    self.logger = logger
+  }
+
+  deinit { mailbox.stop() }
+
+  /// Runs one job to its end. Jobs wait for each other in the order of their calls.
+  ///
+  /// Cancelling the calling task cancels the job: SIGTERM, and after `graceSeconds` SIGKILL, to the process group.
+  /// - Parameters:
+  ///   - job: what ``JobFolder/prepare(_:global:state:)`` wrote into the folder.
+  ///   - onProgress: called on the worker's thread, at most twenty times a second; it must not block.
+  /// - Returns: a result that is complete: every file is there, every number finite.
+  public func run(
+    _ job: TrainerJobDescription, in folder: String, onProgress: @escaping @Sendable (TrainerProgress) -> Void = { _ in }
+  ) async throws(TrainerError) -> TrainerOutcome {
+    let id = mailbox.makeID()
+    let result = await withTaskCancellationHandler {
+      await withCheckedContinuation { continuation in
+        let request = TrainerRequest(id: id, job: job, folder: JobFolder(folder), onProgress: onProgress) {
+          continuation.resume(returning: $0)
+        }
+        if mailbox.submit(request) { startWorker() }
+      }
+    } onCancel: {
+      mailbox.cancel(id)
+    }
+    return try result.get()
+  }
+
+  /// Cancels what runs, stops the process and ends the thread. Later jobs are answered with `cancelled`.
+  public func shutdown() async {
+    mailbox.stop()
+    await mailbox.ended()
+  }
+
+  private func startWorker() {
+    let worker = Unmanaged.passRetained(TrainerWorker(program, mailbox: mailbox, logger: logger))
+    var thread = pthread_t()
+    let code = pthread_create(
+      &thread, nil,
+      { argument in
+        if let argument { Unmanaged<TrainerWorker>.fromOpaque(argument).takeRetainedValue().run() }
+        return nil
+      }, worker.toOpaque())
+    if code == 0 {
+      pthread_detach(thread)
+    } else {
+      worker.release()
+      mailbox.stop()
+      mailbox.workerEnded()
+    }
+  }
+}

@@ -1,0 +1,198 @@
+internal import FoundationEssentials
+internal import Glibc
+internal import Logging
+internal import MusterSchema
+
+/// The thread that holds a trainer's process: starts it, hands it jobs, reads what it writes, ends it. Everything here happens on that
+/// one thread; the mailbox is the only way in.
+final class TrainerWorker {
+  private let program: TrainerProgram
+  private let mailbox: TrainerMailbox
+  private var logger: Logger
+  private var child: ChildProcess?
+  private var idleSince = ContinuousClock.now
+  private var buffer = [UInt8](repeating: 0, count: 65536)
+
+  init(_ program: TrainerProgram, mailbox: TrainerMailbox, logger: Logger) {
+    self.program = program
+    self.mailbox = mailbox
+    self.logger = logger
+    self.logger[metadataKey: "trainer.program"] = "\(program.command.first ?? "")"
+  }
+
+  func run() {
+    // A trainer that died while we write to it is an error of that write, not a signal to this process.
+    var signals = sigset_t()
+    sigemptyset(&signals)
+    sigaddset(&signals, SIGPIPE)
+    pthread_sigmask(SIG_BLOCK, &signals, nil)
+    while true {
+      switch mailbox.next() {
+      case .run(let request):
+        let result = perform(request)
+        mailbox.finished(request.id)
+        idleSince = .now
+        request.finish(result)
+      case .wait: waitIdle()
+      case .stop:
+        stopChild()
+        mailbox.workerEnded()
+        return
+      }
+    }
+  }
+
+  // MARK: Between jobs
+
+  private func waitIdle() {
+    guard let child else { return poll(nil, until: nil) }
+    let end = idleSince + .seconds(program.idleSeconds)
+    // What it says without a job is nobody's: read, so that it cannot block, and dropped.
+    poll(child, until: end) { _, _ in }
+    if child.reap() != nil {
+      logger.info("the resident trainer ended while idle")
+      self.child = nil
+    } else if ContinuousClock.now >= end {
+      stopChild()
+    }
+  }
+
+  private func stopChild() {
+    guard let child else { return }
+    child.closeInput()
+    child.signal(SIGTERM)
+    let end = ContinuousClock.now + .seconds(program.graceSeconds)
+    while child.reap() == nil {
+      if ContinuousClock.now >= end { child.signal(SIGKILL) }
+      poll(child, until: .now + .milliseconds(20), wakes: false) { _, _ in }
+    }
+    self.child = nil
+  }
+
+  // MARK: One job
+
+  private func perform(_ request: TrainerRequest) -> Result<TrainerOutcome, TrainerError> {
+    let start = ContinuousClock.now
+    unlink(request.folder.metrics)
+    var reader = OutputReader(folder: request.folder.path, onProgress: request.onProgress)
+    let exit: Int32
+    do throws(TrainerError) {
+      let child = try startChild(for: request.folder)
+      exit = try follow(child, request, from: start, &reader)
+    } catch {
+      return .failure(error)
+    }
+    if mailbox.isCancelled(request.id) { return .failure(.cancelled) }
+    guard exit == 0 else { return .failure(.failed(exit: exit, log: reader.log)) }
+    do throws(TrainerError) {
+      let result = try readResult(of: request.job.job, in: request.folder, log: reader.log)
+      let parameters = request.folder.result(of: request.job.job)
+      return .success(TrainerOutcome(result: result, parameters: parameters, duration: .now - start, log: reader.log))
+    } catch {
+      return .failure(error)
+    }
+  }
+
+  private func startChild(for folder: JobFolder) throws(TrainerError) -> ChildProcess {
+    guard program.resident else {
+      let child = try spawn(program.command + [folder.path])
+      child.closeInput()
+      return child
+    }
+    let line: String
+    do { line = String(decoding: try JSON.encode(["job": folder.path]), as: UTF8.self) } catch { throw .jobFolder("\(error)") }
+    if let child, child.reap() == nil, child.send(line) { return child }
+    child = nil
+    let fresh = try spawn(program.command)
+    guard fresh.send(line) else { throw .notStarted("it does not read its standard input") }
+    child = fresh
+    return fresh
+  }
+
+  private func spawn(_ command: [String]) throws(TrainerError) -> ChildProcess {
+    let own = ProcessInfo.processInfo.environment
+    var environment = ["PATH": own["PATH"] ?? "/usr/local/bin:/usr/bin:/bin", "LANG": own["LANG"] ?? "C.UTF-8"]
+    environment["HOME"] = own["HOME"]
+    for library in ["OMP", "OPENBLAS", "MKL", "NUMEXPR", "VECLIB"] { environment["\(library)_NUM_THREADS"] = String(program.threads) }
+    environment.merge(program.environment) { _, given in given }
+    let child = try ChildProcess(command: command, environment: environment, folder: program.folder)
+    logger.debug("trainer started", metadata: ["trainer.pid": "\(child.pid)"])
+    return child
+  }
+
+  /// Reads until the job is over; returns its exit status.
+  private func follow(
+    _ child: ChildProcess, _ request: TrainerRequest, from start: ContinuousClock.Instant, _ reader: inout OutputReader
+  ) throws(TrainerError) -> Int32 {
+    let deadline = program.timeoutSeconds.map { start + .seconds($0) }
+    var ending: (error: TrainerError?, killAt: ContinuousClock.Instant)?
+    var endedAt: ContinuousClock.Instant?
+    while true {
+      let status = child.reap()
+      if status != nil, endedAt == nil { endedAt = .now }
+      // With the process gone, what is left in the pipes is all there will be.
+      let patience = status != nil ? .zero : child.output < 0 && child.errors < 0 ? Duration.milliseconds(1) : .milliseconds(100)
+      let until = ContinuousClock.now + patience
+      var got = false
+      poll(child, until: min(until, ending?.killAt ?? until, deadline ?? until)) { bytes, isError in
+        got = true
+        if isError { reader.readErrors(bytes) } else { reader.readOutput(bytes) }
+      }
+      if let exit = reader.done, program.resident, ending == nil { return exit }
+      // Nor is a grandchild waited for that got away from the group and still writes.
+      if let status, let endedAt, !got || endedAt < .now - .seconds(1) {
+        reader.finish()
+        if program.resident { self.child = nil }
+        child.closeAll()
+        if let ending {
+          if case .timedOut(let seconds, _)? = ending.error { throw .timedOut(seconds: seconds, log: reader.log) }
+          throw .cancelled
+        }
+        switch status {
+        // A resident one has no reason to end before it answers.
+        case .exited(let exit): return program.resident && exit == 0 ? 1 : exit
+        case .signalled(let signal): throw .signalled(signal, log: reader.log)
+        }
+      }
+      let now = ContinuousClock.now
+      if let killAt = ending?.killAt {
+        if now >= killAt { child.signal(SIGKILL) }
+      } else if mailbox.isCancelled(request.id) {
+        ending = (nil, now + .seconds(program.graceSeconds))
+        child.signal(SIGTERM)
+      } else if let deadline, now >= deadline {
+        ending = (.timedOut(seconds: program.timeoutSeconds ?? 0, log: []), now + .seconds(program.graceSeconds))
+        child.signal(SIGTERM)
+      }
+    }
+  }
+
+  // MARK: Waiting
+
+  /// Waits for output of the child or a wake, reads what there is, and closes what has ended.
+  private func poll(
+    _ child: ChildProcess?, until end: ContinuousClock.Instant?, wakes: Bool = true, _ body: (ArraySlice<UInt8>, Bool) -> Void = { _, _ in }
+  ) {
+    let wake = wakes ? mailbox.wakeRead : -1
+    // poll(2) passes over negative descriptors.
+    var descriptors = [wake, child?.output ?? -1, child?.errors ?? -1].map { pollfd(fd: $0, events: Int16(POLLIN), revents: 0) }
+    var milliseconds: Int32 = mailbox.wakeRead < 0 ? 100 : -1
+    if let end {
+      let left = max(.zero, end - .now)
+      // Rounded up: rounding down would spin through the last millisecond.
+      milliseconds = left > .seconds(3600) ? 3_600_000 : Int32((left / .milliseconds(1)).rounded(.up))
+    }
+    guard Glibc.poll(&descriptors, nfds_t(descriptors.count), milliseconds) > 0 else { return }
+    if descriptors[0].revents != 0 { mailbox.drainWakes() }
+    guard let child else { return }
+    if descriptors[1].revents != 0, !read(child.output, { body($0, false) }) { child.closeOutput() }
+    if descriptors[2].revents != 0, !read(child.errors, { body($0, true) }) { child.closeErrors() }
+  }
+
+  /// Reads once; false at the end of the stream.
+  private func read(_ descriptor: Int32, _ body: (ArraySlice<UInt8>) -> Void) -> Bool {
+    let count = Glibc.read(descriptor, &buffer, buffer.count)
+    if count > 0 { body(buffer[..<count]) }
+    return count > 0 || (count < 0 && (errno == EAGAIN || errno == EINTR))
+  }
+}

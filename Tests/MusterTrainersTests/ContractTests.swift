@@ -1,0 +1,59 @@
+import FoundationEssentials
+import MusterSchema
+import MusterTensors
+import MusterTrainers
+import Testing
+
+@Suite struct ContractTests {
+  @Test("task.json has the contract's fields")
+  func task() throws {
+    let job = TrainerJobDescription(
+      .train, task: Jobs.task, round: 3, model: Jobs.leNet, local: LocalTraining(epochs: 5, batch: 8, rate: 0.1), seed: .max,
+      data: .object(["format": .string("idx"), "seed": .unsigned(.max), "scale": .number(0.5), "more": .array([.null, .bool(true)])]))
+    let text = String(decoding: try JSON.encode(job), as: UTF8.self)
+    #expect(
+      text == #"{"contract":1,"data":{"format":"idx","more":[null,true],"scale":0.5,"seed":18446744073709551615},"job":"train","#
+        + #""local":{"batch":8,"epochs":5,"momentum":0,"proximal":0,"rate":0.1,"seed":1,"weightDecay":0},"#
+        + #""model":{"classes":10,"input":[1,8,8],"type":"lenet5"},"round":3,"seed":18446744073709551615,"task":"digits"}"#)
+    #expect(try JSON.decode(TrainerJobDescription.self, from: text.utf8) == job)
+  }
+
+  @Test("Preparing a folder takes away what an earlier attempt left, and keeps the state")
+  func prepare() async throws {
+    try await withTemporaryFolder { folder in
+      let job = try Jobs.folder(.train, in: folder)
+      for leftover in [job.metrics, job.update] { try Data("old".utf8).write(to: URL(filePath: leftover)) }
+      try job.prepare(Jobs.job(.train), global: "\(folder)/model.safetensors", state: "\(folder)/kept/")
+      #expect(text(job.metrics).isEmpty && text(job.update).isEmpty)
+      #expect(try SafetensorsFile(path: job.global).floats(of: "w") == [1, 2])
+      try Data("mine".utf8).write(to: URL(filePath: "\(job.state)/notes"))
+      try job.prepare(Jobs.job(.evaluate), global: "\(folder)/model.safetensors", state: "\(folder)/kept")
+      #expect(text("\(folder)/kept/notes") == "mine")
+      #expect(text("\(job.state)/notes") == "mine")
+      #expect(throws: TrainerError.self) { try job.prepare(Jobs.job(.train), global: "\(folder)/nowhere") }
+      #expect(throws: TrainerError.self) { try JobFolder("\(folder)/model.safetensors/job").prepare(Jobs.job(.initialize)) }
+    }
+  }
+
+  @Test("A trainer's configuration has defaults, and refuses nonsense")
+  func program() throws {
+    let program = try JSON.decode(TrainerProgram.self, from: #"{"command":["muster-train","--resident"],"resident":true}"#.utf8)
+    #expect(program == TrainerProgram(command: ["muster-train", "--resident"], resident: true, idleSeconds: 600, threads: 1))
+    for text in [#"{}"#, #"{"command":[]}"#, #"{"command":[""]}"#, #"{"command":["a"],"threads":0}"#] {
+      #expect(throws: DecodingError.self) { try JSON.decode(TrainerProgram.self, from: text.utf8) }
+    }
+  }
+
+  @Test("Metrics that make no sense are refused")
+  func metrics() {
+    #expect(TrainerMetrics(samples: 1, metrics: ["loss": 0.1], initialLoss: 2).problem(for: .train) == nil)
+    #expect(TrainerMetrics(samples: 0).problem(for: .initialize) == nil)
+    let wrong: [TrainerMetrics] = [
+      TrainerMetrics(samples: 0), TrainerMetrics(samples: -1), TrainerMetrics(samples: .infinity),
+      TrainerMetrics(samples: 1, metrics: ["loss": .nan]), TrainerMetrics(samples: 1, metrics: ["": 1]),
+      TrainerMetrics(samples: 1, metrics: ["a\nb": 1]), TrainerMetrics(samples: 1, initialLoss: -.infinity),
+      TrainerMetrics(samples: 1, metrics: Dictionary(uniqueKeysWithValues: (0...64).map { ("m\($0)", 1.0) })),
+    ]
+    for metrics in wrong { #expect(metrics.problem(for: .train) != nil) }
+  }
+}

@@ -1,0 +1,119 @@
+import FoundationEssentials
+import Logging
+import MusterSchema
+import MusterTensors
+import MusterTrainers
+import Testing
+
+let logger = Logger(label: "test") { _ in SwiftLogNoOpLogHandler() }
+
+/// A folder that is gone after the test.
+func withTemporaryFolder<Result>(_ body: (String) async throws -> Result) async throws -> Result {
+  let folder = FileManager.default.temporaryDirectory.path + "/muster-trainers-\(UInt64.random(in: 0...(.max)))"
+  try FileManager.default.createDirectory(atPath: folder, withIntermediateDirectories: true)
+  defer { try? FileManager.default.removeItem(atPath: folder) }
+  return try await body(folder)
+}
+
+/// Runs the body with a runner that is shut down afterwards.
+func withRunner<Result>(_ program: TrainerProgram, _ body: (TrainerRunner) async throws -> Result) async throws -> Result {
+  let runner = TrainerRunner(program, logger: logger)
+  do {
+    let result = try await body(runner)
+    await runner.shutdown()
+    return result
+  } catch {
+    await runner.shutdown()
+    throw error
+  }
+}
+
+/// A shell script that stands for a trainer: `$1` is the job folder.
+func script(_ text: String, in folder: String) throws -> [String] {
+  let path = "\(folder)/trainer-\(UInt32.random(in: 0...(.max))).sh"
+  try Data(text.utf8).write(to: URL(filePath: path))
+  return ["/bin/sh", path]
+}
+
+/// One that answers every line of standard input after running `text`, with the folder in `$job`.
+func residentScript(_ text: String, in folder: String) throws -> [String] {
+  let loop = """
+    while read -r line; do
+      job="${line#*:\\"}"; job="${job%\\"*}"
+      \(text)
+      echo "{\\"done\\":\\"$job\\",\\"exit\\":0}"
+    done
+    """
+  return try script(loop, in: folder)
+}
+
+func text(_ path: String) -> String { FileManager.default.contents(atPath: path).map { String(decoding: $0, as: UTF8.self) } ?? "" }
+
+/// Whether the process exists and is no zombie.
+func isAlive(_ pid: Int) -> Bool {
+  let status = text("/proc/\(pid)/stat")
+  guard let state = status.split(separator: ")").last?.split(separator: " ").first else { return false }
+  return state != "Z"
+}
+
+/// Waits until the condition holds.
+func eventually(within limit: Duration = .seconds(20), _ condition: () -> Bool) async throws -> Bool {
+  let end = ContinuousClock.now + limit
+  while !condition() {
+    if ContinuousClock.now > end { return false }
+    try await Task.sleep(for: .milliseconds(5))
+  }
+  return true
+}
+
+func failure(_ body: @Sendable () async throws -> Void) async -> TrainerError? {
+  do {
+    try await body()
+    return nil
+  } catch {
+    return error as? TrainerError
+  }
+}
+
+/// Runs `body` in a task of its own, cancels it once `ready` holds, and returns how it failed.
+func cancelling(when ready: () -> Bool, _ body: @escaping @Sendable () async throws -> Void) async throws -> TrainerError? {
+  try await withThrowingTaskGroup(of: TrainerError?.self) { group in
+    group.addTask { await failure(body) }
+    let isReady = try await eventually(ready)
+    group.cancelAll()
+    let error = try await group.next() ?? nil
+    try #require(isReady)
+    return error
+  }
+}
+
+enum Jobs {
+  static let digits = "\(#filePath.split(separator: "/").dropLast(3).reduce("") { "\($0)/\($1)" })/examples/digits/data"
+  static let task = TaskID(unchecked: "digits")
+  static let leNet = ModelSpecification(type: "lenet5", input: [1, 8, 8], classes: 10)
+
+  static func data(_ part: String, partition: JSONValue? = nil) -> JSONValue {
+    var fields: [String: JSONValue] = [
+      "format": .string("idx"), "images": .string("\(digits)/\(part)-images-idx3-ubyte.gz"),
+      "labels": .string("\(digits)/\(part)-labels-idx1-ubyte.gz"),
+    ]
+    fields["partition"] = partition
+    return .object(fields)
+  }
+
+  static func job(
+    _ kind: TrainerJobDescription.Kind, local: LocalTraining = LocalTraining(epochs: 1, batch: 8, rate: 0.1), seed: UInt64 = 1,
+    data: JSONValue? = nil
+  ) -> TrainerJobDescription {
+    TrainerJobDescription(kind, task: task, round: 1, model: leNet, local: local, seed: seed, data: data)
+  }
+
+  /// A prepared folder for a job of a script, which does not look into it.
+  static func folder(_ kind: TrainerJobDescription.Kind, in folder: String, _ name: String = "job") throws -> JobFolder {
+    let job = JobFolder("\(folder)/\(name)")
+    let model = "\(folder)/model.safetensors"
+    try SafetensorsWriter.write([Tensor(name: "w", shape: [2], floats: [1, 2])], to: model)
+    try job.prepare(Self.job(kind), global: kind == .initialize ? nil : model)
+    return job
+  }
+}
