@@ -1,0 +1,103 @@
+package import Logging
+import MusterCoordination
+import MusterMQTT
+import MusterSchema
+
+/// One device's agent: its connection, its shell and its worker.
+package struct Agent: Sendable {
+  private let configuration: AgentConfiguration
+  private let logger: Logger
+
+  package init(_ configuration: AgentConfiguration, logger: Logger) {
+    self.configuration = configuration
+    self.logger = logger
+  }
+
+  /// Runs until the task is cancelled. Then the trainer is stopped, the device says that it is offline, and the connection ends in order.
+  ///
+  /// - Throws: `AgentError` for a state folder that cannot be used, `MQTTError` for a broker configuration that cannot work.
+  package func run() async throws {
+    let started = ContinuousClock.now
+    let (folders, journal, lock) = try openState()
+    defer { Files.unlock(lock) }
+    let presence = Presence(id: configuration.id, region: configuration.region, logger: logger)
+    let shell = AgentShell(configuration, journal: journal, presence: presence, folders: folders, logger: logger)
+    folders.removeOrphans(except: await shell.jobs)
+    let worker = JobWorker(configuration, shell: shell, logger: logger)
+    let filters = Topic.participantFilters(configuration.region, node: configuration.id).map { MQTTSubscription($0) }
+    try await MQTTClient.withConnection(mqtt, subscriptions: filters, logger: logger, will: { presence.will($0) }) { connection in
+      presence.attach(connection)
+      await withTaskGroup(of: Void.self) { group in
+        group.addTask { await follow(connection, shell, started) }
+        group.addTask {
+          while !Task.isCancelled {
+            await shell.alarm.wait()
+            if !Task.isCancelled { await shell.wake() }
+          }
+        }
+        group.addTask { await worker.run() }
+        group.addTask { await worker.watchList() }
+        await group.waitForAll()
+      }
+      await shell.farewell()
+      if !(await connection.flush(timeout: .seconds(2))) { logger.notice("the broker did not acknowledge the farewell in time") }
+    }
+    logger.info("muster-agent has stopped", metadata: ["node.id": "\(configuration.id)"])
+  }
+
+  private func openState() throws -> (JobFolders, Journal, Int32) {
+    do {
+      try Files.makeFolder(configuration.state)
+      guard let lock = try Files.lock("\(configuration.state)/lock") else {
+        throw AgentError.state("\(configuration.state) is in use by another muster-agent")
+      }
+      let folders = try JobFolders(root: configuration.state)
+      let (journal, warning) = try Journal.open("\(configuration.state)/journal.json")
+      if let warning { logger.warning("\(warning)") }
+      return (folders, journal, lock)
+    } catch let error as FileError {
+      throw AgentError.state("\(error)")
+    }
+  }
+
+  private var mqtt: MQTTConfiguration {
+    // Not the same for two agents that were set up with one identity: the broker would let each throw the other out, and neither could
+    // say what is wrong.
+    let suffix = String(UInt32.random(in: .min ... .max), radix: 36)
+    var mqtt = MQTTConfiguration(
+      host: configuration.broker.host, port: configuration.broker.port,
+      clientID: "muster-\(configuration.region)-\(configuration.id)-\(suffix)")
+    mqtt.username = configuration.broker.username
+    mqtt.password = configuration.broker.password
+    mqtt.authorityFile = configuration.broker.authorityFile
+    mqtt.reconnect = .agent
+    mqtt.outboxLimit = 256 << 10
+    mqtt.inboxLimit = 1 << 20
+    return mqtt
+  }
+
+  private func follow(_ connection: MQTTConnection, _ shell: AgentShell, _ started: ContinuousClock.Instant) async {
+    var isFirst = true
+    var lastError: MQTTError?
+    for await event in connection.events {
+      switch event {
+      case .connected(let number):
+        await shell.connected(number)
+        let milliseconds = started.duration(to: .now) / .milliseconds(1)
+        logger.info(
+          isFirst ? "muster-agent is ready" : "connected again",
+          metadata: [
+            "node.id": "\(configuration.id)", "region": "\(configuration.region)",
+            "broker": "\(configuration.broker.host):\(configuration.broker.port)", "after.ms": "\(Int(milliseconds))",
+          ])
+        isFirst = false
+        lastError = nil
+      case .disconnected(let error):
+        // The same trouble again is not news.
+        logger.log(level: error == lastError ? .debug : .warning, "\(error)")
+        lastError = error
+      case .message(let message): await shell.received(message)
+      }
+    }
+  }
+}

@@ -1,0 +1,182 @@
+package import Logging
+package import MusterSchema
+package import MusterTrainers
+
+/// Everything that an agent can be told. Each property names its key; flags win over `MUSTER_*`, that over `agent.json`, that over the default.
+///
+/// `docs/agent-configuration.md` shows the file.
+package struct AgentConfiguration: Sendable {
+  /// `id` (`--id`): the device's name in its region. Needed.
+  package var id: NodeID
+  /// `region` (`--region`): the coordinator that it belongs to. Needed.
+  package var region: NodeID
+  /// `state` (`--state`): the folder for journal, models and jobs.
+  package var state: String
+  package var broker: Broker
+  /// `labels`: `{"site": "lab"}`. `arch` and `os` are added.
+  package var labels: [String: String]
+  /// `trainers`: the programs that may train here, by the name that tasks use.
+  package var trainers: [String: TrainerProgram]
+  /// `data`: handed to the trainer as it stands.
+  package var data: JSONValue
+  package var policy: Policy
+  package var probe: Probe
+  /// `log.level` (`--log-level`): trace, debug, info, notice, warning, error or critical.
+  package var logLevel: Logger.Level
+
+  /// Where the region's broker is.
+  package struct Broker: Hashable, Sendable {
+    /// `broker.host` (`--broker HOST:PORT`).
+    package var host: String
+    /// `broker.port`.
+    package var port: Int
+    /// `broker.username`.
+    package var username: String?
+    /// `broker.password`, or the first line of the file `broker.passwordFile`. Never printed.
+    package var password: String?
+    /// `broker.authorityFile`: PEM; with it the connection is TLS.
+    package var authorityFile: String?
+  }
+
+  /// Where and how often resources are looked at.
+  package struct Probe: Hashable, Sendable {
+    /// `probe.seconds`. Default 10.
+    package var seconds: Double
+    /// `probe.proc` and `probe.sys`: other roots than `/proc` and `/sys`.
+    package var proc: String
+    package var sys: String
+  }
+}
+
+/// Flags of the command line, by key.
+package typealias AgentFlags = [String: (flag: String, value: String)]
+
+extension AgentConfiguration {
+  package static let defaultFile = "/etc/muster/agent.json"
+
+  /// - Parameters:
+  ///   - file: the configuration file; when nil, `MUSTER_CONFIG` or the default path, which then need not exist.
+  package static func load(
+    file: String?, flags: AgentFlags, environment: [String: String]
+  ) throws(ConfigurationError) -> (configuration: AgentConfiguration, report: String) {
+    let explicit = file ?? environment["MUSTER_CONFIG"]
+    let path = explicit ?? defaultFile
+    var settings = AgentSettings(
+      flags: flags, environment: environment, file: path, content: try read(path, mayBeMissing: explicit == nil))
+    let configuration = try AgentConfiguration(&settings, environment)
+    try settings.checkUnknown()
+    return (configuration, report(settings))
+  }
+
+  private static func read(_ path: String, mayBeMissing: Bool) throws(ConfigurationError) -> [String: JSONValue] {
+    let bytes: [UInt8]
+    do {
+      bytes = try Files.read(path, maximumBytes: 1 << 20)
+    } catch {
+      if mayBeMissing, error.isMissing { return [:] }
+      throw ConfigurationError("", in: path, "the file cannot be read: \(error.reason)")
+    }
+    do {
+      return try JSON.decode([String: JSONValue].self, from: bytes)
+    } catch {
+      throw ConfigurationError("", in: path, "this is not a JSON object: \(JSON.explain(error))")
+    }
+  }
+
+  private init(_ settings: inout AgentSettings, _ environment: [String: String]) throws(ConfigurationError) {
+    id = try settings.identifier("id", flag: "--id")
+    guard id != .central else { throw ConfigurationError("id", in: settings.lastOrigin, "\"central\" is the root coordinator's own id") }
+    region = try settings.identifier("region", flag: "--region")
+    state = try settings.text("state", else: Self.defaultState(environment))
+    broker = try Broker(&settings)
+    labels = try Self.labels(&settings)
+    trainers = try Self.trainers(&settings)
+    data = try settings.object("data").map { .object($0) } ?? .object([:])
+    policy = try Policy(&settings, trainers: Set(trainers.keys))
+    probe = Probe(
+      seconds: try settings.number("probe.seconds", in: 0.1...3600) ?? 10, proc: try settings.text("probe.proc", else: "/proc"),
+      sys: try settings.text("probe.sys", else: "/sys"))
+    let level = try settings.text("log.level", else: "info")
+    guard let known = Logger.Level(rawValue: level) else {
+      throw ConfigurationError(
+        "log.level", in: settings.lastOrigin, "must be one of \(Logger.Level.allCases.map(\.rawValue).joined(separator: ", "))")
+    }
+    logLevel = known
+  }
+
+  private static func defaultState(_ environment: [String: String]) -> String {
+    if Files.isRoot { return "/var/lib/muster/agent" }
+    if let folder = environment["XDG_STATE_HOME"], folder.hasPrefix("/") { return "\(folder)/muster/agent" }
+    return "\(environment["HOME"] ?? "/tmp")/.local/state/muster/agent"
+  }
+
+  private static func labels(_ settings: inout AgentSettings) throws(ConfigurationError) -> [String: String] {
+    var labels = ["arch": Files.machine.architecture, "os": Files.machine.system]
+    guard let object = try settings.object("labels") else { return labels }
+    for (name, value) in object.sorted(by: { $0.key < $1.key }) {
+      guard let text = value.scalar, (1...63).contains(name.utf8.count), text.utf8.count <= 255, !text.utf8.contains(where: { $0 < 0x20 })
+      else {
+        throw ConfigurationError(
+          "labels.\(name.prefix(63))", in: settings.lastOrigin, "a label is a name of at most 63 and a value of at most 255 bytes")
+      }
+      labels[name] = text
+    }
+    guard labels.reduce(0, { $0 + $1.key.utf8.count + $1.value.utf8.count + 6 }) <= 2048 else {
+      throw ConfigurationError("labels", in: settings.lastOrigin, "all labels together may have 2048 bytes")
+    }
+    return labels
+  }
+
+  private static func report(_ settings: AgentSettings) -> String {
+    var lines: [String] = []
+    for (key, value, origin, isSecret) in settings.used {
+      let shown: String
+      do {
+        shown = isSecret ? "•••" : String(decoding: try JSON.encode(value), as: UTF8.self)
+      } catch {
+        shown = "(\(error))"
+      }
+      lines.append("\(key) = \(shown)  # \(origin)")
+    }
+    return lines.joined(separator: "\n")
+  }
+}
+
+extension AgentConfiguration.Broker {
+  fileprivate init(_ settings: inout AgentSettings) throws(ConfigurationError) {
+    // `--broker HOST:PORT` and MUSTER_BROKER are short for the two keys, and stand above them.
+    let both = try settings.text("broker")
+    if let both {
+      guard let colon = both.lastIndex(of: ":"), colon != both.startIndex, let number = Int(both[both.index(after: colon)...]),
+        (1...65_535).contains(number)
+      else { throw ConfigurationError("broker", in: settings.lastOrigin, "must be HOST:PORT with a port from 1 to 65535") }
+      host = String(both[..<colon])
+      port = number
+      _ = (settings.value("broker.host"), settings.value("broker.port"))
+    } else {
+      host = try settings.text("broker.host", else: "127.0.0.1")
+      port = try settings.integer("broker.port", in: 1...65_535, else: 1883)
+    }
+    username = try settings.text("broker.username")
+    password = try settings.text("broker.password", secret: true)
+    if let file = try settings.text("broker.passwordFile") {
+      guard password == nil else {
+        throw ConfigurationError("broker.passwordFile", in: settings.lastOrigin, "give broker.password or broker.passwordFile, not both")
+      }
+      password = try Self.readPassword(file, settings.lastOrigin)
+    }
+    authorityFile = try settings.text("broker.authorityFile")
+    guard password == nil || username != nil else {
+      throw ConfigurationError("broker.username", "is missing: a password needs a user name")
+    }
+  }
+
+  private static func readPassword(_ file: String, _ origin: String?) throws(ConfigurationError) -> String {
+    do {
+      let text = String(decoding: try Files.read(file, maximumBytes: 4096), as: UTF8.self)
+      return text.split(separator: "\n", maxSplits: 1).first.map { String($0) } ?? ""
+    } catch {
+      throw ConfigurationError("broker.passwordFile", in: origin, "\(error)")
+    }
+  }
+}

@@ -1,0 +1,191 @@
+import MusterSchema
+import MusterTrainers
+
+/// Why the agent cannot start as it is configured: names the key and where its value comes from.
+package struct ConfigurationError: Error, Hashable, CustomStringConvertible {
+  package let key: String
+  /// A file, an environment variable or a flag; nil when the value is missing everywhere.
+  package let origin: String?
+  package let message: String
+
+  package init(_ key: String, in origin: String? = nil, _ message: String) {
+    self.key = key
+    self.origin = origin
+    self.message = message
+  }
+
+  package var description: String {
+    let place = origin.map { " (\($0))" } ?? ""
+    return key.isEmpty ? "configuration\(place): \(message)" : "configuration: \(key)\(place): \(message)"
+  }
+}
+
+/// Values by their key, each with where it comes from: flags, then `MUSTER_*`, then `agent.json`; the first that has a key wins.
+///
+/// `policy.maxLoad` is `MUSTER_POLICY_MAX_LOAD`. Whatever the file holds and nobody reads is a mistake, and refused.
+struct AgentSettings {
+  typealias Value = (value: JSONValue, origin: String)
+
+  private let layers: [[String: Value]]
+  private let environment: [String: String]
+  private let file: String
+  private var known: Set<String> = []
+  private(set) var used: [(key: String, value: JSONValue, origin: String, isSecret: Bool)] = []
+
+  /// - Parameters:
+  ///   - flags: by key.
+  ///   - file: the configuration file's path, for messages.
+  ///   - content: what it holds.
+  init(flags: [String: (flag: String, value: String)], environment: [String: String], file: String, content: [String: JSONValue]) {
+    self.file = file
+    self.environment = environment
+    var flat: [String: Value] = [:]
+    func flatten(_ object: [String: JSONValue], _ prefix: String) {
+      for (name, value) in object {
+        let key = prefix + name
+        if case .object(let inner) = value, !Self.whole.contains(key) { flatten(inner, "\(key).") } else { flat[key] = (value, file) }
+      }
+    }
+    flatten(content, "")
+    layers = [flags.mapValues { (.string($0.value), $0.flag) }, flat]
+  }
+
+  /// The configuration file's folder, which relative paths start from; nil when there is no such file.
+  var folder: String? {
+    guard Files.exists(file) else { return nil }
+    let absolute = file.hasPrefix("/") ? file : "\(Files.workingFolder)/\(file)"
+    return String(absolute[..<(absolute.lastIndex(of: "/") ?? absolute.startIndex)])
+  }
+
+  /// Objects that are read as a whole: their members have names of the owner's choice.
+  private static let whole: Set<String> = ["labels", "trainers", "data"]
+
+  static func variable(_ key: String) -> String {
+    var name = "MUSTER_"
+    for character in key {
+      if character == "." {
+        name += "_"
+      } else {
+        if character.isUppercase { name += "_" }
+        name += character.uppercased()
+      }
+    }
+    return name
+  }
+
+  mutating func value(_ key: String, secret: Bool = false) -> Value? {
+    known.insert(key)
+    let variable = Self.variable(key)
+    let found =
+      layers[0][key] ?? environment[variable].map { (.string($0), variable) } ?? layers[1][key].flatMap { $0.value == .null ? nil : $0 }
+    if let found { used.append((key, found.value, found.origin, secret)) }
+    return found
+  }
+
+  /// Says that a default holds, for `config print`.
+  private mutating func useDefault(_ key: String, _ value: JSONValue) { used.append((key, value, "default", false)) }
+
+  mutating func text(_ key: String, secret: Bool = false) throws(ConfigurationError) -> String? {
+    guard let (value, origin) = value(key, secret: secret) else { return nil }
+    guard case .string(let text) = value, !text.isEmpty else {
+      throw ConfigurationError(key, in: origin, "must be a text that is not empty")
+    }
+    return text
+  }
+
+  mutating func text(_ key: String, else fallback: String) throws(ConfigurationError) -> String {
+    if let text = try text(key) { return text }
+    useDefault(key, .string(fallback))
+    return fallback
+  }
+
+  mutating func number(_ key: String, in range: ClosedRange<Double>) throws(ConfigurationError) -> Double? {
+    guard let (value, origin) = value(key) else { return nil }
+    let number: Double? =
+      switch value {
+      case .integer(let value): Double(value)
+      case .number(let value): value
+      case .string(let text) where origin != file: Double(text)
+      default: nil
+      }
+    guard let number, range.contains(number) else {
+      let shown = value.scalar.map { ", not \($0.prefix(40).description.withoutControlCharacters)" } ?? ""
+      throw ConfigurationError(key, in: origin, "must be a number from \(short(range.lowerBound)) to \(short(range.upperBound))\(shown)")
+    }
+    return number
+  }
+
+  mutating func integer(_ key: String, in range: ClosedRange<Int>) throws(ConfigurationError) -> Int? {
+    guard let number = try number(key, in: Double(range.lowerBound)...Double(range.upperBound)) else { return nil }
+    guard number == number.rounded() else { throw ConfigurationError(key, in: used.last?.origin, "must be a whole number") }
+    return Int(number)
+  }
+
+  mutating func integer(_ key: String, in range: ClosedRange<Int>, else fallback: Int) throws(ConfigurationError) -> Int {
+    if let integer = try integer(key, in: range) { return integer }
+    useDefault(key, .integer(Int64(fallback)))
+    return fallback
+  }
+
+  mutating func identifier<I: Identifier>(_ key: String, flag: String) throws(ConfigurationError) -> I {
+    guard let text = try text(key) else {
+      throw ConfigurationError(key, "is missing: set it in \(file), as \(Self.variable(key)) or with \(flag)")
+    }
+    do {
+      return try I(validating: text)
+    } catch {
+      throw ConfigurationError(key, in: used.last?.origin, error.description)
+    }
+  }
+
+  /// A list of texts; in the environment with commas between them.
+  mutating func texts(_ key: String) throws(ConfigurationError) -> [String]? {
+    guard let (value, origin) = value(key) else { return nil }
+    if case .string(let text) = value, origin != file { return text.split(separator: ",").map { String($0) } }
+    guard case .array(let values) = value else { throw ConfigurationError(key, in: origin, "must be a list of texts") }
+    var texts: [String] = []
+    for value in values {
+      guard case .string(let text) = value, !text.isEmpty else { throw ConfigurationError(key, in: origin, "must be a list of texts") }
+      texts.append(text)
+    }
+    return texts
+  }
+
+  mutating func object(_ key: String) throws(ConfigurationError) -> [String: JSONValue]? {
+    guard let (value, origin) = value(key) else { return nil }
+    if case .object(let object) = value { return object }
+    if case .string(let text) = value, origin != file {
+      do {
+        return try JSON.decode([String: JSONValue].self, from: text.utf8)
+      } catch {
+        throw ConfigurationError(key, in: origin, "must be a JSON object: \(JSON.explain(error))")
+      }
+    }
+    throw ConfigurationError(key, in: origin, "must be an object")
+  }
+
+  var lastOrigin: String? { used.last?.origin }
+
+  /// Refuses keys of the file that nobody read.
+  func checkUnknown() throws(ConfigurationError) {
+    for key in layers[1].keys.sorted() where !known.contains(key) {
+      throw ConfigurationError(key, in: file, "there is no such key; known here: \(known.sorted().joined(separator: ", "))")
+    }
+  }
+}
+
+private func short(_ value: Double) -> String { value == value.rounded() ? "\(Int(value))" : "\(value)" }
+
+extension JSONValue {
+  /// A scalar as it would be written in the environment; nil for a list, an object and null.
+  var scalar: String? {
+    switch self {
+    case .bool(let value): "\(value)"
+    case .integer(let value): "\(value)"
+    case .unsigned(let value): "\(value)"
+    case .number(let value): "\(value)"
+    case .string(let value): value
+    case .null, .array, .object: nil
+    }
+  }
+}

@@ -1,0 +1,21 @@
+import Glibc
+import MusterSchema
+
+extension AgentConfiguration {
+  /// The process's environment.
+  package static var environment: [String: String] {
+    var variables: [String: String] = [:]
+    var next = environ
+    while let entry = next.pointee {
+      let text = String(cString: entry)
+      if let equals = text.firstIndex(of: "=") { variables[String(text[..<equals])] = String(text[text.index(after: equals)...]) }
+      next += 1
+    }
+    return variables
+  }
+}
+
+/// What `--version` prints.
+package enum MusterAgentVersion {
+  package static var text: String { Muster.version }
+}

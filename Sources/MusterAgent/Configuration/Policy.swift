@@ -1,0 +1,127 @@
+package import MusterSchema
+
+/// What the owner of a device allows, beside what tasks ask for. Each rule declines with its own reason.
+package struct Policy: Hashable, Sendable {
+  /// `policy.maxLoad`: the highest one-minute load average at which the device takes part.
+  package var maxLoad: Double?
+  /// `policy.minBattery`: percent, when not on mains power.
+  package var minBattery: Int?
+  /// `policy.maxCelsius`: of the hottest thermal zone.
+  package var maxCelsius: Double?
+  /// `policy.minDiskMiB`: free space for jobs. Default 16.
+  package var minDiskMiB: Int
+  /// `policy.hours`: `22-6` or `12:30-14,22-6`, local time. When the device's clock is wrong, so are they.
+  package var hours: Hours?
+  /// `policy.trainers`: of the configured ones; all of them when absent.
+  package var trainers: [String]?
+  /// `policy.uploadHosts`: `host` or `host:port`; any when absent or empty.
+  package var uploadHosts: [String]
+
+  package init(
+    maxLoad: Double? = nil, minBattery: Int? = nil, maxCelsius: Double? = nil, minDiskMiB: Int = 16, hours: Hours? = nil,
+    trainers: [String]? = nil, uploadHosts: [String] = []
+  ) {
+    self.maxLoad = maxLoad
+    self.minBattery = minBattery
+    self.maxCelsius = maxCelsius
+    self.minDiskMiB = minDiskMiB
+    self.hours = hours
+    self.trainers = trainers
+    self.uploadHosts = uploadHosts
+  }
+
+  init(_ settings: inout AgentSettings, trainers configured: Set<String>) throws(ConfigurationError) {
+    maxLoad = try settings.number("policy.maxLoad", in: 0...10_000)
+    minBattery = try settings.integer("policy.minBattery", in: 0...100)
+    maxCelsius = try settings.number("policy.maxCelsius", in: -50...200)
+    minDiskMiB = try settings.integer("policy.minDiskMiB", in: 0...1_000_000_000, else: 16)
+    if let text = try settings.text("policy.hours") {
+      guard let hours = Hours(text) else {
+        throw ConfigurationError("policy.hours", in: settings.lastOrigin, "must be like 22-6 or 12:30-14,22-6")
+      }
+      self.hours = hours
+    }
+    trainers = try settings.texts("policy.trainers")
+    for name in trainers ?? [] where !configured.contains(name) {
+      throw ConfigurationError(
+        "policy.trainers", in: settings.lastOrigin,
+        "no trainer \"\(name.withoutControlCharacters)\" is configured; there are: \(configured.sorted().joined(separator: ", "))")
+    }
+    uploadHosts = try settings.texts("policy.uploadHosts") ?? []
+  }
+
+  /// Why the device takes no part now; nil when it may.
+  ///
+  /// - Parameters:
+  ///   - minute: of the day, local time.
+  ///   - uploadsTo: where the task's contributions go, as far as it is known.
+  package func refusal(trainer: String, uploadsTo address: String?, resources: Resources, minute: Int) -> (
+    reason: String, retrySeconds: Double?
+  )? {
+    if let trainers, !trainers.contains(trainer) { return ("the device's owner does not allow the trainer \"\(trainer)\"", nil) }
+    if let address, let why = uploadRefusal(address) { return (why, nil) }
+    if let hours, !hours.contains(minute: minute) {
+      return ("the device's owner allows training at \(hours) only", Double(hours.minutesUntilOpen(from: minute)) * 60)
+    }
+    if let minBattery, let charge = resources.battery, charge < minBattery, resources.mains != true {
+      return ("battery at \(charge) %, the device's owner asks for \(minBattery) %", 300)
+    }
+    if let maxCelsius, let celsius = resources.celsius, celsius > maxCelsius {
+      return ("\(oneDecimal(celsius)) °C, the device's owner allows \(oneDecimal(maxCelsius))", 60)
+    }
+    if let maxLoad, let load = resources.load, load > maxLoad {
+      return ("load \(oneDecimal(load)) is above the \(oneDecimal(maxLoad)) that the device's owner allows", 30)
+    }
+    if let disk = resources.diskMiB, disk < minDiskMiB { return ("\(disk) MiB of disk free, jobs need \(minDiskMiB)", 300) }
+    return nil
+  }
+
+  /// Why nothing is uploaded to that address; nil when it may be.
+  package func uploadRefusal(_ address: String) -> String? {
+    guard !uploadHosts.isEmpty else { return nil }
+    guard let server = ServerAddress(address) else { return "the upload address is not understood" }
+    let allowed = uploadHosts.contains { $0.lowercased() == server.host || $0.lowercased() == server.hostAndPort }
+    return allowed ? nil : "the device's owner does not allow uploads to \(server.host)"
+  }
+}
+
+/// Hours of the day: from minute to minute, over midnight too.
+package struct Hours: Hashable, Sendable, CustomStringConvertible {
+  private let spans: [Range<Int>]
+  package let description: String
+
+  /// From `22-6` or `12:30-14,22-6`.
+  package init?(_ text: String) {
+    var spans: [Range<Int>] = []
+    for part in text.split(separator: ",", omittingEmptySubsequences: false) {
+      let ends = part.split(separator: "-", omittingEmptySubsequences: false).map { Self.minute($0) }
+      guard ends.count == 2, let start = ends[0], let end = ends[1], start != end, start < 1440 else { return nil }
+      spans.append(start..<(end > start ? end : end + 1440))
+    }
+    guard !spans.isEmpty else { return nil }
+    self.spans = spans
+    description = text.split(separator: " ").joined()
+  }
+
+  private static func minute(_ text: Substring) -> Int? {
+    let parts = text.drop { $0 == " " }.split(separator: ":", omittingEmptySubsequences: false).map {
+      $0.allSatisfy(\.isNumber) ? Int($0) : nil
+    }
+    guard (1...2).contains(parts.count), let hour = parts[0], let minute = parts.count == 2 ? parts[1] : 0, (0...24).contains(hour),
+      (0...59).contains(minute), hour * 60 + minute <= 1440
+    else { return nil }
+    return hour * 60 + minute
+  }
+
+  package func contains(minute: Int) -> Bool { spans.contains { $0.contains(minute) || $0.contains(minute + 1440) } }
+
+  func minutesUntilOpen(from minute: Int) -> Int {
+    spans.map { ($0.lowerBound - minute + 1440) % 1440 }.min() ?? 0
+  }
+}
+
+func oneDecimal(_ value: Double) -> String {
+  guard value.isFinite, abs(value) < 1e12 else { return "\(value)" }
+  let tenths = Int64((value * 10).rounded())
+  return "\(tenths < 0 ? "-" : "")\(abs(tenths) / 10).\(abs(tenths) % 10)"
+}

@@ -1,0 +1,104 @@
+import Logging
+import MusterCoordination
+import MusterSchema
+import MusterTransfer
+
+extension JobWorker {
+  /// Sends the result until the ledger has it, or does not want it.
+  func upload(_ first: Job, _ control: OrderControl) async throws {
+    var attempt = 1
+    var (source, contentType): (UploadSource, String)
+    while let job = await shell.job(first.task, first.key), let result = job.result {
+      // A repeated invitation may have brought another address.
+      if let why = policy.uploadRefusal(job.invitation.upload) { throw JobFailure(why) }
+      let folder = shell.folders.job(job.task, job.key)
+      do {
+        (source, contentType) = try Contribution.source(result, in: folder)
+        if attempt == 1, result.digest != packed { try await verify(source, result) }
+      } catch let error as JobFailure {
+        throw error
+      } catch {
+        throw JobFailure("the result is gone from the device's disk")
+      }
+      do throws(TransferError) {
+        try await http().upload(
+          source, to: job.invitation.upload, ticket: job.invitation.ticket, digest: result.digest, contentType: contentType)
+        return await shell.receive(.delivered(job.task, job.key))
+      } catch {
+        if error == .cancelled { throw CancellationError() }
+        switch error.status {
+        // Ours already counts.
+        case 409: return await shell.receive(.delivered(job.task, job.key))
+        case 404, 410: return await shell.receive(.refused(job.task, job.key, reason: describe(error)))
+        default: break
+        }
+        guard let pause = error.patience(attempt) else { throw error }
+        if attempt == 1 { await secure(result, in: folder) }
+        logger.info(
+          "the upload waits: \(error)", metadata: ["task.id": "\(job.task)", "round": "\(job.key.round)", "attempt": "\(attempt)"])
+        attempt += 1
+        await control.hurry.wait(until: .now + pause)
+        try Task.checkCancellation()
+      }
+    }
+  }
+
+  /// Packed by an earlier process: the bytes may not be those that the journal speaks of.
+  private func verify(_ source: UploadSource, _ result: JobResult) async throws {
+    let found = try await measure(source)
+    guard found.digest == result.digest else { throw JobFailure("the result on the device's disk is damaged") }
+  }
+
+  private func secure(_ result: JobResult, in folder: String) async {
+    do throws(FileError) {
+      try Contribution.secure(result, in: folder)
+      await shell.secureJournal()
+    } catch {
+      logger.warning("the result is not safe from a loss of power: \(error)")
+    }
+  }
+
+  /// After a restart: does the ledger still want the job?
+  func ask(_ job: Job, _ control: OrderControl) async throws {
+    let (task, key) = (job.task, job.key)
+    guard let address = LedgerAddress(job.invitation), policy.uploadRefusal(job.invitation.upload) == nil else {
+      return await shell.receive(.refused(task, key, reason: "the upload address is not understood, or not allowed"))
+    }
+    var attempt = 1
+    while await shell.job(task, key) != nil {
+      do throws(TransferError) {
+        let ledger: PhaseLedger = try await http().get(from: address.ledger)
+        if ledger.accepted.contains(address.path) { return await shell.receive(.delivered(task, key)) }
+        return await shell.receive(ledger.open ? .confirmed(task, key) : .refused(task, key, reason: "the round is closed"))
+      } catch {
+        if error == .cancelled { throw CancellationError() }
+        guard let pause = error.patience(attempt) else {
+          return await shell.receive(.refused(task, key, reason: describe(error)))
+        }
+        logger.debug("the ledger does not answer yet: \(error)", metadata: ["task.id": "\(task)"])
+        attempt += 1
+        await control.hurry.wait(until: .now + pause)
+        try Task.checkCancellation()
+      }
+    }
+  }
+
+  private func describe(_ error: TransferError) -> String {
+    (error.problem.map { "\($0)" } ?? "\(error)").withoutControlCharacters.prefix(300).description
+  }
+
+  /// On every connection, and when the coordinator is a new one: jobs of tasks that it does not list are dropped.
+  func watchList() async {
+    while !Task.isCancelled {
+      await shell.listWanted.wait()
+      let jobs = await shell.jobs
+      guard !jobs.isEmpty, !Task.isCancelled, let address = await shell.dataAddress else { continue }
+      do throws(TransferError) {
+        let descriptors: [TaskDescriptor] = try await http().get(from: "\(address)/v1/descriptors")
+        await shell.compare(Set(descriptors.map(\.task)), jobsBefore: jobs)
+      } catch {
+        logger.debug("the coordinator's tasks could not be compared: \(error)")
+      }
+    }
+  }
+}

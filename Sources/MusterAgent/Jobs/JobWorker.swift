@@ -1,0 +1,187 @@
+import Logging
+import MusterCoordination
+import MusterSchema
+import MusterTensors
+import MusterTrainers
+import MusterTransfer
+
+/// Carries out the device's orders, one after the other: trains, uploads, asks.
+actor JobWorker {
+  let shell: AgentShell
+  let policy: Policy
+  let logger: Logger
+  private let configuration: AgentConfiguration
+  private let blobs: BlobCache
+  private var client: HTTPClient?
+  /// The result that this process packed last.
+  private(set) var packed: Digest?
+  private var runners: [String: TrainerRunner] = [:]
+
+  init(_ configuration: AgentConfiguration, shell: AgentShell, logger: Logger) {
+    self.configuration = configuration
+    self.shell = shell
+    self.logger = logger
+    policy = configuration.policy
+    blobs = BlobCache(folder: shell.folders.blobs)
+  }
+
+  /// Until the task is cancelled; then no trainer is left.
+  func run() async {
+    while let (order, control) = await shell.orders.next() {
+      await withTaskGroup(of: Void.self) { group in
+        group.addTask { await self.carryOut(order, control) }
+        group.addTask { await control.stop.wait() }
+        await group.next()
+        group.cancelAll()
+      }
+      let (task, key) = (order.job.task, order.job.key)
+      if await shell.job(task, key) == nil { shell.folders.remove(task, key) }
+    }
+    for runner in runners.values { await runner.shutdown() }
+  }
+
+  private func carryOut(_ order: Order, _ control: OrderControl) async {
+    do {
+      switch order {
+      case .train(let job): try await train(job)
+      case .upload(let job): try await upload(job, control)
+      case .ask(let job): try await ask(job, control)
+      }
+    } catch is CancellationError {
+      // Not wanted any more, or the agent stops: the machine knows already.
+    } catch {
+      let reason = reason(error)
+      let job = order.job
+      logger.warning(
+        "a job failed: \(reason)",
+        metadata: ["task.id": "\(job.task)", "round": "\(job.key.round)", "phase": "\(job.key.phase.rawValue)"])
+      let log = (error as? TrainerError)?.log ?? []
+      shell.folders.keepFailed(job.task, job.key, reason: reason, log: log)
+      await shell.receive(.failed(job.task, job.key, reason: reason))
+    }
+  }
+
+  /// Made when it is first needed: an idle agent has no use for it.
+  func http() throws(TransferError) -> HTTPClient {
+    if let client { return client }
+    let fresh = try HTTPClient(HTTPConfiguration(idleConnections: 4), logger: logger)
+    client = fresh
+    return fresh
+  }
+
+  // MARK: Training
+
+  private func train(_ job: Job) async throws {
+    let (task, key) = (job.task, job.key)
+    guard let descriptor = await shell.descriptor(task) else { throw JobFailure("the task's descriptor is gone") }
+    guard let program = configuration.trainers[descriptor.trainer] else {
+      throw JobFailure("no trainer \"\(descriptor.trainer.withoutControlCharacters)\" on this device")
+    }
+    if let why = policy.uploadRefusal(job.invitation.upload) { throw JobFailure(why) }
+    let base = try await fetch(job)
+    let folder = JobFolder(shell.folders.job(task, key))
+    let description = TrainerJobDescription(
+      key.phase == .train ? .train : .evaluate, task: task, round: key.round, model: descriptor.model, local: descriptor.local,
+      seed: job.invitation.seed, data: configuration.data)
+    try folder.prepare(description, global: base, state: shell.folders.trainerState(task))
+    let outcome = try await run(description, in: folder, with: runner(descriptor.trainer, program), for: job)
+    let result: JobResult
+    switch key.phase {
+    case .train: result = try await Contribution.pack(outcome, in: folder, for: job, maximumWeight: descriptor.maximumWeight)
+    case .evaluate: result = try await Contribution.pack(evaluation: outcome.result, in: folder, for: job)
+    }
+    try Task.checkCancellation()
+    packed = result.digest
+    await shell.receive(.finished(task, key, result))
+  }
+
+  private func run(
+    _ description: TrainerJobDescription, in folder: JobFolder, with runner: TrainerRunner, for job: Job
+  ) async throws -> TrainerOutcome {
+    let (progress, feed) = AsyncStream.makeStream(of: TrainerProgress.self, bufferingPolicy: .bufferingNewest(1))
+    let shell = shell
+    return try await withThrowingTaskGroup(of: TrainerOutcome?.self) { group in
+      group.addTask {
+        for await step in progress { await shell.receive(.progress(job.task, job.key, fraction: step.fraction, loss: step.loss)) }
+        return nil
+      }
+      group.addTask {
+        defer { feed.finish() }
+        do throws(TrainerError) {
+          return try await runner.run(description, in: folder.path) { feed.yield($0) }
+        } catch {
+          if error == .cancelled { throw CancellationError() }
+          throw error
+        }
+      }
+      var outcome: TrainerOutcome?
+      for try await result in group { outcome = result ?? outcome }
+      guard let outcome else { throw CancellationError() }
+      return outcome
+    }
+  }
+
+  private func runner(_ name: String, _ program: TrainerProgram) -> TrainerRunner {
+    if let runner = runners[name] { return runner }
+    let runner = TrainerRunner(program, logger: logger)
+    runners[name] = runner
+    return runner
+  }
+
+  /// The base model's file. Tried again for as long as the invitation gives, while the coordinator is away.
+  private func fetch(_ job: Job) async throws -> String {
+    let deadline = ContinuousClock.now + .seconds(min(max(job.invitation.secondsLeft, 1), 86_400))
+    var address = await shell.dataAddress
+    while address == nil {
+      guard ContinuousClock.now < deadline else { throw JobFailure("the coordinator does not say where its models are") }
+      await shell.coordinatorHeard.wait(until: deadline)
+      try Task.checkCancellation()
+      address = await shell.dataAddress
+    }
+    var attempt = 1
+    while true {
+      do throws(TransferError) {
+        return try await blobs.file(job.invitation.base, from: address ?? "", http: http())
+      } catch {
+        guard error != .cancelled else { throw CancellationError() }
+        guard let pause = error.patience(attempt), ContinuousClock.now + pause < deadline else { throw error }
+        logger.debug("the base model is not to be had yet: \(error)")
+        try await Task.sleep(for: pause)
+        attempt += 1
+        address = await shell.dataAddress ?? address
+      }
+    }
+  }
+
+  /// The same text each time for the same cause, short.
+  private func reason(_ error: any Error) -> String {
+    let text: String
+    switch error {
+    case let error as JobFailure: text = error.reason
+    case let error as TrainerError: text = error.reason.hasPrefix("the trainer") ? String(error.reason.dropFirst(4)) : error.reason
+    case let error as TransferError: text = error.problem.map { "\($0)" } ?? "\(error)"
+    case let error as SafetensorsError: text = "trainer left a file that is not understood: \(error)"
+    default: text = "\(error)"
+    }
+    return text.withoutControlCharacters.prefix(300).description
+  }
+}
+
+/// Why a job cannot be done here, as its coordinator will read it.
+struct JobFailure: Error, Hashable {
+  let reason: String
+
+  init(_ reason: String) { self.reason = reason }
+}
+
+extension TransferError {
+  private static let policy = RetryPolicy(attempts: .max, base: .milliseconds(100), cap: .seconds(30))
+
+  /// How long to wait before another attempt: full jitter, and what the server asked for; nil when another attempt is of no use.
+  func patience(_ attempt: Int) -> Duration? {
+    var generator = SystemRandomNumberGenerator()
+    // Any other 5xx is the server's trouble too.
+    let passing = (500...599).contains(status ?? 0) && !isTransient ? TransferError.timedOut(host: "") : self
+    return Self.policy.pause(after: passing, attempt: attempt, using: &generator)
+  }
+}

@@ -1,0 +1,31 @@
+import Glibc
+import MusterSchema
+import MusterTransfer
+
+/// Digest and size of what will be uploaded. Small files at once, large ones on a thread of their own: hashing them takes its time.
+func measure(_ source: UploadSource) async throws(TransferError) -> (digest: Digest, bytes: Int) {
+  if (Files.size(source.file) ?? 0) <= 1 << 20 { return try source.measure() }
+  let result: Result<(digest: Digest, bytes: Int), TransferError> = await withCheckedContinuation { continuation in
+    let work = Unmanaged.passRetained(ThreadWork { continuation.resume(returning: Result(catching: source.measure)) })
+    var thread = pthread_t()
+    let code = pthread_create(
+      &thread, nil,
+      { @Sendable argument in
+        if let argument { Unmanaged<ThreadWork>.fromOpaque(argument).takeRetainedValue().run() }
+        return nil
+      }, work.toOpaque())
+    if code == 0 {
+      pthread_detach(thread)
+    } else {
+      // No thread to be had: then here.
+      work.takeRetainedValue().run()
+    }
+  }
+  return try result.get()
+}
+
+private final class ThreadWork: Sendable {
+  let run: @Sendable () -> Void
+
+  init(_ run: @escaping @Sendable () -> Void) { self.run = run }
+}

@@ -1,0 +1,139 @@
+import Glibc
+
+/// A file that could not be read or written.
+struct FileError: Error, Hashable, CustomStringConvertible {
+  let path: String
+  let code: Int32
+
+  var isMissing: Bool { code == ENOENT || code == ENOTDIR }
+  var isFull: Bool { code == ENOSPC || code == EDQUOT }
+  var reason: String { String(cString: strerror(code)) }
+  var description: String { "\(path): \(reason)" }
+}
+
+/// The few things that the agent does with files, straight on the system's calls.
+enum Files {
+  static var isRoot: Bool { geteuid() == 0 }
+
+  static var workingFolder: String {
+    guard let path = getcwd(nil, 0) else { return "." }
+    defer { free(path) }
+    return String(cString: path)
+  }
+  static func exists(_ path: String) -> Bool { access(path, F_OK) == 0 }
+
+  /// What the kernel says of the machine: `x86_64`, `linux`.
+  static let machine: (architecture: String, system: String) = {
+    var name = utsname()
+    guard uname(&name) == 0 else { return ("unknown", "linux") }
+    func text<T>(_ field: T) -> String {
+      withUnsafeBytes(of: field) { String(decoding: $0.prefix { $0 != 0 }, as: UTF8.self) }
+    }
+    return (text(name.machine), text(name.sysname).lowercased())
+  }()
+
+  static func read(_ path: String, maximumBytes: Int) throws(FileError) -> [UInt8] {
+    let descriptor = open(path, O_RDONLY | O_CLOEXEC)
+    guard descriptor >= 0 else { throw FileError(path: path, code: errno) }
+    defer { close(descriptor) }
+    var bytes: [UInt8] = []
+    var buffer = [UInt8](repeating: 0, count: 4096)
+    while true {
+      let count = Glibc.read(descriptor, &buffer, buffer.count)
+      if count < 0, errno == EINTR { continue }
+      guard count >= 0 else { throw FileError(path: path, code: errno) }
+      guard count > 0 else { return bytes }
+      bytes += buffer[..<count]
+      guard bytes.count <= maximumBytes else { throw FileError(path: path, code: EFBIG) }
+    }
+  }
+
+  /// Writes beside the file and renames, so that whoever looks sees the old bytes or the new ones.
+  ///
+  /// - Parameter durable: on the disk before it returns, a loss of power included.
+  static func write(_ bytes: [UInt8], to path: String, mode: mode_t = 0o600, durable: Bool) throws(FileError) {
+    let temporary = "\(path).new"
+    let descriptor = open(temporary, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, mode)
+    guard descriptor >= 0 else { throw FileError(path: temporary, code: errno) }
+    var code: Int32 = 0
+    var done = 0
+    while done < bytes.count, code == 0 {
+      let count = bytes.withUnsafeBytes { Glibc.write(descriptor, $0.baseAddress.map { $0 + done }, bytes.count - done) }
+      if count >= 0 { done += count } else if errno != EINTR { code = errno }
+    }
+    if code == 0, durable, fsync(descriptor) != 0 { code = errno }
+    if close(descriptor) != 0, code == 0 { code = errno }
+    if code == 0, Glibc.rename(temporary, path) != 0 { code = errno }
+    guard code == 0 else {
+      unlink(temporary)
+      throw FileError(path: path, code: code)
+    }
+    if durable { try synchronize(String(path[..<(path.lastIndex(of: "/") ?? path.startIndex)])) }
+  }
+
+  /// Flushes a file or a folder.
+  static func synchronize(_ path: String) throws(FileError) {
+    let descriptor = open(path.isEmpty ? "." : path, O_RDONLY | O_CLOEXEC)
+    guard descriptor >= 0 else { throw FileError(path: path, code: errno) }
+    defer { close(descriptor) }
+    guard fsync(descriptor) == 0 else { throw FileError(path: path, code: errno) }
+  }
+
+  /// Makes a folder and those above it.
+  static func makeFolder(_ path: String, mode: mode_t = 0o700) throws(FileError) {
+    if mkdir(path, mode) == 0 || errno == EEXIST { return }
+    let code = errno
+    guard code == ENOENT, let slash = path.lastIndex(of: "/"), slash != path.startIndex else { throw FileError(path: path, code: code) }
+    try makeFolder(String(path[..<slash]), mode: mode)
+    guard mkdir(path, mode) == 0 || errno == EEXIST else { throw FileError(path: path, code: errno) }
+  }
+
+  /// Names in a folder, sorted; none when it cannot be read.
+  static func names(in folder: String) -> [String] {
+    guard let handle = opendir(folder) else { return [] }
+    defer { closedir(handle) }
+    var names: [String] = []
+    while let entry = readdir(handle) {
+      let name = withUnsafeBytes(of: entry.pointee.d_name) { String(decoding: $0.prefix { $0 != 0 }, as: UTF8.self) }
+      if name != ".", name != ".." { names.append(name) }
+    }
+    return names.sorted()
+  }
+
+  /// Removes a file, or a folder with everything in it. Follows no symbolic links. What is not there is fine.
+  static func remove(_ path: String) {
+    if unlink(path) == 0 || errno == ENOENT { return }
+    for name in names(in: path) { remove("\(path)/\(name)") }
+    rmdir(path)
+  }
+
+  /// Seconds since 1970 of the last change; nil when it is not there.
+  static func modified(_ path: String) -> Int? {
+    var status = stat()
+    return lstat(path, &status) == 0 ? status.st_mtim.tv_sec : nil
+  }
+
+  static func size(_ path: String) -> Int? {
+    var status = stat()
+    return stat(path, &status) == 0 ? Int(status.st_size) : nil
+  }
+}
+
+extension Files {
+  static let invalidArgument = EINVAL
+
+  static func rename(_ path: String, to other: String) { _ = Glibc.rename(path, other) }
+
+  /// Takes a lock that lasts until the process ends; nil when another process has it.
+  static func lock(_ path: String) throws(FileError) -> Int32? {
+    let descriptor = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0o600)
+    guard descriptor >= 0 else { throw FileError(path: path, code: errno) }
+    guard flock(descriptor, LOCK_EX | LOCK_NB) == 0 else {
+      close(descriptor)
+      return nil
+    }
+    return descriptor
+  }
+
+  static func unlock(_ descriptor: Int32) { close(descriptor) }
+}

@@ -1,0 +1,262 @@
+import Logging
+import MusterCoordination
+import MusterMQTT
+import MusterSchema
+import Synchronization
+
+/// Runs the device's `Participant`: events in, records to the journal, then effects.
+///
+/// Nothing in here waits: the actor's own queue is the mailbox, an event is one uninterrupted step, and what takes time is an order for the
+/// worker.
+actor AgentShell {
+  private(set) var machine: Participant
+  private var journal: Journal
+  private let clock: AgentClock
+  private let configuration: AgentConfiguration
+  private let probe: ResourceProbe
+  private let presence: Presence
+  private let logger: Logger
+  private let capabilities: Capabilities
+
+  nonisolated let orders = OrderBook()
+  nonisolated let alarm = Alarm()
+  /// Rung when the coordinator says where its data is.
+  nonisolated let coordinatorHeard = Bell()
+  /// Rung when the coordinator's list of tasks should be compared.
+  nonisolated let listWanted = Bell()
+  nonisolated let folders: JobFolders
+
+  private var seen: (resources: Resources, at: ContinuousClock.Instant)?
+  private var published: Resources?
+  private var nextProbe: ContinuousClock.Instant
+  private var progress: [TaskID: (last: ContinuousClock.Instant, waiting: NodeStatus?)] = [:]
+  private var dropped = 0
+  private var journalFails = false
+
+  init(
+    _ configuration: AgentConfiguration, journal: Journal, presence: Presence, folders: JobFolders, logger: Logger
+  ) {
+    self.configuration = configuration
+    self.journal = journal
+    self.presence = presence
+    self.folders = folders
+    self.logger = logger
+    machine = Participant(id: configuration.id, coordinator: configuration.region, capacity: 1, restoring: journal.records)
+    clock = AgentClock(resuming: journal.at)
+    probe = ResourceProbe(proc: configuration.probe.proc, sys: configuration.probe.sys, folder: configuration.state)
+    let allowed = configuration.policy.trainers.map { Set($0) }
+    capabilities = Capabilities(
+      trainers: configuration.trainers.keys.filter { allowed?.contains($0) ?? true }.sorted(), version: Muster.version)
+    nextProbe = .now + .seconds(configuration.probe.seconds)
+    alarm.set(nextProbe)
+  }
+
+  // MARK: What the worker asks
+
+  /// The job as it stands; nil when it is not wanted any more.
+  func job(_ task: TaskID, _ key: RoundKey) -> Job? { machine.jobs[task].flatMap { $0.isSameWork(as: key) ? $0 : nil } }
+  func descriptor(_ task: TaskID) -> TaskDescriptor? { machine.tasks[task] }
+  var dataAddress: String? { machine.coordinatorState?.data }
+  var jobs: [Job] { machine.jobs.values.sorted { $0.task < $1.task } }
+
+  /// A result will have to wait: the disk shall hold what leads to it.
+  func secureJournal() {
+    do {
+      try journal.secure()
+    } catch {
+      logger.warning("the journal is not safe from a loss of power: \(error)")
+    }
+  }
+
+  // MARK: Steps
+
+  func receive(_ event: Participant.Event) {
+    var events = [event]
+    while !events.isEmpty {
+      let now = clock.now
+      let (records, effects) = machine.handle(events.removeFirst(), at: now)
+      if !records.isEmpty { commit(records, at: now) }
+      for effect in effects { perform(effect).map { events.append($0) } }
+    }
+    setAlarm()
+  }
+
+  private func commit(_ records: [Participant.Record], at now: Instant) {
+    do {
+      try journal.commit(records, at: now)
+      journalFails = false
+    } catch {
+      // It goes on without: see Journal for what a lost record costs.
+      if !journalFails { logger.error("the journal cannot be written, after a restart work may be done twice: \(error)") }
+      journalFails = true
+    }
+  }
+
+  /// - Returns: an event that follows at once.
+  private func perform(_ effect: Participant.Effect) -> Participant.Event? {
+    switch effect {
+    case .status(let status, let lasting): publish(status, lasting: lasting)
+    case .check(let task): return .readiness(task, readiness(task))
+    case .start(let job):
+      logger.info("takes part", metadata: metadata(job.task, job.key))
+      orders.place(.train(job))
+    case .upload(let job): orders.place(.upload(job))
+    case .ask(let job): orders.place(.ask(job))
+    case .cancel(let task, let key, let reason):
+      logger.info("drops its work: \(reason)", metadata: metadata(task, key))
+      if !orders.cancel(task, key) { folders.remove(task, key) }
+    case .descriptor(let descriptor):
+      if descriptor.state.isFinal { folders.forget(descriptor.task) }
+    }
+    return nil
+  }
+
+  private func metadata(_ task: TaskID, _ key: RoundKey) -> Logger.Metadata {
+    ["task.id": "\(task)", "round": "\(key.round)", "phase": "\(key.phase.rawValue)", "attempt": "\(key.attempt)"]
+  }
+
+  // MARK: What arrives
+
+  /// The birth on a new connection, and everything that is owed.
+  func connected(_ number: Int) {
+    presence.begin(number)
+    publishState(look())
+    receive(.connected)
+    listWanted.ring()
+  }
+
+  func received(_ message: MQTTMessage) {
+    do throws(MessageError) {
+      let topic: Topic
+      do {
+        topic = try Topic(parsing: message.topic)
+      } catch {
+        throw .malformed("\(error)")
+      }
+      // A cleared topic means nothing by itself.
+      guard !message.payload.isEmpty || topic == presence.topic else { return }
+      switch topic {
+      case presence.topic:
+        if presence.judge(message) == .publishBirth { publishState(look()) }
+      case .coordinatorState(machine.coordinator):
+        let state = try MessageCoder.decode(CoordinatorState.self, from: message.payload)
+        try check(state.coordinator == machine.coordinator)
+        let isNew = state.session != machine.coordinatorState?.session
+        receive(.coordinator(state))
+        coordinatorHeard.ring()
+        if isNew { listWanted.ring() }
+      case .task(machine.coordinator, let task):
+        let descriptor = try MessageCoder.decode(TaskDescriptor.self, from: message.payload)
+        try check(descriptor.task == task)
+        receive(.descriptor(descriptor))
+      case .invitation(machine.coordinator, machine.id, let task):
+        let invitation = try MessageCoder.decode(Invitation.self, from: message.payload)
+        try check(invitation.task == task)
+        if machine.tasks[task] != nil { receive(.readiness(task, readiness(task))) }
+        receive(.invitation(invitation))
+      default: return
+      }
+    } catch {
+      drop(message, error)
+    }
+  }
+
+  private func check(_ holds: Bool) throws(MessageError) {
+    guard holds else { throw .malformed("it speaks of something else than its topic") }
+  }
+
+  /// Whoever sends garbage shall not fill the log.
+  private func drop(_ message: MQTTMessage, _ error: MessageError) {
+    dropped += 1
+    guard dropped <= 20 || dropped.isMultiple(of: 1000) else { return }
+    logger.notice(
+      "a message was dropped: \(error)",
+      metadata: ["topic": "\(message.topic.prefix(120).description.withoutControlCharacters)", "dropped": "\(dropped)"])
+  }
+
+  /// The coordinator lists these tasks; jobs that began before the question and are not among them are dropped.
+  func compare(_ listed: Set<TaskID>, jobsBefore: [Job]) {
+    for job in jobsBefore where !listed.contains(job.task) && self.job(job.task, job.key) != nil { receive(.forget(job.task)) }
+  }
+
+  // MARK: Readiness
+
+  private func readiness(_ task: TaskID) -> Readiness {
+    guard let descriptor = machine.tasks[task] else { return .declined("does not know the task") }
+    let resources = look()
+    let destination = descriptor.upload == .central ? descriptor.central : machine.coordinatorState?.data
+    if let refusal = configuration.policy.refusal(
+      trainer: descriptor.trainer, uploadsTo: destination, resources: resources, minute: LocalTime.minute)
+    {
+      return .declined(refusal.reason, retrySeconds: refusal.retrySeconds)
+    }
+    if let why = Admission.mismatch(descriptor, node(resources)) { return .declined(why) }
+    return .ready
+  }
+
+  private func look() -> Resources {
+    if let seen, .now - seen.at < .milliseconds(200) { return seen.resources }
+    let resources = probe.look()
+    seen = (resources, .now)
+    return resources
+  }
+
+  private func node(_ resources: Resources, online: Bool = true) -> NodeState {
+    NodeState(
+      node: configuration.id, online: online, session: presence.session, nodeKind: .device, labels: configuration.labels,
+      capabilities: capabilities, resources: resources)
+  }
+
+  private func publishState(_ resources: Resources) {
+    published = resources
+    presence.publish(node(resources))
+  }
+
+  /// The last word, before the connection is closed in order.
+  func farewell() { presence.publish(NodeState(node: configuration.id, online: false, session: presence.session)) }
+
+  // MARK: Time
+
+  /// The alarm rang: something is due.
+  func wake() {
+    if let deadline = machine.nextDeadline, deadline <= clock.now { receive(.tick) }
+    let now = ContinuousClock.now
+    if now >= nextProbe {
+      nextProbe = now + .seconds(configuration.probe.seconds)
+      let resources = look()
+      if published.map({ resources.differsNoticeably(from: $0) }) ?? true { publishState(resources) }
+      for task in machine.tasks.keys.sorted() where machine.tasks[task]?.state == .open { receive(.readiness(task, readiness(task))) }
+    }
+    for (task, entry) in progress {
+      guard let status = entry.waiting, now >= entry.last + Self.progressInterval else { continue }
+      progress[task] = (now, nil)
+      presence.publish(status, lasting: false)
+    }
+    setAlarm()
+  }
+
+  private func setAlarm() {
+    let deadline = machine.nextDeadline.map { clock.time(of: $0) }
+    let waiting = progress.values.compactMap { $0.waiting == nil ? nil : $0.last + Self.progressInterval }.min()
+    alarm.set([nextProbe, deadline, waiting].compactMap(\.self).min() ?? nextProbe)
+  }
+
+  // MARK: Statuses
+
+  private static let progressInterval = Duration.seconds(1)
+
+  /// Progress goes out once a second, the newest; anything else at once, and takes the place of progress that waits.
+  private func publish(_ status: NodeStatus, lasting: Bool) {
+    let now = ContinuousClock.now
+    guard !lasting else {
+      progress[status.task] = status.state == .training ? (now, nil) : nil
+      return presence.publish(status, lasting: true)
+    }
+    if let last = progress[status.task]?.last, now < last + Self.progressInterval {
+      progress[status.task] = (last, status)
+    } else {
+      progress[status.task] = (now, nil)
+      presence.publish(status, lasting: false)
+    }
+  }
+}

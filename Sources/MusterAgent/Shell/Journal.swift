@@ -1,0 +1,102 @@
+import MusterCoordination
+import MusterSchema
+
+/// What the agent remembers over a restart: a few records in one small JSON file, replaced as a whole.
+///
+/// Nothing in it is needed for a right result: the ledger counts a contribution once, whoever repeats it. A lost record costs work done
+/// twice. So a record is safe from the death of the process before its effects happen, as the rename is; the disk is made to hold it only
+/// once a result has to wait for its delivery, and the way from invitation to upload waits for no disk.
+struct Journal {
+  private struct Content: Codable {
+    var version: Int
+    var at: Instant
+    var records: [Entry]
+  }
+
+  private struct Entry: Codable {
+    var at: Instant
+    var record: Participant.Record
+  }
+
+  static let version = 1
+  /// Tasks that are remembered after they are done, the newest ones.
+  private static let tasks = 16
+
+  let path: String
+  private var content = Content(version: Self.version, at: .zero, records: [])
+
+  /// Reads what is there.
+  ///
+  /// - Returns: also a warning, when there was a file that could not be understood: it is set aside.
+  /// - Throws: a newer program's file is not touched.
+  static func open(_ path: String) throws(AgentError) -> (journal: Journal, warning: String?) {
+    var journal = Journal(path: path)
+    let bytes: [UInt8]
+    do throws(FileError) {
+      bytes = try Files.read(path, maximumBytes: 4 << 20)
+    } catch {
+      if error.isMissing { return (journal, nil) }
+      throw .state("\(error)")
+    }
+    struct Version: Decodable { var version: Int }
+    do {
+      let version = try JSON.decode(Version.self, from: bytes).version
+      guard version <= Self.version else {
+        throw AgentError.state("\(path) was written by a newer muster-agent (format \(version), this one knows \(Self.version))")
+      }
+      journal.content = try JSON.decode(Content.self, from: bytes)
+      return (journal, nil)
+    } catch let error as AgentError {
+      throw error
+    } catch {
+      Files.rename(path, to: "\(path).damaged")
+      return (journal, "\(path) is not understood (\(JSON.explain(error))): it is now \(path).damaged, and the agent starts afresh")
+    }
+  }
+
+  private init(path: String) { self.path = path }
+
+  /// The machine's time at the last commit.
+  var at: Instant { content.at }
+  var records: [(at: Instant, record: Participant.Record)] { content.records.map { ($0.at, $0.record) } }
+
+  /// Adds records, drops those that they supersede, and replaces the file.
+  mutating func commit(_ records: [Participant.Record], at now: Instant, durable: Bool = false) throws(FileError) {
+    content.at = now
+    for record in records {
+      let superseded = record.supersedes
+      content.records.removeAll { $0.record.task == record.task && superseded.contains($0.record.kind) }
+      content.records.append(Entry(at: now, record: record))
+    }
+    let unfinished = Set(content.records.compactMap { $0.record.isEnd ? nil : $0.record.task })
+    var ended = content.records.count { !unfinished.contains($0.record.task) } - Self.tasks
+    content.records.removeAll { entry in
+      guard ended > 0, !unfinished.contains(entry.record.task) else { return false }
+      ended -= 1
+      return true
+    }
+    try write(durable: durable)
+  }
+
+  /// Makes the disk hold what is committed.
+  func secure() throws(FileError) { try write(durable: true) }
+
+  private func write(durable: Bool) throws(FileError) {
+    let bytes: [UInt8]
+    do {
+      bytes = try JSON.encode(content)
+    } catch {
+      throw FileError(path: path, code: Files.invalidArgument)
+    }
+    try Files.write(bytes, to: path, durable: durable)
+  }
+}
+
+extension Participant.Record {
+  var isEnd: Bool {
+    switch self {
+    case .delivered, .dropped: true
+    case .taken, .ready: false
+    }
+  }
+}

@@ -1,0 +1,102 @@
+import Logging
+import MusterCoordination
+import MusterMQTT
+import MusterSchema
+import Synchronization
+
+/// The agent's side of its broker connection: a session for each connection, and what is said under it.
+final class Presence: Sendable {
+  private struct State {
+    var connection: MQTTConnection?
+    var number = 0
+    var session = ""
+    var sessions: [Int: String] = [:]
+    var watch: PresenceGuard?
+  }
+
+  let id: NodeID
+  let region: NodeID
+  private let logger: Logger
+  private let state = Mutex(State())
+
+  init(id: NodeID, region: NodeID, logger: Logger) {
+    self.id = id
+    self.region = region
+    self.logger = logger
+  }
+
+  var topic: Topic { .nodeState(coordinator: region, node: id) }
+  var session: String { state.withLock(\.session) }
+
+  func attach(_ connection: MQTTConnection) { state.withLock { $0.connection = connection } }
+
+  /// The Will of an attempt to connect, with the session that its birth will carry.
+  func will(_ number: Int) -> MQTTMessage? {
+    var generator = SystemRandomNumberGenerator()
+    let session = String(generator.next() as UInt64, radix: 36)
+    state.withLock { state in
+      state.sessions = state.sessions.filter { $0.key >= number - 1 }
+      state.sessions[number] = session
+    }
+    return encode(topic, NodeState(node: id, online: false, session: session)).map {
+      MQTTMessage(topic: "\(topic)", payload: $0, quality: .atLeastOnce, retained: true)
+    }
+  }
+
+  /// A connection stands: from now on its session is ours.
+  func begin(_ number: Int) {
+    state.withLock { state in
+      let previous = state.session
+      state.number = number
+      state.session = state.sessions[number] ?? ""
+      state.watch = PresenceGuard(session: state.session, previous: previous.isEmpty ? nil : previous)
+    }
+  }
+
+  /// Publishes what the node says of itself, on this connection or not at all: it carries its session.
+  func publish(_ node: NodeState) {
+    let (connection, number) = state.withLock { ($0.connection, $0.number) }
+    guard number > 0, let payload = encode(topic, node) else { return }
+    connection?.publish(topic: "\(topic)", payload: payload, quality: .atLeastOnce, retained: true, on: number)
+  }
+
+  /// A status; progress may be lost, the rest may not.
+  func publish(_ status: NodeStatus, lasting: Bool) {
+    let topic = Topic.nodeStatus(coordinator: region, node: id, task: status.task)
+    guard let payload = encode(topic, status) else { return }
+    state.withLock(\.connection)?.publish(
+      topic: "\(topic)", payload: payload, quality: lasting ? .atLeastOnce : .atMostOnce, retained: true)
+  }
+
+  /// What the guard makes of a message on our own state topic.
+  func judge(_ message: MQTTMessage) -> PresenceGuard.Action {
+    guard !message.payload.isEmpty else { return .publishBirth }
+    do {
+      let other = try MessageCoder.decode(NodeState.self, from: message.payload)
+      let (watch, connection) = state.withLock { ($0.watch, $0.connection) }
+      guard let action = watch?.action(online: other.online, session: other.session, retained: message.retained) else { return .none }
+      if action == .duplicate {
+        logger.critical(
+          "another agent is online as \(region)/\(id): stop one of the two, or give it an id of its own",
+          metadata: [
+            "node.id": "\(id)", "session": "\(session)",
+            "other.session": "\(other.session.prefix(40).description.withoutControlCharacters)",
+          ])
+        connection?.reconnect(after: .seconds(.random(in: 30...60)))
+      }
+      return action
+    } catch {
+      logger.notice("a message was dropped: \(error)", metadata: ["topic": "\(topic)"])
+      return .publishBirth
+    }
+  }
+
+  private func encode(_ topic: Topic, _ message: some Message) -> [UInt8]? {
+    do {
+      return try MessageCoder.encode(message)
+    } catch {
+      logger.error("a message does not fit its topic: \(error)", metadata: ["topic": "\(topic)"])
+      return nil
+    }
+  }
+}

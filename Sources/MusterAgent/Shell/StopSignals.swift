@@ -1,0 +1,61 @@
+import Glibc
+import Synchronization
+
+/// SIGTERM and SIGINT, waited for. A second one ends the process at once.
+package enum StopSignals {
+  /// Returns when the process is asked to stop, or the task is cancelled.
+  package static func wait() async throws {
+    var ends: [Int32] = [-1, -1]
+    guard pipe(&ends) == 0 else { throw AgentError.network("no pipe for signals: \(String(cString: strerror(errno)))") }
+    for end in ends { _ = fcntl(end, F_SETFD, FD_CLOEXEC) }
+    let reading = ends[0]
+    writingEnd.store(ends[1], ordering: .releasing)
+    for number in [SIGTERM, SIGINT] {
+      var action = sigaction()
+      action.__sigaction_handler.sa_handler = { @Sendable _ in writeByte() }
+      action.sa_flags = Int32(bitPattern: UInt32(bitPattern: Int32(SA_RESTART)) | UInt32(SA_RESETHAND))
+      sigaction(number, &action, nil)
+    }
+    await withTaskCancellationHandler {
+      await withCheckedContinuation { continuation in
+        let waiter = Unmanaged.passRetained(Waiter(reading, continuation))
+        var thread = pthread_t()
+        let code = pthread_create(
+          &thread, nil,
+          { @Sendable argument in
+            if let argument { Unmanaged<Waiter>.fromOpaque(argument).takeRetainedValue().run() }
+            return nil
+          }, waiter.toOpaque())
+        if code == 0 { pthread_detach(thread) } else { waiter.takeRetainedValue().run() }
+      }
+    } onCancel: {
+      writeByte()
+    }
+  }
+
+  private final class Waiter: Sendable {
+    private let descriptor: Int32
+    private let continuation: CheckedContinuation<Void, Never>
+
+    init(_ descriptor: Int32, _ continuation: CheckedContinuation<Void, Never>) {
+      self.descriptor = descriptor
+      self.continuation = continuation
+    }
+
+    func run() {
+      var byte: UInt8 = 0
+      while read(descriptor, &byte, 1) < 0 && errno == EINTR {}
+      continuation.resume()
+    }
+  }
+}
+
+private let writingEnd = Atomic<Int32>(-1)
+
+/// Safe in a signal handler: an atomic load and a write.
+private func writeByte() {
+  let code = errno
+  var byte: UInt8 = 1
+  _ = write(writingEnd.load(ordering: .acquiring), &byte, 1)
+  errno = code
+}

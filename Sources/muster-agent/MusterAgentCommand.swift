@@ -1,0 +1,73 @@
+import ArgumentParser
+import Logging
+import MusterAgent
+
+/// `muster-agent`: runs the agent, or shows its configuration.
+@main
+struct MusterAgentCommand: AsyncParsableCommand {
+  static let configuration = CommandConfiguration(
+    commandName: "muster-agent", abstract: "The agent of Muster on a device: takes part in training, with data that stays here.",
+    version: MusterAgentVersion.text, subcommands: [Run.self, Config.self], defaultSubcommand: Run.self)
+}
+
+/// The flags. Each wins over MUSTER_* and the configuration file.
+struct Flags: ParsableArguments {
+  @Option(help: "The configuration file (default: MUSTER_CONFIG, else /etc/muster/agent.json).")
+  var config: String?
+  @Option(help: "The device's name in its region.")
+  var id: String?
+  @Option(help: "The region that the device belongs to.")
+  var region: String?
+  @Option(help: ArgumentHelp("The region's broker.", valueName: "host:port"))
+  var broker: String?
+  @Option(help: "The folder for journal, models and jobs.")
+  var state: String?
+  @Option(help: "trace, debug, info, notice, warning, error or critical.")
+  var logLevel: String?
+
+  func load() throws -> (configuration: AgentConfiguration, report: String) {
+    let given = [
+      ("id", "--id", id), ("region", "--region", region), ("broker", "--broker", broker), ("state", "--state", state),
+      ("log.level", "--log-level", logLevel),
+    ]
+    var flags: AgentFlags = [:]
+    for case (let key, let flag, let value?) in given { flags[key] = (flag, value) }
+    do {
+      return try AgentConfiguration.load(file: config, flags: flags, environment: AgentConfiguration.environment)
+    } catch {
+      throw ValidationError("\(error)")
+    }
+  }
+}
+
+struct Run: AsyncParsableCommand {
+  static let configuration = CommandConfiguration(abstract: "Runs the agent until SIGTERM or SIGINT.", shouldDisplay: false)
+
+  @OptionGroup var flags: Flags
+
+  func run() async throws {
+    let (configuration, _) = try flags.load()
+    var logger = Logger(label: "muster.agent") { StreamLogHandler.standardError(label: $0) }
+    logger.logLevel = configuration.logLevel
+    let agent = Agent(configuration, logger: logger)
+    try await withThrowingTaskGroup(of: Void.self) { group in
+      group.addTask { try await agent.run() }
+      group.addTask { try await StopSignals.wait() }
+      try await group.next()
+      group.cancelAll()
+      try await group.waitForAll()
+    }
+  }
+}
+
+struct Config: ParsableCommand {
+  static let configuration = CommandConfiguration(abstract: "About the configuration.", subcommands: [Print.self])
+
+  struct Print: ParsableCommand {
+    static let configuration = CommandConfiguration(abstract: "Prints what holds, where each value comes from, and no secret.")
+
+    @OptionGroup var flags: Flags
+
+    func run() throws { print(try flags.load().report) }
+  }
+}
