@@ -25,7 +25,7 @@ package struct Agent: Sendable {
     folders.removeOrphans(except: await shell.jobs)
     let worker = JobWorker(configuration, shell: shell, logger: logger)
     let filters = Topic.participantFilters(configuration.region, node: configuration.id).map { MQTTSubscription($0) }
-    try await MQTTClient.withConnection(mqtt, subscriptions: filters, logger: logger, will: { presence.will($0) }) { connection in
+    try await MQTTClient.withConnection(mqtt, subscriptions: filters, logger: logger, will: presence.will) { connection in
       presence.attach(connection)
       await withTaskGroup(of: Void.self) { group in
         group.addTask { await follow(connection, shell, started) }

@@ -3,6 +3,8 @@ import Logging
 import MusterAgent
 
 /// `muster-agent`: runs the agent, or shows its configuration.
+///
+/// Exit codes: 0 stopped as asked, 1 it cannot run (state folder, broker settings), 64 wrong flags, 78 wrong configuration.
 @main
 struct MusterAgentCommand: AsyncParsableCommand {
   static let configuration = CommandConfiguration(
@@ -35,7 +37,8 @@ struct Flags: ParsableArguments {
     do {
       return try AgentConfiguration.load(file: config, flags: flags, environment: AgentConfiguration.environment)
     } catch {
-      throw ValidationError("\(error)")
+      StandardError.write("muster-agent: \(error)")
+      throw ExitCode(78)
     }
   }
 }
@@ -50,12 +53,17 @@ struct Run: AsyncParsableCommand {
     var logger = Logger(label: "muster.agent") { StreamLogHandler.standardError(label: $0) }
     logger.logLevel = configuration.logLevel
     let agent = Agent(configuration, logger: logger)
-    try await withThrowingTaskGroup(of: Void.self) { group in
-      group.addTask { try await agent.run() }
-      group.addTask { try await StopSignals.wait() }
-      try await group.next()
-      group.cancelAll()
-      try await group.waitForAll()
+    do {
+      try await withThrowingTaskGroup(of: Void.self) { group in
+        group.addTask { try await agent.run() }
+        group.addTask { try await StopSignals.wait() }
+        try await group.next()
+        group.cancelAll()
+        try await group.waitForAll()
+      }
+    } catch {
+      logger.critical("\(error)")
+      throw ExitCode(1)
     }
   }
 }

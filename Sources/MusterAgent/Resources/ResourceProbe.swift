@@ -44,7 +44,7 @@ package struct ResourceProbe: Sendable {
   private func diskMiB() -> Int? {
     var status = statvfs()
     guard statvfs(folder, &status) == 0 else { return nil }
-    return Int(clamping: UInt64(status.f_bavail) * UInt64(status.f_frsize) >> 20)
+    return Int(clamping: (UInt64(status.f_bavail) * UInt64(status.f_frsize)) >> 20)
   }
 
   /// The emptiest of the device's own batteries, and whether it hangs on a supply.
