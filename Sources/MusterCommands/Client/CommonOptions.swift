@@ -1,0 +1,39 @@
+import ArgumentParser
+import FoundationEssentials
+import MusterSchema
+
+/// `--output`, on every verb.
+struct OutputOptions: ParsableArguments {
+  @Option(name: .long, help: "table, for people, or json, for programs.")
+  var output: OutputFormat = .table
+}
+
+enum OutputFormat: String, ExpressibleByArgument, CaseIterable, Sendable { case table, json }
+
+/// `--central`, on every verb that asks central.
+struct CentralOptions: ParsableArguments {
+  static let defaultAddress = "http://127.0.0.1:7401"
+
+  @Option(name: .long, help: ArgumentHelp("Central's ops address (default: MUSTER_CENTRAL, or \(defaultAddress)).", valueName: "url"))
+  var central: String?
+
+  func client() throws(CommandError) -> OpsClient {
+    let variable = ProcessInfo.processInfo.environment["MUSTER_CENTRAL"].flatMap { $0.isEmpty ? nil : $0 }
+    return try OpsClient(central: central ?? variable ?? Self.defaultAddress)
+  }
+}
+
+/// The task that a verb is about.
+struct TaskArgument: ParsableArguments {
+  @Argument(help: "The task's id, as `muster task list` shows it.", transform: identifier)
+  var task: TaskID
+}
+
+/// Reads an identifier of the command line; the parser shows the reason.
+@Sendable func identifier<ID: Identifier>(_ text: String) throws -> ID {
+  do {
+    return try ID(validating: text)
+  } catch {
+    throw ValidationError(error.description)
+  }
+}

@@ -1,0 +1,99 @@
+import Logging
+import MusterSchema
+import MusterTransfer
+
+/// Central's ops API, with errors that a person can act on.
+struct OpsClient: Sendable {
+  /// `http://127.0.0.1:7401`, without a slash at the end.
+  let central: String
+  private let client: HTTPClient
+
+  init(central: String) throws(CommandError) {
+    var address = central
+    while address.hasSuffix("/") { address.removeLast() }
+    guard address.hasPrefix("http://") || address.hasPrefix("https://") else {
+      throw CommandError(.usage, "\"\(central)\" is no address of central: it starts with http:// or https:// (--central, MUSTER_CENTRAL)")
+    }
+    self.central = address
+    do {
+      client = try HTTPClient(HTTPConfiguration(maximumBody: 256 << 20))
+    } catch {
+      throw CommandError(error, central: address)
+    }
+  }
+
+  func info() async throws(CommandError) -> ServerInfo { try await get("/v1/info") }
+  func tasks() async throws(CommandError) -> [TaskSummary] { try await get("/v1/tasks") }
+  func task(_ task: TaskID) async throws(CommandError) -> TaskDetail { try await get("/v1/tasks/\(task)") }
+  func why(_ task: TaskID) async throws(CommandError) -> Explanation { try await get("/v1/tasks/\(task)/why") }
+  func models(_ task: TaskID) async throws(CommandError) -> [ModelCheckpoint] { try await get("/v1/tasks/\(task)/models") }
+  func regions() async throws(CommandError) -> [RegionSummary] { try await get("/v1/regions") }
+  func nodes() async throws(CommandError) -> [NodeSummary] { try await get("/v1/nodes") }
+
+  /// Whether the server's process answers at all.
+  func isHealthy() async -> Bool {
+    do {
+      return try await client.send("GET", central + "/healthz").status == 200
+    } catch {
+      return false
+    }
+  }
+
+  /// A retried push is one task: the id is the client's.
+  func push(_ task: TaskID, _ specification: TaskSpecification) async throws(CommandError) -> TaskSummary {
+    let (client, url) = (client, central + "/v1/tasks/\(task)")
+    do {
+      return try await retrying(RetryPolicy(attempts: 3)) { _ throws(TransferError) in
+        try await client.send("PUT", url, json: specification).decode(TaskSummary.self)
+      }
+    } catch {
+      throw CommandError(error, central: central)
+    }
+  }
+
+  func check(_ specification: TaskSpecification) async throws(CommandError) -> TaskCheck {
+    do {
+      return try await client.send("POST", central + "/v1/tasks/check", json: specification).decode(TaskCheck.self)
+    } catch {
+      throw CommandError(error, central: central)
+    }
+  }
+
+  enum Action: String, Sendable { case pause, resume, cancel, evaluate }
+
+  func perform(_ action: Action, on task: TaskID) async throws(CommandError) -> TaskSummary {
+    do {
+      return try await client.send("POST", central + "/v1/tasks/\(task)/\(action.rawValue)").decode(TaskSummary.self)
+    } catch {
+      throw CommandError(error, central: central)
+    }
+  }
+
+  /// Gives central a model to start from. The same bytes again are no error.
+  func store(blob bytes: [UInt8], digest: Digest) async throws(CommandError) {
+    do {
+      _ = try await client.send(
+        "POST", central + "/v1/blobs", body: bytes, contentType: "application/octet-stream",
+        headers: [("Content-Digest", digest.contentDigest)])
+    } catch {
+      throw CommandError(error, central: central)
+    }
+  }
+
+  /// Fetches a model; the file appears only when it is complete and has the digest.
+  func download(_ model: ModelCheckpoint, to path: String) async throws(CommandError) {
+    do {
+      try await client.download("\(central)/v1/blobs/\(model.digest)", to: path, expecting: model.digest, maximumBytes: model.bytes)
+    } catch {
+      throw CommandError(error, central: central)
+    }
+  }
+
+  private func get<T: Decodable & Sendable>(_ path: String) async throws(CommandError) -> T {
+    do {
+      return try await client.get(T.self, from: central + path)
+    } catch {
+      throw CommandError(error, central: central)
+    }
+  }
+}

@@ -1,0 +1,128 @@
+import ArgumentParser
+import FoundationEssentials
+import Glibc
+import MusterSchema
+
+/// `muster demo`
+struct DemoCommand: AsyncParsableCommand {
+  static let configuration = CommandConfiguration(
+    commandName: "demo", abstract: "Run the whole system on this machine: a broker, central, regions, agents, and one task.",
+    discussion: """
+      Every program is a process of its own, on free ports of 127.0.0.1. Ends by itself when the task has; Ctrl-C stops everything. The \
+      model becomes global.safetensors in --folder, or else in the current folder (a file of that name is replaced).
+      """)
+
+  @Flag(help: "Keep the folder with configurations, logs and state.")
+  var keep = false
+
+  @Option(help: ArgumentHelp("Where to put configurations, logs and state (default: a temporary folder). It is kept.", valueName: "dir"))
+  var folder: String?
+
+  @Option(help: ArgumentHelp("The task to push (default: examples/digits/task.yaml).", valueName: "file"), completion: .file())
+  var task: String?
+
+  @Option(help: "How many agents, 1 to 200.")
+  var devices = 8
+
+  @Option(help: "How many regions, 1 to 20.")
+  var regions = 2
+
+  @Option(help: "How many rounds, in place of the task file's.")
+  var rounds: Int?
+
+  @OptionGroup var format: OutputOptions
+
+  func validate() throws {
+    guard (1...200).contains(devices) else { throw ValidationError("--devices must be between 1 and 200") }
+    guard (1...20).contains(regions), regions <= devices else {
+      throw ValidationError("--regions must be between 1 and 20, and not more than the devices")
+    }
+  }
+
+  func run() async throws {
+    let executables = try DemoPlaces.executables(try DemoPlaces.executableFolder())
+    guard let checkout = DemoPlaces.checkout(executables: executables.folder) else {
+      throw CommandError(.usage, "examples/digits is neither around the current folder nor around muster: run the demo inside the checkout")
+    }
+    let task = try readTask(checkout)
+    Interruption.catchSignals()
+    let home = try prepareFolder()
+    let plan = try plan(executables, checkout: checkout, folder: home)
+    do {
+      let session = DemoSession(plan: plan, task: task, format: format.output, model: model(home))
+      try await ProgramFleet.with { fleet in try await session.run(fleet) }
+    } catch {
+      Console.note("everything is stopped; logs: \(home)/logs")
+      throw error
+    }
+    if keep || folder != nil {
+      Console.note("everything is stopped; configurations, logs and state: \(home)")
+    } else {
+      remove(home)
+    }
+  }
+
+  private func readTask(_ checkout: String) throws -> TaskFile {
+    var task = try TaskFile(path: task ?? "\(checkout)/examples/digits/task.yaml")
+    task.specification.regions = DemoPlan.regionNames(regions)
+    if let rounds { task.specification.rounds = rounds }
+    let cohort = task.specification.cohort
+    if cohort.size > devices {
+      task.specification.cohort.size = devices
+      task.specification.cohort.minimum = min(cohort.minimum, max(1, devices * 3 / 4))
+    }
+    try task.check()
+    guard task.initialModel == nil else { throw CommandError(.usage, "the demo starts from a seed, not from a file: initial: {seed: 1}") }
+    return task
+  }
+
+  private func prepareFolder() throws -> String {
+    let home: String
+    if let folder {
+      home = folder.hasPrefix("/") ? folder : "\(FileManager.default.currentDirectoryPath)/\(folder)"
+    } else {
+      home = try DemoPlaces.temporaryFolder()
+    }
+    do {
+      try FileManager.default.createDirectory(atPath: "\(home)/logs", withIntermediateDirectories: true)
+      // An earlier demo's tasks would go on in this one.
+      guard try FileManager.default.contentsOfDirectory(atPath: home) == ["logs"] else {
+        throw CommandError(.usage, "\(home) is not empty: give the demo a folder of its own")
+      }
+    } catch let error as CommandError {
+      throw error
+    } catch {
+      throw CommandError(.usage, "\(home) cannot be used: \(error)")
+    }
+    return home
+  }
+
+  private func plan(_ executables: DemoPlan.Executables, checkout: String, folder: String) throws -> DemoPlan {
+    let ports = try Loopback.freePorts(3 + 2 * regions)
+    let shares = DemoPlan.share(devices, among: regions)
+    let list = DemoPlan.regionNames(regions).enumerated().map { index, id in
+      DemoPlan.Region(
+        id: id, data: ports[3 + 2 * index], ops: ports[4 + 2 * index],
+        devices: (1...shares[index]).map { NodeID(unchecked: "pi-\($0)") })
+    }
+    let local = "\(checkout)/broker/local.conf"
+    let hasLocal = FileManager.default.fileExists(atPath: local)
+    let template = hasLocal ? String(decoding: try readFile(local, as: "the broker's configuration"), as: UTF8.self) : nil
+    return DemoPlan(
+      folder: folder, executables: executables, broker: ports[0], centralData: ports[1], centralOps: ports[2], regions: list,
+      data: "\(checkout)/examples/digits/data", brokerTemplate: template ?? BrokerConfiguration.fallback, isRoot: geteuid() == 0,
+      architecture: DemoPlaces.architecture)
+  }
+
+  private func model(_ home: String) -> String {
+    "\(folder == nil ? FileManager.default.currentDirectoryPath : home)/global.safetensors"
+  }
+
+  private func remove(_ home: String) {
+    do {
+      try FileManager.default.removeItem(atPath: home)
+    } catch {
+      Console.note("muster: \(home) stays: \(error)")
+    }
+  }
+}

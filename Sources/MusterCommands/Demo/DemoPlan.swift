@@ -1,0 +1,211 @@
+import MusterSchema
+
+/// What the demo runs and where: names, ports, folders and the text of every configuration file. Pure.
+struct DemoPlan: Hashable, Sendable {
+  /// Programs of one kind start together, in this order, and stop in the opposite one.
+  enum Stage: Int, Comparable, CaseIterable, Sendable {
+    case broker, servers, agents
+    static func < (left: Self, right: Self) -> Bool { left.rawValue < right.rawValue }
+  }
+
+  struct Program: Hashable, Sendable {
+    /// `broker`, `central`, `north`, `north/pi-1`.
+    var name: String
+    var stage: Stage
+    var executable: String
+    var arguments: [String]
+    /// Where its output goes.
+    var log: String
+    /// Files that it needs, written before it starts.
+    var files: [String: String]
+    /// Its HTTP port that answers `/healthz`.
+    var health: Int?
+  }
+
+  struct Region: Hashable, Sendable {
+    var id: NodeID
+    var data: Int
+    var ops: Int
+    var devices: [NodeID]
+  }
+
+  /// Executables beside this program, and the broker's.
+  struct Executables: Hashable, Sendable {
+    var folder: String
+    var mosquitto: String
+  }
+
+  var folder: String
+  var executables: Executables
+  var broker: Int
+  var centralData: Int
+  var centralOps: Int
+  var regions: [Region]
+  /// The folder of the training and test files.
+  var data: String
+  /// The broker's configuration, without its port.
+  var brokerTemplate: String
+  var isRoot: Bool
+  /// Labels of every device.
+  var architecture: String
+
+  var central: String { "http://127.0.0.1:\(centralOps)" }
+  var devices: Int { regions.reduce(0) { $0 + $1.devices.count } }
+
+  /// Names for any number of regions.
+  static func regionNames(_ count: Int) -> [NodeID] {
+    let compass = ["north", "south", "east", "west"]
+    return (0..<count).map { NodeID(unchecked: $0 < compass.count ? compass[$0] : "region-\($0 + 1)") }
+  }
+
+  /// Devices dealt to regions as evenly as they go.
+  static func share(_ devices: Int, among regions: Int) -> [Int] {
+    (0..<regions).map { devices / regions + ($0 < devices % regions ? 1 : 0) }
+  }
+
+  var programs: [Program] {
+    var programs = [brokerProgram, centralProgram]
+    var index = 0
+    for region in regions {
+      programs.append(program(region))
+      for device in region.devices {
+        programs.append(program(device, of: region, index: index))
+        index += 1
+      }
+    }
+    return programs.sorted { $0.stage < $1.stage }
+  }
+
+  private func log(_ name: String) -> String { "\(folder)/logs/\(name).log" }
+  private func text(_ path: String) -> String { JSONValue.quote(path) }
+
+  private var brokerProgram: Program {
+    let file = "\(folder)/mosquitto.conf"
+    let configuration = BrokerConfiguration.text(template: brokerTemplate, port: broker, folder: folder, isRoot: isRoot)
+    return Program(
+      name: "broker", stage: .broker, executable: executables.mosquitto, arguments: ["-c", file], log: log("broker"),
+      files: [file: configuration])
+  }
+
+  private var centralProgram: Program {
+    let file = "\(folder)/central.yaml"
+    let test = "\(folder)/central-data.json"
+    let yaml = """
+      state: \(text("\(folder)/central"))
+      broker:
+        host: 127.0.0.1
+        port: \(broker)
+      data:
+        host: 127.0.0.1
+        port: \(centralData)
+      ops:
+        host: 127.0.0.1
+        port: \(centralOps)
+      regions: [\(regions.map(\.id.rawValue).joined(separator: ", "))]
+      trainers: [built-in]
+      trainer:
+        built-in:
+          command: [\(text("\(executables.folder)/muster-train")), --resident]
+          resident: true
+      testData: \(text(test))
+      log:
+        level: info
+
+      """
+    let set =
+      #"{"format":"idx","images":\#(text("\(data)/t10k-images-idx3-ubyte.gz")),"labels":\#(text("\(data)/t10k-labels-idx1-ubyte.gz"))}"#
+    return Program(
+      name: "central", stage: .servers, executable: "\(executables.folder)/muster-central", arguments: ["--config", file],
+      log: log("central"), files: [file: yaml, test: set + "\n"], health: centralOps)
+  }
+
+  private func program(_ region: Region) -> Program {
+    let file = "\(folder)/\(region.id).yaml"
+    let yaml = """
+      id: \(region.id)
+      state: \(text("\(folder)/\(region.id)"))
+      broker:
+        host: 127.0.0.1
+        port: \(broker)
+      centralBroker:
+        host: 127.0.0.1
+        port: \(broker)
+      data:
+        host: 127.0.0.1
+        port: \(region.data)
+      ops:
+        host: 127.0.0.1
+        port: \(region.ops)
+      log:
+        level: info
+
+      """
+    return Program(
+      name: region.id.rawValue, stage: .servers, executable: "\(executables.folder)/muster-region", arguments: ["--config", file],
+      log: log(region.id.rawValue), files: [file: yaml], health: region.ops)
+  }
+
+  /// - Parameter index: which part of the training set is the device's own.
+  private func program(_ device: NodeID, of region: Region, index: Int) -> Program {
+    let name = "\(region.id)-\(device)"
+    let file = "\(folder)/\(name).json"
+    let json = """
+      {
+        "id": "\(device)",
+        "region": "\(region.id)",
+        "state": \(text("\(folder)/\(name)")),
+        "broker": {"host": "127.0.0.1", "port": \(broker)},
+        "labels": {"arch": "\(architecture)", "site": "\(region.id)"},
+        "trainers": {"built-in": {"command": [\(text("\(executables.folder)/muster-train")), "--resident"], "resident": true}},
+        "data": {
+          "format": "idx",
+          "images": \(text("\(data)/train-images-idx3-ubyte.gz")),
+          "labels": \(text("\(data)/train-labels-idx1-ubyte.gz")),
+          "partition": {"iid": {"of": \(devices), "index": \(index), "seed": 1}}
+        },
+        "policy": {},
+        "log": {"level": "info"}
+      }
+
+      """
+    return Program(
+      name: "\(region.id)/\(device)", stage: .agents, executable: "\(executables.folder)/muster-agent", arguments: ["--config", file],
+      log: log(name), files: [file: json])
+  }
+
+  /// What to type in another terminal meanwhile.
+  var hints: [String] {
+    [
+      "mosquitto_sub -p \(broker) -v -t 'muster/v1/#'", "curl -s \(central)/v1/tasks",
+      "\(executables.folder)/muster tail --central \(central)", "\(executables.folder)/muster node list --central \(central)",
+    ]
+  }
+}
+
+/// The demo's broker.
+enum BrokerConfiguration {
+  /// `broker/local.conf`, or what matters of it, with a port and a folder of the demo's own.
+  static func text(template: String, port: Int, folder: String, isRoot: Bool) -> String {
+    // Where it listens, what it writes and whom it runs as is the demo's business; all else is the template's.
+    let own = ["listener", "port", "bind_address", "persistence_location", "pid_file", "log_dest", "user"]
+    var lines = ["listener \(port) 127.0.0.1"]
+    for line in template.split(separator: "\n", omittingEmptySubsequences: false) {
+      let key = line.split(separator: " ", maxSplits: 1).first.map(String.init) ?? ""
+      if !own.contains(key) { lines.append(String(line)) }
+    }
+    lines += ["log_dest stderr", "persistence_location \(folder)/"]
+    // Started by root, mosquitto becomes another user, who may not read the folder.
+    if isRoot { lines.append("user root") }
+    return lines.joined(separator: "\n") + "\n"
+  }
+
+  /// For a program that was installed without the checkout.
+  static let fallback = """
+    allow_anonymous true
+    persistence false
+    per_listener_settings false
+    set_tcp_nodelay true
+    max_packet_size 131072
+    max_queued_messages 10000
+    """
+}

@@ -1,0 +1,57 @@
+import Glibc
+import Subprocess
+import SystemPackage
+
+/// A shell that ends what is left of the demo's programs when the demo itself is gone, however it went.
+///
+/// It reads from a pipe which processes to watch. Only the demo holds the writing end, so the pipe's end is the demo's. (The kernel's own
+/// means, a parent-death signal, looks at the *thread* that started a process, and those come and go.)
+struct Guardian: Sendable {
+  private let writing: FileDescriptor
+  private let reading: FileDescriptor
+
+  init() throws(CommandError) {
+    var ends: [Int32] = [-1, -1]
+    guard pipe(&ends) == 0 else { throw CommandError(.unexpected, "no pipe: \(String(cString: strerror(errno)))") }
+    for end in ends { _ = fcntl(end, F_SETFD, FD_CLOEXEC) }
+    reading = FileDescriptor(rawValue: ends[0])
+    writing = FileDescriptor(rawValue: ends[1])
+  }
+
+  private static let script = """
+    pids=
+    while read -r verb pid; do
+      left=
+      for p in $pids; do [ "$p" = "$pid" ] || left="$left $p"; done
+      pids=$left
+      [ "$verb" = watch ] && pids="$pids $pid"
+    done
+    [ -z "$pids" ] && exit 0
+    kill -TERM $pids
+    sleep 3
+    kill -KILL $pids
+    """
+
+  /// Runs until `close`.
+  func run() async {
+    var options = PlatformOptions()
+    // Ctrl-C at the terminal must not end it before the others.
+    options.createSession = true
+    do {
+      _ = try await Subprocess.run(
+        .path("/bin/sh"), arguments: ["-c", Self.script], platformOptions: options,
+        input: .fileDescriptor(reading, closeAfterSpawningProcess: true), output: .discarded, error: .discarded)
+    } catch {
+      Console.note("muster: programs may be left over if this one is killed: \(error)")
+    }
+  }
+
+  func watch(_ pid: Int32) { tell("watch \(pid)\n") }
+  func forget(_ pid: Int32) { tell("forget \(pid)\n") }
+  func close() { Glibc.close(writing.rawValue) }
+
+  private func tell(_ line: String) {
+    // A line is far below PIPE_BUF: whole or not at all.
+    _ = line.withCString { Glibc.write(writing.rawValue, $0, line.utf8.count) }
+  }
+}

@@ -1,0 +1,168 @@
+import FoundationEssentials
+import Glibc
+import Subprocess
+import Synchronization
+import SystemPackage
+
+/// The demo's programs while they run: started on demand, started again when one dies, stopped in order.
+final class ProgramFleet: Sendable {
+  private struct State {
+    var running: [Int32: DemoPlan.Program] = [:]
+    var isStopping = false
+    /// Once all are up, a program that dies is started again; before, its death is the demo's failure.
+    var isUp = false
+    var failure: CommandError?
+  }
+
+  private let state = Mutex(State())
+  private let guardian: Guardian
+  private let starts: AsyncStream<DemoPlan.Program>
+  private let start: AsyncStream<DemoPlan.Program>.Continuation
+
+  private init(_ guardian: Guardian) {
+    self.guardian = guardian
+    // Bounded by the plan: each program is asked for once.
+    (starts, start) = AsyncStream.makeStream()
+  }
+
+  /// Runs `body`, and ends everything that it started when it returns or throws, when a program fails, or when a signal comes.
+  static func with<Result: Sendable>(_ body: @escaping @Sendable (ProgramFleet) async throws -> Result) async throws -> Result {
+    let guardian = try Guardian()
+    let fleet = ProgramFleet(guardian)
+    return try await withThrowingTaskGroup(of: Void.self) { group in
+      group.addTask { await guardian.run() }
+      group.addTask { await fleet.serve() }
+      let outcome: Swift.Result<Result, any Error>
+      do {
+        outcome = .success(try await fleet.supervised(body))
+      } catch {
+        outcome = .failure(error)
+      }
+      await fleet.stop()
+      guardian.close()
+      try await group.waitForAll()
+      return try outcome.get()
+    }
+  }
+
+  /// Starts a program; it runs until `with` ends.
+  func launch(_ program: DemoPlan.Program) throws(CommandError) {
+    for (path, text) in program.files.sorted(by: { $0.key < $1.key }) { try DemoPlaces.write(text, to: path) }
+    start.yield(program)
+  }
+
+  /// From now on the dead are raised.
+  func isUp() { state.withLock { $0.isUp = true } }
+
+  private func supervised<Result: Sendable>(_ body: @escaping @Sendable (ProgramFleet) async throws -> Result) async throws -> Result {
+    try await withThrowingTaskGroup(of: Result?.self) { group in
+      group.addTask { try await body(self) }
+      group.addTask {
+        while !Task.isCancelled {
+          try Interruption.check()
+          if let failure = self.state.withLock({ $0.failure }) { throw failure }
+          try await Task.sleep(for: .milliseconds(50))
+        }
+        return nil
+      }
+      defer { group.cancelAll() }
+      guard let first = try await group.next(), let result = first else { throw CancellationError() }
+      return result
+    }
+  }
+
+  private func serve() async {
+    await withDiscardingTaskGroup { group in
+      for await program in starts { group.addTask { await self.keepAlive(program) } }
+    }
+  }
+
+  private func keepAlive(_ program: DemoPlan.Program) async {
+    var restarts = 0
+    while !state.withLock({ $0.isStopping }) {
+      let end = await run(program)
+      let (isStopping, isUp) = state.withLock { ($0.isStopping, $0.isUp) }
+      if isStopping { return }
+      guard isUp, restarts < 5 else {
+        let log = "\(program.log):\n\(DemoPlaces.tail(program.log))"
+        let failure = CommandError(.unexpected, "\(program.name) \(end). The end of its log, \(log)")
+        state.withLock { $0.failure = $0.failure ?? failure }
+        return
+      }
+      restarts += 1
+      Console.note("muster: \(program.name) \(end); starting it again")
+    }
+  }
+
+  /// Without the person's own MUSTER_* settings: they would win over the demo's configuration files.
+  private static var environment: Environment {
+    let own = ProcessInfo.processInfo.environment.keys.filter { $0.hasPrefix("MUSTER_") }
+    return .inherit.updating(Dictionary(uniqueKeysWithValues: own.map { (Environment.Key(stringLiteral: $0), String?.none) }))
+  }
+
+  /// One life of a program.
+  ///
+  /// - Returns: how it ended.
+  private func run(_ program: DemoPlan.Program) async -> String {
+    var options = PlatformOptions()
+    // A group of its own: Ctrl-C at the terminal reaches the demo alone, which stops the others in order.
+    options.processGroupID = 0
+    options.teardownSequence = [.gracefulShutDown(allowedDurationToNextStep: .seconds(3))]
+    do {
+      let log = try FileDescriptor.open(
+        FilePath(program.log), .writeOnly, options: [.create, .append, .closeOnExec],
+        permissions: [.ownerReadWrite, .groupRead, .otherRead])
+      let result = try await Subprocess.run(
+        .path(FilePath(program.executable)), arguments: Arguments(program.arguments), environment: Self.environment,
+        platformOptions: options, input: .none, output: .fileDescriptor(log, closeAfterSpawningProcess: true), error: .combinedWithOutput
+      ) { execution in
+        let pid = execution.processIdentifier.value
+        self.guardian.watch(pid)
+        let isStopping = self.state.withLock { state in
+          state.running[pid] = program
+          return state.isStopping
+        }
+        if isStopping { Glibc.kill(pid, SIGTERM) }
+      }
+      let pid = result.processIdentifier.value
+      state.withLock { _ = $0.running.removeValue(forKey: pid) }
+      guardian.forget(pid)
+      return "ended (\(result.terminationStatus))"
+    } catch {
+      return "does not start: \(error)"
+    }
+  }
+
+  /// Agents first, the broker last, so that everyone can say goodbye.
+  private func stop() async {
+    state.withLock { $0.isStopping = true }
+    start.finish()
+    for stage in DemoPlan.Stage.allCases.reversed() {
+      signal(SIGTERM, stage)
+      if await !areGone(stage, within: .seconds(5)) {
+        signal(SIGKILL, stage)
+        _ = await areGone(stage, within: .seconds(2))
+      }
+    }
+  }
+
+  private func signal(_ number: Int32, _ stage: DemoPlan.Stage) {
+    // Under the lock: a process that is in the table has not been reaped and forgotten.
+    state.withLock { state in
+      for (pid, program) in state.running where program.stage == stage { Glibc.kill(pid, number) }
+    }
+  }
+
+  private func areGone(_ stage: DemoPlan.Stage, within timeout: Duration) async -> Bool {
+    let deadline = ContinuousClock.now + timeout
+    while ContinuousClock.now < deadline {
+      if !state.withLock({ $0.running.values.contains { $0.stage == stage } }) { return true }
+      do {
+        try await Task.sleep(for: .milliseconds(10))
+      } catch {
+        return false
+      }
+    }
+    return false
+  }
+}

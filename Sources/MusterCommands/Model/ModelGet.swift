@@ -1,0 +1,90 @@
+import ArgumentParser
+import MusterSchema
+
+/// `muster model get TASK --out FILE`
+struct ModelGet: AsyncParsableCommand {
+  static let configuration = CommandConfiguration(
+    commandName: "get", abstract: "Download a model as a safetensors file; its digest is checked.")
+
+  @OptionGroup var target: TaskArgument
+
+  @Option(
+    help: ArgumentHelp("A round's number, best (by the task's stop metric, else accuracy, else loss), or last.", valueName: "round"),
+    transform: ModelChoice.init(parsing:))
+  var round: ModelChoice = .last
+
+  @Option(name: [.long, .customShort("o")], help: ArgumentHelp("Where to put it. A file that exists is replaced.", valueName: "file"))
+  var out: String
+
+  @OptionGroup var server: CentralOptions
+  @OptionGroup var format: OutputOptions
+
+  func run() async throws {
+    let client = try server.client()
+    let detail = try await client.task(target.task)
+    let model = try round.pick(from: detail.models, stop: detail.specification.stop, task: target.task)
+    try await client.download(model, to: out)
+    switch format.output {
+    case .json: try Console.show(json: Downloaded(file: out, model: model))
+    case .table:
+      let metrics = Words.metrics(model.metrics ?? [:]).map { ", \($0)" }.joined()
+      try Console.print("\(out)  round \(model.round), \(Words.bytes(model.bytes))\(metrics)")
+    }
+  }
+
+  private struct Downloaded: Encodable {
+    var file: String
+    var model: ModelCheckpoint
+  }
+}
+
+/// Which of a task's models is meant.
+enum ModelChoice: Hashable, Sendable {
+  case round(Int)
+  case best
+  case last
+
+  init(parsing text: String) throws {
+    switch text {
+    case "best": self = .best
+    case "last": self = .last
+    default:
+      guard let round = Int(text), round >= 0 else { throw ValidationError("a round is a number from 0 on, best, or last") }
+      self = .round(round)
+    }
+  }
+
+  /// - Throws: ``CommandError`` with exit code 3 when there is no such model, or it was not kept.
+  func pick(from models: [ModelCheckpoint], stop: StopSpecification?, task: TaskID) throws(CommandError) -> ModelCheckpoint {
+    let found: ModelCheckpoint?
+    switch self {
+    case .round(let round): found = models.first { $0.round == round }
+    case .last: found = models.max { $0.round < $1.round }
+    case .best: found = best(models, stop)
+    }
+    guard let found else {
+      switch self {
+      case .round(let round):
+        throw CommandError(.refused, "task \(task) has no model of round \(round): muster model list \(task) shows those it has")
+      case .best: throw CommandError(.refused, "no model of task \(task) has been evaluated yet: try --round last")
+      case .last: throw CommandError(.refused, "task \(task) has no model yet: muster why \(task)")
+      }
+    }
+    guard found.kept else {
+      throw CommandError(.refused, "the model of round \(found.round) was collected: the task keeps the last few and the best (`keep`)")
+    }
+    return found
+  }
+
+  private func best(_ models: [ModelCheckpoint], _ stop: StopSpecification?) -> ModelCheckpoint? {
+    let candidates = [stop?.metric, "accuracy", "loss"].compactMap { $0 }
+    guard let name = candidates.first(where: { name in models.contains { $0.metrics?[name] != nil } }) else { return nil }
+    let order = StopSpecification(metric: name)
+    var best: (model: ModelCheckpoint, value: Double)?
+    for model in models {
+      guard let value = model.metrics?[name], value.isFinite else { continue }
+      if best.map({ order.isBetter(value, than: $0.value) }) ?? true { best = (model, value) }
+    }
+    return best?.model
+  }
+}

@@ -1,0 +1,58 @@
+import ArgumentParser
+import Glibc
+import MusterSchema
+
+/// `muster`: the noun of every command line of an operator.
+struct MusterCommand: AsyncParsableCommand {
+  static let configuration = CommandConfiguration(
+    commandName: "muster",
+    abstract: "Train one model across a fleet of devices.",
+    discussion: """
+      Data goes to standard output, progress and complaints to standard error. Colour and redrawing only on a terminal (NO_COLOR is \
+      respected).
+
+      Environment: MUSTER_CENTRAL, the address of central's ops API (default \(CentralOptions.defaultAddress)).
+
+      Exit codes: 0 done; 1 unexpected; 2 the command line or the task file is wrong; 3 refused by central; 4 central or the broker does \
+      not answer; 5 the task failed or was cancelled; 130 interrupted.
+
+      Completion: muster --generate-completion-script bash|zsh|fish
+      """,
+    version: Muster.version,
+    subcommands: [
+      TaskCommand.self, WhyCommand.self, RegionCommand.self, NodeCommand.self, ModelCommand.self, TailCommand.self, DemoCommand.self,
+    ])
+}
+
+/// What the executable calls.
+package enum CommandLineProgram {
+  /// Runs the command of the process's arguments and ends the process.
+  package static func main() async -> Never {
+    let code = await run(Array(CommandLine.arguments.dropFirst()))
+    exit(code)
+  }
+
+  /// Runs one command.
+  ///
+  /// - Returns: the exit code.
+  package static func run(_ arguments: [String]) async -> Int32 {
+    // A reader that went away is an error of write(), not the end of a process that may have others to stop.
+    signal(SIGPIPE, SIG_IGN)
+    var isParsing = true
+    do {
+      var command = try MusterCommand.parseAsRoot(arguments)
+      isParsing = false
+      if var command = command as? any AsyncParsableCommand {
+        try await command.run()
+      } else {
+        try command.run()
+      }
+      return 0
+    } catch {
+      let word = LastWord(error, isParsing: isParsing)
+      if !word.output.isEmpty { Console.tryToPrint(word.output) }
+      if !word.complaint.isEmpty { Console.note(word.complaint) }
+      return word.code
+    }
+  }
+}

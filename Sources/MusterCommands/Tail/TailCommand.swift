@@ -1,0 +1,86 @@
+import ArgumentParser
+import FoundationEssentials
+import Glibc
+import MusterSchema
+
+/// `muster tail [TASK]`
+struct TailCommand: AsyncParsableCommand {
+  static let configuration = CommandConfiguration(
+    commandName: "tail", abstract: "What happens now, live, straight from the topics.",
+    discussion: """
+      Central says which broker to listen to. Regions with brokers of their own: name those with --broker. The password of --username \
+      comes from MUSTER_BROKER_PASSWORD. Tickets and grants are never shown.
+      """)
+
+  @Argument(help: "Only this task (and who comes and goes).", transform: identifier)
+  var task: TaskID?
+
+  @Option(help: ArgumentHelp("A broker, in place of central's: mqtt://HOST:PORT. Repeat it for more.", valueName: "url"))
+  var broker: [String] = []
+
+  @Option(help: ArgumentHelp("The user to log in as.", valueName: "name"))
+  var username: String?
+
+  @Option(help: ArgumentHelp("PEM file of the authority that vouches for an mqtts:// broker.", valueName: "file"))
+  var ca: String?
+
+  @Flag(help: "Topics and payloads as they are.")
+  var raw = false
+
+  @OptionGroup var server: CentralOptions
+  @OptionGroup var format: OutputOptions
+
+  func run() async throws {
+    var addresses: [TopicTail.Address] = []
+    for text in broker { addresses.append(try TopicTail.Address(parsing: text)) }
+    if addresses.isEmpty { addresses = [try TopicTail.Address(parsing: try await server.client().info().broker)] }
+    let password = username == nil ? nil : ProcessInfo.processInfo.environment["MUSTER_BROKER_PASSWORD"]
+    let printer = TailPrinter(style: raw ? .raw : format.output == .json ? .json : .timeline, showsTask: task == nil)
+    let filters = TopicTail.filters(task)
+    try await withThrowingTaskGroup(of: Void.self) { group in
+      for address in addresses {
+        let authority = address.isTLS ? ca ?? "/etc/ssl/certs/ca-certificates.crt" : nil
+        let tail = TopicTail(address: address, username: username, password: password, authorityFile: authority)
+        group.addTask { try await tail.run(filters) { try await printer.show($0) } }
+      }
+      try await group.waitForAll()
+    }
+  }
+}
+
+/// Prints messages of several brokers, one at a time.
+private actor TailPrinter {
+  enum Style { case timeline, raw, json }
+
+  private let style: Style
+  private var timeline: Timeline
+  private let terminal = Terminal.output
+
+  init(style: Style, showsTask: Bool) {
+    self.style = style
+    timeline = Timeline(showsTask: showsTask)
+  }
+
+  func show(_ message: TopicTail.Message) throws {
+    switch style {
+    case .raw: try Console.print("\(message.topic.withoutControlCharacters) \(Masking.text(message.payload))")
+    case .json:
+      let line = JSONLine(
+        time: Int(time(nil)), topic: message.topic, kept: message.isKept, payload: Masking.text(message.payload))
+      try Console.show(jsonLine: line)
+    case .timeline:
+      let line = timeline.line(
+        topic: message.topic, payload: message.payload, clock: Words.now, isKept: message.isKept, ink: Ink(terminal))
+      try Console.print(terminal.isTerminal ? line.cut(to: terminal.width) : line)
+    }
+  }
+
+  private struct JSONLine: Encodable {
+    /// Seconds since 1970.
+    var time: Int
+    var topic: String
+    var kept: Bool
+    /// The message as text: it may be broken.
+    var payload: String
+  }
+}

@@ -1,0 +1,97 @@
+import Logging
+import MusterMQTT
+import MusterSchema
+
+/// A reader of a broker's topics. It publishes nothing.
+struct TopicTail: Sendable {
+  /// Where a broker listens: `mqtt://host:1883`, `mqtts://host:8883`.
+  struct Address: Hashable, Sendable, CustomStringConvertible {
+    var host: String
+    var port: Int
+    var isTLS: Bool
+
+    init(parsing text: String) throws(CommandError) {
+      let parts = text.split(separator: "://", maxSplits: 1, omittingEmptySubsequences: false)
+      guard parts.count == 2, parts[0] == "mqtt" || parts[0] == "mqtts" else { throw Self.malformed(text) }
+      isTLS = parts[0] == "mqtts"
+      var rest = parts[1]
+      while rest.last == "/" { rest.removeLast() }
+      guard let colon = rest.lastIndex(of: ":"), !rest.hasSuffix("]") else {
+        host = String(rest)
+        port = isTLS ? 8883 : 1883
+        guard !host.isEmpty else { throw Self.malformed(text) }
+        return
+      }
+      guard let port = Int(rest[rest.index(after: colon)...]), (1...65_535).contains(port), colon > rest.startIndex else {
+        throw Self.malformed(text)
+      }
+      host = String(rest[..<colon])
+      self.port = port
+    }
+
+    private static func malformed(_ text: String) -> CommandError {
+      CommandError(.usage, "\"\(text.withoutControlCharacters)\" is no broker: mqtt://HOST:PORT or mqtts://HOST:PORT")
+    }
+
+    var description: String { "\(isTLS ? "mqtts" : "mqtt")://\(host):\(port)" }
+  }
+
+  struct Message: Hashable, Sendable {
+    var topic: String
+    var payload: [UInt8]
+    var isKept: Bool
+  }
+
+  var address: Address
+  var username: String?
+  var password: String?
+  /// PEM of the authority behind a TLS broker.
+  var authorityFile: String?
+
+  /// What a reader of one task, or of everything, subscribes to.
+  static func filters(_ task: TaskID?) -> [String] {
+    let root = "muster/v\(Topic.version)"
+    guard let task else { return ["\(root)/#"] }
+    return [
+      "\(root)/+/state", "\(root)/+/tasks/\(task)", "\(root)/+/tasks/\(task)/round", "\(root)/+/nodes/+/state",
+      "\(root)/+/nodes/+/tasks/\(task)", "\(root)/+/nodes/+/invitations/\(task)",
+    ]
+  }
+
+  /// Hands every message to `body` until it throws, or the task is cancelled. A broker that goes away later is waited for.
+  ///
+  /// - Throws: ``CommandError`` with exit code 4 when the broker does not let it in at first.
+  func run(_ filters: [String], _ body: (Message) async throws -> Void) async throws {
+    var configuration = MQTTConfiguration(host: address.host, port: address.port, clientID: "muster-tail-\(UInt64.random(in: 0...(.max)))")
+    configuration.username = username
+    configuration.password = password
+    configuration.authorityFile = authorityFile
+    configuration.inboxLimit = 16 << 20
+    // Only people read this: what is wrong is said once, by us.
+    var logger = Logger(label: "muster.tail") { _ in SwiftLogNoOpLogHandler() }
+    logger.logLevel = .critical
+    var hasConnected = false
+    do {
+      try await MQTTClient.withConnection(
+        configuration, subscriptions: filters.map { MQTTSubscription($0, quality: .atMostOnce) }, logger: logger
+      ) { connection in
+        for await event in connection.events {
+          switch event {
+          case .connected:
+            if hasConnected { Console.note("muster: connected to \(address) again") }
+            hasConnected = true
+          case .disconnected(let error):
+            guard hasConnected else {
+              throw CommandError(.unreachable, "\(error) (\(address)). Is it running? --broker names another")
+            }
+            Console.note("muster: \(error) (\(address)); trying again")
+          case .message(let message):
+            try await body(Message(topic: message.topic, payload: message.payload, isKept: message.retained))
+          }
+        }
+      }
+    } catch let error as MQTTError {
+      throw CommandError(.usage, "\(error)")
+    }
+  }
+}

@@ -1,0 +1,10 @@
+import ArgumentParser
+
+/// `muster task …`
+struct TaskCommand: AsyncParsableCommand {
+  static let configuration = CommandConfiguration(
+    commandName: "task", abstract: "Push tasks, follow them, steer them.",
+    subcommands: [
+      TaskPush.self, TaskList.self, TaskShow.self, TaskWatch.self, TaskPause.self, TaskResume.self, TaskCancel.self, TaskEvaluate.self,
+    ])
+}

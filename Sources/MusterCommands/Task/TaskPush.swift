@@ -1,0 +1,109 @@
+import ArgumentParser
+import FoundationEssentials
+import MusterSchema
+
+/// `muster task push FILE`
+struct TaskPush: AsyncParsableCommand {
+  static let configuration = CommandConfiguration(
+    commandName: "push", abstract: "Give central a task.",
+    discussion: """
+      The file is YAML or JSON. `initial: {blob: FILE}` may name a safetensors file beside the task file: it is uploaded first. A push \
+      that is repeated with the same --id is the same task.
+      """)
+
+  @Argument(help: "The task file.", completion: .file(extensions: ["yaml", "yml", "json"]))
+  var file: String
+
+  @Option(
+    name: .long, parsing: .singleValue,
+    help: ArgumentHelp("A region that takes part, in place of the file's. Repeat it for more.", valueName: "region"), transform: identifier)
+  var region: [NodeID] = []
+
+  @Option(name: .customLong("where"), help: ArgumentHelp("Only devices with these labels: arch=x86_64,site!=lab.", valueName: "labels"))
+  var selector: String?
+
+  @Option(help: ArgumentHelp("The task's id (default: the name and six random characters).", valueName: "id"), transform: identifier)
+  var id: TaskID?
+
+  @Flag(help: "Push nothing: list the devices that match, and why others do not.")
+  var dryRun = false
+
+  @Flag(help: "Follow the task to its end; exit 5 if it fails.")
+  var watch = false
+
+  @OptionGroup var server: CentralOptions
+  @OptionGroup var format: OutputOptions
+
+  func validate() throws {
+    if dryRun, watch { throw ValidationError("--dry-run pushes nothing that --watch could follow") }
+  }
+
+  func run() async throws {
+    var task = try TaskFile(path: file)
+    if !region.isEmpty { task.specification.regions = region }
+    if let selector { task.specification.where = selector }
+    try task.check()
+    let client = try server.client()
+    guard !dryRun else { return try await check(task, client) }
+
+    if let model = task.initialModel { try await client.store(blob: try model.bytes(), digest: model.digest) }
+    var generator = SystemRandomNumberGenerator()
+    let id = id ?? Slug.taskID(task.specification.name, using: &generator)
+    let summary = try await client.push(id, task.specification)
+    guard watch else { return try Console.show(one: summary, as: format.output) }
+    if format.output == .table { Console.note("task \(id)") }
+    try await TaskWatcher(client: client, task: id, format: format.output).run()
+  }
+
+  private func check(_ task: TaskFile, _ client: OpsClient) async throws {
+    var answer = try await client.check(task.specification)
+    // The push would upload it first.
+    if task.initialModel != nil { answer.problems.removeAll { $0.field == "initial.blob" } }
+    switch format.output {
+    case .json: try Console.show(json: answer)
+    case .table:
+      let table = Table(columns: ["DEVICE", "MATCHES", "WHY NOT"], rows: Self.rows(answer))
+      for line in table.lines(ink: Ink(Terminal.output)) { try Console.print(line) }
+      Console.note(Self.verdict(answer, task.specification))
+    }
+    guard answer.problems.isEmpty else {
+      throw CommandError(.refused, "central would refuse the task:" + task.describe(answer.problems).map { "\n  \($0)" }.joined())
+    }
+  }
+
+  static func rows(_ check: TaskCheck) -> [[String]] {
+    check.matching.map { [$0.description, "yes"] } + check.others.map { [$0.node, "no", $0.reason] }
+      + check.unreachable.map { [$0.node, "?", $0.reason] }
+  }
+
+  static func verdict(_ check: TaskCheck, _ task: TaskSpecification) -> String {
+    let count = Words.count(check.matching.count, "device")
+    let few = check.matching.count < task.cohort.minimum ? ": too few, a round needs \(task.cohort.minimum)" : ""
+    return "\(count) would take part\(few); nothing was pushed"
+  }
+}
+
+/// Task ids out of names.
+enum Slug {
+  /// `Digits, LeNet!` → `digits-lenet`; at most 56 characters, so that a suffix fits.
+  static func text(_ name: String) -> String {
+    var slug = ""
+    for character in name.lowercased() {
+      if character.isASCII, character.isLetter || character.isNumber {
+        slug.append(character)
+      } else if !slug.isEmpty, slug.last != "-" {
+        slug.append("-")
+      }
+    }
+    slug = String(slug.prefix(56))
+    while slug.last == "-" { slug.removeLast() }
+    return slug.isEmpty ? "task" : slug
+  }
+
+  static func taskID(_ name: String, using generator: inout some RandomNumberGenerator) -> TaskID {
+    // Without look-alikes: people read these aloud.
+    let letters = Array("abcdefghjkmnpqrstuvwxyz23456789")
+    let suffix = (0..<6).map { _ in letters[Int.random(in: 0..<letters.count, using: &generator)] }
+    return TaskID(unchecked: "\(text(name))-\(String(suffix))")
+  }
+}

@@ -1,0 +1,105 @@
+import FoundationEssentials
+import MusterSchema
+
+/// A task as a file holds it, YAML or JSON, with the place of each field for error messages.
+struct TaskFile: Sendable {
+  /// As messages name it.
+  let path: String
+  var specification: TaskSpecification
+  /// A model file that `initial: {blob: FILE}` names, taken from the task file's folder.
+  private(set) var initialModel: ModelFile?
+  private let positions: [String: TextPosition]
+
+  /// A model that lies beside the task, to be uploaded before the push.
+  struct ModelFile: Hashable, Sendable {
+    var path: String
+    var digest: Digest
+
+    func bytes() throws(CommandError) -> [UInt8] { try readFile(path, as: "initial.blob") }
+  }
+
+  init(path: String) throws(CommandError) {
+    let bytes = try readFile(path, as: "the task file")
+    guard let text = String(validating: bytes, as: UTF8.self) else { throw CommandError(.usage, "\(path): the file is not UTF-8 text") }
+    try self.init(text: text, path: path)
+  }
+
+  /// - Parameter path: for messages, and to find a model beside it.
+  init(text: String, path: String) throws(CommandError) {
+    guard text.utf8.count <= Self.maximumBytes else {
+      throw CommandError(.usage, "\(path): a task may have \(Words.bytes(Self.maximumBytes)), this file has more")
+    }
+    var document: YAMLDocument
+    do {
+      document = try YAMLDocument(text)
+    } catch {
+      throw CommandError(.usage, "\(path):\(error)")
+    }
+    self.path = path
+    positions = document.positions
+    if case .string(let name)? = document.root[["initial", "blob"]], !name.hasPrefix("sha256:") {
+      let folder = path.contains("/") ? path[...(path.lastIndex(of: "/") ?? path.startIndex)] : ""
+      let file = name.hasPrefix("/") ? name : folder + name
+      do {
+        let model = ModelFile(path: file, digest: Digest(of: try readFile(file, as: "initial.blob")))
+        document.root[["initial", "blob"]] = .string(model.digest.description)
+        initialModel = model
+      } catch {
+        throw CommandError(.usage, Self.line(path, document.positions, "initial.blob", "\(error)"))
+      }
+    }
+    do {
+      specification = try TaskSpecification(strictJSON: document.root.json.utf8)
+    } catch {
+      let lines = error.problems.map { problem in
+        let (field, message) = Self.split(problem)
+        return Self.line(path, document.positions, field, message)
+      }
+      throw CommandError(.usage, lines.joined(separator: "\n"))
+    }
+  }
+
+  /// As central accepts it.
+  static let maximumBytes = 256 << 10
+
+  /// Everything that is wrong with the task by itself.
+  func check() throws(CommandError) {
+    let problems = specification.problems()
+    guard problems.isEmpty else { throw CommandError(.usage, describe(problems).joined(separator: "\n")) }
+  }
+
+  /// Each problem with its place: `digits.yaml:7:9: cohort.size: must be …`.
+  func describe(_ problems: [FieldProblem]) -> [String] {
+    problems.map { Self.line(path, positions, $0.field, $0.message) }
+  }
+
+  private static func line(_ path: String, _ positions: [String: TextPosition], _ field: String, _ message: String) -> String {
+    let text = field.isEmpty ? message : "\(field): \(message)"
+    // The field itself, or the nearest thing around it that the file has.
+    var place = field
+    while true {
+      if let position = positions[place] { return "\(path):\(position): \(text)" }
+      guard let cut = place.lastIndex(where: { $0 == "." || $0 == "[" }) else { break }
+      place = String(place[..<cut])
+    }
+    return "\(path): \(text)"
+  }
+
+  /// A decoding error says its field in front of the message.
+  private static func split(_ problem: FieldProblem) -> (field: String, message: String) {
+    guard problem.field.isEmpty, let colon = problem.message.firstRange(of: ": ") else { return (problem.field, problem.message) }
+    let head = problem.message[..<colon.lowerBound]
+    guard !head.isEmpty, !head.contains(" ") else { return ("", problem.message) }
+    return (String(head), String(problem.message[colon.upperBound...]))
+  }
+}
+
+/// - Parameter role: what the file is to the reader of a message.
+func readFile(_ path: String, as role: String) throws(CommandError) -> [UInt8] {
+  do {
+    return Array(try Data(contentsOf: URL(filePath: path)))
+  } catch {
+    let why = (error as? CocoaError)?.code == .fileReadNoSuchFile ? "there is no such file" : "\(error)"
+    throw CommandError(.usage, "\(role) \(path) cannot be read: \(why)")
+  }
+}

@@ -1,0 +1,61 @@
+import Glibc
+
+/// Numbers and times as people read them.
+enum Words {
+  /// With so many digits behind the point.
+  static func number(_ value: Double, digits: Int) -> String {
+    guard value.isFinite, abs(value) < 1e12 else { return "\(value)" }
+    var scale = 1.0
+    for _ in 0..<digits { scale *= 10 }
+    let scaled = Int((abs(value) * scale).rounded())
+    let sign = value < 0 && scaled > 0 ? "-" : ""
+    guard digits > 0 else { return "\(sign)\(scaled)" }
+    let text = String(scaled)
+    let padded = String(repeating: "0", count: max(0, digits + 1 - text.count)) + text
+    return "\(sign)\(padded.dropLast(digits)).\(padded.suffix(digits))"
+  }
+
+  static func percent(_ fraction: Double) -> String {
+    fraction.isFinite ? "\(Int((min(max(fraction, 0), 1) * 100).rounded())) %" : "? %"
+  }
+
+  static func seconds(_ seconds: Double) -> String {
+    guard seconds.isFinite, seconds < 1e9 else { return "\(seconds) s" }
+    let whole = Int(max(0, seconds).rounded())
+    switch whole {
+    case ..<10 where seconds != Double(whole): return "\(number(seconds, digits: 1)) s"
+    case ..<120: return "\(whole) s"
+    case ..<7200: return "\(whole / 60) min"
+    case ..<172_800: return "\(whole / 3600) h"
+    default: return "\(whole / 86400) d"
+    }
+  }
+
+  static func bytes(_ count: Int) -> String {
+    switch count {
+    case ..<1024: "\(count) B"
+    case ..<(1 << 20): "\(number(Double(count) / 1024, digits: 1)) KiB"
+    case ..<(1 << 30): "\(number(Double(count) / 1_048_576, digits: 1)) MiB"
+    default: "\(number(Double(count) / 1_073_741_824, digits: 1)) GiB"
+    }
+  }
+
+  /// `loss 0.312  accuracy 0.9722`, loss and accuracy first.
+  static func metrics(_ metrics: [String: Double]) -> [String] {
+    let order = ["loss", "accuracy"]
+    let names = order.filter { metrics[$0] != nil } + metrics.keys.filter { !order.contains($0) }.sorted()
+    return names.compactMap { name in metrics[name].map { "\(name.withoutEscapes) \(number($0, digits: 4))" } }
+  }
+
+  /// `12:03:11`, in the machine's time zone.
+  static func clock(_ time: Int) -> String {
+    var seconds = time_t(time)
+    var parts = tm()
+    guard localtime_r(&seconds, &parts) != nil else { return "--:--:--" }
+    return [parts.tm_hour, parts.tm_min, parts.tm_sec].map { $0 < 10 ? "0\($0)" : "\($0)" }.joined(separator: ":")
+  }
+
+  static var now: String { clock(Glibc.time(nil)) }
+
+  static func count(_ count: Int, _ noun: String) -> String { count == 1 ? "1 \(noun)" : "\(count) \(noun)s" }
+}

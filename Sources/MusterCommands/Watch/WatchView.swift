@@ -1,0 +1,66 @@
+import MusterSchema
+
+/// The picture that `watch` draws: rounds, the phase, metrics over time, devices, and what it waits for.
+struct WatchView {
+  var detail: TaskDetail
+  var nodes: [NodeSummary]
+  /// Devices that get a line of their own.
+  var maximumDevices = 12
+
+  func lines(width: Int, ink: Ink) -> [String] {
+    let now = detail.now
+    let done = now.step == .completed ? now.rounds : max(0, detail.rounds.count)
+    let bar = ProgressBar.text(Double(done) / Double(max(1, now.rounds)), width: min(40, max(10, width - 50)))
+    var lines = [
+      "\(ink.bold(now.task.rawValue))  \(ink.dim("\(detail.specification.model.type), \(list(detail.specification.regions))"))",
+      "\(ink.green(bar))  round \(now.round)/\(now.rounds)  \(step(now.step, ink))\(attempt(now))",
+    ]
+    if !now.step.isFinal {
+      let left = now.closesInSeconds.map { "  closes in \(Words.seconds($0))" } ?? ""
+      let counts = now.needed > 0 ? "\(now.have) of \(now.needed) \(now.step == .recruiting ? "devices ready" : "contributions")" : ""
+      if !(counts + left).isEmpty { lines.append(counts + ink.dim(left)) }
+    }
+    for name in ["loss", "accuracy"] {
+      guard let line = series(name, width: max(8, min(40, width - 40)), ink) else { continue }
+      lines.append(line)
+    }
+    lines += devices(ink)
+    let why = now.why.withoutControlCharacters
+    if !why.isEmpty { lines.append(now.step.isFinal ? why : "\(ink.yellow("waits:")) \(why)") }
+    return lines
+  }
+
+  private func list(_ regions: [NodeID]) -> String { regions.map(\.rawValue).joined(separator: " + ") }
+
+  private func attempt(_ now: RoundState) -> String { now.attempt > 1 && !now.step.isFinal ? "  attempt \(now.attempt)" : "" }
+
+  private func step(_ step: RoundState.Step, _ ink: Ink) -> String {
+    switch step {
+    case .completed: ink.green(step.rawValue)
+    case .failed, .cancelled: ink.red(step.rawValue)
+    case .paused: ink.yellow(step.rawValue)
+    default: ink.blue(step.rawValue)
+    }
+  }
+
+  /// Central's own evaluation, else the devices'.
+  private func series(_ name: String, width: Int, _ ink: Ink) -> String? {
+    let values = detail.rounds.map { $0.metrics?[name] ?? $0.deviceMetrics?[name] }
+    guard let last = values.last(where: { $0 != nil }) ?? nil else { return nil }
+    return "\(name.padded(to: 9)) \(Words.number(last, digits: 4))  \(ink.blue(Sparkline.text(values, width: width)))"
+  }
+
+  private func devices(_ ink: Ink) -> [String] {
+    let busy = nodes.compactMap { node -> (NodeSummary, NodeStatus)? in
+      node.tasks.first { $0.task == detail.now.task }.map { (node, $0) }
+    }
+    guard !busy.isEmpty else { return [] }
+    let width = busy.map { $0.0.path.description.count }.max() ?? 0
+    var lines = busy.prefix(maximumDevices).map { node, status in
+      let text = node.state.online ? Timeline.brief(status) : "offline"
+      return "  \(node.path.description.padded(to: width))  \(text)"
+    }
+    if busy.count > maximumDevices { lines.append(ink.dim("  and \(busy.count - maximumDevices) more")) }
+    return lines
+  }
+}

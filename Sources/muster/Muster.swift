@@ -1,0 +1,6 @@
+import MusterCommands
+
+@main
+enum Program {
+  static func main() async { await CommandLineProgram.main() }
+}
