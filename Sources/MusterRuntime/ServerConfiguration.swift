@@ -40,6 +40,9 @@ package struct ServerSettings: Sendable {
     reader = ConfigReader(providers: providers)
   }
 
+  /// The configuration file's folder, which relative paths in it start from.
+  package var folder: String { file.contains("/") ? String(file[..<(file.lastIndex(of: "/") ?? file.startIndex)]) : "." }
+
   package func text(_ key: String, isSecret: Bool = false) async throws -> String? {
     do {
       return try await reader.fetchString(forKey: ConfigKey(key), isSecret: isSecret)
@@ -125,11 +128,14 @@ package func defaultStateFolder(program: String, environment: [String: String], 
   return "\(base)/muster/\(program)"
 }
 
-/// A file that a setting names; the error names both.
-package func readConfigurationFile(_ key: String, _ path: String) throws(ConfigurationError) -> [UInt8] {
-  do {
-    return Array(try Data(contentsOf: URL(filePath: path)))
-  } catch {
-    throw ConfigurationError(key, "the file \(path) cannot be read: \(error)")
+extension ServerSettings {
+  /// A file that a setting names, relative to the configuration file; the error names both.
+  package func read(_ key: String, _ path: String) throws(ConfigurationError) -> [UInt8] {
+    let file = path.hasPrefix("/") ? path : "\(folder)/\(path)"
+    do {
+      return Array(try Data(contentsOf: URL(filePath: file)))
+    } catch {
+      throw ConfigurationError(key, "the file \(file) cannot be read: \(error)")
+    }
   }
 }

@@ -1,0 +1,80 @@
+import Glibc
+package import Logging
+import MusterSchema
+
+/// What the servers' `main` share: `--help`, `--version`, `config print`, logging to standard error, one line for an error, an exit code.
+package struct ServerMain: Sendable {
+  private let program: String
+  private let defaultFile: String
+  private let keys: String
+
+  /// - Parameter keys: the configuration's documentation, printed by `--help`.
+  package init(program: String, keys: String) {
+    self.program = program
+    defaultFile = "/etc/muster/\(program.split(separator: "-").last ?? "").yaml"
+    self.keys = keys
+  }
+
+  /// Runs the program; never returns normally. Exit codes: 0 stopped as told, 1 failed, 2 not usable as configured.
+  package func run(_ body: @Sendable (_ settings: ServerSettings, _ defaultState: String, _ logger: Logger) async throws -> Void) async -> Never {
+    var arguments = CommandLine.arguments
+    if arguments.contains("--help") || arguments.contains("-h") {
+      print(usage)
+      exit(0)
+    }
+    if arguments.contains("--version") {
+      print("\(program) \(Muster.version)")
+      exit(0)
+    }
+    arguments.removeAll { $0 == "run" }
+    do {
+      let environment = environmentVariables()
+      let settings = try await ServerSettings(arguments: arguments, environment: environment, defaultFile: defaultFile)
+      let level = Logger.Level(rawValue: try await settings.text("log.level") ?? "info") ?? .info
+      LoggingSystem.bootstrap { label in
+        var handler = StreamLogHandler.standardError(label: label)
+        handler.logLevel = level
+        return handler
+      }
+      let logger = Logger(label: program)
+      let state = defaultStateFolder(
+        program: "\(program.split(separator: "-").last ?? "")", environment: environment, isRoot: geteuid() == 0)
+      try await body(settings, state, logger)
+      exit(0)
+    } catch let error as ConfigurationError {
+      complain(error)
+      exit(2)
+    } catch {
+      complain(error)
+      exit(1)
+    }
+  }
+
+  private func complain(_ error: any Error) {
+    let line = "\(program): \(error)\n"
+    _ = line.withCString { write(2, $0, strlen($0)) }
+  }
+
+  private var usage: String {
+    """
+    \(program) [--config FILE] [--KEY VALUE …]
+
+    Settings come from flags, MUSTER_* variables, the credentials folder ($CREDENTIALS_DIRECTORY), the YAML file
+    (default \(defaultFile)) and the defaults; the first that has a key wins. The key broker.host is the flag
+    --broker-host and the variable MUSTER_BROKER_HOST.
+
+    \(keys)
+    """
+  }
+
+  private func environmentVariables() -> [String: String] {
+    var variables: [String: String] = [:]
+    var entry = environ
+    while let text = entry.pointee {
+      let pair = String(cString: text).split(separator: "=", maxSplits: 1, omittingEmptySubsequences: false)
+      if pair.count == 2 { variables[String(pair[0])] = String(pair[1]) }
+      entry += 1
+    }
+    return variables
+  }
+}
