@@ -91,18 +91,20 @@ public final class CohortSlice {
   ) {
     guard let values = scratch.baseAddress, let target = sum.baseAddress, let base = baseBuffer.baseAddress else { return }
     let limit = tensors[position].dtype.greatestFiniteMagnitude
-    var fits = true
+    // Gathered, not asked one by one: that keeps the loops free of branches.
+    var outside = 0
     switch content {
     case .parameters:
       for i in 0..<count {
-        fits = fits && values[i].magnitude <= limit
-        values[i] -= base[i]
-        fits = fits && values[i].isFinite
+        let difference = values[i] - base[i]
+        outside |= values[i].magnitude <= limit ? 0 : 1
+        outside |= difference.magnitude <= .greatestFiniteMagnitude ? 0 : 1
+        values[i] = difference
       }
     case .delta:
-      for i in 0..<count { fits = fits && (base[i] + values[i]).magnitude <= limit }
+      for i in 0..<count { outside |= (base[i] + values[i]).magnitude <= limit ? 0 : 1 }
     }
-    guard fits else {
+    guard outside == 0 else {
       rejected[index] = "tensor \(shown(tensor)) leaves the range of the base's \(tensors[position].dtype.rawValue)"
       return
     }

@@ -1,0 +1,162 @@
+import FoundationEssentials
+import MusterAggregation
+import MusterSchema
+import MusterTensors
+import TestSupport
+import Testing
+
+@Suite("What does not fit is refused, and the rest counts")
+struct RefusalTests {
+  private func reasons(_ result: AggregationResult) -> [String: String] {
+    Dictionary(result.refused.map { ($0.path, $0.reason) }) { first, _ in first }
+  }
+
+  @Test("Updates with a number that is none are refused by name, wherever it is, and the result is as if they had never come")
+  func nonFinite() throws {
+    for dtype in [DType.f32, .f16, .bf16, .f64] {
+      let round = try Round()
+      try round.base(tensor("a", [0, 0], dtype), tensor("b", [Float](repeating: 0, count: 20_000), dtype))
+      var good: [Contribution] = []
+      for (name, value) in [("n/1", Float(2)), ("n/3", 5)] {
+        good.append(
+          try round.update(
+            name, weight: Double(value), tensor("a", [value, 1], dtype), tensor("b", [Float](repeating: value, count: 20_000), dtype)))
+      }
+      try round.aggregate(good)
+      let expected = try round.bytes()
+      var late = [Float](repeating: 1, count: 20_000)
+      late[19_999] = .nan
+      var middle = [Float](repeating: 1, count: 20_000)
+      middle[8_192] = -.infinity
+      let bad = [
+        try round.update("n/2", tensor("a", [1, 1], dtype), tensor("b", late, dtype)),
+        try round.update("n/0", tensor("a", [1, 1], dtype), tensor("b", middle, dtype)),
+        try round.update("n/4", content: "delta", tensor("a", [.infinity, 1], dtype), tensor("b", late, dtype)),
+      ]
+      let result = try round.aggregate(bad + good)
+      #expect(try round.bytes() == expected)
+      #expect(result.accepted == ["n/1", "n/3"])
+      #expect(result.refused.map(\.path) == ["n/0", "n/2", "n/4"])
+      #expect(result.refused[0].reason == "tensor \"b\" holds an infinity or a NaN")
+      #expect(result.weight == 7)
+    }
+  }
+
+  @Test("Updates that drive the model out of its dtype's range are refused")
+  func range() throws {
+    let round = try Round()
+    try round.base(tensor("w", [60000, 1], .f16))
+    let updates = [
+      try round.update("a", tensor("w", [100, 3], .f16)), try round.update("b", content: "delta", tensor("w", [60000, 1], .f16)),
+      try round.update("c", tensor("w", [1e6, 1], .f32)), try round.update("d", content: "delta", tensor("w", [-60000, 0], .f16)),
+    ]
+    let result = try round.aggregate(updates)
+    #expect(try round.floats("w") == [50, 2])
+    #expect(result.accepted == ["a", "d"])
+    #expect(reasons(result)["b"] == "tensor \"w\" leaves the range of the base's F16")
+    #expect(reasons(result)["c"] == reasons(result)["b"])
+  }
+
+  @Test("Updates of another model, in another form or with a senseless weight are refused")
+  func unfit() throws {
+    let round = try Round()
+    let steps = try Tensor(name: "steps", dtype: .i64, shape: [], data: [UInt8](repeating: 0, count: 8))
+    try round.base(tensor("w", [0, 0]), tensor("b", [0]), steps)
+    let short = try round.update("short", tensor("w", [1, 1]), tensor("b", [1]))
+    let whole = try Data(contentsOf: URL(filePath: short.file))
+    try whole.dropLast(3).write(to: URL(filePath: short.file))
+    let garbage = Contribution(path: "garbage", file: try round.folder.write("no tensors, but words", to: "garbage"), weight: 1)
+    let updates = [
+      try round.update("good", tensor("w", [1, 2]), tensor("b", [3])), try round.update("shape", tensor("w", [1]), tensor("b", [3])),
+      try round.update("dtype", Tensor(name: "w", dtype: .i32, shape: [2], data: [UInt8](repeating: 0, count: 8)), tensor("b", [3])),
+      try round.update("more", tensor("w", [1, 2]), tensor("b", [3]), tensor("x", [3])), try round.update("integers", steps),
+      try round.update("content", content: "sum", tensor("w", [1, 2]), tensor("b", [3])),
+      try round.update("zero", weight: 0, tensor("w", [1, 2]), tensor("b", [3])),
+      try round.update("negative", weight: -1, tensor("w", [1, 2]), tensor("b", [3])),
+      try round.update("endless", weight: .infinity, tensor("w", [1, 2]), tensor("b", [3])),
+      try round.update("none", weight: .nan, tensor("w", [1, 2]), tensor("b", [3])),
+      Contribution(path: "missing", file: round.folder.file("nowhere"), weight: 1), short, garbage,
+    ]
+    let result = try round.aggregate(updates)
+    #expect(try round.floats("w") == [1, 2])
+    #expect(result.accepted == ["good"])
+    let reasons = reasons(result)
+    #expect(reasons.count == updates.count - 1)
+    #expect(reasons["shape"] == "wrong shape of \"w\": expected [2], got [1]")
+    #expect(reasons["dtype"] == "wrong dtype of \"w\": expected F32, got I32")
+    #expect(reasons["more"] == "unknown tensor \"x\"")
+    #expect(reasons["integers"] == "it holds no floating-point tensor")
+    #expect(reasons["content"] == "its muster.content is \"sum\": known are parameters, delta")
+    #expect(reasons["zero"] == "its weight is 0.0: it must be a positive number")
+    #expect(reasons["missing"]?.contains("No such file or directory") == true)
+    #expect(reasons["short"]?.contains("truncated") == true)
+    #expect(reasons["garbage"]?.contains("no safetensors file") == true)
+  }
+
+  @Test("Updates must hold the same tensors: those of most, or those that are asked for")
+  func names() throws {
+    let round = try Round()
+    try round.base(tensor("body", [0]), tensor("head", [9]))
+    let updates = [
+      try round.update("a", tensor("head", [1])), try round.update("b", tensor("body", [2])), try round.update("c", tensor("body", [4])),
+      try round.update("d", tensor("body", [1]), tensor("head", [1])),
+    ]
+    let result = try round.aggregate(updates)
+    #expect(result.accepted == ["b", "c"])
+    #expect(reasons(result) == ["a": "missing tensor \"body\"", "d": "tensor \"head\" is not among those that are shared"])
+    #expect(try round.floats("body") == [3] && round.floats("head") == [9])
+    let asked = try round.aggregate(updates, names: ["body", "head"])
+    #expect(asked.accepted == ["d"])
+  }
+
+  @Test("Without one good update there is no model, and the one that was there stays")
+  func nothing() throws {
+    let round = try Round()
+    try round.base(tensor("w", [1]))
+    let update = try round.update("a", tensor("w", [3]))
+    try round.aggregate([update])
+    let before = try round.bytes()
+    let refusal = Refusal(path: "b", reason: "tensor \"w\" holds an infinity or a NaN")
+    #expect(throws: AggregationError.nothingAccepted([refusal])) { try round.aggregate([round.update("b", tensor("w", [.nan]))]) }
+    #expect(throws: AggregationError.nothingAccepted([])) { try round.aggregate([]) }
+    #expect(throws: AggregationError.duplicatePath("a")) { try round.aggregate([update, update]) }
+    try round.base(tensor("w", [.nan]))
+    #expect(throws: AggregationError.notFinite(tensor: "w")) { try round.aggregate([update]) }
+    #expect(try round.bytes() == before)
+    let entries = try FileManager.default.contentsOfDirectory(atPath: round.folder.path).sorted()
+    #expect(entries == ["a", "b", "base.safetensors", "next.safetensors"])
+  }
+
+  @Test("A base that cannot be read and an output that cannot be written are said")
+  func files() throws {
+    let round = try Round()
+    let missing = #expect(throws: AggregationError.self) { try round.aggregate([]) }
+    #expect("\(missing.map(String.init(describing:)) ?? "")".contains("base.safetensors"))
+    try round.base(tensor("w", [1]))
+    let update = try round.update("a", tensor("w", [3]))
+    let error = #expect(throws: AggregationError.self) {
+      try aggregate(
+        base: round.base, contributions: [update], strategy: Strategy(named: "mean"), output: round.folder.file("no/where"))
+    }
+    if case .output = error {} else { Issue.record("\(String(describing: error))") }
+  }
+
+  @Test("Unknown strategies are refused with the known ones")
+  func strategies() throws {
+    #expect(throws: AggregationError.unknownStrategy("fedsgd", known: ["fedavg", "mean", "uniform"])) { try Strategy(named: "fedsgd") }
+    #expect(throws: AggregationError.unknownComponent(kind: "combiner", name: "krum", known: ["mean", "uniform"])) {
+      try Strategy(.composed(filters: [], combiner: .init("krum"), optimizer: .init("replace")))
+    }
+    #expect(throws: AggregationError.unknownComponent(kind: "filter", name: "clip", known: [])) {
+      try Strategy(.composed(filters: [.init("clip", ["value": 1])], combiner: .init("mean"), optimizer: .init("replace")))
+    }
+    #expect(throws: AggregationError.unknownComponent(kind: "optimizer", name: "adam", known: ["replace"])) {
+      try Strategy(.composed(filters: [], combiner: .init("mean"), optimizer: .init("adam")))
+    }
+    #expect(throws: AggregationError.unknownParameter(component: "mean", parameter: "beta")) {
+      try Strategy(.composed(filters: [], combiner: .init("mean", ["beta": 1]), optimizer: .init("replace")))
+    }
+    let uniform = try Strategy(.composed(filters: [], combiner: .init("uniform"), optimizer: .init("replace")))
+    #expect((uniform.combiner as? Mean)?.weighting == .uniform)
+  }
+}

@@ -1,0 +1,42 @@
+import FoundationEssentials
+import MusterAggregation
+import MusterTensors
+import TestSupport
+
+/// A base model and updates in a folder of their own.
+struct Round {
+  let folder: TemporaryFolder
+  var base: String { folder.file("base.safetensors") }
+  var output: String { folder.file("next.safetensors") }
+
+  init() throws { folder = try TemporaryFolder() }
+
+  func base(_ tensors: Tensor...) throws { try SafetensorsWriter.write(tensors, to: base) }
+
+  func update(_ path: String, weight: Double = 1, content: String? = nil, _ tensors: Tensor...) throws -> Contribution {
+    try update(path, weight: weight, content: content, tensors)
+  }
+
+  func update(_ path: String, weight: Double = 1, content: String? = nil, _ tensors: [Tensor]) throws -> Contribution {
+    // Not through the writer: hundreds of files need not be on the disk.
+    let bytes = try SafetensorsWriter.bytes(tensors, metadata: content.map { ["muster.content": $0] } ?? [:])
+    let file = try folder.write(bytes, to: path.replacing("/", with: "-"))
+    return Contribution(path: path, file: file, weight: weight)
+  }
+
+  @discardableResult
+  func aggregate(
+    _ contributions: [Contribution], _ strategy: Strategy? = nil, names: Set<String>? = nil, metadata: [String: String] = [:]
+  ) throws -> AggregationResult {
+    try MusterAggregation.aggregate(
+      base: base, contributions: contributions, strategy: strategy ?? Strategy(named: "fedavg"), names: names, output: output,
+      metadata: metadata)
+  }
+
+  func floats(_ name: String) throws -> [Float] { try SafetensorsFile(path: output).floats(of: name) }
+  func bytes() throws -> Data { try Data(contentsOf: URL(filePath: output)) }
+}
+
+func tensor(_ name: String, _ values: [Float], _ dtype: DType = .f32) throws -> Tensor {
+  try Tensor(name: name, shape: [values.count], floats: values, dtype: dtype)
+}
