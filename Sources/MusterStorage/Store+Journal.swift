@@ -1,6 +1,5 @@
 import FoundationEssentials
 import GRDB
-import GRDBSQLite
 import Glibc
 package import MusterSchema
 
@@ -53,6 +52,7 @@ extension Store {
     let path = "\(folder)/muster.sqlite"
     let result: Result<Void, StorageError> = await withCheckedContinuation { continuation in
       database.asyncWriteWithoutTransaction { database in
+        errno = 0
         do {
           try database.inTransaction(.immediate) {
             try changes(database)
@@ -60,9 +60,9 @@ extension Store {
           }
           continuation.resume(returning: .success(()))
         } catch {
-          // SQLite calls only ENOSPC a full disk; a quota and a file size limit are one too.
-          let code = sqlite3_system_errno(database.sqliteConnection)
-          let isFull = (error as? DatabaseError)?.resultCode == .SQLITE_IOERR && [EFBIG, EDQUOT, ENOSPC].contains(code)
+          // SQLite calls only ENOSPC a full disk; a quota and a file size limit are one too, and the thread's errno still says so.
+          let code = errno
+          let isFull = (error as? DatabaseError)?.extendedResultCode == .SQLITE_IOERR_WRITE && [EFBIG, EDQUOT].contains(code)
           continuation.resume(returning: .failure(isFull ? StorageError(code, path) : StorageError(error, path)))
         }
       }

@@ -1,0 +1,69 @@
+import Glibc
+import MusterSchema
+import TestSupport
+import Testing
+
+@testable import MusterStorage
+
+/// A file size limit stands for a full disk: no rights are needed for it, and it binds the child process of the test alone.
+@Suite struct FullDiskTests {
+  @Test("a body that does not fit is refused as a full disk, and leaves nothing")
+  func blob() async {
+    await #expect(processExitsWith: .success) {
+      let root = try TemporaryFolder()
+      let store = try Store(folder: root.path)
+      try limitFiles(to: 1 << 20)
+      let staged = try store.stage()
+      try staged.write([UInt8](repeating: 1, count: 1 << 20))
+      #expect { try staged.write([1]) } throws: { isFull($0) }
+      let small = try store.stage()
+      try small.write([1, 2, 3])
+      try store.adopt(small)
+    }
+  }
+
+  @Test("a journal that cannot grow is a full disk, keeps what it had, and goes on when there is room")
+  func journal() async {
+    await #expect(processExitsWith: .success) {
+      let root = try TemporaryFolder()
+      let store = try Store(folder: root.path)
+      try await store.append([entry("before")])
+      try limitFiles(to: 256 << 10)
+      let large = entry("large", body: String(repeating: "x", count: 400 << 10))
+      await #expect { try await store.append([large]) } throws: { isFull($0) }
+      #expect(try store.entries(machine: "coordinator").map(\.kind) == ["before"])
+      try await store.append([entry("after")])
+      #expect(try store.entries(machine: "coordinator").map(\.kind) == ["before", "after"])
+    }
+  }
+
+  @Test("a full file system is told from other errors", .enabled(if: canMount))
+  func fileSystem() async throws {
+    let root = try TemporaryFolder()
+    mkdir(root.file("disk"), 0o700)
+    try #require(mount("tmpfs", root.file("disk"), "tmpfs", 0, "size=1m") == 0)
+    defer { umount2(root.file("disk"), Int32(MNT_DETACH)) }
+    let store = try Store(folder: root.file("disk/state"))
+    try await store.append([entry("before")])
+    let staged = try store.stage()
+    #expect { try staged.write([UInt8](repeating: 1, count: 2 << 20)) } throws: { isFull($0) }
+    await #expect { try await store.append([entry("x", body: String(repeating: "x", count: 400 << 10))]) } throws: { isFull($0) }
+    #expect(try store.entries(machine: "coordinator").map(\.kind) == ["before"])
+  }
+}
+
+private let canMount: Bool = {
+  guard geteuid() == 0, let folder = try? TemporaryFolder() else { return false }
+  guard mount("tmpfs", folder.path, "tmpfs", 0, "size=1m") == 0 else { return false }
+  return umount2(folder.path, Int32(MNT_DETACH)) == 0
+}()
+
+private func limitFiles(to bytes: UInt) throws {
+  var limit = rlimit(rlim_cur: bytes, rlim_max: bytes)
+  guard setrlimit(__rlimit_resource_t(RLIMIT_FSIZE.rawValue), &limit) == 0 else { throw TestSupportError("no file size limit") }
+}
+
+private func isFull(_ error: any Error) -> Bool {
+  guard case StorageError.diskFull = error else { return false }
+  return "\(error)".contains("free some space")
+}
