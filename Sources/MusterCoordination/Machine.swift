@@ -50,13 +50,12 @@ extension Coordinator.Record: MachineRecord {
     }
   }
 
+  /// A descriptor's revisions all stay, they are few: an order stands between them, and a pause shifts its deadline.
   package var supersedes: [String] {
     switch self {
     case .completed: ["opened", "contributed", "closed"]
     // A scout keeps only its newest order.
     case .opened(_, let opening) where opening.order != nil: ["opened"]
-    // Not before its end: an order stands between the revisions, and a pause shifts its deadline.
-    case .forwarded(let descriptor) where descriptor.state.isFinal: ["forwarded", "opened"]
     case .forgotten:
       ["accepted", "forwarded", "revised", "published", "opened", "contributed", "closed", "evaluated", "completed", "ended", "forgotten"]
     default: []

@@ -21,13 +21,15 @@ enum Endpoint: Hashable, CustomStringConvertible {
 }
 
 /// What becomes of a message that is lost: a connection loses messages only by breaking.
-enum Loss {
+enum Loss: Sendable {
   /// It never reaches the broker, and the sender's connection breaks.
   case sender
   /// The broker has it, but the connections of those who should get it break.
   case receivers
   /// It is gone, and nobody notices.
   case silent
+  /// It comes twice, as QoS 1 allows.
+  case twice
 }
 
 struct Broker {
@@ -123,6 +125,7 @@ extension World {
     if retained { broker.retained[topic.description] = (topic, payload) }
     for endpoint in endpoints where broker.connections[endpoint]?.isOnline == true && receives(endpoint, topic) {
       if loss == .receivers { disconnect(endpoint, reconnectsAfter: 400) } else { deliver(payload, topic, to: endpoint) }
+      if loss == .twice { deliver(payload, topic, to: endpoint) }
     }
   }
 

@@ -55,6 +55,8 @@ final class Host<M: Machine> {
     isUp = true
   }
 
+  func replay(_ records: [(at: Instant, record: M.Record)]) -> M { restore(records) }
+
   func forgetEverything() {
     journal = []
     kept = []

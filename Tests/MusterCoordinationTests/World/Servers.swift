@@ -13,6 +13,7 @@ extension World {
       return
     }
     for record in records { note("central commits \(text(record))") }
+    if checksReplay, !records.isEmpty { checkReplay(central) { $0 } }
     for effect in effects { perform(effect) }
     progressed(central, label)
     arm(central) { self.tell(.tick, "tick") }
@@ -121,6 +122,7 @@ extension World {
       return
     }
     for record in records { note("\(region) commits \(text(record))") }
+    if checksReplay, !records.isEmpty { checkReplay(host, \.coordinator) }
     let life = host.life
     for effect in effects {
       switch effect {

@@ -29,6 +29,8 @@ final class World {
   /// Everything that went over a wire or to a disk, in order.
   var trace: [String] = []
   var keepsTrace = false
+  /// After each commit: does replaying the journal give the same state?
+  var checksReplay = false
 
   init(devicesPerRegion: [Int] = [3, 3]) {
     central = Host { records in
@@ -117,7 +119,7 @@ final class World {
   func push(_ task: TaskID, _ specification: TaskSpecification) { tell(.accept(task, specification)) }
 
   /// Runs until the task ended.
-  func finish(_ task: TaskID, within seconds: Double = 600) -> Bool { run(seconds: seconds) { self.step(task)?.isFinal == true } }
+  func finish(_ task: TaskID, within seconds: Double = 600) -> Bool { run(seconds: seconds) { self.central.isUp && self.step(task)?.isFinal == true } }
 
   func nextReply(_ answer: @escaping (Coordinator.Answer) -> Void) -> Coordinator.Reply {
     replyNumber += 1

@@ -1,0 +1,170 @@
+import MusterSchema
+import Testing
+
+@testable import MusterCoordination
+
+/// Small enough to be run some hundreds of times.
+private func small(_ prepare: (World) -> Void = { _ in }) -> World {
+  World.with(.digits, specification(rounds: 2, size: 4, minimum: 3), devicesPerRegion: [2, 2]) { world in
+    for device in world.devices.values { device.trainer = { _ in .finishes(after: 1000) } }
+    prepare(world)
+  }
+}
+
+private func expectCompleted(_ world: World, _ comment: String) {
+  #expect(world.finish(.digits, within: 300), "\(comment): \(world.why(.digits))")
+  #expect(world.step(.digits) == .completed, "\(comment): \(world.why(.digits))")
+  #expect(world.coordinatorTask(.digits)?.records.map(\.round) == [1, 2], "\(comment)")
+  world.checkPromises(.digits)
+}
+
+@Suite("Recovery on a virtual clock")
+struct RecoveryTests {
+  @Test("central dies after each of its records in turn: the task completes")
+  func centralAtEveryRecord() {
+    let whole = small()
+    expectCompleted(whole, "undisturbed")
+    // The first record is the push itself: without its answer, the client pushes again.
+    for number in 1...whole.central.journal.count {
+      let world = small { $0.central.diesAfterRecords = number }
+      expectCompleted(world, "central died after record \(number) (\(whole.central.journal[number - 1].record.kind))")
+      #expect(world.central.life == 2)
+    }
+  }
+
+  @Test("a region dies after each of its records in turn: the task completes")
+  func regionAtEveryRecord() throws {
+    let whole = small()
+    expectCompleted(whole, "undisturbed")
+    let journal = try #require(whole.regions[.north]?.journal)
+    for number in 1...journal.count {
+      let world = small { $0.regions[.north]?.diesAfterRecords = number }
+      expectCompleted(world, "north died after record \(number) (\(journal[number - 1].record.kind))")
+      #expect(world.regions[.north]?.life == 2)
+    }
+  }
+
+  @Test("a device dies after each of its records in turn: the task completes, and counts what was delivered")
+  func deviceAtEveryRecord() {
+    let whole = small()
+    expectCompleted(whole, "undisturbed")
+    for number in 1...whole.device(1).host.journal.count {
+      let world = small { $0.device(1).host.diesAfterRecords = number }
+      #expect(world.run(seconds: 60) { !world.device(1).host.isUp })
+      world.run(seconds: 1)
+      world.revive(world.device(1))
+      expectCompleted(world, "pi-1 died after record \(number)")
+    }
+  }
+
+  @Test("each message in turn is lost, with the connection that lost it, or comes twice", arguments: [Loss.sender, .receivers, .twice])
+  func everyMessage(loss: Loss) {
+    let whole = small()
+    expectCompleted(whole, "undisturbed")
+    for number in 1...whole.broker.published {
+      var lost = "none"
+      let world = small {
+        $0.broker.fault = { count, topic in
+          guard count == number else { return nil }
+          lost = "\(topic)"
+          return loss
+        }
+      }
+      expectCompleted(world, "message \(number) on \(lost): \(loss)")
+    }
+  }
+
+  @Test("each invitation in turn is lost and nobody notices: it is repeated, in the same attempt")
+  func everyInvitation() {
+    func isInvitation(_ topic: Topic) -> Bool { if case .invitation = topic { true } else { false } }
+    var total = 0
+    _ = small { $0.broker.fault = { _, topic in total += isInvitation(topic) ? 1 : 0; return nil } }.finish(.digits)
+    #expect(total > 20)
+    for number in 1...total {
+      var seen = 0
+      let world = small {
+        $0.broker.fault = { _, topic in
+          guard isInvitation(topic) else { return nil }
+          seen += 1
+          return seen == number ? .silent : nil
+        }
+      }
+      expectCompleted(world, "invitation \(number)")
+      #expect(world.coordinatorTask(.digits)?.records.map(\.attempts) == [1, 1], "invitation \(number)")
+    }
+  }
+
+  @Test("a restarted region leaves devices that are at work alone, and invites nobody for them")
+  func restartedRegionDoesNotInviteTwice() throws {
+    let world = World.with(.digits, specification(rounds: 1, size: 4, minimum: 4, devices: false), devicesPerRegion: [5, 5])
+    for device in world.devices.values { device.trainer = { _ in .finishes(after: 20_000) } }
+    #expect(world.untilTraining(.digits, started: 4))
+    world.crash(.north)
+    world.run(seconds: 3)
+    world.crash(.south)
+    #expect(world.finish(.digits))
+    #expect(world.devices.values.reduce(0) { $0 + $1.started.count } == 4)
+    #expect(world.coordinatorTask(.digits)?.records.first?.updates.count == 4)
+  }
+
+  @Test("replaying the records gives the state back, at every commit of a history full of trouble")
+  func replay() {
+    let world = World(devicesPerRegion: [3, 3])
+    world.checksReplay = true
+    world.start()
+    world.device(3).trainer = { _ in .fails("no data", after: 100) }
+    world.device(6).trainer = { _ in .hangs }
+    world.push(.digits, specification(rounds: 2, size: 5, minimum: 3, over: 1.2, seconds: 20))
+    world.push(.other, specification(rounds: 4, size: 2, minimum: 1, seconds: 20, stop: StopSpecification(metric: "accuracy", at: nil, patience: 2)))
+    world.run(seconds: 1)
+    world.tell(.pause(.digits))
+    world.run(seconds: 12)
+    world.tell(.resume(.digits))
+    world.run(seconds: 5)
+    world.crash(.north)
+    #expect(world.finish(.other))
+    world.tell(.cancel(.digits, reason: "enough"))
+    world.run(seconds: 90_000)
+    world.checkPromises(.digits)
+    world.checkPromises(.other)
+  }
+
+  @Test("whatever breaks for two minutes, the task ends once faults stop", arguments: UInt64(1)...30)
+  func chaos(seed: UInt64) {
+    let world = World.with(.digits, specification(rounds: 4, size: 5, minimum: 2, seconds: 30, maxAttempts: 50))
+    world.checksReplay = true
+    var draws: UInt64 = 0
+    func draw() -> Double {
+      draws += 1
+      return Seeds.fraction(seed, "\(draws)")
+    }
+    world.broker.fault = { _, _ in
+      guard world.time < 120_000 else { return nil }
+      return switch draw() {
+      case ..<0.01: .sender
+      case ..<0.02: .receivers
+      case ..<0.04: .twice
+      default: nil
+      }
+    }
+    while world.time < 120_000, world.step(.digits)?.isFinal != true {
+      world.run(seconds: 4 * draw())
+      switch draw() {
+      case ..<0.1: if world.central.isUp { world.crashCentral() }
+      case ..<0.3:
+        let region: NodeID = draw() < 0.5 ? .north : .south
+        if world.regions[region]?.isUp == true { world.crash(region) }
+      case ..<0.7:
+        let device = world.device(1 + Int(draw() * 6))
+        if device.host.isUp { world.kill(device) } else { world.revive(device) }
+      default: break
+      }
+    }
+    for device in world.devices.keys.sorted().compactMap({ world.devices[$0] }) where !device.host.isUp { world.revive(device) }
+    #expect(world.finish(.digits, within: 600), "\(world.why(.digits))")
+    #expect(world.step(.digits) == .completed, "\(world.why(.digits))")
+    world.checkPromises(.digits)
+    world.run(seconds: 30)
+    #expect(world.devices.values.allSatisfy { $0.host.machine.jobs.isEmpty })
+  }
+}

@@ -1,0 +1,88 @@
+import MusterSchema
+import Testing
+
+@testable import MusterCoordination
+
+extension Coordinator {
+  /// Everything durable, as text in a stable order.
+  var durable: [String] {
+    tasks.keys.sorted().map { id in
+      guard let run = tasks[id] else { return "" }
+      var descriptor = run.descriptor
+      descriptor.secondsLeft = nil
+      // That a round recruits again, and that an order was taken back, is learned again.
+      let stage =
+        switch run.stage {
+        case .recruiting where run.train != nil: TaskRun.Stage.training
+        case .waiting where run.train != nil: TaskRun.Stage.scouting
+        default: run.stage
+        }
+      let best = run.best.map { "\($0.value) since \($0.since)" } ?? "none"
+      let metrics = run.stage == .evaluating ? "\(sorted(run.centralMetrics)) \(run.centralEvaluates)" : ""
+      return """
+        \(id) \(text(descriptor)) \(stage) round \(run.round).\(run.attempt) \(run.expires) paused \(String(describing: run.pausedAt)) \
+        ended \(String(describing: run.endedAt)) models \(text(run.models)) records \(text(run.records)) refused \(sorted(run.refused)) \
+        best \(best) metrics \(metrics) train \(durable(run.train)) evaluation \(durable(run.evaluation))
+        """
+    }
+  }
+
+  private func durable(_ phase: PhaseRun?) -> String {
+    guard let phase else { return "none" }
+    let order = phase.order.map { text($0) } ?? "none"
+    let accepted = phase.accepted.values.sorted { $0.path < $1.path }
+    // A scout learns its seats from topics, and a round's opening is for its record only.
+    return """
+      \(phase.key) \(text(phase.base)) \(phase.seed) \(phase.needed) \(phase.minimum) \(phase.deadline) \
+      \(phase.order == nil ? "\(phase.isClosed)" : "") order \(order) accepted \(text(accepted))
+      """
+  }
+
+  private func sorted<Value>(_ values: [String: Value]?) -> String { (values ?? [:]).sorted { $0.key < $1.key }.map { "\($0)=\($1)" }.joined() }
+
+  private func text(_ value: some Codable) -> String {
+    do { return String(decoding: try JSON.encode(value), as: UTF8.self) } catch { return "\(error)" }
+  }
+
+  /// What is owed to everybody but the invitations, and but the question whether an order still holds, which only a restart asks.
+  var owedButInvitations: [Effect] {
+    owed(to: nil).compactMap { effect in
+      if case .publish(var descriptor) = effect {
+        // A region's two machines count their time on from their own last events.
+        descriptor.secondsLeft = nil
+        return .publish(descriptor)
+      }
+      if case .consult = effect { return nil }
+      return effect.invited == nil ? effect : nil
+    }
+  }
+}
+
+extension Coordinator.Effect {
+  var invited: NodeID? { if case .invite(let node, _) = self { node } else { nil } }
+}
+
+extension World {
+  /// The state that the journal gives back is the state that is there, with and without what later records made superfluous.
+  func checkReplay<M>(_ host: Host<M>, _ coordinator: (M) -> Coordinator) {
+    let live = coordinator(host.machine)
+    let whole = coordinator(host.replay(host.journal))
+    let kept = coordinator(host.replay(host.kept))
+    same(whole.durable, live.durable, "\(live.id): the journal gives back another state")
+    same(kept.durable, live.durable, "\(live.id): what the store keeps gives back another state")
+    same(kept.owed(to: nil), whole.owed(to: nil), "\(live.id): what the store keeps owes something else")
+    same(whole.owedButInvitations, live.owedButInvitations, "\(live.id): a restart owes something else")
+    for task in live.tasks.keys.sorted() where live.tasks[task]?.specification != nil {
+      #expect(live.referencedBlobs == whole.referencedBlobs && live.referencedBlobs == kept.referencedBlobs)
+    }
+  }
+}
+
+/// Shows where two lists begin to differ: they are long.
+private func same<Element: Equatable>(_ restored: [Element], _ live: [Element], _ comment: String) {
+  guard restored != live else { return }
+  let (left, right) = (restored.map { "\($0)" }.joined(separator: "\n"), live.map { "\($0)" }.joined(separator: "\n"))
+  let common = zip(left, right).prefix { $0 == $1 }.count
+  let start = max(0, common - 120)
+  Issue.record("\(comment)\n restored …\(left.dropFirst(start).prefix(240))\n live     …\(right.dropFirst(start).prefix(240))")
+}
