@@ -119,5 +119,30 @@ let package = Package(
     .executableTarget(
       name: "muster-train", dependencies: ["MusterModels", "MusterTrainers", "MusterTensors", "MusterSchema", argumentParser],
       swiftSettings: house),
+
+    .target(name: "TestSupport", path: "Tests/TestSupport", swiftSettings: house),
+    .testTarget(
+      name: "MusterTensorsTests", dependencies: ["MusterTensors", "CKernels", "TestSupport"], exclude: ["Python"], swiftSettings: house),
+    .testTarget(name: "MusterCoordinationTests", dependencies: ["MusterCoordination", "MusterSchema"], swiftSettings: house),
+    .testTarget(
+      name: "MusterAggregationTests", dependencies: ["MusterAggregation", "MusterTensors", "MusterSchema", "TestSupport"],
+      exclude: ["Python"], swiftSettings: house),
+    .testTarget(name: "MusterModelsTests", dependencies: ["MusterModels", "MusterTensors", "CZlib"], swiftSettings: house),
+    .testTarget(
+      name: "MusterTrainersTests", dependencies: ["MusterTrainers", "MusterTensors", "MusterSchema", "muster-train", logging],
+      swiftSettings: house),
+    .testTarget(name: "MusterMQTTTests", dependencies: ["MusterMQTT"], swiftSettings: house),
+    .testTarget(
+      name: "MusterStorageTests", dependencies: ["MusterStorage", "MusterSchema", "TestSupport", grdb, logging], swiftSettings: house),
+    .testTarget(
+      name: "MusterDataPlaneTests",
+      dependencies: [
+        "MusterDataPlane", "MusterSchema", "MusterStorage", "MusterTensors", "MusterTransfer", "TestSupport", hummingbird, httpTypes, nioCore,
+        lifecycle, logging,
+      ], swiftSettings: house),
+    .testTarget(
+      name: "MusterAgentTests",
+      dependencies: ["MusterAgent", "MusterCoordination", "MusterSchema", "MusterTransfer", "TestSupport", logging], swiftSettings: house),
+    .testTarget(name: "IntegrationTests", dependencies: ["MusterMQTT", "TestSupport", logging], swiftSettings: house),
   ]
 )
