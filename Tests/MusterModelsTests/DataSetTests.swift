@@ -1,4 +1,3 @@
-import CZlib
 import FoundationEssentials
 import MusterModels
 import Testing

@@ -12,7 +12,7 @@ public enum TrainerError: Error, Hashable, Sendable, CustomStringConvertible {
   case noResult(file: String, log: [String])
   /// A file of the result cannot be understood.
   case malformed(String, log: [String])
-  /// The result holds numbers that are not finite.
+  /// The result holds numbers that are not finite, or comes from no samples.
   case nonFinite(String, log: [String])
   case timedOut(seconds: Double, log: [String])
   case cancelled
@@ -35,7 +35,7 @@ public enum TrainerError: Error, Hashable, Sendable, CustomStringConvertible {
     case .signalled(let signal, _): "the trainer was killed by signal \(signal)"
     case .noResult(let file, _): "the trainer ended well but left no \(file)"
     case .malformed(let why, _): "the trainer's result is not understood: \(why)"
-    case .nonFinite(let why, _): "the trainer's result is not finite: \(why)"
+    case .nonFinite(let why, _): "the trainer's result is refused: \(why)"
     case .timedOut(let seconds, _): "the trainer took longer than \(seconds) s"
     case .cancelled: "the trainer was cancelled"
     }

@@ -73,7 +73,7 @@ final class TrainerWorker {
 
   private func perform(_ request: TrainerRequest) -> Result<TrainerOutcome, TrainerError> {
     let start = ContinuousClock.now
-    unlink(request.folder.metrics)
+    for leftover in [request.folder.metrics, request.folder.result(of: request.job.job)] { if let leftover { unlink(leftover) } }
     var reader = OutputReader(folder: request.folder.path, onProgress: request.onProgress)
     let exit: Int32
     do throws(TrainerError) {
