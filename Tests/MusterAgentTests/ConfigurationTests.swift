@@ -1,10 +1,141 @@
+import MusterSchema
+import MusterTrainers
+import TestSupport
 import Testing
 
 @testable import MusterAgent
 
 @Suite struct ConfigurationTests {
-  @Test("A key's environment variable is its name in capitals")
-  func variables() {
-    #expect(AgentSettings.variable("policy.maxLoad") == "MUSTER_POLICY_MAX_LOAD")
+  let folder: TemporaryFolder
+
+  init() throws { folder = try TemporaryFolder() }
+
+  private func load(
+    _ json: String, flags: AgentFlags = [:], environment: [String: String] = [:]
+  ) throws -> (configuration: AgentConfiguration, report: String) {
+    try AgentConfiguration.load(file: try folder.write(json, to: "agent.json"), flags: flags, environment: environment)
+  }
+
+  /// What is said about a wrong configuration.
+  private func complaint(_ json: String, flags: AgentFlags = [:], environment: [String: String] = [:]) throws -> String {
+    do {
+      _ = try load(json, flags: flags, environment: environment)
+      return "nothing"
+    } catch let error as ConfigurationError {
+      return "\(error)".replacing(folder.path, with: "")
+    }
+  }
+
+  private let small = #"{"id":"pi-1","region":"north"}"#
+
+  @Test("A flag wins over the environment, that over the file, that over the default")
+  func order() throws {
+    let json = #"{"id":"pi-1","region":"north","state":"/file","broker":{"host":"file","port":1},"policy":{"maxLoad":1}}"#
+    let environment = ["MUSTER_STATE": "/environment", "MUSTER_POLICY_MAX_LOAD": "2.5", "MUSTER_BROKER_HOST": "environment"]
+    let flags: AgentFlags = ["state": ("--state", "/flag")]
+    let configuration = try load(json, flags: flags, environment: environment).configuration
+    #expect(configuration.state == "/flag")
+    #expect(configuration.broker.host == "environment")
+    #expect(configuration.broker.port == 1)
+    #expect(configuration.policy.maxLoad == 2.5)
+    #expect(configuration.probe.seconds == 10)
+  }
+
+  @Test("Host and port in one win over the two keys")
+  func broker() throws {
+    let json = #"{"id":"pi-1","region":"north","broker":{"host":"file","port":1}}"#
+    let configuration = try load(json, environment: ["MUSTER_BROKER": "10.0.0.5:1884"]).configuration
+    #expect(configuration.broker.host == "10.0.0.5")
+    #expect(configuration.broker.port == 1884)
+  }
+
+  @Test("The smallest file has the built-in trainer and the device's own labels")
+  func smallest() throws {
+    let configuration = try load(small).configuration
+    #expect(configuration.trainers["built-in"]?.command == ["muster-train", "--resident"])
+    #expect(configuration.trainers["built-in"]?.folder == folder.path)
+    #expect(configuration.labels["os"] == "linux")
+    #expect(configuration.labels["arch"]?.isEmpty == false)
+  }
+
+  @Test("A trainer's relative program lies beside the configuration file, a bare name does not")
+  func trainerPaths() throws {
+    let json = #"{"id":"a","region":"b","threads":3,"trainers":{"mine":{"command":["./train.sh","-v"]},"other":{"command":["python3"]}}}"#
+    let trainers = try load(json).configuration.trainers
+    #expect(trainers["mine"]?.command == ["\(folder.path)/./train.sh", "-v"])
+    #expect(trainers["mine"]?.threads == 3)
+    #expect(trainers["other"]?.command == ["python3"])
+  }
+
+  @Test(
+    "Every mistake is named with its key and its place",
+    arguments: [
+      (#"{"region":"north"}"#, "configuration: id: is missing: set it in /agent.json, as MUSTER_ID or with --id"),
+      (
+        #"{"id":"a/b","region":"north"}"#,
+        "configuration: id (/agent.json): node id \"a/b\" must be 1 to 63 of a-z, 0-9 and -, and start with a letter or a digit"
+      ),
+      (#"{"id":"central","region":"north"}"#, "configuration: id (/agent.json): \"central\" is the root coordinator's own id"),
+      (
+        #"{"id":"a","region":"b","broker":{"port":70000}}"#,
+        "configuration: broker.port (/agent.json): must be a number from 1 to 65535, not 70000"
+      ),
+      (
+        #"{"id":"a","region":"b","broker":{"port":"1883"}}"#,
+        "configuration: broker.port (/agent.json): must be a number from 1 to 65535, not 1883"
+      ),
+      (
+        #"{"id":"a","region":"b","broker":{"password":"x"}}"#,
+        "configuration: broker.username: is missing: a password needs a user name"
+      ),
+      (
+        #"{"id":"a","region":"b","policy":{"hours":"22"}}"#,
+        "configuration: policy.hours (/agent.json): must be like 22-6 or 12:30-14,22-6"
+      ),
+      (
+        #"{"id":"a","region":"b","policy":{"trainers":["mine"]}}"#,
+        "configuration: policy.trainers (/agent.json): no trainer \"mine\" is configured; there are: built-in"
+      ),
+      (
+        #"{"id":"a","region":"b","trainers":{"mine":{"command":[]}}}"#,
+        "configuration: trainers.mine (/agent.json): command: must name a program"
+      ),
+      (#"{"id":"a","region":"b","labels":["x"]}"#, "configuration: labels (/agent.json): must be an object"),
+      (
+        #"{"id":"a","region":"b","log":{"level":"loud"}}"#,
+        "configuration: log.level (/agent.json): must be one of trace, debug, info, notice, warning, error, critical"
+      ),
+    ])
+  func mistakes(json: String, expected: String) throws {
+    #expect(try complaint(json) == expected)
+  }
+
+  @Test("A key that does not exist is refused, a wrong one in the environment names its variable")
+  func unknown() throws {
+    let unknown = try complaint(#"{"id":"a","region":"b","broker":{"hots":"x"}}"#)
+    #expect(unknown.hasPrefix("configuration: broker.hots (/agent.json): there is no such key; known here: broker, broker.authorityFile"))
+    let text = try complaint(small, environment: ["MUSTER_POLICY_MIN_BATTERY": "low"])
+    #expect(text == "configuration: policy.minBattery (MUSTER_POLICY_MIN_BATTERY): must be a number from 0 to 100, not low")
+    #expect(try complaint("[1").hasPrefix("configuration (/agent.json): this is not a JSON object"))
+    #expect(throws: ConfigurationError.self) {
+      try AgentConfiguration.load(file: folder.file("missing.json"), flags: [:], environment: [:])
+    }
+  }
+
+  @Test("What holds is shown with its origin, and no secret")
+  func report() throws {
+    let json = #"{"id":"pi-1","region":"north","broker":{"username":"u","password":"very-secret"}}"#
+    let report = try load(json, flags: ["id": ("--id", "pi-2")]).report
+    #expect(report.contains("id = \"pi-2\"  # --id"))
+    #expect(report.contains("broker.password = •••"))
+    #expect(report.contains("broker.port = 1883  # default"))
+    #expect(!report.contains("very-secret"))
+  }
+
+  @Test("A password can lie in a file of its own")
+  func passwordFile() throws {
+    let file = try folder.write("hidden\n", to: "password")
+    let json = #"{"id":"pi-1","region":"north","broker":{"username":"u","passwordFile":"\#(file)"}}"#
+    #expect(try load(json).configuration.broker.password == "hidden")
   }
 }

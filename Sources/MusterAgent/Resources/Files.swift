@@ -137,3 +137,11 @@ extension Files {
 
   static func unlock(_ descriptor: Int32) { close(descriptor) }
 }
+
+extension Files {
+  /// Permission bits; nil when it is not there.
+  static func mode(_ path: String) -> UInt32? {
+    var status = stat()
+    return stat(path, &status) == 0 ? status.st_mode & 0o777 : nil
+  }
+}

@@ -1,0 +1,169 @@
+import Logging
+import MusterCoordination
+import MusterMQTT
+import MusterSchema
+import MusterTensors
+import MusterTrainers
+import Synchronization
+import TestSupport
+
+@testable import MusterAgent
+
+/// What the stand-in answers to everything but requests for blobs.
+struct Answers: Sendable {
+  let answer: @Sendable (LittleServer.Request) -> LittleServer.Answer
+
+  init(_ answer: @escaping @Sendable (LittleServer.Request) -> LittleServer.Answer) { self.answer = answer }
+
+  static func always(_ status: Int, _ body: [UInt8] = []) -> Answers { Answers { _ in .init(status: status, body: body) } }
+}
+
+/// One agent with a real broker, a stand-in for its region's data plane, a trainer that is a shell script, and a test that plays the region.
+final class Device: Sendable {
+  static let region = NodeID(unchecked: "north")
+  static let id = NodeID(unchecked: "pi-1")
+  static let task = TaskID(unchecked: "digits")
+
+  let broker: BrokerProcess
+  let server: LittleServer
+  let folder: TemporaryFolder
+  let base: [UInt8]
+  let region: MQTTConnection
+  private let heard = Mutex<[MQTTMessage]>([])
+  private let policy: String
+
+  /// Plays the region around `body`; the agent itself is started with `withAgent`.
+  static func with(
+    trainer script: String = Device.copying, policy: String = "{}",
+    answering answers: Answers,
+    _ body: @escaping @Sendable (Device) async throws -> Void
+  ) async throws {
+    let broker = try await BrokerProcess.started()
+    let base = try SafetensorsWriter.bytes([Tensor(name: "w", dtype: .f32, shape: [3], data: [UInt8](repeating: 0, count: 12))])
+    let server = try LittleServer { request in
+      if request.path.hasPrefix("/v1/blobs/") { return .init(status: 200, body: base) }
+      return answers.answer(request)
+    }
+    defer { server.stop() }
+    let folder = try TemporaryFolder()
+    try folder.write(script, to: "train.sh")
+    let configuration = MQTTConfiguration(host: "127.0.0.1", port: broker.port, clientID: "test-region")
+    let everything = [MQTTSubscription("muster/v1/north/#")]
+    try await MQTTClient.withConnection(configuration, subscriptions: everything, logger: quiet) { region in
+      let device = Device(broker, server, folder, base, region, policy)
+      try await withThrowingTaskGroup(of: Void.self) { group in
+        group.addTask {
+          for await event in region.events {
+            if case .message(let message) = event { device.heard.withLock { $0.append(message) } }
+          }
+        }
+        group.addTask { try await body(device) }
+        defer { group.cancelAll() }
+        // The body is the first to end: the events go on until they are cancelled.
+        try await group.next()
+      }
+    }
+  }
+
+  /// Copies the model, reports progress, and says what it measured.
+  static let copying = """
+    cp "$1/global.safetensors" "$1/update.safetensors"
+    echo '{"progress":0.5,"loss":1.5}'
+    echo '{"samples":7,"metrics":{"loss":0.25},"initialLoss":2}' > "$1/metrics.json"
+    """
+
+  static let quiet = Logger(label: "test") { _ in SwiftLogNoOpLogHandler() }
+
+  private init(
+    _ broker: BrokerProcess, _ server: LittleServer, _ folder: TemporaryFolder, _ base: [UInt8], _ region: MQTTConnection, _ policy: String
+  ) {
+    self.broker = broker
+    self.server = server
+    self.folder = folder
+    self.base = base
+    self.region = region
+    self.policy = policy
+  }
+
+  var configuration: AgentConfiguration {
+    get throws {
+      let json = """
+        {"id":"pi-1","region":"north","state":"\(folder.file("state"))","broker":{"host":"127.0.0.1","port":\(broker.port)},
+         "trainers":{"built-in":{"command":["/bin/sh","train.sh"],"graceSeconds":0.2}},"policy":\(policy),"probe":{"seconds":0.2}}
+        """
+      return try AgentConfiguration.load(file: try folder.write(json, to: "agent.json"), flags: [:], environment: [:]).configuration
+    }
+  }
+
+  /// Runs the agent around the body, and stops it in order.
+  func withAgent(_ body: @escaping @Sendable () async throws -> Void) async throws {
+    let agent = Agent(try configuration, logger: Self.quiet)
+    try await withThrowingTaskGroup(of: Void.self) { group in
+      group.addTask { try await agent.run() }
+      group.addTask {
+        _ = try await eventually { self.node?.online == true }
+        try await body()
+      }
+      defer { group.cancelAll() }
+      try await group.next()
+    }
+  }
+
+  // MARK: What the region says
+
+  func announce(session: String = "s1") throws {
+    try say(
+      .coordinatorState(Self.region),
+      CoordinatorState(coordinator: Self.region, online: true, session: session, data: server.address), retained: true)
+  }
+
+  func describe(revision: Int = 1, state: TaskDescriptor.State = .open, trainer: String = "built-in") throws {
+    let specification = TaskSpecification(
+      name: "digits", model: ModelSpecification(type: "softmax", input: [1, 8, 8], classes: 10), trainer: trainer, rounds: 3,
+      cohort: CohortSpecification(size: 1))
+    let descriptor = TaskDescriptor(
+      task: Self.task, specification: specification, revision: revision, state: state, central: server.address)
+    try say(.task(coordinator: Self.region, task: Self.task), descriptor, retained: true)
+  }
+
+  func invite(round: Int = 1, phase: Phase = .train, attempt: Int = 1) throws {
+    let collection = phase == .train ? "updates" : "evaluations"
+    try say(
+      .invitation(coordinator: Self.region, node: Self.id, task: Self.task),
+      Invitation(
+        task: Self.task, revision: 1, key: RoundKey(round: round, phase: phase, attempt: attempt), quota: 1, minimum: 1,
+        base: ModelReference(digest: Digest(of: base), bytes: base.count),
+        upload: "\(server.address)/v1/tasks/digits/rounds/\(round)/\(collection)/north/pi-1", ticket: Ticket("secret-ticket"), seed: 42,
+        secondsLeft: 30, startWithin: 0), retained: false)
+  }
+
+  func say(_ topic: Topic, _ message: some Message, retained: Bool) throws {
+    region.publish(topic: "\(topic)", payload: try MessageCoder.encode(message), quality: .atLeastOnce, retained: retained)
+  }
+
+  /// Everything that an invitation needs, and the answer that precedes it.
+  func prepare() async throws {
+    try announce()
+    try describe()
+    _ = try await eventually { self.states.last == .ready }
+  }
+
+  // MARK: What the agent said
+
+  var node: NodeState? {
+    last(.nodeState(coordinator: Self.region, node: Self.id)).flatMap { try? MessageCoder.decode(NodeState.self, from: $0.payload) }
+  }
+
+  var statuses: [NodeStatus] {
+    let topic = "\(Topic.nodeStatus(coordinator: Self.region, node: Self.id, task: Self.task))"
+    return heard.withLock(\.self).filter { $0.topic == topic }.compactMap { try? MessageCoder.decode(NodeStatus.self, from: $0.payload) }
+  }
+
+  var states: [NodeStatus.State] { statuses.map(\.state) }
+
+  func uploads(_ collection: String = "updates") -> [LittleServer.Request] {
+    server.requests.filter { $0.method == "PUT" && $0.path.contains("/\(collection)/") }
+  }
+
+  private func last(_ topic: Topic) -> MQTTMessage? { heard.withLock { $0.last { $0.topic == "\(topic)" } } }
+}

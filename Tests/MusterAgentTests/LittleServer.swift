@@ -1,0 +1,109 @@
+import Glibc
+import Synchronization
+import TestSupport
+
+/// A coordinator's data plane as far as an agent sees it: one thread a connection, answers from a closure.
+final class LittleServer: Sendable {
+  struct Request: Sendable {
+    var method: String
+    var path: String
+    var headers: [String: String]
+    var body: [UInt8]
+  }
+
+  struct Answer: Sendable {
+    var status: Int
+    var body: [UInt8] = []
+    var headers: [(String, String)] = []
+  }
+
+  let port: Int
+  private let listener: Int32
+  private let answer: @Sendable (Request) -> Answer
+  private let log = Mutex<[Request]>([])
+
+  var requests: [Request] { log.withLock(\.self) }
+  var address: String { "http://127.0.0.1:\(port)" }
+
+  init(_ answer: @escaping @Sendable (Request) -> Answer) throws {
+    self.answer = answer
+    port = try freePort()
+    listener = socket(AF_INET, Int32(SOCK_STREAM.rawValue), 0)
+    var yes: Int32 = 1
+    setsockopt(listener, SOL_SOCKET, SO_REUSEADDR, &yes, socklen_t(MemoryLayout<Int32>.size))
+    var address = sockaddr_in()
+    address.sin_family = sa_family_t(AF_INET)
+    address.sin_port = in_port_t(port).bigEndian
+    address.sin_addr.s_addr = in_addr_t(INADDR_LOOPBACK).bigEndian
+    let bound = withUnsafeMutablePointer(to: &address) { pointer in
+      pointer.withMemoryRebound(to: sockaddr.self, capacity: 1) { bind(listener, $0, socklen_t(MemoryLayout<sockaddr_in>.size)) }
+    }
+    guard listener >= 0, bound == 0, listen(listener, 16) == 0 else { throw TestSupportError("no listener: \(errno)") }
+    let descriptor = listener
+    spawnThread { [weak self] in
+      while true {
+        let connection = accept(descriptor, nil, nil)
+        guard connection >= 0, let server = self else { return }
+        spawnThread { server.serve(connection) }
+      }
+    }
+  }
+
+  func stop() { shutdown(listener, Int32(SHUT_RDWR)) }
+
+  private func serve(_ connection: Int32) {
+    defer { close(connection) }
+    var buffer: [UInt8] = []
+    var chunk = [UInt8](repeating: 0, count: 65536)
+    while true {
+      let end = Array("\r\n\r\n".utf8)
+      guard let head = buffer.firstRange(of: end) else {
+        let count = recv(connection, &chunk, chunk.count, 0)
+        guard count > 0 else { return }
+        buffer += chunk[..<count]
+        continue
+      }
+      let lines = String(decoding: buffer[..<head.lowerBound], as: UTF8.self).split(separator: "\r\n")
+      let words = lines[0].split(separator: " ")
+      var headers: [String: String] = [:]
+      for line in lines.dropFirst() {
+        let parts = line.split(separator: ":", maxSplits: 1)
+        if parts.count == 2 { headers[parts[0].lowercased()] = String(parts[1].drop { $0 == " " }) }
+      }
+      let length = headers["content-length"].flatMap { Int($0) } ?? 0
+      buffer.removeFirst(head.upperBound)
+      while buffer.count < length {
+        let count = recv(connection, &chunk, chunk.count, 0)
+        guard count > 0 else { return }
+        buffer += chunk[..<count]
+      }
+      let request = Request(
+        method: String(words[0]), path: String(words[1]), headers: headers, body: Array(buffer[..<length]))
+      buffer.removeFirst(length)
+      log.withLock { $0.append(request) }
+      let answer = answer(request)
+      var text = "HTTP/1.1 \(answer.status) X\r\nContent-Length: \(answer.body.count)\r\n"
+      for (name, value) in answer.headers { text += "\(name): \(value)\r\n" }
+      let bytes = Array((text + "\r\n").utf8) + answer.body
+      guard send(connection, bytes, bytes.count, Int32(MSG_NOSIGNAL)) == bytes.count else { return }
+    }
+  }
+}
+
+private final class Body: Sendable {
+  let run: @Sendable () -> Void
+
+  init(_ run: @escaping @Sendable () -> Void) { self.run = run }
+}
+
+private func spawnThread(_ run: @escaping @Sendable () -> Void) {
+  var thread = pthread_t()
+  let body = Unmanaged.passRetained(Body(run))
+  pthread_create(
+    &thread, nil,
+    { @Sendable argument in
+      if let argument { Unmanaged<Body>.fromOpaque(argument).takeRetainedValue().run() }
+      return nil
+    }, body.toOpaque())
+  pthread_detach(thread)
+}
