@@ -80,7 +80,8 @@ let package = Package(
     .target(
       name: "MusterRuntime",
       dependencies: [
-        "MusterSchema", "MusterCoordination", "MusterStorage", "MusterMQTT", "MusterTransfer", configuration, lifecycle, unixSignals, logging, systemPackage,
+        "MusterSchema", "MusterCoordination", "MusterStorage", "MusterMQTT", "MusterTransfer", configuration, lifecycle, unixSignals,
+        logging, systemPackage,
       ], swiftSettings: house),
     .target(
       name: "MusterDataPlane",
@@ -137,7 +138,8 @@ let package = Package(
     .testTarget(
       name: "MusterDataPlaneTests",
       dependencies: [
-        "MusterDataPlane", "MusterSchema", "MusterStorage", "MusterTensors", "MusterTransfer", "TestSupport", hummingbird, httpTypes, nioCore,
+        "MusterDataPlane", "MusterSchema", "MusterStorage", "MusterTensors", "MusterTransfer", "TestSupport", hummingbird, httpTypes,
+        nioCore,
         lifecycle, logging,
       ], swiftSettings: house),
     .testTarget(

@@ -1,6 +1,6 @@
-import MusterRuntime
 import MusterCoordination
 import MusterDataPlane
+import MusterRuntime
 import MusterSchema
 import MusterStorage
 

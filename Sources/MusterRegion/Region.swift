@@ -138,7 +138,8 @@ final class Region: Sendable {
   func push(_ task: TaskID, _ body: [UInt8]) async throws(Problem) -> HTTPResponse {
     guard let central = await shell.machine.participant.coordinatorState, central.online, let ops = central.ops else {
       throw Problem(
-        status: 503, title: "Central is not known", detail: "the region has not heard of central on its broker yet: push to central, or try again")
+        status: 503, title: "Central is not known",
+        detail: "the region has not heard of central on its broker yet: push to central, or try again")
     }
     do {
       return try await client.send("PUT", "\(ops)/v1/tasks/\(task)", body: body, contentType: "application/json")

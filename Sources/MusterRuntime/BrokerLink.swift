@@ -83,7 +83,7 @@ package final class BrokerLink: Sendable {
     connected: @escaping @Sendable () async -> Void, receive: @escaping @Sendable (Topic, MQTTMessage) async -> Void
   ) async throws {
     try await MQTTClient.withConnection(
-      configuration, subscriptions: filters.map { MQTTSubscription($0) }, logger: logger, will: { self.will($0) }
+      configuration, subscriptions: filters.map { MQTTSubscription($0) }, logger: logger, will: will
     ) { connection in
       state.withLock { $0.connection = connection }
       var watch: PresenceGuard?
@@ -106,7 +106,7 @@ package final class BrokerLink: Sendable {
     }
   }
 
-  private func will(_ number: Int) -> MQTTMessage? {
+  @Sendable private func will(_ number: Int) -> MQTTMessage? {
     var generator = SystemRandomNumberGenerator()
     let session = String(generator.next() as UInt64, radix: 36)
     state.withLock { state in

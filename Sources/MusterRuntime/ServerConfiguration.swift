@@ -1,6 +1,6 @@
 import Configuration
-package import MusterMQTT
 import FoundationEssentials
+package import MusterMQTT
 import SystemPackage
 
 /// Why a server cannot start as it is configured.

@@ -16,7 +16,9 @@ package struct ServerMain: Sendable {
   }
 
   /// Runs the program; never returns normally. Exit codes: 0 stopped as told, 1 failed, 2 not usable as configured.
-  package func run(_ body: @Sendable (_ settings: ServerSettings, _ defaultState: String, _ logger: Logger) async throws -> Void) async -> Never {
+  package func run(
+    _ body: @Sendable (_ settings: ServerSettings, _ defaultState: String, _ logger: Logger) async throws -> Void
+  ) async -> Never {
     var arguments = CommandLine.arguments
     if arguments.contains("--help") || arguments.contains("-h") {
       print(usage)

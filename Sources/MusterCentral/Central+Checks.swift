@@ -1,0 +1,79 @@
+import MusterAggregation
+import MusterCoordination
+import MusterRuntime
+import MusterSchema
+import MusterStorage
+
+// What is wrong with a task before it is accepted, and which devices would match it.
+extension Central {
+  func read(_ body: [UInt8]) throws(Problem) -> TaskSpecification {
+    do {
+      return try TaskSpecification(strictJSON: body)
+    } catch {
+      throw refusal(error.problems)
+    }
+  }
+
+  /// What is wrong with a task, central's own knowledge included.
+  func problems(_ specification: TaskSpecification) -> [FieldProblem] {
+    var problems = specification.problems()
+    for region in specification.regions where !configuration.regions.contains(region) {
+      let known = configuration.regions.map(\.rawValue).joined(separator: ", ")
+      problems.append(FieldProblem(field: "regions", message: "\(region) is not declared in central's configuration (it has: \(known))"))
+    }
+    if configuration.trainers[specification.trainer] == nil {
+      let known = configuration.trainers.keys.sorted().joined(separator: ", ")
+      problems.append(
+        FieldProblem(
+          field: "trainer",
+          message: "central has no trainer \"\(specification.trainer)\" to initialize and evaluate with (it has: \(known))"))
+    }
+    do {
+      _ = try Strategy(specification.strategy)
+    } catch {
+      problems.append(FieldProblem(field: "strategy", message: "\(error)"))
+    }
+    if specification.encoding != "float32" {
+      problems.append(FieldProblem(field: "encoding", message: "\"\(specification.encoding)\" is not known; known: float32"))
+    }
+    if specification.upload != .central {
+      problems.append(FieldProblem(field: "upload", message: "only \"central\" is supported"))
+    }
+    if case .blob(let digest) = specification.initial, store.path(of: digest) == nil {
+      problems.append(FieldProblem(field: "initial.blob", message: "central holds no blob \(digest): upload it first with POST /v1/blobs"))
+    }
+    do {
+      let descriptor = TaskDescriptor(
+        task: TaskID(unchecked: String(repeating: "x", count: 63)), specification: specification, revision: 999_999, state: .cancelled,
+        central: configuration.data.advertise, secondsLeft: 31_536_000)
+      _ = try MessageCoder.encode(descriptor)
+    } catch {
+      problems.append(FieldProblem(field: "", message: "the task does not fit its descriptor: \(error)"))
+    }
+    return problems
+  }
+
+  func check(_ body: [UInt8]) async throws(Problem) -> TaskCheck {
+    let specification = try read(body)
+    let (nodes, unreachable) = await nodes()
+    let descriptor = TaskDescriptor(
+      task: TaskID(unchecked: "check"), specification: specification, revision: 1, state: .open, central: configuration.data.advertise)
+    var check = TaskCheck(problems: problems(specification), matching: [], others: [], unreachable: unreachable)
+    for node in nodes {
+      guard let region = node.path.nodes.first, specification.regions.contains(region) else { continue }
+      if !node.state.online {
+        check.others.append(Waiting(node: node.path.description, reason: "is offline"))
+      } else if let why = Admission.mismatch(descriptor, node.state) {
+        check.others.append(Waiting(node: node.path.description, reason: why))
+      } else {
+        check.matching.append(node.path)
+      }
+    }
+    return check
+  }
+
+  func refusal(_ problems: [FieldProblem]) -> Problem {
+    Problem(
+      status: 422, title: "The task is refused", detail: problems.map(\.description).joined(separator: "; "), problems: problems)
+  }
+}

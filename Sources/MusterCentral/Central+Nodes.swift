@@ -1,0 +1,66 @@
+import MusterCoordination
+import MusterRuntime
+import MusterSchema
+import MusterTransfer
+
+// Regions and their devices, and the figures for monitoring.
+extension Central {
+  func regions() async -> [RegionSummary] {
+    let machine = await shell.machine
+    let known = Set(machine.nodes.keys).union(configuration.regions)
+    return known.sorted().map { region in
+      RegionSummary(
+        region: region, declared: configuration.regions.contains(region), online: machine.nodes[region]?.online ?? false,
+        data: machine.nodes[region]?.data, tasks: machine.openStatuses(of: region))
+    }
+  }
+
+  /// Asks every region for its devices: central itself knows only regions.
+  func nodes() async -> (nodes: [NodeSummary], unreachable: [Waiting]) {
+    let regions = await regions().filter(\.declared)
+    var found: [NodeSummary] = []
+    var unreachable: [Waiting] = []
+    await withTaskGroup(of: (NodeID, Result<[NodeSummary], TransferError>).self) { group in
+      for region in regions {
+        guard region.online, let data = region.data else {
+          unreachable.append(Waiting(node: region.region.rawValue, reason: "the region is offline"))
+          continue
+        }
+        group.addTask { [client] in (region.region, await Self.devices(at: data, client)) }
+      }
+      for await (region, result) in group {
+        switch result {
+        case .success(let nodes): found += nodes
+        case .failure(let error): unreachable.append(Waiting(node: region.rawValue, reason: "\(error)"))
+        }
+      }
+    }
+    return (found.sorted { $0.path < $1.path }, unreachable.sorted { $0.node < $1.node })
+  }
+
+  private static func devices(at data: String, _ client: HTTPClient) async -> Result<[NodeSummary], TransferError> {
+    do throws(TransferError) {
+      return .success(try await client.get([NodeSummary].self, from: "\(data)/v1/nodes"))
+    } catch {
+      return .failure(error)
+    }
+  }
+
+  /// Prometheus text.
+  func metrics() async -> String {
+    let machine = await shell.machine
+    let runs = machine.tasks.values
+    let rounds = runs.reduce(0) { $0 + $1.records.count }
+    let open = runs.count { !$0.isEnded }
+    let online = machine.nodes.values.count(where: \.online)
+    return """
+      # TYPE muster_rounds_completed_total counter
+      muster_rounds_completed_total \(rounds)
+      # TYPE muster_tasks_open gauge
+      muster_tasks_open \(open)
+      # TYPE muster_regions_online gauge
+      muster_regions_online \(online)
+
+      """
+  }
+}

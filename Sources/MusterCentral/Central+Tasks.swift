@@ -1,0 +1,86 @@
+import MusterCoordination
+import MusterRuntime
+import MusterSchema
+import MusterStorage
+
+// What operators ask about tasks, and wish for.
+extension Central {
+  func summaries() async -> [TaskSummary] {
+    let machine = await shell.machine
+    return machine.tasks.keys.sorted().compactMap(machine.summary)
+  }
+
+  func summary(_ task: TaskID) async throws(Problem) -> TaskSummary {
+    guard let summary = await shell.machine.summary(task) else { throw unknown(task) }
+    return summary
+  }
+
+  func detail(_ task: TaskID) async throws(Problem) -> TaskDetail {
+    let machine = await shell.machine
+    guard let run = machine.tasks[task], let specification = run.specification, let summary = machine.summary(task),
+      let now = machine.roundState(task)
+    else { throw unknown(task) }
+    return TaskDetail(
+      summary: summary, revision: run.descriptor.revision, specification: specification, now: now, rounds: run.records, models: run.models)
+  }
+
+  func explanation(_ task: TaskID) async throws(Problem) -> Explanation {
+    guard let explanation = await shell.machine.explanation(task) else { throw unknown(task) }
+    return explanation
+  }
+
+  func push(_ task: TaskID, _ body: [UInt8]) async throws(Problem) -> (summary: TaskSummary, isNew: Bool) {
+    let specification = try read(body)
+    if let run = await shell.machine.tasks[task] {
+      guard run.specification == specification else {
+        throw Problem(
+          status: 409, title: "The task id is taken", detail: "task \(task) exists with another content: push under another id")
+      }
+      return (try await summary(task), false)
+    }
+    let problems = problems(specification)
+    guard problems.isEmpty else { throw refusal(problems) }
+    try await deliver(.accept(task, specification))
+    return (try await summary(task), true)
+  }
+
+  func act(_ action: String, on task: TaskID) async throws(Problem) -> TaskSummary {
+    let machine = await shell.machine
+    guard let run = machine.tasks[task] else { throw unknown(task) }
+    guard !run.isEnded || action == "evaluate" else {
+      throw Problem(
+        status: 409, title: "The task has ended",
+        detail: "task \(task) is \(machine.summary(task)?.step.rawValue ?? "over"): it takes no \(action.withoutControlCharacters)")
+    }
+    switch action {
+    case "pause": try await deliver(.pause(task))
+    case "resume": try await deliver(.resume(task))
+    case "cancel": try await deliver(.cancel(task, reason: "cancelled by an operator"))
+    case "evaluate":
+      guard configuration.testData != nil else {
+        throw Problem(status: 409, title: "Central cannot evaluate", detail: "its configuration names no testData")
+      }
+      shell.mailbox.offer(.evaluate(task))
+    default:
+      throw Problem(
+        status: 404, title: "Unknown action", detail: "\(action.withoutControlCharacters) is none of pause, resume, cancel, evaluate")
+    }
+    return try await summary(task)
+  }
+
+  /// Hands an operator's wish to the machine and waits until it is durable.
+  private func deliver(_ event: Coordinator.Event) async throws(Problem) {
+    switch await shell.mailbox.submit(event) {
+    case .committed: return
+    case .busy: throw Problem(status: 503, title: "Central is busy", detail: "its mailbox is full: try again")
+    case .failed(let error): throw Problem(status: error.isDiskFull ? 507 : 503, title: "Not stored", detail: "\(error)")
+    }
+  }
+
+  /// Every task that regions may ask for, the ended ones of the last day included.
+  func descriptors() async -> [TaskDescriptor] { await shell.machine.descriptors }
+
+  func unknown(_ task: TaskID) -> Problem {
+    Problem(status: 404, title: "Unknown task", detail: "central has no task \(task): `muster task list` names those it has")
+  }
+}
