@@ -62,7 +62,7 @@ struct LastWord: Hashable {
     switch error {
     case let error as CommandError:
       code = error.exit.rawValue
-      complaint = "muster: \(error)"
+      complaint = error.description.isEmpty ? "" : "muster: \(error)"
     case is CancellationError:
       code = CommandError.Exit.interrupted.rawValue
     default:

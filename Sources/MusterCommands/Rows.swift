@@ -8,7 +8,7 @@ extension TaskSummary: Tabular {
   var row: [String] {
     [
       task.rawValue, step.rawValue, "\(round)/\(rounds)", cell(metrics, "loss"), cell(metrics, "accuracy"),
-      regions.map(\.rawValue).joined(separator: ","), why,
+      regions.map(\.rawValue).joined(separator: ","), step.reason(in: why),
     ]
   }
 }

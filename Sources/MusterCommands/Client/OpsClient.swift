@@ -1,4 +1,4 @@
-import Logging
+import Glibc
 import MusterSchema
 import MusterTransfer
 
@@ -86,6 +86,10 @@ struct OpsClient: Sendable {
       try await client.download("\(central)/v1/blobs/\(model.digest)", to: path, expecting: model.digest, maximumBytes: model.bytes)
     } catch {
       throw CommandError(error, central: central)
+    }
+    // Downloads are private to their owner until they are complete; a model is a file like others.
+    guard chmod(path, 0o644) == 0 else {
+      throw CommandError(.unexpected, "\(path): its mode cannot be set: \(String(cString: strerror(errno)))")
     }
   }
 

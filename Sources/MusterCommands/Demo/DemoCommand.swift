@@ -52,7 +52,12 @@ struct DemoCommand: AsyncParsableCommand {
       let session = DemoSession(plan: plan, task: task, format: format.output, model: model(home))
       try await ProgramFleet.with { fleet in try await session.run(fleet) }
     } catch {
-      Console.note("everything is stopped; logs: \(home)/logs")
+      if (error as? CommandError)?.exit == .interrupted, !keep, folder == nil {
+        remove(home)
+        Console.note("everything is stopped")
+      } else {
+        Console.note("everything is stopped; logs: \(home)/logs")
+      }
       throw error
     }
     if keep || folder != nil {

@@ -127,7 +127,10 @@ final class ProgramFleet: Sendable {
       let pid = result.processIdentifier.value
       state.withLock { _ = $0.running.removeValue(forKey: pid) }
       guardian.forget(pid)
-      return "ended (\(result.terminationStatus))"
+      switch result.terminationStatus {
+      case .exited(let code): return "ended with exit code \(code)"
+      case .signaled(let number): return "was ended by signal \(number)"
+      }
     } catch {
       return "does not start: \(error)"
     }

@@ -65,22 +65,35 @@ private actor TailPrinter {
     switch style {
     case .raw: try Console.print("\(message.topic.withoutControlCharacters) \(Masking.text(message.payload))")
     case .json:
-      let line = JSONLine(
-        time: Int(time(nil)), topic: message.topic, kept: message.isKept, payload: Masking.text(message.payload))
-      try Console.show(jsonLine: line)
+      try Console.print(TailLine.json(message, time: Int(time(nil))))
     case .timeline:
       let line = timeline.line(
         topic: message.topic, payload: message.payload, clock: Words.now, isKept: message.isKept, ink: Ink(terminal))
       try Console.print(terminal.isTerminal ? line.cut(to: terminal.width) : line)
     }
   }
+}
 
-  private struct JSONLine: Encodable {
-    /// Seconds since 1970.
-    var time: Int
-    var topic: String
-    var kept: Bool
-    /// The message as text: it may be broken.
-    var payload: String
+/// A message as a line of JSON.
+enum TailLine {
+  /// `{"time":SECONDS SINCE 1970,"kept":…,"topic":…,"message":{…}}`; what is no JSON stands under `payload`, as text.
+  static func json(_ message: TopicTail.Message, time: Int) -> String {
+    let text = Masking.text(message.payload)
+    let body = isJSON(text) ? "\"message\":\(text)" : "\"payload\":\(JSONValue.quote(text))"
+    return "{\"time\":\(time),\"kept\":\(message.isKept),\"topic\":\(JSONValue.quote(message.topic)),\(body)}"
+  }
+
+  private static func isJSON(_ text: String) -> Bool {
+    do {
+      _ = try JSON.decode(Anything.self, from: text.utf8)
+      return true
+    } catch {
+      return false
+    }
+  }
+
+  /// The decoder reads the whole document before it asks what is wanted of it.
+  private struct Anything: Decodable {
+    init(from decoder: any Decoder) throws {}
   }
 }

@@ -166,11 +166,17 @@ struct Timeline: Sendable {
     [
       status.round.map { "round \($0)" } ?? "", (status.attempt ?? 1) > 1 ? "attempt \(status.attempt ?? 1)" : "",
       status.progress.map(Words.percent) ?? "", status.loss.map { "loss \(Words.number($0, digits: 3))" } ?? "",
-      status.have.map { "\($0) at work or done" } ?? "", status.devices.map { Words.count($0, "device") } ?? "",
+      status.have.map { "\($0) at work or done" } ?? "", devices(status),
       (status.declined ?? 0) > 0 ? "\(status.declined ?? 0) declined" : "", status.reason ?? "",
       status.retrySeconds.map { "again in \(Words.seconds($0))" } ?? "",
       (status.waiting ?? []).map { "\($0.node): \($0.reason)" }.joined(separator: "; "),
     ]
+  }
+
+  /// A device that speaks for itself needs no count.
+  private static func devices(_ status: NodeStatus) -> String {
+    guard let devices = status.devices, devices != 1 || status.have != nil else { return "" }
+    return Words.count(devices, "device")
   }
 
   /// A status in a few words, for a table's cell: `training  round 3  40 %`.

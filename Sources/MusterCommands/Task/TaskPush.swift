@@ -64,7 +64,7 @@ struct TaskPush: AsyncParsableCommand {
     case .table:
       let table = Table(columns: ["DEVICE", "MATCHES", "WHY NOT"], rows: Self.rows(answer))
       for line in table.lines(ink: Ink(Terminal.output)) { try Console.print(line) }
-      Console.note(Self.verdict(answer, task.specification))
+      if answer.problems.isEmpty { Console.note(Self.verdict(answer, task.specification)) }
     }
     guard answer.problems.isEmpty else {
       throw CommandError(.refused, "central would refuse the task:" + task.describe(answer.problems).map { "\n  \($0)" }.joined())

@@ -82,7 +82,7 @@ struct TaskFile: Sendable {
       guard let cut = place.lastIndex(where: { $0 == "." || $0 == "[" }) else { break }
       place = String(place[..<cut])
     }
-    return "\(path): \(text)"
+    return "\(path):\(positions[""].map { "\($0):" } ?? "") \(text)"
   }
 
   /// A decoding error says its field in front of the message.

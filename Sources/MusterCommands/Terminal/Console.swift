@@ -11,7 +11,9 @@ enum Console {
   /// Data without a line's end.
   static func write(_ text: String) throws(CommandError) {
     guard send(text, to: STDOUT_FILENO) else {
-      throw CommandError(.unexpected, "nobody reads the output: \(String(cString: strerror(errno)))")
+      // A reader that went away, `| head`, needs no explanation.
+      let why = errno == EPIPE ? "" : "the output cannot be written: \(String(cString: strerror(errno)))"
+      throw CommandError(.unexpected, why)
     }
   }
 

@@ -32,7 +32,8 @@ struct TaskWatcher {
       }
       if detail.now.step.isFinal {
         guard detail.now.step == .completed else {
-          throw CommandError(.taskFailed, "task \(task) \(detail.now.step.rawValue): \(detail.now.why.withoutControlCharacters)")
+          let reason = detail.now.reason.isEmpty ? "" : ": \(detail.now.reason)"
+          throw CommandError(.taskFailed, "task \(task) \(detail.now.step.rawValue)\(reason)")
         }
         return detail
       }
@@ -99,16 +100,20 @@ struct WatchLines {
     for record in detail.rounds.dropFirst(closed) {
       let metrics = record.metrics ?? record.deviceMetrics ?? [:]
       let updates = record.updates.count { $0.fate == .counted }
-      let parts = ["round \(record.round)/\(now.rounds)", "closed", Words.count(updates, "update"), Words.seconds(record.seconds)]
+      let parts = [
+        "round \(record.round)/\(now.rounds)", record.result == nil ? "ended" : "closed", Words.count(updates, "update"),
+        Words.seconds(record.seconds),
+      ]
       lines.append((parts + Words.metrics(metrics)).joined(separator: "  "))
     }
     closed = max(closed, detail.rounds.count)
     guard isNew(detail) else { return lines }
     if now.step.isFinal {
-      lines.append(([now.step.rawValue] + Words.metrics(now.metrics ?? [:]) + [now.why.withoutControlCharacters]).joined(separator: "  "))
+      let parts = [now.step.rawValue] + Words.metrics(now.metrics ?? [:]) + [now.reason]
+      lines.append(parts.filter { !$0.isEmpty }.joined(separator: "  "))
     } else {
       let count = now.needed > 0 ? ["\(now.have)/\(now.needed)"] : []
-      let parts = ["round \(now.round)/\(now.rounds)", now.step.rawValue] + count + [now.why.withoutControlCharacters]
+      let parts = ["round \(now.round)/\(now.rounds)", now.step.rawValue] + count + [now.reason]
       lines.append(parts.filter { !$0.isEmpty }.joined(separator: "  "))
     }
     return lines

@@ -25,8 +25,8 @@ struct WatchView {
       lines.append(line)
     }
     lines += devices(ink)
-    let why = now.why.withoutControlCharacters
-    if !why.isEmpty { lines.append(now.step.isFinal ? why : "\(ink.yellow("waits:")) \(why)") }
+    let why = now.reason
+    if !why.isEmpty { lines.append(now.step.isFinal ? why : ink.yellow(why)) }
     return lines
   }
 
@@ -62,5 +62,17 @@ struct WatchView {
     }
     if busy.count > maximumDevices { lines.append(ink.dim("  and \(busy.count - maximumDevices) more")) }
     return lines
+  }
+}
+
+extension RoundState {
+  /// What it waits for, or why it ended, without the step that stands beside it.
+  var reason: String { step.reason(in: why) }
+}
+
+extension RoundState.Step {
+  func reason(in why: String) -> String {
+    let clean = why.withoutControlCharacters
+    return clean.hasPrefix("\(rawValue): ") ? String(clean.dropFirst(rawValue.count + 2)) : clean == rawValue ? "" : clean
   }
 }

@@ -1,0 +1,129 @@
+import MusterSchema
+import TestSupport
+import Testing
+
+@testable import MusterCommands
+
+@Suite("Task files")
+struct TaskFileTests {
+  private static let digits = """
+    name: Digits
+    model: {type: lenet5, input: [1, 8, 8], classes: 10}
+    regions: [north, no]
+    where: "arch=x86_64"
+    rounds: 10
+    cohort:
+      size: 8
+      minimum: 6
+    local: {rate: 1e-1, seed: 18446744073709551615}
+    strategy: {filters: [{clip: 1.0}], combiner: median}
+    """
+
+  private func problem(_ text: String) -> String? {
+    do {
+      let file = try TaskFile(text: text, path: "digits.yaml")
+      try file.check()
+      return nil
+    } catch {
+      #expect(error.exit == .usage)
+      return error.description
+    }
+  }
+
+  @Test("YAML becomes the specification that the same JSON is")
+  func yaml() throws {
+    let task = try TaskFile(text: Self.digits, path: "digits.yaml").specification
+    #expect(task.model == ModelSpecification(type: "lenet5", input: [1, 8, 8], classes: 10))
+    // YAML 1.1 would have read the second one as false.
+    #expect(task.regions.map(\.rawValue) == ["north", "no"])
+    #expect(task.local.rate == 0.1)
+    #expect(task.local.seed == .max)
+    #expect(
+      task.strategy == .composed(filters: [.init("clip", ["value": 1])], combiner: .init("median"), optimizer: .init("replace")))
+    let json = String(decoding: try JSON.encode(task, pretty: true), as: UTF8.self)
+    #expect(try TaskFile(text: json, path: "digits.json").specification == task)
+  }
+
+  @Test(
+    "an error names file, line, column and field",
+    arguments: [
+      ("rounds: 10", "rounds: 0", "digits.yaml:5:1: rounds: must be between 1 and 100000, got 0"),
+      ("size: 8", "size: eight", "digits.yaml:7:3: cohort.size: expected a whole number"),
+      ("minimum: 6", "minimum: 9", "digits.yaml:8:3: cohort.minimum: must be between 1 and cohort.size (8), got 9"),
+      ("rate: 1e-1", "ratte: 1e-1", "digits.yaml:9:9: local.ratte: there is no such field"),
+      ("north, no", "north, No/rth", "digits.yaml:3:18: regions[1]: node id"),
+      ("name: Digits", "", "digits.yaml:2:1: name: is missing"),
+      ("cohort:", "cohort: [", "digits.yaml:8:10: "),
+      ("rounds: 10", "rounds: 10\nrounds: 11", "stands twice"),
+      ("rounds: 10", "rounds: .nan", "digits.yaml:5:9: .nan is no finite number"),
+      ("rounds: 10", "\trounds: 10", "digits.yaml:5:1: "),
+    ])
+  func errors(old: String, new: String, expected: String) throws {
+    let text = Self.digits.replacingFirst(old, with: new)
+    let message = try #require(problem(text))
+    #expect(message.contains(expected), "\(message)")
+  }
+
+  @Test("several problems are several lines, each with its place")
+  func manyErrors() throws {
+    let text = Self.digits.replacingFirst("rounds: 10", with: "rounds: 0").replacingFirst("minimum: 6", with: "minimum: 0")
+    let lines = try #require(problem(text)).split(separator: "\n")
+    #expect(lines.map { $0.prefix(16) } == ["digits.yaml:5:1:", "digits.yaml:8:3:"])
+  }
+
+  @Test("text that is no task at all is refused with a reason", arguments: ["", "just a text", "- 1\n- 2", "{", "a: *b", "\"\u{1}\""])
+  func garbage(text: String) {
+    #expect(problem(text) != nil)
+  }
+
+  @Test("aliases that would fill the memory are refused")
+  func aliases() throws {
+    var text = "a0: &a0 [x, x, x, x, x, x, x, x, x, x]\n"
+    for level in 1...12 { text += "a\(level): &a\(level) [\(Array(repeating: "*a\(level - 1)", count: 10).joined(separator: ", "))]\n" }
+    #expect(try #require(problem(text)).contains("too many values"))
+  }
+
+  @Test("a model beside the task file is found there and becomes its digest")
+  func initialModel() throws {
+    let folder = try TemporaryFolder()
+    try folder.write("weights", to: "start.safetensors")
+    let path = try folder.write(Self.digits + "\ninitial: {blob: start.safetensors}\n", to: "task.yaml")
+    let task = try TaskFile(path: path)
+    let digest = Digest(of: Array("weights".utf8))
+    #expect(task.specification.initial == .blob(digest))
+    #expect(task.initialModel == TaskFile.ModelFile(path: folder.file("start.safetensors"), digest: digest))
+    let missing = try folder.write(Self.digits + "\ninitial: {blob: none.safetensors}\n", to: "missing.yaml")
+    #expect(throws: CommandError.self) { try TaskFile(path: missing) }
+  }
+
+  @Test("a file that is not there says so")
+  func noFile() {
+    #expect {
+      try TaskFile(path: "/nowhere/task.yaml")
+    } throws: { error in
+      "\(error)".contains("there is no such file") && (error as? CommandError)?.exit == .usage
+    }
+  }
+
+  @Test(
+    "an id is the name as a slug and a short suffix",
+    arguments: [
+      ("Digits, LeNet!", "digits-lenet"), ("--", "task"), ("Ünï", "n"),
+      (String(repeating: "a", count: 100), String(repeating: "a", count: 56)),
+      ("a/b#c+d", "a-b-c-d"),
+    ])
+  func slug(name: String, expected: String) throws {
+    #expect(Slug.text(name) == expected)
+    var generator = SystemRandomNumberGenerator()
+    let id = Slug.taskID(name, using: &generator)
+    #expect(try TaskID(validating: id.rawValue) == id)
+    #expect(id.rawValue.count == expected.count + 7)
+  }
+}
+
+extension String {
+  fileprivate func replacingFirst(_ old: String, with new: String) -> String {
+    guard let range = firstRange(of: old) else { return self }
+    return String(self[..<range.lowerBound]) + new + self[range.upperBound...]
+  }
+}

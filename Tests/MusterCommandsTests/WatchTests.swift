@@ -1,0 +1,93 @@
+import MusterSchema
+import Testing
+
+@testable import MusterCommands
+
+@Suite("Watching")
+struct WatchTests {
+  private static let task = TaskID(unchecked: "digits-a")
+
+  private func detail(_ step: RoundState.Step, round: Int, have: Int = 0, closed: [Double] = [], why: String = "waits for north")
+    -> TaskDetail
+  {
+    let specification = TaskSpecification(
+      name: "digits", model: ModelSpecification(type: "lenet5"), regions: [NodeID(unchecked: "north"), NodeID(unchecked: "south")],
+      rounds: 4, cohort: CohortSpecification(size: 8))
+    let records = closed.enumerated().map { index, accuracy in
+      RoundRecord(
+        round: index + 1, attempts: 1, base: Digest(of: [1]), result: Digest(of: [2]), strategy: .named("fedavg"), updates: [],
+        evaluations: [], missed: [], metrics: ["accuracy": accuracy, "loss": 1 - accuracy], deviceMetrics: nil, seconds: 2)
+    }
+    let now = RoundState(
+      task: Self.task, step: step, round: round, rounds: 4, attempt: 1, counts: [:], needed: 8, have: have, closesInSeconds: 40, why: why,
+      waiting: [], more: 0, metrics: closed.last.map { ["accuracy": $0] })
+    let summary = TaskSummary(
+      task: Self.task, name: "digits", step: step, round: round, rounds: 4, attempt: 1, regions: specification.regions,
+      metrics: now.metrics,
+      why: why)
+    return TaskDetail(summary: summary, revision: 1, specification: specification, now: now, rounds: records, models: [])
+  }
+
+  @Test("piped, each change is one line and a countdown is none")
+  func lines() {
+    var watch = WatchLines()
+    #expect(watch.lines(detail(.training, round: 1)) == ["round 1/4  training  0/8  waits for north"])
+    #expect(watch.lines(detail(.training, round: 1)) == [])
+    #expect(watch.lines(detail(.training, round: 1, why: "waits, 3 s later")) == [])
+    #expect(watch.lines(detail(.training, round: 1, have: 5)) == ["round 1/4  training  5/8  waits for north"])
+    #expect(
+      watch.lines(detail(.training, round: 3, closed: [0.5, 0.75])) == [
+        "round 1/4  closed  0 updates  2 s  loss 0.5000  accuracy 0.5000",
+        "round 2/4  closed  0 updates  2 s  loss 0.2500  accuracy 0.7500",
+        "round 3/4  training  0/8  waits for north",
+      ])
+    #expect(
+      watch.lines(detail(.cancelled, round: 3, closed: [0.5, 0.75], why: "cancelled: by an operator"))
+        == ["cancelled  accuracy 0.7500  by an operator"])
+  }
+
+  @Test("on a terminal, the picture shows rounds, metrics, devices and what it waits for")
+  func view() {
+    let node = NodeSummary(
+      path: NodePath(NodeID(unchecked: "north"), NodeID(unchecked: "pi-1")),
+      state: NodeState(node: NodeID(unchecked: "pi-1"), online: true, session: "s"),
+      tasks: [NodeStatus(node: NodeID(unchecked: "pi-1"), task: Self.task, state: .training, round: 3, progress: 0.4)])
+    let lines = WatchView(detail: detail(.training, round: 3, have: 2, closed: [0.5, 0.75]), nodes: [node]).lines(width: 60, ink: .none)
+    #expect(
+      lines == [
+        "digits-a  lenet5, north + south", "█████░░░░░  round 3/4  training", "2 of 8 contributions  closes in 40 s",
+        "loss      0.2500  █▁", "accuracy  0.7500  ▁█", "  north/pi-1  training  round 3  40 %", "waits for north",
+      ])
+  }
+
+  @Test("a fleet too large for the screen is cut, and says so")
+  func manyDevices() {
+    let nodes = (1...20).map { index in
+      let id = NodeID(unchecked: "pi-\(index)")
+      return NodeSummary(
+        path: NodePath(NodeID(unchecked: "north"), id), state: NodeState(node: id, online: false, session: "s"),
+        tasks: [NodeStatus(node: id, task: Self.task, state: .ready)])
+    }
+    let lines = WatchView(detail: detail(.training, round: 1), nodes: nodes, maximumDevices: 3).lines(width: 80, ink: .none)
+    #expect(lines.contains("  and 17 more") && lines.contains("  north/pi-3   offline") && !lines.contains { $0.contains("pi-4 ") })
+  }
+
+  @Test("the best model is the one that the task's own stop metric prefers")
+  func best() throws {
+    func model(_ round: Int, _ metrics: [String: Double]?, kept: Bool = true) -> ModelCheckpoint {
+      ModelCheckpoint(round: round, digest: Digest(of: [UInt8(round)]), bytes: 1, metrics: metrics, kept: kept)
+    }
+    let models = [
+      model(0, nil), model(1, ["accuracy": 0.9, "loss": 0.3]), model(2, ["accuracy": 0.8, "loss": 0.2]), model(3, nil, kept: false),
+    ]
+    func pick(_ text: String, stop: StopSpecification? = nil) throws -> Int {
+      try ModelChoice(parsing: text).pick(from: models, stop: stop, task: Self.task).round
+    }
+    #expect(try pick("best") == 1)
+    #expect(try pick("best", stop: StopSpecification(metric: "loss", at: 0.1)) == 2)
+    #expect(try pick("0") == 0)
+    for text in ["3", "last", "9"] {
+      #expect { try pick(text) } throws: { ($0 as? CommandError)?.exit == .refused }
+    }
+  }
+}
