@@ -57,11 +57,11 @@ struct RecoveryTests {
     }
   }
 
-  @Test("each message in turn is lost, with the connection that lost it, or comes twice", arguments: [Loss.sender, .receivers, .twice])
+  @Test("messages all along are lost, each with the connection that lost it, or come twice", arguments: [Loss.sender, .receivers, .twice])
   func everyMessage(loss: Loss) {
     let whole = small()
     expectCompleted(whole, "undisturbed")
-    for number in 1...whole.broker.published {
+    for number in stride(from: 1, through: whole.broker.published, by: loss == .sender ? 2 : 5) {
       var lost = "none"
       let world = small {
         $0.broker.fault = { count, topic in
@@ -78,7 +78,12 @@ struct RecoveryTests {
   func everyInvitation() {
     func isInvitation(_ topic: Topic) -> Bool { if case .invitation = topic { true } else { false } }
     var total = 0
-    _ = small { $0.broker.fault = { _, topic in total += isInvitation(topic) ? 1 : 0; return nil } }.finish(.digits)
+    _ = small {
+      $0.broker.fault = { _, topic in
+        total += isInvitation(topic) ? 1 : 0
+        return nil
+      }
+    }.finish(.digits)
     #expect(total > 20)
     for number in 1...total {
       var seen = 0
@@ -115,7 +120,8 @@ struct RecoveryTests {
     world.device(3).trainer = { _ in .fails("no data", after: 100) }
     world.device(6).trainer = { _ in .hangs }
     world.push(.digits, specification(rounds: 2, size: 5, minimum: 3, over: 1.2, seconds: 20))
-    world.push(.other, specification(rounds: 4, size: 2, minimum: 1, seconds: 20, stop: StopSpecification(metric: "accuracy", at: nil, patience: 2)))
+    world.push(
+      .other, specification(rounds: 4, size: 2, minimum: 1, seconds: 20, stop: StopSpecification(metric: "accuracy", at: nil, patience: 2)))
     world.run(seconds: 1)
     world.tell(.pause(.digits))
     world.run(seconds: 12)
@@ -129,15 +135,26 @@ struct RecoveryTests {
     world.checkPromises(.other)
   }
 
-  @Test("whatever breaks for two minutes, the task ends once faults stop", arguments: UInt64(1)...30)
+  @Test("whatever breaks for two minutes, both tasks end once faults stop", arguments: UInt64(1)...16)
   func chaos(seed: UInt64) {
-    let world = World.with(.digits, specification(rounds: 4, size: 5, minimum: 2, seconds: 30, maxAttempts: 50))
-    world.checksReplay = true
     var draws: UInt64 = 0
     func draw() -> Double {
       draws += 1
       return Seeds.fraction(seed, "\(draws)")
     }
+    let tasks: [TaskID] = [.digits, .other]
+    let world = World.with(.digits, specification(rounds: 8, size: 5, minimum: 2, over: 1.2, seconds: 30, maxAttempts: 100)) { world in
+      for device in world.devices.values {
+        device.trainer = { job in
+          let draw = Seeds.fraction(seed, "\(job.task)/\(job.key)/\(device.id)/\(device.started.count)")
+          let faulty = world.time < 120_000
+          return faulty && draw < 0.1
+            ? .fails("no luck", after: 500) : faulty && draw < 0.15 ? .hangs : .finishes(after: Int64(draw * 9000))
+        }
+      }
+    }
+    world.push(.other, specification(rounds: 4, size: 3, minimum: 2, seconds: 20, devices: false, maxAttempts: 100))
+    world.checksReplay = seed % 4 == 0
     world.broker.fault = { _, _ in
       guard world.time < 120_000 else { return nil }
       return switch draw() {
@@ -147,7 +164,7 @@ struct RecoveryTests {
       default: nil
       }
     }
-    while world.time < 120_000, world.step(.digits)?.isFinal != true {
+    while world.time < 120_000 {
       world.run(seconds: 4 * draw())
       switch draw() {
       case ..<0.1: if world.central.isUp { world.crashCentral() }
@@ -161,9 +178,13 @@ struct RecoveryTests {
       }
     }
     for device in world.devices.keys.sorted().compactMap({ world.devices[$0] }) where !device.host.isUp { world.revive(device) }
-    #expect(world.finish(.digits, within: 600), "\(world.why(.digits))")
-    #expect(world.step(.digits) == .completed, "\(world.why(.digits))")
-    world.checkPromises(.digits)
+    for task in tasks {
+      #expect(world.finish(task, within: 900), "\(task): \(world.why(task))")
+      // Somebody's trainer may fail three times alike, and a whole cohort too.
+      let why = world.why(task)
+      #expect(world.step(task) == .completed || why.contains("failed the same way: no luck"), "\(task): \(why)")
+      world.checkPromises(task)
+    }
     world.run(seconds: 30)
     #expect(world.devices.values.allSatisfy { $0.host.machine.jobs.isEmpty })
   }

@@ -38,7 +38,9 @@ extension Coordinator {
       """
   }
 
-  private func sorted<Value>(_ values: [String: Value]?) -> String { (values ?? [:]).sorted { $0.key < $1.key }.map { "\($0)=\($1)" }.joined() }
+  private func sorted<Value>(_ values: [String: Value]?) -> String {
+    (values ?? [:]).sorted { $0.key < $1.key }.map { "\($0)=\($1)" }.joined()
+  }
 
   private func text(_ value: some Codable) -> String {
     do { return String(decoding: try JSON.encode(value), as: UTF8.self) } catch { return "\(error)" }

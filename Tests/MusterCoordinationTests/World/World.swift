@@ -119,7 +119,9 @@ final class World {
   func push(_ task: TaskID, _ specification: TaskSpecification) { tell(.accept(task, specification)) }
 
   /// Runs until the task ended.
-  func finish(_ task: TaskID, within seconds: Double = 600) -> Bool { run(seconds: seconds) { self.central.isUp && self.step(task)?.isFinal == true } }
+  func finish(_ task: TaskID, within seconds: Double = 600) -> Bool {
+    run(seconds: seconds) { self.central.isUp && self.step(task)?.isFinal == true }
+  }
 
   func nextReply(_ answer: @escaping (Coordinator.Answer) -> Void) -> Coordinator.Reply {
     replyNumber += 1
