@@ -49,6 +49,16 @@ import Testing
     #expect(configuration.broker.port == 1884)
   }
 
+  @Test("Relative paths in the file start from its folder, and each identity has a state folder of its own")
+  func paths() throws {
+    let json = #"{"id":"pi-1","region":"north","state":"here","broker":{"authorityFile":"ca.pem"}}"#
+    let configuration = try load(json).configuration
+    #expect(configuration.state == folder.file("here"))
+    #expect(configuration.broker.authorityFile == folder.file("ca.pem"))
+    #expect(try load(json, environment: ["MUSTER_STATE": "there"]).configuration.state == "there")
+    #expect(try load(small).configuration.state.hasSuffix("/muster/agent/north/pi-1"))
+  }
+
   @Test("The smallest file has the built-in trainer and the device's own labels")
   func smallest() throws {
     let configuration = try load(small).configuration

@@ -10,12 +10,13 @@ package struct AgentConfiguration: Sendable {
   package var id: NodeID
   /// `region` (`--region`): the coordinator that it belongs to. Needed.
   package var region: NodeID
-  /// `state` (`--state`): the folder for journal, models and jobs.
+  /// `state` (`--state`): the folder for journal, models and jobs. Default `/var/lib/muster/agent/REGION/ID`, for an ordinary user
+  /// `$XDG_STATE_HOME/muster/agent/REGION/ID`.
   package var state: String
   package var broker: Broker
   /// `labels`: `{"site": "lab"}`. `arch` and `os` are added.
   package var labels: [String: String]
-  /// `trainers`: the programs that may train here, by the name that tasks use.
+  /// `trainers`: the programs that may train here, by the name that tasks use; `threads`: what each may use of numeric libraries.
   package var trainers: [String: TrainerProgram]
   /// `data`: handed to the trainer as it stands.
   package var data: JSONValue
@@ -87,7 +88,8 @@ extension AgentConfiguration {
     id = try settings.identifier("id", flag: "--id")
     guard id != .central else { throw ConfigurationError("id", in: settings.lastOrigin, "\"central\" is the root coordinator's own id") }
     region = try settings.identifier("region", flag: "--region")
-    state = try settings.text("state", else: Self.defaultState(environment))
+    let folder = "\(Self.defaultState(environment))/\(region)/\(id)"
+    state = try settings.path("state", else: folder) ?? folder
     broker = try Broker(&settings)
     labels = try Self.labels(&settings)
     trainers = try Self.trainers(&settings)
@@ -159,13 +161,13 @@ extension AgentConfiguration.Broker {
     }
     username = try settings.text("broker.username")
     password = try settings.text("broker.password", secret: true)
-    if let file = try settings.text("broker.passwordFile") {
+    if let file = try settings.path("broker.passwordFile") {
       guard password == nil else {
         throw ConfigurationError("broker.passwordFile", in: settings.lastOrigin, "give broker.password or broker.passwordFile, not both")
       }
       password = try Self.readPassword(file, settings.lastOrigin)
     }
-    authorityFile = try settings.text("broker.authorityFile")
+    authorityFile = try settings.path("broker.authorityFile")
     guard password == nil || username != nil else {
       throw ConfigurationError("broker.username", "is missing: a password needs a user name")
     }

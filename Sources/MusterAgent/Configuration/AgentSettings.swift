@@ -99,6 +99,16 @@ struct AgentSettings {
     return fallback
   }
 
+  /// A path; a relative one that stands in the file starts from the file's folder.
+  mutating func path(_ key: String, else fallback: String? = nil) throws(ConfigurationError) -> String? {
+    guard let text = try text(key) else {
+      if let fallback { useDefault(key, .string(fallback)) }
+      return fallback
+    }
+    guard !text.hasPrefix("/"), used.last?.origin == file, let folder else { return text }
+    return "\(folder)/\(text)"
+  }
+
   mutating func number(_ key: String, in range: ClosedRange<Double>) throws(ConfigurationError) -> Double? {
     guard let (value, origin) = value(key) else { return nil }
     let number: Double? =

@@ -30,6 +30,9 @@ actor AgentShell {
   private var published: Resources?
   private var nextProbe: ContinuousClock.Instant
   private var progress: [TaskID: (last: ContinuousClock.Instant, waiting: NodeStatus?)] = [:]
+  /// Ended tasks whose descriptors are remembered; older ones would fill the memory over the years.
+  private var ended: [TaskID] = []
+  private static let endedKept = 64
   private var dropped = 0
   private var journalFails = false
 
@@ -106,7 +109,10 @@ actor AgentShell {
       logger.info("drops its work: \(reason)", metadata: metadata(task, key))
       if !orders.cancel(task, key) { folders.remove(task, key) }
     case .descriptor(let descriptor):
-      if descriptor.state.isFinal { folders.forget(descriptor.task) }
+      guard descriptor.state.isFinal else { return nil }
+      folders.forget(descriptor.task)
+      ended.append(descriptor.task)
+      if ended.count > Self.endedKept { return .forget(ended.removeFirst()) }
     }
     return nil
   }
