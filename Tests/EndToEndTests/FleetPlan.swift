@@ -1,0 +1,118 @@
+/// What a fleet consists of, and the text of its configuration files. Pure.
+struct FleetPlan: Sendable {
+  var regions = ["north", "south"]
+  /// Dealt to the regions in turn: `pi-1` to the first, `pi-2` to the second.
+  var devices = 6
+  /// Into so many shares the training digits are cut; device `pi-k` has share k.
+  var shares: Int?
+  /// Devices that are part of the plan, and start only when a test starts them.
+  var late: Set<String> = []
+  /// Central has a test set of its own.
+  var evaluates = true
+
+  struct Device: Hashable, Sendable {
+    var id: String
+    var region: String
+    var index: Int
+    var path: String { "\(region)/\(id)" }
+  }
+
+  var deviceList: [Device] {
+    (0..<devices).map { Device(id: "pi-\($0 + 1)", region: regions[$0 % regions.count], index: $0) }
+  }
+}
+
+/// Where everything of a running fleet lies.
+struct FleetPlaces: Sendable {
+  struct Listener: Sendable {
+    var data: Int
+    var ops: Int
+  }
+
+  var folder: String
+  var executables: String
+  var digits: String
+  var broker: Int
+  var central: Listener
+  var regions: [String: Listener]
+
+  var gate: String { "\(folder)/gate" }
+  func executable(_ name: String) -> String { "\(executables)/\(name)" }
+  func configuration(_ program: String) -> String {
+    "\(folder)/\(program).\(program == "central" || regions[program] != nil ? "yaml" : "json")"
+  }
+  func log(_ program: String) -> String { "\(folder)/logs/\(program).log" }
+  func state(_ program: String) -> String { "\(folder)/state/\(program)" }
+}
+
+extension FleetPlan {
+  /// Every configuration file by its path.
+  func files(_ places: FleetPlaces) -> [String: String] {
+    var files = [
+      places.configuration("central"): central(places),
+      "\(places.folder)/test-data.json": """
+      {"format": "idx", "images": "\(places.digits)/t10k-images-idx3-ubyte.gz", "labels": "\(places.digits)/t10k-labels-idx1-ubyte.gz"}
+      """,
+      "\(places.folder)/gated-trainer": Gate.script,
+    ]
+    for region in regions { files[places.configuration(region)] = self.region(region, places) }
+    for device in deviceList { files[places.configuration(device.id)] = agent(device, places) }
+    return files
+  }
+
+  private func central(_ places: FleetPlaces) -> String {
+    """
+    state: \(places.state("central"))
+    broker: {host: 127.0.0.1, port: \(places.broker)}
+    data: {host: 127.0.0.1, port: \(places.central.data)}
+    ops: {host: 127.0.0.1, port: \(places.central.ops)}
+    regions: [\(regions.joined(separator: ", "))]
+    trainers: [built-in, gated]
+    trainer:
+      built-in: {command: [\(places.executable("muster-train")), --resident]}
+      gated: {command: [\(places.executable("muster-train")), --resident]}
+    \(evaluates ? "testData: test-data.json" : "")
+    log: {level: info}
+    """
+  }
+
+  private func region(_ id: String, _ places: FleetPlaces) -> String {
+    let listener = places.regions[id] ?? .init(data: 0, ops: 0)
+    return """
+      id: \(id)
+      state: \(places.state(id))
+      broker: {host: 127.0.0.1, port: \(places.broker)}
+      data: {host: 127.0.0.1, port: \(listener.data)}
+      ops: {host: 127.0.0.1, port: \(listener.ops)}
+      log: {level: info}
+      """
+  }
+
+  private func agent(_ device: Device, _ places: FleetPlaces) -> String {
+    let gated = ["/bin/sh", "\(places.folder)/gated-trainer", places.gate, device.id, places.executable("muster-train")]
+    return """
+      {
+        "id": "\(device.id)",
+        "region": "\(device.region)",
+        "state": "\(places.state(device.id))",
+        "broker": {"host": "127.0.0.1", "port": \(places.broker)},
+        "labels": {"site": "\(device.region)"},
+        "trainers": {
+          "built-in": {"command": ["\(places.executable("muster-train"))", "--resident"], "resident": true},
+          "gated": {"command": [\(gated.map { "\"\($0)\"" }.joined(separator: ", "))]}
+        },
+        "data": \(data(device, places)),
+        "policy": {"maxLoad": 10000},
+        "log": {"level": "info"}
+      }
+      """
+  }
+
+  /// A device's data configuration, as its agent hands it to the trainer.
+  func data(_ device: Device, _ places: FleetPlaces) -> String {
+    """
+    {"format": "idx", "images": "\(places.digits)/train-images-idx3-ubyte.gz", "labels": "\(places.digits)/train-labels-idx1-ubyte.gz",
+     "partition": {"iid": {"of": \(shares ?? devices), "index": \(device.index), "seed": 1}}}
+    """
+  }
+}

@@ -1,0 +1,85 @@
+import FoundationEssentials
+import Glibc
+import TestSupport
+
+/// A trainer that trains only when a test lets it: so a round lasts exactly as long as a test wants, without a guess about time.
+///
+/// It says that it has begun with a file `begun/DEVICE.TASK.ROUND` and waits for the file `open` or `open-DEVICE`; then `muster-train` does the job.
+/// Evaluations do not wait.
+struct Gate: Sendable {
+  let folder: String
+
+  static let script = """
+    #!/bin/sh
+    gate=$1 device=$2 train=$3 job=$4
+    field() { sed -n "s/.*\\"$1\\":\\"\\{0,1\\}\\([a-z0-9-]*\\).*/\\1/p" "$job/task.json"; }
+    if [ "$(field job)" = train ]; then
+      echo '{"progress":0.1}'
+      : > "$gate/begun/$device.$(field task).$(field round)"
+      until [ -e "$gate/open" ] || [ -e "$gate/open-$device" ]; do
+        [ -d "$gate" ] || exit 1
+        sleep 0.05
+      done
+    fi
+    exec "$train" "$job"
+
+    """
+
+  init(folder: String) throws {
+    self.folder = folder
+    try FileManager.default.createDirectory(atPath: "\(folder)/begun", withIntermediateDirectories: true)
+  }
+
+  /// Lets everybody train, or only some.
+  func open(_ devices: String...) throws {
+    for name in devices.isEmpty ? ["open"] : devices.map({ "open-\($0)" }) { try Data().write(to: URL(filePath: "\(folder)/\(name)")) }
+  }
+
+  /// Who comes now waits again.
+  func close() throws {
+    for entry in try FileManager.default.contentsOfDirectory(atPath: folder) where entry.hasPrefix("open") {
+      try FileManager.default.removeItem(atPath: "\(folder)/\(entry)")
+    }
+  }
+
+  /// The devices that have begun to train this round of a task, sorted.
+  func begun(_ task: String, round: Int) -> [String] {
+    let entries: [String]
+    do {
+      entries = try FileManager.default.contentsOfDirectory(atPath: "\(folder)/begun")
+    } catch {
+      return []
+    }
+    return entries.filter { $0.hasSuffix(".\(task).\(round)") }.compactMap { $0.split(separator: ".").first.map(String.init) }.sorted()
+  }
+
+  /// Waits until so many devices have begun to train.
+  @discardableResult
+  func waitForTrainers(_ count: Int, _ task: String, round: Int, within timeout: Duration = .seconds(20)) async throws -> [String] {
+    guard try await eventually(within: timeout, every: .milliseconds(20), { begun(task, round: round).count >= count }) else {
+      throw TestSupportError("only \(begun(task, round: round)) of \(count) devices began to train round \(round) of \(task)")
+    }
+    return begun(task, round: round)
+  }
+
+  /// The trainers of this gate that run now.
+  var processes: [Int32] {
+    let entries: [String]
+    do {
+      entries = try FileManager.default.contentsOfDirectory(atPath: "/proc")
+    } catch {
+      return []
+    }
+    return entries.compactMap { Int32($0) }.filter { pid in
+      let file = Glibc.open("/proc/\(pid)/cmdline", O_RDONLY | O_CLOEXEC)
+      guard file >= 0 else { return false }
+      defer { Glibc.close(file) }
+      var bytes = [UInt8](repeating: 0, count: 4096)
+      let count = read(file, &bytes, bytes.count)
+      return count > 0 && String(decoding: bytes[..<count], as: UTF8.self).contains("gated-trainer\0\(folder)\0")
+    }
+  }
+
+  /// Ends the trainers whose agents were killed and could not.
+  func killLeftovers() { for pid in processes { kill(pid, SIGKILL) } }
+}
