@@ -176,6 +176,34 @@ import Testing
     }
   }
 
+  @Test("Progress is said once a second at most, and what lasts is said at once")
+  func progress() async throws {
+    let script = """
+      for i in 1 2 3 4 5 6; do echo '{"progress":0.'$i'}'; sleep 0.06; done
+      """
+    try await Device.with(trainer: "\(script)\n\(Device.copying)", answering: .always(201)) { device in
+      try await device.withAgent {
+        try await device.prepare()
+        try device.invite()
+        #expect(try await eventually { device.states.last == .done })
+        #expect(device.states.filter { $0 == .training }.count <= 2)
+      }
+    }
+  }
+
+  @Test("What a trainer of an agent that was killed still writes is nobody's result")
+  func orphans() async throws {
+    try await Device.with(answering: .always(201)) { device in
+      let stale = device.folder.file("state/jobs/digits.1.train.old")
+      try Files.makeFolder(stale)
+      try Files.write(Array("{}".utf8), to: "\(stale)/metrics.json", durable: false)
+      try await device.withAgent {
+        #expect(Files.names(in: device.folder.file("state/jobs")).isEmpty)
+        try await device.prepare()
+      }
+    }
+  }
+
   @Test("Garbage on every topic is dropped, and the device goes on")
   func garbage() async throws {
     try await Device.with(answering: .always(201)) { device in

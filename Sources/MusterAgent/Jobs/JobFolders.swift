@@ -2,10 +2,12 @@ import MusterCoordination
 import MusterSchema
 import MusterTrainers
 
-/// Where things lie below the state folder: `jobs/TASK.ROUND.PHASE`, `trainers/TASK` (what a trainer keeps between rounds), `blobs/DIGEST`,
+/// Where things lie below the state folder: `jobs/TASK.ROUND.PHASE` (results; behind another dot and this process's mark: work that is not done), `trainers/TASK` (what a trainer keeps between rounds), `blobs/DIGEST`,
 /// and `failed/…`, the last three jobs that failed, each with its log.
 struct JobFolders: Sendable {
   let root: String
+  /// A trainer that outlived a killed agent may still write into its folder: nobody reads what it leaves there.
+  private let mark = String(UInt32.random(in: .min ... .max), radix: 36)
 
   static let failedKept = 3
 
@@ -14,13 +16,25 @@ struct JobFolders: Sendable {
     for folder in ["jobs", "trainers", "blobs", "failed"] { try Files.makeFolder("\(root)/\(folder)") }
   }
 
+  /// Where a result waits for its delivery.
   func job(_ task: TaskID, _ key: RoundKey) -> String { "\(root)/jobs/\(name(task, key))" }
+  /// Where a trainer works.
+  func work(_ task: TaskID, _ key: RoundKey) -> String { "\(job(task, key)).\(mark)" }
   func trainerState(_ task: TaskID) -> String { "\(root)/trainers/\(task)" }
   var blobs: String { "\(root)/blobs" }
 
   private func name(_ task: TaskID, _ key: RoundKey) -> String { "\(task).\(key.round).\(key.phase.rawValue)" }
 
-  func remove(_ task: TaskID, _ key: RoundKey) { Files.remove(job(task, key)) }
+  func remove(_ task: TaskID, _ key: RoundKey) {
+    Files.remove(work(task, key))
+    Files.remove(job(task, key))
+  }
+
+  /// The work is done and packed.
+  func settle(_ task: TaskID, _ key: RoundKey) throws(FileError) {
+    Files.remove(job(task, key))
+    try Files.rename(work(task, key), to: job(task, key))
+  }
 
   /// The task has ended: what its trainer kept goes.
   func forget(_ task: TaskID) { Files.remove(trainerState(task)) }
@@ -33,19 +47,20 @@ struct JobFolders: Sendable {
 
   /// Puts a failed job aside, without the model, and forgets older ones.
   func keepFailed(_ task: TaskID, _ key: RoundKey, reason: String, log: [String]) {
-    let source = job(task, key)
+    let unfinished = work(task, key)
+    let source = Files.exists(unfinished) ? unfinished : job(task, key)
     guard Files.exists(source) else { return }
     Files.remove("\(source)/global.safetensors")
     Files.remove("\(source)/state")
-    do {
-      try Files.write(Array((log + [reason, ""]).joined(separator: "\n").utf8), to: "\(source)/trainer.log", durable: false)
-    } catch {
-      // The disk may be full; the reason is in the agent's own log as well.
-    }
     let target = "\(root)/failed/\(name(task, key))"
     Files.remove(target)
-    Files.rename(source, to: target)
-    Files.remove(source)
+    do {
+      try Files.write(Array((log + [reason, ""]).joined(separator: "\n").utf8), to: "\(source)/trainer.log", durable: false)
+      try Files.rename(source, to: target)
+    } catch {
+      // The disk may be full; the reason is in the agent's own log as well.
+      Files.remove(source)
+    }
     let byAge = Files.names(in: "\(root)/failed").sorted {
       (Files.modified("\(root)/failed/\($0)") ?? 0, $0) > (Files.modified("\(root)/failed/\($1)") ?? 0, $1)
     }

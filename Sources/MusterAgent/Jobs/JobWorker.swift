@@ -79,7 +79,7 @@ actor JobWorker {
     }
     if let why = policy.uploadRefusal(job.invitation.upload) { throw JobFailure(why) }
     let base = try await fetch(job)
-    let folder = JobFolder(shell.folders.job(task, key))
+    let folder = JobFolder(shell.folders.work(task, key))
     let description = TrainerJobDescription(
       key.phase == .train ? .train : .evaluate, task: task, round: key.round, model: descriptor.model, local: descriptor.local,
       seed: job.invitation.seed, data: configuration.data)
@@ -91,6 +91,7 @@ actor JobWorker {
     case .evaluate: result = try await Contribution.pack(evaluation: outcome.result, in: folder, for: job)
     }
     try Task.checkCancellation()
+    try shell.folders.settle(task, key)
     packed = result.digest
     await shell.receive(.finished(task, key, result))
   }
@@ -146,7 +147,8 @@ actor JobWorker {
         guard error != .cancelled else { throw CancellationError() }
         guard let pause = error.patience(attempt), ContinuousClock.now + pause < deadline else { throw error }
         logger.debug("the base model is not to be had yet: \(error)")
-        try await Task.sleep(for: pause)
+        await shell.coordinatorHeard.wait(until: .now + pause)
+        try Task.checkCancellation()
         attempt += 1
         address = await shell.dataAddress ?? address
       }

@@ -122,7 +122,9 @@ enum Files {
 extension Files {
   static let invalidArgument = EINVAL
 
-  static func rename(_ path: String, to other: String) { _ = Glibc.rename(path, other) }
+  static func rename(_ path: String, to other: String) throws(FileError) {
+    guard Glibc.rename(path, other) == 0 else { throw FileError(path: other, code: errno) }
+  }
 
   /// Takes a lock that lasts until the process ends; nil when another process has it.
   static func lock(_ path: String) throws(FileError) -> Int32? {

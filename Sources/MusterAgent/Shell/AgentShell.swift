@@ -256,6 +256,7 @@ actor AgentShell {
     let now = ContinuousClock.now
     guard !lasting else {
       progress[status.task] = status.state == .training ? (now, nil) : nil
+      log(status)
       return presence.publish(status, lasting: true)
     }
     if let last = progress[status.task]?.last, now < last + Self.progressInterval {
@@ -264,5 +265,12 @@ actor AgentShell {
       progress[status.task] = (now, nil)
       presence.publish(status, lasting: false)
     }
+  }
+
+  private func log(_ status: NodeStatus) {
+    let level: Logger.Level = [.declined, .failed, .done].contains(status.state) ? .info : .debug
+    var metadata: Logger.Metadata = ["task.id": "\(status.task)"]
+    if let key = status.key { metadata["round"] = "\(key.round)" }
+    logger.log(level: level, "\(status.state.rawValue)\(status.reason.map { ": \($0)" } ?? "")", metadata: metadata)
   }
 }

@@ -49,7 +49,11 @@ struct Journal {
     } catch let error as AgentError {
       throw error
     } catch {
-      Files.rename(path, to: "\(path).damaged")
+      do throws(FileError) {
+        try Files.rename(path, to: "\(path).damaged")
+      } catch {
+        throw .state("\(error)")
+      }
       return (journal, "\(path) is not understood (\(JSON.explain(error))): it is now \(path).damaged, and the agent starts afresh")
     }
   }
