@@ -107,8 +107,7 @@ let package = Package(
     .target(
       name: "MusterCommands",
       dependencies: [
-        "MusterSchema", "MusterTensors", "MusterCoordination", "MusterTransfer", "MusterMQTT", argumentParser, yams, subprocess,
-        systemPackage, logging,
+        "MusterSchema", "MusterTransfer", "MusterMQTT", argumentParser, yams, subprocess, systemPackage, logging,
       ], swiftSettings: house),
 
     .executableTarget(name: "muster", dependencies: ["MusterCommands"], swiftSettings: house),
@@ -145,6 +144,9 @@ let package = Package(
     .testTarget(
       name: "MusterAgentTests",
       dependencies: ["MusterAgent", "MusterCoordination", "MusterSchema", "MusterTransfer", "TestSupport", logging], swiftSettings: house),
+    .testTarget(
+      name: "MusterCommandsTests", dependencies: ["MusterCommands", "MusterSchema", "MusterTransfer", "TestSupport", argumentParser],
+      swiftSettings: house),
     .testTarget(name: "IntegrationTests", dependencies: ["MusterMQTT", "TestSupport", logging], swiftSettings: house),
   ]
 )

@@ -13,6 +13,15 @@ public struct ModelSpecification: Codable, Hashable, Sendable {
     self.classes = classes
     self.hidden = hidden
   }
+
+  public init(from decoder: any Decoder) throws {
+    let fields = try StrictContainer<CodingKeys>(decoder)
+    self.init(
+      type: try fields.value(.type), input: try fields.optional(.input), classes: try fields.optional(.classes),
+      hidden: try fields.optional(.hidden))
+  }
+
+  enum CodingKeys: String, CodingKey, CaseIterable { case type, input, classes, hidden }
 }
 
 /// How a device trains: the hyperparameters of its local stochastic gradient descent.
