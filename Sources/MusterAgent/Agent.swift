@@ -94,7 +94,7 @@ package struct Agent: Sendable {
         lastError = nil
       case .disconnected(let error):
         // The same trouble again is not news.
-        logger.log(level: error == lastError ? .debug : .warning, "\(error)")
+        if error != lastError { logger.warning("\(error)") }
         lastError = error
       case .message(let message): await shell.received(message)
       }
