@@ -20,7 +20,8 @@ package final class BlobFolder: Sendable {
       // All at once: an adoption then has one folder to make durable, not two.
       for index in 0..<256 {
         let name = String(index, radix: 16)
-        try makeFolder("\(blobs)/\(name.count == 1 ? "0" : "")\(name)")
+        let path = "\(blobs)/\(name.count == 1 ? "0" : "")\(name)"
+        if mkdir(path, 0o700) != 0, errno != EEXIST { throw StorageError(errno, "the folder \(path) cannot be made") }
       }
       try synchronizeFolder(blobs)
       try synchronizeFolder(folder)

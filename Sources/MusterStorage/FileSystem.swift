@@ -1,15 +1,38 @@
 import Dispatch
 import Glibc
+import Synchronization
 
-/// Runs file work that blocks away from the cooperative threads.
+/// Runs work that blocks, on the disk or on a long computation, away from the cooperative threads.
+///
+/// At most sixteen pieces of it run at once; the rest waits in line.
 package func offloading<T: Sendable, E: Error>(_ work: @escaping @Sendable () throws(E) -> T) async throws(E) -> T {
   let result: Result<T, E> = await withCheckedContinuation { continuation in
-    blockingQueue.async { continuation.resume(returning: Result(catching: work)) }
+    Lanes.shared.run { continuation.resume(returning: Result(catching: work)) }
   }
   return try result.get()
 }
 
-private let blockingQueue = DispatchQueue(label: "muster.storage", attributes: .concurrent)
+/// A few serial queues, the least busy of which gets the next piece of work.
+///
+/// Not a concurrent queue: on Linux that shares its threads, as many as cores, with the cooperative pool. Work that blocks there holds up
+/// every task of the process until Dispatch notices, a second later. A serial queue gets a thread of its own.
+private final class Lanes: Sendable {
+  static let shared = Lanes()
+  private let queues = (0..<16).map { DispatchQueue(label: "muster.blocking.\($0)") }
+  private let pending = Mutex([Int](repeating: 0, count: 16))
+
+  func run(_ work: @escaping @Sendable () -> Void) {
+    let lane = pending.withLock { pending in
+      let lane = pending.indices.min { pending[$0] < pending[$1] } ?? 0
+      pending[lane] += 1
+      return lane
+    }
+    queues[lane].async {
+      work()
+      self.pending.withLock { $0[lane] -= 1 }
+    }
+  }
+}
 
 /// Makes a folder for this user only, with its parents.
 func makeFolder(_ path: String) throws(StorageError) {

@@ -34,3 +34,7 @@ package enum StorageError: Error, Hashable, Sendable, CustomStringConvertible {
     }
   }
 }
+
+extension StorageError {
+  package var isDiskFull: Bool { if case .diskFull = self { true } else { false } }
+}

@@ -1,6 +1,7 @@
 import Glibc
 import HTTPTypes
 package import Hummingbird
+import HummingbirdCore
 package import Logging
 import NIOCore
 import NIOPosix
@@ -12,11 +13,15 @@ package struct ListenerError: Error, Hashable, CustomStringConvertible {
 }
 
 /// An HTTP/1.1 listener, to be run in a service group.
+///
+/// Not Hummingbird's `Application`: that brings services of its own, one of which takes up to a second to end.
 package struct Listener: Service {
-  private let application: Application<RouterResponder<RouteContext>>
+  private let responder: RouterResponder<RouteContext>
   private let host: String
   private let port: Int
   private let name: String
+  private let logger: Logger
+  private let onRunning: @Sendable (_ port: Int) async -> Void
 
   /// - Parameters:
   ///   - name: the configuration's: `data`, `ops`.
@@ -25,38 +30,54 @@ package struct Listener: Service {
     _ router: Router<RouteContext>, host: String, port: Int, name: String, logger: Logger,
     onRunning: @escaping @Sendable (_ port: Int) async -> Void = { _ in }
   ) {
+    responder = router.buildResponder()
     self.host = host
     self.port = port
     self.name = name
+    self.onRunning = onRunning
     var logger = logger
     // Hummingbird says "Server started" at info for each listener; the programs have their own ready line.
     logger.logLevel = max(logger.logLevel, .notice)
-    application = Application(
-      responder: router.buildResponder(),
-      server: .http1(configuration: .init(idleTimeout: .seconds(75))),
-      configuration: .init(address: .hostname(host, port: port), serverName: "muster", backlog: 1024),
-      onServerRunning: { channel in await onRunning(channel.localAddress?.port ?? port) },
-      logger: logger)
+    self.logger = logger
   }
 
   /// - Throws: ``ListenerError`` when it cannot bind.
   package func run() async throws {
+    let server = try HTTPServerBuilder.http1(configuration: .init(idleTimeout: .seconds(75))).buildServer(
+      configuration: .init(address: .hostname(host, port: port), backlog: 1024),
+      eventLoopGroup: MultiThreadedEventLoopGroup.singleton, logger: logger,
+      responder: { request, writer, channel in
+        let response = try await respond(to: request, channel)
+        try await writer.write(response: response.head, body: response.body)
+      },
+      onServerRunning: { channel in await onRunning(channel.localAddress?.port ?? port) })
     do {
-      try await application.run()
+      try await server.run()
     } catch let error as IOError {
       throw ListenerError(description: explain(error))
+    } catch is SocketAddressError.UnknownHost {
+      throw ListenerError(description: "\(name).host \(host) is not known: its name cannot be resolved")
     } catch let error as SocketAddressError {
       throw ListenerError(description: "\(name).host \(host) is not an address of this machine: \(error)")
-    } catch let error as NIOConnectionError {
-      throw ListenerError(description: "\(name).host \(host) cannot be resolved: \(error)")
     }
+  }
+
+  private func respond(to request: Request, _ channel: any Channel) async throws -> Response {
+    var logger = logger
+    // Hummingbird's contexts rely on it.
+    logger[metadataKey: "hb.request.id"] = .stringConvertible(RequestID())
+    let context = RouteContext(source: ApplicationRequestContextSource(channel: channel, logger: logger))
+    var response = try await responder.respond(to: request, context: context)
+    response.headers[.date] = httpDate(time(nil))
+    response.headers[.server] = "muster"
+    return response
   }
 
   private func explain(_ error: IOError) -> String {
     switch error.errnoCode {
     case EADDRINUSE: "port \(port) on \(host) is in use: another program listens there; set \(name).port"
     case EACCES: "port \(port) on \(host) needs more rights: choose a \(name).port of 1024 or above"
-    case EADDRNOTAVAIL: "\(host) is not an address of this machine: set \(name).host"
+    case EADDRNOTAVAIL: "\(name).host \(host) is not an address of this machine"
     default: "cannot listen on \(host), port \(port): \(error)"
     }
   }
@@ -68,4 +89,16 @@ package func listener(
   onRunning: @escaping @Sendable (_ port: Int) async -> Void = { _ in }
 ) -> Listener {
   Listener(router, host: host, port: port, name: name, logger: logger, onRunning: onRunning)
+}
+
+/// A time as RFC 9110 writes it: `Sat, 21 Nov 2026 10:00:00 GMT`.
+func httpDate(_ seconds: Int) -> String {
+  var (seconds, parts) = (seconds, tm())
+  gmtime_r(&seconds, &parts)
+  func two(_ number: Int32) -> String { number < 10 ? "0\(number)" : "\(number)" }
+  let day = ["Sun", "Mon", "Tue", "Wed", "Thu", "Fri", "Sat"][Int(parts.tm_wday)]
+  let months = ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"]
+  let month = months[Int(parts.tm_mon)]
+  let time = "\(two(parts.tm_hour)):\(two(parts.tm_min)):\(two(parts.tm_sec))"
+  return "\(day), \(two(parts.tm_mday)) \(month) \(parts.tm_year + 1900) \(time) GMT"
 }

@@ -6,7 +6,7 @@ import NIOHTTPTypes
 /// What Muster's routes know of a request besides its head and body.
 package struct RouteContext: RequestContext {
   package var coreContext: CoreRequestContextStorage
-  private let channel: (any Channel)?
+  let channel: (any Channel)?
 
   package init(source: ApplicationRequestContextSource) {
     coreContext = .init(source: source)

@@ -1,0 +1,139 @@
+import FoundationEssentials
+import Hummingbird
+import Logging
+import MusterSchema
+import MusterStorage
+import MusterTensors
+import MusterTransfer
+import ServiceLifecycle
+import Synchronization
+import TestSupport
+
+@testable import MusterDataPlane
+
+/// A data plane on a free port, with a ledger that answers what the test says.
+struct Server: Sendable {
+  let port: Int
+  let store: Store
+  let ledger: FakeLedger
+  let client: HTTPClient
+  let folder: TemporaryFolder
+
+  var address: String { "http://127.0.0.1:\(port)" }
+
+  static func with(
+    _ body: @Sendable (Server) async throws -> Void, routes: @Sendable (Router<RouteContext>) -> Void = { _ in }
+  ) async throws {
+    let folder = try TemporaryFolder()
+    // Many tests at once: making a state folder waits for the disk, and the servers need the cooperative threads.
+    let store = try await offloading { () throws(StorageError) in try Store(folder: folder.file("state"), logger: quiet) }
+    let ledger = FakeLedger()
+    let router = makeRouter()
+    let source = StoreSource(store: store)
+    BlobRoutes(source: source, store: store, maximumBytes: 1 << 20).add(to: router)
+    ContributionRoutes(ledger: ledger, source: source, store: store).add(to: router)
+    routes(router)
+    let ports = AsyncStream<Int>.makeStream()
+    let listener = listener(router, host: "127.0.0.1", port: 0, name: "data", logger: quiet) { ports.continuation.yield($0) }
+    let client = try HTTPClient()
+    let services = ServiceGroup(services: [listener], logger: quiet)
+    try await withThrowingTaskGroup(of: Void.self) { group in
+      group.addTask { try await services.run() }
+      var iterator = ports.stream.makeAsyncIterator()
+      guard let port = await iterator.next() else { throw TestSupportError("no port") }
+      do {
+        try await body(Server(port: port, store: store, ledger: ledger, client: client, folder: folder))
+      } catch {
+        await services.triggerGracefulShutdown()
+        throw error
+      }
+      await services.triggerGracefulShutdown()
+      try await group.waitForAll()
+    }
+  }
+
+  /// A blob of the store.
+  func blob(_ bytes: [UInt8]) throws -> Digest {
+    let staged = try store.stage()
+    try staged.write(bytes)
+    return try store.adopt(staged)
+  }
+
+  var staged: Int {
+    get throws { try FileManager.default.contentsOfDirectory(atPath: "\(store.folder)/staging").count }
+  }
+}
+
+let quiet: Logger = {
+  var logger = Logger(label: "test")
+  logger.logLevel = .critical
+  return logger
+}()
+
+struct StoreSource: BlobSource {
+  let store: Store
+
+  func locate(_ digest: Digest) async throws(Problem) -> String {
+    guard let path = store.path(of: digest) else { throw .notFound("there is no blob \(digest) here") }
+    return path
+  }
+}
+
+final class FakeLedger: Ledger {
+  struct State {
+    var admission: ContributionAdmission = .unknown
+    var acceptance: Acceptance = .stored
+    var tickets: [Ticket?] = []
+    var keys: [ContributionKey] = []
+    var offers: [ContributionOffer] = []
+    var phase: PhaseLedger?
+  }
+
+  let state = Mutex(State())
+
+  func admission(_ key: ContributionKey, ticket: Ticket?) async -> ContributionAdmission {
+    state.withLock { state in
+      state.tickets.append(ticket)
+      state.keys.append(key)
+      return state.admission
+    }
+  }
+
+  func accept(_ offer: ContributionOffer) async -> Acceptance {
+    state.withLock { state in
+      state.offers.append(offer)
+      return state.acceptance
+    }
+  }
+
+  func phaseLedger(task: TaskID, round: Int, phase: Phase) async -> PhaseLedger? { state.withLock(\.phase) }
+
+  var offers: [ContributionOffer] { state.withLock(\.offers) }
+}
+
+/// An update with the metadata of the contract, and what a test changes about it.
+struct Update {
+  var metadata: [String: String]
+  var tensors: [Tensor]
+
+  init(base: Digest, fill: Float = 0.5, weight: Double = 100) throws {
+    metadata = [
+      "muster.task": "digits", "muster.round": "3", "muster.base": "\(base)", "muster.weight": "\(weight)",
+      "muster.content": "parameters", "muster.metrics": #"{"accuracy":0.5,"loss":0.25}"#,
+    ]
+    tensors = [
+      try Tensor(name: "conv.weight", shape: [4, 3], floats: [Float](repeating: fill, count: 12)),
+      try Tensor(name: "conv.bias", shape: [4], floats: [Float](repeating: fill, count: 4)),
+    ]
+  }
+
+  var bytes: [UInt8] { get throws { try SafetensorsWriter.bytes(tensors, metadata: metadata) } }
+
+  /// The model that updates of this shape start from.
+  static var baseBytes: [UInt8] {
+    get throws {
+      let zero = Digest(of: [0])
+      return try SafetensorsWriter.bytes(try Update(base: zero, fill: 0).tensors)
+    }
+  }
+}

@@ -1,0 +1,31 @@
+import Dispatch
+import Glibc
+import MusterStorage
+import Testing
+
+@Suite struct OffloadingTests {
+  @Test("work that blocks does not hold up the tasks of the process")
+  func cooperativeThreadsStayFree() async {
+    // In a process of its own: other tests hold threads too.
+    await #expect(processExitsWith: .success) {
+      let gate = DispatchSemaphore(value: 0)
+      await withTaskGroup(of: Void.self) { group in
+        // More than there are cooperative threads, on most machines.
+        for _ in 0..<12 { group.addTask { await offloading { gate.wait() } } }
+        let clock = ContinuousClock()
+        let start = clock.now
+        for _ in 0..<100 { await Task.yield() }
+        for _ in 0..<4 { await offloading {} }
+        // Dispatch itself would help out after a second.
+        #expect(clock.now - start < .milliseconds(900))
+        for _ in 0..<12 { gate.signal() }
+      }
+    }
+  }
+
+  @Test("what blocking work throws comes back")
+  func errors() async {
+    struct Failure: Error {}
+    await #expect(throws: Failure.self) { try await offloading { () throws(Failure) in throw Failure() } }
+  }
+}
