@@ -115,7 +115,10 @@ let package = Package(
       name: "muster-central", dependencies: ["MusterCentral", "MusterRuntime", argumentParser, logging], swiftSettings: house),
     .executableTarget(
       name: "muster-region", dependencies: ["MusterRegion", "MusterRuntime", argumentParser, logging], swiftSettings: house),
-    .executableTarget(name: "muster-agent", dependencies: ["MusterAgent", argumentParser, logging], swiftSettings: house),
+    .executableTarget(
+      name: "muster-agent", dependencies: ["MusterAgent", argumentParser, logging], swiftSettings: house,
+      // Its symbol table is of no use to anybody and costs a megabyte on every device.
+      linkerSettings: [.unsafeFlags(["-Xlinker", "--no-export-dynamic"], .when(configuration: .release))]),
     .executableTarget(
       name: "muster-train", dependencies: ["MusterModels", "MusterTrainers", "MusterTensors", "MusterSchema", argumentParser],
       swiftSettings: house),
@@ -143,7 +146,9 @@ let package = Package(
       ], swiftSettings: house),
     .testTarget(
       name: "MusterAgentTests",
-      dependencies: ["MusterAgent", "MusterCoordination", "MusterSchema", "MusterTransfer", "TestSupport", logging], swiftSettings: house),
+      dependencies: [
+        "MusterAgent", "MusterCoordination", "MusterMQTT", "MusterSchema", "MusterTensors", "MusterTrainers", "TestSupport", logging,
+      ], swiftSettings: house),
     .testTarget(
       name: "MusterCommandsTests", dependencies: ["MusterCommands", "MusterSchema", "MusterTransfer", "TestSupport", argumentParser],
       swiftSettings: house),
