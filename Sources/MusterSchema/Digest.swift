@@ -35,7 +35,7 @@ public struct Digest: Hashable, Comparable, Codable, Sendable, CustomStringConve
   /// Reads an RFC 9530 `Content-Digest` field; nil when it names no SHA-256.
   public init?(contentDigest field: String) {
     for member in field.split(separator: ",") {
-      let text = member.drop { $0 == " " }
+      let text = member.trimmed
       guard text.hasPrefix("sha-256=:"), text.hasSuffix(":"), let bytes = Data(base64Encoded: String(text.dropFirst(9).dropLast())) else {
         continue
       }

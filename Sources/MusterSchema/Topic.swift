@@ -53,7 +53,9 @@ public enum TopicError: Error, Hashable, CustomStringConvertible {
 extension Topic {
   public init(parsing text: String) throws(TopicError) {
     let levels = text.split(separator: "/", maxSplits: 8, omittingEmptySubsequences: false)
-    guard levels.count >= 4, levels[0] == "muster", levels[1].first == "v", let version = Int(levels[1].dropFirst()) else {
+    guard levels.count >= 4, levels[0] == "muster", levels[1].first == "v", let version = Int(levels[1].dropFirst()),
+      levels[1] == "v\(version)"
+    else {
       throw .foreign(text)
     }
     guard version <= Self.version else { throw .newerVersion(version) }

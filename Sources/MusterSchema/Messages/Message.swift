@@ -102,6 +102,7 @@ public enum JSON {
     case is String.Type: "a text"
     case is Bool.Type: "true or false"
     case is Int.Type: "a whole number"
+    case is UInt64.Type: "a whole number, 0 or more"
     case is Double.Type, is Float.Type: "a number"
     case is [String: Any].Type: "an object"
     default: "\(type)".hasPrefix("Array") ? "a list" : "\(type)".hasPrefix("Dictionary") ? "an object" : "\(type)"

@@ -15,9 +15,18 @@ struct StrictContainer<Key: CodingKey & CaseIterable> {
     }
   }
 
-  func value<T: Decodable>(_ key: Key, else fallback: T) throws -> T { try container.decodeIfPresent(T.self, forKey: key) ?? fallback }
-  func value<T: Decodable>(_ key: Key) throws -> T { try container.decode(T.self, forKey: key) }
-  func optional<T: Decodable>(_ key: Key) throws -> T? { try container.decodeIfPresent(T.self, forKey: key) }
+  func value<T: Decodable>(_ key: Key, else fallback: T) throws -> T { try optional(key) ?? fallback }
+  func value<T: Decodable>(_ key: Key) throws -> T { try naming(key, T.self) { try container.decode(T.self, forKey: key) } }
+  func optional<T: Decodable>(_ key: Key) throws -> T? { try naming(key, T.self) { try container.decodeIfPresent(T.self, forKey: key) } }
+
+  /// Foundation does not say where a number stands that does not fit its field: 2.5 rounds are "not valid JSON" to it.
+  private func naming<Value, T>(_ key: Key, _: T.Type, _ body: () throws -> Value) throws -> Value {
+    do {
+      return try body()
+    } catch  where !(error is DecodingError) {
+      throw DecodingError.typeMismatch(T.self, .init(codingPath: container.codingPath + [key], debugDescription: "\(error)"))
+    }
+  }
 }
 
 extension CodingUserInfoKey {

@@ -49,6 +49,7 @@ extension TaskSpecification {
     check((1...63).contains(trainer.utf8.count), "trainer", "must name a trainer")
     check(!regions.isEmpty, "regions", "names no region: give at least one (--region)")
     check(Set(regions).count == regions.count, "regions", "names a region twice")
+    check(!regions.contains(.central), "regions", "names \(NodeID.central), which is no region")
     check(regions.count <= 64, "regions", "names \(regions.count) regions, at most 64 fit a descriptor")
     if let selector = self.where {
       do { _ = try LabelSelector(selector) } catch { check(false, "where", "\(error)") }
@@ -58,6 +59,7 @@ extension TaskSpecification {
       check(requires.minBattery.map { (0...100).contains($0) } ?? true, "requires.minBattery", "must be between 0 and 100")
       check((requires.memoryMiB ?? 0) >= 0, "requires.memoryMiB", "must be 0 or more")
       check((requires.diskMiB ?? 0) >= 0, "requires.diskMiB", "must be 0 or more")
+      check((requires.cores ?? 0) >= 0, "requires.cores", "must be 0 or more")
     }
     check((1...100_000).contains(rounds), "rounds", "must be between 1 and 100000, got \(rounds)")
     check((1...100_000).contains(cohort.size), "cohort.size", "must be between 1 and 100000, got \(cohort.size)")
