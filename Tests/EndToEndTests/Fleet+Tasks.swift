@@ -106,6 +106,22 @@ extension Fleet {
     guard isSo else { throw TestSupportError("central sees \(seen), not \(count) devices") }
   }
 
+  /// What central has of a round that goes on.
+  func accepted(_ task: String, round: Int) async throws -> [String] {
+    let ledger: PhaseLedger = try await http.get(from: "\(data)/v1/tasks/\(task)/rounds/\(round)/updates")
+    return ledger.accepted.map(\.description).sorted()
+  }
+
+  /// Waits until central has accepted the updates of these devices.
+  func waitForUpdates(_ devices: [String], of task: String, round: Int) async throws {
+    var accepted: [String] = []
+    let isSo = try await eventually(within: .seconds(20), every: .milliseconds(50)) {
+      accepted = try await self.accepted(task, round: round)
+      return Set(devices).isSubset(of: accepted)
+    }
+    guard isSo else { throw TestSupportError("central has the updates of \(accepted), not of \(devices)") }
+  }
+
   // MARK: - The command line
 
   /// Runs `muster` against this fleet's central.

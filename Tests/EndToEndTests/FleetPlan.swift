@@ -1,10 +1,10 @@
 /// What a fleet consists of, and the text of its configuration files. Pure.
 struct FleetPlan: Sendable {
   var regions = ["north", "south"]
-  /// Dealt to the regions in turn: `pi-1` to the first, `pi-2` to the second.
+  /// Dealt to the regions in turn: `pi-1` to the first, `pi-2` to the second. Each has its equal share of the training digits.
   var devices = 6
-  /// Into so many shares the training digits are cut; device `pi-k` has share k.
-  var shares: Int?
+  /// The samples of each device, in place of equal shares.
+  var ranges: [Range<Int>]?
   /// Devices that are part of the plan, and start only when a test starts them.
   var late: Set<String> = []
   /// Central has a test set of its own.
@@ -110,9 +110,15 @@ extension FleetPlan {
 
   /// A device's data configuration, as its agent hands it to the trainer.
   func data(_ device: Device, _ places: FleetPlaces) -> String {
-    """
-    {"format": "idx", "images": "\(places.digits)/train-images-idx3-ubyte.gz", "labels": "\(places.digits)/train-labels-idx1-ubyte.gz",
-     "partition": {"iid": {"of": \(shares ?? devices), "index": \(device.index), "seed": 1}}}
-    """
+    let share =
+      if let range = ranges?[device.index] {
+        #"{"range": {"from": \#(range.lowerBound), "to": \#(range.upperBound)}}"#
+      } else {
+        #"{"iid": {"of": \#(devices), "index": \#(device.index), "seed": 1}}"#
+      }
+    return """
+      {"format": "idx", "images": "\(places.digits)/train-images-idx3-ubyte.gz", "labels": "\(places.digits)/train-labels-idx1-ubyte.gz",
+       "partition": \(share)}
+      """
   }
 }

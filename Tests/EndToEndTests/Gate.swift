@@ -4,8 +4,8 @@ import TestSupport
 
 /// A trainer that trains only when a test lets it: so a round lasts exactly as long as a test wants, without a guess about time.
 ///
-/// It says that it has begun with a file `begun/DEVICE.TASK.ROUND` and waits for the file `open` or `open-DEVICE`; then `muster-train` does the job.
-/// Evaluations do not wait.
+/// It says that it has begun with a line in the file `begun/DEVICE.TASK.ROUND`, keeps a copy of its job folder under `jobs/DEVICE`, and waits for
+/// the file `open` or `open-DEVICE`; then `muster-train` does the job. Evaluations do not wait.
 struct Gate: Sendable {
   let folder: String
 
@@ -15,7 +15,8 @@ struct Gate: Sendable {
     field() { sed -n "s/.*\\"$1\\":\\"\\{0,1\\}\\([a-z0-9-]*\\).*/\\1/p" "$job/task.json"; }
     if [ "$(field job)" = train ]; then
       echo '{"progress":0.1}'
-      : > "$gate/begun/$device.$(field task).$(field round)"
+      mkdir -p "$gate/jobs/$device" && cp -RL "$job" "$gate/jobs/$device/"
+      echo begun >> "$gate/begun/$device.$(field task).$(field round)"
       until [ -e "$gate/open" ] || [ -e "$gate/open-$device" ]; do
         [ -d "$gate" ] || exit 1
         sleep 0.05
@@ -52,6 +53,18 @@ struct Gate: Sendable {
     }
     return entries.filter { $0.hasSuffix(".\(task).\(round)") }.compactMap { $0.split(separator: ".").first.map(String.init) }.sorted()
   }
+
+  /// How often a device has begun to train this round.
+  func times(_ device: String, _ task: String, round: Int) -> Int {
+    do {
+      return try String(contentsOfFile: "\(folder)/begun/\(device).\(task).\(round)", encoding: .utf8).count { $0 == "\n" }
+    } catch {
+      return 0
+    }
+  }
+
+  /// The copy of a device's job folder, as its agent made it.
+  func job(_ device: String, _ task: String, round: Int) -> String { "\(folder)/jobs/\(device)/\(task).\(round).train" }
 
   /// Waits until so many devices have begun to train.
   @discardableResult

@@ -1,0 +1,87 @@
+import FoundationEssentials
+import MusterSchema
+import MusterTensors
+import MusterTransfer
+import TestSupport
+import Testing
+
+extension EndToEnd {
+  @Suite struct FederatedResultTests {
+    @Test("One round over k devices gives the mean of k independent local trainings, weighted or uniform, to 1e-6", .timeLimit(.minutes(1)))
+    func meanOfLocalTrainings() async throws {
+      var plan = FleetPlan()
+      plan.devices = 4
+      plan.ranges = [0..<100, 100..<300, 300..<700, 700..<1437]
+      try await withFleet(plan) { fleet in
+        try fleet.gate.open()
+        let capture = try await fleet.capture()
+        for strategy in ["fedavg", "uniform"] {
+          var task = try fleet.task(rounds: 1, epochs: 3, gated: true)
+          task.strategy = .named(strategy)
+          #expect(try await fleet.push(strategy, task).status == 201)
+          let done = try await fleet.waitForCompletion(strategy)
+          let model = try #require(done.rounds.first?.result)
+          let file = fleet.folder.file("\(strategy).safetensors")
+          try await fleet.http.download("\(fleet.data)/v1/blobs/\(model)", to: file, expecting: model, maximumBytes: 1 << 20)
+
+          let local = try await localTrainings(strategy, fleet, capture, task)
+          #expect(local.map(\.samples) == [100, 200, 400, 737])
+          try expectMean(of: local, weighted: strategy == "fedavg", in: file)
+        }
+      }
+    }
+
+    private struct LocalTraining {
+      var samples: Double
+      var update: SafetensorsFile
+    }
+
+    /// Trains in copies of the folders that the agents made, with nothing of the system around.
+    private func localTrainings(
+      _ task: String, _ fleet: Fleet, _ capture: TopicCapture, _ specification: TaskSpecification
+    ) async throws -> [LocalTraining] {
+      struct Job: Decodable {
+        var seed: UInt64
+        var local: MusterSchema.LocalTraining
+      }
+      struct Metrics: Decodable { var samples: Double }
+      var trainings: [LocalTraining] = []
+      for device in fleet.plan.deviceList {
+        let folder = fleet.gate.job(device.id, task, round: 1)
+        let job = try JSON.decode(Job.self, from: try Data(contentsOf: URL(filePath: "\(folder)/task.json")))
+        let invitation = capture.heard.compactMap { heard in
+          heard.topic == "muster/v1/\(device.region)/nodes/\(device.id)/invitations/\(task)" ? heard.decode(Invitation.self) : nil
+        }
+        #expect(invitation.first?.seed == job.seed && job.local == specification.local)
+        // The agent's own environment: a variable may choose other kernels of the numeric library, which round otherwise.
+        let trainer = try ChildProcess(
+          "/usr/bin/env", ["-i", "PATH=/usr/bin:/bin", fleet.places.executable("muster-train"), folder],
+          log: fleet.folder.file("logs/train-\(device.id).log"))
+        guard try await trainer.wait(within: .seconds(20)) == 0 else { throw TestSupportError("muster-train: \(trainer.log)") }
+        let metrics = try JSON.decode(Metrics.self, from: try Data(contentsOf: URL(filePath: "\(folder)/metrics.json")))
+        trainings.append(LocalTraining(samples: metrics.samples, update: try SafetensorsFile(path: "\(folder)/update.safetensors")))
+      }
+      return trainings
+    }
+
+    private func expectMean(of trainings: [LocalTraining], weighted: Bool, in file: String) throws {
+      let model = try SafetensorsFile(path: file)
+      let weights = trainings.map { weighted ? $0.samples : 1 }
+      let sum = weights.reduce(0, +)
+      var difference = 0.0
+      var spread = 0.0
+      for tensor in model.tensors {
+        let found = try model.floats(of: tensor.name)
+        let updates = try trainings.map { try $0.update.floats(of: tensor.name) }
+        for index in found.indices {
+          let mean = zip(updates, weights).reduce(0) { $0 + Double($1.0[index]) * $1.1 } / sum
+          difference = max(difference, abs(Double(found[index]) - mean))
+          spread = max(spread, abs(Double(updates[0][index]) - Double(updates[1][index])))
+        }
+      }
+      #expect(model.tensors.count == 10)
+      #expect(difference <= 1e-6, "the largest difference is \(difference)")
+      #expect(spread > 0.01, "the devices' own models differ")
+    }
+  }
+}

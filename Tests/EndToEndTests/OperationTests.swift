@@ -1,0 +1,130 @@
+import FoundationEssentials
+import MusterSchema
+import MusterTransfer
+import TestSupport
+import Testing
+
+extension EndToEnd {
+  @Suite struct OperationTests {
+    @Test("Pause, resume and cancel act within a second, and nothing trains on after a cancel", .timeLimit(.minutes(1)))
+    func pauseResumeCancel() async throws {
+      var plan = FleetPlan()
+      plan.devices = 4
+      try await withFleet(plan) { fleet in
+        let capture = try await fleet.capture()
+        #expect(try await fleet.push("digits", try fleet.task(gated: true)).status == 201)
+        try await fleet.gate.waitForTrainers(4, "digits", round: 1)
+
+        let paused = try await act("pause", .paused, fleet, capture)
+        // Running jobs finish and count; nobody is invited.
+        try fleet.gate.open()
+        try await fleet.waitForUpdates(fleet.plan.deviceList.map(\.path), of: "digits", round: 1)
+        #expect(try await fleet.detail("digits").summary.step == .paused)
+        #expect(try await fleet.why("digits").sentence.contains("paused by an operator"))
+        try fleet.gate.close()
+
+        let resumed = try await act("resume", .open, fleet, capture)
+        let between = capture.heard.filter { $0.topic.contains("/invitations/") && $0.at > paused && $0.at < resumed }
+        #expect(between.isEmpty, "nobody is invited while the task is paused")
+        try await fleet.gate.waitForTrainers(4, "digits", round: 2)
+        #expect(try await fleet.detail("digits").rounds.first?.updates.count == 4)
+        #expect(fleet.gate.processes.count == 4)
+
+        _ = try await act("cancel", .cancelled, fleet, capture) {
+          fleet.gate.processes.isEmpty
+            && fleet.plan.deviceList.allSatisfy {
+              !FileManager.default.fileExists(atPath: "\(fleet.places.state($0.id))/jobs/digits.2.train")
+            }
+        }
+        let cancelled = try await fleet.detail("digits")
+        #expect(cancelled.summary.step == .cancelled && cancelled.rounds.count == 1)
+        for action in ["pause", "resume", "cancel"] {
+          let answer = try await fleet.ask("POST", "\(fleet.ops)/v1/tasks/digits/\(action)")
+          #expect(answer.status == 409 && answer.text.contains("cancelled"))
+        }
+
+        // Everybody is free for the next one.
+        #expect(try await fleet.push("next", try fleet.task(rounds: 1)).status == 201)
+        #expect(try await fleet.waitForCompletion("next").rounds[0].updates.count == 4)
+      }
+    }
+
+    /// Acts, and expects the descriptor in that state at both regions' devices, and whatever else, within a second.
+    ///
+    /// - Returns: when the last region had it, in seconds since 1970.
+    private func act(
+      _ action: String, _ state: TaskDescriptor.State, _ fleet: Fleet, _ capture: TopicCapture, also: () -> Bool = { true }
+    ) async throws -> Double {
+      let began = Date().timeIntervalSince1970
+      #expect(try await fleet.ask("POST", "\(fleet.ops)/v1/tasks/digits/\(action)").status == 200)
+      var last = 0.0
+      for region in fleet.plan.regions {
+        let heard = try await capture.first("\(action) at \(region)") {
+          $0.at >= began && $0.topic == "muster/v1/\(region)/tasks/digits" && $0.decode(TaskDescriptor.self)?.state == state
+        }
+        #expect(heard.at - began < 1, "\(action) took \(heard.at - began) s to \(region)")
+        last = max(last, heard.at)
+      }
+      #expect(try await eventually(within: .seconds(5), also), "\(action)")
+      let took = Date().timeIntervalSince1970 - began
+      #expect(took < 1, "\(action) took \(took) s")
+      return last
+    }
+
+    @Test("Two tasks at once on the same devices both complete", .timeLimit(.minutes(1)))
+    func twoTasks() async throws {
+      var plan = FleetPlan()
+      plan.devices = 4
+      try await withFleet(plan) { fleet in
+        let task = try fleet.task(rounds: 2)
+        async let first = fleet.push("first", task)
+        async let second = fleet.push("second", task)
+        #expect(try await first.status == 201)
+        #expect(try await second.status == 201)
+        for name in ["first", "second"] {
+          let done = try await fleet.waitForCompletion(name)
+          #expect(done.rounds.map(\.updates.count) == [4, 4])
+        }
+        #expect(try await fleet.http.get([TaskSummary].self, from: "\(fleet.ops)/v1/tasks").map(\.task.rawValue) == ["first", "second"])
+      }
+    }
+
+    @Test("A task pushed to a region is accepted once central has it, and runs; pushed again it is the same task", .timeLimit(.minutes(1)))
+    func pushToRegion() async throws {
+      var plan = FleetPlan()
+      plan.devices = 4
+      try await withFleet(plan) { fleet in
+        let task = try fleet.task(rounds: 1)
+        #expect(try await fleet.push("digits", task, to: fleet.ops(of: "south")).status == 201)
+        #expect(try await fleet.detail("digits").specification == task)
+
+        // Retried, whole and to whomever, it is one task.
+        #expect(try await fleet.push("digits", task, to: fleet.ops(of: "north")).status == 200)
+        #expect(try await fleet.push("digits", task).status == 200)
+        var other = task
+        other.rounds = 2
+        for address in [fleet.ops, fleet.ops(of: "north")] {
+          let answer = try await fleet.push("digits", other, to: address)
+          #expect(answer.status == 409 && answer.text.contains("another content"))
+        }
+        #expect(try await fleet.waitForCompletion("digits").rounds[0].updates.count == 4)
+        #expect(try await fleet.push("digits", task).status == 200)
+        #expect(try await fleet.http.get([TaskSummary].self, from: "\(fleet.ops)/v1/tasks").count == 1)
+
+        // A refusal of central's comes through as it is; without central nothing is accepted.
+        other.rounds = 0
+        let refused = try await fleet.push("wrong", other, to: fleet.ops(of: "north"))
+        #expect(refused.status == 422 && refused.text.contains("rounds"))
+        try await fleet.kill("central")
+        let answer = try await fleet.push("later", task, to: fleet.ops(of: "north"))
+        #expect(answer.status == 502 || answer.status == 503)
+        #expect(answer.text.lowercased().contains("central"))
+        try fleet.start("central")
+        try await fleet.waitForDevices(4)
+        #expect(try await fleet.ask("GET", "\(fleet.ops)/v1/tasks/later").status == 404)
+        #expect(try await fleet.push("later", task, to: fleet.ops(of: "north")).status == 201)
+        try await fleet.waitForCompletion("later")
+      }
+    }
+  }
+}
