@@ -23,5 +23,7 @@ struct WholeTaskTests {
     world.run(seconds: 5)
     #expect(world.devices.values.allSatisfy { $0.host.machine.jobs.isEmpty })
     #expect(world.regions.values.allSatisfy { $0.machine.participant.jobs.isEmpty })
+    let statuses = world.broker.retained.keys.filter { $0.contains("/nodes/") && $0.contains("/tasks/") }
+    #expect(statuses.isEmpty, "after the end nobody's status stays: \(statuses.sorted())")
   }
 }

@@ -28,6 +28,7 @@ extension Coordinator {
     commit(.forwarded(descriptor))
     effects += owed(task: descriptor.task)
     effects.append(.standingChanged(descriptor.task))
+    if let run = tasks[descriptor.task], run.isEnded { clearStatuses(run) }
     advance(descriptor.task)
   }
 

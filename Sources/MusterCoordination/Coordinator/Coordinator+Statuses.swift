@@ -35,7 +35,11 @@ extension Coordinator {
   }
 
   mutating func heard(_ status: NodeStatus) {
-    guard let run = tasks[status.task], !run.isEnded else { return }
+    guard let run = tasks[status.task] else { return }
+    guard !run.isEnded else {
+      effects.append(clearing(status.node, status.task))
+      return
+    }
     // Said again, it is no news; but it may be the answer to an invitation that was repeated.
     let isNews = run.statuses[status.node] != status
     tasks[status.task]?.statuses[status.node] = status

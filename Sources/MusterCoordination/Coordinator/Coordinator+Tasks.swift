@@ -44,8 +44,13 @@ extension Coordinator {
     commit(.ended(id, step, reason: reason))
     effects.append(.publish(describe(id)))
     effects.append(.roundChanged(id))
+    clearStatuses(run)
     effects.append(.collect)
   }
+
+  /// After the end nobody's status says anything any more; what still arrives is cleared as it comes.
+  func clearing(_ node: NodeID, _ id: TaskID) -> Effect { .clear(.nodeStatus(coordinator: self.id, node: node, task: id)) }
+  mutating func clearStatuses(_ run: TaskRun) { effects += run.statuses.keys.sorted().map { clearing($0, run.id) } }
 
   /// The record of a round that the task's end cut short: what was accepted is named as abandoned, never gone.
   private func abandonedRound(_ run: TaskRun, _ reason: String) -> RoundRecord? {
@@ -103,7 +108,7 @@ extension Coordinator {
     tasks[id]?.endedAt = nil
     effects.append(.clear(.task(coordinator: self.id, task: id)))
     effects.append(.clear(.round(coordinator: self.id, task: id)))
-    for node in run.statuses.keys.sorted() { effects.append(.clear(.nodeStatus(coordinator: self.id, node: node, task: id))) }
+    clearStatuses(run)
     if run.specification == nil { commit(.forgotten(id)) }
   }
 
@@ -111,7 +116,7 @@ extension Coordinator {
     guard let run = tasks[id] else { return }
     effects.append(.clear(.task(coordinator: self.id, task: id)))
     effects.append(.clear(.round(coordinator: self.id, task: id)))
-    for node in run.statuses.keys.sorted() { effects.append(.clear(.nodeStatus(coordinator: self.id, node: node, task: id))) }
+    clearStatuses(run)
     commit(.forgotten(id))
   }
 }
