@@ -20,10 +20,12 @@ let crypto: Target.Dependency = .product(name: "Crypto", package: "swift-crypto"
 let grdb: Target.Dependency = .product(name: "GRDB", package: "GRDB.swift")
 let httpTypes: Target.Dependency = .product(name: "HTTPTypes", package: "swift-http-types")
 let hummingbird: Target.Dependency = .product(name: "Hummingbird", package: "hummingbird")
+let hummingbirdCore: Target.Dependency = .product(name: "HummingbirdCore", package: "hummingbird")
 let lifecycle: Target.Dependency = .product(name: "ServiceLifecycle", package: "swift-service-lifecycle")
 let logging: Target.Dependency = .product(name: "Logging", package: "swift-log")
 let nioCore: Target.Dependency = .product(name: "NIOCore", package: "swift-nio")
-let nioFileSystem: Target.Dependency = .product(name: "_NIOFileSystem", package: "swift-nio")
+let nioHTTPTypes: Target.Dependency = .product(name: "NIOHTTPTypes", package: "swift-nio-extras")
+let nioPosix: Target.Dependency = .product(name: "NIOPosix", package: "swift-nio")
 let subprocess: Target.Dependency = .product(name: "Subprocess", package: "swift-subprocess")
 let systemPackage: Target.Dependency = .product(name: "SystemPackage", package: "swift-system")
 let unixSignals: Target.Dependency = .product(name: "UnixSignals", package: "swift-service-lifecycle")
@@ -51,6 +53,7 @@ let package = Package(
     .package(url: "https://github.com/apple/swift-http-types", from: "1.8.0"),
     .package(url: "https://github.com/apple/swift-log", from: "1.16.2"),
     .package(url: "https://github.com/apple/swift-nio", from: "2.101.2"),
+    .package(url: "https://github.com/apple/swift-nio-extras", from: "1.35.2"),
     .package(url: "https://github.com/apple/swift-system", from: "1.8.1"),
     .package(url: "https://github.com/groue/GRDB.swift", from: "7.10.0"),
     .package(url: "https://github.com/hummingbird-project/hummingbird", from: "2.28.1"),
@@ -76,7 +79,7 @@ let package = Package(
       swiftSettings: house),
     .target(name: "MusterMQTT", dependencies: ["CMosquitto", logging], swiftSettings: house),
     .target(name: "MusterTransfer", dependencies: ["MusterSchema", "CCurl", logging], swiftSettings: house),
-    .target(name: "MusterStorage", dependencies: ["MusterSchema", "MusterCoordination", grdb, logging], swiftSettings: house),
+    .target(name: "MusterStorage", dependencies: ["MusterSchema", grdb, logging], swiftSettings: house),
     .target(
       name: "MusterRuntime",
       dependencies: [
@@ -85,8 +88,11 @@ let package = Package(
       ], swiftSettings: house),
     .target(
       name: "MusterDataPlane",
-      dependencies: ["MusterSchema", "MusterTensors", "MusterStorage", hummingbird, httpTypes, nioCore, nioFileSystem, crypto, logging],
-      swiftSettings: house),
+      dependencies: [
+        "MusterSchema", "MusterTensors", "MusterStorage", hummingbird, hummingbirdCore, httpTypes, nioCore, nioHTTPTypes, nioPosix,
+        lifecycle,
+        logging,
+      ], swiftSettings: house),
     .target(
       name: "MusterCentral",
       dependencies: [
@@ -124,6 +130,7 @@ let package = Package(
       swiftSettings: house),
 
     .target(name: "TestSupport", path: "Tests/TestSupport", swiftSettings: house),
+    .testTarget(name: "MusterSchemaTests", dependencies: ["MusterSchema"], swiftSettings: house),
     .testTarget(
       name: "MusterTensorsTests", dependencies: ["MusterTensors", "CKernels", "TestSupport"], exclude: ["Python"], swiftSettings: house),
     .testTarget(name: "MusterCoordinationTests", dependencies: ["MusterCoordination", "MusterSchema"], swiftSettings: house),
@@ -135,6 +142,8 @@ let package = Package(
       name: "MusterTrainersTests", dependencies: ["MusterTrainers", "MusterTensors", "MusterSchema", "muster-train", logging],
       swiftSettings: house),
     .testTarget(name: "MusterMQTTTests", dependencies: ["MusterMQTT"], swiftSettings: house),
+    .testTarget(
+      name: "MusterTransferTests", dependencies: ["MusterTransfer", "MusterSchema", "TestSupport", logging], swiftSettings: house),
     .testTarget(
       name: "MusterStorageTests", dependencies: ["MusterStorage", "MusterSchema", "TestSupport", grdb, logging], swiftSettings: house),
     .testTarget(

@@ -72,6 +72,13 @@ func oneDecimal(_ value: Double) -> String {
   return "\(tenths < 0 ? "-" : "")\(abs(tenths) / 10).\(abs(tenths) % 10)"
 }
 
+/// A number for people: rounded to four decimals, without trailing zeros.
+func readable(_ value: Double) -> String {
+  guard value.isFinite, abs(value) < 1e12 else { return "\(value)" }
+  let rounded = (value * 10_000).rounded() / 10_000
+  return rounded == rounded.rounded() ? "\(Int64(rounded))" : "\(rounded)"
+}
+
 extension String {
   /// Short enough for a message that holds several of them: 160 bytes without control characters. Trainers and topics say anything.
   var brief: String {

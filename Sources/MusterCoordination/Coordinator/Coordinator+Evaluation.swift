@@ -71,10 +71,10 @@ extension Coordinator {
     guard let run = tasks[id], let specification = run.specification else { return nil }
     if let stop = specification.stop, let best = run.best {
       if best.since == 0, stop.isReached(by: best.value) {
-        return "\(stop.metric) reached \(best.value) in round \(run.round)"
+        return "\(stop.metric) reached \(readable(best.value)) in round \(run.round)"
       }
       if let patience = stop.patience, best.since >= patience {
-        return "\(stop.metric) did not improve in \(patience) evaluations; best \(best.value)"
+        return "\(stop.metric) did not improve in \(patience) evaluations; best \(readable(best.value))"
       }
     }
     return run.round >= specification.rounds ? "all \(specification.rounds) rounds are done" : nil

@@ -39,8 +39,11 @@ extension Participant {
     } else if capacity == 1, jobs.count >= capacity, readiness.devices > 0 {
       readiness = .declined("busy with task \(jobs.keys.sorted().map(\.rawValue).joined(separator: ", "))", retrySeconds: 5)
     }
+    if readiness.devices == 0, readiness.reason == nil {
+      readiness.reason = readiness.declined > 0 ? "all \(readiness.declined) devices declined" : "no device has answered yet"
+    }
     return NodeStatus(
-      node: id, task: task, state: readiness.devices > 0 || capacity > 1 ? .ready : .declined, reason: readiness.reason,
+      node: id, task: task, state: readiness.devices > 0 ? .ready : .declined, reason: readiness.reason,
       retrySeconds: readiness.retrySeconds, devices: readiness.devices, declined: readiness.declined,
       waiting: readiness.waiting.isEmpty ? nil : readiness.waiting)
   }
