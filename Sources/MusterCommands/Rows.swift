@@ -80,6 +80,7 @@ private func cell(_ metrics: [String: Double]?, _ name: String) -> String {
 
 extension Console {
   /// One payload: an object in JSON, a table of one row for people.
+  @inline(never)
   static func show<T: Tabular>(one item: T, as format: OutputFormat) throws {
     switch format {
     case .json: try show(json: item)

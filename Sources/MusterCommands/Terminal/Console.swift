@@ -26,7 +26,11 @@ enum Console {
   /// A last word that may get lost.
   static func tryToPrint(_ text: String) { _ = send("\(text)\n", to: STDOUT_FILENO) }
 
+  // Not inlined, these and `show(one:as:)`: Swift 6.3's optimizer crashes on an asynchronous `run()` that it has inlined them into
+  // ("While splitting coroutine", in release builds only).
+
   /// The payload, or its rows.
+  @inline(never)
   static func show<T: Tabular>(_ items: [T], as format: OutputFormat) throws {
     switch format {
     case .json: try show(json: items)
@@ -36,11 +40,13 @@ enum Console {
     }
   }
 
+  @inline(never)
   static func show(json value: some Encodable) throws {
     try print(String(decoding: try JSON.encode(value, pretty: true), as: UTF8.self))
   }
 
   /// One value, one line: for streams.
+  @inline(never)
   static func show(jsonLine value: some Encodable) throws {
     try print(String(decoding: try JSON.encode(value), as: UTF8.self))
   }
