@@ -16,10 +16,11 @@ internal import MusterTensors
 ///   - names: the tensors that an update must hold; nil: those that most updates hold.
 ///   - output: path of the new model; appears whole, or not at all.
 ///   - metadata: the new model's.
+///   - durable: false does not wait for the disk: for a caller that makes the file durable itself.
 /// - Throws: `AggregationError`, also when no update is left. Then what was at `output` is untouched.
 public func aggregate(
   base: String, contributions: [Contribution], strategy: Strategy, names: Set<String>? = nil, output: String,
-  metadata: [String: String] = [:]
+  metadata: [String: String] = [:], durable: Bool = true
 ) throws(AggregationError) -> AggregationResult {
   let start = ContinuousClock.now
   let file: SafetensorsFile
@@ -34,7 +35,7 @@ public func aggregate(
     guard !cohort.updates.isEmpty else { throw .nothingAccepted(cohort.refused) }
     let combiner = try strategy.combiner.prepare(&cohort)
     var fold = Fold(cohort, combiner, strategy.optimizer)
-    do { try fold.write(to: output, metadata: metadata) } catch { throw .output(path: output, error) }
+    do { try fold.write(to: output, metadata: metadata, durable: durable) } catch { throw .output(path: output, error) }
     bytesRead += fold.slice.bytesRead
     if fold.slice.rejected.isEmpty {
       if let tensor = fold.notFinite { throw .notFinite(tensor: tensor) }

@@ -18,7 +18,7 @@ struct Fold {
     slice = CohortSlice(cohort)
   }
 
-  mutating func write(to path: String, metadata: [String: String]) throws(SafetensorsError) {
+  mutating func write(to path: String, metadata: [String: String], durable: Bool) throws(SafetensorsError) {
     let capacity = CohortSlice.capacity
     let parameters = UnsafeMutableBufferPointer<Double>.allocate(capacity: capacity)
     let difference = UnsafeMutableBufferPointer<Double>.allocate(capacity: capacity)
@@ -53,6 +53,6 @@ struct Fold {
         try writer.write(UnsafeRawBufferPointer(result))
       }
     }
-    if slice.rejected.isEmpty && notFinite == nil { try writer.finish() }
+    if slice.rejected.isEmpty && notFinite == nil { try writer.finish(durable: durable) }
   }
 }

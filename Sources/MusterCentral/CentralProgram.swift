@@ -49,7 +49,7 @@ package enum CentralProgram {
         BackgroundService {
           try await link.run(connected: { shell.mailbox.offer(.connected) }) { topic, message in
             if let event = topics.event(topic, message), !shell.mailbox.offer(event) { link.renew(after: .seconds(1)) }
-            topics.reconcile(topic, message, await shell.machine, storeIsNew: store.wasCreatedEmpty)
+            await topics.reconcile(topic, message, storeIsNew: store.wasCreatedEmpty) { await shell.machine }
           }
         },
         windowTicker(topics) { await shell.machine },

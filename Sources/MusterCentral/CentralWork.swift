@@ -16,12 +16,14 @@ final class CentralWork: Sendable {
   private let logger: Logger
   private let orders = WorkQueue<WorkOrder.Key, WorkOrder>(width: 2)
   private let collections = WorkQueue<Bool, Set<Digest>>(width: 1)
+  private let collector: BlobCollector
 
   init(store: Store, trainers: [String: TrainerProgram], testData: JSONValue?, logger: Logger) {
     self.store = store
     self.testData = testData
     self.trainers = trainers.mapValues { TrainerRunner($0, logger: logger) }
     self.logger = logger
+    collector = BlobCollector(store: store, logger: logger)
   }
 
   func queue(_ order: WorkOrder) { orders.add(order.key, order) }
@@ -31,7 +33,7 @@ final class CentralWork: Sendable {
   func run(reporting report: @escaping @Sendable (Coordinator.Event) -> Void) async {
     await withTaskGroup(of: Void.self) { group in
       group.addTask { await self.orders.run { report(await self.perform($0)) } }
-      group.addTask { await self.collections.run { await self.remove(keeping: $0) } }
+      group.addTask { await self.collections.run { await self.collector.collect(keeping: $0) } }
     }
     for trainer in trainers.values { await trainer.shutdown() }
   }
@@ -82,7 +84,7 @@ final class CentralWork: Sendable {
     let metadata = ["muster.task": order.key.task.rawValue, "muster.round": "\(order.key.round)"]
     let result = try await offloading { () throws(AggregationError) in
       try MusterAggregation.aggregate(
-        base: basePath, contributions: contributions, strategy: strategy, output: output, metadata: metadata)
+        base: basePath, contributions: contributions, strategy: strategy, output: output, metadata: metadata, durable: false)
     }
     return (try await adopt(output), result.refused.map { Waiting(node: $0.path, reason: $0.reason) })
   }
@@ -130,12 +132,6 @@ final class CentralWork: Sendable {
     } catch {
       logger.notice("a used job folder stays: \(error)", metadata: ["folder": "\(folder.path)"])
     }
-  }
-
-  private func remove(keeping referenced: Set<Digest>) async {
-    let store = store
-    let freed = await offloading { store.collect(keeping: referenced) }
-    if freed > 0 { logger.info("collected what is no longer referenced", metadata: ["bytes": "\(freed)"]) }
   }
 }
 

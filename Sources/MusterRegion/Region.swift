@@ -16,11 +16,15 @@ final class Region: Sendable {
   let above: BrokerLink
   let topics: CoordinatorTopics
   let client: HTTPClient
+  let models: BlobCache
+  /// Models that the devices will ask for soon.
+  let fetches = WorkQueue<Digest, Digest>(width: 2)
   let logger: Logger
+  private let collector: BlobCollector
 
   init(
     configuration: RegionConfiguration, shell: Shell<RegionMachine>, performer: RegionPerformer, store: Store, above: BrokerLink,
-    topics: CoordinatorTopics, client: HTTPClient, logger: Logger
+    topics: CoordinatorTopics, client: HTTPClient, models: BlobCache, logger: Logger
   ) {
     self.configuration = configuration
     self.shell = shell
@@ -29,7 +33,9 @@ final class Region: Sendable {
     self.above = above
     self.topics = topics
     self.client = client
+    self.models = models
     self.logger = logger
+    collector = BlobCollector(store: store, logger: logger)
   }
 
   var id: NodeID { configuration.id }
@@ -50,7 +56,10 @@ final class Region: Sendable {
         if descriptor.task == task, descriptor.regions.contains(id) { offer(.above(.descriptor(descriptor))) }
       case .invitation(_, id, let task):
         let invitation = try MessageCoder.decode(Invitation.self, from: message.payload)
-        if invitation.task == task { offer(.above(.invitation(invitation))) }
+        guard invitation.task == task else { return }
+        // The devices will want it next: it is on its way while they are invited.
+        fetches.add(invitation.base.digest, invitation.base.digest)
+        offer(.above(.invitation(invitation)))
       default: break
       }
     } catch {
@@ -61,7 +70,7 @@ final class Region: Sendable {
   /// From the devices' broker.
   func heardBelow(_ topic: Topic, _ message: MQTTMessage) async {
     if let event = topics.event(topic, message) { offer(.below(event)) }
-    topics.reconcile(topic, message, await shell.machine.coordinator, storeIsNew: store.wasCreatedEmpty)
+    await topics.reconcile(topic, message, storeIsNew: store.wasCreatedEmpty) { await shell.machine.coordinator }
   }
 
   private func offer(_ event: RegionMachine.Event) {
@@ -76,9 +85,7 @@ final class Region: Sendable {
   func answer(_ question: RegionPerformer.Question) async {
     switch question {
     case .reconcile: await reconcile()
-    case .collect(let referenced):
-      let store = store
-      _ = await offloading { store.collect(keeping: referenced) }
+    case .collect(let referenced): await collector.collect(keeping: referenced)
     case .ask(let task, let key, let upload):
       switch await ledger(upload) {
       case .success(let ledger) where ledger.open: offer(.above(.confirmed(task, key)))
@@ -116,6 +123,16 @@ final class Region: Sendable {
       for task in machine.coordinator.tasks.values where !task.isEnded && !listed.contains(task.id) { offer(.above(.forget(task.id))) }
     } catch {
       logger.warning("central does not list its tasks: \(error)")
+    }
+  }
+
+  /// Has a model here before the first device asks for it.
+  func fetch(_ model: Digest) async {
+    do {
+      _ = try await models.locate(model)
+    } catch {
+      // A device that asks for it makes the region try again, and hears why it cannot.
+      logger.debug("the model is not to be had yet: \(error)", metadata: ["blob": "\(model)"])
     }
   }
 

@@ -5,6 +5,7 @@ import MusterRuntime
 import MusterSchema
 import MusterStorage
 import MusterTransfer
+import Synchronization
 
 /// Carries out what a region's machine wants: topics below, its own statuses above, and questions to the ledger, which it only queues.
 final class RegionPerformer: EffectPerformer {
@@ -16,13 +17,13 @@ final class RegionPerformer: EffectPerformer {
     case consult(TaskID, upload: String)
     case collect(Set<Digest>)
     case reconcile
-
   }
 
   private let id: NodeID
   private let above: BrokerLink
   private let topics: CoordinatorTopics
   private let logger: Logger
+  private let window = Mutex(StatusWindow())
   let questions = WorkQueue<String, Question>(width: 4)
 
   init(id: NodeID, above: BrokerLink, topics: CoordinatorTopics, logger: Logger) {
@@ -33,17 +34,27 @@ final class RegionPerformer: EffectPerformer {
   }
 
   func perform(_ effects: [RegionMachine.Effect], of machine: RegionMachine) async {
+    var words: [StatusWindow.Word] = []
     for effect in effects {
       switch effect {
-      case .status(let status, let lasting):
-        above.publish(
-          .nodeStatus(coordinator: machine.participant.coordinator, node: id, task: status.task), status,
-          quality: lasting ? .atLeastOnce : .atMostOnce)
+      case .status(let status, let lasting): words.append(StatusWindow.Word(status: status, lasting: lasting))
       case .ask(let job): questions.add("ask/\(job.task)", .ask(job.task, job.key, upload: job.invitation.upload))
       case .below(let effect): perform(effect, machine.coordinator)
       }
     }
+    say(window.withLock { $0.take(words, at: .now) })
     topics.writeWindows(machine.coordinator)
+  }
+
+  /// Says above what had to wait for its second.
+  func sayWaiting() { say(window.withLock { $0.due(at: .now) }) }
+
+  private func say(_ words: [StatusWindow.Word]) {
+    for word in words {
+      above.publish(
+        .nodeStatus(coordinator: .central, node: id, task: word.status.task), word.status,
+        quality: word.lasting ? .atLeastOnce : .atMostOnce)
+    }
   }
 
   private func perform(_ effect: Coordinator.Effect, _ coordinator: Coordinator) {

@@ -37,9 +37,11 @@ package enum RegionProgram {
     }
     let topics = CoordinatorTopics(coordinator: id, link: below, logger: logger)
     let performer = RegionPerformer(id: id, above: above, topics: topics, logger: logger)
+    let client = try HTTPClient(logger: logger)
+    let models = BlobCache(store: store, client: client) { await shell.machine.participant.coordinatorState?.data }
     let region = Region(
-      configuration: configuration, shell: shell, performer: performer, store: store, above: above, topics: topics,
-      client: try HTTPClient(logger: logger), logger: logger)
+      configuration: configuration, shell: shell, performer: performer, store: store, above: above, topics: topics, client: client,
+      models: models, logger: logger)
     if !records.isEmpty { logger.info("continuing from the journal", metadata: ["records": "\(records.count)"]) }
 
     let data = listener(
@@ -49,6 +51,7 @@ package enum RegionProgram {
       [
         BackgroundService { await shell.run(performing: performer) },
         BackgroundService { await performer.questions.run { await region.answer($0) } },
+        BackgroundService { await region.fetches.run { await region.fetch($0) } },
         data, ops,
         BackgroundService {
           try await above.run(connected: { shell.mailbox.offer(.above(.connected)) }) { await region.heardAbove($0, $1) }
@@ -57,15 +60,18 @@ package enum RegionProgram {
           try await below.run(connected: { shell.mailbox.offer(.below(.connected)) }) { await region.heardBelow($0, $1) }
         },
         windowTicker(topics) { await shell.machine.coordinator },
+        BackgroundService {
+          while !Task.isCancelled {
+            try await Task.sleep(for: .milliseconds(250))
+            performer.sayWaiting()
+          }
+        },
       ], logger: logger)
   }
 
   private static func dataRouter(_ region: Region) -> Router<RouteContext> {
     let router = makeRouter()
-    let cache = BlobCache(store: region.store, client: region.client) {
-      await region.shell.machine.participant.coordinatorState?.data
-    }
-    BlobRoutes(source: cache).add(to: router)
+    BlobRoutes(source: region.models).add(to: router)
     router.get("v1/nodes") { _, _ in try jsonResponse(await region.nodes()) }
     router.get("v1/descriptors") { _, _ in try jsonResponse(await region.shell.machine.coordinator.descriptors) }
     router.get("healthz") { _, _ in textResponse("ok\n") }

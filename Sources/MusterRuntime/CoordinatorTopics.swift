@@ -73,8 +73,9 @@ package final class CoordinatorTopics: Sendable {
   }
 
   /// Clears what an earlier life left under our id, unless our own store is new: then we know too little to judge.
-  package func reconcile(_ topic: Topic, _ message: MQTTMessage, _ machine: Coordinator, storeIsNew: Bool) {
-    guard case .task(coordinator, let task) = topic, message.retained, !message.payload.isEmpty, machine.tasks[task] == nil, !storeIsNew
+  package func reconcile(_ topic: Topic, _ message: MQTTMessage, storeIsNew: Bool, machine: () async -> Coordinator) async {
+    guard case .task(coordinator, let task) = topic, message.retained, !message.payload.isEmpty, !storeIsNew,
+      await machine().tasks[task] == nil
     else { return }
     clear(.task(coordinator: coordinator, task: task))
     clear(.round(coordinator: coordinator, task: task))

@@ -1,7 +1,7 @@
 internal import Glibc
 
 /// Writes a safetensors file piece by piece: the header first, then the data of its tensors in the header's order. The file appears under
-/// its name, whole and on the disk, with `finish()`; until then, and when the writer is dropped, there is none.
+/// its name, whole and on the disk, with `finish(durable:)`; until then, and when the writer is dropped, there is none.
 public final class SafetensorsWriter {
   public let path: String
   public let header: SafetensorsHeader
@@ -53,16 +53,18 @@ public final class SafetensorsWriter {
 
   /// Puts the file on the disk and under its name, in place of what was there.
   ///
+  /// - Parameter durable: false does not wait for the disk: for a file that is made durable later, by whoever takes it over, or that may
+  ///   be lost with the power.
   /// - Throws: `wrongDataLength` when data is missing, or what the system says; then what was there stays.
-  public func finish() throws(SafetensorsError) {
+  public func finish(durable: Bool = true) throws(SafetensorsError) {
     guard written == header.dataByteCount else {
       throw .wrongDataLength(tensor: nil, expected: header.dataByteCount, found: written)
     }
-    guard fsync(descriptor) == 0 else { throw .system(action: "sync", path: temporary, code: errno) }
+    guard !durable || fsync(descriptor) == 0 else { throw .system(action: "sync", path: temporary, code: errno) }
     guard rename(temporary, path) == 0 else { throw .system(action: "rename to", path: path, code: errno) }
     close(descriptor)
     descriptor = -1
-    try Self.syncFolder(of: path)
+    if durable { try Self.syncFolder(of: path) }
   }
 
   private func put(_ bytes: UnsafeRawBufferPointer) throws(SafetensorsError) {
