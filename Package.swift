@@ -84,7 +84,7 @@ let package = Package(
       name: "MusterRuntime",
       dependencies: [
         "MusterSchema", "MusterCoordination", "MusterStorage", "MusterMQTT", "MusterTransfer", configuration, lifecycle, unixSignals,
-        logging, systemPackage,
+        logging, systemPackage, yams,
       ], swiftSettings: house),
     .target(
       name: "MusterDataPlane",

@@ -16,14 +16,13 @@ package struct CentralConfiguration: Sendable {
   package var testData: JSONValue?
   /// Bytes of one contribution.
   package var maximumBytes: Int
-  package var logLevel: String
 
   /// Keys: `state` (a folder), `broker.*`, `data.*` (default 0.0.0.0:7400), `ops.*` (default 127.0.0.1:7401), `regions` (a list of ids),
   /// `trainers` (a list of names, default `built-in`), `trainer.NAME.command` (a list, default `muster-train --resident` for built-in),
   /// `trainer.NAME.resident`, `testData` (path of a JSON file: where central's own test set lies; without it, central does not evaluate),
   /// `maximumMiB` (of one contribution, default 1024), `log.level`.
   package init(_ settings: ServerSettings, defaultState: String) async throws {
-    state = try await settings.text("state") ?? defaultState
+    state = try await settings.text("state", default: defaultState)
     broker = try await MQTTConfiguration(settings, "broker", clientID: "muster-central")
     data = try await ListenerConfiguration(settings, "data", host: "0.0.0.0", port: 7400)
     ops = try await ListenerConfiguration(settings, "ops", host: "127.0.0.1", port: 7401)
@@ -50,7 +49,6 @@ package struct CentralConfiguration: Sendable {
       }
     }
     maximumBytes = try await settings.number("maximumMiB", default: 1024, in: 1...65536) << 20
-    logLevel = try await settings.text("log.level") ?? "info"
   }
 
   private static func trainers(_ settings: ServerSettings) async throws -> [String: TrainerProgram] {

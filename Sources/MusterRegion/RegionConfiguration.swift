@@ -12,7 +12,6 @@ package struct RegionConfiguration: Sendable {
   package var centralBroker: MQTTConfiguration
   package var data: ListenerConfiguration
   package var ops: ListenerConfiguration
-  package var logLevel: String
 
   /// Keys: `id`, `state` (a folder), `broker.*` (the devices'), `centralBroker.*` (default: `broker`), `data.*` (default 0.0.0.0:7410), `ops.*`
   /// (default 127.0.0.1:7411), `log.level`.
@@ -23,13 +22,12 @@ package struct RegionConfiguration: Sendable {
       throw ConfigurationError("id", error.description)
     }
     guard id != .central else { throw ConfigurationError("id", "\"central\" is reserved") }
-    state = try await settings.text("state") ?? defaultState
+    state = try await settings.text("state", default: defaultState)
     broker = try await MQTTConfiguration(settings, "broker", clientID: "muster-\(id)")
     let above = try await settings.text("centralBroker.host") == nil ? "broker" : "centralBroker"
     centralBroker = try await MQTTConfiguration(settings, above, clientID: "muster-\(id)-above")
     data = try await ListenerConfiguration(settings, "data", host: "0.0.0.0", port: 7410)
     ops = try await ListenerConfiguration(settings, "ops", host: "127.0.0.1", port: 7411)
-    logLevel = try await settings.text("log.level") ?? "info"
   }
 }
 

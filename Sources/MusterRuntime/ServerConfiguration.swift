@@ -1,7 +1,9 @@
 import Configuration
 import FoundationEssentials
 package import MusterMQTT
+import Synchronization
 import SystemPackage
+import Yams
 
 /// Why a server cannot start as it is configured.
 package struct ConfigurationError: Error, CustomStringConvertible {
@@ -20,6 +22,7 @@ package struct ConfigurationError: Error, CustomStringConvertible {
 /// wins. `broker.host` is `--broker-host` and `MUSTER_BROKER_HOST`.
 package struct ServerSettings: Sendable {
   private let reader: ConfigReader
+  private let record = SettingsRecord()
   package let file: String
 
   /// - Parameter defaultFile: read unless `--config` names another; that one must exist, the default need not.
@@ -45,10 +48,18 @@ package struct ServerSettings: Sendable {
 
   package func text(_ key: String, isSecret: Bool = false) async throws -> String? {
     do {
-      return try await reader.fetchString(forKey: ConfigKey(key), isSecret: isSecret)
+      let value = try await reader.fetchString(forKey: ConfigKey(key), isSecret: isSecret)
+      record.note(key, isSecret && value != nil ? "•••" : value)
+      return value
     } catch {
       throw ConfigurationError(key, "must be a text")
     }
+  }
+
+  package func text(_ key: String, default fallback: String) async throws -> String {
+    let value = try await text(key)
+    record.note(key, value, default: fallback)
+    return value ?? fallback
   }
 
   package func required(_ key: String, _ why: String) async throws -> String {
@@ -58,7 +69,9 @@ package struct ServerSettings: Sendable {
 
   package func list(_ key: String) async throws -> [String]? {
     do {
-      return try await reader.fetchStringArray(forKey: ConfigKey(key))
+      let value = try await reader.fetchStringArray(forKey: ConfigKey(key))
+      record.note(key, value.map { "[\($0.joined(separator: ", "))]" })
+      return value
     } catch {
       throw ConfigurationError(key, "must be a list of texts")
     }
@@ -66,7 +79,9 @@ package struct ServerSettings: Sendable {
 
   package func flag(_ key: String, default fallback: Bool) async throws -> Bool {
     do {
-      return try await reader.fetchBool(forKey: ConfigKey(key)) ?? fallback
+      let value = try await reader.fetchBool(forKey: ConfigKey(key))
+      record.note(key, value.map { "\($0)" }, default: "\(fallback)")
+      return value ?? fallback
     } catch {
       throw ConfigurationError(key, "must be true or false")
     }
@@ -75,7 +90,9 @@ package struct ServerSettings: Sendable {
   package func number(_ key: String, default fallback: Int, in range: ClosedRange<Int>) async throws -> Int {
     let value: Int
     do {
-      value = try await reader.fetchInt(forKey: ConfigKey(key)) ?? fallback
+      let given = try await reader.fetchInt(forKey: ConfigKey(key))
+      record.note(key, given.map { "\($0)" }, default: "\(fallback)")
+      value = given ?? fallback
     } catch {
       throw ConfigurationError(key, "must be a whole number")
     }
@@ -84,6 +101,45 @@ package struct ServerSettings: Sendable {
     }
     return value
   }
+}
+
+extension ServerSettings {
+  /// Every key that the program asked for with what holds, secrets hidden: `config print`.
+  package var summary: String { record.summary }
+
+  /// A key of the file that the program never asked for is a mistake: it is named, with its neighbours.
+  package func refuseUnknownKeys() throws(ConfigurationError) {
+    guard let text = try? String(contentsOf: URL(filePath: file), encoding: .utf8) else { return }
+    let root: Node?
+    do {
+      root = try Yams.compose(yaml: text)
+    } catch {
+      throw ConfigurationError(file, "is not YAML: \(error)")
+    }
+    let known = record.keys
+    for key in root.map({ flatten($0, under: "") }) ?? [] where !known.contains(key) {
+      let siblings = known.filter { $0.split(separator: ".").dropLast() == key.split(separator: ".").dropLast() }.sorted()
+      throw ConfigurationError(
+        key, "there is no such key in \(file)\(siblings.isEmpty ? "" : "; known here: \(siblings.joined(separator: ", "))")")
+    }
+  }
+
+  private func flatten(_ node: Node, under path: String) -> [String] {
+    guard let mapping = node.mapping else { return path.isEmpty ? [] : [path] }
+    return mapping.flatMap { key, value in flatten(value, under: path.isEmpty ? key.string ?? "" : "\(path).\(key.string ?? "")") }
+  }
+}
+
+/// The keys that a program asked for, and what they were answered.
+private final class SettingsRecord: Sendable {
+  private let values = Mutex<[String: String]>([:])
+
+  func note(_ key: String, _ value: String?, default fallback: String = "") {
+    values.withLock { $0[key] = value ?? (fallback.isEmpty ? "(not set)" : "\(fallback) (default)") }
+  }
+
+  var keys: Set<String> { values.withLock { Set($0.keys) } }
+  var summary: String { values.withLock { $0.sorted { $0.key < $1.key }.map { "\($0.key): \($0.value)" }.joined(separator: "\n") } }
 }
 
 /// Where a server listens, and what it calls that address to others.
@@ -95,10 +151,10 @@ package struct ListenerConfiguration: Sendable {
 
   /// Keys: `NAME.host`, `NAME.port` (1–65535), `NAME.advertise` (default: the host and port).
   package init(_ settings: ServerSettings, _ name: String, host: String, port: Int) async throws {
-    self.host = try await settings.text("\(name).host") ?? host
+    self.host = try await settings.text("\(name).host", default: host)
     self.port = try await settings.number("\(name).port", default: port, in: 1...65535)
     let address = self.host == "0.0.0.0" || self.host == "::" ? "127.0.0.1" : self.host
-    var advertise = try await settings.text("\(name).advertise") ?? "http://\(address):\(self.port)"
+    var advertise = try await settings.text("\(name).advertise", default: "http://\(address):\(self.port)")
     while advertise.hasSuffix("/") { advertise.removeLast() }
     guard advertise.hasPrefix("http://") || advertise.hasPrefix("https://") else {
       throw ConfigurationError("\(name).advertise", "must start with http:// or https://, got \"\(advertise)\"")
@@ -112,7 +168,7 @@ extension MQTTConfiguration {
   /// `NAME.keepAlive` (seconds, default 30).
   package init(_ settings: ServerSettings, _ name: String, clientID: String) async throws {
     self.init(
-      host: try await settings.text("\(name).host") ?? "127.0.0.1",
+      host: try await settings.text("\(name).host", default: "127.0.0.1"),
       port: try await settings.number("\(name).port", default: 1883, in: 1...65535), clientID: clientID)
     username = try await settings.text("\(name).username")
     password = try await settings.text("\(name).password", isSecret: true)

@@ -15,9 +15,11 @@ package struct ServerMain: Sendable {
     self.keys = keys
   }
 
-  /// Runs the program; never returns normally. Exit codes: 0 stopped as told, 1 failed, 2 not usable as configured.
-  package func run(
-    _ body: @Sendable (_ settings: ServerSettings, _ defaultState: String, _ logger: Logger) async throws -> Void
+  /// Reads the configuration and runs the program, or prints what holds; never returns normally. Exit codes: 0 stopped as told, 1 failed,
+  /// 2 not usable as configured.
+  package func run<Configuration: Sendable>(
+    reading read: @Sendable (_ settings: ServerSettings, _ defaultState: String) async throws -> Configuration,
+    _ body: @Sendable (Configuration, _ logger: Logger) async throws -> Void
   ) async -> Never {
     var arguments = CommandLine.arguments
     if arguments.contains("--help") || arguments.contains("-h") {
@@ -28,20 +30,26 @@ package struct ServerMain: Sendable {
       print("\(program) \(Muster.version)")
       exit(0)
     }
-    arguments.removeAll { $0 == "run" }
+    let prints = arguments.dropFirst().starts(with: ["config", "print"])
+    if prints { arguments.removeSubrange(1...2) }
     do {
       let environment = environmentVariables()
       let settings = try await ServerSettings(arguments: arguments, environment: environment, defaultFile: defaultFile)
-      let level = Logger.Level(rawValue: try await settings.text("log.level") ?? "info") ?? .info
+      let state = defaultStateFolder(
+        program: "\(program.split(separator: "-").last ?? "")", environment: environment, isRoot: geteuid() == 0)
+      let level = try await level(settings)
+      let configuration = try await read(settings, state)
+      try settings.refuseUnknownKeys()
+      if prints {
+        print("# \(settings.file)\n\(settings.summary)")
+        exit(0)
+      }
       LoggingSystem.bootstrap { label in
         var handler = StreamLogHandler.standardError(label: label)
         handler.logLevel = level
         return handler
       }
-      let logger = Logger(label: program)
-      let state = defaultStateFolder(
-        program: "\(program.split(separator: "-").last ?? "")", environment: environment, isRoot: geteuid() == 0)
-      try await body(settings, state, logger)
+      try await body(configuration, Logger(label: program))
       exit(0)
     } catch let error as ConfigurationError {
       complain(error)
@@ -52,6 +60,14 @@ package struct ServerMain: Sendable {
     }
   }
 
+  private func level(_ settings: ServerSettings) async throws -> Logger.Level {
+    let text = try await settings.text("log.level", default: "info")
+    guard let level = Logger.Level(rawValue: text) else {
+      throw ConfigurationError("log.level", "\"\(text)\" is none of \(Logger.Level.allCases.map(\.rawValue).joined(separator: ", "))")
+    }
+    return level
+  }
+
   private func complain(_ error: any Error) {
     let line = "\(program): \(error)\n"
     _ = line.withCString { write(2, $0, strlen($0)) }
@@ -60,6 +76,7 @@ package struct ServerMain: Sendable {
   private var usage: String {
     """
     \(program) [--config FILE] [--KEY VALUE …]
+    \(program) config print          what holds, secrets hidden
 
     Settings come from flags, MUSTER_* variables, the credentials folder ($CREDENTIALS_DIRECTORY), the YAML file
     (default \(defaultFile)) and the defaults; the first that has a key wins. The key broker.host is the flag

@@ -4,8 +4,8 @@ import MusterRuntime
 @main
 enum MusterRegionMain {
   static func main() async {
-    await ServerMain(program: "muster-region", keys: RegionConfiguration.help).run { settings, defaultState, logger in
-      try await RegionProgram.run(try await RegionConfiguration(settings, defaultState: defaultState), logger: logger)
-    }
+    await ServerMain(program: "muster-region", keys: RegionConfiguration.help).run(
+      reading: { try await RegionConfiguration($0, defaultState: $1) },
+      { configuration, logger in try await RegionProgram.run(configuration, logger: logger) })
   }
 }
