@@ -27,7 +27,7 @@ extension EndToEnd {
         try await fleet.kill(victim.id)
         var said = ""
         let isNamed = try await eventually(within: .seconds(5), every: .milliseconds(50)) {
-          said = try await fleet.muster("why", "digits").output
+          said = try await fleet.muster(["why", "digits"]).output
           return said.split(separator: "\n").contains { $0.contains(victim.id) && $0.contains("went offline") }
         }
         #expect(isNamed, "why says: \(said)")

@@ -125,7 +125,7 @@ extension Fleet {
   // MARK: - The command line
 
   /// Runs `muster` against this fleet's central.
-  func muster(_ arguments: String...) async throws -> (status: Int32, output: String) {
+  func muster(_ arguments: [String]) async throws -> (status: Int32, output: String) {
     let log = folder.file("muster-\(UInt32.random(in: .min ... .max))")
     let child = try ChildProcess(places.executable("muster"), arguments, log: log, environment: ["MUSTER_CENTRAL": ops])
     let status = try await child.wait(within: .seconds(20))

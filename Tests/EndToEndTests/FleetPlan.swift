@@ -72,6 +72,7 @@ extension FleetPlan {
       built-in: {command: [\(places.executable("muster-train")), --resident]}
       gated: {command: [\(places.executable("muster-train")), --resident]}
     \(evaluates ? "testData: test-data.json" : "")
+    maximumMiB: 2
     log: {level: info}
     """
   }

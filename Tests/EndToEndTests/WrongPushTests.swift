@@ -1,0 +1,147 @@
+import FoundationEssentials
+import MusterSchema
+import MusterTransfer
+import TestSupport
+import Testing
+
+extension EndToEnd {
+  @Suite struct WrongPushTests {
+    @Test("What is wrong with a pushed task is said by field, and nothing of it is kept", .timeLimit(.minutes(1)))
+    func wrongTasks() async throws {
+      var plan = FleetPlan()
+      plan.devices = 2
+      try await withFleet(plan) { fleet in
+        let right = try JSON.decode([String: Loose].self, from: JSON.encode(try fleet.task(rounds: 1)))
+        func with(_ field: String, _ value: Loose) throws -> [UInt8] { try JSON.encode(right.merging([field: value]) { $1 }) }
+        let wrong: [(body: [UInt8], status: Int, words: [String])] = [
+          (Array("{\"name\": \"digits\", rounds".utf8), 422, ["JSON"]),
+          (Array("".utf8), 422, []),
+          (Array("[1, 2]".utf8), 422, ["object"]),
+          (Array(repeating: UInt8(ascii: "["), count: 100_000), 422, []),
+          (Array("{}".utf8), 422, ["name", "missing"]),
+          ([0xff, 0xfe, 0x00], 422, []),
+          ([UInt8](repeating: UInt8(ascii: " "), count: 300_000), 413, []),
+          (try with("rounds", .number(0)), 422, ["rounds", "between 1 and"]),
+          (try with("rounds", .text("many")), 422, ["rounds", "number"]),
+          (try with("strategy", .text("fedmagic")), 422, ["strategy", "fedmagic", "fedavg"]),
+          (try with("strategy", .object(["combiner": .text("vote")])), 422, ["strategy", "vote"]),
+          (try with("regions", .list([.text("west")])), 422, ["regions", "west", "north, south"]),
+          (try with("regions", .list([.text("north/#")])), 422, ["regions", "north/#"]),
+          (try with("regions", .list([])), 422, ["regions"]),
+          (try with("rouds", .number(3)), 422, ["rouds"]),
+          (try with("cohort", .object(["size": .number(2), "minimum": .number(3)])), 422, ["cohort.minimum"]),
+          (try with("cohort", .object(["size": .number(2), "sze": .number(3)])), 422, ["sze"]),
+          (try with("local", .object(["epochs": .number(-1)])), 422, ["local.epochs"]),
+          (try with("trainer", .text("magic")), 422, ["trainer", "magic", "built-in"]),
+          (try with("where", .text("arch=x86_64,=lab")), 422, ["where"]),
+          (try with("upload", .text("nowhere")), 422, ["upload"]),
+          (try with("encoding", .text("morse")), 422, ["encoding", "morse"]),
+          (try with("initial", .object(["blob": .text("sha256:\(String(repeating: "0", count: 64))")])), 422, ["initial.blob"]),
+          (try with("name", .text(String(repeating: "x", count: 5000))), 422, ["name"]),
+          (try with("validSeconds", .number(0)), 422, ["validSeconds"]),
+        ]
+        for (index, (body, status, words)) in wrong.enumerated() {
+          let answer = try await fleet.ask("PUT", "\(fleet.ops)/v1/tasks/wrong-\(index)", body)
+          let shown = String(decoding: body.prefix(80), as: UTF8.self)
+          #expect(answer.status == status, "\(shown): \(answer.status) \(answer.text.prefix(300))")
+          for word in words { #expect(answer.text.contains(word), "\(shown): \(answer.text.prefix(300))") }
+          #expect(answer.problem.map { !$0.title.isEmpty && !$0.detail.isEmpty } == true, "\(shown)")
+        }
+        for id in ["a%2Fb", "a%23b", "A", "-a", "a+b", "%00", "..", String(repeating: "a", count: 64)] {
+          let answer = try await fleet.ask("PUT", "\(fleet.ops)/v1/tasks/\(id)", try JSON.encode(right))
+          #expect([400, 404, 422].contains(answer.status), "\(id): \(answer.status) \(answer.text)")
+        }
+        for path in ["nothing", "nothing/why", "nothing/models", "a%23/why"] {
+          let answer = try await fleet.ask("GET", "\(fleet.ops)/v1/tasks/\(path)")
+          #expect([400, 404, 422].contains(answer.status), "\(path): \(answer.status)")
+        }
+        #expect(try await fleet.ask("POST", "\(fleet.ops)/v1/tasks/nothing/cancel").status == 404)
+        let blob = try await fleet.ask("GET", "\(fleet.data)/v1/blobs/sha256:\(String(repeating: "0", count: 64))")
+        #expect(blob.status == 404 && blob.text.contains("no blob"))
+
+        #expect(try await fleet.http.get([TaskSummary].self, from: "\(fleet.ops)/v1/tasks").isEmpty)
+        #expect(try await fleet.retained().keys.contains { $0.contains("/tasks/") } == false)
+        #expect(try await fleet.ask("PUT", "\(fleet.ops)/v1/tasks/right", try JSON.encode(right)).status == 201)
+        try await fleet.waitForCompletion("right")
+      }
+    }
+
+    @Test("The command line says in which line of a task file the mistake is, and exits with 2 or 3", .timeLimit(.minutes(1)))
+    func wrongFiles() async throws {
+      var plan = FleetPlan()
+      plan.devices = 1
+      plan.regions = ["north"]
+      try await withFleet(plan) { fleet in
+        let right = """
+          name: digits
+          model: {type: lenet5, input: [1, 8, 8], classes: 10}
+          regions: [north]
+          rounds: 1
+          cohort: {size: 1}
+
+          """
+        let wrong: [(text: String, arguments: [String], status: Int32, words: [String])] = [
+          (right + "local: {epochs: 1\nstrategy: fedavg\n", [], 2, [":7:"]),
+          (right + "\tstrategy: fedavg\n", [], 2, [":6:"]),
+          (right + "rouds: 3\n", [], 2, [":6:", "rouds"]),
+          (right.replacing("rounds: 1", with: "rounds: 0"), [], 2, [":4:", "rounds"]),
+          (right.replacing("rounds: 1", with: "rounds: many"), [], 2, [":4:", "rounds"]),
+          (right.replacing("[north]", with: "[north/#]"), [], 2, [":3:", "north/#"]),
+          (right + "name: again\n", [], 2, ["name"]),
+          (right + "strategy: fedmagic\n", [], 3, ["strategy", "fedmagic"]),
+          (right.replacing("[north]", with: "[west]"), [], 3, ["regions", "west", "north"]),
+          (right, ["--id", "a/b"], 2, ["a/b"]), (right, ["--id", "a#"], 2, ["a#"]), (right, ["--region", "North"], 2, ["North"]),
+          (right, ["--central", "http://127.0.0.1:\(try freePort())"], 4, ["does not answer", "--central"]),
+        ]
+        for (text, arguments, status, words) in wrong {
+          let file = try fleet.folder.write(text, to: "task.yaml")
+          let (found, output) = try await fleet.muster(["task", "push", file] + arguments)
+          #expect(found == status, "\(text.suffix(40)) \(arguments): \(found) \(output)")
+          for word in words { #expect(output.contains(word), "\(text.suffix(40)) \(arguments): \(output)") }
+        }
+        #expect(try await fleet.muster(["task", "push", "/nowhere.yaml"]).status == 2)
+        #expect(try await fleet.http.get([TaskSummary].self, from: "\(fleet.ops)/v1/tasks").isEmpty)
+
+        let file = try fleet.folder.write(right, to: "task.yaml")
+        let pushed = try await fleet.muster(["task", "push", file, "--id", "right", "--watch"])
+        #expect(pushed.status == 0, "\(pushed.output)")
+        #expect(try await fleet.detail("right").summary.step == .completed)
+      }
+    }
+
+    /// Any JSON, to be bent.
+    private enum Loose: Codable {
+      case number(Double)
+      case text(String)
+      case flag(Bool)
+      case list([Loose])
+      case object([String: Loose])
+
+      init(from decoder: any Decoder) throws {
+        let container = try decoder.singleValueContainer()
+        if let value = try? container.decode(Bool.self) {
+          self = .flag(value)
+        } else if let value = try? container.decode(Double.self) {
+          self = .number(value)
+        } else if let value = try? container.decode(String.self) {
+          self = .text(value)
+        } else if let value = try? container.decode([Loose].self) {
+          self = .list(value)
+        } else {
+          self = .object(try container.decode([String: Loose].self))
+        }
+      }
+
+      func encode(to encoder: any Encoder) throws {
+        var container = encoder.singleValueContainer()
+        switch self {
+        case .number(let value): try container.encode(value)
+        case .text(let value): try container.encode(value)
+        case .flag(let value): try container.encode(value)
+        case .list(let value): try container.encode(value)
+        case .object(let value): try container.encode(value)
+        }
+      }
+    }
+  }
+}
