@@ -73,6 +73,10 @@ final class Presence: Sendable {
     guard !message.payload.isEmpty else { return .publishBirth }
     do {
       let other = try MessageCoder.decode(NodeState.self, from: message.payload)
+      guard other.node == id else {
+        logger.notice("a message was dropped: it speaks for \(other.node), whose topic this is not", metadata: ["topic": "\(topic)"])
+        return .publishBirth
+      }
       let (watch, connection) = state.withLock { ($0.watch, $0.connection) }
       guard let action = watch?.action(online: other.online, session: other.session, retained: message.retained) else { return .none }
       if action == .duplicate {
