@@ -162,5 +162,11 @@ let package = Package(
       name: "MusterCommandsTests", dependencies: ["MusterCommands", "MusterSchema", "MusterTransfer", "TestSupport", argumentParser],
       swiftSettings: house),
     .testTarget(name: "IntegrationTests", dependencies: ["MusterMQTT", "TestSupport", logging], swiftSettings: house),
+    .testTarget(
+      name: "EndToEndTests",
+      dependencies: [
+        "MusterSchema", "MusterTensors", "MusterTransfer", "TestSupport", "muster", "muster-central", "muster-region", "muster-agent",
+        "muster-train", logging,
+      ], swiftSettings: house),
   ]
 )
