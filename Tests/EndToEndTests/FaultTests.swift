@@ -97,6 +97,28 @@ extension EndToEnd {
       }
     }
 
+    @Test("A broker that stays away costs time, and no attempts", .timeLimit(.minutes(2)))
+    func brokerAway() async throws {
+      try await withFleet(plan(2)) { fleet in
+        var task = try fleet.task(rounds: 2, gated: true)
+        task.maxAttempts = 1
+        #expect(try await fleet.push("digits", task).status == 201)
+        try await fleet.gate.waitForTrainers(2, "digits", round: 1)
+        try await fleet.broker.kill()
+        // The round closes, for HTTP carries; whom central invites to the next one cannot hear it. Its patience for an answer is 10 seconds.
+        try fleet.gate.open()
+        try await fleet.wait(for: "digits", "through round 1") { $0.rounds.count == 1 }
+        let gaveUp = try await eventually(within: .seconds(15), every: .milliseconds(250)) {
+          let summary = try await fleet.detail("digits").summary
+          return summary.step.isFinal || summary.attempt > 1
+        }
+        let why = try await fleet.why("digits").sentence
+        #expect(!gaveUp, "\(why)")
+        try await fleet.broker.start()
+        #expect(try await fleet.waitForCompletion("digits").rounds.map(\.attempts) == [1, 1])
+      }
+    }
+
     @Test("Central killed mid-round continues the same round and attempt, and keeps what it accepted", .timeLimit(.minutes(1)))
     func centralKilled() async throws {
       try await withFleet(plan(6)) { fleet in

@@ -42,10 +42,11 @@ final class Fleet: Sendable {
     program == "central" ? "muster-central" : plan.regions.contains(program) ? "muster-region" : "muster-agent"
   }
 
-  /// Starts a program, `central`, a region or a device, from its configuration file.
-  func start(_ program: String, _ arguments: [String] = [], environment: [String: String] = [:], through wrapper: [String] = []) throws {
-    let line = wrapper + [places.executable(kind(program)), "--config", places.configuration(program)] + arguments
-    let child = try ChildProcess(line[0], Array(line.dropFirst()), log: places.log(program), environment: environment)
+  /// Starts a program, `central`, a region or a device, from its configuration file or another one.
+  func start(_ program: String, _ arguments: [String] = [], file: String? = nil, environment: [String: String] = [:]) throws {
+    let child = try ChildProcess(
+      places.executable(kind(program)), ["--config", file ?? places.configuration(program)] + arguments, log: places.log(program),
+      environment: environment)
     programs.withLock { $0[program] = child }
   }
 
