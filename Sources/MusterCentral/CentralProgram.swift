@@ -53,6 +53,7 @@ package enum CentralProgram {
           }
         },
         windowTicker(topics) { await shell.machine },
+        sweeper { work.collect(await shell.machine.referencedBlobs) },
       ], logger: logger)
   }
 

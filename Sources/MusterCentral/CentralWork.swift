@@ -27,7 +27,7 @@ final class CentralWork: Sendable {
   }
 
   func queue(_ order: WorkOrder) { orders.add(order.key, order) }
-  func collect(_ referenced: Set<Digest>) { collections.add(true, referenced) }
+  func collect(_ referenced: Set<Digest>) { collections.add(true, referenced, again: true) }
 
   /// Works until the task is cancelled.
   func run(reporting report: @escaping @Sendable (Coordinator.Event) -> Void) async {

@@ -50,7 +50,7 @@ final class Region: Sendable {
       case .coordinatorState:
         let state = try MessageCoder.decode(CoordinatorState.self, from: message.payload)
         offer(.above(.coordinator(state)))
-        if state.online { performer.questions.add("reconcile", .reconcile) }
+        if state.online { performer.questions.add("reconcile", .reconcile, again: true) }
       case .task(_, let task):
         let descriptor = try MessageCoder.decode(TaskDescriptor.self, from: message.payload)
         if descriptor.task == task, descriptor.regions.contains(id) { offer(.above(.descriptor(descriptor))) }

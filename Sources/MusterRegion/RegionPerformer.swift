@@ -38,7 +38,7 @@ final class RegionPerformer: EffectPerformer {
     for effect in effects {
       switch effect {
       case .status(let status, let lasting): words.append(StatusWindow.Word(status: status, lasting: lasting))
-      case .ask(let job): questions.add("ask/\(job.task)", .ask(job.task, job.key, upload: job.invitation.upload))
+      case .ask(let job): questions.add("ask/\(job.task)", .ask(job.task, job.key, upload: job.invitation.upload), again: true)
       case .below(let effect): perform(effect, machine.coordinator)
       }
     }
@@ -70,8 +70,8 @@ final class RegionPerformer: EffectPerformer {
     case .clear(let topic): topics.clear(topic)
     case .consult(let task):
       guard let order = coordinator.tasks[task]?.order else { return }
-      questions.add("consult/\(task)", .consult(task, upload: order.upload))
-    case .collect: questions.add("collect", .collect(coordinator.referencedBlobs))
+      questions.add("consult/\(task)", .consult(task, upload: order.upload), again: true)
+    case .collect: questions.add("collect", .collect(coordinator.referencedBlobs), again: true)
     // The root's work: a scout has none.
     case .initialize, .aggregate, .evaluate, .answer, .standingChanged: break
     }

@@ -60,6 +60,7 @@ package enum RegionProgram {
           try await below.run(connected: { shell.mailbox.offer(.below(.connected)) }) { await region.heardBelow($0, $1) }
         },
         windowTicker(topics) { await shell.machine.coordinator },
+        sweeper { await region.answer(.collect(await shell.machine.coordinator.referencedBlobs)) },
         BackgroundService {
           while !Task.isCancelled {
             try await Task.sleep(for: .milliseconds(250))

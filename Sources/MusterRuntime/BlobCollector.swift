@@ -3,31 +3,39 @@ package import MusterSchema
 package import MusterStorage
 import Synchronization
 
-/// Removes blobs that nothing refers to, not more often than it is worth: a collection looks at every blob there is, and what is younger
-/// than an hour stays anyway.
-package final class BlobCollector: Sendable {
+/// Removes blobs that nothing refers to any more: what loses its last reference goes at once, what never had one (a crash left it behind) in a
+/// look at every blob, now and then.
+package actor BlobCollector {
   private let store: Store
   private let interval: Duration
+  private let age: Duration
   private let logger: Logger
-  private let last = Mutex(ContinuousClock.Instant?.none)
+  private var referenced: Set<Digest> = []
+  private var released: Set<Digest> = []
+  private var swept: ContinuousClock.Instant?
 
-  package init(store: Store, interval: Duration = .seconds(60), logger: Logger) {
+  /// - Parameters:
+  ///   - interval: between two looks at everything.
+  ///   - age: a released blob that is younger stays until the next collection: the same bytes may just have come again.
+  package init(store: Store, interval: Duration = .seconds(600), age: Duration = .seconds(10), logger: Logger) {
     self.store = store
     self.interval = interval
+    self.age = age
     self.logger = logger
   }
 
-  /// Collects, unless it did so within the interval.
   package func collect(keeping referenced: Set<Digest>) async {
-    let isDue = last.withLock { last in
-      let now = ContinuousClock.now
-      if let last, now - last < interval { return false }
-      last = now
-      return true
+    released = released.union(self.referenced).subtracting(referenced)
+    self.referenced = referenced
+    let now = ContinuousClock.now
+    let sweeps = swept.map { now - $0 >= interval } ?? true
+    if sweeps { swept = now }
+    let (store, age, candidates) = (store, age, released)
+    let (freed, left) = await offloading { () -> (Int, Set<Digest>) in
+      let (freed, left) = store.blobs.discard(candidates, olderThan: age)
+      return (freed + (sweeps ? store.collect(keeping: referenced) : 0), left)
     }
-    guard isDue else { return }
-    let store = store
-    let freed = await offloading { store.collect(keeping: referenced) }
-    if freed > 0 { logger.info("collected what is no longer referenced", metadata: ["bytes": "\(freed)"]) }
+    released.subtract(candidates.subtracting(left))
+    if freed > 0 { logger.debug("collected what is no longer referenced", metadata: ["bytes": "\(freed)"]) }
   }
 }

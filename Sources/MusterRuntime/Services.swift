@@ -36,3 +36,13 @@ package func windowTicker(_ topics: CoordinatorTopics, machine: @escaping @Senda
     }
   }
 }
+
+/// A look every ten minutes at what a crash may have left behind.
+package func sweeper(_ sweep: @escaping @Sendable () async -> Void) -> BackgroundService {
+  BackgroundService {
+    while !Task.isCancelled {
+      try await Task.sleep(for: .seconds(600))
+      await sweep()
+    }
+  }
+}

@@ -5,7 +5,6 @@ package final class WorkQueue<Key: Hashable & Sendable, Item: Sendable>: Sendabl
   private struct State {
     var running: Set<Key> = []
     var waiting: [(key: Key, item: Item)] = []
-    var waitingKeys: Set<Key> = []
   }
 
   private let state = Mutex(State())
@@ -18,16 +17,18 @@ package final class WorkQueue<Key: Hashable & Sendable, Item: Sendable>: Sendabl
     (bell, ring) = AsyncStream.makeStream(bufferingPolicy: .bufferingNewest(1))
   }
 
-  /// False when the same piece already waits or runs. The queue is bounded by its keys: one for each task and kind of work.
-  @discardableResult
-  package func add(_ key: Key, _ item: Item) -> Bool {
-    let isNew = state.withLock { state in
-      guard !state.running.contains(key), state.waitingKeys.insert(key).inserted else { return false }
-      state.waiting.append((key, item))
-      return true
+  /// A piece that waits already takes the newer content. The queue is bounded by its keys.
+  ///
+  /// - Parameter again: whether a piece that runs already is done once more afterwards, with this content; else it is dropped.
+  package func add(_ key: Key, _ item: Item, again: Bool = false) {
+    state.withLock { state in
+      if let index = state.waiting.firstIndex(where: { $0.key == key }) {
+        state.waiting[index].item = item
+      } else if again || !state.running.contains(key) {
+        state.waiting.append((key, item))
+      }
     }
-    if isNew { ring.yield() }
-    return isNew
+    ring.yield()
   }
 
   /// Works until the task is cancelled.
@@ -48,9 +49,10 @@ package final class WorkQueue<Key: Hashable & Sendable, Item: Sendable>: Sendabl
 
   private func take() -> (key: Key, item: Item)? {
     state.withLock { state in
-      guard state.running.count < width, !state.waiting.isEmpty else { return nil }
-      let next = state.waiting.removeFirst()
-      state.waitingKeys.remove(next.key)
+      guard state.running.count < width, let index = state.waiting.firstIndex(where: { !state.running.contains($0.key) }) else {
+        return nil
+      }
+      let next = state.waiting.remove(at: index)
       state.running.insert(next.key)
       return next
     }

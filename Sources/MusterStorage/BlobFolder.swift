@@ -104,6 +104,21 @@ package final class BlobFolder: Sendable {
     return freed
   }
 
+  /// Removes these blobs: those that lost their last reference, which need no look at every blob there is.
+  ///
+  /// - Parameter olderThan: younger ones stay, as in ``collect(keeping:olderThan:)``.
+  /// - Returns: bytes freed, and the blobs that are still here.
+  package func discard(_ digests: Set<Digest>, olderThan age: Duration) -> (freed: Int, left: Set<Digest>) {
+    let horizon = time(nil) - Int(age.components.seconds)
+    var freed = 0
+    var left: Set<Digest> = []
+    for digest in digests {
+      freed += removal.withLock { _ in remove(location(digest), before: horizon) }
+      if path(of: digest) != nil { left.insert(digest) }
+    }
+    return (freed, left)
+  }
+
   // MARK: -
 
   private func folder(_ digest: Digest) -> String { "\(blobs)/\(digest.hexadecimal.prefix(2))" }

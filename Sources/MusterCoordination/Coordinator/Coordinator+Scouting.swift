@@ -53,7 +53,8 @@ extension Coordinator {
       key: invitation.key, base: invitation.base, seed: invitation.seed, needed: quota, minimum: invitation.minimum.asDevices,
       deadline: deadline, cohort: staying, order: invitation)
     commit(.opened(invitation.task, opening))
-    if continues { effects.append(.consult(invitation.task)) }
+    // The model of the order before is of no more use.
+    effects.append(continues ? .consult(invitation.task) : .collect)
     advance(invitation.task)
   }
 
