@@ -46,6 +46,37 @@ struct FaultTests {
     world.checkPromises(.digits)
   }
 
+  @Test("a broker that stays away costs time, no attempts, and the explanation says so")
+  func brokerAway() throws {
+    let world = World.with(.digits, specification(rounds: 2, minimum: 6, maxAttempts: 1))
+    #expect(world.untilTraining(.digits, started: 6))
+    // The round closes meanwhile, for devices upload over HTTP; the next one has to wait.
+    world.brokerDies()
+    world.run(seconds: 600)
+    #expect(world.coordinatorTask(.digits)?.records.count == 1, "\(world.why(.digits))")
+    #expect(world.why(.digits).contains("central has no connection to its broker"), "\(world.why(.digits))")
+    world.brokerReturns()
+    #expect(world.finish(.digits), "\(world.why(.digits))")
+    #expect(world.step(.digits) == .completed, "\(world.why(.digits))")
+    #expect(world.coordinatorTask(.digits)?.records.map(\.attempts) == [1, 1])
+    world.checkPromises(.digits)
+  }
+
+  @Test("a broker that is away while invitations are open spends nobody's patience")
+  func brokerAwayMidRound() throws {
+    let world = World.with(.digits, specification(rounds: 1, minimum: 6, seconds: 3600, maxAttempts: 1))
+    for number in 1...6 { world.device(number).trainer = { _ in .finishes(after: 200_000) } }
+    #expect(world.untilTraining(.digits, started: 1))
+    world.brokerDies()
+    world.run(seconds: 100)
+    world.brokerReturns()
+    #expect(world.finish(.digits), "\(world.why(.digits))")
+    #expect(world.step(.digits) == .completed, "\(world.why(.digits))")
+    #expect(world.coordinatorTask(.digits)?.records.map(\.attempts) == [1])
+    #expect(world.devices.values.allSatisfy { $0.started.count { $0.key.phase == .train } == 1 })
+    world.checkPromises(.digits)
+  }
+
   @Test("a device that restarts mid-round goes on with the same round")
   func deviceRestarts() throws {
     let world = World.with(.digits, specification(rounds: 1, size: 6, minimum: 6))

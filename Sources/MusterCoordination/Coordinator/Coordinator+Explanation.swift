@@ -113,7 +113,8 @@ extension Coordinator {
   private func sentence(_ run: TaskRun, _ waiting: [Waiting]) -> String {
     if case .ended(let step, let reason) = run.stage { return reason.isEmpty ? step.rawValue : "\(step.rawValue): \(reason)" }
     let paused = run.isPaused ? "paused by an operator; when resumed: " : ""
-    return paused + activity(run, waiting)
+    let deaf = isConnected ? "" : "\(id) has no connection to its broker; "
+    return deaf + paused + activity(run, waiting)
   }
 
   private func activity(_ run: TaskRun, _ waiting: [Waiting]) -> String {

@@ -73,7 +73,7 @@ extension Coordinator {
 
   /// An invitation without an answer is repeated, then counts as lost.
   mutating func repeatInvitations(_ id: TaskID, _ phase: WritableKeyPath<TaskRun, PhaseRun?>) {
-    guard let round = tasks[id]?[keyPath: phase], !round.isClosed else { return }
+    guard isConnected, let round = tasks[id]?[keyPath: phase], !round.isClosed else { return }
     for (node, seat) in round.seats.sorted(by: { $0.key < $1.key }) {
       guard let asked = seat.askedAt else { continue }
       if now.seconds(since: asked) >= configuration.answerSeconds {

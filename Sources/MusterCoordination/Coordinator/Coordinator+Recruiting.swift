@@ -11,7 +11,7 @@ extension Coordinator {
   }
 
   func mayInvite(_ node: NodeID, for run: TaskRun) -> Bool {
-    guard nodes[node]?.online == true, configuration.declared?.contains(node) ?? true else { return false }
+    guard isConnected, nodes[node]?.online == true, configuration.declared?.contains(node) ?? true else { return false }
     return run.specification.map { $0.regions.contains(node) } ?? true
   }
 

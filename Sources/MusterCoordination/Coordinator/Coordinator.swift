@@ -37,6 +37,8 @@ package struct Coordinator: Sendable {
   package internal(set) var nodes: [NodeID: NodeState] = [:]
   package internal(set) var tasks: [TaskID: TaskRun] = [:]
 
+  /// False from the time a connection to the broker broke: then nobody is invited, and nobody's patience is spent.
+  private(set) var isConnected = true
   var now = Instant.zero
   var records: [Record] = []
   var effects: [Effect] = []
@@ -92,9 +94,25 @@ package struct Coordinator: Sendable {
     case .release(let task): release(task)
     case .ledger(let ledger): heard(ledger)
     case .forget(let task): if tasks[task] != nil { forget(task) }
-    case .connected: effects += owed(to: nil)
+    case .connected: connected()
+    case .disconnected: disconnected()
     case .tick: for task in tasks.keys.sorted() { advance(task) }
     }
+  }
+
+  private mutating func connected() {
+    let wasDeaf = !isConnected
+    isConnected = true
+    // Whoever could not hear gets the whole time to answer.
+    if wasDeaf { for task in tasks.keys { tasks[task]?.restartPatience(at: now) } }
+    effects += owed(to: nil)
+    if wasDeaf { for task in tasks.keys.sorted() { advance(task) } }
+  }
+
+  private mutating func disconnected() {
+    guard isConnected else { return }
+    isConnected = false
+    effects += tasks.values.filter { !$0.isEnded }.map(\.id).sorted().map { .roundChanged($0) }
   }
 
   mutating func commit(_ record: Record) {
@@ -141,7 +159,7 @@ package struct Coordinator: Sendable {
         deadlines.append(phase.deadline)
         if let holds = phase.holdsUntil { deadlines.append(holds) }
         if let idle = phase.idleSince { deadlines.append(idle.advanced(bySeconds: configuration.graceSeconds)) }
-        for seat in phase.seats.values {
+        for seat in phase.seats.values where isConnected {
           guard let asked = seat.askedAt else { continue }
           deadlines.append((seat.invitedAt ?? now).advanced(bySeconds: configuration.repeatSeconds))
           deadlines.append(asked.advanced(bySeconds: configuration.answerSeconds))

@@ -33,6 +33,8 @@ extension Coordinator {
 
     /// The connection to the broker stands: say everything that is owed.
     case connected
+    /// It broke, or could not be made: nobody hears an invitation, and nobody's silence says anything.
+    case disconnected
     case tick
   }
 

@@ -66,7 +66,10 @@ package struct TaskRun: Sendable {
   mutating func restartPatience(at now: Instant) {
     for phase in [\TaskRun.train, \.evaluation] {
       guard let nodes = self[keyPath: phase]?.seats.keys else { continue }
-      for node in nodes.sorted() { self[keyPath: phase]?.seats[node]?.since = now }
+      for node in nodes.sorted() {
+        self[keyPath: phase]?.seats[node]?.since = now
+        if self[keyPath: phase]?.seats[node]?.raisedAt != nil { self[keyPath: phase]?.seats[node]?.raisedAt = now }
+      }
     }
   }
 

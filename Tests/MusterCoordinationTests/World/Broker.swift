@@ -79,7 +79,30 @@ extension World {
     guard broker.connections[endpoint]?.isOnline == true else { return }
     publishPresence(endpoint, online: false)
     broker.connections[endpoint]?.isOnline = false
+    noticeDisconnect(endpoint)
     if let delay { after(delay) { self.connect(endpoint) } }
+  }
+
+  private func noticeDisconnect(_ endpoint: Endpoint) {
+    guard isProcessUp(endpoint) else { return }
+    switch endpoint {
+    case .central: tell(.disconnected)
+    case .below(let region): tell(region, .below(.disconnected))
+    case .above, .device: break
+    }
+  }
+
+  /// The broker is gone for everybody, with what it remembered: a dead broker fires no Will.
+  func brokerDies() {
+    broker.retained = [:]
+    for endpoint in endpoints where broker.connections[endpoint]?.isOnline == true {
+      broker.connections[endpoint]?.isOnline = false
+      noticeDisconnect(endpoint)
+    }
+  }
+
+  func brokerReturns() {
+    for (index, endpoint) in endpoints.enumerated() { after(Int64(index * 300)) { self.connect(endpoint) } }
   }
 
   private func publishPresence(_ endpoint: Endpoint, online: Bool) {
