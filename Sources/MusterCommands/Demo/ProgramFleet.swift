@@ -8,6 +8,8 @@ import SystemPackage
 final class ProgramFleet: Sendable {
   private struct State {
     var running: [Int32: DemoPlan.Program] = [:]
+    /// Programs that are looked after, those included that are just being started and have no pid yet.
+    var kept: [DemoPlan.Stage: Int] = [:]
     var isStopping = false
     /// Once all are up, a program that dies is started again; before, its death is the demo's failure.
     var isUp = false
@@ -48,6 +50,7 @@ final class ProgramFleet: Sendable {
   /// Starts a program; it runs until `with` ends.
   func launch(_ program: DemoPlan.Program) throws(CommandError) {
     for (path, text) in program.files.sorted(by: { $0.key < $1.key }) { try DemoPlaces.write(text, to: path) }
+    state.withLock { $0.kept[program.stage, default: 0] += 1 }
     start.yield(program)
   }
 
@@ -78,6 +81,7 @@ final class ProgramFleet: Sendable {
   }
 
   private func keepAlive(_ program: DemoPlan.Program) async {
+    defer { state.withLock { $0.kept[program.stage, default: 0] -= 1 } }
     var restarts = 0
     while !state.withLock({ $0.isStopping }) {
       let end = await run(program)
@@ -159,7 +163,7 @@ final class ProgramFleet: Sendable {
   private func areGone(_ stage: DemoPlan.Stage, within timeout: Duration) async -> Bool {
     let deadline = ContinuousClock.now + timeout
     while ContinuousClock.now < deadline {
-      if !state.withLock({ $0.running.values.contains { $0.stage == stage } }) { return true }
+      if state.withLock({ $0.kept[stage, default: 0] == 0 }) { return true }
       do {
         try await Task.sleep(for: .milliseconds(10))
       } catch {
