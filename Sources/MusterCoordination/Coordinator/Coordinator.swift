@@ -103,8 +103,11 @@ package struct Coordinator: Sendable {
   private mutating func connected() {
     let wasDeaf = !isConnected
     isConnected = true
-    // Whoever could not hear gets the whole time to answer.
-    if wasDeaf { for task in tasks.keys { tasks[task]?.restartPatience(at: now) } }
+    if wasDeaf {
+      // A dead broker fires no Will: who is there shows again on this connection. And whoever could not hear gets the whole time to answer.
+      for node in nodes.keys { nodes[node]?.online = false }
+      for task in tasks.keys { tasks[task]?.restartPatience(at: now) }
+    }
     effects += owed(to: nil)
     if wasDeaf { for task in tasks.keys.sorted() { advance(task) } }
   }
