@@ -14,7 +14,7 @@ extension EndToEnd {
       #expect(try await demo.wait(within: .seconds(100)) == 0, "\(demo.log.suffix(2000))")
       let model = try SafetensorsFile(path: folder.file("fleet/global.safetensors"))
       #expect(model.tensors.reduce(0) { $0 + $1.elementCount } == 19_754)
-      let accuracy = try #require(accuracy(in: demo.log))
+      let accuracy = try #require(self.accuracy(in: demo.log))
       #expect(accuracy >= 0.95)
       #expect(programs(naming: folder.path).isEmpty)
     }

@@ -15,7 +15,7 @@ struct Gate: Sendable {
     field() { sed -n "s/.*\\"$1\\":\\"\\{0,1\\}\\([a-z0-9-]*\\).*/\\1/p" "$job/task.json"; }
     if [ "$(field job)" = train ]; then
       echo '{"progress":0.1}'
-      mkdir -p "$gate/jobs/$device" && cp -RL "$job" "$gate/jobs/$device/"
+      mkdir -p "$gate/jobs/$device" && cp -RL "$job" "$gate/jobs/$device/$(field task).$(field round)"
       echo begun >> "$gate/begun/$device.$(field task).$(field round)"
       until [ -e "$gate/open" ] || [ -e "$gate/open-$device" ]; do
         [ -d "$gate" ] || exit 1
@@ -64,7 +64,7 @@ struct Gate: Sendable {
   }
 
   /// The copy of a device's job folder, as its agent made it.
-  func job(_ device: String, _ task: String, round: Int) -> String { "\(folder)/jobs/\(device)/\(task).\(round).train" }
+  func job(_ device: String, _ task: String, round: Int) -> String { "\(folder)/jobs/\(device)/\(task).\(round)" }
 
   /// Waits until so many devices have begun to train.
   @discardableResult

@@ -31,10 +31,10 @@ extension EndToEnd {
         #expect(fleet.gate.processes.count == 4)
 
         _ = try await act("cancel", .cancelled, fleet, capture) {
-          fleet.gate.processes.isEmpty
-            && fleet.plan.deviceList.allSatisfy {
-              !FileManager.default.fileExists(atPath: "\(fleet.places.state($0.id))/jobs/digits.2.train")
-            }
+          let jobs = try fleet.plan.deviceList.map {
+            try FileManager.default.contentsOfDirectory(atPath: "\(fleet.places.state($0.id))/jobs")
+          }
+          return fleet.gate.processes.isEmpty && jobs.allSatisfy(\.isEmpty)
         }
         let cancelled = try await fleet.detail("digits")
         #expect(cancelled.summary.step == .cancelled && cancelled.rounds.count == 1)
@@ -53,7 +53,7 @@ extension EndToEnd {
     ///
     /// - Returns: when the last region had it, in seconds since 1970.
     private func act(
-      _ action: String, _ state: TaskDescriptor.State, _ fleet: Fleet, _ capture: TopicCapture, also: () -> Bool = { true }
+      _ action: String, _ state: TaskDescriptor.State, _ fleet: Fleet, _ capture: TopicCapture, also: () throws -> Bool = { true }
     ) async throws -> Double {
       let began = Date().timeIntervalSince1970
       #expect(try await fleet.ask("POST", "\(fleet.ops)/v1/tasks/digits/\(action)").status == 200)
