@@ -24,18 +24,31 @@ package actor BlobCollector {
     self.logger = logger
   }
 
+  /// - Parameter referenced: everything that is referred to after the newest change.
   package func collect(keeping referenced: Set<Digest>) async {
     released = released.union(self.referenced).subtracting(referenced)
     self.referenced = referenced
-    let now = ContinuousClock.now
-    let sweeps = swept.map { now - $0 >= interval } ?? true
-    if sweeps { swept = now }
+    await discard()
+    if swept.map({ .now - $0 >= interval }) ?? true { await sweep(keeping: referenced) }
+  }
+
+  /// A look at everything that is old enough, outside the order of the changes.
+  package func sweep(keeping referenced: Set<Digest>) async {
+    swept = .now
+    await discard()
+    let store = store
+    report(await offloading { store.collect(keeping: referenced) })
+  }
+
+  private func discard() async {
     let (store, age, candidates) = (store, age, released)
-    let (freed, left) = await offloading { () -> (Int, Set<Digest>) in
-      let (freed, left) = store.blobs.discard(candidates, olderThan: age)
-      return (freed + (sweeps ? store.collect(keeping: referenced) : 0), left)
-    }
+    guard !candidates.isEmpty else { return }
+    let (freed, left) = await offloading { store.blobs.discard(candidates, olderThan: age) }
     released.subtract(candidates.subtracting(left))
+    report(freed)
+  }
+
+  private func report(_ freed: Int) {
     if freed > 0 { logger.debug("collected what is no longer referenced", metadata: ["bytes": "\(freed)"]) }
   }
 }

@@ -12,6 +12,8 @@ package final class BrokerLink: Sendable {
 
   private struct State {
     var connection: MQTTConnection?
+    /// The number of the connection that stands; nil without one.
+    var number: Int?
     var session = ""
     var sessions: [Int: String] = [:]
   }
@@ -54,7 +56,10 @@ package final class BrokerLink: Sendable {
 
   /// Publishes, or forgets: without a connection there is nothing to say that `owed` will not say again on the next one.
   package func publish(_ topic: Topic, _ payload: [UInt8], retained: Bool, quality: MQTTQuality) {
-    _ = state.withLock(\.connection)?.publish(topic: "\(topic)", payload: payload, quality: quality, retained: retained)
+    guard let (connection, number) = state.withLock({ state in state.number.flatMap { number in state.connection.map { ($0, number) } } })
+    else { return }
+    let outcome = connection.publish(topic: "\(topic)", payload: payload, quality: quality, retained: retained, on: number)
+    if outcome == .refused(.full) { logger.warning("a message was dropped: the outbox is full", metadata: ["topic": "\(topic)"]) }
   }
 
   package func publish(_ topic: Topic, _ message: some Message, retained: Bool = true, quality: MQTTQuality = .atLeastOnce) {
@@ -78,25 +83,34 @@ package final class BrokerLink: Sendable {
   ///
   /// - Parameters:
   ///   - connected: after the birth, on every connection.
+  ///   - disconnected: the connection was lost, or one could not be made.
   ///   - receive: each message of the role's topics but its own state.
   package func run(
-    connected: @escaping @Sendable () async -> Void, receive: @escaping @Sendable (Topic, MQTTMessage) async -> Void
+    connected: @escaping @Sendable () async -> Void, disconnected: @escaping @Sendable () async -> Void,
+    receive: @escaping @Sendable (Topic, MQTTMessage) async -> Void
   ) async throws {
     try await MQTTClient.withConnection(
       configuration, subscriptions: filters.map { MQTTSubscription($0) }, logger: logger, will: will
     ) { connection in
       state.withLock { $0.connection = connection }
       var watch: PresenceGuard?
+      var trouble = ""
       for await event in connection.events {
         switch event {
         case .connected(let number):
           watch = begin(number)
           connection.publish(
             topic: "\(topic)", payload: presence(true, state.withLock(\.session)), retained: true, on: number)
-          logger.info("connected to the broker", metadata: ["broker": "\(configuration)"])
+          trouble = ""
           await connected()
         case .disconnected(let error):
-          logger.warning("no connection to the broker: \(error)", metadata: ["broker": "\(configuration)"])
+          state.withLock { $0.number = nil }
+          // The same trouble is said once, not on each attempt.
+          if trouble != "\(error)" {
+            trouble = "\(error)"
+            logger.warning("no connection to the broker: \(error)", metadata: ["broker": "\(configuration)"])
+          }
+          await disconnected()
         case .message(let message): await handle(message, watch, receive)
         }
       }
@@ -120,6 +134,7 @@ package final class BrokerLink: Sendable {
     state.withLock { state in
       let previous = state.session
       state.session = state.sessions[number] ?? ""
+      state.number = number
       return PresenceGuard(session: state.session, previous: previous)
     }
   }
@@ -138,7 +153,12 @@ package final class BrokerLink: Sendable {
       await receive(topic, message)
       return
     }
-    guard let watch, let own = OwnState(message.payload) else { return }
+    guard let watch else { return }
+    guard let own = OwnState(message.payload), own.speaks(for: topic) else {
+      // Cleared, or written over by somebody: what we say of ourselves goes there again.
+      if !message.payload.isEmpty { logger.notice("a message was dropped: it is no state of ours", metadata: ["topic": "\(topic)"]) }
+      return publishBirth()
+    }
     switch watch.action(online: own.online, session: own.session, retained: message.retained) {
     case .none: break
     case .publishBirth: publishBirth()
@@ -154,6 +174,17 @@ package final class BrokerLink: Sendable {
   private struct OwnState: Decodable {
     var online: Bool
     var session: String
+    var node: String?
+    var coordinator: String?
+
+    /// What speaks for another id than its topic's is nobody's second self.
+    func speaks(for topic: Topic) -> Bool {
+      switch topic {
+      case .coordinatorState(let id): coordinator == id.rawValue
+      case .nodeState(_, let id): node == id.rawValue
+      default: false
+      }
+    }
 
     init?(_ payload: [UInt8]) {
       guard let state = try? JSON.decode(OwnState.self, from: payload) else { return nil }

@@ -72,12 +72,28 @@ package final class CoordinatorTopics: Sendable {
     return nil
   }
 
-  /// Clears what an earlier life left under our id, unless our own store is new: then we know too little to judge.
+  /// Looks at what stands on a task's own topic: clears what an earlier life left under our id, unless our own store is new (then we know too little
+  /// to judge), and says again what somebody cleared or wrote over.
   package func reconcile(_ topic: Topic, _ message: MQTTMessage, storeIsNew: Bool, machine: () async -> Coordinator) async {
-    guard case .task(coordinator, let task) = topic, message.retained, !message.payload.isEmpty, !storeIsNew,
-      await machine().tasks[task] == nil
-    else { return }
-    clear(.task(coordinator: coordinator, task: task))
-    clear(.round(coordinator: coordinator, task: task))
+    guard case .task(coordinator, let task) = topic else { return }
+    let machine = await machine()
+    guard machine.tasks[task] != nil else {
+      guard message.retained, !message.payload.isEmpty, !storeIsNew else { return }
+      clear(.task(coordinator: coordinator, task: task))
+      clear(.round(coordinator: coordinator, task: task))
+      return
+    }
+    guard let owed = machine.descriptors.first(where: { $0.task == task }), !isSaid(owed, in: message.payload) else { return }
+    publish(owed)
+  }
+
+  /// Whether a payload is this descriptor, or a later one. (Who forges a later one is a matter of trust; answering it could go on for ever.)
+  private func isSaid(_ descriptor: TaskDescriptor, in payload: [UInt8]) -> Bool {
+    do {
+      let found = try MessageCoder.decode(TaskDescriptor.self, from: payload)
+      return found.task == descriptor.task && found.revision >= descriptor.revision
+    } catch {
+      return false
+    }
   }
 }

@@ -12,8 +12,8 @@ package enum Submission: Sendable {
 
 /// Events on their way into a machine: bounded, many writers, one reader.
 ///
-/// A full mailbox refuses: whoever offers decides what that means (an HTTP route answers 503; what comes from a topic is said again by its
-/// sender, since topics are level and not edge, so the connection is renewed instead).
+/// A full mailbox refuses what is offered (an HTTP route then answers 503), and makes whoever `post`s wait: a reader of topics that waits
+/// makes the connection stop reading, down to the broker.
 package final class Mailbox<Event: Sendable>: Sendable {
   struct Letter: Sendable {
     var event: Event
@@ -23,6 +23,8 @@ package final class Mailbox<Event: Sendable>: Sendable {
   private struct State {
     var letters: [Letter] = []
     var isRung = false
+    var isClosed = false
+    var waiting: [CheckedContinuation<Void, Never>] = []
     var reader: CheckedContinuation<Void, Never>?
 
     mutating func takeReader() -> CheckedContinuation<Void, Never>? {
@@ -40,6 +42,21 @@ package final class Mailbox<Event: Sendable>: Sendable {
   @discardableResult
   package func offer(_ event: Event) -> Bool { post(Letter(event: event, sender: nil)) }
 
+  /// Waits for room and puts the event in. When nobody reads any more it is forgotten.
+  package func post(_ event: Event) async {
+    while !offer(event) {
+      await withCheckedContinuation { continuation in
+        let isDue = state.withLock { state in
+          guard state.letters.count >= capacity, !state.isClosed else { return true }
+          state.waiting.append(continuation)
+          return false
+        }
+        if isDue { continuation.resume() }
+      }
+      if state.withLock(\.isClosed) { return }
+    }
+  }
+
   /// Waits until the machine has taken the event and its records are durable.
   package func submit(_ event: Event) async -> Submission {
     await withCheckedContinuation { continuation in
@@ -49,7 +66,7 @@ package final class Mailbox<Event: Sendable>: Sendable {
 
   private func post(_ letter: Letter) -> Bool {
     let (taken, reader) = state.withLock { state -> (Bool, CheckedContinuation<Void, Never>?) in
-      guard state.letters.count < capacity else { return (false, nil) }
+      guard state.letters.count < capacity, !state.isClosed else { return (false, nil) }
       state.letters.append(letter)
       state.isRung = true
       return (true, state.takeReader())
@@ -60,12 +77,21 @@ package final class Mailbox<Event: Sendable>: Sendable {
 
   /// Up to so many, in order.
   func drain(_ most: Int) -> [Letter] {
-    state.withLock { state in
+    let (batch, waiting) = state.withLock { state in
       let batch = Array(state.letters.prefix(most))
       state.letters.removeFirst(batch.count)
       state.isRung = !state.letters.isEmpty
-      return batch
+      defer { state.waiting = [] }
+      return (batch, state.waiting)
     }
+    for continuation in waiting { continuation.resume() }
+    return batch
+  }
+
+  /// Nobody reads any more: senders are told so, now and later.
+  func close() {
+    state.withLock { $0.isClosed = true }
+    for letter in drain(.max) { letter.sender?.resume(returning: .busy) }
   }
 
   /// Returns when there is something to read, when the instant has come, or when the task is cancelled.

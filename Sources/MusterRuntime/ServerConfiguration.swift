@@ -23,10 +23,12 @@ package struct ConfigurationError: Error, CustomStringConvertible {
 package struct ServerSettings: Sendable {
   private let reader: ConfigReader
   private let record = SettingsRecord()
+  private let arguments: [String]
   package let file: String
 
   /// - Parameter defaultFile: read unless `--config` names another; that one must exist, the default need not.
   package init(arguments: [String], environment: [String: String], defaultFile: String) async throws {
+    self.arguments = Array(arguments.dropFirst())
     let flags = CommandLineArgumentsProvider(arguments: arguments)
     let variables = EnvironmentVariablesProvider(environmentVariables: environment).prefixKeys(with: "muster")
     let named = ConfigReader(providers: [flags, variables]).string(forKey: "config")
@@ -107,8 +109,13 @@ extension ServerSettings {
   /// Every key that the program asked for with what holds, secrets hidden: `config print`.
   package var summary: String { record.summary }
 
-  /// A key of the file that the program never asked for is a mistake: it is named, with its neighbours.
+  /// A flag, or a key of the file, that the program never asked for is a mistake: it is named, with its neighbours.
   package func refuseUnknownKeys() throws(ConfigurationError) {
+    let flags = Set(record.keys.map(Self.flag)).union(["--config"])
+    for argument in arguments where argument.hasPrefix("--") {
+      let name = String(argument.prefix { $0 != "=" })
+      if !flags.contains(name) { throw ConfigurationError(name, "there is no such flag; --help lists the keys") }
+    }
     guard let text = try? String(contentsOf: URL(filePath: file), encoding: .utf8) else { return }
     let root: Node?
     do {
@@ -122,6 +129,11 @@ extension ServerSettings {
       throw ConfigurationError(
         key, "there is no such key in \(file)\(siblings.isEmpty ? "" : "; known here: \(siblings.joined(separator: ", "))")")
     }
+  }
+
+  /// `broker.keepAlive` is `--broker-keep-alive`.
+  private static func flag(_ key: String) -> String {
+    "--" + key.map { $0 == "." ? "-" : $0.isUppercase ? "-\($0.lowercased())" : "\($0)" }.joined()
   }
 
   private func flatten(_ node: Node, under path: String) -> [String] {
@@ -153,7 +165,8 @@ package struct ListenerConfiguration: Sendable {
   package init(_ settings: ServerSettings, _ name: String, host: String, port: Int) async throws {
     self.host = try await settings.text("\(name).host", default: host)
     self.port = try await settings.number("\(name).port", default: port, in: 1...65535)
-    let address = self.host == "0.0.0.0" || self.host == "::" ? "127.0.0.1" : self.host
+    let reachable = self.host == "0.0.0.0" || self.host == "::" ? "127.0.0.1" : self.host
+    let address = reachable.contains(":") ? "[\(reachable)]" : reachable
     var advertise = try await settings.text("\(name).advertise", default: "http://\(address):\(self.port)")
     while advertise.hasSuffix("/") { advertise.removeLast() }
     guard advertise.hasPrefix("http://") || advertise.hasPrefix("https://") else {
@@ -164,7 +177,7 @@ package struct ListenerConfiguration: Sendable {
 }
 
 extension MQTTConfiguration {
-  /// Keys: `NAME.host`, `NAME.port` (default 1883), `NAME.username`, `NAME.password` (a secret), `NAME.ca` (a PEM file: TLS),
+  /// Keys: `NAME.host`, `NAME.port` (default 1883), `NAME.username`, `NAME.password` (a secret), `NAME.authorityFile` (a PEM file: TLS),
   /// `NAME.keepAlive` (seconds, default 30).
   package init(_ settings: ServerSettings, _ name: String, clientID: String) async throws {
     self.init(
@@ -172,9 +185,25 @@ extension MQTTConfiguration {
       port: try await settings.number("\(name).port", default: 1883, in: 1...65535), clientID: clientID)
     username = try await settings.text("\(name).username")
     password = try await settings.text("\(name).password", isSecret: true)
-    authorityFile = try await settings.text("\(name).ca")
+    authorityFile = try await settings.text("\(name).authorityFile")
     keepAlive = .seconds(try await settings.number("\(name).keepAlive", default: 30, in: 5...3600))
   }
+}
+
+extension ListenerConfiguration {
+  /// A word to the operator when others are told an address that only this machine reaches.
+  package func warning(_ name: String) -> String? {
+    let isLocal = ["//127.", "//localhost", "//[::1]"].contains { advertise.contains($0) }
+    let listensToOthers = !host.hasPrefix("127.") && host != "localhost" && host != "::1"
+    guard isLocal, listensToOthers else { return nil }
+    return "others are told \(advertise), which only this machine reaches: set \(name).advertise"
+  }
+}
+
+/// A client id that no second program shares: two programs with one identity then meet on their state topic, where it shows, instead of
+/// throwing each other out of the broker.
+package func clientID(_ role: String) -> String {
+  "muster-\(role)-\(String(UInt32.random(in: 0...UInt32.max), radix: 36))"
 }
 
 /// The state folder of a program: `/var/lib/muster/{program}` for root, under `$XDG_STATE_HOME/muster` for an ordinary user.

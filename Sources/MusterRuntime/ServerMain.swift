@@ -49,6 +49,7 @@ package struct ServerMain: Sendable {
         handler.logLevel = level
         return handler
       }
+      raiseFileLimit()
       try await body(configuration, Logger(label: program))
       exit(0)
     } catch let error as ConfigurationError {
@@ -66,6 +67,14 @@ package struct ServerMain: Sendable {
       throw ConfigurationError("log.level", "\"\(text)\" is none of \(Logger.Level.allCases.map(\.rawValue).joined(separator: ", "))")
     }
     return level
+  }
+
+  /// Each upload and download holds two descriptors; the usual soft limit of 1024 is soon reached.
+  private func raiseFileLimit() {
+    var limit = rlimit()
+    guard getrlimit(__rlimit_resource_t(RLIMIT_NOFILE.rawValue), &limit) == 0 else { return }
+    limit.rlim_cur = limit.rlim_max
+    setrlimit(__rlimit_resource_t(RLIMIT_NOFILE.rawValue), &limit)
   }
 
   private func complain(_ error: any Error) {

@@ -24,6 +24,7 @@ package func runServices(_ services: [any Service], logger: Logger) async throws
     services: services.map { .init(service: $0, successTerminationBehavior: .gracefullyShutdownGroup) },
     gracefulShutdownSignals: [.sigterm, .sigint], logger: logger)
   configuration.maximumGracefulShutdownDuration = .seconds(10)
+  configuration.maximumCancellationDuration = .seconds(5)
   try await ServiceGroup(configuration: configuration).run()
 }
 
@@ -43,6 +44,29 @@ package func sweeper(_ sweep: @escaping @Sendable () async -> Void) -> Backgroun
     while !Task.isCancelled {
       try await Task.sleep(for: .seconds(600))
       await sweep()
+    }
+  }
+}
+
+/// Opens once so many listeners accept connections: a program that cannot listen never shows itself on topics.
+package final class ListenersReady: Sendable {
+  private let stream: AsyncStream<Void>
+  private let mark: AsyncStream<Void>.Continuation
+  private let count: Int
+
+  package init(count: Int) {
+    self.count = count
+    (stream, mark) = AsyncStream.makeStream(bufferingPolicy: .bufferingOldest(count))
+  }
+
+  package func running() { mark.yield() }
+
+  /// For one waiter.
+  package func wait() async {
+    var running = 0
+    for await _ in stream {
+      running += 1
+      if running == count { return }
     }
   }
 }

@@ -11,13 +11,18 @@ package protocol EffectPerformer<M>: Sendable {
   func perform(_ effects: [M.Effect], of machine: M) async
 
   /// The batch was not committed and its effects are dropped: tell those who wait for an answer.
-  func failed(_ events: [M.Event], _ error: StorageError) async
+  ///
+  /// - Parameter isFirst: whether the batch before was committed.
+  func failed(_ events: [M.Event], _ error: StorageError, isFirst: Bool) async
+
+  /// The shell has ended: nobody who still waits gets an answer.
+  func stopped() async
 }
 
 /// Runs one machine: drains its mailbox, commits the records of the whole batch in one transaction, then has the effects performed.
 ///
-/// A batch without records never touches the disk. A failed commit takes the machine back to before the batch, drops the batch's effects and
-/// says so to whoever waits.
+/// A batch without records never touches the disk. What a batch makes of the machine shows only once it is committed. A failed commit leaves
+/// the machine as it was, drops the batch's effects, says so to whoever waits, and lets time's own events wait for a second.
 package actor Shell<M: Machine> {
   package private(set) var machine: M
   package nonisolated let mailbox = Mailbox<M.Event>()
@@ -26,6 +31,8 @@ package actor Shell<M: Machine> {
   private let store: Store
   private let clock: MachineClock
   private let logger: Logger
+  /// After a failed commit: when what is due by time alone is tried again.
+  private var retryAt: ContinuousClock.Instant?
   private static var batch: Int { 512 }
 
   package init(_ machine: M, name: String, store: Store, clock: MachineClock, logger: Logger) {
@@ -42,24 +49,27 @@ package actor Shell<M: Machine> {
   package func run(performing performer: some EffectPerformer<M>) async {
     while !Task.isCancelled {
       let batch = mailbox.drain(Self.batch)
-      let isDue = machine.nextDeadline.map { $0 <= clock.now } ?? false
+      let due = machine.nextDeadline.map { max(clock.time(of: $0), retryAt ?? .now) }
+      let isDue = due.map { $0 <= .now } ?? false
       if batch.isEmpty && !isDue {
-        await mailbox.wait(until: machine.nextDeadline.map(clock.time(of:)))
+        await mailbox.wait(until: due)
         continue
       }
       let events = batch.map(\.event)
       let outcome = await process(isDue ? events + [M.tick] : events, performer)
       for letter in batch { letter.sender?.resume(returning: outcome) }
     }
+    mailbox.close()
+    await performer.stopped()
   }
 
   private func process(_ events: [M.Event], _ performer: some EffectPerformer<M>) async -> Submission {
-    let before = machine
+    var next = machine
     let now = clock.now
     var records: [M.Record] = []
     var effects: [M.Effect] = []
     for event in events {
-      let step = machine.handle(event, at: now)
+      let step = next.handle(event, at: now)
       records += step.records
       effects += step.effects
     }
@@ -68,11 +78,14 @@ package actor Shell<M: Machine> {
         try await store.commit(records, machine: name, at: now)
       } catch {
         logger.error("the journal did not take \(records.count) records: \(error)", metadata: ["machine": "\(name)"])
-        machine = before
-        await performer.failed(events, error)
+        let isFirst = retryAt == nil
+        retryAt = .now + .seconds(1)
+        await performer.failed(events, error, isFirst: isFirst)
         return .failed(error)
       }
+      retryAt = nil
     }
+    machine = next
     if !effects.isEmpty { await performer.perform(effects, of: machine) }
     return .committed
   }
