@@ -39,6 +39,9 @@ extension Central {
     if specification.upload != .central {
       problems.append(FieldProblem(field: "upload", message: "only \"central\" is supported"))
     }
+    if specification.shared != ["*"] {
+      problems.append(FieldProblem(field: "shared", message: "only [\"*\"], all layers, is supported"))
+    }
     if case .blob(let digest) = specification.initial, store.path(of: digest) == nil {
       problems.append(FieldProblem(field: "initial.blob", message: "central holds no blob \(digest): upload it first with POST /v1/blobs"))
     }

@@ -32,15 +32,14 @@ extension Central {
   func push(_ task: TaskID, _ body: [UInt8]) async throws(Problem) -> (summary: TaskSummary, isNew: Bool) {
     let specification = try read(body)
     if let run = await shell.machine.tasks[task] {
-      guard run.specification == specification else {
-        throw Problem(
-          status: 409, title: "The task id is taken", detail: "task \(task) exists with another content: push under another id")
-      }
+      guard run.specification == specification else { throw taken(task) }
       return (try await summary(task), false)
     }
     let problems = problems(specification)
     guard problems.isEmpty else { throw refusal(problems) }
     try await deliver(.accept(task, specification))
+    // Of two pushes at once under one id the first counts.
+    guard await shell.machine.tasks[task]?.specification == specification else { throw taken(task) }
     return (try await summary(task), true)
   }
 
@@ -60,7 +59,10 @@ extension Central {
       guard configuration.testData != nil else {
         throw Problem(status: 409, title: "Central cannot evaluate", detail: "its configuration names no testData")
       }
-      shell.mailbox.offer(.evaluate(task))
+      guard run.latestModel != nil else {
+        throw Problem(status: 409, title: "There is no model yet", detail: "task \(task) has not made its initial model")
+      }
+      try await deliver(.evaluate(task))
     default:
       throw Problem(
         status: 404, title: "Unknown action", detail: "\(action.withoutControlCharacters) is none of pause, resume, cancel, evaluate")
@@ -79,6 +81,10 @@ extension Central {
 
   /// Every task that regions may ask for, the ended ones of the last day included.
   func descriptors() async -> [TaskDescriptor] { await shell.machine.descriptors }
+
+  private func taken(_ task: TaskID) -> Problem {
+    Problem(status: 409, title: "The task id is taken", detail: "task \(task) exists with another content: push under another id")
+  }
 
   func unknown(_ task: TaskID) -> Problem {
     Problem(status: 404, title: "Unknown task", detail: "central has no task \(task): `muster task list` names those it has")

@@ -23,7 +23,7 @@ package struct CentralConfiguration: Sendable {
   /// `maximumMiB` (of one contribution, default 1024), `log.level`.
   package init(_ settings: ServerSettings, defaultState: String) async throws {
     state = try await settings.text("state", default: defaultState)
-    broker = try await MQTTConfiguration(settings, "broker", clientID: "muster-central")
+    broker = try await MQTTConfiguration(settings, "broker", clientID: clientID("central"))
     data = try await ListenerConfiguration(settings, "data", host: "0.0.0.0", port: 7400)
     ops = try await ListenerConfiguration(settings, "ops", host: "127.0.0.1", port: 7401)
     var regions: [NodeID] = []
@@ -69,7 +69,7 @@ extension CentralConfiguration {
   /// The keys, for `--help`.
   package static let help = """
     state                   folder for journal and models (default /var/lib/muster/central)
-    broker.host, .port, .username, .password, .ca, .keepAlive
+    broker.host, .port, .username, .password, .authorityFile, .keepAlive
     data.host, .port        where devices and regions reach it (default 0.0.0.0:7400)
     data.advertise          that address as others reach it: http://host:7400
     ops.host, .port, .advertise    for operators (default 127.0.0.1:7401)

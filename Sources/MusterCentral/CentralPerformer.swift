@@ -45,12 +45,20 @@ final class CentralPerformer: EffectPerformer {
     topics.writeWindows(machine)
   }
 
-  func failed(_ events: [Coordinator.Event], _ error: StorageError) async {
+  func failed(_ events: [Coordinator.Event], _ error: StorageError, isFirst: Bool) async {
     for event in events {
       if case .contribution(_, _, _, _, let reply) = event { resolve(reply, .failed(error)) }
     }
     // What came from topics is lost with the batch: read it again.
-    topics.link.renew(after: .seconds(1))
+    if isFirst { topics.link.renew(after: .seconds(1)) }
+  }
+
+  func stopped() async {
+    let waiting = answers.withLock { answers in
+      defer { answers.waiting = [:] }
+      return answers.waiting.values
+    }
+    for continuation in waiting { continuation.resume(returning: .busy) }
   }
 
   /// Hands a stored contribution to the machine and waits for its word, which comes after the commit.

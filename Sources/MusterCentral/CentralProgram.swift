@@ -13,6 +13,7 @@ import MusterTransfer
 package enum CentralProgram {
   package static func run(_ configuration: CentralConfiguration, logger: Logger) async throws {
     let store = try Store(folder: configuration.state, logger: logger)
+    try store.emptyWorkFolder()
     let records = try store.records(Coordinator.Record.self, machine: "coordinator")
     let machine = Coordinator(
       id: .central,
@@ -37,24 +38,48 @@ package enum CentralProgram {
       logger.info("continuing from the journal", metadata: ["records": "\(records.count)", "tasks": "\(machine.tasks.count)"])
     }
 
+    let ready = ListenersReady(count: 2)
     let data = listener(
-      dataRouter(central), host: configuration.data.host, port: configuration.data.port, name: "data", logger: logger)
-    let ops = listener(opsRouter(central), host: configuration.ops.host, port: configuration.ops.port, name: "ops", logger: logger)
-    shell.mailbox.offer(.connected)
+      dataRouter(central), host: configuration.data.host, port: configuration.data.port, name: "data", logger: logger
+    ) { _ in ready.running() }
+    let ops = listener(
+      opsRouter(central), host: configuration.ops.host, port: configuration.ops.port, name: "ops", logger: logger
+    ) { _ in ready.running() }
+    for warning in [configuration.data.warning("data"), configuration.ops.warning("ops")].compactMap({ $0 }) {
+      logger.warning("\(warning)")
+    }
+    // Long work that is owed starts without a broker, too.
+    await shell.mailbox.post(.connected)
+    await shell.mailbox.post(.disconnected)
     try await runServices(
       [
         BackgroundService { await shell.run(performing: performer) },
-        BackgroundService { await work.run { event in shell.mailbox.offer(event) } },
+        BackgroundService { await work.run { await report($0, to: shell, logger) } },
         data, ops,
         BackgroundService {
-          try await link.run(connected: { shell.mailbox.offer(.connected) }) { topic, message in
-            if let event = topics.event(topic, message), !shell.mailbox.offer(event) { link.renew(after: .seconds(1)) }
-            await topics.reconcile(topic, message, storeIsNew: store.wasCreatedEmpty) { await shell.machine }
-          }
+          await ready.wait()
+          logger.info(
+            "muster-central is ready",
+            metadata: ["data": "\(configuration.data.advertise)", "ops": "\(configuration.ops.advertise)", "version": "\(Muster.version)"])
+          try await link.run(
+            connected: { await shell.mailbox.post(.connected) }, disconnected: { await shell.mailbox.post(.disconnected) },
+            receive: { topic, message in
+              if let event = topics.event(topic, message) { await shell.mailbox.post(event) }
+              await topics.reconcile(topic, message, storeIsNew: store.wasCreatedEmpty) { await shell.machine }
+            })
         },
         windowTicker(topics) { await shell.machine },
-        sweeper { work.collect(await shell.machine.referencedBlobs) },
+        sweeper { await work.sweep(await shell.machine.referencedBlobs) },
       ], logger: logger)
+  }
+
+  /// A result of long work is not lost to a full disk: it is handed over until it is durable.
+  private static func report(_ event: Coordinator.Event, to shell: Shell<Coordinator>, _ logger: Logger) async {
+    while !Task.isCancelled {
+      if case .committed = await shell.mailbox.submit(event) { return }
+      logger.warning("a result of central's work is not stored yet: it is tried again")
+      do { try await Task.sleep(for: .seconds(1)) } catch { return }
+    }
   }
 
   private static func dataRouter(_ central: Central) -> Router<RouteContext> {

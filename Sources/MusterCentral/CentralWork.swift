@@ -30,27 +30,55 @@ final class CentralWork: Sendable {
   func collect(_ referenced: Set<Digest>) { collections.add(true, referenced, again: true) }
 
   /// Works until the task is cancelled.
-  func run(reporting report: @escaping @Sendable (Coordinator.Event) -> Void) async {
+  func run(reporting report: @escaping @Sendable (Coordinator.Event) async -> Void) async {
     await withTaskGroup(of: Void.self) { group in
-      group.addTask { await self.orders.run { report(await self.perform($0)) } }
+      group.addTask {
+        await self.orders.run { order in
+          if let event = await self.perform(order) { await report(event) }
+        }
+      }
       group.addTask { await self.collections.run { await self.collector.collect(keeping: $0) } }
     }
     for trainer in trainers.values { await trainer.shutdown() }
   }
 
-  private func perform(_ order: WorkOrder) async -> Coordinator.Event {
+  /// Looks for what a crash left behind.
+  func sweep(_ referenced: Set<Digest>) async { await collector.sweep(keeping: referenced) }
+
+  /// - Returns: nil when central stops meanwhile: the work is owed, and done after the next start.
+  private func perform(_ order: WorkOrder) async -> Coordinator.Event? {
     let key = order.key
-    do {
-      switch key.kind {
-      case .initialize: return .initialized(key.task, try await initialize(order))
-      case .aggregate:
-        let (model, refused) = try await aggregate(order)
-        return .aggregated(key.task, round: key.round, model, refused: refused)
-      case .evaluate: return .evaluated(key.task, round: key.round, metrics: try await evaluate(order))
+    var attempt = 1
+    while true {
+      do {
+        return try await attemptOnce(order)
+      } catch {
+        if Task.isCancelled { return nil }
+        logger.error("\(key.kind.rawValue) failed: \(error)", metadata: ["task.id": "\(key.task)", "round": "\(key.round)"])
+        guard isPassing(error), attempt < 4 else { return .workFailed(key.task, key.kind, round: key.round, reason: "\(error)") }
+        do { try await Task.sleep(for: .seconds(1 << attempt)) } catch { return nil }
+        attempt += 1
       }
-    } catch {
-      logger.error("\(key.kind.rawValue) failed: \(error)", metadata: ["task.id": "\(key.task)", "round": "\(key.round)"])
-      return .workFailed(key.task, key.kind, round: key.round, reason: "\(error)")
+    }
+  }
+
+  private func attemptOnce(_ order: WorkOrder) async throws -> Coordinator.Event {
+    let key = order.key
+    switch key.kind {
+    case .initialize: return .initialized(key.task, try await initialize(order))
+    case .aggregate:
+      let (model, refused) = try await aggregate(order)
+      return .aggregated(key.task, round: key.round, model, refused: refused)
+    case .evaluate: return .evaluated(key.task, round: key.round, metrics: try await evaluate(order))
+    }
+  }
+
+  /// Trouble of the machine, not of the task: it may be over in a moment.
+  private func isPassing(_ error: any Error) -> Bool {
+    switch error {
+    case is StorageError: true
+    case TrainerError.signalled, TrainerError.notStarted: true
+    default: false
     }
   }
 

@@ -49,17 +49,17 @@ final class Region: Sendable {
       switch topic {
       case .coordinatorState:
         let state = try MessageCoder.decode(CoordinatorState.self, from: message.payload)
-        offer(.above(.coordinator(state)))
-        if state.online { performer.questions.add("reconcile", .reconcile, again: true) }
+        await shell.mailbox.post(.above(.coordinator(state)))
+        if state.online, let data = state.data { performer.questions.add("reconcile", .reconcile(data: data), again: true) }
       case .task(_, let task):
         let descriptor = try MessageCoder.decode(TaskDescriptor.self, from: message.payload)
-        if descriptor.task == task, descriptor.regions.contains(id) { offer(.above(.descriptor(descriptor))) }
+        if descriptor.task == task, descriptor.regions.contains(id) { await shell.mailbox.post(.above(.descriptor(descriptor))) }
       case .invitation(_, id, let task):
         let invitation = try MessageCoder.decode(Invitation.self, from: message.payload)
         guard invitation.task == task else { return }
         // The devices will want it next: it is on its way while they are invited.
         fetches.add(invitation.base.digest, invitation.base.digest)
-        offer(.above(.invitation(invitation)))
+        await shell.mailbox.post(.above(.invitation(invitation)))
       default: break
       }
     } catch {
@@ -69,38 +69,34 @@ final class Region: Sendable {
 
   /// From the devices' broker.
   func heardBelow(_ topic: Topic, _ message: MQTTMessage) async {
-    if let event = topics.event(topic, message) { offer(.below(event)) }
+    if let event = topics.event(topic, message) { await shell.mailbox.post(.below(event)) }
     await topics.reconcile(topic, message, storeIsNew: store.wasCreatedEmpty) { await shell.machine.coordinator }
-  }
-
-  private func offer(_ event: RegionMachine.Event) {
-    guard !shell.mailbox.offer(event) else { return }
-    logger.warning("the mailbox is full: the topics are read again")
-    above.renew(after: .seconds(1))
-    topics.link.renew(after: .seconds(1))
   }
 
   // MARK: - Questions to the ledger
 
   func answer(_ question: RegionPerformer.Question) async {
     switch question {
-    case .reconcile: await reconcile()
+    case .reconcile(let data): await reconcile(data)
     case .collect(let referenced): await collector.collect(keeping: referenced)
     case .ask(let task, let key, let upload):
       switch await ledger(upload) {
-      case .success(let ledger) where ledger.open: offer(.above(.confirmed(task, key)))
-      case .success: offer(.above(.refused(task, key, reason: "the round is closed")))
+      case .success(let ledger) where ledger.open: await shell.mailbox.post(.above(.confirmed(task, key)))
+      case .success: await shell.mailbox.post(.above(.refused(task, key, reason: "the round is closed")))
       case .failure(.problem(let problem, _)) where problem.status == 404 || problem.status == 410:
-        offer(.above(.refused(task, key, reason: problem.detail)))
+        await shell.mailbox.post(.above(.refused(task, key, reason: problem.detail)))
       case .failure(let error):
         logger.warning("central's ledger does not answer: \(error)", metadata: ["task.id": "\(task)"])
         // Asked again when central shows itself; until then the order stands.
-        offer(.above(.confirmed(task, key)))
+        await shell.mailbox.post(.above(.confirmed(task, key)))
       }
     case .consult(_, let upload):
-      if case .success(let ledger) = await ledger(upload) { offer(.below(.ledger(ledger))) }
+      if case .success(let ledger) = await ledger(upload) { await shell.mailbox.post(.below(.ledger(ledger))) }
     }
   }
+
+  /// Looks for what a crash left behind.
+  func sweep() async { await collector.sweep(keeping: await shell.machine.coordinator.referencedBlobs) }
 
   /// What the ledger has of the phase that this upload address belongs to.
   private func ledger(_ upload: String) async -> Result<PhaseLedger, TransferError> {
@@ -112,17 +108,25 @@ final class Region: Sendable {
     }
   }
 
-  /// A cleared topic means nothing by itself: on every connect the region asks which tasks there are.
-  private func reconcile() async {
-    guard let data = await shell.machine.participant.coordinatorState?.data else { return }
-    do {
-      let descriptors = try await client.get([TaskDescriptor].self, from: "\(data)/v1/descriptors")
-      let listed = Set(descriptors.map(\.task))
-      for descriptor in descriptors where descriptor.regions.contains(id) { offer(.above(.descriptor(descriptor))) }
-      let machine = await shell.machine
-      for task in machine.coordinator.tasks.values where !task.isEnded && !listed.contains(task.id) { offer(.above(.forget(task.id))) }
-    } catch {
-      logger.warning("central does not list its tasks: \(error)")
+  /// A cleared topic means nothing by itself: on every connect the region asks which tasks there are, until central answers.
+  private func reconcile(_ data: String) async {
+    // What is heard while central answers is not in its answer.
+    let known = await shell.machine.coordinator.tasks.values.filter { !$0.isEnded }.map(\.id)
+    var attempt = 1
+    while !Task.isCancelled {
+      do {
+        let descriptors = try await client.get([TaskDescriptor].self, from: "\(data)/v1/descriptors")
+        let listed = Set(descriptors.map(\.task))
+        for descriptor in descriptors where descriptor.regions.contains(id) { await shell.mailbox.post(.above(.descriptor(descriptor))) }
+        for task in known where !listed.contains(task) { await shell.mailbox.post(.above(.forget(task))) }
+        return
+      } catch {
+        logger.warning("central does not list its tasks yet: \(error)")
+        do { try await Task.sleep(for: .seconds(min(30, 1 << min(attempt, 5)))) } catch { return }
+        attempt += 1
+        // Central may have come back under another address meanwhile: then a newer question waits.
+        if await shell.machine.participant.coordinatorState?.data != data { return }
+      }
     }
   }
 

@@ -23,9 +23,9 @@ package struct RegionConfiguration: Sendable {
     }
     guard id != .central else { throw ConfigurationError("id", "\"central\" is reserved") }
     state = try await settings.text("state", default: defaultState)
-    broker = try await MQTTConfiguration(settings, "broker", clientID: "muster-\(id)")
+    broker = try await MQTTConfiguration(settings, "broker", clientID: clientID("\(id)"))
     let above = try await settings.text("centralBroker.host") == nil ? "broker" : "centralBroker"
-    centralBroker = try await MQTTConfiguration(settings, above, clientID: "muster-\(id)-above")
+    centralBroker = try await MQTTConfiguration(settings, above, clientID: clientID("\(id)-above"))
     data = try await ListenerConfiguration(settings, "data", host: "0.0.0.0", port: 7410)
     ops = try await ListenerConfiguration(settings, "ops", host: "127.0.0.1", port: 7411)
   }
@@ -36,7 +36,7 @@ extension RegionConfiguration {
   package static let help = """
     id                      the region's id, as central's configuration declares it
     state                   folder for journal and cached models (default /var/lib/muster/region)
-    broker.host, .port, .username, .password, .ca, .keepAlive          the devices' broker
+    broker.host, .port, .username, .password, .authorityFile, .keepAlive          the devices' broker
     centralBroker.host, …   central's broker (default: the same)
     data.host, .port        where devices reach it (default 0.0.0.0:7410)
     data.advertise          that address as devices reach it: http://host:7410

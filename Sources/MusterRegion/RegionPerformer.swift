@@ -16,7 +16,8 @@ final class RegionPerformer: EffectPerformer {
     case ask(TaskID, RoundKey, upload: String)
     case consult(TaskID, upload: String)
     case collect(Set<Digest>)
-    case reconcile
+    /// Which tasks are there, from central's data address.
+    case reconcile(data: String)
   }
 
   private let id: NodeID
@@ -77,9 +78,12 @@ final class RegionPerformer: EffectPerformer {
     }
   }
 
-  func failed(_: [RegionMachine.Event], _: StorageError) async {
+  func failed(_: [RegionMachine.Event], _: StorageError, isFirst: Bool) async {
     // What came from topics is lost with the batch: read it again.
+    guard isFirst else { return }
     above.renew(after: .seconds(1))
     topics.link.renew(after: .seconds(1))
   }
+
+  func stopped() async {}
 }

@@ -14,6 +14,7 @@ package enum RegionProgram {
   package static func run(_ configuration: RegionConfiguration, logger: Logger) async throws {
     let id = configuration.id
     let store = try Store(folder: configuration.state, logger: logger)
+    try store.emptyWorkFolder()
     let records = try store.records(RegionMachine.Record.self, machine: "region")
     let machine = RegionMachine(
       id: id, above: .central, configuration: CoordinatorConfiguration(data: configuration.data.advertise), restoring: records)
@@ -44,9 +45,20 @@ package enum RegionProgram {
       models: models, logger: logger)
     if !records.isEmpty { logger.info("continuing from the journal", metadata: ["records": "\(records.count)"]) }
 
+    // Both links wait for them.
+    let (readyAbove, readyBelow) = (ListenersReady(count: 2), ListenersReady(count: 2))
+    let running: @Sendable (Int) async -> Void = { _ in
+      readyAbove.running()
+      readyBelow.running()
+    }
     let data = listener(
-      dataRouter(region), host: configuration.data.host, port: configuration.data.port, name: "data", logger: logger)
-    let ops = listener(opsRouter(region), host: configuration.ops.host, port: configuration.ops.port, name: "ops", logger: logger)
+      dataRouter(region), host: configuration.data.host, port: configuration.data.port, name: "data", logger: logger, onRunning: running)
+    let ops = listener(
+      opsRouter(region), host: configuration.ops.host, port: configuration.ops.port, name: "ops", logger: logger, onRunning: running)
+    for warning in [configuration.data.warning("data"), configuration.ops.warning("ops")].compactMap({ $0 }) {
+      logger.warning("\(warning)")
+    }
+    await shell.mailbox.post(.below(.disconnected))
     try await runServices(
       [
         BackgroundService { await shell.run(performing: performer) },
@@ -54,13 +66,24 @@ package enum RegionProgram {
         BackgroundService { await region.fetches.run { await region.fetch($0) } },
         data, ops,
         BackgroundService {
-          try await above.run(connected: { shell.mailbox.offer(.above(.connected)) }) { await region.heardAbove($0, $1) }
+          await readyAbove.wait()
+          logger.info(
+            "muster-region is ready",
+            metadata: [
+              "node.id": "\(id)", "data": "\(configuration.data.advertise)", "ops": "\(configuration.ops.advertise)",
+              "version": "\(Muster.version)",
+            ])
+          try await above.run(
+            connected: { await shell.mailbox.post(.above(.connected)) }, disconnected: {}, receive: { await region.heardAbove($0, $1) })
         },
         BackgroundService {
-          try await below.run(connected: { shell.mailbox.offer(.below(.connected)) }) { await region.heardBelow($0, $1) }
+          await readyBelow.wait()
+          try await below.run(
+            connected: { await shell.mailbox.post(.below(.connected)) }, disconnected: { await shell.mailbox.post(.below(.disconnected)) },
+            receive: { await region.heardBelow($0, $1) })
         },
         windowTicker(topics) { await shell.machine.coordinator },
-        sweeper { await region.answer(.collect(await shell.machine.coordinator.referencedBlobs)) },
+        sweeper { await region.sweep() },
         BackgroundService {
           while !Task.isCancelled {
             try await Task.sleep(for: .milliseconds(250))

@@ -77,7 +77,8 @@ extension Coordinator {
         return "\(stop.metric) did not improve in \(patience) evaluations; best \(readable(best.value))"
       }
     }
-    return run.round >= specification.rounds ? "all \(specification.rounds) rounds are done" : nil
+    guard run.round >= specification.rounds else { return nil }
+    return specification.rounds == 1 ? "its one round is done" : "all \(specification.rounds) rounds are done"
   }
 
   /// Metrics over devices: each metric's mean, weighted by samples, over those that report it.

@@ -74,7 +74,9 @@ extension Coordinator {
         missed.append(Waiting(node: path.description, reason: waiting.reason))
       }
     }
-    return missed
+    // Who came back and delivered after all missed nothing.
+    let delivered = Set((run.train?.accepted.keys).map { $0.map(\.description) } ?? [])
+    return missed.filter { !delivered.contains($0.node) }
   }
 
   private func abandoned(_ contribution: ContributionRecord, _ reason: String) -> ContributionRecord {

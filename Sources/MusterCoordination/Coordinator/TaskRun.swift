@@ -95,10 +95,11 @@ extension TaskRun {
     return (current.accepted.values.sorted { $0.path < $1.path }, current.base.digest)
   }
 
-  /// What already counts of this node.
+  /// What already counts of this node, in the round in progress or in an earlier one.
   package func accepted(round: Int, phase: Phase, path: NodePath) -> ContributionRecord? {
-    guard round == self.round else { return nil }
-    return (phase == .train ? train : evaluation)?.accepted[path]
+    if round == self.round, let found = (phase == .train ? train : evaluation)?.accepted[path] { return found }
+    guard let record = records.last(where: { $0.round == round }) else { return nil }
+    return (phase == .train ? record.updates : record.evaluations).first { $0.path == path }
   }
 }
 
