@@ -118,14 +118,14 @@ import Testing
         try device.invite()
         #expect(try await eventually { device.states.contains(.failed) })
         let failure = try #require(device.statuses.first { $0.state == .failed })
-        #expect(failure.reason == "trainer failed with exit status 1")
+        #expect(failure.reason == "trainer failed with exit status 1: something broke")
         let log = try Files.read(device.folder.file("state/failed/digits.1.train/trainer.log"), maximumBytes: 4096)
         #expect(String(decoding: log, as: UTF8.self).contains("something broke"))
         // Just failed: the next one is declined with the time until it may be asked again.
         try device.invite(round: 2)
         #expect(try await eventually { device.statuses.contains { $0.state == .declined && $0.round == 2 } })
         let declined = try #require(device.statuses.first { $0.state == .declined && $0.round == 2 })
-        #expect(declined.reason == "failed just now: trainer failed with exit status 1")
+        #expect(declined.reason == "failed just now: trainer failed with exit status 1: something broke")
       }
     }
   }

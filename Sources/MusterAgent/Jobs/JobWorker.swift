@@ -155,12 +155,13 @@ actor JobWorker {
     }
   }
 
-  /// The same text each time for the same cause, short.
+  /// The same text each time for the same cause, short: a trainer's last word included, for it says what its owner has to mend.
   private func reason(_ error: any Error) -> String {
     let text: String
     switch error {
     case let error as JobFailure: text = error.reason
-    case let error as TrainerError: text = error.reason.hasPrefix("the trainer") ? String(error.reason.dropFirst(4)) : error.reason
+    case let error as TrainerError:
+      text = error.description.hasPrefix("the trainer") ? String(error.description.dropFirst(4)) : error.description
     case let error as TransferError: text = error.problem.map { "\($0)" } ?? "\(error)"
     case let error as SafetensorsError: text = "trainer left a file that is not understood: \(error)"
     default: text = "\(error)"
