@@ -1,0 +1,1 @@
+"""Bridges between Muster's parameters and frameworks. Each imports its framework only when it is used."""

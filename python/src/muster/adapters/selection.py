@@ -1,0 +1,29 @@
+"""Choosing tensors by name."""
+
+from __future__ import annotations
+
+from fnmatch import fnmatchcase
+from typing import Iterable, List, Optional, Sequence
+
+from ..contract import TrainerError
+
+
+def select(names: Iterable[str], patterns: Optional[Sequence[str]]) -> List[str]:
+    """The names that match one of the patterns (``fc3.*``, ``*lora*``, whole names); all of them without patterns.
+
+    Raises :class:`TrainerError` for a pattern that matches nothing: it is a typing error more often than not.
+    """
+    known = list(names)
+    if patterns is None:
+        return known
+    for pattern in patterns:
+        if not any(fnmatchcase(name, pattern) for name in known):
+            raise TrainerError(f"no tensor of the model is named {pattern!r}; it has {', '.join(known[:8])}, …")
+    return [name for name in known if any(fnmatchcase(name, pattern) for pattern in patterns)]
+
+
+def complain(problems: List[str], what: str) -> None:
+    """Raises :class:`TrainerError` when there are problems."""
+    if problems:
+        more = f"; and {len(problems) - 5} more" if len(problems) > 5 else ""
+        raise TrainerError(f"{what}: {'; '.join(problems[:5])}{more}")

@@ -1,0 +1,96 @@
+"""PyTorch: a module's state_dict, all of it or the tensors that one names."""
+
+from __future__ import annotations
+
+from typing import Any, Dict, Optional, Sequence
+
+import numpy
+
+from ..budget import threads
+from ..contract import Parameters
+from .selection import complain, select
+
+
+def limit_threads() -> None:
+    """Keeps PyTorch within the agent's budget."""
+    import torch
+
+    torch.set_num_threads(threads())
+
+
+def parameters(module: Any, names: Optional[Sequence[str]] = None) -> Parameters:
+    """The module's tensors as Muster's parameters.
+
+    Tied weights (one tensor under two names) come once, under the first name: like that files of Transformers have them.
+
+    :param names: names or patterns (``classifier.*``) of the ones that travel; all by default, buffers such as batch normalization's included.
+    """
+    state = module.state_dict()
+    found: Parameters = {}
+    seen = set()
+    for name in select(state, names):
+        tensor = state[name]
+        if _place(tensor) in seen:
+            continue
+        seen.add(_place(tensor))
+        found[name] = _array(tensor)
+    return found
+
+
+def load(module: Any, given: Parameters, names: Optional[Sequence[str]] = None) -> None:
+    """Copies parameters into the module, in place: its optimizers and its device stay.
+
+    Raises :class:`muster.TrainerError` for a tensor of the module that is missing (a tied one may be), one that is too many, or another shape.
+    """
+    import torch
+
+    state = module.state_dict()
+    wanted = select(state, names)
+    present = {_place(state[name]) for name in wanted if name in given}
+    problems = [f"{name} is missing" for name in wanted if name not in given and _place(state[name]) not in present]
+    problems += [f"{name} is not in the module" for name in given if name not in state]
+    for name in wanted:
+        if name in given and tuple(given[name].shape) != tuple(state[name].shape):
+            problems.append(f"{name} is {list(given[name].shape)}, the module has {list(state[name].shape)}")
+    complain(problems, "the global model does not fit the module")
+    with torch.no_grad():
+        for name in wanted:
+            if name in given:
+                state[name].copy_(_tensor(given[name]))
+
+
+def _place(tensor: Any) -> Any:
+    return (tensor.data_ptr(), tuple(tensor.shape), tuple(tensor.stride())) if tensor.numel() else id(tensor)
+
+
+def _array(tensor: Any) -> numpy.ndarray[Any, Any]:
+    import torch
+
+    tensor = tensor.detach().cpu().contiguous()
+    if tensor.dtype == torch.bfloat16:
+        # numpy has no such type, ml_dtypes does.
+        import ml_dtypes
+
+        array: numpy.ndarray[Any, Any] = tensor.view(torch.int16).numpy().view(ml_dtypes.bfloat16).copy()
+        return array
+    # A copy: the module goes on changing, or a resident trainer trains it again.
+    return numpy.array(tensor.numpy(), copy=True)
+
+
+def _tensor(array: numpy.ndarray[Any, Any]) -> Any:
+    import torch
+
+    array = numpy.ascontiguousarray(array)
+    if array.dtype.name == "bfloat16":
+        return torch.from_numpy(array.view(numpy.int16).copy()).view(torch.bfloat16)
+    return torch.from_numpy(array)
+
+
+def base(module: Any, given: Parameters) -> Dict[str, Any]:
+    """The global model's tensors that FedProx holds on to: once a job, for :func:`proximal`."""
+    return {name: _tensor(given[name]).clone() for name, _ in module.named_parameters() if name in given}
+
+
+def proximal(module: Any, base: Dict[str, Any], mu: float) -> Any:
+    """FedProx's addition to the loss, (μ/2)‖w − base‖². Li et al. 2020."""
+    return 0.5 * mu * sum(((parameter - base[name]) ** 2).sum() for name, parameter in module.named_parameters() if name in base)

@@ -1,0 +1,69 @@
+"""Which samples come when, and how it goes."""
+
+from __future__ import annotations
+
+import math
+from typing import Any, Callable, Dict, Iterator, Optional
+
+import numpy
+
+from .contract import Local, TrainerError
+from .random import SplitMix64
+
+
+class Batches:
+    """The batches of one training, in the built-in trainer's order: whoever trains the same model on the same samples takes the same steps.
+
+    Iterating gives the positions of each batch's samples; the last batch of an epoch may be smaller. :meth:`add` after each batch counts
+    what it brought, reports progress and ends a training that diverges.
+    """
+
+    def __init__(
+        self, samples: int, local: Local, seed: int, progress: Optional[Callable[[float, int, Optional[float]], None]] = None
+    ) -> None:
+        if samples < 1:
+            raise TrainerError("there is no data to train on")
+        self.samples = samples
+        self.local = local
+        self.epoch = 0
+        """The epoch under way, from 1."""
+        self._generator = SplitMix64.of(seed, local.seed)
+        self._progress = progress
+        self._sums: Dict[str, float] = {}
+        self._counted = 0
+        self._size = 0
+
+    def __iter__(self) -> Iterator[numpy.ndarray[Any, Any]]:
+        order = list(range(self.samples))
+        size = max(1, self.local.batch)
+        for epoch in range(self.local.epochs):
+            self.epoch, self._sums, self._counted = epoch + 1, {}, 0
+            self._generator.shuffle(order)
+            positions = numpy.asarray(order, dtype=numpy.int64)
+            for start in range(0, self.samples, size):
+                rows = positions[start : start + size]
+                self._size = len(rows)
+                yield rows
+                done = (epoch + (start + self._size) / self.samples) / self.local.epochs
+                loss = self._sums["loss"] / self._counted if self._counted and "loss" in self._sums else None
+                if self._progress is not None:
+                    self._progress(done, self.epoch, loss)
+
+    def add(self, loss: Any, correct: Any = None, **sums: Any) -> None:
+        """Counts the present batch: its **mean** loss, how many samples were classified correctly, and sums of whatever else."""
+        value = float(loss)
+        if not math.isfinite(value):
+            raise TrainerError(f"the loss is {value} in epoch {self.epoch}: the rate {self.local.rate:g} may be too high")
+        self._counted += self._size
+        self._sum("loss", value * self._size)
+        if correct is not None:
+            self._sum("accuracy", float(correct))
+        for name, number in sums.items():
+            self._sum(name, float(number))
+
+    def metrics(self) -> Dict[str, float]:
+        """Means over the samples of the last epoch: loss, accuracy, …"""
+        return {name: value / max(1, self._counted) for name, value in self._sums.items()}
+
+    def _sum(self, name: str, value: float) -> None:
+        self._sums[name] = self._sums.get(name, 0.0) + value

@@ -1,0 +1,168 @@
+"""What goes into a job and what comes out: the trainer contract, version 1."""
+
+from __future__ import annotations
+
+import json
+import math
+import numbers
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Dict, Mapping, Optional, Tuple
+
+import numpy
+
+VERSION = 1
+
+Parameters = Dict[str, "numpy.ndarray[Any, Any]"]
+"""A model: arrays by name. Names and layouts are PyTorch's: ``conv1.weight`` is out × in × height × width, ``fc1.weight`` out × in.
+They come in the order of their names, which is not the order of the layers."""
+
+
+class TrainerError(Exception):
+    """Something that the device's owner can do something about: only the message is logged, no stack."""
+
+
+@dataclass(frozen=True)
+class Model:
+    """The model that a task trains. ``type`` has the meaning that the trainer gives it."""
+
+    type: str
+    input: Optional[Tuple[int, ...]] = None
+    """The shape of one sample: channels, height, width."""
+    classes: Optional[int] = None
+    hidden: Tuple[int, ...] = ()
+    raw: Mapping[str, Any] = field(default_factory=dict)
+    """All of it, with fields that this package does not know."""
+
+
+@dataclass(frozen=True)
+class Local:
+    """The hyperparameters of local training. A trainer that cannot honour one of them should say so: :meth:`only`."""
+
+    epochs: int = 1
+    batch: int = 32
+    rate: float = 0.1
+    momentum: float = 0.0
+    weight_decay: float = 0.0
+    proximal: float = 0.0
+    """FedProx's μ: the loss gains (μ/2)‖w − base‖²."""
+    seed: int = 1
+
+    def only(self, *supported: str) -> None:
+        """Raises :class:`TrainerError` if the task asks for momentum, weight_decay or proximal, and it is not named here."""
+        for name in ("momentum", "weight_decay", "proximal"):
+            if getattr(self, name) != 0 and name not in supported:
+                label = "weightDecay" if name == "weight_decay" else name
+                raise TrainerError(f"the task wants local.{label} {getattr(self, name)}, which this trainer does not support")
+
+
+@dataclass(frozen=True)
+class Task:
+    """What a trainer is asked to do: ``task.json`` of the job folder."""
+
+    job: str
+    """``initialize``, ``train`` or ``evaluate``"""
+    id: str
+    round: int
+    model: Model
+    local: Local
+    seed: int
+    """The round's seed; of initialize: the task's initial seed. 0 to 2⁶⁴ − 1."""
+    data: Any = None
+    """The device's own data configuration, as it stands in its configuration file."""
+    raw: Mapping[str, Any] = field(default_factory=dict)
+
+    @staticmethod
+    def read(path: Path) -> Task:
+        """Reads a ``task.json``."""
+        try:
+            fields = json.loads(path.read_text(encoding="utf-8"))
+        except OSError as error:
+            raise TrainerError(f"task.json cannot be read: {error}") from error
+        except ValueError as error:
+            raise TrainerError(f"task.json is not JSON: {error}") from error
+        return Task.parse(fields)
+
+    @staticmethod
+    def parse(fields: Any) -> Task:
+        """From what stands in a ``task.json``."""
+        if not isinstance(fields, dict):
+            raise TrainerError("task.json is not a JSON object")
+        version = fields.get("contract")
+        if not isinstance(version, int):
+            raise TrainerError("task.json has no contract version")
+        if version > VERSION:
+            # Alone first: a newer contract may look different elsewhere.
+            raise TrainerError(f"task.json has contract {version}, this trainer knows {VERSION}: update the package muster")
+        if fields.get("job") not in ("initialize", "train", "evaluate"):
+            raise TrainerError(f"task.json has the unknown job {fields.get('job')!r}")
+        try:
+            model, local = fields["model"], fields.get("local", {})
+            return Task(
+                job=fields["job"], id=str(fields["task"]), round=int(fields["round"]), seed=int(fields["seed"]), data=fields.get("data"),
+                model=Model(
+                    type=str(model["type"]), input=tuple(model["input"]) if model.get("input") else None, classes=model.get("classes"),
+                    hidden=tuple(model.get("hidden") or ()), raw=model),
+                local=Local(
+                    epochs=int(local.get("epochs", 1)), batch=int(local.get("batch", 32)), rate=float(local.get("rate", 0.1)),
+                    momentum=float(local.get("momentum", 0)), weight_decay=float(local.get("weightDecay", 0)),
+                    proximal=float(local.get("proximal", 0)), seed=int(local.get("seed", 1))),
+                raw=fields)
+        except (KeyError, TypeError, ValueError, AttributeError) as error:
+            raise TrainerError(f"task.json: {type(error).__name__}: {error}") from error
+
+
+@dataclass
+class Update:
+    """What ``train`` returns: the resulting parameters (not a difference), and what they are worth."""
+
+    parameters: Parameters
+    """Every tensor of the global model, with its name, shape and dtype."""
+    samples: float
+    """Samples trained on: the update's weight."""
+    metrics: Mapping[str, float] = field(default_factory=dict)
+    """Of the last epoch: loss, accuracy, and whatever else is measured."""
+    initial_loss: Optional[float] = None
+    """Loss of the global model on the same samples before training."""
+
+
+@dataclass
+class Evaluation:
+    """What ``evaluate`` returns."""
+
+    samples: float
+    metrics: Mapping[str, float] = field(default_factory=dict)
+
+
+def number(value: Any, name: str) -> float:
+    """A finite number as JSON can hold it, from whatever a framework gives (a scalar array, a tensor)."""
+    if not isinstance(value, numbers.Real) and hasattr(value, "item"):
+        try:
+            value = value.item()
+        except Exception as error:
+            raise TrainerError(f"{name} is {type(value).__name__} with more than one value, not a number") from error
+    if isinstance(value, bool) or not isinstance(value, numbers.Real):
+        raise TrainerError(f"{name} is {type(value).__name__}, not a number")
+    if not math.isfinite(value):
+        raise TrainerError(f"{name} is {value}: refused, numbers must be finite")
+    return float(value)
+
+
+def metrics_document(job: str, samples: Any, metrics: Mapping[str, Any], initial_loss: Any = None) -> Dict[str, Any]:
+    """The contents of ``metrics.json``; raises :class:`TrainerError` for what the agent would refuse."""
+    count = number(samples, "samples")
+    if count < 0 or (count == 0 and job != "initialize"):
+        raise TrainerError(f"samples is {count:g}: there is no data to {job} on")
+    if not isinstance(metrics, Mapping):
+        raise TrainerError(f"metrics is {type(metrics).__name__}, not a dictionary")
+    if len(metrics) > 64:
+        raise TrainerError(f"{len(metrics)} metrics: at most 64 are allowed")
+    for name in metrics:
+        if not isinstance(name, str) or not name.isprintable() or not 1 <= len(name.encode()) <= 63:
+            raise TrainerError(f"the metric {name!r}: a name must be 1 to 63 printable characters")
+    document: Dict[str, Any] = {
+        "samples": count, "metrics": {name: number(value, f"the metric {name}") for name, value in metrics.items()},
+    }
+    if initial_loss is not None:
+        document["initialLoss"] = number(initial_loss, "initial_loss")
+    return document

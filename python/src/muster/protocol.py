@@ -1,0 +1,106 @@
+"""The lines between agent and trainer, kept apart from everything that is printed, and the signal to stop."""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+import threading
+from types import FrameType
+from typing import Optional
+
+from .context import Cancelled
+
+
+class Protocol:
+    """Owns the process's standard input and output, and SIGTERM. Make one before user code is imported.
+
+    Frameworks print to standard output, from Python and from C: a copy of descriptor 1 is kept for the protocol, and 1 points to standard
+    error, which the agent keeps as log. Descriptor 0 becomes /dev/null, so that nothing but us reads jobs.
+    """
+
+    GRACE = 1.0
+    """Seconds from SIGTERM until the process ends even though native code does not return."""
+
+    def __init__(self) -> None:
+        sys.stdout.flush()
+        self._output = os.dup(1)
+        os.dup2(2, 1)
+        self._input = os.dup(0)
+        null = os.open(os.devnull, os.O_RDONLY)
+        os.dup2(null, 0)
+        os.close(null)
+        for stream in (sys.stdout, sys.stderr):
+            if hasattr(stream, "reconfigure"):
+                # What was printed before a native abort must not be lost.
+                stream.reconfigure(line_buffering=True)
+        self._buffer = b""
+        self.cancelled = False
+        self._interruptible = False
+        self._watch()
+
+    def write(self, line: str) -> None:
+        """One line of the protocol. Without a reader there is nobody to work for: ends the process."""
+        data = line.encode() + b"\n"
+        try:
+            while data:
+                data = data[os.write(self._output, data) :]
+        except BrokenPipeError:
+            os._exit(1)
+
+    def read(self) -> Optional[str]:
+        """The next line of standard input; None at its end."""
+        while b"\n" not in self._buffer:
+            part = os.read(self._input, 65536)
+            if not part:
+                return None
+            self._buffer += part
+        line, _, self._buffer = self._buffer.partition(b"\n")
+        return line.decode("utf-8", "replace")
+
+    def interruptible(self) -> _Interruptible:
+        """Within this scope SIGTERM raises :class:`Cancelled` in the main thread, wherever it is."""
+        return _Interruptible(self)
+
+    def watch_signals(self) -> None:
+        """Takes SIGTERM and SIGINT (again: a framework may have taken them for itself)."""
+        for number in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(number, self._stop)
+
+    def _watch(self) -> None:
+        read, write = os.pipe()
+        os.set_blocking(write, False)
+        # The interpreter's own handler writes here at once, also while native code runs in the main thread.
+        signal.set_wakeup_fd(write, warn_on_full_buffer=False)
+        self.watch_signals()
+
+        def wait() -> None:
+            while True:
+                number = os.read(read, 1)
+                if number in (bytes([signal.SIGTERM]), bytes([signal.SIGINT])):
+                    break
+            self.cancelled = True
+            threading.Event().wait(self.GRACE)
+            os._exit(3)
+
+        threading.Thread(target=wait, name="muster-signals", daemon=True).start()
+
+    def _stop(self, number: int, frame: Optional[FrameType]) -> None:
+        self.cancelled = True
+        if self._interruptible:
+            self._interruptible = False
+            raise Cancelled()
+
+
+class _Interruptible:
+    def __init__(self, protocol: Protocol) -> None:
+        self._protocol = protocol
+
+    def __enter__(self) -> None:
+        self._protocol._interruptible = True
+        if self._protocol.cancelled:
+            self._protocol._interruptible = False
+            raise Cancelled()
+
+    def __exit__(self, *_: object) -> None:
+        self._protocol._interruptible = False

@@ -1,0 +1,106 @@
+"""Models in files: safetensors, without its traps."""
+
+from __future__ import annotations
+
+import json
+import os
+import struct
+from pathlib import Path
+from typing import Any, List, Optional
+
+import numpy
+
+from .contract import Parameters, TrainerError
+
+
+def load(path: Path) -> Parameters:
+    """Reads a model. Arrays are copies that may be written to."""
+    from safetensors.numpy import load_file
+
+    if "BF16" in _dtypes(path):
+        try:
+            # Registers the type that numpy lacks.
+            import ml_dtypes  # noqa: F401
+        except ImportError as error:
+            raise TrainerError(f"{path.name} holds bfloat16, which numpy does not know: pip install ml_dtypes") from error
+    try:
+        tensors = load_file(str(path))
+    except Exception as error:
+        raise TrainerError(f"{path.name} cannot be read: {error}") from error
+    return {name: array if array.flags.writeable else array.copy() for name, array in sorted(tensors.items())}
+
+
+def save(parameters: Parameters, path: Path) -> None:
+    """Writes a model: next to ``path``, then renamed, so that who sees the file sees all of it."""
+    from safetensors.numpy import save_file
+
+    temporary = path.with_name(f".{path.name}.{os.getpid()}")
+    try:
+        # safetensors takes the memory as it lies: without this a transposed array is written wrong, silently.
+        save_file({name: numpy.ascontiguousarray(array) for name, array in parameters.items()}, str(temporary))
+        # It makes files that only their owner may read.
+        os.chmod(temporary, 0o644)
+        os.replace(temporary, path)
+    finally:
+        if temporary.exists():
+            temporary.unlink()
+
+
+def write_text(text: str, path: Path) -> None:
+    """The same for a small text file."""
+    temporary = path.with_name(f".{path.name}.{os.getpid()}")
+    try:
+        temporary.write_text(text, encoding="utf-8")
+        os.replace(temporary, path)
+    finally:
+        if temporary.exists():
+            temporary.unlink()
+
+
+def problems(parameters: Any, like: Optional[Parameters]) -> List[str]:
+    """Everything that is wrong with a model: not arrays, not finite, or other names, shapes or dtypes than ``like`` has."""
+    if not isinstance(parameters, dict):
+        return [f"the parameters are {type(parameters).__name__}, not a dictionary of arrays by name"]
+    if not parameters:
+        return ["there is not a single parameter"]
+    found: List[str] = []
+    for name in sorted(parameters, key=str):
+        array = parameters[name]
+        if not isinstance(name, str):
+            found.append(f"the name {name!r} is not a string")
+        elif not isinstance(array, numpy.ndarray):
+            hint = ": give its numpy() or numpy.asarray() of it" if hasattr(array, "shape") else ""
+            found.append(f"{name} is {type(array).__module__}.{type(array).__name__}, not a numpy array{hint}")
+        elif array.dtype == object:
+            found.append(f"{name} is an array of objects, not of numbers")
+        elif _floating(array) and not bool(numpy.isfinite(array).all()):
+            count = int((~numpy.isfinite(array)).sum())
+            found.append(f"{name} has {count} of {array.size} numbers that are not finite: a smaller learning rate may help")
+        if like is None or name not in like or not isinstance(array, numpy.ndarray):
+            continue
+        if array.shape != like[name].shape:
+            hint = ": is it transposed?" if sorted(array.shape) == sorted(like[name].shape) else ""
+            found.append(f"{name} has the shape {list(array.shape)}, the global model's has {list(like[name].shape)}{hint}")
+        if array.dtype != like[name].dtype:
+            found.append(f"{name} is {array.dtype}, the global model's is {like[name].dtype}")
+    if like is not None:
+        for name in sorted(set(like) - set(parameters)):
+            found.append(f"{name} is missing: every tensor of the global model must come back")
+        for name in sorted(str(name) for name in set(parameters) - set(like)):
+            found.append(f"{name} is not in the global model")
+    return found
+
+
+def _floating(array: numpy.ndarray[Any, Any]) -> bool:
+    # bfloat16 and the float8s are of kind V (void) for numpy.
+    return array.dtype.kind in "fcV"
+
+
+def _dtypes(path: Path) -> List[str]:
+    try:
+        with open(path, "rb") as file:
+            (size,) = struct.unpack("<Q", file.read(8))
+            header = json.loads(file.read(min(size, 100_000_000)))
+    except (OSError, ValueError, struct.error) as error:
+        raise TrainerError(f"{path.name} is not a safetensors file: {error}") from error
+    return [entry.get("dtype", "") for name, entry in header.items() if name != "__metadata__"]
