@@ -24,6 +24,7 @@ let hummingbirdCore: Target.Dependency = .product(name: "HummingbirdCore", packa
 let lifecycle: Target.Dependency = .product(name: "ServiceLifecycle", package: "swift-service-lifecycle")
 let logging: Target.Dependency = .product(name: "Logging", package: "swift-log")
 let nioCore: Target.Dependency = .product(name: "NIOCore", package: "swift-nio")
+let nioHTTP1: Target.Dependency = .product(name: "NIOHTTP1", package: "swift-nio")
 let nioHTTPTypes: Target.Dependency = .product(name: "NIOHTTPTypes", package: "swift-nio-extras")
 let nioPosix: Target.Dependency = .product(name: "NIOPosix", package: "swift-nio")
 let subprocess: Target.Dependency = .product(name: "Subprocess", package: "swift-subprocess")
@@ -89,9 +90,8 @@ let package = Package(
     .target(
       name: "MusterDataPlane",
       dependencies: [
-        "MusterSchema", "MusterTensors", "MusterStorage", hummingbird, hummingbirdCore, httpTypes, nioCore, nioHTTPTypes, nioPosix,
-        lifecycle,
-        logging,
+        "MusterSchema", "MusterTensors", "MusterStorage", hummingbird, hummingbirdCore, httpTypes, nioCore, nioHTTP1, nioHTTPTypes,
+        nioPosix, lifecycle, logging,
       ], swiftSettings: house),
     .target(
       name: "MusterCentral",

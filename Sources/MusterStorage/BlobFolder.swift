@@ -87,6 +87,14 @@ package final class BlobFolder: Sendable {
     return stat(location(digest), &status) == 0 ? Int(status.st_size) : nil
   }
 
+  /// Makes a blob count as new, for ``collect(keeping:olderThan:)``.
+  ///
+  /// - Returns: whether it is here.
+  package func refresh(_ digest: Digest) -> Bool {
+    let path = location(digest)
+    return removal.withLock { _ in utimensat(AT_FDCWD, path, nil, 0) == 0 }
+  }
+
   /// Removes the blobs that nobody keeps, and staged files that were left behind.
   ///
   /// - Parameter olderThan: younger files stay: they may be adopted by something whose record is not committed yet.
@@ -130,8 +138,7 @@ package final class BlobFolder: Sendable {
 
   /// Whether the blob is here already. Then it counts as new again, so that a collection lets it live until its record is committed.
   private func isPresent(_ digest: Digest) throws(StorageError) -> Bool {
-    let path = location(digest)
-    guard removal.withLock({ _ in utimensat(AT_FDCWD, path, nil, 0) == 0 }) else { return false }
+    guard refresh(digest) else { return false }
     // Whoever brought it may still be on the way to this.
     try synchronizeFolder(folder(digest))
     return true

@@ -12,6 +12,10 @@ package enum StorageError: Error, Hashable, Sendable, CustomStringConvertible {
   case newer(String)
   /// A body is larger than it may be.
   case tooLarge(maximumBytes: Int)
+  /// Another request goes on with the same half upload.
+  case superseded
+  /// No room for another half upload now.
+  case crowded(String)
   case io(String)
 
   package var description: String {
@@ -21,6 +25,8 @@ package enum StorageError: Error, Hashable, Sendable, CustomStringConvertible {
     case .corrupt(let what): "the state is damaged: \(what)"
     case .newer(let what): what
     case .tooLarge(let bytes): "the body is larger than the \(bytes) bytes allowed"
+    case .superseded: "another request goes on with this upload"
+    case .crowded(let what): "no room for another upload: \(what)"
     case .io(let what): what
     }
   }

@@ -20,9 +20,14 @@ extension Store {
   /// Bytes of a blob; nil when it is not here.
   package func size(of digest: Digest) -> Int? { blobs.size(of: digest) }
 
-  /// Removes unreferenced blobs and forgotten staged files: see ``BlobFolder/collect(keeping:olderThan:)``. Blocks.
+  /// Somebody is about to refer to a blob: it counts as new again, so that no collection takes it before the reference is committed.
+  ///
+  /// - Returns: whether it is here.
+  package func refresh(_ digest: Digest) -> Bool { blobs.refresh(digest) }
+
+  /// Removes unreferenced blobs, forgotten staged files and half uploads: see ``BlobFolder/collect(keeping:olderThan:)``. Blocks.
   @discardableResult
   package func collect(keeping kept: Set<Digest>, olderThan age: Duration = .seconds(3600)) -> Int {
-    blobs.collect(keeping: kept, olderThan: age)
+    blobs.collect(keeping: kept, olderThan: age) + partials.collect()
   }
 }

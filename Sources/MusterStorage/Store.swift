@@ -7,6 +7,7 @@ package import Logging
 ///     muster.sqlite   the journal (WAL, synchronous FULL)
 ///     blobs/ab/…      immutable files, named by their SHA-256
 ///     staging/        files that are not blobs yet
+///     uploads/        half uploads, until their senders continue
 ///     secret          what tickets derive from
 ///     lock            one process at a time
 ///
@@ -18,17 +19,21 @@ package final class Store: Sendable {
   /// 32 random bytes, made once. Never logged.
   package let secretKey: [UInt8]
   package let blobs: BlobFolder
+  package let partials: PartialUploads
   let database: DatabasePool
   private let lock: FolderLock
 
   /// Opens the folder, or makes it (0700). Blocks.
-  package init(folder: String, logger: Logger = Logger(label: "muster.storage")) throws(StorageError) {
+  package init(
+    folder: String, partials limits: PartialUploadLimits = PartialUploadLimits(), logger: Logger = Logger(label: "muster.storage")
+  ) throws(StorageError) {
     signal(SIGXFSZ, SIG_IGN)
     try makeFolder(folder)
     self.folder = folder
     lock = try FolderLock(folder: folder)
     secretKey = try SecretKey.load(folder: folder)
     blobs = try BlobFolder(folder: folder)
+    partials = try PartialUploads(folder: folder, blobs: blobs, limits: limits)
     let path = "\(folder)/muster.sqlite"
     do {
       database = try Self.open(path)

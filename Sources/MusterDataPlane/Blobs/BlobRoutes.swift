@@ -84,30 +84,26 @@ func receive(
   if let length = request.contentLength, length > maximum { throw Problem.tooLarge(maximum) }
   let declared = try request.declaredDigest()
   let staged = try store.stage(maximumBytes: maximum)
-  try await context.expectBody(request)
-  try await request.forEachPiece { buffer in try buffer.withUnsafeReadableBytes { try staged.write($0) } }
+  try await receive(request, context, into: staged)
   if let declared, case let digest = staged.digest, declared != digest {
     throw Problem.invalid("wrong digest: the body is \(digest), its Content-Digest says \(declared)")
   }
   return staged
 }
 
-extension Request {
-  /// What `Content-Digest` says; nil when there is none.
-  func declaredDigest() throws(Problem) -> Digest? {
-    guard let field = headers[.contentDigest] else { return nil }
-    guard let digest = Digest(contentDigest: field) else {
-      throw .badRequest("Content-Digest is not understood: it must be sha-256=:…: with 32 bytes in base64 (RFC 9530)")
-    }
-    return digest
-  }
+/// Streams a body into a file, behind what is there.
+func receive(_ request: Request, _ context: RouteContext, into staged: StagedFile) async throws {
+  try await context.expectBody(request)
+  try await request.forEachPiece { buffer in try buffer.withUnsafeReadableBytes { try staged.write($0) } }
 }
 
-extension HTTPField.Name {
-  static let contentDigest = unchecked("Content-Digest")
-
-  private static func unchecked(_ name: String) -> HTTPField.Name {
-    guard let name = HTTPField.Name(name) else { preconditionFailure("\(name) is a valid field name") }
-    return name
+extension Request {
+  /// What `Content-Digest` (or `Repr-Digest`) says; nil when there is none.
+  func declaredDigest(_ name: HTTPField.Name = .contentDigest) throws(Problem) -> Digest? {
+    guard let field = headers[name] else { return nil }
+    guard let digest = Digest(contentDigest: field) else {
+      throw .badRequest("\(name) is not understood: it must be sha-256=:…: with 32 bytes in base64 (RFC 9530)")
+    }
+    return digest
   }
 }

@@ -11,22 +11,31 @@ import NIOCore
 /// no blob: what it says goes into the ledger's record.
 package struct ContributionRoutes: Sendable {
   private let ledger: any Ledger
-  private let store: Store
-  private let schemas: BaseSchemas
+  let store: Store
+  let schemas: BaseSchemas
+  let gate: UploadGate
 
   /// - Parameters:
   ///   - source: where the base models are.
   ///   - store: where updates go.
-  package init(ledger: any Ledger, source: any BlobSource, store: Store) {
+  ///   - limits: how many uploads at a time.
+  package init(ledger: any Ledger, source: any BlobSource, store: Store, limits: DataPlaneLimits = DataPlaneLimits()) {
     self.ledger = ledger
     self.store = store
     schemas = BaseSchemas(source)
+    gate = UploadGate(limits)
   }
 
   package func add(to router: Router<RouteContext>) {
     for (name, phase) in [("updates", Phase.train), ("evaluations", Phase.evaluate)] {
       let place = "/v1/tasks/:task/rounds/:round/\(name)"
       router.put("\(place)/**") { request, context in try await put(request, context, phase) }
+      router.head("\(place)/**") { request, _ in try await standing(request, phase) }
+      if phase == .train {
+        router.patch("\(place)/**") { request, context in try await append(request, context) }
+        router.delete("\(place)/**") { request, _ in try await cancel(request) }
+        router.on("\(place)/**", method: .options) { _, _ in options }
+      }
       router.get("\(place)") { request, context in
         let (task, round) = try taskAndRound(request)
         guard let state = await ledger.phaseLedger(task: task, round: round, phase: phase) else {
@@ -39,12 +48,38 @@ package struct ContributionRoutes: Sendable {
 
   private func put(_ request: Request, _ context: RouteContext, _ phase: Phase) async throws -> Response {
     let key = try ContributionKey(request.uri.path, phase)
-    let terms: ContributionTerms
+    let headers = try UploadHeaders(request)
+    switch try await admit(key, request) {
+    case .accepted(let digest): return try await repeated(request, context, headers, digest)
+    case .open(let terms):
+      let announced = request.contentLength ?? min(terms.maximumBytes, 64 << 20)
+      try gate.enter(announced)
+      defer { gate.leave(announced) }
+      if phase == .train, headers.complete != nil { return try await create(request, context, key, terms, headers) }
+      let offer =
+        switch phase {
+        case .train: try await update(request, context, key, terms)
+        case .evaluate: try await evaluation(request, context, key, terms)
+        }
+      return try await settle(offer)
+    }
+  }
+
+  /// What a ledger says before a body, if it lets the request go on.
+  enum Admitted: Sendable {
+    case open(ContributionTerms)
+    case accepted(Digest)
+  }
+
+  func admit(_ key: ContributionKey, _ request: Request) async throws -> Admitted {
     switch await ledger.admission(key, ticket: request.ticket) {
     case .open(let base, let maximumWeight, let maximumBytes, let required, let anyFloatingPoint):
-      terms = ContributionTerms(
-        base: base, maximumWeight: maximumWeight, maximumBytes: maximumBytes, required: required, anyFloatingPoint: anyFloatingPoint)
-    case .accepted(let digest): return try await repeated(request, context, digest)
+      return .open(
+        ContributionTerms(
+          base: base, maximumWeight: maximumWeight, maximumBytes: maximumBytes, required: required, anyFloatingPoint: anyFloatingPoint))
+    case .accepted(let digest):
+      store.partials.discard("\(key)")
+      return .accepted(digest)
     case .unknown: throw Problem.notFound("this server has no phase that takes \(key)")
     case .closed(let reason): throw Problem.closed(reason)
     case .refused(let reason): throw Problem(status: 403, title: "Not admitted", detail: reason)
@@ -53,16 +88,18 @@ package struct ContributionRoutes: Sendable {
         problem: Problem(status: 429, title: "Busy", detail: "too many uploads at once, try again later"), retryAfter: seconds)
     case .unavailable: throw Self.unavailable
     }
-    let offer =
-      switch phase {
-      case .train: try await update(request, context, key, terms)
-      case .evaluate: try await evaluation(request, context, key, terms)
-      }
-    switch await ledger.accept(offer) {
+  }
+
+  /// Hands a contribution that is checked and durable to the ledger, and says what became of it.
+  func settle(_ offer: ContributionOffer) async throws -> Response {
+    let outcome = await ledger.accept(offer)
+    // What could not be made durable now is kept: its sender asks again, and need not send it again.
+    if outcome != .unavailable, outcome != .full { store.partials.discard("\(offer.key)") }
+    switch outcome {
     case .stored: return try receipt(.created, offer)
     case .same: return try receipt(.ok, offer)
     case .conflict: throw Problem.conflict
-    case .unknown: throw Problem.notFound("this server has no phase that takes \(key)")
+    case .unknown: throw Problem.notFound("this server has no phase that takes \(offer.key)")
     case .closed(let reason): throw Problem.closed(reason)
     case .unavailable: throw Self.unavailable
     case .full: throw Problem(status: 507, title: "Insufficient storage", detail: "the server's disk is full")
@@ -76,6 +113,7 @@ package struct ContributionRoutes: Sendable {
     let expected = try await schemas.schema(of: terms.base)
     let staged = try await receive(request, context, into: store, upTo: terms.maximumBytes)
     // Checking reads every number, adopting waits for the disk: one hop for both.
+    let store = store
     let (claim, digest) = try await offloading { () throws(any Error) -> (ContributionClaim, Digest) in
       let claim = try validate(update: staged.path, for: key, terms, expected)
       return (claim, try store.adopt(staged))
@@ -107,10 +145,13 @@ package struct ContributionRoutes: Sendable {
   }
 
   /// A node whose contribution counts already: the body matters only for its digest.
-  private func repeated(_ request: Request, _ context: RouteContext, _ digest: Digest) async throws -> Response {
-    if let declared = try request.declaredDigest() {
+  func repeated(
+    _ request: Request, _ context: RouteContext, _ headers: UploadHeaders, _ digest: Digest
+  ) async throws -> Response {
+    if let declared = headers.digest {
       guard declared == digest else { throw Problem.conflict }
-      return try jsonResponse(StoredBlob(digest: digest, bytes: request.contentLength ?? 0))
+      let bytes = store.size(of: digest) ?? headers.length ?? request.contentLength ?? 0
+      return try jsonResponse(StoredBlob(digest: digest, bytes: bytes), headers: [.uploadComplete: "?1"])
     }
     var hasher = Digest.Hasher()
     var count = 0
@@ -123,8 +164,8 @@ package struct ContributionRoutes: Sendable {
     return try jsonResponse(StoredBlob(digest: digest, bytes: count))
   }
 
-  private func receipt(_ status: HTTPTypes.HTTPResponse.Status, _ offer: ContributionOffer) throws -> Response {
-    try jsonResponse(StoredBlob(digest: offer.digest, bytes: offer.bytes), status: status)
+  func receipt(_ status: HTTPTypes.HTTPResponse.Status, _ offer: ContributionOffer) throws -> Response {
+    try jsonResponse(StoredBlob(digest: offer.digest, bytes: offer.bytes), status: status, headers: [.uploadComplete: "?1"])
   }
 
   private static let unavailable = ProblemWithRetry(

@@ -20,16 +20,22 @@ package struct Listener: Service {
   private let host: String
   private let port: Int
   private let name: String
+  private let limits: DataPlaneLimits
+  private let log: RefusalLog
   private let logger: Logger
   private let onRunning: @Sendable (_ port: Int) async -> Void
 
   /// - Parameters:
   ///   - name: the configuration's: `data`, `ops`.
+  ///   - limits: connections, heads, and how slow a client may be.
+  ///   - log: who is told what was refused.
   ///   - onRunning: told the port once connections are accepted.
   package init(
-    _ router: Router<RouteContext>, host: String, port: Int, name: String, logger: Logger,
+    _ router: Router<RouteContext>, host: String, port: Int, name: String, limits: DataPlaneLimits, log: RefusalLog, logger: Logger,
     onRunning: @escaping @Sendable (_ port: Int) async -> Void = { _ in }
   ) {
+    self.limits = limits
+    self.log = log
     responder = router.buildResponder()
     self.host = host
     self.port = port
@@ -43,8 +49,15 @@ package struct Listener: Service {
 
   /// - Throws: ``ListenerError`` when it cannot bind.
   package func run() async throws {
-    let server = try HTTPServerBuilder.http1(configuration: .init(idleTimeout: .seconds(75))).buildServer(
-      configuration: .init(address: .hostname(host, port: port), backlog: 1024),
+    let (limits, log, logger) = (limits, log, logger)
+    let channel = HTTP1Channel.Configuration(
+      additionalChannelHandlers: [ConnectionGuard(limits, log: log, logger: logger)], idleTimeout: .seconds(75),
+      httpDecoderConfiguration: .init(
+        maxHeaderFieldSize: limits.headerBytes, maxHeaderListSize: limits.headerBytes, maxHeaderFieldCount: 100))
+    let server = try HTTPServerBuilder.http1(configuration: channel).buildServer(
+      configuration: .init(
+        address: .hostname(host, port: port), backlog: 1024,
+        availableConnectionsDelegate: ConnectionLimit(limits.connections, log, logger)),
       eventLoopGroup: MultiThreadedEventLoopGroup.singleton, logger: logger,
       responder: { request, writer, channel in
         let response = try await respond(to: request, channel)
@@ -85,10 +98,10 @@ package struct Listener: Service {
 
 /// A listener for a router, as a service: see ``Listener``.
 package func listener(
-  _ router: Router<RouteContext>, host: String, port: Int, name: String, logger: Logger,
-  onRunning: @escaping @Sendable (_ port: Int) async -> Void = { _ in }
+  _ router: Router<RouteContext>, host: String, port: Int, name: String, limits: DataPlaneLimits = DataPlaneLimits(),
+  log: RefusalLog = RefusalLog(), logger: Logger, onRunning: @escaping @Sendable (_ port: Int) async -> Void = { _ in }
 ) -> Listener {
-  Listener(router, host: host, port: port, name: name, logger: logger, onRunning: onRunning)
+  Listener(router, host: host, port: port, name: name, limits: limits, log: log, logger: logger, onRunning: onRunning)
 }
 
 /// A time as RFC 9110 writes it: `Sat, 21 Nov 2026 10:00:00 GMT`.

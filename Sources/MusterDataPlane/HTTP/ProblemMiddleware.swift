@@ -6,7 +6,9 @@ package import MusterStorage
 
 /// The one place where errors become answers.
 package struct ProblemMiddleware: RouterMiddleware {
-  package init() {}
+  private let log: RefusalLog
+
+  package init(log: RefusalLog = RefusalLog()) { self.log = log }
 
   package func handle(
     _ request: Request, context: RouteContext, next: (Request, RouteContext) async throws -> Response
@@ -14,13 +16,18 @@ package struct ProblemMiddleware: RouterMiddleware {
     do {
       return try await next(request, context)
     } catch let error as ProblemWithRetry {
-      return problemResponse(error.problem, retryAfter: error.retryAfter)
+      return answer(error.problem, retryAfter: error.retryAfter, headers: error.headers, request, context)
     } catch let error as Problem {
-      return problemResponse(error)
+      return answer(error, request, context)
     } catch let error as StorageError {
       let problem = Problem(error)
-      context.logger.error("the state folder failed", metadata: ["http.path": "\(request.uri.path.prefix(200))", "error": "\(error)"])
-      return problemResponse(problem, retryAfter: problem.status == 503 ? 1 : nil)
+      switch error {
+      // Nothing is wrong with the disk.
+      case .tooLarge, .superseded, .crowded: break
+      case .diskFull, .busy, .corrupt, .newer, .io:
+        context.logger.error("the state folder failed", metadata: ["http.path": "\(request.uri.path.prefix(200))", "error": "\(error)"])
+      }
+      return answer(problem, retryAfter: [429, 503].contains(problem.status) ? 1 : nil, request, context)
     } catch let error as IdentifierError {
       return problemResponse(.badRequest("\(error)"))
     } catch let error as any HTTPResponseError {
@@ -33,6 +40,20 @@ package struct ProblemMiddleware: RouterMiddleware {
       return problemResponse(Problem(status: 500, title: "Internal error", detail: "the server's log says more"))
     }
   }
+
+  private func answer(
+    _ problem: Problem, retryAfter: Double? = nil, headers: HTTPFields = [:], _ request: Request, _ context: RouteContext
+  ) -> Response {
+    log.note(
+      problem.status, "\(problem)",
+      [
+        "client": "\(context.client)", "http.method": "\(request.method.rawValue.prefix(16))",
+        "http.path": "\(String(request.uri.path.prefix(200)).withoutControlCharacters)",
+      ], to: context.logger)
+    var response = problemResponse(problem, retryAfter: retryAfter)
+    for field in headers { response.headers[field.name] = field.value }
+    return response
+  }
 }
 
 extension Problem {
@@ -41,6 +62,8 @@ extension Problem {
     switch error {
     case .diskFull: self.init(status: 507, title: "Insufficient storage", detail: "the server's disk is full")
     case .tooLarge(let maximum): self = .tooLarge(maximum)
+    case .crowded: self.init(status: 429, title: "Busy", detail: "the server keeps as many half uploads as it may, try again later")
+    case .superseded: self.init(status: 503, title: "Unavailable", detail: "another request goes on with this upload")
     case .busy, .corrupt, .newer, .io: self.init(status: 503, title: "Unavailable", detail: "the server cannot store this now")
     }
   }

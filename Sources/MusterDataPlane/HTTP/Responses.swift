@@ -28,6 +28,7 @@ package func jsonResponse(
 struct ProblemWithRetry: Error {
   var problem: Problem
   var retryAfter: Double?
+  var headers: HTTPFields = [:]
 }
 
 extension Request {
@@ -70,6 +71,8 @@ extension Request {
       let piece: ByteBuffer?
       do {
         piece = try await pieces.next()
+      } catch is SlowClient {
+        throw Problem(status: 408, title: "Too slow", detail: "\(count) bytes came, and then no more for too long")
       } catch {
         throw Problem.incomplete("the connection broke after \(count) bytes")
       }

@@ -13,16 +13,29 @@ package struct RouteContext: RequestContext {
     channel = source.channel
   }
 
+  /// The address that the request came from, without its port.
+  var client: String { channel?.remoteAddress?.ipAddress ?? "?" }
+
   /// Tells a client that asked with `Expect: 100-continue` to go on: after the head was found good, before the body is read.
   func expectBody(_ request: Request) async throws {
-    guard let channel, let expect = request.headers[.expect], expect.lowercased() == "100-continue" else { return }
-    try await channel.writeAndFlush(HTTPResponsePart.head(HTTPResponse(status: .continue)))
+    guard let expect = request.headers[.expect], expect.lowercased() == "100-continue" else { return }
+    try await say(HTTPResponse(status: .continue))
   }
+
+  /// An answer before the answer.
+  func say(_ interim: HTTPResponse) async throws { try await channel?.writeAndFlush(HTTPResponsePart.head(interim)) }
 }
 
 /// A router whose errors are all problem+json, a missing route included.
-package func makeRouter() -> Router<RouteContext> {
+///
+/// - Parameters:
+///   - limits: how often one address may ask.
+///   - log: who is told what was refused.
+package func makeRouter(
+  limits: DataPlaneLimits = DataPlaneLimits(requestsPerSecond: 0), log: RefusalLog = RefusalLog()
+) -> Router<RouteContext> {
   let router = Router(context: RouteContext.self)
-  router.add(middleware: ProblemMiddleware())
+  router.add(middleware: ProblemMiddleware(log: log))
+  if limits.requestsPerSecond > 0 { router.add(middleware: RateMiddleware(rate: RequestRate(perSecond: limits.requestsPerSecond))) }
   return router
 }

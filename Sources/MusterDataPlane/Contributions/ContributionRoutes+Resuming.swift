@@ -1,0 +1,191 @@
+import HTTPTypes
+import Hummingbird
+import MusterSchema
+import MusterStorage
+
+/// Uploads that go on where they were interrupted: draft-ietf-httpbis-resumable-upload-12.
+///
+/// The upload's own address is the contribution's with `?digest=…`, so its sender knows it without having heard it, and a half upload of
+/// other bytes is another one. Two deviations, both for the promise that a 201 stands for: a first part is answered with 202, not 201, and a
+/// complete one whose acceptance could not be made durable (503, 507) stays, to be completed by an empty PATCH at its end.
+extension ContributionRoutes {
+  /// `PUT` with `Upload-Complete`: all of it, or the first part.
+  func create(
+    _ request: Request, _ context: RouteContext, _ key: ContributionKey, _ terms: ContributionTerms, _ headers: UploadHeaders
+  ) async throws -> Response {
+    guard headers.offset ?? 0 == 0 else { throw Problem.badRequest("a PUT begins at 0: go on with PATCH") }
+    guard let digest = headers.digest else {
+      throw Problem.badRequest("Repr-Digest is missing: sha-256=:…: of the whole update, by which the upload is known later")
+    }
+    let isWhole = headers.complete == true
+    let length = headers.length ?? (isWhole ? request.contentLength : nil)
+    if let length, length > terms.maximumBytes { throw tooLarge(terms) }
+    if isWhole, let length, let content = request.contentLength, length != content { throw Self.inconsistent }
+    let identity = PartialUploads.Identity(name: "\(key)", owner: "\(key.path)", digest: digest, length: length)
+    let (store, expecting) = (store, request.contentLength ?? 0)
+    let file = try await offloading { () throws(StorageError) in
+      try store.partials.begin(identity, expecting: expecting, maximumBytes: terms.maximumBytes)
+    }
+    let standing = PartialUploads.Standing(identity: identity, offset: 0, isStored: false)
+    let fields = standing.headers(maximumBytes: terms.maximumBytes, limits: store.partials.limits)
+    // Upload Resumption Supported: for those who send everything at once, and may have to go on later.
+    try await context.say(
+      HTTPTypes.HTTPResponse(
+        status: .init(code: 104, reasonPhrase: "Upload Resumption Supported"),
+        headerFields: [.location: identity.location, .uploadLimit: fields[.uploadLimit] ?? ""]))
+    return try await fill(file, request, context, key, terms, identity, isLast: isWhole)
+  }
+
+  /// `PATCH`: the next part, or the last.
+  func append(_ request: Request, _ context: RouteContext) async throws -> Response {
+    let key = try ContributionKey(request.uri.path, .train)
+    let headers = try UploadHeaders(request)
+    guard request.headers[.contentType] == "application/partial-upload" else {
+      throw Problem(status: 415, title: "Unsupported media type", detail: "a part is sent as application/partial-upload")
+    }
+    guard let complete = headers.complete, let offset = headers.offset, let digest = headers.digest else {
+      throw Problem.badRequest("a part needs Upload-Complete, Upload-Offset and the upload's address with ?digest=, or Repr-Digest")
+    }
+    let terms: ContributionTerms
+    switch try await admit(key, request) {
+    case .accepted(let digest): return try await repeated(request, context, headers, digest)
+    case .open(let open): terms = open
+    }
+    let announced = request.contentLength ?? min(terms.maximumBytes, 64 << 20)
+    try gate.enter(announced)
+    defer { gate.leave(announced) }
+    let (store, name) = (store, "\(key)")
+    let (standing, file) = try await offloading { () throws(StorageError) in
+      try store.partials.resume(name, digest, at: offset, expecting: announced, maximumBytes: terms.maximumBytes)
+    }
+    guard let standing, standing.offset == offset else {
+      return try UploadProblem.mismatch(expected: standing?.offset ?? 0, provided: offset)
+    }
+    if standing.isStored {
+      guard complete, request.contentLength ?? 0 == 0 else { throw Problem.badRequest("all \(offset) bytes are here already") }
+      return try await finish(key, terms, digest)
+    }
+    guard let file else { throw Problem(StorageError.superseded) }
+    return try await fill(file, request, context, key, terms, standing.identity, isLast: complete)
+  }
+
+  /// `HEAD`: how far the upload came; whether the contribution counts already.
+  func standing(_ request: Request, _ phase: Phase) async throws -> Response {
+    let key = try ContributionKey(request.uri.path, phase)
+    let headers = try UploadHeaders(request)
+    switch try await admit(key, request) {
+    case .accepted(let digest):
+      guard headers.digest ?? digest == digest else { throw Problem.conflict }
+      var fields: HTTPFields = [.uploadComplete: "?1", .reprDigest: digest.contentDigest, .cacheControl: "no-store"]
+      if let bytes = store.size(of: digest) {
+        fields[.uploadOffset] = "\(bytes)"
+        fields[.uploadLength] = "\(bytes)"
+      }
+      return Response(status: .ok, headers: fields)
+    case .open(let terms):
+      let limits = store.partials.limits
+      guard let standing = store.partials.standing("\(key)", headers.digest) else {
+        // An upload that has not begun, for those who only want to know where to go on.
+        let fields: HTTPFields = [
+          .uploadOffset: "0", .uploadComplete: "?0", .uploadLimit: "max-size=\(terms.maximumBytes), max-age=\(limits.ageSeconds)",
+          .cacheControl: "no-store",
+        ]
+        return Response(status: .noContent, headers: fields)
+      }
+      return Response(status: .noContent, headers: standing.headers(maximumBytes: terms.maximumBytes, limits: limits))
+    }
+  }
+
+  /// `DELETE`: its sender has no use for it any more.
+  func cancel(_ request: Request) async throws -> Response {
+    let key = try ContributionKey(request.uri.path, .train)
+    let headers = try UploadHeaders(request)
+    _ = try await admit(key, request)
+    guard store.partials.standing("\(key)", headers.digest) != nil else { throw Problem.notFound("there is no such upload") }
+    store.partials.discard("\(key)")
+    return Response(status: .noContent)
+  }
+
+  /// `OPTIONS`: that uploads can be resumed.
+  var options: Response {
+    Response(
+      status: .noContent,
+      headers: [.acceptPatch: "application/partial-upload", .uploadLimit: "max-age=\(store.partials.limits.ageSeconds)"])
+  }
+
+  // MARK: -
+
+  /// Receives a part; the last one makes it a contribution.
+  private func fill(
+    _ file: StagedFile, _ request: Request, _ context: RouteContext, _ key: ContributionKey, _ terms: ContributionTerms,
+    _ identity: PartialUploads.Identity, isLast: Bool
+  ) async throws -> Response {
+    let name = identity.name
+    defer { store.partials.release(file, of: name) }
+    // Whatever breaks in here: what came stays.
+    do {
+      try await receive(request, context, into: file)
+    } catch StorageError.tooLarge {
+      if identity.length != nil { throw Self.inconsistent }
+      throw tooLarge(terms)
+    }
+    guard isLast else {
+      let standing = PartialUploads.Standing(identity: identity, offset: file.count, isStored: false)
+      let status: HTTPTypes.HTTPResponse.Status = request.method == .put ? .accepted : .noContent
+      return Response(status: status, headers: standing.headers(maximumBytes: terms.maximumBytes, limits: store.partials.limits))
+    }
+    if let length = identity.length, file.count != length { throw Self.inconsistent }
+    let store = store
+    let claimed = try await checked(key, terms, file.path) {
+      guard file.digest == identity.digest else {
+        throw Problem.invalid(
+          "wrong digest: the bytes are \(file.digest), they were announced as \(identity.digest); send them again from 0")
+      }
+    } adopting: {
+      try store.partials.adopt(file, of: name)
+    }
+    return try await settle(offer(key, identity.digest, bytes: file.count, claimed))
+  }
+
+  /// All bytes are here since an earlier request.
+  private func finish(_ key: ContributionKey, _ terms: ContributionTerms, _ digest: Digest) async throws -> Response {
+    guard let path = store.path(of: digest), store.blobs.refresh(digest), let bytes = store.size(of: digest) else {
+      store.partials.discard("\(key)")
+      return try UploadProblem.mismatch(expected: 0, provided: 0)
+    }
+    let claimed = try await checked(key, terms, path) {
+    } adopting: {
+      digest
+    }
+    return try await settle(offer(key, digest, bytes: bytes, claimed))
+  }
+
+  /// Checks an update's contents and makes it durable. What is found wrong is of no use: it goes.
+  private func checked(
+    _ key: ContributionKey, _ terms: ContributionTerms, _ path: String, _ first: @escaping @Sendable () throws -> Void,
+    adopting adopt: @escaping @Sendable () throws -> Digest
+  ) async throws -> ContributionClaim {
+    let expected = try await schemas.schema(of: terms.base)
+    do {
+      return try await offloading { () throws(any Error) in
+        try first()
+        let claim = try validate(update: path, for: key, terms, expected)
+        _ = try adopt()
+        return claim
+      }
+    } catch let problem as Problem {
+      if problem.status == 422 { store.partials.discard("\(key)") }
+      throw problem
+    }
+  }
+
+  private func offer(_ key: ContributionKey, _ digest: Digest, bytes: Int, _ claim: ContributionClaim) -> ContributionOffer {
+    ContributionOffer(key: key, digest: digest, bytes: bytes, weight: claim.weight, metrics: claim.metrics, base: claim.base)
+  }
+
+  private func tooLarge(_ terms: ContributionTerms) -> ProblemWithRetry {
+    ProblemWithRetry(problem: .tooLarge(terms.maximumBytes), headers: [.uploadLimit: "max-size=\(terms.maximumBytes)"])
+  }
+
+  private static let inconsistent = Problem.badRequest("the upload's length is not the one that was announced")
+}

@@ -1,0 +1,180 @@
+import HTTPTypes
+import Logging
+import NIOCore
+import NIOHTTP1
+import NIOHTTPTypes
+
+/// A client that sends its body too slowly.
+struct SlowClient: Error {}
+
+/// Watches one connection: heads that do not come to an end or are too large, bodies that trickle, answers that nobody reads, and bodies that
+/// go on after they were refused.
+///
+/// Only the time in which the server waits for the client counts: its own slowness is nobody's fault.
+final class ConnectionGuard: ChannelDuplexHandler, RemovableChannelHandler {
+  typealias InboundIn = HTTPRequestPart
+  typealias InboundOut = HTTPRequestPart
+  typealias OutboundIn = HTTPResponsePart
+  typealias OutboundOut = HTTPResponsePart
+
+  private enum Phase {
+    case head(until: NIODeadline)
+    case body
+    /// The request is here, the answer is under way.
+    case answer
+    /// The answer was given before the body came to an end.
+    case rest(bytes: Int, until: NIODeadline)
+    case closing
+  }
+
+  private let limits: DataPlaneLimits
+  private let log: RefusalLog
+  private let logger: Logger
+  private var phase = Phase.closing
+  private var received = 0
+  private var waited = TimeAmount.zero
+  private var waitingSince: NIODeadline?
+  private var unwritableSince: NIODeadline?
+  private var status = 200
+  private var ticker: RepeatedTask?
+
+  /// Of a refused body that are still read, so that its sender hears the refusal and not only a broken connection.
+  private static let rest = 2 << 20
+
+  init(_ limits: DataPlaneLimits, log: RefusalLog, logger: Logger) {
+    self.limits = limits
+    self.log = log
+    self.logger = logger
+  }
+
+  func handlerAdded(context: ChannelHandlerContext) {
+    phase = .head(until: .now() + .seconds(Int64(limits.headSeconds)))
+    let interval = TimeAmount.milliseconds(Int64(min(5000, max(100, min(limits.stallSeconds, limits.headSeconds) * 250))))
+    let bound = NIOLoopBound((self, context), eventLoop: context.eventLoop)
+    ticker = context.eventLoop.scheduleRepeatedTask(initialDelay: interval, delay: interval) { _ in
+      let (handler, context) = bound.value
+      handler.look(context)
+    }
+  }
+
+  func handlerRemoved(context: ChannelHandlerContext) { stop() }
+
+  func channelInactive(context: ChannelHandlerContext) {
+    stop()
+    context.fireChannelInactive()
+  }
+
+  private func stop() {
+    ticker?.cancel()
+    ticker = nil
+  }
+
+  // MARK: What comes in
+
+  func read(context: ChannelHandlerContext) {
+    if waitingSince == nil { waitingSince = .now() }
+    context.read()
+  }
+
+  func channelRead(context: ChannelHandlerContext, data: NIOAny) {
+    if let since = waitingSince {
+      waited = waited + (.now() - since)
+      waitingSince = nil
+    }
+    switch Self.unwrapInboundIn(data) {
+    case .head:
+      phase = .body
+      (received, waited) = (0, .zero)
+    case .body(let buffer):
+      received += buffer.readableBytes
+      if case .rest(let bytes, let until) = phase {
+        phase = .rest(bytes: bytes - buffer.readableBytes, until: until)
+        if bytes < buffer.readableBytes { return end(context) }
+      }
+    case .end:
+      switch phase {
+      case .rest: rearm()
+      case .closing: break
+      default: phase = .answer
+      }
+    }
+    context.fireChannelRead(data)
+  }
+
+  func errorCaught(context: ChannelHandlerContext, error: any Error) {
+    guard let error = error as? HTTPParserError, error == .headerOverflow, case .head = phase else {
+      return context.fireErrorCaught(error)
+    }
+    note(431, "a request's head is larger than allowed", limit: "headerKiB", context)
+    let head = HTTPResponse(status: .requestHeaderFieldsTooLarge, headerFields: [.connection: "close", .contentLength: "0"])
+    context.write(Self.wrapOutboundOut(.head(head)), promise: nil)
+    context.writeAndFlush(Self.wrapOutboundOut(.end(nil)), promise: nil)
+    end(context)
+  }
+
+  // MARK: What goes out
+
+  func write(context: ChannelHandlerContext, data: NIOAny, promise: EventLoopPromise<Void>?) {
+    var ends = false
+    switch Self.unwrapOutboundIn(data) {
+    case .head(let head): if head.status.kind != .informational { status = head.status.code }
+    case .body: break
+    case .end:
+      switch phase {
+      // A good answer to a body that is known already: it may come to its end, at its pace.
+      case .body: phase = .rest(bytes: status < 300 ? .max : Self.rest, until: .now() + .seconds(status < 300 ? 3600 : 10))
+      case .answer: rearm()
+      case .closing: ends = true
+      case .head, .rest: break
+      }
+    }
+    context.write(data, promise: promise)
+    if ends { context.close(promise: nil) }
+  }
+
+  func channelWritabilityChanged(context: ChannelHandlerContext) {
+    unwritableSince = context.channel.isWritable ? nil : .now()
+    context.fireChannelWritabilityChanged()
+  }
+
+  // MARK: Time
+
+  private func rearm() { phase = .head(until: .now() + .seconds(Int64(limits.headSeconds + 75))) }
+
+  private func look(_ context: ChannelHandlerContext) {
+    let now = NIODeadline.now()
+    if let since = unwritableSince, now - since > .seconds(Int64(2 * limits.stallSeconds)) {
+      note(408, "a client does not read its answer", limit: "stallSeconds", context)
+      return end(context)
+    }
+    switch phase {
+    case .head(let until): if now > until { end(context) }
+    case .body:
+      guard let since = waitingSince else { return }
+      let pause = now - since
+      let stall = TimeAmount.seconds(Int64(limits.stallSeconds))
+      let allowed =
+        limits.bytesPerSecond == 0 ? nil : stall + .milliseconds(Int64(min(received, 1 << 40)) * 1000 / Int64(limits.bytesPerSecond))
+      let isSlow = allowed.map { waited + pause > $0 } ?? false
+      guard pause > stall || isSlow else { return }
+      note(408, "a body came too slowly: \(received) bytes so far", limit: isSlow ? "bytesPerSecond" : "stallSeconds", context)
+      phase = .closing
+      context.fireErrorCaught(SlowClient())
+      // The route answers with 408 before that.
+      let bound = NIOLoopBound(context, eventLoop: context.eventLoop)
+      context.eventLoop.scheduleTask(in: .seconds(2)) { bound.value.close(promise: nil) }
+    case .rest(_, let until): if now > until { end(context) }
+    case .answer, .closing: break
+    }
+  }
+
+  private func end(_ context: ChannelHandlerContext) {
+    phase = .closing
+    context.close(promise: nil)
+  }
+
+  private func note(_ status: Int, _ why: String, limit: String, _ context: ChannelHandlerContext) {
+    log.note(
+      status, why, ["client": "\(context.channel.remoteAddress?.ipAddress ?? "?")", "limit": "data.limits.\(limit)"], to: logger)
+  }
+}
