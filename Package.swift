@@ -122,7 +122,7 @@ let package = Package(
     .executableTarget(
       name: "muster-region", dependencies: ["MusterRegion", "MusterRuntime", argumentParser, logging], swiftSettings: house),
     .executableTarget(
-      name: "muster-agent", dependencies: ["MusterAgent", argumentParser, logging], swiftSettings: house,
+      name: "muster-agent", dependencies: ["MusterAgent", "MusterTrainers", argumentParser, logging], swiftSettings: house,
       // Its symbol table is of no use to anybody and costs a megabyte on every device.
       linkerSettings: [.unsafeFlags(["-Xlinker", "--no-export-dynamic"], .when(configuration: .release))]),
     .executableTarget(
@@ -139,7 +139,8 @@ let package = Package(
       exclude: ["Python"], swiftSettings: house),
     .testTarget(name: "MusterModelsTests", dependencies: ["MusterModels", "MusterTensors", "CZlib"], swiftSettings: house),
     .testTarget(
-      name: "MusterTrainersTests", dependencies: ["MusterTrainers", "MusterTensors", "MusterSchema", "muster-train", logging],
+      name: "MusterTrainersTests",
+      dependencies: ["MusterTrainers", "MusterTensors", "MusterSchema", "muster-train", "muster-agent", logging],
       swiftSettings: house),
     .testTarget(name: "MusterMQTTTests", dependencies: ["MusterMQTT"], swiftSettings: house),
     .testTarget(

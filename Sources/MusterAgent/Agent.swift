@@ -2,14 +2,18 @@ package import Logging
 import MusterCoordination
 import MusterMQTT
 import MusterSchema
+import MusterTrainers
 
 /// One device's agent: its connection, its shell and its worker.
 package struct Agent: Sendable {
   private let configuration: AgentConfiguration
+  private let launcher: [String]
   private let logger: Logger
 
-  package init(_ configuration: AgentConfiguration, logger: Logger) {
+  /// - Parameter launcher: what starts a trainer under its limits, see `TrainerRunner`. Empty: nothing does.
+  package init(_ configuration: AgentConfiguration, launcher: [String] = [], logger: Logger) {
     self.configuration = configuration
+    self.launcher = launcher
     self.logger = logger
   }
 
@@ -23,7 +27,7 @@ package struct Agent: Sendable {
     let presence = Presence(id: configuration.id, region: configuration.region, logger: logger)
     let shell = AgentShell(configuration, journal: journal, presence: presence, folders: folders, logger: logger)
     folders.removeOrphans(except: await shell.jobs)
-    let worker = JobWorker(configuration, shell: shell, logger: logger)
+    let worker = JobWorker(configuration, launcher: launcher, shell: shell, logger: logger)
     let filters = Topic.participantFilters(configuration.region, node: configuration.id).map { MQTTSubscription($0) }
     try await MQTTClient.withConnection(mqtt, subscriptions: filters, logger: logger, will: presence.will) { connection in
       presence.attach(connection)
@@ -47,11 +51,12 @@ package struct Agent: Sendable {
 
   private func openState() throws -> (JobFolders, Journal, Int32) {
     do {
-      try Files.makeFolder(configuration.state)
+      let foreign = configuration.trainers.values.contains { $0.user != nil }
+      try Files.makeFolder(configuration.state, mode: foreign ? 0o711 : 0o700)
       guard let lock = try Files.lock("\(configuration.state)/lock") else {
         throw AgentError.state("\(configuration.state) is in use by another muster-agent")
       }
-      let folders = try JobFolders(root: configuration.state)
+      let folders = try JobFolders(root: configuration.state, keepingFailed: configuration.keepFailed, forOthers: foreign)
       let (journal, warning) = try Journal.open("\(configuration.state)/journal.json")
       if let warning { logger.warning("\(warning)") }
       return (folders, journal, lock)

@@ -9,7 +9,7 @@ import MusterAgent
 struct MusterAgentCommand: AsyncParsableCommand {
   static let configuration = CommandConfiguration(
     commandName: "muster-agent", abstract: "The agent of Muster on a device: takes part in training, with data that stays here.",
-    version: MusterAgentVersion.text, subcommands: [Run.self, Config.self], defaultSubcommand: Run.self)
+    version: MusterAgentVersion.text, subcommands: [Run.self, Config.self, ExecTrainer.self], defaultSubcommand: Run.self)
 }
 
 /// The flags. Each wins over MUSTER_* and the configuration file.
@@ -52,7 +52,7 @@ struct Run: AsyncParsableCommand {
     let (configuration, _) = try flags.load()
     var logger = Logger(label: "muster.agent") { StreamLogHandler.standardError(label: $0) }
     logger.logLevel = configuration.logLevel
-    let agent = Agent(configuration, logger: logger)
+    let agent = Agent(configuration, launcher: ["/proc/self/exe", "exec-trainer"], logger: logger)
     do {
       try await withThrowingTaskGroup(of: Void.self) { group in
         group.addTask { try await agent.run() }

@@ -16,8 +16,13 @@ func withTemporaryFolder<Result>(_ body: (String) async throws -> Result) async 
 }
 
 /// Runs the body with a runner that is shut down afterwards.
-func withRunner<Result>(_ program: TrainerProgram, _ body: (TrainerRunner) async throws -> Result) async throws -> Result {
-  let runner = TrainerRunner(program, logger: logger)
+///
+/// - Parameter confined: under the limits of the program, as in an agent: through the built `muster-agent`, which lies beside the test's own
+///   executable.
+func withRunner<Result>(
+  _ program: TrainerProgram, confined: Bool = false, _ body: (TrainerRunner) async throws -> Result
+) async throws -> Result {
+  let runner = TrainerRunner(program, launcher: confined ? ["muster-agent", "exec-trainer"] : [], logger: logger)
   do {
     let result = try await body(runner)
     await runner.shutdown()

@@ -11,3 +11,34 @@ int muster_spawn(
 
 /// A pipe whose ends close on exec and are above the standard descriptors. Returns 0 or an errno.
 int muster_pipe(int *read_end, int *write_end);
+
+/// What a trainer's process may use. 0 stands for no limit, except for `nice` and `oom_score`, which are set as they are.
+struct muster_limits {
+  /// Private memory of one process, bytes (RLIMIT_DATA: mapped files and shared libraries do not count).
+  unsigned long long memory;
+  /// One file, bytes.
+  unsigned long long file;
+  /// Processor time of one process, seconds.
+  unsigned long long cpu;
+  /// Processes and threads of the user. Does not bind root.
+  unsigned long long processes;
+  /// Open files of one process.
+  unsigned long long files;
+  /// 0 to 19.
+  int nice;
+  /// 0 to 1000: how much sooner the kernel ends it when memory runs out.
+  int oom_score;
+};
+
+/// Puts the calling process under these limits, without core dumps, and lets it end with its parent if that is `parent`; then becomes `user` if it is
+/// not NULL (a name or a number, with its groups). Returns 0, or an errno and in `step` what failed. Cannot be undone.
+int muster_confine(const struct muster_limits *limits, pid_t parent, const char *user, const char **step);
+
+/// The user's number and home folder (`length` bytes at most). Returns 0 or an errno.
+int muster_user(const char *user, uid_t *uid, gid_t *gid, char *home, size_t length);
+
+/// Replaces the calling process. Returns an errno only if it could not.
+int muster_execute(char *const arguments[]);
+
+/// Lets another process use so many more seconds of processor time than it has used, then SIGXCPU. Returns 0 or an errno.
+int muster_grant_cpu(pid_t pid, unsigned long long seconds);

@@ -20,10 +20,7 @@ extension AgentConfiguration {
       guard case .object(let members) = value else {
         throw ConfigurationError(key, in: origin, "must be {\"command\": [PROGRAM, …], \"resident\": true or false}")
       }
-      for member in members.keys.sorted() where !Self.trainerKeys.contains(member) {
-        throw ConfigurationError(
-          "\(key).\(member)", in: origin, "there is no such key; known here: \(Self.trainerKeys.joined(separator: ", "))")
-      }
+      try checkNames(members.keys, trainerKeys, key, origin)
       do {
         var program = try JSON.decode(TrainerProgram.self, from: try JSON.encode(value))
         if members["threads"] == nil { program.threads = threads }
@@ -32,16 +29,36 @@ extension AgentConfiguration {
           program.command[0] = "\(folder)/\(first)"
         }
         program.folder = program.folder ?? folder
+        if case .object(let limits)? = members["limits"] { try checkNames(limits.keys, TrainerLimits.keys, "\(key).limits", origin) }
+        if let user = program.user { try check(user: user, "\(key).user", origin) }
         trainers[name] = program
+      } catch let error as ConfigurationError {
+        throw error
       } catch {
-        let why = JSON.explain(error)
-        throw ConfigurationError(key, in: origin, why)
+        throw ConfigurationError(key, in: origin, JSON.explain(error))
       }
     }
     return trainers
   }
 
   private static let trainerKeys = [
-    "command", "resident", "idleSeconds", "environment", "threads", "graceSeconds", "timeoutSeconds", "folder",
+    "command", "resident", "idleSeconds", "environment", "threads", "graceSeconds", "timeoutSeconds", "folder", "user", "limits",
   ]
+
+  private static func checkNames(
+    _ names: some Collection<String>, _ known: [String], _ key: String, _ origin: String?
+  ) throws(ConfigurationError) {
+    for name in names.sorted() where !known.contains(name) {
+      throw ConfigurationError("\(key).\(name)", in: origin, "there is no such key; known here: \(known.joined(separator: ", "))")
+    }
+  }
+
+  private static func check(user: String, _ key: String, _ origin: String?) throws(ConfigurationError) {
+    guard TrainerAccount(user) != nil else {
+      throw ConfigurationError(key, in: origin, "there is no user \"\(user.withoutControlCharacters)\" on this device")
+    }
+    guard Files.isRoot else {
+      throw ConfigurationError(key, in: origin, "only an agent that runs as root can run trainers as another user")
+    }
+  }
 }

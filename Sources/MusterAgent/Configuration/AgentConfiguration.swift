@@ -18,6 +18,8 @@ package struct AgentConfiguration: Sendable {
   package var labels: [String: String]
   /// `trainers`: the programs that may train here, by the name that tasks use; `threads`: what each may use of numeric libraries.
   package var trainers: [String: TrainerProgram]
+  /// `keepFailed`: folders of failed jobs that stay for the engineer. Default 3.
+  package var keepFailed: Int
   /// `data`: handed to the trainer as it stands.
   package var data: JSONValue
   package var policy: Policy
@@ -93,6 +95,7 @@ extension AgentConfiguration {
     broker = try Broker(&settings)
     labels = try Self.labels(&settings)
     trainers = try Self.trainers(&settings)
+    keepFailed = try settings.integer("keepFailed", in: 0...1000, else: 3)
     data = try settings.object("data").map { .object($0) } ?? .object([:])
     policy = try Policy(&settings, trainers: Set(trainers.keys))
     probe = Probe(

@@ -3,17 +3,24 @@ import MusterSchema
 import MusterTrainers
 
 /// Where things lie below the state folder: `jobs/TASK.ROUND.PHASE` (results; behind another dot and this process's mark: work that is not done), `trainers/TASK` (what a trainer keeps between rounds), `blobs/DIGEST`,
-/// and `failed/…`, the last three jobs that failed, each with its log.
+/// and `failed/…`, the last jobs that failed, each with its log.
 struct JobFolders: Sendable {
   let root: String
   /// A trainer that outlived a killed agent may still write into its folder: nobody reads what it leaves there.
   private let mark = String(UInt32.random(in: .min ... .max), radix: 36)
 
-  static let failedKept = 3
+  private let failedKept: Int
+  /// Larger files of a failed job are not kept: it may have failed because it filled the disk.
+  private static let largestKept = 16 << 20
 
-  init(root: String) throws(FileError) {
+  /// - Parameters:
+  ///   - failedKept: jobs that failed, for the engineer who looks.
+  ///   - forOthers: some trainers run as other users, who must get through to their own folders.
+  init(root: String, keepingFailed failedKept: Int = 3, forOthers: Bool = false) throws(FileError) {
     self.root = root
+    self.failedKept = failedKept
     for folder in ["jobs", "trainers", "blobs", "failed"] { try Files.makeFolder("\(root)/\(folder)") }
+    for folder in ["", "/jobs", "/trainers"] { try Files.setMode(root + folder, forOthers ? 0o711 : 0o700) }
   }
 
   /// Where a result waits for its delivery.
@@ -50,8 +57,15 @@ struct JobFolders: Sendable {
     let unfinished = work(task, key)
     let source = Files.exists(unfinished) ? unfinished : job(task, key)
     guard Files.exists(source) else { return }
+    guard failedKept > 0 else { return Files.remove(source) }
     Files.remove("\(source)/global.safetensors")
     Files.remove("\(source)/state")
+    var log = log
+    for entry in Files.names(in: source) {
+      guard let size = Files.ownSize("\(source)/\(entry)"), size > Self.largestKept else { continue }
+      Files.remove("\(source)/\(entry)")
+      log.append("(\(entry.withoutControlCharacters), \(size >> 20) MiB, is not kept)")
+    }
     let target = "\(root)/failed/\(name(task, key))"
     Files.remove(target)
     do {
@@ -64,6 +78,6 @@ struct JobFolders: Sendable {
     let byAge = Files.names(in: "\(root)/failed").sorted {
       (Files.modified("\(root)/failed/\($0)") ?? 0, $0) > (Files.modified("\(root)/failed/\($1)") ?? 0, $1)
     }
-    for entry in byAge.dropFirst(Self.failedKept) { Files.remove("\(root)/failed/\(entry)") }
+    for entry in byAge.dropFirst(failedKept) { Files.remove("\(root)/failed/\(entry)") }
   }
 }

@@ -11,13 +11,15 @@ actor JobWorker {
   let policy: Policy
   let logger: Logger
   private let configuration: AgentConfiguration
+  private let launcher: [String]
   private let blobs: BlobCache
   private var client: HTTPClient?
   /// The result that this process packed last.
   private(set) var packed: Digest?
   private var runners: [String: TrainerRunner] = [:]
 
-  init(_ configuration: AgentConfiguration, shell: AgentShell, logger: Logger) {
+  init(_ configuration: AgentConfiguration, launcher: [String], shell: AgentShell, logger: Logger) {
+    self.launcher = launcher
     self.configuration = configuration
     self.shell = shell
     self.logger = logger
@@ -80,10 +82,13 @@ actor JobWorker {
     if let why = policy.uploadRefusal(job.invitation.upload) { throw JobFailure(why) }
     let base = try await fetch(job)
     let folder = JobFolder(shell.folders.work(task, key))
+    // Nothing of an earlier try shall be in the way.
+    Files.remove(folder.path)
     let description = TrainerJobDescription(
       key.phase == .train ? .train : .evaluate, task: task, round: key.round, model: descriptor.model, local: descriptor.local,
       seed: job.invitation.seed, data: configuration.data)
     try folder.prepare(description, global: base, state: shell.folders.trainerState(task))
+    if let user = program.user { try folder.hand(to: user) }
     let outcome = try await run(description, in: folder, with: runner(descriptor.trainer, program), for: job)
     let result: JobResult
     switch key.phase {
@@ -124,7 +129,7 @@ actor JobWorker {
 
   private func runner(_ name: String, _ program: TrainerProgram) -> TrainerRunner {
     if let runner = runners[name] { return runner }
-    let runner = TrainerRunner(program, logger: logger)
+    let runner = TrainerRunner(program, launcher: launcher, logger: logger)
     runners[name] = runner
     return runner
   }

@@ -53,7 +53,9 @@ enum Files {
   /// - Parameter durable: on the disk before it returns, a loss of power included.
   static func write(_ bytes: [UInt8], to path: String, mode: mode_t = 0o600, durable: Bool) throws(FileError) {
     let temporary = "\(path).new"
-    let descriptor = open(temporary, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, mode)
+    // What lies there is a leftover, or a trainer's link to somewhere else.
+    unlink(temporary)
+    let descriptor = open(temporary, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, mode)
     guard descriptor >= 0 else { throw FileError(path: temporary, code: errno) }
     var code: Int32 = 0
     var done = 0
@@ -111,6 +113,16 @@ enum Files {
   static func modified(_ path: String) -> Int? {
     var status = stat()
     return lstat(path, &status) == 0 ? status.st_mtim.tv_sec : nil
+  }
+
+  static func setMode(_ path: String, _ mode: mode_t) throws(FileError) {
+    guard chmod(path, mode) == 0 else { throw FileError(path: path, code: errno) }
+  }
+
+  /// Bytes of a file itself: a link has few, a folder none.
+  static func ownSize(_ path: String) -> Int? {
+    var status = stat()
+    return lstat(path, &status) == 0 && status.st_mode & S_IFMT == S_IFREG ? Int(status.st_size) : nil
   }
 
   static func size(_ path: String) -> Int? {

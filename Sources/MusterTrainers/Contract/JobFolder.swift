@@ -55,6 +55,15 @@ public struct JobFolder: Hashable, Sendable {
     do { try writeFile(bytes, to: task) } catch { throw .jobFolder("\(error)") }
   }
 
+  /// Lets a trainer that runs as another user work here: the folder, `task.json`, and what it keeps between rounds become that user's.
+  public func hand(to user: String) throws(TrainerError) {
+    guard let account = TrainerAccount(user) else { throw .jobFolder("there is no user \"\(user.withoutControlCharacters)\"") }
+    // `state` is ours or a link of ours up to here: it may be followed once.
+    for entry in [task, state, path] {
+      guard chown(entry, account.uid, account.gid) == 0 else { throw failure("hand over", entry) }
+    }
+  }
+
   private func makeFolder(_ folder: String) throws(TrainerError) {
     var status = stat()
     if mkdir(folder, 0o700) == 0 || (errno == EEXIST && stat(folder, &status) == 0 && status.st_mode & S_IFMT == S_IFDIR) { return }
@@ -89,7 +98,9 @@ struct FileError: Error, CustomStringConvertible {
 /// Writes next to `path` and renames: whoever sees the file sees all of it.
 func writeFile(_ bytes: [UInt8], to path: String) throws(FileError) {
   let temporary = "\(path).new"
-  let file = open(temporary, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0o600)
+  // Whatever lies there, a link perhaps, is not written through.
+  unlink(temporary)
+  let file = open(temporary, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0o600)
   guard file >= 0 else { throw FileError("create", temporary) }
   var position = 0
   while position < bytes.count {
@@ -107,8 +118,9 @@ func writeFile(_ bytes: [UInt8], to path: String) throws(FileError) {
 }
 
 /// The whole of a file that must not be larger than `limit` bytes.
-func readFile(_ path: String, limit: Int) throws(FileError) -> [UInt8] {
-  let file = open(path, O_RDONLY | O_CLOEXEC)
+func readFile(_ path: String, limit: Int, following: Bool = false) throws(FileError) -> [UInt8] {
+  // Neither through a link, nor waiting for the other end of a pipe.
+  let file = open(path, O_RDONLY | O_CLOEXEC | (following ? 0 : O_NOFOLLOW) | O_NONBLOCK)
   guard file >= 0 else { throw FileError("read", path) }
   defer { close(file) }
   var bytes: [UInt8] = []

@@ -94,8 +94,12 @@ public final class TrainerJob {
   public func finishUnchanged(metrics: TrainerMetrics) throws(TrainerJobError) {
     try check(metrics)
     unlink(folder.update)
-    if link(folder.global, folder.update) != 0, symlink(folder.global, folder.update) != 0 {
-      throw .notWritten("\(folder.update): \(String(cString: strerror(errno)))")
+    var status = stat()
+    // A link of a link would be none that the agent takes.
+    if lstat(folder.global, &status) != 0 || status.st_mode & S_IFMT != S_IFREG || link(folder.global, folder.update) != 0 {
+      let bytes: [UInt8]
+      do { bytes = try readFile(folder.global, limit: .max, following: true) } catch { throw .unreadable("\(error)") }
+      try write(bytes, to: folder.update)
     }
     try write(metrics)
   }

@@ -62,6 +62,22 @@ final class ChildProcess {
     return access(sibling, X_OK) == 0 ? sibling : name
   }
 
+  /// The program's file: as ``locate(_:)`` has it, and if that is a bare name, from PATH.
+  static func find(_ name: String, path: String, folder: String?) throws(TrainerError) -> String {
+    guard !name.isEmpty else { throw .notStarted("its command is empty") }
+    let found = locate(name)
+    let candidates =
+      if found.contains("/") { [found] } else { path.split(separator: ":").map { "\($0)/\(found)" } }
+    for candidate in candidates {
+      let file = candidate.hasPrefix("/") ? candidate : "\(folder.map { "\($0)/" } ?? "")\(candidate)"
+      var status = stat()
+      guard stat(file, &status) == 0, status.st_mode & S_IFMT == S_IFREG else { continue }
+      guard access(file, X_OK) == 0 else { throw .notStarted("\(name): \(String(cString: strerror(EACCES)))") }
+      return file
+    }
+    throw .notStarted("\(name): \(String(cString: strerror(ENOENT)))")
+  }
+
   private static func pipe() throws(TrainerError) -> (read: Int32, write: Int32) {
     var (read, write): (Int32, Int32) = (-1, -1)
     let code = muster_pipe(&read, &write)
@@ -71,6 +87,9 @@ final class ChildProcess {
 
   /// To the whole group.
   func signal(_ number: Int32) { kill(-pid, number) }
+
+  /// Its processor time ends so many seconds from now.
+  func grant(processorSeconds: Int) { _ = muster_grant_cpu(pid, UInt64(processorSeconds)) }
 
   /// Asks whether the process has ended; once it has, ends what it left behind in its group.
   @discardableResult

@@ -8,15 +8,23 @@ struct LineSplitter {
   private var line: [UInt8] = []
 
   /// Calls `body` with every complete line; longer ones are cut.
-  mutating func append(_ bytes: some Collection<UInt8>, _ body: ([UInt8]) -> Void) {
-    var rest = bytes[...]
-    while let end = rest.firstIndex(of: UInt8(ascii: "\n")) {
+  mutating func append(_ bytes: ArraySlice<UInt8>, _ body: ([UInt8]) -> Void) {
+    var rest = bytes
+    while let end = LineSplitter.newline(in: rest) {
       keep(rest[..<end])
       body(line)
       line.removeAll(keepingCapacity: true)
-      rest = rest[rest.index(after: end)...]
+      rest = rest[(end + 1)...]
     }
     keep(rest)
+  }
+
+  /// A trainer may flood us: the C library looks faster.
+  private static func newline(in bytes: ArraySlice<UInt8>) -> Int? {
+    bytes.withUnsafeBytes { buffer in
+      guard let start = buffer.baseAddress, let found = memchr(start, 0x0a, buffer.count) else { return nil }
+      return bytes.startIndex + (UnsafeRawPointer(found) - start)
+    }
   }
 
   /// What is left at the end without a newline.
@@ -25,8 +33,8 @@ struct LineSplitter {
     line.removeAll()
   }
 
-  private mutating func keep(_ part: some Collection<UInt8>) {
-    line += part.prefix(LineSplitter.maximumLength - line.count)
+  private mutating func keep(_ part: ArraySlice<UInt8>) {
+    if line.count < LineSplitter.maximumLength { line += part.prefix(LineSplitter.maximumLength - line.count) }
   }
 }
 
@@ -39,6 +47,8 @@ struct OutputReader {
   static let progressInterval = Duration.milliseconds(50)
 
   private(set) var log: [String] = []
+  /// Everything that was written so far.
+  private(set) var bytes = 0
   /// A resident trainer's answer for this folder.
   private(set) var done: Int32?
   private let folder: String
@@ -56,12 +66,14 @@ struct OutputReader {
   }
 
   mutating func readOutput(_ bytes: ArraySlice<UInt8>) {
+    self.bytes += bytes.count
     var lines: [[UInt8]] = []
     output.append(bytes) { lines.append($0) }
     for line in lines { handleOutput(line) }
   }
 
   mutating func readErrors(_ bytes: ArraySlice<UInt8>) {
+    self.bytes += bytes.count
     var lines: [[UInt8]] = []
     errors.append(bytes) { lines.append($0) }
     for line in lines where admit() { keep(line) }

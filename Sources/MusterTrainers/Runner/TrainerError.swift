@@ -1,3 +1,5 @@
+internal import Glibc
+
 /// Why a trainer left no result. `log` holds the last lines that it wrote.
 public enum TrainerError: Error, Hashable, Sendable, CustomStringConvertible {
   /// The job folder cannot be prepared or read.
@@ -15,12 +17,14 @@ public enum TrainerError: Error, Hashable, Sendable, CustomStringConvertible {
   /// The result holds numbers that are not finite, or comes from no samples.
   case nonFinite(String, log: [String])
   case timedOut(seconds: Double, log: [String])
+  /// It used more than it may: what, in words that follow "the trainer".
+  case overLimit(String, log: [String])
   case cancelled
 
   public var log: [String] {
     switch self {
     case .failed(_, let log), .signalled(_, let log), .noResult(_, let log), .malformed(_, let log), .nonFinite(_, let log),
-      .timedOut(_, let log):
+      .timedOut(_, let log), .overLimit(_, let log):
       log
     case .jobFolder, .notStarted, .cancelled: []
     }
@@ -32,12 +36,41 @@ public enum TrainerError: Error, Hashable, Sendable, CustomStringConvertible {
     case .jobFolder(let why): "the job folder cannot be used: \(why)"
     case .notStarted(let why): "the trainer cannot be started: \(why)"
     case .failed(let exit, _): "the trainer failed with exit status \(exit)"
-    case .signalled(let signal, _): "the trainer was killed by signal \(signal)"
+    case .signalled(let signal, _): "the trainer was killed by signal \(Self.describe(signal))"
     case .noResult(let file, _): "the trainer ended well but left no \(file)"
     case .malformed(let why, _): "the trainer's result is not understood: \(why)"
     case .nonFinite(let why, _): "the trainer's result is refused: \(why)"
     case .timedOut(let seconds, _): "the trainer took longer than \(seconds) s"
+    case .overLimit(let what, _): "the trainer \(what)"
     case .cancelled: "the trainer was cancelled"
+    }
+  }
+
+  private static func describe(_ signal: Int32) -> String {
+    switch signal {
+    case SIGABRT: "6 (SIGABRT)"
+    case SIGBUS: "7 (SIGBUS)"
+    case SIGFPE: "8 (SIGFPE)"
+    case SIGILL: "4 (SIGILL)"
+    case SIGKILL: "9 (SIGKILL), perhaps for want of memory"
+    case SIGSEGV: "11 (SIGSEGV)"
+    case SIGXCPU: "24 (SIGXCPU): its processor time is used up"
+    case SIGXFSZ: "25 (SIGXFSZ): a file grew beyond its limit"
+    default: "\(signal)"
+    }
+  }
+
+  /// The same with what the trainer wrote.
+  func with(log: [String]) -> TrainerError {
+    switch self {
+    case .failed(let exit, _): .failed(exit: exit, log: log)
+    case .signalled(let signal, _): .signalled(signal, log: log)
+    case .noResult(let file, _): .noResult(file: file, log: log)
+    case .malformed(let why, _): .malformed(why, log: log)
+    case .nonFinite(let why, _): .nonFinite(why, log: log)
+    case .timedOut(let seconds, _): .timedOut(seconds: seconds, log: log)
+    case .overLimit(let what, _): .overLimit(what, log: log)
+    case .jobFolder, .notStarted, .cancelled: self
     }
   }
 

@@ -17,10 +17,15 @@ public struct TrainerProgram: Codable, Hashable, Sendable {
   public var timeoutSeconds: Double?
   /// The working folder, which relative paths of `data` start from: the configuration file's. nil: our own.
   public var folder: String?
+  /// The user that it runs as, a name or a number; nil: our own. Only root can choose.
+  public var user: String?
+  /// What it may use. Those of the kernel need the launcher that ``TrainerRunner`` is given.
+  public var limits: TrainerLimits
 
   public init(
     command: [String], resident: Bool = false, idleSeconds: Double = 600, environment: [String: String] = [:], threads: Int = 1,
-    graceSeconds: Double = 5, timeoutSeconds: Double? = nil, folder: String? = nil
+    graceSeconds: Double = 5, timeoutSeconds: Double? = nil, folder: String? = nil, user: String? = nil,
+    limits: TrainerLimits = TrainerLimits()
   ) {
     self.command = command
     self.resident = resident
@@ -30,6 +35,8 @@ public struct TrainerProgram: Codable, Hashable, Sendable {
     self.graceSeconds = graceSeconds
     self.timeoutSeconds = timeoutSeconds
     self.folder = folder
+    self.user = user
+    self.limits = limits
   }
 
   public init(from decoder: any Decoder) throws {
@@ -42,7 +49,9 @@ public struct TrainerProgram: Codable, Hashable, Sendable {
       threads: try container.decodeIfPresent(Int.self, forKey: .threads) ?? 1,
       graceSeconds: try container.decodeIfPresent(Double.self, forKey: .graceSeconds) ?? 5,
       timeoutSeconds: try container.decodeIfPresent(Double.self, forKey: .timeoutSeconds),
-      folder: try container.decodeIfPresent(String.self, forKey: .folder))
+      folder: try container.decodeIfPresent(String.self, forKey: .folder),
+      user: try container.decodeIfPresent(String.self, forKey: .user),
+      limits: try container.decodeIfPresent(TrainerLimits.self, forKey: .limits) ?? TrainerLimits())
     guard let program = command.first, !program.isEmpty else {
       throw DecodingError.dataCorruptedError(forKey: .command, in: container, debugDescription: "must name a program")
     }

@@ -3,9 +3,18 @@ internal import Glibc
 internal import MusterSchema
 internal import MusterTensors
 
-/// The result of a job that ended well, checked.
-func readResult(of kind: TrainerJobDescription.Kind, in folder: JobFolder, log: [String]) throws(TrainerError) -> TrainerMetrics {
-  guard access(folder.metrics, F_OK) == 0 else { throw .noResult(file: "metrics.json", log: log) }
+/// What a global model consists of.
+func readSchema(_ model: String) throws(TrainerError) -> TensorSchema {
+  do { return try SafetensorsFile(path: model).schema } catch { throw .jobFolder("\(error)") }
+}
+
+/// The result of a job that ended well, checked: a trainer may leave anything.
+///
+/// - Parameter base: of the global model, whose tensors an update must have.
+func readResult(
+  of kind: TrainerJobDescription.Kind, in folder: JobFolder, base: TensorSchema?, log: [String]
+) throws(TrainerError) -> TrainerMetrics {
+  try checkFile(folder.metrics, log)
   let result: TrainerMetrics
   do {
     result = try JSON.decode(TrainerMetrics.self, from: try readFile(folder.metrics, limit: 1 << 20))
@@ -13,14 +22,26 @@ func readResult(of kind: TrainerJobDescription.Kind, in folder: JobFolder, log: 
     throw .malformed("metrics.json: \(JSON.explain(error))", log: log)
   }
   if let problem = result.problem(for: kind) { throw .nonFinite(problem, log: log) }
-  if let file = folder.result(of: kind) {
-    var status = stat()
-    guard stat(file, &status) == 0, status.st_mode & S_IFMT == S_IFREG else {
-      throw .noResult(file: String(file.split(separator: "/").last ?? ""), log: log)
-    }
-    let wrong: String?
-    do { wrong = try SafetensorsFile(path: file).nonFiniteTensor() } catch { throw .malformed("\(error)", log: log) }
-    if let wrong { throw .nonFinite("tensor \(wrong.withoutControlCharacters)", log: log) }
+  guard let path = folder.result(of: kind) else { return result }
+  try checkFile(path, log)
+  let file: SafetensorsFile
+  do { file = try SafetensorsFile(path: path) } catch { throw .malformed("\(error)", log: log) }
+  if let base, let difference = file.schema.difference(from: base, anyFloatingPoint: true) {
+    throw .malformed("\(name(path)): \(difference.withoutControlCharacters)", log: log)
   }
+  if let wrong = file.nonFiniteTensor() { throw .nonFinite("tensor \(wrong.withoutControlCharacters) is not finite", log: log) }
   return result
 }
+
+/// A plain file of the folder, nothing that leads elsewhere: what it holds will be sent to a server.
+private func checkFile(_ path: String, _ log: [String]) throws(TrainerError) {
+  var status = stat()
+  guard lstat(path, &status) == 0 else { throw .noResult(file: name(path), log: log) }
+  switch status.st_mode & S_IFMT {
+  case S_IFREG: return
+  case S_IFLNK: throw .malformed("\(name(path)) is a link, it must be a file", log: log)
+  default: throw .malformed("\(name(path)) is no file", log: log)
+  }
+}
+
+private func name(_ path: String) -> String { path.split(separator: "/").last.map { String($0) } ?? path }

@@ -7,11 +7,15 @@ public import Logging
 /// started again when it died, stopped when it was idle for `idleSeconds` and on ``shutdown()``.
 public final class TrainerRunner: Sendable {
   public let program: TrainerProgram
+  private let launcher: [String]
   private let mailbox = TrainerMailbox()
   private let logger: Logger
 
-  public init(_ program: TrainerProgram, logger: Logger) {
+  /// - Parameter launcher: a program that performs a ``TrainerLaunch`` and starts the trainer so, `["/proc/self/exe", "exec-trainer"]` in the
+  ///   agent. Empty: without the kernel's limits, and as our own user.
+  public init(_ program: TrainerProgram, launcher: [String] = [], logger: Logger) {
     self.program = program
+    self.launcher = launcher
     self.logger = logger
   }
 
@@ -23,7 +27,8 @@ public final class TrainerRunner: Sendable {
   /// - Parameters:
   ///   - job: what ``JobFolder/prepare(_:global:state:)`` wrote into the folder.
   ///   - onProgress: called on the worker's thread, at most twenty times a second; it must not block.
-  /// - Returns: a result that is complete: every file is there, every number finite.
+  /// - Returns: a result that is complete: every file is there and no link, every number finite, an update's tensors those of the global
+  ///   model.
   public func run(
     _ job: TrainerJobDescription, in folder: String, onProgress: @escaping @Sendable (TrainerProgress) -> Void = { _ in }
   ) async throws(TrainerError) -> TrainerOutcome {
@@ -48,7 +53,7 @@ public final class TrainerRunner: Sendable {
   }
 
   private func startWorker() {
-    let worker = Unmanaged.passRetained(TrainerWorker(program, mailbox: mailbox, logger: logger))
+    let worker = Unmanaged.passRetained(TrainerWorker(program, launcher: launcher, mailbox: mailbox, logger: logger))
     var thread = pthread_t()
     let code = pthread_create(
       &thread, nil,

@@ -2,19 +2,22 @@ internal import FoundationEssentials
 internal import Glibc
 internal import Logging
 internal import MusterSchema
+internal import MusterTensors
 
 /// The thread that holds a trainer's process: starts it, hands it jobs, reads what it writes, ends it. Everything here happens on that
 /// one thread; the mailbox is the only way in.
 final class TrainerWorker {
   private let program: TrainerProgram
+  private let launcher: [String]
   private let mailbox: TrainerMailbox
   private var logger: Logger
   private var child: ChildProcess?
   private var idleSince = ContinuousClock.now
   private var buffer = [UInt8](repeating: 0, count: 65536)
 
-  init(_ program: TrainerProgram, mailbox: TrainerMailbox, logger: Logger) {
+  init(_ program: TrainerProgram, launcher: [String], mailbox: TrainerMailbox, logger: Logger) {
     self.program = program
+    self.launcher = launcher
     self.mailbox = mailbox
     self.logger = logger
     self.logger[metadataKey: "trainer.program"] = "\(program.command.first ?? "")"
@@ -76,21 +79,31 @@ final class TrainerWorker {
     for leftover in [request.folder.metrics, request.folder.result(of: request.job.job)] { if let leftover { unlink(leftover) } }
     var reader = OutputReader(folder: request.folder.path, onProgress: request.onProgress)
     let exit: Int32
+    let base: TensorSchema?
     do throws(TrainerError) {
+      // Before the trainer can touch it.
+      base = try request.job.job == .train ? readSchema(request.folder.global) : nil
       let child = try startChild(for: request.folder)
       exit = try follow(child, request, from: start, &reader)
     } catch {
       return .failure(error)
     }
     if mailbox.isCancelled(request.id) { return .failure(.cancelled) }
-    guard exit == 0 else { return .failure(.failed(exit: exit, log: reader.log)) }
+    guard exit == 0 else { return .failure(failure(exit, reader.log)) }
     do throws(TrainerError) {
-      let result = try readResult(of: request.job.job, in: request.folder, log: reader.log)
+      let result = try readResult(of: request.job.job, in: request.folder, base: base, log: reader.log)
       let parameters = request.folder.result(of: request.job.job)
       return .success(TrainerOutcome(result: result, parameters: parameters, duration: .now - start, log: reader.log))
     } catch {
       return .failure(error)
     }
+  }
+
+  private func failure(_ exit: Int32, _ log: [String]) -> TrainerError {
+    if exit == TrainerLaunch.failed, !launcher.isEmpty, let last = log.last, last.hasPrefix(TrainerLaunch.mark) {
+      return .notStarted(String(last.dropFirst(TrainerLaunch.mark.count)))
+    }
+    return .failed(exit: exit, log: log)
   }
 
   private func startChild(for folder: JobFolder) throws(TrainerError) -> ChildProcess {
@@ -101,9 +114,13 @@ final class TrainerWorker {
     }
     let line: String
     do { line = String(decoding: try JSON.encode(["job": folder.path]), as: UTF8.self) } catch { throw .jobFolder("\(error)") }
-    if let child, child.reap() == nil, child.send(line) { return child }
+    if let child, child.reap() == nil {
+      if let seconds = program.limits.cpuSeconds { child.grant(processorSeconds: seconds) }
+      if child.send(line) { return child }
+    }
     child = nil
     let fresh = try spawn(program.command)
+    if let seconds = program.limits.cpuSeconds { fresh.grant(processorSeconds: seconds) }
     guard fresh.send(line) else { throw .notStarted("it does not read its standard input") }
     child = fresh
     return fresh
@@ -113,8 +130,21 @@ final class TrainerWorker {
     let own = ProcessInfo.processInfo.environment
     var environment = ["PATH": own["PATH"] ?? "/usr/local/bin:/usr/bin:/bin", "LANG": own["LANG"] ?? "C.UTF-8"]
     environment["HOME"] = own["HOME"]
+    if let user = program.user {
+      guard let account = TrainerAccount(user) else { throw .notStarted("there is no user \"\(user.withoutControlCharacters)\"") }
+      environment["HOME"] = account.home
+      environment["USER"] = user
+    }
     for library in ["OMP", "OPENBLAS", "MKL", "NUMEXPR", "VECLIB"] { environment["\(library)_NUM_THREADS"] = String(program.threads) }
     environment.merge(program.environment) { _, given in given }
+    var command = command
+    if !launcher.isEmpty {
+      // Looked for here, so that one that is missing is named at once.
+      command[0] = try ChildProcess.find(command.first ?? "", path: environment["PATH"] ?? "", folder: program.folder)
+      let launch = TrainerLaunch(
+        limits: program.limits, user: program.user, parent: getpid(), resident: program.resident, command: command)
+      command = launcher + launch.arguments
+    }
     let child = try ChildProcess(command: command, environment: environment, folder: program.folder)
     logger.debug("trainer started", metadata: ["trainer.pid": "\(child.pid)"])
     return child
@@ -125,7 +155,8 @@ final class TrainerWorker {
     _ child: ChildProcess, _ request: TrainerRequest, from start: ContinuousClock.Instant, _ reader: inout OutputReader
   ) throws(TrainerError) -> Int32 {
     let deadline = program.timeoutSeconds.map { start + .seconds($0) }
-    var ending: (error: TrainerError?, killAt: ContinuousClock.Instant)?
+    var guardian = ResourceGuard(program.limits, request.folder)
+    var ending: (error: TrainerError, killAt: ContinuousClock.Instant)?
     var endedAt: ContinuousClock.Instant?
     while true {
       let status = child.reap()
@@ -136,6 +167,8 @@ final class TrainerWorker {
       var got = false
       poll(child, until: min(until, ending?.killAt ?? until, deadline ?? until)) { bytes, isError in
         got = true
+        // Of one that is being ended no more is needed.
+        guard ending == nil || reader.bytes <= guardian.outputBytes else { return }
         if isError { reader.readErrors(bytes) } else { reader.readOutput(bytes) }
       }
       if let exit = reader.done, program.resident, ending == nil { return exit }
@@ -144,10 +177,7 @@ final class TrainerWorker {
         reader.finish()
         if program.resident { self.child = nil }
         child.closeAll()
-        if let ending {
-          if case .timedOut(let seconds, _)? = ending.error { throw .timedOut(seconds: seconds, log: reader.log) }
-          throw .cancelled
-        }
+        if let ending { throw ending.error.with(log: reader.log) }
         switch status {
         // A resident one has no reason to end before it answers.
         case .exited(let exit): return program.resident && exit == 0 ? 1 : exit
@@ -158,11 +188,15 @@ final class TrainerWorker {
       if let killAt = ending?.killAt {
         if now >= killAt { child.signal(SIGKILL) }
       } else if mailbox.isCancelled(request.id) {
-        ending = (nil, now + .seconds(program.graceSeconds))
+        ending = (.cancelled, now + .seconds(program.graceSeconds))
         child.signal(SIGTERM)
       } else if let deadline, now >= deadline {
         ending = (.timedOut(seconds: program.timeoutSeconds ?? 0, log: []), now + .seconds(program.graceSeconds))
         child.signal(SIGTERM)
+      } else if let excess = guardian.excess(output: reader.bytes, at: now) {
+        // It fills something up: no grace.
+        ending = (.overLimit(excess, log: []), now)
+        child.signal(SIGKILL)
       }
     }
   }

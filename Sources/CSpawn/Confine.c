@@ -1,0 +1,112 @@
+#define _GNU_SOURCE
+#include "CSpawn.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <grp.h>
+#include <pwd.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <sys/resource.h>
+#include <time.h>
+#include <unistd.h>
+
+static int limit(int resource, unsigned long long soft, unsigned long long hard) {
+  struct rlimit now;
+  if (!soft) return 0;
+  if (getrlimit(resource, &now)) return errno;
+  // Only root may raise what is already lower.
+  now.rlim_max = geteuid() && now.rlim_max < hard ? now.rlim_max : hard;
+  now.rlim_cur = soft < now.rlim_max ? soft : now.rlim_max;
+  return setrlimit(resource, &now) ? errno : 0;
+}
+
+static int find(const char *user, struct passwd *entry, char *buffer, size_t length) {
+  struct passwd *found = NULL;
+  int code = getpwnam_r(user, entry, buffer, length, &found);
+  if (!code && !found) {
+    char *end;
+    unsigned long number = strtoul(user, &end, 10);
+    if (end != user && !*end) code = getpwuid_r((uid_t)number, entry, buffer, length, &found);
+  }
+  return code ? code : found ? 0 : ENOENT;
+}
+
+int muster_user(const char *user, uid_t *uid, gid_t *gid, char *home, size_t length) {
+  struct passwd entry;
+  char buffer[4096];
+  int code = find(user, &entry, buffer, sizeof buffer);
+  if (code) return code;
+  *uid = entry.pw_uid;
+  *gid = entry.pw_gid;
+  strncpy(home, entry.pw_dir, length - 1);
+  home[length - 1] = 0;
+  return 0;
+}
+
+int muster_confine(const struct muster_limits *limits, pid_t parent, const char *user, const char **step) {
+  struct rlimit none = {0, 0};
+  struct passwd entry;
+  char buffer[4096];
+  int code = 0;
+  // Everything that needs rights comes before they go.
+  *step = "find the user";
+  if (user && (code = find(user, &entry, buffer, sizeof buffer))) return code;
+  *step = "set the limit of core dumps";
+  if (setrlimit(RLIMIT_CORE, &none)) return errno;
+  *step = "set the limit of memory";
+  if ((code = limit(RLIMIT_DATA, limits->memory, limits->memory))) return code;
+  *step = "set the limit of a file's size";
+  if ((code = limit(RLIMIT_FSIZE, limits->file, limits->file))) return code;
+  *step = "set the limit of processor time";
+  if ((code = limit(RLIMIT_CPU, limits->cpu, limits->cpu + 5))) return code;
+  *step = "set the limit of open files";
+  if ((code = limit(RLIMIT_NOFILE, limits->files, limits->files))) return code;
+  *step = "set the limit of processes";
+  if ((code = limit(RLIMIT_NPROC, limits->processes, limits->processes))) return code;
+  *step = "set the niceness";
+  if (limits->nice && setpriority(PRIO_PROCESS, 0, limits->nice)) return errno;
+  if (limits->oom_score > 0) {
+    // Not everywhere possible, and no reason to train nothing.
+    int file = open("/proc/self/oom_score_adj", O_WRONLY | O_CLOEXEC);
+    if (file >= 0) {
+      dprintf(file, "%d", limits->oom_score);
+      close(file);
+    }
+  }
+  if (user && (getuid() != entry.pw_uid || geteuid() != entry.pw_uid)) {
+    *step = "become another user";
+    if (initgroups(entry.pw_name, entry.pw_gid) || setgid(entry.pw_gid) || setuid(entry.pw_uid)) return errno;
+    if (!setuid(0) && entry.pw_uid) return EPERM;
+  }
+  *step = "give up new rights";
+  if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0)) return errno;
+  *step = "follow its parent";
+  if (prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0)) return errno;
+  // It may have gone before.
+  return parent && getppid() != parent ? ESRCH : 0;
+}
+
+int muster_execute(char *const arguments[]) {
+  // The calling thread may be one that leaves signals to others.
+  sigset_t signals;
+  sigemptyset(&signals);
+  sigprocmask(SIG_SETMASK, &signals, NULL);
+  execvp(arguments[0], arguments);
+  return errno;
+}
+
+int muster_grant_cpu(pid_t pid, unsigned long long seconds) {
+  clockid_t clock;
+  struct timespec used;
+  struct rlimit now;
+  int code = clock_getcpuclockid(pid, &clock);
+  if (code) return code;
+  if (clock_gettime(clock, &used) || prlimit(pid, RLIMIT_CPU, NULL, &now)) return errno;
+  now.rlim_cur = (rlim_t)used.tv_sec + 1 + seconds;
+  if (now.rlim_cur > now.rlim_max) now.rlim_cur = now.rlim_max;
+  return prlimit(pid, RLIMIT_CPU, &now, NULL) ? errno : 0;
+}
