@@ -1,0 +1,197 @@
+"""A whole fleet on free ports of 127.0.0.1: mosquitto, central, one region, two devices."""
+
+import json
+import os
+import pathlib
+import re
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import time
+import urllib.request
+
+PROGRAMS = ["muster", "muster-central", "muster-region", "muster-agent", "muster-train"]
+BUILT_IN = ("lenet5", "mlp", "softmax")
+
+
+class FleetError(Exception):
+    """Something did not go as it should; the message says what."""
+
+
+def executables(root):
+    """The folder of the built programs."""
+    named = os.environ.get("MUSTER_BIN")
+    folders = [pathlib.Path(named)] if named else [root / ".build/release", root / ".build/debug"]
+    for folder in folders:
+        if all(os.access(folder / program, os.X_OK) for program in PROGRAMS):
+            return folder
+    raise FleetError(f"{', '.join(PROGRAMS)} are not all in {' or '.join(map(str, folders))}: swift build, or set MUSTER_BIN")
+
+
+def free_ports(count):
+    sockets = [socket.socket() for _ in range(count)]
+    try:
+        for each in sockets:
+            each.bind(("127.0.0.1", 0))
+        return [each.getsockname()[1] for each in sockets]
+    finally:
+        for each in sockets:
+            each.close()
+
+
+class Fleet:
+    """One example's fleet. Everything lies in ``home``; :meth:`stop` ends every process."""
+
+    def __init__(self, home, programs, example, python):
+        self.home, self.programs, self.example, self.python = home, programs, example, python
+        self.root = example.parents[2]
+        self.digits = self.root / "examples/digits/data"
+        self.agent = json.loads((example / "agent.json").read_text())
+        self.task = example / "task.yaml"
+        text = self.task.read_text()
+        self.model_type = re.search(r"^model:.*\btype:\s*([\w.-]+)", text, re.MULTILINE).group(1)
+        self.trainer = re.search(r"^trainer:\s*(\S+)", text, re.MULTILINE).group(1)
+        self.broker, self.data, self.ops, self.region_data, self.region_ops = free_ports(5)
+        self.processes = []
+        (home / "logs").mkdir()
+
+    # What the example's files become.
+
+    def command(self):
+        """The trainer's command, with this run's virtual environment in place of the example's."""
+        command = list(self.agent["trainers"][self.trainer]["command"])
+        command[0] = command[0].replace(".venv/bin/", f"{self.python.parent}/")
+        return [str(self.example / part) if (self.example / part.partition(":")[0]).is_file() else part for part in command]
+
+    def device_data(self, index):
+        def absolute(value):
+            if isinstance(value, dict):
+                return {key: absolute(inner) for key, inner in value.items()}
+            if isinstance(value, str) and (self.example / value).is_file():
+                return str((self.example / value).resolve())
+            return value
+
+        data = absolute(self.agent["data"])
+        data["partition"] = {"iid": {"of": 2, "index": index, "seed": 1}}
+        return data
+
+    def write(self):
+        home = self.home
+        template = (self.root / "broker/local.conf").read_text().splitlines()
+        own = ("listener", "log_dest", "persistence_location", "user")
+        lines = [f"listener {self.broker} 127.0.0.1", *(line for line in template if line.split(" ")[0] not in own), "log_dest stderr"]
+        if os.geteuid() == 0:
+            lines.append("user root")
+        (home / "mosquitto.conf").write_text("\n".join(lines) + "\n")
+        test = {
+            "format": "idx", "images": str(self.digits / "t10k-images-idx3-ubyte.gz"), "labels": str(self.digits / "t10k-labels-idx1-ubyte.gz"),
+        }
+        (home / "test-data.json").write_text(json.dumps({**self.device_data(0), **test, "partition": None}))
+        # A built-in model is initialized and measured by muster-train, so that all are judged alike; another one by the example itself.
+        central = [str(self.programs / "muster-train"), "--resident"] if self.model_type in BUILT_IN else self.command()
+        (home / "central.yaml").write_text(json.dumps({
+            "state": str(home / "central"), "broker": {"host": "127.0.0.1", "port": self.broker},
+            "data": {"host": "127.0.0.1", "port": self.data}, "ops": {"host": "127.0.0.1", "port": self.ops}, "regions": ["north"],
+            "trainers": [self.trainer], "trainer": {self.trainer: {"command": central, "resident": True}},
+            "testData": str(home / "test-data.json"), "log": {"level": "info"},
+        }))
+        (home / "north.yaml").write_text(json.dumps({
+            "id": "north", "state": str(home / "north"), "broker": {"host": "127.0.0.1", "port": self.broker},
+            "data": {"host": "127.0.0.1", "port": self.region_data}, "ops": {"host": "127.0.0.1", "port": self.region_ops},
+            "log": {"level": "info"},
+        }))
+        for index in range(2):
+            trainer = {**self.agent["trainers"][self.trainer], "command": self.command()}
+            (home / f"pi-{index + 1}.json").write_text(json.dumps({
+                **self.agent, "id": f"pi-{index + 1}", "region": "north", "state": str(home / f"pi-{index + 1}"),
+                "broker": {"host": "127.0.0.1", "port": self.broker}, "trainers": {self.trainer: trainer}, "data": self.device_data(index),
+                "policy": {}, "log": {"level": "info"},
+            }))
+
+    # Running it.
+
+    def start(self, name, command):
+        with open(self.home / "logs" / f"{name}.log", "wb") as log:
+            process = subprocess.Popen(
+                command, stdin=subprocess.DEVNULL, stdout=log, stderr=subprocess.STDOUT, cwd=self.home, start_new_session=True)
+        self.processes.append((name, process))
+
+    def wait(self, what, condition, seconds):
+        end = time.monotonic() + seconds
+        while not condition():
+            dead = [name for name, process in self.processes if process.poll() is not None]
+            if dead:
+                raise FleetError(f"{', '.join(dead)} ended while waiting for {what}")
+            if time.monotonic() > end:
+                raise FleetError(f"{what}: not after {seconds} s")
+            time.sleep(0.05)
+
+    @staticmethod
+    def listens(port):
+        with socket.socket() as client:
+            return client.connect_ex(("127.0.0.1", port)) == 0
+
+    def get(self, path):
+        with urllib.request.urlopen(f"http://127.0.0.1:{self.ops}{path}", timeout=10) as answer:
+            return json.load(answer)
+
+    def run(self):
+        """Starts everything, pushes the task, follows it to its end; returns what came of it."""
+        mosquitto = shutil.which("mosquitto", path=f"{os.environ.get('PATH', '')}:/usr/sbin:/usr/local/sbin")
+        if mosquitto is None:
+            raise FleetError("mosquitto is not installed: apt-get install mosquitto")
+        self.write()
+        self.start("broker", [mosquitto, "-c", str(self.home / "mosquitto.conf")])
+        self.wait("the broker", lambda: self.listens(self.broker), 10)
+        for name, program in (("central", "muster-central"), ("north", "muster-region")):
+            self.start(name, [str(self.programs / program), "--config", str(self.home / f"{name}.yaml")])
+        self.wait("central", lambda: self.listens(self.ops) and self.listens(self.region_ops), 20)
+        for name in ("pi-1", "pi-2"):
+            self.start(name, [str(self.programs / "muster-agent"), "--config", str(self.home / f"{name}.json")])
+        # The id is part of every round's seed: the same one, the same order of samples.
+        subprocess.run(
+            [str(self.programs / "muster"), "task", "push", str(self.task), "--id", "digits", "--central", f"http://127.0.0.1:{self.ops}"],
+            check=True, stdout=subprocess.DEVNULL)
+        found = {}
+
+        def ended():
+            try:
+                found.update(self.get("/v1/tasks/digits"))
+            except (OSError, ValueError):
+                return False
+            return found["summary"]["step"] in ("completed", "failed", "cancelled")
+
+        self.wait("the task's end", ended, 600)
+        if found["summary"]["step"] != "completed":
+            raise FleetError(f"the task {found['summary']['step']}: {found['summary']['why']}")
+        return self.result(found)
+
+    @staticmethod
+    def result(detail):
+        rounds = detail["rounds"]
+        last = rounds[-1]
+        metrics = last.get("metrics") or {}
+        if "loss" not in metrics:
+            raise FleetError("central has no loss of the last model")
+        seconds = sorted(entry["seconds"] for entry in rounds)
+        return {
+            "loss": metrics["loss"], "accuracy": metrics.get("accuracy"), "devicesLoss": (last.get("deviceMetrics") or {}).get("loss"),
+            "round": seconds[len(seconds) // 2], "rounds": len(rounds), "wantedRounds": detail["specification"]["rounds"],
+        }
+
+    def show_logs(self):
+        """The ends of all logs, to standard error."""
+        for path in sorted((self.home / "logs").glob("*.log")):
+            lines = path.read_text(errors="replace").splitlines()[-12:]
+            print(f"-- {path.name}", *lines, sep="\n   ", file=sys.stderr)
+
+    def stop(self):
+        for signal_number, seconds in ((signal.SIGTERM, 15), (signal.SIGKILL, 5)):
+            for _, process in reversed(self.processes):
+                if process.poll() is None:
+                    process.send_signal(signal_number)
+            end = time.monotonic() + seconds
+            while any(process.poll() is None for _, process in self.processes) and time.monotonic() < end:
+                time.sleep(0.02)
