@@ -1,3 +1,4 @@
+package import MusterDataPlane
 package import MusterMQTT
 package import MusterRuntime
 package import MusterSchema
@@ -16,11 +17,14 @@ package struct CentralConfiguration: Sendable {
   package var testData: JSONValue?
   /// Bytes of one contribution.
   package var maximumBytes: Int
+  /// What the data listener takes at most.
+  package var limits: DataPlaneLimits
 
   /// Keys: `state` (a folder), `broker.*`, `data.*` (default 0.0.0.0:7400), `ops.*` (default 127.0.0.1:7401), `regions` (a list of ids),
   /// `trainers` (a list of names, default `built-in`), `trainer.NAME.command` (a list, default `muster-train --resident` for built-in),
-  /// `trainer.NAME.resident`, `testData` (path of a JSON file: where central's own test set lies; without it, central does not evaluate),
-  /// `maximumMiB` (of one contribution, default 1024), `log.level`.
+  /// `trainer.NAME.resident`, `trainer.NAME.timeoutSeconds` (default 3600), `testData` (path of a JSON file: where central's own test set
+  /// lies; without it, central does not evaluate), `maximumMiB` (of one contribution, default 1024), `data.limits.*` (see
+  /// ``DataPlaneLimits``), `log.level`.
   package init(_ settings: ServerSettings, defaultState: String) async throws {
     state = try await settings.text("state", default: defaultState)
     broker = try await MQTTConfiguration(settings, "broker", clientID: clientID("central"))
@@ -49,6 +53,7 @@ package struct CentralConfiguration: Sendable {
       }
     }
     maximumBytes = try await settings.number("maximumMiB", default: 1024, in: 1...65536) << 20
+    limits = try await DataPlaneLimits { try await settings.number($0, default: $1, in: $2) }
   }
 
   private static func trainers(_ settings: ServerSettings) async throws -> [String: TrainerProgram] {
@@ -59,7 +64,9 @@ package struct CentralConfiguration: Sendable {
         throw ConfigurationError("trainer.\(name).command", "is missing: the program and its arguments")
       }
       let resident = try await settings.flag("trainer.\(name).resident", default: command.contains("--resident"))
-      trainers[name] = TrainerProgram(command: command, resident: resident, folder: settings.folder)
+      let timeout = try await settings.number("trainer.\(name).timeoutSeconds", default: 3600, in: 0...1_000_000)
+      trainers[name] = TrainerProgram(
+        command: command, resident: resident, timeoutSeconds: timeout == 0 ? nil : Double(timeout), folder: settings.folder)
     }
     return trainers
   }
@@ -77,8 +84,10 @@ extension CentralConfiguration {
     trainers                names of the trainers for initializing and evaluating (default built-in)
     trainer.NAME.command    program and arguments (built-in: muster-train --resident)
     trainer.NAME.resident   one process for many jobs
+    trainer.NAME.timeoutSeconds    of one job (default 3600; 0: as long as it takes)
     testData                a JSON file: where central's own test set lies; without it central does not evaluate
     maximumMiB              of one contribution (default 1024)
     log.level               trace, debug, info, notice, warning, error
-    """
+
+    """ + DataPlaneLimits.help
 }

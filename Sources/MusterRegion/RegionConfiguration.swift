@@ -1,3 +1,4 @@
+package import MusterDataPlane
 package import MusterMQTT
 package import MusterRuntime
 package import MusterSchema
@@ -12,9 +13,13 @@ package struct RegionConfiguration: Sendable {
   package var centralBroker: MQTTConfiguration
   package var data: ListenerConfiguration
   package var ops: ListenerConfiguration
+  /// Bytes of one contribution, where the region aggregates.
+  package var maximumBytes: Int
+  /// What the data listener takes at most.
+  package var limits: DataPlaneLimits
 
   /// Keys: `id`, `state` (a folder), `broker.*` (the devices'), `centralBroker.*` (default: `broker`), `data.*` (default 0.0.0.0:7410), `ops.*`
-  /// (default 127.0.0.1:7411), `log.level`.
+  /// (default 127.0.0.1:7411), `maximumMiB` (of one contribution, default 1024), `data.limits.*` (see ``DataPlaneLimits``), `log.level`.
   package init(_ settings: ServerSettings, defaultState: String) async throws {
     do {
       id = try NodeID(validating: try await settings.required("id", "the region's id, as central's configuration declares it"))
@@ -28,6 +33,8 @@ package struct RegionConfiguration: Sendable {
     centralBroker = try await MQTTConfiguration(settings, above, clientID: clientID("\(id)-above"))
     data = try await ListenerConfiguration(settings, "data", host: "0.0.0.0", port: 7410)
     ops = try await ListenerConfiguration(settings, "ops", host: "127.0.0.1", port: 7411)
+    maximumBytes = try await settings.number("maximumMiB", default: 1024, in: 1...65536) << 20
+    limits = try await DataPlaneLimits { try await settings.number($0, default: $1, in: $2) }
   }
 }
 
@@ -41,6 +48,8 @@ extension RegionConfiguration {
     data.host, .port        where devices reach it (default 0.0.0.0:7410)
     data.advertise          that address as devices reach it: http://host:7410
     ops.host, .port, .advertise    for operators (default 127.0.0.1:7411)
+    maximumMiB              of one contribution, where the region aggregates (default 1024)
     log.level               trace, debug, info, notice, warning, error
-    """
+
+    """ + DataPlaneLimits.help
 }
