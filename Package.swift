@@ -113,7 +113,8 @@ let package = Package(
     .target(
       name: "MusterCommands",
       dependencies: [
-        "MusterSchema", "MusterTransfer", "MusterMQTT", argumentParser, yams, subprocess, systemPackage, logging,
+        "MusterSchema", "MusterTensors", "MusterAggregation", "MusterTransfer", "MusterMQTT", argumentParser, yams, subprocess,
+        systemPackage, logging,
       ], swiftSettings: house),
 
     .executableTarget(name: "muster", dependencies: ["MusterCommands"], swiftSettings: house),
@@ -135,7 +136,7 @@ let package = Package(
       name: "MusterTensorsTests", dependencies: ["MusterTensors", "CKernels", "TestSupport"], exclude: ["Python"], swiftSettings: house),
     .testTarget(name: "MusterCoordinationTests", dependencies: ["MusterCoordination", "MusterSchema"], swiftSettings: house),
     .testTarget(
-      name: "MusterAggregationTests", dependencies: ["MusterAggregation", "MusterTensors", "MusterSchema", "TestSupport"],
+      name: "MusterAggregationTests", dependencies: ["MusterAggregation", "MusterTensors", "MusterSchema", "TestSupport", "muster"],
       exclude: ["Python"], swiftSettings: house),
     .testTarget(name: "MusterModelsTests", dependencies: ["MusterModels", "MusterTensors", "CZlib"], swiftSettings: house),
     .testTarget(

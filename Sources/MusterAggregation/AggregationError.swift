@@ -17,7 +17,13 @@ public enum AggregationError: Error, Hashable, Sendable {
   case unknownStrategy(String, known: [String])
   /// A step of a strategy that nobody knows: what it should be (a filter, combiner or optimizer) and its name.
   case unknownComponent(kind: String, name: String, known: [String])
-  case unknownParameter(component: String, parameter: String)
+  case unknownParameter(component: String, parameter: String, known: [String] = [])
+  case missingParameter(component: String, parameter: String)
+  case invalidParameter(component: String, parameter: String, value: Double, expected: String)
+  /// The combiner's rule cannot work with as few updates as are left; and who was refused before.
+  case tooFewUpdates(String, [Refusal])
+  /// The server optimizer's state: where, and what is wrong.
+  case state(path: String, String)
 }
 
 extension AggregationError: CustomStringConvertible {
@@ -28,9 +34,10 @@ extension AggregationError: CustomStringConvertible {
     case .duplicatePath(let path): return "two contributions came from \(path): each node counts once"
     case .nothingAccepted(let refusals):
       if refusals.isEmpty { return "there is no update to aggregate" }
-      let named = refusals.prefix(5).map { "\($0.path): \($0.reason)" }.joined(separator: "; ")
-      let more = refusals.count > 5 ? "; and \(refusals.count - 5) more" : ""
-      return "none of \(refusals.count) updates can be used: \(named)\(more)"
+      return "none of \(refusals.count) updates can be used: \(Self.list(refusals))"
+    case .tooFewUpdates(let problem, let refusals):
+      return refusals.isEmpty ? problem : "\(problem); \(refusals.count) were refused: \(Self.list(refusals))"
+    case .state(let path, let problem): return "the server optimizer's state \(path) \(problem)"
     case .notFinite(let tensor):
       return
         "tensor \(shown(tensor)) of the new model would not be finite: its base is not, or the updates drive it out of its dtype's range"
@@ -38,7 +45,19 @@ extension AggregationError: CustomStringConvertible {
     case .unknownStrategy(let name, let known): return "unknown strategy \(shown(name)): known are \(known.joined(separator: ", "))"
     case .unknownComponent(let kind, let name, let known):
       return "unknown \(kind) \(shown(name)): known are \(known.isEmpty ? "none yet" : known.joined(separator: ", "))"
-    case .unknownParameter(let component, let parameter): return "\(component) has no parameter \(shown(parameter))"
+    case .unknownParameter(let component, let parameter, let known):
+      let has = known.isEmpty ? "it has none" : "it has \(known.joined(separator: ", "))"
+      return "\(component) has no parameter \(shown(parameter)): \(has)"
+    case .missingParameter(let component, let parameter):
+      return
+        "\(component) needs its \(parameter): write {\(component): 1.0} or {\(component): {\(parameter): 1.0}} with the number you want"
+    case .invalidParameter(let component, let parameter, let value, let expected):
+      return "the \(parameter) of \(component) is \(value): it must be \(expected)"
     }
+  }
+
+  private static func list(_ refusals: [Refusal]) -> String {
+    let named = refusals.prefix(5).map { "\($0.path): \($0.reason)" }.joined(separator: "; ")
+    return refusals.count > 5 ? "\(named); and \(refusals.count - 5) more" : named
   }
 }

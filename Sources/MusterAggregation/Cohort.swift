@@ -11,13 +11,22 @@ public struct Cohort: Sendable {
   public private(set) var refused: [Refusal] = []
   /// The base's floating-point tensors that the updates hold, in the order of the base's data. All else stays as it is in the base.
   public private(set) var tensors: [TensorInfo] = []
+  /// How many threads look at it.
+  let threads: Int
+  /// Bytes of data looked at before the fold.
+  var bytesRead = 0
+  /// Whether every number was seen to be finite.
+  var verified = false
+  /// ‖D_i‖², once it was asked for.
+  private var squaredNorms: [Double]?
 
   /// Opens the updates, and refuses those that do not fit the base or each other.
   ///
   /// - Parameter names: the tensors that an update must hold, no more and no less; nil: what most updates hold, at a tie those of the
   ///   first path.
-  init(base: SafetensorsFile, contributions: [Contribution], names: Set<String>?) throws(AggregationError) {
+  init(base: SafetensorsFile, contributions: [Contribution], names: Set<String>?, threads: Int? = nil) throws(AggregationError) {
     self.base = base
+    self.threads = threads ?? Workers.suggested(bytes: base.header.dataByteCount * contributions.count)
     let schema = base.schema
     let sorted = contributions.sorted { $0.path.utf8.lexicographicallyPrecedes($1.path.utf8) }
     for (previous, next) in zip(sorted, sorted.dropFirst()) where previous.path == next.path { throw .duplicatePath(next.path) }
@@ -57,6 +66,7 @@ public struct Cohort: Sendable {
   public mutating func refuse(_ path: String, _ reason: String) {
     guard let index = updates.firstIndex(where: { $0.path == path }) else { return }
     updates.remove(at: index)
+    squaredNorms?.remove(at: index)
     let place = refused.firstIndex { path.utf8.lexicographicallyPrecedes($0.path.utf8) } ?? refused.endIndex
     refused.insert(Refusal(path: path, reason: reason), at: place)
   }
@@ -65,25 +75,74 @@ public struct Cohort: Sendable {
   public mutating func scale(_ path: String, by factor: Double) {
     guard let index = updates.firstIndex(where: { $0.path == path }) else { return }
     updates[index].scale *= factor
+    squaredNorms?[index] *= factor * factor
   }
 
-  /// Looks through all updates for infinities and NaNs and refuses those that hold one.
-  ///
-  /// - Returns: the bytes looked at.
-  mutating func refuseNonFinite() -> Int {
-    var bytes = 0
-    for update in updates {
-      bytes += update.file.header.dataByteCount
-      if let tensor = update.file.nonFiniteTensor() { refuse(update.path, Self.nonFiniteReason(tensor)) }
-    }
-    return bytes
+  /// Takes those out of the round who were met to be of no use.
+  mutating func refuse(_ rejected: [Int: String]) {
+    for (path, reason) in rejected.map({ (updates[$0].path, $1) }) { refuse(path, reason) }
   }
+
+  /// Looks through all updates for infinities and NaNs and refuses those that hold one, unless that was done before.
+  mutating func verify() {
+    guard !verified else { return }
+    let sums = sums(count: 0, length: CohortSlice.capacity) { slice, _ in
+      for index in slice.updates.indices { slice.verify(index) }
+    }
+    bytesRead += sums.bytesRead
+    refuse(sums.rejected)
+    verified = true
+  }
+
+  /// The norms ‖D_i‖ over all shared tensors, in the order of the updates that are left: one that holds an infinity or a NaN is refused.
+  public mutating func norms() -> [Double] {
+    while squaredNorms == nil {
+      let sums = sums(count: updates.count, length: CohortSlice.length(updates: updates.count)) { slice, sums in
+        for index in slice.updates.indices { sums[index] += slice.squaredNorm(of: index) }
+      }
+      bytesRead += sums.bytesRead
+      verified = true
+      if sums.rejected.isEmpty { squaredNorms = sums.values }
+      refuse(sums.rejected)
+    }
+    return (squaredNorms ?? []).map { $0.squareRoot() }
+  }
+
+  /// The distances between all updates. One that holds an infinity or a NaN is refused.
+  ///
+  /// - Parameter exactly: whether sums in Float32 over some hundred elements will not do.
+  public mutating func distances(exactly: Bool = false) -> Distances {
+    while true {
+      let n = updates.count
+      let length = exactly ? Self.exactLength(updates: n) : CohortSlice.length(updates: n)
+      let sums = sums(count: n * n, length: length) { slice, sums in
+        slice.rows(differences: exactly)?.block.addSquaredDistances(to: sums)
+      }
+      bytesRead += sums.bytesRead
+      verified = true
+      if sums.rejected.isEmpty { return Distances(count: n, upperTriangle: sums.values) }
+      refuse(sums.rejected)
+    }
+  }
+
+  /// (w_i − w_r)·(w_j − w_r) for i ≤ j, at i · n + j, in double: every number was seen to be finite before.
+  mutating func products(around reference: Int) -> [Double] {
+    let n = updates.count
+    let sums = sums(count: n * n, length: Self.exactLength(updates: n)) { slice, sums in
+      slice.rows(differences: true)?.block.addProducts(around: reference, to: sums)
+    }
+    bytesRead += sums.bytesRead
+    return sums.values
+  }
+
+  /// A block of rows that was converted to double stays in the nearest cache.
+  private static func exactLength(updates n: Int) -> Int { max(64, min(512, (1 << 17) / max(1, n) / 64 * 64)) }
 
   static func nonFiniteReason(_ tensor: String) -> String { "tensor \(shown(tensor)) holds an infinity or a NaN" }
 
   /// Goes through the shared tensors slice by slice, in order. The slice is valid only inside `body`.
   public func forEachSlice<Failure: Error>(_ body: (CohortSlice) throws(Failure) -> Void) throws(Failure) {
-    let slice = CohortSlice(self)
-    for index in tensors.indices { try slice.forEach(inTensor: index, body) }
+    let slice = CohortSlice(self, length: CohortSlice.capacity)
+    for (index, tensor) in tensors.enumerated() { try slice.forEach(in: Piece(tensor: index, elements: 0..<tensor.elementCount), body) }
   }
 }

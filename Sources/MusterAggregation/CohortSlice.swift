@@ -15,26 +15,40 @@ public final class CohortSlice {
   /// Which of its elements, counted row by row.
   public private(set) var elements = 0..<0
   /// Why updates, by index, cannot count: met while reading them. What they gave to a combination is void.
-  private(set) var rejected: [Int: String] = [:]
+  var rejected: [Int: String] = [:]
   /// Bytes of data looked at.
-  private(set) var bytesRead = 0
+  var bytesRead = 0
 
-  private let file: SafetensorsFile
-  private let tensors: [TensorInfo]
-  private var position = 0
-  private let baseBuffer = UnsafeMutableBufferPointer<Double>.allocate(capacity: capacity)
-  private let scratch = UnsafeMutableBufferPointer<Double>.allocate(capacity: capacity)
+  let cohort: Cohort
+  let length: Int
+  private(set) var position = 0
+  private(set) var allPlain = false
+  let baseBuffer: UnsafeMutableBufferPointer<Double>
+  private let scratch: UnsafeMutableBufferPointer<Double>
+  var matrix: UnsafeMutableBufferPointer<Double>?
+  let pointers: UnsafeMutableBufferPointer<UnsafeRawPointer?>
+  var columns: UnsafeMutableRawPointer?
 
-  init(_ cohort: Cohort) {
+  init(_ cohort: Cohort, length: Int) {
+    self.cohort = cohort
+    self.length = min(length, Self.capacity)
     updates = cohort.updates
-    file = cohort.base
-    tensors = cohort.tensors
+    baseBuffer = .allocate(capacity: self.length)
+    scratch = .allocate(capacity: self.length)
+    pointers = .allocate(capacity: updates.count)
+    pointers.initialize(repeating: nil)
   }
 
   deinit {
     baseBuffer.deallocate()
     scratch.deallocate()
+    pointers.deallocate()
+    matrix?.deallocate()
+    columns?.deallocate()
   }
+
+  /// How long slices of so many updates are: the updates' parts together stay in the cache next to the processor.
+  static func length(updates: Int) -> Int { max(64, min(capacity, (1 << 18) / max(1, updates) / 64 * 64)) }
 
   /// The number of elements.
   public var count: Int { elements.count }
@@ -42,18 +56,26 @@ public final class CohortSlice {
   /// The base model's elements, w.
   public var base: UnsafeBufferPointer<Double> { UnsafeBufferPointer(rebasing: baseBuffer[0..<count]) }
 
-  func forEach<Failure: Error>(inTensor position: Int, _ body: (CohortSlice) throws(Failure) -> Void) throws(Failure) {
-    let info = tensors[position]
-    self.position = position
+  func forEach<Failure: Error>(in piece: Piece, _ body: (CohortSlice) throws(Failure) -> Void) throws(Failure) {
+    let info = cohort.tensors[piece.tensor]
+    position = piece.tensor
     tensor = info.name
-    var start = 0
-    while start < info.elementCount {
-      elements = start..<min(start + Self.capacity, info.elementCount)
+    allPlain = updates.indices.allSatisfy(isPlain)
+    var start = piece.elements.lowerBound
+    while start < piece.elements.upperBound {
+      elements = start..<min(start + length, piece.elements.upperBound)
       bytesRead += count * info.dtype.byteSize
-      file.withBytes(of: info, elements: elements) { Conversion.load($0, info.dtype, into: baseBuffer) }
+      cohort.base.withBytes(of: info, elements: elements) { Conversion.load($0, info.dtype, into: baseBuffer) }
       try body(self)
       start = elements.upperBound
     }
+  }
+
+  /// The common case: `Float` parameters, as they are, of a base that can hold them. They only have to be finite.
+  func isPlain(_ index: Int) -> Bool {
+    let update = updates[index]
+    return update.tensors[position].dtype == .f32 && update.content == .parameters && update.scale == 1
+      && cohort.tensors[position].dtype.byteSize >= 4
   }
 
   /// Adds `factor` times one update's difference to `sum`.
@@ -69,10 +91,11 @@ public final class CohortSlice {
     let factor = factor * update.scale
     update.file.withBytes(of: info, elements: elements) { raw in
       bytesRead += raw.count
-      if Conversion.hasNonFinite(raw, info.dtype) {
+      if info.dtype == .f32, update.content == .parameters, cohort.tensors[position].dtype.byteSize >= 4 {
+        guard let base = baseBuffer.baseAddress, let sum = sum.baseAddress else { return }
+        if !Rows.addDifference(ofFloats: raw, base: base, times: factor, to: sum) { rejected[index] = Cohort.nonFiniteReason(tensor) }
+      } else if Conversion.hasNonFinite(raw, info.dtype) {
         rejected[index] = Cohort.nonFiniteReason(tensor)
-      } else if info.dtype == .f32, update.content == .parameters, tensors[position].dtype.byteSize >= 4 {
-        addDifference(ofFloats: raw, times: factor, to: sum)
       } else {
         Conversion.load(raw, info.dtype, into: scratch)
         addDifference(ofScratch: update.content, of: index, times: factor, to: sum)
@@ -80,17 +103,11 @@ public final class CohortSlice {
     }
   }
 
-  /// The common case, in one loop: finite `Float` parameters of a base that can hold them.
-  private func addDifference(ofFloats raw: UnsafeRawBufferPointer, times factor: Double, to sum: UnsafeMutableBufferPointer<Double>) {
-    guard let source = raw.baseAddress, let target = sum.baseAddress, let base = baseBuffer.baseAddress else { return }
-    for i in 0..<count { target[i] += factor * (Double(source.loadUnaligned(fromByteOffset: i &* 4, as: Float.self)) - base[i]) }
-  }
-
   private func addDifference(
     ofScratch content: Update.Content, of index: Int, times factor: Double, to sum: UnsafeMutableBufferPointer<Double>
   ) {
     guard let values = scratch.baseAddress, let target = sum.baseAddress, let base = baseBuffer.baseAddress else { return }
-    let limit = tensors[position].dtype.greatestFiniteMagnitude
+    let limit = cohort.tensors[position].dtype.greatestFiniteMagnitude
     // Gathered, not asked one by one: that keeps the loops free of branches.
     var outside = 0
     switch content {
@@ -105,7 +122,7 @@ public final class CohortSlice {
       for i in 0..<count { outside |= (base[i] + values[i]).magnitude <= limit ? 0 : 1 }
     }
     guard outside == 0 else {
-      rejected[index] = "tensor \(shown(tensor)) leaves the range of the base's \(tensors[position].dtype.rawValue)"
+      rejected[index] = "tensor \(shown(tensor)) leaves the range of the base's \(cohort.tensors[position].dtype.rawValue)"
       return
     }
     for i in 0..<count { target[i] += factor * values[i] }

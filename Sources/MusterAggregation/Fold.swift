@@ -1,58 +1,157 @@
 internal import MusterTensors
+internal import Synchronization
 
 /// One pass over base and updates, slice by slice, that writes the next model unless it meets what must not be in it.
-struct Fold {
-  /// What was read, and who cannot count: not empty means that nothing was written.
-  let slice: CohortSlice
-  /// The tensor whose base or next parameters are not all finite: not nil means that nothing was written.
-  private(set) var notFinite: String?
+struct Fold: Sendable {
+  let cohort: Cohort
+  let combiner: any SliceCombiner
+  let optimizer: any ServerOptimizer
+  let state: OptimizerState
 
-  private let cohort: Cohort
-  private let combiner: any SliceCombiner
-  private let optimizer: any ServerOptimizer
-
-  init(_ cohort: Cohort, _ combiner: any SliceCombiner, _ optimizer: any ServerOptimizer) {
-    self.cohort = cohort
-    self.combiner = combiner
-    self.optimizer = optimizer
-    slice = CohortSlice(cohort)
+  /// What was met. Not finished when an update was rejected.
+  struct Outcome: Sendable {
+    /// Updates by index that cannot count: not empty means that nothing was written.
+    var rejected: [Int: String] = [:]
+    var bytesRead = 0
+    /// The first tensor, by position, that would not be finite.
+    fileprivate var notFinite: (position: Int, name: String)?
+    fileprivate var error: SafetensorsError?
+    fileprivate var stateError: SafetensorsError?
   }
 
-  mutating func write(to path: String, metadata: [String: String], durable: Bool) throws(SafetensorsError) {
-    let capacity = CohortSlice.capacity
-    let parameters = UnsafeMutableBufferPointer<Double>.allocate(capacity: capacity)
-    let difference = UnsafeMutableBufferPointer<Double>.allocate(capacity: capacity)
-    let bytes = UnsafeMutableRawBufferPointer.allocate(byteCount: capacity * MemoryLayout<Double>.size, alignment: 64)
-    defer {
-      parameters.deallocate()
-      difference.deallocate()
+  func write(
+    to path: String, metadata: [String: String], durable: Bool, stateOut: String?
+  ) throws(AggregationError) -> Outcome {
+    let writer: SafetensorsWriter
+    do throws(SafetensorsError) {
+      writer = try SafetensorsWriter(path: path, tensors: cohort.base.schema.tensors, metadata: metadata)
+      try keep(in: writer)
+    } catch { throw .output(path: path, error) }
+    let stateWriter = try stateOut.flatMap { (path) throws(AggregationError) in try state.writer(to: path, for: cohort.tensors) }
+    let outcome = fold(writer, stateWriter)
+    guard outcome.rejected.isEmpty else { return outcome }
+    if let (_, tensor) = outcome.notFinite { throw .notFinite(tensor: tensor) }
+    do throws(SafetensorsError) {
+      if let error = outcome.stateError { throw error }
+      if let stateWriter {
+        stateWriter.file.filled()
+        try stateWriter.file.finish(durable: durable)
+      }
+    } catch { throw .state(path: stateOut ?? "", "cannot be written: \(error)") }
+    do throws(SafetensorsError) {
+      if let error = outcome.error { throw error }
+      writer.filled()
+      try writer.finish(durable: durable)
+    } catch { throw .output(path: path, error) }
+    return outcome
+  }
+
+  /// What nobody changes: the base's.
+  private func keep(in writer: SafetensorsWriter) throws(SafetensorsError) {
+    let folded = Set(cohort.tensors.map(\.name))
+    let places = writer.places
+    for tensor in writer.header.tensors where !folded.contains(tensor.name) {
+      try cohort.base.withBytes(of: tensor.name) { (raw) throws(SafetensorsError) in
+        try places.write(raw, at: tensor.byteRange.lowerBound)
+      }
+    }
+  }
+
+  private func fold(_ writer: SafetensorsWriter, _ stateWriter: OptimizerState.Writer?) -> Outcome {
+    let targets = Dictionary(writer.header.tensors.map { ($0.name, $0.byteRange.lowerBound) }) { first, _ in first }
+    let offsets = cohort.tensors.map { targets[$0.name] ?? 0 }
+    let (places, statePlaces) = (writer.places, stateWriter?.places)
+    let pieces = cohort.pieces()
+    let whole = Mutex(Outcome())
+    Workers.run(jobs: pieces.count, threads: cohort.threads) { next in
+      let desk = Desk(self, offsets: offsets, places: places, statePlaces: statePlaces)
+      while let job = next() {
+        desk.fold(pieces[job])
+        cohort.release(pieces[job])
+      }
+      whole.withLock { outcome in
+        outcome.rejected.merge(desk.slice.rejected) { first, _ in first }
+        outcome.bytesRead += desk.slice.bytesRead + desk.stateBytesRead
+        outcome.error = outcome.error ?? desk.outcome.error
+        outcome.stateError = outcome.stateError ?? desk.outcome.stateError
+        if let own = desk.outcome.notFinite, own.position < outcome.notFinite?.position ?? .max { outcome.notFinite = own }
+      }
+    }
+    return whole.withLock { $0 }
+  }
+
+  /// Where one thread works.
+  private final class Desk {
+    let slice: CohortSlice
+    private(set) var outcome = Outcome()
+    private(set) var stateBytesRead = 0
+    private let fold: Fold
+    private let offsets: [Int]
+    private let places: SafetensorsPlaces
+    private let statePlaces: OptimizerState.Places?
+    private let length: Int
+    private let numbers: UnsafeMutableBufferPointer<Double>
+    private var bytes = UnsafeMutableRawBufferPointer.allocate(byteCount: 0, alignment: 64)
+
+    init(_ fold: Fold, offsets: [Int], places: SafetensorsPlaces, statePlaces: OptimizerState.Places?) {
+      self.fold = fold
+      self.offsets = offsets
+      self.places = places
+      self.statePlaces = statePlaces
+      length = CohortSlice.length(updates: fold.cohort.updates.count)
+      slice = CohortSlice(fold.cohort, length: length)
+      numbers = .allocate(capacity: length * (2 + fold.state.parts.count))
+    }
+
+    deinit {
+      numbers.deallocate()
       bytes.deallocate()
     }
-    let positions = Dictionary(cohort.tensors.enumerated().map { ($1.name, $0) }) { first, _ in first }
-    let writer = try SafetensorsWriter(path: path, tensors: cohort.base.schema.tensors, metadata: metadata)
-    for tensor in writer.header.tensors {
-      guard let position = positions[tensor.name] else {
-        try cohort.base.withBytes(of: tensor.name) { (raw) throws(SafetensorsError) in try writer.write(raw) }
-        continue
-      }
-      try slice.forEach(inTensor: position) { (slice) throws(SafetensorsError) in
-        guard !Conversion.hasNonFinite(UnsafeRawBufferPointer(slice.base), .f64) else {
-          notFinite = notFinite ?? tensor.name
-          return
-        }
-        let d = UnsafeMutableBufferPointer(rebasing: difference[0..<slice.count])
-        d.update(repeating: 0)
-        combiner.combine(slice, into: d)
-        guard slice.rejected.isEmpty else { return }
-        let w = UnsafeMutableBufferPointer(rebasing: parameters[0..<slice.count])
-        _ = w.update(from: slice.base)
-        optimizer.step(w, by: UnsafeBufferPointer(d), slice: slice)
-        let result = UnsafeMutableRawBufferPointer(rebasing: bytes[0..<slice.count * tensor.dtype.byteSize])
-        Conversion.store(UnsafeBufferPointer(w), as: tensor.dtype, into: result)
-        if Conversion.hasNonFinite(UnsafeRawBufferPointer(result), tensor.dtype) { notFinite = notFinite ?? tensor.name }
-        try writer.write(UnsafeRawBufferPointer(result))
-      }
+
+    private func numbers(_ index: Int) -> UnsafeMutableBufferPointer<Double> {
+      UnsafeMutableBufferPointer(rebasing: numbers[index * length..<index * length + slice.count])
     }
-    if slice.rejected.isEmpty && notFinite == nil { try writer.finish(durable: durable) }
+
+    func fold(_ piece: Piece) {
+      let tensor = fold.cohort.tensors[piece.tensor]
+      let needed = piece.elements.count * tensor.dtype.byteSize
+      if bytes.count < needed {
+        bytes.deallocate()
+        bytes = .allocate(byteCount: needed, alignment: 64)
+      }
+      slice.forEach(in: piece) { slice in
+        guard !Conversion.hasNonFinite(UnsafeRawBufferPointer(slice.base), .f64) else { return notFinite(piece, tensor.name) }
+        let (w, d) = (numbers(0), numbers(1))
+        d.update(repeating: 0)
+        fold.combiner.combine(slice, into: d)
+        guard slice.rejected.isEmpty else { return }
+        _ = w.update(from: slice.base)
+        let memory = fold.state.parts.indices.map { numbers(2 + $0) }
+        for (part, buffer) in memory.enumerated() { stateBytesRead += fold.state.load(part, tensor.name, slice.elements, into: buffer) }
+        fold.optimizer.step(w, by: UnsafeBufferPointer(d), memory: memory, slice: slice)
+        let start = (slice.elements.lowerBound - piece.elements.lowerBound) * tensor.dtype.byteSize
+        let result = UnsafeMutableRawBufferPointer(rebasing: bytes[start..<start + slice.count * tensor.dtype.byteSize])
+        Conversion.store(UnsafeBufferPointer(w), as: tensor.dtype, into: result)
+        if Conversion.hasNonFinite(UnsafeRawBufferPointer(result), tensor.dtype) { notFinite(piece, tensor.name) }
+        for (part, buffer) in memory.enumerated() {
+          let raw = UnsafeRawBufferPointer(buffer)
+          if Conversion.hasNonFinite(raw, .f64) { notFinite(piece, tensor.name) }
+          guard let statePlaces, outcome.stateError == nil else { continue }
+          do throws(SafetensorsError) { try statePlaces.write(raw, part, piece.tensor, slice.elements) } catch {
+            outcome.stateError = error
+          }
+        }
+      }
+      guard slice.rejected.isEmpty, outcome.notFinite == nil, outcome.error == nil else { return }
+      do throws(SafetensorsError) {
+        try places.write(
+          UnsafeRawBufferPointer(rebasing: bytes[0..<needed]), at: offsets[piece.tensor] + piece.elements.lowerBound * tensor.dtype.byteSize
+        )
+      } catch { outcome.error = error }
+    }
+
+    private func notFinite(_ piece: Piece, _ name: String) {
+      if piece.tensor < outcome.notFinite?.position ?? .max { outcome.notFinite = (piece.tensor, name) }
+    }
   }
 }

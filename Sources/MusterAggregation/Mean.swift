@@ -12,27 +12,31 @@ public struct Mean: Combiner {
 
   public init(_ weighting: Weighting = .samples) { self.weighting = weighting }
 
+  public var composition: Composition? { weighting == .samples ? .weight : .count }
+
   public func prepare(_ cohort: inout Cohort) throws(AggregationError) -> any SliceCombiner {
-    let weights = cohort.updates.map { weighting == .samples ? $0.weight : 1 }
-    let total = weights.reduce(0, +)
-    guard total.isFinite else { throw .weightsOverflow }
-    return Prepared(shares: weights.map { $0 / total })
-  }
-
-  private struct Prepared: SliceCombiner {
-    let shares: [Double]
-
-    func combine(_ slice: CohortSlice, into difference: UnsafeMutableBufferPointer<Double>) {
-      for (index, share) in shares.enumerated() { slice.addDifference(of: index, times: share, to: difference) }
+    switch weighting {
+    case .samples: WeightedSum(shares: try cohort.shares())
+    case .uniform: WeightedSum(shares: cohort.updates.map { _ in 1 / Double(cohort.updates.count) })
     }
   }
 }
 
-/// The next model is the base moved by the whole difference: w ← w + D.
-public struct Replace: ServerOptimizer {
-  public init() {}
+/// Σ share_i D_i.
+struct WeightedSum: SliceCombiner {
+  /// In the order of the updates.
+  let shares: [Double]
 
-  public func step(_ parameters: UnsafeMutableBufferPointer<Double>, by difference: UnsafeBufferPointer<Double>, slice: CohortSlice) {
-    for index in 0..<slice.count { parameters[index] += difference[index] }
+  func combine(_ slice: CohortSlice, into difference: UnsafeMutableBufferPointer<Double>) {
+    for (index, share) in shares.enumerated() { slice.addDifference(of: index, times: share, to: difference) }
+  }
+}
+
+extension Cohort {
+  /// p_i = n_i / Σ n_i.
+  func shares() throws(AggregationError) -> [Double] {
+    let total = updates.reduce(0) { $0 + $1.weight }
+    guard total.isFinite else { throw .weightsOverflow }
+    return updates.map { $0.weight / total }
   }
 }

@@ -12,43 +12,80 @@ public struct Strategy: Sendable {
     self.optimizer = optimizer
   }
 
-  /// Well-known combinations by name: `fedavg` (and `mean`) is the mean weighted by samples, `uniform` the plain one, both with replace.
+  /// Well-known combinations by name, and every combiner by its own with replace; parameters have their defaults.
+  ///
+  /// | name | means |
+  /// | --- | --- |
+  /// | `fedavg` | mean |
+  /// | `fedavgm` | mean + momentum |
+  /// | `fedadagrad`, `fedyogi`, `fedadam` | mean + adagrad, yogi, adam |
+  /// | `rfa` | geometricMedian |
   ///
   /// - Throws: `unknownStrategy` with the known names.
   public init(named name: String) throws(AggregationError) {
-    guard let combiner = Self.combiner(for: Self.aliases[name] ?? name) else {
-      throw .unknownStrategy(name, known: (Self.aliases.keys + Self.combiners).sorted())
+    let (combiner, optimizer) = Components.find(name, in: Self.aliases)?.value ?? (name, "replace")
+    guard Components.find(combiner, in: Components.combiners) != nil else {
+      throw .unknownStrategy(name, known: (Array(Self.aliases.keys) + Components.combiners.keys).sorted())
     }
-    self.init(combiner: combiner)
+    try self.init(.composed(filters: [], combiner: .init(combiner), optimizer: .init(optimizer)))
   }
 
   /// What a task asks for.
   ///
-  /// - Throws: `unknownStrategy`, `unknownComponent`, `unknownParameter`.
+  /// - Throws: `unknownStrategy`, `unknownComponent`, `unknownParameter`, `invalidParameter`.
   public init(_ specification: StrategySpecification) throws(AggregationError) {
     switch specification {
     case .named(let name): try self.init(named: name)
     case .composed(let filters, let combiner, let optimizer):
-      if let filter = filters.first { throw .unknownComponent(kind: "filter", name: filter.name, known: []) }
-      guard let known = Self.combiner(for: combiner.name) else {
-        throw .unknownComponent(kind: "combiner", name: combiner.name, known: Self.combiners)
-      }
-      guard optimizer.name == "replace" else { throw .unknownComponent(kind: "optimizer", name: optimizer.name, known: ["replace"]) }
-      for component in [combiner, optimizer] {
-        if let parameter = component.parameters.keys.min() { throw .unknownParameter(component: component.name, parameter: parameter) }
-      }
-      self.init(combiner: known)
+      var made: [any Filter] = []
+      for filter in filters { made.append(try Components.make(filter, of: "filter", from: Components.filters)) }
+      self.init(
+        filters: made, combiner: try Components.make(combiner, of: "combiner", from: Components.combiners),
+        optimizer: try Components.make(optimizer, of: "optimizer", from: Components.optimizers))
     }
   }
 
-  private static let aliases = ["fedavg": "mean"]
-  private static let combiners = ["mean", "uniform"]
+  private static let aliases: [String: (combiner: String, optimizer: String)] = [
+    "fedavg": ("mean", "replace"), "fedavgm": ("mean", "momentum"), "fedadagrad": ("mean", "adagrad"), "fedyogi": ("mean", "yogi"),
+    "fedadam": ("mean", "adam"), "rfa": ("geometricMedian", "replace"),
+  ]
+}
 
-  private static func combiner(for name: String) -> (any Combiner)? {
-    switch name {
-    case "mean": Mean(.samples)
-    case "uniform": Mean(.uniform)
-    default: nil
+// MARK: - What a task must allow for
+
+extension Strategy {
+  /// Why rounds with as few updates as the task allows could not be aggregated, in sentences; empty when all is well.
+  ///
+  /// A filter may refuse updates and leave fewer: that shows only in the round.
+  ///
+  /// - Parameter minimumCohort: the number of updates that a round needs at least, > 0.
+  public func problems(minimumCohort: Int) -> [String] {
+    combiner.problem(updates: minimumCohort).map { ["\($0), and the task's smallest cohort is \(minimumCohort)"] } ?? []
+  }
+
+  /// Whether regions may aggregate their devices' updates first.
+  public var isDecomposable: Bool { whyNotDecomposable == nil }
+
+  /// Why regions may not aggregate first, in a sentence; nil when they may.
+  public var whyNotDecomposable: String? {
+    if filters.contains(where: \.looksAtOthers) {
+      return "one of its filters compares the updates of the whole cohort, of which a region sees a part: upload to central"
     }
+    guard combiner.composition == nil else { return nil }
+    return "its combiner needs the updates of the whole cohort, of which a region sees a part: upload to central"
+  }
+
+  /// The work of a region and of central, whose result is that of the whole strategy up to rounding: the filters and the combiner at the
+  /// region, a weighted mean and the server optimizer at central. What a region's result weighs there tells `weight(of:)`.
+  ///
+  /// - Returns: nil when regions may not aggregate.
+  public var decomposed: (region: Strategy, central: Strategy)? {
+    guard isDecomposable else { return nil }
+    return (Strategy(filters: filters, combiner: combiner), Strategy(combiner: Mean(.samples), optimizer: optimizer))
+  }
+
+  /// The weight of a region's result at central.
+  public func weight(of result: AggregationResult) -> Double {
+    combiner.composition == .count ? Double(result.accepted.count) : result.weight
   }
 }

@@ -20,7 +20,8 @@ struct MusterCommand: AsyncParsableCommand {
       """,
     version: Muster.version,
     subcommands: [
-      TaskCommand.self, WhyCommand.self, RegionCommand.self, NodeCommand.self, ModelCommand.self, TailCommand.self, DemoCommand.self,
+      TaskCommand.self, WhyCommand.self, RegionCommand.self, NodeCommand.self, ModelCommand.self, AggregateCommand.self,
+      TailCommand.self, DemoCommand.self,
     ])
 }
 

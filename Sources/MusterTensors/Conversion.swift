@@ -78,7 +78,7 @@ package enum Conversion {
   package static func hasNonFinite(_ raw: UnsafeRawBufferPointer, _ dtype: DType) -> Bool {
     // An exponent of all ones, and only that, carries into the sign's place when one is added to the exponent.
     switch dtype {
-    case .f32: carries(raw, magnitude: 0x7fff_ffff as UInt32, one: 0x0080_0000)
+    case .f32: Rows.hasNonFiniteFloats(raw)
     case .f64: carries(raw, magnitude: 0x7fff_ffff_ffff_ffff as UInt64, one: 0x0010_0000_0000_0000)
     case .f16: carries(raw, magnitude: 0x7fff as UInt16, one: 0x0400)
     case .bf16: carries(raw, magnitude: 0x7fff as UInt16, one: 0x0080)

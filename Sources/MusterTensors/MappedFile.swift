@@ -21,6 +21,16 @@ final class MappedFile: @unchecked Sendable {
     bytes = UnsafeRawBufferPointer(start: address, count: count)
   }
 
+  /// Gives back the pages that hold these bytes; the last one stays, for who reads on.
+  func release(_ range: Range<Int>) {
+    let page = Int(sysconf(Int32(_SC_PAGESIZE)))
+    let start = range.lowerBound / page * page
+    let end = range.upperBound / page * page
+    guard start < end, let base = bytes.baseAddress else { return }
+    // A private mapping that nobody writes to: a page that is dropped comes back from the file.
+    madvise(UnsafeMutableRawPointer(mutating: base + start), end - start, MADV_DONTNEED)
+  }
+
   deinit {
     munmap(UnsafeMutableRawPointer(mutating: bytes.baseAddress), bytes.count)
   }

@@ -42,6 +42,12 @@ public struct SafetensorsFile: Sendable {
     return try body(data(start + elements.lowerBound * size..<start + elements.upperBound * size))
   }
 
+  /// Says that these elements are not needed soon: their pages no longer count as this process's memory. They may be read again.
+  package func release(_ tensor: TensorInfo, elements: Range<Int>) {
+    let (start, size) = (header.dataOffset + tensor.byteRange.lowerBound, tensor.dtype.byteSize)
+    mapping.release(start + elements.lowerBound * size..<start + elements.upperBound * size)
+  }
+
   /// One tensor's elements as `Float`; F64 is rounded.
   ///
   /// - Throws: `noSuchTensor`, `notFloatingPoint`.

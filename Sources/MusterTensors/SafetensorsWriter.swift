@@ -51,6 +51,17 @@ public final class SafetensorsWriter {
     try bytes.withRawBytes { (raw) throws(SafetensorsError) in try write(raw) }
   }
 
+  /// Writes data at its place, `offset` bytes into the data section, as several threads at once may do for different places.
+  ///
+  /// `finish(durable:)` asks for every byte to be written once: say with `filled()` that this is so.
+  package var places: SafetensorsPlaces {
+    SafetensorsPlaces(
+      descriptor: descriptor, temporary: temporary, dataOffset: header.dataOffset, dataByteCount: header.dataByteCount)
+  }
+
+  /// All data was written at its place.
+  package func filled() { written = header.dataByteCount }
+
   /// Puts the file on the disk and under its name, in place of what was there.
   ///
   /// - Parameter durable: false does not wait for the disk: for a file that is made durable later, by whoever takes it over, or that may
@@ -86,6 +97,32 @@ public final class SafetensorsWriter {
     guard descriptor >= 0 else { throw .system(action: "open", path: folder, code: errno) }
     defer { close(descriptor) }
     guard fsync(descriptor) == 0 else { throw .system(action: "sync", path: folder, code: errno) }
+  }
+}
+
+/// Where a writer's data goes, for threads that share the work. Valid as long as the writer.
+package struct SafetensorsPlaces: Sendable {
+  let descriptor: Int32
+  let temporary: String
+  let dataOffset: Int
+  let dataByteCount: Int
+
+  /// - Throws: `wrongDataLength` for a place outside the data section, or what the system says.
+  package func write(_ bytes: UnsafeRawBufferPointer, at offset: Int) throws(SafetensorsError) {
+    guard offset >= 0, bytes.count <= dataByteCount - offset else {
+      throw .wrongDataLength(tensor: nil, expected: dataByteCount, found: offset + bytes.count)
+    }
+    var rest = bytes[...]
+    while !rest.isEmpty {
+      let slice = UnsafeRawBufferPointer(rebasing: rest.prefix(1 << 20))
+      let place = dataOffset + offset + bytes.count - rest.count
+      let count = pwrite(descriptor, slice.baseAddress, slice.count, off_t(place))
+      if count < 0 {
+        if errno == EINTR { continue }
+        throw .system(action: "write", path: temporary, code: errno)
+      }
+      rest = rest.dropFirst(count)
+    }
   }
 }
 

@@ -48,7 +48,10 @@ struct CompositionTests {
   }
 
   private struct HalfStep: ServerOptimizer {
-    func step(_ parameters: UnsafeMutableBufferPointer<Double>, by difference: UnsafeBufferPointer<Double>, slice: CohortSlice) {
+    func step(
+      _ parameters: UnsafeMutableBufferPointer<Double>, by difference: UnsafeBufferPointer<Double>,
+      memory: [UnsafeMutableBufferPointer<Double>], slice: CohortSlice
+    ) {
       for i in 0..<slice.count { parameters[i] += difference[i] / 2 }
     }
   }

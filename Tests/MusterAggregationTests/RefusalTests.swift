@@ -141,22 +141,79 @@ struct RefusalTests {
     if case .output = error {} else { Issue.record("\(String(describing: error))") }
   }
 
+  private func composed(_ combiner: Component, _ optimizer: Component = .init("replace"), filters: [Component] = []) throws -> Strategy {
+    try Strategy(.composed(filters: filters, combiner: combiner, optimizer: optimizer))
+  }
+
+  private typealias Component = StrategySpecification.Component
+
   @Test("Unknown strategies are refused with the known ones")
   func strategies() throws {
-    #expect(throws: AggregationError.unknownStrategy("fedsgd", known: ["fedavg", "mean", "uniform"])) { try Strategy(named: "fedsgd") }
-    #expect(throws: AggregationError.unknownComponent(kind: "combiner", name: "krum", known: ["mean", "uniform"])) {
-      try Strategy(.composed(filters: [], combiner: .init("krum"), optimizer: .init("replace")))
+    let unknown = #expect(throws: AggregationError.self) { try Strategy(named: "fedsgd") }
+    #expect(
+      "\(unknown.map(String.init(describing:)) ?? "")".hasPrefix("unknown strategy \"fedsgd\": known are bulyan, fedadagrad, fedadam, "))
+    let combiners = [
+      "bulyan", "geometricMedian", "krum", "mean", "median", "multiKrum", "qFedAvg", "trimmedMean", "uniform",
+    ]
+    #expect(throws: AggregationError.unknownComponent(kind: "combiner", name: "mode", known: combiners)) { try composed(.init("mode")) }
+    #expect(throws: AggregationError.unknownComponent(kind: "filter", name: "median", known: ["clip", "outliers"])) {
+      try composed(.init("mean"), filters: [.init("median")])
     }
-    #expect(throws: AggregationError.unknownComponent(kind: "filter", name: "clip", known: [])) {
-      try Strategy(.composed(filters: [.init("clip", ["value": 1])], combiner: .init("mean"), optimizer: .init("replace")))
+    let optimizers = ["adagrad", "adam", "momentum", "replace", "yogi"]
+    #expect(throws: AggregationError.unknownComponent(kind: "optimizer", name: "sgd", known: optimizers)) {
+      try composed(.init("mean"), .init("sgd"))
     }
-    #expect(throws: AggregationError.unknownComponent(kind: "optimizer", name: "adam", known: ["replace"])) {
-      try Strategy(.composed(filters: [], combiner: .init("mean"), optimizer: .init("adam")))
-    }
-    #expect(throws: AggregationError.unknownParameter(component: "mean", parameter: "beta")) {
-      try Strategy(.composed(filters: [], combiner: .init("mean", ["beta": 1]), optimizer: .init("replace")))
-    }
-    let uniform = try Strategy(.composed(filters: [], combiner: .init("uniform"), optimizer: .init("replace")))
+    let uniform = try composed(.init("uniform"))
     #expect((uniform.combiner as? Mean)?.weighting == .uniform)
+  }
+
+  @Test("Parameters that a step does not have, needs, or cannot work with are refused")
+  func parameters() throws {
+    #expect(throws: AggregationError.unknownParameter(component: "mean", parameter: "beta", known: [])) {
+      try composed(.init("mean", ["beta": 1]))
+    }
+    #expect(throws: AggregationError.unknownParameter(component: "krum", parameter: "m", known: ["f"])) {
+      try composed(.init("krum", ["f": 1, "m": 2]))
+    }
+    #expect(throws: AggregationError.missingParameter(component: "clip", parameter: "norm")) {
+      try composed(.init("mean"), filters: [.init("clip")])
+    }
+    for (component, value) in [("trimmedMean", 0.5), ("trimmedMean", -0.1), ("krum", 0.5), ("krum", -1), ("krum", .nan), ("qFedAvg", -1)] {
+      #expect(throws: AggregationError.self, "\(component) \(value)") { try composed(.init(component, ["value": value])) }
+    }
+    for (parameter, value) in [("beta1", 1.0), ("beta2", -0.1), ("tau", 0), ("rate", .infinity)] {
+      #expect(throws: AggregationError.self, "\(parameter) \(value)") { try composed(.init("mean"), .init("adam", [parameter: value])) }
+    }
+    #expect((try composed(.init("trimmedMean", ["value": 0.2])).combiner as? TrimmedMean)?.beta == 0.2)
+  }
+
+  @Test("Names are known in every spelling")
+  func spellings() throws {
+    for name in ["multikrum", "multiKrum", "multi-krum", "multi_krum", "MultiKrum"] {
+      #expect((try Strategy(named: name).combiner as? Krum)?.m == nil)
+      #expect(try composed(.init(name)).combiner is Krum)
+    }
+    for name in ["trimmedmean", "geometricmedian", "qfedavg", "fedAdam", "FedAvgM"] { _ = try Strategy(named: name) }
+  }
+
+  @Test("What a rule needs is said before a task runs, and again where a round has too few")
+  func constraints() throws {
+    func problem(_ combiner: Component, _ cohort: Int) throws -> String? { try composed(combiner).problems(minimumCohort: cohort).first }
+    #expect(try problem(.init("krum", ["f": 2]), 7) == nil)
+    #expect(
+      try problem(.init("krum", ["f": 2]), 6)
+        == "krum with f = 2 needs at least 7 updates (n ≥ 2f + 3), not 6, and the task's smallest cohort is 6")
+    #expect(try problem(.init("multiKrum", ["f": 1, "m": 5]), 6) == nil)
+    #expect(try problem(.init("multiKrum", ["f": 1, "m": 5]), 5)?.contains("at most 4 (m ≤ n − f)") == true)
+    #expect(try problem(.init("bulyan", ["f": 1]), 7) == nil)
+    #expect(try problem(.init("bulyan", ["f": 1]), 6)?.contains("n ≥ 4f + 3") == true)
+    #expect(try problem(.init("trimmedMean", ["beta": 0.49]), 100) == nil)
+    #expect(try problem(.init("median"), 1) == nil)
+    let round = try Round()
+    try round.base(tensor("w", [0]))
+    let updates = try (0..<5).map { try round.update("n/\($0)", tensor("w", [$0 == 2 ? .nan : Float($0)])) }
+    let few = #expect(throws: AggregationError.self) { try round.aggregate(updates, Strategy(named: "krum")) }
+    let text = "\(few.map(String.init(describing:)) ?? "")"
+    #expect(text.hasPrefix("krum with f = 1 needs at least 5 updates (n ≥ 2f + 3), not 4; 1 were refused: n/2: tensor \"w\" holds"))
   }
 }

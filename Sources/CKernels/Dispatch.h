@@ -1,0 +1,13 @@
+#pragma once
+
+// What a loop is compiled for: the processor's best is chosen when the program is loaded.
+#if defined(__x86_64__) && defined(__linux__)
+#define MUSTER_DISPATCHED __attribute__((target_clones("arch=x86-64-v4", "arch=x86-64-v3", "default")))
+#else
+#define MUSTER_DISPATCHED
+#endif
+
+#define MUSTER_INLINE static inline __attribute__((always_inline))
+
+// A fused multiplication and addition rounds once where two instructions round twice: the same bits everywhere need the two.
+#pragma STDC FP_CONTRACT OFF

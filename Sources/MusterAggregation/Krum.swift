@@ -1,0 +1,166 @@
+/// The m updates that lie closest to their neighbours, and their plain mean.
+///
+/// Score s(i) = Σ over the n − f − 2 nearest j of ‖w_i − w_j‖². Krum takes the one of the lowest score (Blanchard et al. 2017), Multi-Krum
+/// the m lowest, m ≤ n − f. Of equal scores the first path's is taken. Weights do not count. Needs n ≥ 2f + 3.
+public struct Krum: Combiner, SelfVerifying {
+  /// How many updates may be malicious.
+  public let f: Int
+  /// How many are chosen; nil: n − f.
+  public let m: Int?
+  /// Under which name it is known.
+  let name: String
+
+  /// Krum: one is chosen.
+  public init(f: Int = 1) { (self.f, self.m, name) = (f, 1, "krum") }
+
+  /// Multi-Krum.
+  ///
+  /// - Parameter m: how many are chosen; nil: n − f.
+  public init(f: Int, choosing m: Int?) { (self.f, self.m, name) = (f, m, "multiKrum") }
+
+  public var readsAhead: Bool { true }
+
+  public func problem(updates n: Int) -> String? {
+    if n < 2 * f + 3 { return "\(name) with f = \(f) needs at least \(2 * f + 3) updates (n ≥ 2f + 3), not \(n)" }
+    if let m, m > n - f { return "\(name) cannot choose \(m) of \(n) updates with f = \(f): at most \(n - f) (m ≤ n − f)" }
+    return nil
+  }
+
+  public func prepare(_ cohort: inout Cohort) throws(AggregationError) -> any SliceCombiner {
+    let choice = try cohort.choose(for: self) { choose(among: $0) }
+    let n = cohort.updates.count
+    for (rank, path) in choice.order.enumerated().dropFirst(m ?? n - f).map({ ($0, cohort.updates[$1].path) }) {
+      cohort.refuse(path, "not chosen by \(name): its score \(choice.scores[rank]) is number \(rank + 1) of \(n)")
+    }
+    return try Mean(.uniform).prepare(&cohort)
+  }
+
+  private func choose(among distances: Distances) -> Choice {
+    let n = distances.count
+    let neighbourhood = Neighbourhood(distances)
+    let scores = (0..<n).map { neighbourhood.score($0, nearest: n - f - 2) }
+    let order = (0..<n).sorted { (scores[$0], $0) < (scores[$1], $1) }
+    let chosen = m ?? n - f
+    var choice = Choice(order: order, scores: order.map { scores[$0] })
+    if chosen < n { choice.compare(choice.scores[chosen - 1], choice.scores[chosen]) }
+    return choice
+  }
+}
+
+/// θ = n − 2f updates by repeated Krum on what is left, then of every element the mean of the θ − 2f values that are nearest to the median
+/// of theirs (El Mhamdi et al. 2018). Needs n ≥ 4f + 3.
+///
+/// Of equal scores the first path's is taken; of two values equally near to the median, the lower.
+public struct Bulyan: Combiner, SelfVerifying {
+  /// How many updates may be malicious.
+  public let f: Int
+
+  public init(f: Int = 1) { self.f = f }
+
+  public var readsAhead: Bool { true }
+
+  public func problem(updates n: Int) -> String? {
+    guard n < 4 * f + 3 else { return nil }
+    return "bulyan with f = \(f) needs at least \(4 * f + 3) updates (n ≥ 4f + 3), not \(n)"
+  }
+
+  public func prepare(_ cohort: inout Cohort) throws(AggregationError) -> any SliceCombiner {
+    let choice = try cohort.choose(for: self) { choose(among: $0) }
+    let n = cohort.updates.count
+    let theta = n - 2 * f
+    for path in choice.order.dropFirst(theta).map({ cohort.updates[$0].path }) {
+      cohort.refuse(path, "not chosen by bulyan: it is among the last \(2 * f) of \(n)")
+    }
+    return SortedColumns(.middleMean(keeping: theta - 2 * f), updates: theta)
+  }
+
+  private func choose(among distances: Distances) -> Choice {
+    let n = distances.count
+    var neighbourhood = Neighbourhood(distances)
+    var left = Array(0..<n)
+    var choice = Choice(order: [], scores: [])
+    for _ in 0..<n - 2 * f {
+      var best: (place: Int, score: Double)?
+      var second = Double.infinity
+      for (place, index) in left.enumerated() {
+        let score = neighbourhood.score(index, nearest: left.count - f - 2)
+        if let known = best, score >= known.score {
+          second = min(second, score)
+        } else {
+          second = best?.score ?? second
+          best = (place, score)
+        }
+      }
+      guard let best else { break }
+      // Without neighbours to compare, the first path is taken: there is nothing to be exact about.
+      if left.count - f - 2 > 0 { choice.compare(best.score, second) }
+      choice.scores.append(best.score)
+      choice.order.append(left.remove(at: best.place))
+      neighbourhood.remove(choice.order[choice.order.count - 1])
+    }
+    choice.order += left
+    return choice
+  }
+}
+
+/// Who was chosen, and how clearly.
+private struct Choice {
+  /// Indices of the updates, the chosen ones first.
+  var order: [Int]
+  /// In that order; Bulyan's rest has none.
+  var scores: [Double]
+  /// Whether a score was so near to another that distances summed in `Float` could have decided otherwise.
+  var isClose = false
+
+  mutating func compare(_ taken: Double, _ left: Double) {
+    if left - taken <= 1e-5 * left { isClose = true }
+  }
+}
+
+/// Every update's neighbours, the nearest first.
+private struct Neighbourhood {
+  private let distances: Distances
+  private let sorted: [[Int]]
+  private var isLeft: [Bool]
+
+  init(_ distances: Distances) {
+    self.distances = distances
+    let n = distances.count
+    sorted = (0..<n).map { i in
+      (0..<n).filter { $0 != i }.sorted { (distances[i, $0], $0) < (distances[i, $1], $1) }
+    }
+    isLeft = [Bool](repeating: true, count: n)
+  }
+
+  mutating func remove(_ index: Int) { isLeft[index] = false }
+
+  /// The sum of the squared distances to the nearest of those that are left, from the nearest on.
+  func score(_ index: Int, nearest count: Int) -> Double {
+    var (sum, needed) = (0.0, count)
+    for other in sorted[index] where isLeft[other] {
+      if needed <= 0 { break }
+      sum += distances[index, other]
+      needed -= 1
+    }
+    return sum
+  }
+}
+
+extension Cohort {
+  /// Chooses by distances in `Float` sums, and where that is too close to call once more by exact ones.
+  fileprivate mutating func choose(
+    for combiner: some Combiner, _ choose: (Distances) -> Choice
+  ) throws(AggregationError) -> Choice {
+    let distances = distances()
+    try require(combiner)
+    let choice = choose(distances)
+    guard choice.isClose else { return choice }
+    return choose(self.distances(exactly: true))
+  }
+
+  /// Asks a combiner again whether there are enough: some may have been refused since.
+  func require(_ combiner: some Combiner) throws(AggregationError) {
+    guard !updates.isEmpty else { throw .nothingAccepted(refused) }
+    if let problem = combiner.problem(updates: updates.count) { throw .tooFewUpdates(problem, refused) }
+  }
+}

@@ -1,0 +1,52 @@
+internal import Glibc
+internal import MusterSchema
+
+/// Fairer than the mean: devices on which the model is still bad count more (Li et al. 2020, q-FFL).
+///
+/// With F_i the loss of w on node i before it trained and Δ_i = L (w − w_i), L = 1/η:
+/// w ← w − Σ F_i^q Δ_i / Σ (q F_i^(q−1) ‖Δ_i‖² + L F_i^q). Losses below 1e-10 count as 1e-10, as in the authors' code. Weights do not count.
+///
+/// F_i is `initialLoss` in the update's `muster.metrics`; an update without it is refused.
+public struct QFedAvg: Combiner, SelfVerifying {
+  /// 0: the uniform mean; the larger, the fairer.
+  public let q: Double
+  /// η: the devices' learning rate.
+  public let rate: Double
+
+  public init(q: Double = 0.2, rate: Double = 0.1) {
+    self.q = q
+    self.rate = rate
+  }
+
+  public var readsAhead: Bool { true }
+
+  public func prepare(_ cohort: inout Cohort) throws(AggregationError) -> any SliceCombiner {
+    for update in cohort.updates {
+      switch Self.initialLoss(update) {
+      case .none: cohort.refuse(update.path, "it tells no initialLoss in its muster.metrics, which qfedavg weighs by")
+      case .some(let loss) where !(loss.isFinite && loss >= 0):
+        cohort.refuse(update.path, "its initialLoss is \(loss): qfedavg needs a finite one that is not negative")
+      case .some: break
+      }
+    }
+    let norms = cohort.norms()
+    guard !cohort.updates.isEmpty else { throw .nothingAccepted(cohort.refused) }
+    let losses = cohort.updates.map { max(1e-10, Self.initialLoss($0) ?? 0) }
+    // Only ratios matter: with F_i / max F nothing leaves the range of Double.
+    let largest = losses.max() ?? 1
+    let l = 1 / rate
+    var total = 0.0
+    let powers = zip(losses, norms).map { loss, norm in
+      let power = pow(loss / largest, q)
+      total += q * power / loss * (l * norm) * (l * norm) + l * power
+      return power
+    }
+    return WeightedSum(shares: powers.map { l * $0 / total })
+  }
+
+  private static func initialLoss(_ update: Update) -> Double? {
+    guard let text = update.metadata["muster.metrics"] else { return nil }
+    guard let metrics = try? JSON.decode([String: Double].self, from: text.utf8) else { return nil }
+    return metrics["initialLoss"]
+  }
+}

@@ -1,0 +1,120 @@
+import ArgumentParser
+import MusterAggregation
+import MusterSchema
+import MusterTensors
+
+/// `muster aggregate`: what central does at the end of a round, with files.
+struct AggregateCommand: ParsableCommand {
+  static let configuration = CommandConfiguration(
+    commandName: "aggregate",
+    abstract: "Fold updates into the next model, offline: the code that central runs.",
+    discussion: """
+      An update file holds the resulting parameters, or differences to the base when its metadata says "muster.content": "delta". It \
+      weighs what stands behind the colon, else "muster.weight" of its metadata, else 1.
+
+      muster aggregate --strategy fedavg --global g.safetensors --update a.safetensors:120 b.safetensors:80 --out new.safetensors
+      muster aggregate --strategy '{filters: [{clip: 2}], combiner: {trimmedMean: 0.2}, optimizer: adam}' …
+      """)
+
+  @Option(
+    help: ArgumentHelp(
+      "A name (fedavg, krum, …), what a task file writes under strategy, or @FILE: that of a task file.", valueName: "spec"))
+  var strategy: String
+
+  @Option(help: ArgumentHelp("The model that the updates started from.", valueName: "file"))
+  var global: String
+
+  @Option(
+    parsing: .upToNextOption,
+    help: ArgumentHelp("The updates; repeatable. The order does not matter: they are sorted by name.", valueName: "file[:weight]"),
+    transform: UpdateArgument.init(parsing:))
+  var update: [UpdateArgument]
+
+  @Option(
+    name: [.long, .customShort("o")], help: ArgumentHelp("Where the next model goes. A file that exists is replaced.", valueName: "file"))
+  var out: String
+
+  @Option(help: ArgumentHelp("What the server optimizer remembers of the round before (none: it begins anew).", valueName: "file"))
+  var stateIn: String?
+
+  @Option(help: ArgumentHelp("Where what it remembers of this round goes.", valueName: "file"))
+  var stateOut: String?
+
+  @Option(help: ArgumentHelp("How many threads work; the result does not depend on it.", valueName: "count"))
+  var threads: Int?
+
+  @OptionGroup var format: OutputOptions
+
+  func validate() throws {
+    if let threads, !(1...256).contains(threads) { throw ValidationError("--threads must be between 1 and 256") }
+  }
+
+  func run() throws {
+    let strategy = try StrategyText.strategy(strategy)
+    let contributions = try update.map { try $0.contribution() }
+    let result: AggregationResult
+    do {
+      result = try aggregate(
+        base: global, contributions: contributions, strategy: strategy, output: out, durable: false, stateIn: stateIn, stateOut: stateOut,
+        threads: threads)
+    } catch {
+      throw CommandError(.refused, "\(error)")
+    }
+    let hasState = stateOut != nil && !strategy.optimizer.memory.isEmpty
+    try AggregateReport(result, out: out, stateOut: hasState ? stateOut : nil).show(as: format.output)
+  }
+}
+
+/// `FILE` or `FILE:WEIGHT`.
+struct UpdateArgument: Hashable, Sendable {
+  var file: String
+  var weight: Double?
+
+  init(parsing text: String) throws {
+    guard let colon = text.lastIndex(of: ":"), let weight = Double(text[text.index(after: colon)...]) else {
+      guard !text.isEmpty else { throw ValidationError("an update is a file, or file:weight") }
+      file = text
+      return
+    }
+    file = String(text[..<colon])
+    self.weight = weight
+  }
+
+  func contribution() throws(CommandError) -> Contribution {
+    let weight: Double
+    if let own = self.weight {
+      weight = own
+    } else {
+      do {
+        let text = try SafetensorsFile(path: file).metadata["muster.weight"]
+        guard let number = Double(text ?? "1") else { throw CommandError(.refused, "\(file): its muster.weight is no number") }
+        weight = number
+      } catch let error as CommandError {
+        throw error
+      } catch {
+        throw CommandError(.refused, "\(file) is no update: \(error)")
+      }
+    }
+    return Contribution(path: file, file: file, weight: weight)
+  }
+}
+
+/// A strategy on the command line.
+enum StrategyText {
+  static func strategy(_ text: String) throws(CommandError) -> Strategy {
+    let specification = try specification(text)
+    do {
+      return try Strategy(specification)
+    } catch {
+      throw CommandError(.usage, "--strategy: \(error)")
+    }
+  }
+
+  static func specification(_ text: String) throws(CommandError) -> StrategySpecification {
+    if text.hasPrefix("@") { return try TaskFile(path: String(text.dropFirst())).specification.strategy }
+    // Read as the field of a task file: the same words, the same complaints.
+    let field = text.hasPrefix("{") ? text : JSONValue.quote(text)
+    let task = "{name: offline, model: {type: any}, rounds: 1, cohort: {size: 1}, strategy: \(field)}"
+    return try TaskFile(text: task, path: "--strategy").specification.strategy
+  }
+}

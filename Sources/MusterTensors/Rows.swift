@@ -1,0 +1,87 @@
+internal import CKernels
+
+/// The loops over rows of numbers that are worth a compiled-for-the-processor version; see `CKernels.h`.
+package enum Rows {
+  /// Adds `factor` (row − base) to `sum`.
+  ///
+  /// - Returns: whether all numbers of the row are finite; if not, `sum` is of no use.
+  package static func addDifference(
+    ofFloats row: UnsafeRawBufferPointer, base: UnsafePointer<Double>, times factor: Double, to sum: UnsafeMutablePointer<Double>
+  ) -> Bool {
+    muster_add_difference_f32(row.baseAddress, base, factor, sum, row.count / 4) == 0
+  }
+
+  /// Σ (row − base)².
+  package static func squaredDistance(ofFloats row: UnsafeRawBufferPointer, from base: UnsafePointer<Double>) -> Double {
+    muster_squared_distance_f32(row.baseAddress, base, row.count / 4)
+  }
+
+  /// Σ row².
+  package static func squares(_ row: UnsafeBufferPointer<Double>) -> Double { muster_squares_f64(row.baseAddress, row.count) }
+
+  /// Whether a row of `Float` holds an infinity or a NaN.
+  package static func hasNonFiniteFloats(_ row: UnsafeRawBufferPointer) -> Bool {
+    muster_has_nonfinite_f32(row.baseAddress, row.count / 4) != 0
+  }
+}
+
+/// Rows of one length below each other: a few neighbouring elements of many updates.
+package struct RowBlock {
+  /// What the rows hold, unaligned.
+  package enum Element: Sendable {
+    case float
+    case double
+
+    package var byteSize: Int { self == .float ? 4 : 8 }
+  }
+
+  package let element: Element
+  package let rows: UnsafeBufferPointer<UnsafeRawPointer?>
+  /// The length of each.
+  package let count: Int
+
+  package init(_ element: Element, rows: UnsafeBufferPointer<UnsafeRawPointer?>, count: Int) {
+    self.element = element
+    self.rows = rows
+    self.count = count
+  }
+
+  /// Bytes of scratch space that the rules on sorted columns need for so many rows.
+  package static func scratchBytes(rows: Int) -> Int { 64 * rows * MemoryLayout<Double>.size }
+
+  /// Adds ‖row i − row j‖² to element i · n + j, for all i < j.
+  package func addSquaredDistances(to distances: UnsafeMutableBufferPointer<Double>) {
+    precondition(distances.count >= rows.count * rows.count, "\(distances.count) places for the distances of \(rows.count) rows")
+    switch element {
+    case .float: muster_distances_f32(rows.baseAddress, rows.count, count, distances.baseAddress)
+    case .double: muster_distances_f64(rows.baseAddress, rows.count, count, distances.baseAddress)
+    }
+  }
+
+  /// Adds (row i − row r) · (row j − row r) to element i · n + j, for all i ≤ j; r is the reference. Of rows of `Double` only.
+  package func addProducts(around reference: Int, to products: UnsafeMutableBufferPointer<Double>) {
+    precondition(element == .double, "products of rows of \(element)")
+    precondition(products.count >= rows.count * rows.count, "\(products.count) places for the products of \(rows.count) rows")
+    muster_products_f64(rows.baseAddress, rows.count, reference, count, products.baseAddress)
+  }
+
+  /// Of each column: the mean without the `drop` lowest and `drop` highest values.
+  package func trimmedMean(
+    dropping drop: Int, sortedBy network: [UInt32], scratch: UnsafeMutableRawPointer, into out: UnsafeMutablePointer<Double>
+  ) {
+    switch element {
+    case .float: muster_trimmed_mean_f32(rows.baseAddress, rows.count, count, network, network.count / 2, drop, scratch, out)
+    case .double: muster_trimmed_mean_f64(rows.baseAddress, rows.count, count, network, network.count / 2, drop, scratch, out)
+    }
+  }
+
+  /// Of each column: the mean of the `keep` values nearest to its median.
+  package func middleMean(
+    keeping keep: Int, sortedBy network: [UInt32], scratch: UnsafeMutableRawPointer, into out: UnsafeMutablePointer<Double>
+  ) {
+    switch element {
+    case .float: muster_middle_mean_f32(rows.baseAddress, rows.count, count, network, network.count / 2, keep, scratch, out)
+    case .double: muster_middle_mean_f64(rows.baseAddress, rows.count, count, network, network.count / 2, keep, scratch, out)
+    }
+  }
+}

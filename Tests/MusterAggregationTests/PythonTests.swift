@@ -1,0 +1,25 @@
+import FoundationEssentials
+import TestSupport
+import Testing
+
+/// An interpreter that has numpy and safetensors; `scripts/test` makes one.
+private let python = ProcessInfo.processInfo.environment["MUSTER_PYTHON"]
+
+@Suite("NumPy, through the command line", .enabled(if: python != nil, "MUSTER_PYTHON names no Python with numpy and safetensors"))
+struct PythonTests {
+  @Test("Every rule is what NumPy computes from the formulas in float64, on random, tied, single, tiny, huge and hostile updates")
+  func rules() async throws {
+    let folder = try TemporaryFolder()
+    let script = URL(filePath: #filePath).deletingLastPathComponent().appending(path: "Python/rules.py").path
+    let process = try ChildProcess(python ?? "", [script, try program("muster")], log: folder.file("log"))
+    let status = try await process.wait(within: .seconds(300))
+    #expect(status == 0, "\(process.log)")
+  }
+
+  /// A built executable: in MUSTER_EXECUTABLES, or where this test bundle lies.
+  private func program(_ name: String) throws -> String {
+    if let folder = ProcessInfo.processInfo.environment["MUSTER_EXECUTABLES"] { return "\(folder)/\(name)" }
+    let bundle = try FileManager.default.destinationOfSymbolicLink(atPath: "/proc/self/exe")
+    return URL(filePath: bundle).deletingLastPathComponent().appending(path: name).path
+  }
+}
