@@ -1,0 +1,1 @@
+../numpy/lenet.py
