@@ -90,7 +90,7 @@ let package = Package(
     .target(
       name: "MusterDataPlane",
       dependencies: [
-        "MusterSchema", "MusterTensors", "MusterStorage", hummingbird, hummingbirdCore, httpTypes, nioCore, nioHTTP1, nioHTTPTypes,
+        "MusterSchema", "MusterTensors", "MusterCoordination", "MusterStorage", "MusterRuntime", hummingbird, hummingbirdCore, httpTypes, nioCore, nioHTTP1, nioHTTPTypes,
         nioPosix, lifecycle, logging,
       ], swiftSettings: house),
     .target(
@@ -102,7 +102,8 @@ let package = Package(
     .target(
       name: "MusterRegion",
       dependencies: [
-        "MusterSchema", "MusterCoordination", "MusterStorage", "MusterRuntime", "MusterDataPlane", "MusterTransfer", "MusterMQTT",
+        "MusterSchema", "MusterCoordination", "MusterAggregation", "MusterStorage", "MusterRuntime", "MusterDataPlane",
+        "MusterTransfer", "MusterMQTT",
         hummingbird, httpTypes, configuration, lifecycle, logging,
       ], swiftSettings: house),
     .target(

@@ -36,9 +36,6 @@ extension Central {
     if specification.encoding != "float32" {
       problems.append(FieldProblem(field: "encoding", message: "\"\(specification.encoding)\" is not known; known: float32"))
     }
-    if specification.upload != .central {
-      problems.append(FieldProblem(field: "upload", message: "only \"central\" is supported"))
-    }
     if specification.shared != ["*"] {
       problems.append(FieldProblem(field: "shared", message: "only [\"*\"], all layers, is supported"))
     }

@@ -12,7 +12,7 @@ import MusterTransfer
 /// Puts central together and runs it until it is told to stop.
 package enum CentralProgram {
   package static func run(_ configuration: CentralConfiguration, logger: Logger) async throws {
-    let store = try Store(folder: configuration.state, logger: logger)
+    let store = try Store(folder: configuration.state, partials: configuration.limits.partials, logger: logger)
     try store.emptyWorkFolder()
     let records = try store.records(Coordinator.Record.self, machine: "coordinator")
     let machine = Coordinator(
@@ -39,8 +39,10 @@ package enum CentralProgram {
     }
 
     let ready = ListenersReady(count: 2)
+    let log = RefusalLog()
     let data = listener(
-      dataRouter(central), host: configuration.data.host, port: configuration.data.port, name: "data", logger: logger
+      dataRouter(central, log), host: configuration.data.host, port: configuration.data.port, name: "data", limits: configuration.limits,
+      log: log, logger: logger
     ) { _ in ready.running() }
     let ops = listener(
       opsRouter(central), host: configuration.ops.host, port: configuration.ops.port, name: "ops", logger: logger
@@ -82,9 +84,9 @@ package enum CentralProgram {
     }
   }
 
-  private static func dataRouter(_ central: Central) -> Router<RouteContext> {
-    let router = makeRouter()
-    ContributionRoutes(ledger: central, source: central, store: central.store).add(to: router)
+  private static func dataRouter(_ central: Central, _ log: RefusalLog) -> Router<RouteContext> {
+    let router = makeRouter(limits: central.configuration.limits, log: log)
+    ContributionRoutes(ledger: central.ledger, source: central, store: central.store, limits: central.configuration.limits).add(to: router)
     BlobRoutes(source: central).add(to: router)
     router.get("v1/descriptors") { _, _ in try jsonResponse(await central.descriptors()) }
     router.get("healthz") { _, _ in textResponse("ok\n") }

@@ -101,13 +101,17 @@ final class CentralWork: Sendable {
     guard let base = order.base, let basePath = store.path(of: base) else {
       throw WorkError("the base model of round \(order.key.round) is missing from the store")
     }
+    let whole = try Strategy(order.specification.strategy)
+    let isUniform = (whole.combiner as? Mean)?.weighting == .uniform
+    let strategy = order.isRegional ? Strategy(combiner: Mean(.samples), optimizer: whole.optimizer) : whole
     let contributions = try order.contributions.map { contribution in
       guard let file = store.path(of: contribution.digest) else {
         throw WorkError("the update of \(contribution.path) is missing from the store")
       }
-      return Contribution(path: contribution.path.description, file: file, weight: contribution.weight)
+      // Regions' plain means compose by the number of their devices.
+      let weight = order.isRegional && isUniform ? Double(contribution.devices) : contribution.weight
+      return Contribution(path: contribution.path.description, file: file, weight: weight)
     }
-    let strategy = try Strategy(order.specification.strategy)
     let output = "\(try store.workFolder())/aggregate-\(order.key.task)-\(order.key.round)"
     let metadata = ["muster.task": order.key.task.rawValue, "muster.round": "\(order.key.round)"]
     let result = try await offloading { () throws(AggregationError) in

@@ -16,6 +16,9 @@ struct WorkOrder: Sendable {
   /// The frozen set, sorted by path.
   let contributions: [ContributionRecord]
 
+  /// Whether the contributions are regions', aggregated already.
+  var isRegional: Bool { specification.upload == .region }
+
   init?(_ kind: Coordinator.Work, _ task: TaskID, _ round: Int, _ machine: Coordinator) {
     guard let run = machine.tasks[task], let specification = run.specification else { return nil }
     key = Key(kind: kind, task: task, round: round)

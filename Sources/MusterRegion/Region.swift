@@ -81,6 +81,7 @@ final class Region: Sendable {
     case .collect(let referenced): await collector.collect(keeping: referenced)
     case .ask(let task, let key, let upload):
       switch await ledger(upload) {
+      case .success(let ledger) where ledger.accepted.contains(NodePath(id)): await shell.mailbox.post(.above(.delivered(task, key)))
       case .success(let ledger) where ledger.open: await shell.mailbox.post(.above(.confirmed(task, key)))
       case .success: await shell.mailbox.post(.above(.refused(task, key, reason: "the round is closed")))
       case .failure(.problem(let problem, _)) where problem.status == 404 || problem.status == 410:
@@ -96,7 +97,7 @@ final class Region: Sendable {
   }
 
   /// Looks for what a crash left behind.
-  func sweep() async { await collector.sweep(keeping: await shell.machine.coordinator.referencedBlobs) }
+  func sweep() async { await collector.sweep(keeping: await shell.machine.referencedBlobs) }
 
   /// What the ledger has of the phase that this upload address belongs to.
   private func ledger(_ upload: String) async -> Result<PhaseLedger, TransferError> {

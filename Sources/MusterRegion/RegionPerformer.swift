@@ -26,6 +26,9 @@ final class RegionPerformer: EffectPerformer {
   private let logger: Logger
   private let window = Mutex(StatusWindow())
   let questions = WorkQueue<String, Question>(width: 4)
+  let orders = WorkQueue<TaskID, RegionOrder>(width: 2)
+  let deliveries = WorkQueue<String, Job>(width: 4)
+  let replies = ContributionReplies()
 
   init(id: NodeID, above: BrokerLink, topics: CoordinatorTopics, logger: Logger) {
     self.id = id
@@ -40,7 +43,8 @@ final class RegionPerformer: EffectPerformer {
       switch effect {
       case .status(let status, let lasting): words.append(StatusWindow.Word(status: status, lasting: lasting))
       case .ask(let job): questions.add("ask/\(job.task)", .ask(job.task, job.key, upload: job.invitation.upload), again: true)
-      case .below(let effect): perform(effect, machine.coordinator)
+      case .upload(let job): deliveries.add("\(job.task)/\(job.key.round)/\(job.key.phase)", job)
+      case .below(let effect): perform(effect, machine)
       }
     }
     say(window.withLock { $0.take(words, at: .now) })
@@ -58,7 +62,8 @@ final class RegionPerformer: EffectPerformer {
     }
   }
 
-  private func perform(_ effect: Coordinator.Effect, _ coordinator: Coordinator) {
+  private func perform(_ effect: Coordinator.Effect, _ machine: RegionMachine) {
+    let coordinator = machine.coordinator
     switch effect {
     case .publish(let descriptor): topics.publish(descriptor)
     case .roundChanged(let task): topics.roundChanged(task)
@@ -72,18 +77,21 @@ final class RegionPerformer: EffectPerformer {
     case .consult(let task):
       guard let order = coordinator.tasks[task]?.order else { return }
       questions.add("consult/\(task)", .consult(task, upload: order.upload), again: true)
-    case .collect: questions.add("collect", .collect(coordinator.referencedBlobs), again: true)
-    // The root's work: a scout has none.
-    case .initialize, .aggregate, .evaluate, .answer, .standingChanged: break
+    case .collect: questions.add("collect", .collect(machine.referencedBlobs), again: true)
+    case .aggregate(let task, _): if let order = RegionOrder(task, coordinator) { orders.add(task, order) }
+    case .answer(let reply, let answer): replies.resolve(reply, .answered(answer))
+    // The root's work, and what the machine keeps to itself.
+    case .initialize, .evaluate, .standingChanged, .deliver, .giveUp: break
     }
   }
 
-  func failed(_: [RegionMachine.Event], _: StorageError, isFirst: Bool) async {
+  func failed(_ events: [RegionMachine.Event], _ error: StorageError, isFirst: Bool) async {
+    replies.failed(events.compactMap { if case .below(let event) = $0 { event } else { nil } }, error)
     // What came from topics is lost with the batch: read it again.
     guard isFirst else { return }
     above.renew(after: .seconds(1))
     topics.link.renew(after: .seconds(1))
   }
 
-  func stopped() async {}
+  func stopped() async { replies.stopped() }
 }

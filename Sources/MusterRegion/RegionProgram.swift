@@ -13,7 +13,7 @@ import MusterTransfer
 package enum RegionProgram {
   package static func run(_ configuration: RegionConfiguration, logger: Logger) async throws {
     let id = configuration.id
-    let store = try Store(folder: configuration.state, logger: logger)
+    let store = try Store(folder: configuration.state, partials: configuration.limits.partials, logger: logger)
     try store.emptyWorkFolder()
     let records = try store.records(RegionMachine.Record.self, machine: "region")
     let machine = RegionMachine(
@@ -51,8 +51,10 @@ package enum RegionProgram {
       readyAbove.running()
       readyBelow.running()
     }
+    let log = RefusalLog()
     let data = listener(
-      dataRouter(region), host: configuration.data.host, port: configuration.data.port, name: "data", logger: logger, onRunning: running)
+      dataRouter(region, log), host: configuration.data.host, port: configuration.data.port, name: "data", limits: configuration.limits,
+      log: log, logger: logger, onRunning: running)
     let ops = listener(
       opsRouter(region), host: configuration.ops.host, port: configuration.ops.port, name: "ops", logger: logger, onRunning: running)
     for warning in [configuration.data.warning("data"), configuration.ops.warning("ops")].compactMap({ $0 }) {
@@ -64,6 +66,8 @@ package enum RegionProgram {
         BackgroundService { await shell.run(performing: performer) },
         BackgroundService { await performer.questions.run { await region.answer($0) } },
         BackgroundService { await region.fetches.run { await region.fetch($0) } },
+        BackgroundService { await performer.orders.run { await region.combine($0) } },
+        BackgroundService { await performer.deliveries.run { await region.deliver($0) } },
         data, ops,
         BackgroundService {
           await readyAbove.wait()
@@ -93,10 +97,13 @@ package enum RegionProgram {
       ], logger: logger)
   }
 
-  private static func dataRouter(_ region: Region) -> Router<RouteContext> {
-    let router = makeRouter()
+  private static func dataRouter(_ region: Region, _ log: RefusalLog) -> Router<RouteContext> {
+    let router = makeRouter(limits: region.configuration.limits, log: log)
     BlobRoutes(source: region.models).add(to: router)
+    ContributionRoutes(ledger: region.ledger, source: region.models, store: region.store, limits: region.configuration.limits).add(
+      to: router)
     router.get("v1/nodes") { _, _ in try jsonResponse(await region.nodes()) }
+    router.get("v1/tasks/:task") { _, context in try jsonResponse(await region.task(try context.identifier("task"))) }
     router.get("v1/descriptors") { _, _ in try jsonResponse(await region.shell.machine.coordinator.descriptors) }
     router.get("healthz") { _, _ in textResponse("ok\n") }
     return router
@@ -112,6 +119,7 @@ package enum RegionProgram {
     }
     router.get("v1/info") { _, _ in try jsonResponse(region.info()) }
     router.get("v1/nodes") { _, _ in try jsonResponse(await region.nodes()) }
+    router.get("v1/tasks/:task") { _, context in try jsonResponse(await region.task(try context.identifier("task"))) }
     router.put("v1/tasks/:task") { request, context in
       let answer = try await region.push(
         try context.identifier("task", as: TaskID.self), try await request.bytes(context: context, upTo: 256 << 10))

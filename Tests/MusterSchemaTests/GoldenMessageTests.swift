@@ -150,8 +150,8 @@ struct GoldenMessageTests {
         {"kind":"task","central":"http://10.0.0.5:7400","encoding":"float32","local":{"batch":32,"epochs":1,"momentum":0,"proximal":0,\
         "rate":0.1,"seed":1,"weightDecay":0},"maximumWeight":1000000,"model":{"classes":10,"input":[1,8,8],"type":"lenet5"},\
         "name":"Digits","reason":"wrong data/path","regions":["north"],"requires":{"maxLoad":2,"memoryMiB":256},"revision":4,"rounds":10,\
-        "secondsLeft":86400,"selection":"load","shared":["*"],"state":"cancelled","task":"digits","trainer":"built-in","upload":"region",\
-        "where":"arch=x86_64"}
+        "secondsLeft":86400,"selection":"load","shared":["*"],"state":"cancelled","strategy":"fedavg","task":"digits",\
+        "trainer":"built-in","upload":"region","where":"arch=x86_64"}
         """
     ).check()
   }

@@ -17,11 +17,14 @@ extension Coordinator {
     case .published(let id, let round, let model, let refused): applyPublished(id, round, model, refused)
     case .opened(let id, let opening): applyOpened(id, opening)
     case .contributed(let id, let round, let phase, let contribution):
-      guard tasks[id]?.round == round else { return }
-      if phase == .train { tasks[id]?.train?.accepted[contribution.path] = contribution }
-      if phase == .evaluate { tasks[id]?.evaluation?.accepted[contribution.path] = contribution }
+      guard let run = tasks[id], run.round == round, let slot = run.slot(phase) else { return }
+      tasks[id]?[keyPath: slot]?.accept(contribution)
+    case .combined(let id, let combined):
+      tasks[id]?.combined = combined
+      tasks[id]?.refused = Self.reasons(combined.refused)
+      tasks[id]?.stage = .delivering
     case .closed(let id, _, let phase):
-      if phase == .train {
+      if phase == .train || tasks[id]?.specification == nil {
         tasks[id]?.train?.isClosed = true
         tasks[id]?.stage = .aggregating
       } else {
@@ -60,12 +63,16 @@ extension Coordinator {
     guard var run = tasks[id] else { return }
     run.models.append(ModelCheckpoint(round: round, digest: model.digest, bytes: model.bytes, metrics: nil, kept: true))
     run.stage = round == 0 ? .recruiting : .evaluating
-    run.refused = Dictionary(refused.map { ($0.node, $0.reason) }, uniquingKeysWith: { first, _ in first })
+    run.refused = Self.reasons(refused)
     run.centralMetrics = nil
     run.centralEvaluates = round > 0 && isEvaluated(run)
     run.skipsDeviceEvaluation = false
     run.evaluation = nil
     tasks[id] = run
+  }
+
+  private static func reasons(_ refused: [Waiting]) -> [String: String] {
+    Dictionary(refused.map { ($0.node, $0.reason) }, uniquingKeysWith: { first, _ in first })
   }
 
   private mutating func applyPause(_ id: TaskID, paused: Bool) {
@@ -99,12 +106,19 @@ extension Coordinator {
         run.train = PhaseRun(opening, at: now)
       }
       run.stage = opening.order == nil ? .training : .scouting
+      run.grant = opening.order?.grant ?? run.grant
+      run.combined = nil
+      if run.specification == nil { run.refused = [:] }
     }
     tasks[id] = run
   }
 
   private mutating func applyCompleted(_ id: TaskID, _ record: RoundRecord) {
-    guard var run = tasks[id], let specification = run.specification else { return }
+    guard var run = tasks[id] else { return }
+    guard let specification = run.specification else {
+      applySettled(id, record)
+      return
+    }
     run.records.append(record)
     run.round = record.round
     run.train = nil
@@ -124,6 +138,27 @@ extension Coordinator {
       }
     }
     for index in run.models.indices { run.models[index].kept = keeps(run.models, index, specification) }
+    tasks[id] = run
+  }
+
+  /// A region's phase is over. Training and evaluation of one round share a record.
+  private mutating func applySettled(_ id: TaskID, _ record: RoundRecord) {
+    guard var run = tasks[id] else { return }
+    if let last = run.records.last, last.round == record.round {
+      var record = record
+      record.updates = last.updates + record.updates
+      record.evaluations = last.evaluations + record.evaluations
+      record.result = record.result ?? last.result
+      record.seconds += last.seconds
+      run.records[run.records.count - 1] = record
+    } else {
+      run.records.append(record)
+    }
+    run.round = record.round
+    run.train = nil
+    run.combined = nil
+    run.refused = [:]
+    run.stage = .waiting
     tasks[id] = run
   }
 
@@ -166,8 +201,10 @@ extension Coordinator {
         blobs.insert(phase.base.digest)
         for contribution in phase.accepted.values { blobs.insert(contribution.digest) }
       }
-      let recent = run.specification.map { run.records.suffix($0.keep.updates) } ?? []
-      for record in recent { for update in record.updates { blobs.insert(update.digest) } }
+      if let combined = run.combined { blobs.insert(combined.result.digest) }
+      for record in run.records.suffix(run.specification?.keep.updates ?? KeepSpecification().updates) {
+        for update in record.updates { blobs.insert(update.digest) }
+      }
     }
     return blobs
   }

@@ -14,7 +14,7 @@ extension Coordinator {
       rounds: run.descriptor.rounds, attempt: run.attempt, counts: counts(run),
       needed: recruiting ? run.specification?.cohort.minimum ?? 0 : phase?.needed ?? 0,
       have: recruiting
-        ? count?.total ?? standing(id)?.readiness.devices ?? 0 : phase.map { $0.order == nil ? $0.accepted.count : $0.atWork } ?? 0,
+        ? count?.total ?? standing(id)?.readiness.devices ?? 0 : phase.map { $0.order == nil ? $0.acceptedDevices : $0.atWork } ?? 0,
       closesInSeconds: deadline.map { max(0, $0) }, why: sentence(run, waiting), waiting: Array(waiting.prefix(5)),
       more: max(0, waiting.count - 5), metrics: run.latestMetrics)
   }
@@ -42,7 +42,7 @@ extension Coordinator {
     case .initializing: return .initializing
     case .recruiting, .waiting: return .recruiting
     case .training: return .training
-    case .aggregating: return .aggregating
+    case .aggregating, .delivering: return .aggregating
     case .evaluating: return .evaluating
     case .scouting: return run.train?.key.phase == .evaluate ? .evaluating : .training
     case .ended(let step, _): return step
@@ -58,10 +58,10 @@ extension Coordinator {
   /// Who is waited for, and why, in a stable order.
   func waitingFor(_ run: TaskRun) -> [Waiting] {
     switch run.stage {
-    case .training, .scouting: run.train.map { waiting($0, limit: 1000) } ?? []
-    case .evaluating: run.evaluation.map { $0.isClosed ? [] : waiting($0, limit: 1000) } ?? []
+    case .training, .scouting: run.train.map { waiting(run, $0, limit: 1000) } ?? []
+    case .evaluating: run.evaluation.map { $0.isClosed ? [] : waiting(run, $0, limit: 1000) } ?? []
     case .recruiting, .waiting: absentees(run)
-    case .initializing, .aggregating, .ended: []
+    case .initializing, .aggregating, .delivering, .ended: []
     }
   }
 
@@ -78,11 +78,11 @@ extension Coordinator {
     }
   }
 
-  func waiting(_ phase: PhaseRun, limit: Int) -> [Waiting] {
+  func waiting(_ run: TaskRun, _ phase: PhaseRun, limit: Int) -> [Waiting] {
     var list: [Waiting] = []
     for (node, seat) in phase.seats.sorted(by: { $0.key < $1.key }) where list.count < limit {
       let missing = phase.order == nil ? max(seat.quota, seat.have) - phase.accepted(from: node) : 1
-      guard missing > 0 else { continue }
+      guard missing > 0, !hasDelivered(run, phase, node) else { continue }
       switch seat.state {
       case .done: continue
       case .invited:
@@ -124,7 +124,7 @@ extension Coordinator {
     case .recruiting:
       guard let specification = run.specification else { return "recruiting" }
       let count = headcount(run)
-      let accepted = run.train?.accepted.count ?? 0
+      let accepted = run.train?.acceptedDevices ?? 0
       let needed = max(1, specification.cohort.minimum - accepted)
       let round = run.train == nil ? run.round + 1 : run.round
       var text = "round \(round) waits for devices: \(max(0, count.total - accepted)) of \(needed) ready"
@@ -135,7 +135,8 @@ extension Coordinator {
       if run.train != nil, let last = run.lastReason { text += " (attempt \(run.attempt + 1), after \(last))" }
       return text + names
     case .training: return progress(run, run.train, "updates", names)
-    case .aggregating: return "round \(run.round): \(id) aggregates \(run.train?.accepted.count ?? 0) updates"
+    case .aggregating: return "round \(run.round): \(id) aggregates \(run.train?.accepted.count ?? 0) \(noun(run.train))"
+    case .delivering: return "round \(run.round): \(id) delivers what its \(run.train?.accepted.count ?? 0) devices made"
     case .evaluating:
       let own = run.centralEvaluates ? "round \(run.round): \(id) evaluates the new model" : ""
       guard let evaluation = run.evaluation, !evaluation.isClosed else { return own.isEmpty ? "round \(run.round) is complete" : own }
@@ -149,10 +150,12 @@ extension Coordinator {
     }
   }
 
+  private func noun(_ phase: PhaseRun?) -> String { phase?.key.phase == .evaluate ? "evaluations" : "updates" }
+
   private func progress(_ run: TaskRun, _ phase: PhaseRun?, _ noun: String, _ names: String) -> String {
     guard let phase else { return "round \(run.round)" }
     let attempt = phase.key.attempt > 1 ? ", attempt \(phase.key.attempt)" : ""
-    let text = "round \(run.round)\(attempt) waits for \(max(0, phase.needed - phase.accepted.count)) of \(phase.needed) \(noun)"
+    let text = "round \(run.round)\(attempt) waits for \(max(0, phase.needed - phase.acceptedDevices)) of \(phase.needed) \(noun)"
     let lost =
       run.troubles.isEmpty ? "" : "; this round so far: " + run.troubles.suffix(3).map { "\($0.node) \($0.reason)" }.joined(separator: ", ")
     return text + names + lost

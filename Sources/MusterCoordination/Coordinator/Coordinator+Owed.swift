@@ -17,8 +17,11 @@ extension Coordinator {
     case .initializing: effects.append(.initialize(id))
     case .aggregating: effects.append(.aggregate(id, round: run.round))
     case .evaluating where run.centralEvaluates: effects.append(.evaluate(id, round: run.round))
-    case .scouting: effects += [.consult(id), .standingChanged(id)]
+    case .scouting: effects += run.isLedger ? [.standingChanged(id)] : [.consult(id), .standingChanged(id)]
     case .waiting: effects.append(.standingChanged(id))
+    case .delivering:
+      effects.append(.standingChanged(id))
+      if let key = run.train?.key, let combined = run.combined { effects.append(.deliver(id, key, combined.result)) }
     case .recruiting, .training, .evaluating, .ended: break
     }
     return effects + invitationsOwed(id)

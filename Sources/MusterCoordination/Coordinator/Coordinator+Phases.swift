@@ -3,20 +3,28 @@ package import MusterSchema
 // A phase at the root: contributions are counted, seats followed, the phase closed, another attempt made.
 extension Coordinator {
   mutating func contribute(_ id: TaskID, round: Int, phase: Phase, _ contribution: ContributionRecord) -> Answer {
-    guard let run = tasks[id], run.specification != nil else { return .unknown }
-    let current = phase == .train ? run.train : run.evaluation
-    if let earlier = run.round == round ? current?.accepted[contribution.path] : nil {
-      return earlier.digest == contribution.digest ? .same : .conflict
-    }
+    guard let run = tasks[id], run.isLedger else { return .unknown }
     // A closed round still knows its own: whoever missed the first answer learns that it counts.
-    let record = run.records.first { $0.round == round }
-    if let earlier = (phase == .train ? record?.updates : record?.evaluations)?.first(where: { $0.path == contribution.path }) {
+    if let earlier = run.accepted(round: round, phase: phase, path: contribution.path) {
       return earlier.digest == contribution.digest ? .same : .conflict
     }
     if let why = refusal(run, round: round, phase: phase) { return .closed(why) }
     commit(.contributed(id, round: round, phase: phase, contribution))
     effects.append(.roundChanged(id))
+    if run.specification == nil { effects.append(.standingChanged(id)) }
     return .stored
+  }
+
+  /// Why a path has nothing to contribute here; nil when it has: devices to their ledger, regions that aggregate to central.
+  package func stranger(_ path: NodePath, _ run: TaskRun) -> String? {
+    switch (run.specification?.upload, path.nodes.count) {
+    case (.region, 1): nil
+    case (.region, _): "the task's devices upload to their region, which aggregates"
+    case (.central, 1): "the task's devices upload to central, a region contributes nothing of its own"
+    case (.central, _): nil
+    case (nil, 2) where path.nodes.first == id: nil
+    case (nil, _): "\(path) is no device of \(id)"
+    }
   }
 
   /// Why this phase takes no contribution; nil when it does.
@@ -24,6 +32,12 @@ extension Coordinator {
     if case .ended(let step, let reason) = run.stage { return "the task is \(step.rawValue): \(reason)" }
     if round > run.round { return "round \(round) has not opened yet, round \(run.round) is in progress" }
     if round < run.round { return "round \(round) is closed, round \(run.round) is in progress" }
+    if run.specification == nil {
+      guard let current = run.train, current.key.phase == phase, !current.isClosed, run.stage == .scouting else {
+        return "round \(round) takes nothing more of this phase in this region"
+      }
+      return nil
+    }
     switch phase {
     case .train:
       guard let train = run.train, !train.isClosed, run.stage == .training || run.stage == .recruiting else {
@@ -42,7 +56,7 @@ extension Coordinator {
     repeatInvitations(id, phase)
     moveQuotas(id, phase)
     guard let run = tasks[id], let round = run[keyPath: phase], !round.isClosed else { return }
-    let accepted = round.accepted.count
+    let accepted = round.acceptedDevices
     if accepted >= round.needed || (now >= round.deadline && accepted >= round.minimum) {
       close(id, phase)
     } else if now >= round.deadline {
@@ -61,6 +75,7 @@ extension Coordinator {
   func outstanding(_ run: TaskRun, _ phase: PhaseRun) -> Int {
     phase.seats.reduce(0) { sum, entry in
       let (node, seat) = entry
+      if hasDelivered(run, phase, node) { return sum }
       let expected =
         switch seat.state {
         case .lost: 0
@@ -69,6 +84,11 @@ extension Coordinator {
         }
       return sum + max(0, expected - phase.accepted(from: node))
     }
+  }
+
+  /// A region that aggregates delivers once: nothing more comes of it in this phase.
+  func hasDelivered(_ run: TaskRun, _ phase: PhaseRun, _ node: NodeID) -> Bool {
+    run.specification?.upload == .region && phase.accepted(from: node) > 0
   }
 
   /// An invitation without an answer is repeated, then counts as lost.
@@ -102,11 +122,13 @@ extension Coordinator {
     guard let run = tasks[id], let round = run[keyPath: phase], !round.isClosed else { return }
     for (node, seat) in round.seats.sorted(by: { $0.key < $1.key }) {
       let have = seat.isLost ? round.accepted(from: node) : seat.have
+      // What a region that aggregates has, it has not delivered yet: it still may.
       var lack = seat.isLost || seat.isShort ? seat.quota - have - seat.moved : 0
+      if hasDelivered(run, round, node) { lack = 0 }
       let lacking = lack
       for (other, devices) in headcount(run).ready where lack > 0 && other != node {
         let taken = tasks[id]?[keyPath: phase]?.seats[other]
-        if taken?.isLost == true || taken?.isShort == true { continue }
+        if taken?.isLost == true || taken?.isShort == true || hasDelivered(run, round, other) { continue }
         let spare = min(lack, devices - (taken?.quota ?? 0))
         guard spare > 0 else { continue }
         var moved = taken ?? Seat(quota: 0, since: now)
@@ -125,7 +147,7 @@ extension Coordinator {
     guard let round = tasks[id]?[keyPath: phase], !round.isClosed else { return }
     commit(.closed(id, round: round.key.round, phase: round.key.phase))
     effects.append(.roundChanged(id))
-    if round.key.phase == .train { effects.append(.aggregate(id, round: round.key.round)) }
+    if round.key.phase == .train || round.order != nil { effects.append(.aggregate(id, round: round.key.round)) }
   }
 
   /// A round that closes short: recruiting again for the same round, or the end. What was accepted stays.
@@ -136,7 +158,7 @@ extension Coordinator {
         tasks[id]?.note(node.rawValue, "delivered \(train.accepted(from: node)) of \(seat.quota) updates")
       }
     }
-    let short = "round \(run.round), attempt \(run.attempt): \(train.accepted.count) of at least \(train.minimum) updates, \(why)"
+    let short = "round \(run.round), attempt \(run.attempt): \(train.acceptedDevices) of at least \(train.minimum) updates, \(why)"
     let reason = tasks[id]?.troubles.last.map { "\(short); \($0.node): \($0.reason)" } ?? short
     if let common = commonFailure(train), train.accepted.isEmpty {
       end(id, .failed, "every invited device failed the same way: \(common)")

@@ -27,7 +27,7 @@ extension Coordinator {
   mutating func recruit(_ id: TaskID) {
     guard let run = tasks[id], let specification = run.specification, let model = run.latestModel else { return }
     let cohort = specification.cohort
-    let accepted = run.train?.accepted.count ?? 0
+    let accepted = run.train?.acceptedDevices ?? 0
     // The last attempt's time was up: what came late may be what was missing.
     if let train = run.train, accepted >= train.minimum {
       close(id, \.train)
@@ -38,8 +38,12 @@ extension Coordinator {
       return
     }
     let count = headcount(run)
-    // Devices that already delivered in this round are not needed again.
-    let available = count.total - accepted
+    // Devices that already delivered in this round are not needed again, and a region that aggregates has delivered for all of its own.
+    let free = count.ready.map { node, devices -> Int in
+      guard let train = run.train else { return devices }
+      return hasDelivered(run, train, node) ? 0 : max(0, devices - train.accepted(from: node))
+    }
+    let available = free.reduce(0, +)
     let wanted = max(1, cohort.size - accepted)
     guard available >= max(1, cohort.minimum - accepted), count.fraction >= cohort.ready else {
       tasks[id]?.gathering = nil
@@ -48,7 +52,7 @@ extension Coordinator {
     guard available >= wanted || hasSettled(id, count.total) else { return }
     tasks[id]?.gathering = nil
     let invited = Int((Double(wanted) * cohort.over).rounded(.up))
-    let quotas = split(min(invited, count.total), over: count.ready.map { max(0, $0.devices - (run.train?.accepted(from: $0.node) ?? 0)) })
+    let quotas = split(min(invited, count.total), over: free)
     let round = run.train == nil ? run.round + 1 : run.round
     let seed = Seeds.derive(specification.local.seed, "\(id)/\(round)/train")
     let opening = PhaseOpening(
@@ -91,9 +95,13 @@ extension Coordinator {
 
   func invitation(_ run: TaskRun, _ phase: PhaseRun, _ node: NodeID, _ seat: Seat) -> Invitation {
     let kind = phase.key.phase == .train ? "updates" : "evaluations"
+    let own = "\(configuration.data)/v1/tasks/\(run.id)/rounds/\(phase.key.round)/\(kind)"
     let upload =
-      phase.order.map { "\($0.upload)/\(node)" }
-      ?? "\(configuration.data)/v1/tasks/\(run.id)/rounds/\(phase.key.round)/\(kind)/\(node)"
+      switch phase.order {
+      case nil: "\(own)/\(node)"
+      case _? where run.isLedger: "\(own)/\(id)/\(node)"
+      case let order?: "\(order.upload)/\(node)"
+      }
     let crowd = phase.seats.values.reduce(0) { $0 + $1.quota }
     return Invitation(
       task: run.id, revision: run.descriptor.revision, key: phase.key, quota: seat.quota,

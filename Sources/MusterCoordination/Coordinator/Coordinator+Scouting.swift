@@ -25,6 +25,7 @@ extension Coordinator {
     let known = tasks[descriptor.task]
     if let known, known.specification != nil || descriptor.revision <= known.descriptor.revision || known.isEnded { return }
     guard descriptor.regions.contains(id), known != nil || !descriptor.state.isFinal else { return }
+    if descriptor.state.isFinal { settle(descriptor.task, abandoned: "the task is \(descriptor.state.rawValue)") }
     commit(.forwarded(descriptor))
     effects += owed(task: descriptor.task)
     effects.append(.standingChanged(descriptor.task))
@@ -40,6 +41,11 @@ extension Coordinator {
     let continues = current.map { $0.key.round == invitation.round && $0.key.phase == invitation.phase && !$0.isClosed } ?? false
     if let current {
       if invitation.key < current.key { return }
+      // What was frozen stays frozen, whatever the attempt.
+      if run.isLedger && current.isClosed && run.hasOrder && invitation.round == current.key.round && invitation.phase == current.key.phase
+      {
+        return
+      }
       if invitation.key == current.key && (current.isClosed || quota == current.needed) {
         advance(invitation.task)
         return
@@ -49,17 +55,19 @@ extension Coordinator {
     let deadline = now.advanced(bySeconds: max(1, invitation.secondsLeft - slack))
     // Whoever is at work on this round already stays in it.
     let staying = continues ? current?.seats.filter { !$0.value.isLost }.mapValues(\.quota) ?? [:] : [:]
+    if !continues { settle(invitation.task, abandoned: "superseded by \(invitation.key)") }
     let opening = PhaseOpening(
       key: invitation.key, base: invitation.base, seed: invitation.seed, needed: quota, minimum: invitation.minimum.asDevices,
-      deadline: deadline, cohort: staying, order: invitation)
+      deadline: deadline, cohort: staying, order: invitation, continues: continues)
     commit(.opened(invitation.task, opening))
     // The model of the order before is of no more use.
-    effects.append(continues ? .consult(invitation.task) : .collect)
+    if !continues { effects.append(.collect) } else if !run.isLedger { effects.append(.consult(invitation.task)) }
     advance(invitation.task)
   }
 
-  mutating func release(_ id: TaskID) {
-    guard let run = tasks[id], run.stage == .scouting else { return }
+  mutating func release(_ id: TaskID, _ reason: String) {
+    guard let run = tasks[id], run.hasOrder else { return }
+    settle(id, abandoned: reason)
     tasks[id]?.train?.isClosed = true
     tasks[id]?.stage = .waiting
     effects.append(.standingChanged(id))
@@ -67,7 +75,9 @@ extension Coordinator {
 
   /// Fills the open places of an order with devices that are ready.
   mutating func scout(_ id: TaskID) {
-    guard let run = tasks[id], let round = run.train, !round.isClosed, !round.isOver, now < round.deadline else { return }
+    guard let run = tasks[id], let round = run.train, !round.isClosed, !round.isOver else { return }
+    if run.isLedger, closeOrder(id) { return }
+    guard now < round.deadline else { return }
     let lostBefore = round.seats.values.count(where: \.isLost)
     repeatInvitations(id, \.train)
     if let holds = tasks[id]?.train?.holdsUntil, now >= holds {
@@ -87,6 +97,7 @@ extension Coordinator {
       effects.append(.standingChanged(id))
       effects.append(.roundChanged(id))
     }
+    if run.isLedger { noteIdle(id) }
   }
 
   /// Devices that could take a place, in the order that the task's selection wants.
@@ -132,10 +143,19 @@ extension Coordinator {
       }
     }
     var standing = Standing(readiness: readiness, have: 0, waiting: readiness.waiting)
-    guard run.stage == .scouting, let round = run.train, !round.isClosed else { return standing }
+    guard run.hasOrder, let round = run.train else { return standing }
+    if round.isClosed {
+      guard run.isLedger else { return standing }
+      standing.key = round.key
+      standing.quota = round.needed
+      standing.have = round.acceptedDevices
+      standing.state = .filled
+      standing.waiting = []
+      return standing
+    }
     standing.key = round.key
     standing.have = round.atWork
-    standing.waiting = waiting(round, limit: 5)
+    standing.waiting = waiting(run, round, limit: 5)
     standing.quota = round.needed
     if standing.have >= round.needed {
       standing.state = .filled

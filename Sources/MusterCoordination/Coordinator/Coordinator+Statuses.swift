@@ -79,7 +79,7 @@ extension Coordinator {
 
   private mutating func followDevice(_ status: NodeStatus) {
     let id = status.task
-    guard let round = tasks[id]?.train, !round.isClosed else { return }
+    guard let run = tasks[id], let round = run.train, !round.isClosed else { return }
     guard let key = status.key, key.round == round.key.round, key.phase == round.key.phase else {
       if status.state == .ready { offerAgain(status.node, id) }
       if status.state == .declined || status.state == .failed { gaveUp(status.node, id) }
@@ -91,6 +91,9 @@ extension Coordinator {
       seat.state = .working(progress: status.progress)
       seat.reason = status.state.rawValue
       tasks[id]?.train?.seats[status.node] = seat
+    case .done where run.isLedger:
+      // Here it is known what arrived.
+      if !round.delivered.contains(status.node) { lose(status.node, id, \.train, "says done, but nothing of it counts", failed: false) }
     case .done:
       tasks[id]?.train?.seats[status.node, default: Seat(quota: 1, since: now)].state = .done
       tasks[id]?.train?.delivered.insert(status.node)
@@ -117,6 +120,7 @@ extension Coordinator {
   private mutating func gaveUp(_ node: NodeID, _ id: TaskID) {
     guard case .working = tasks[id]?.train?.seats[node]?.state else { return }
     tasks[id]?.train?.seats[node] = nil
+    if tasks[id]?.isLedger == true { return }
     tasks[id]?.train?.holdsUntil = now.advanced(bySeconds: configuration.repeatSeconds)
     tasks[id]?.train?.holdsForLedger = true
     effects.append(.consult(id))

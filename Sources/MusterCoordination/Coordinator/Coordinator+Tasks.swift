@@ -28,7 +28,12 @@ extension Coordinator {
     guard let run = tasks[id], !run.isEnded else { return }
     switch (work, run.stage) {
     case (.initialize, .initializing): end(id, .failed, "the model could not be initialized: \(reason)")
-    case (.aggregate, .aggregating) where run.round == round: end(id, .failed, "round \(round) could not be aggregated: \(reason)")
+    case (.aggregate, .aggregating) where run.round == round:
+      if run.specification == nil {
+        giveUp(id, reason)
+      } else {
+        end(id, .failed, "round \(round) could not be aggregated: \(reason)")
+      }
     case (.evaluate, .evaluating) where run.round == round:
       tasks[id]?.note(self.id.rawValue, "evaluation failed: \(reason)")
       tasks[id]?.centralEvaluates = false
@@ -70,7 +75,9 @@ extension Coordinator {
     for (node, seat) in (run.train?.seats ?? [:]).sorted(by: { $0.key < $1.key }) {
       for waiting in seat.waiting {
         let path = NodeID(rawValue: waiting.node).map { NodePath(node, $0) }
-        guard let path, run.train?.accepted[path] == nil, !missed.contains(where: { $0.node == path.description }) else { continue }
+        guard let path, run.train?.accepted[path] == nil, run.train.map({ !hasDelivered(run, $0, node) }) ?? true,
+          !missed.contains(where: { $0.node == path.description })
+        else { continue }
         missed.append(Waiting(node: path.description, reason: waiting.reason))
       }
     }
@@ -79,7 +86,7 @@ extension Coordinator {
     return missed.filter { !delivered.contains($0.node) }
   }
 
-  private func abandoned(_ contribution: ContributionRecord, _ reason: String) -> ContributionRecord {
+  func abandoned(_ contribution: ContributionRecord, _ reason: String) -> ContributionRecord {
     var contribution = contribution
     contribution.fate = .abandoned
     contribution.reason = reason

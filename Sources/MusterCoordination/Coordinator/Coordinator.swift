@@ -91,7 +91,9 @@ package struct Coordinator: Sendable {
     case .status(let status): heard(status)
     case .forward(let descriptor): forward(descriptor)
     case .order(let invitation): order(invitation)
-    case .release(let task): release(task)
+    case .release(let task, let reason): release(task, reason)
+    case .combined(let task, let key, let combined): self.combined(task, key, combined)
+    case .delivered(let task, let key): delivered(task, key)
     case .ledger(let ledger): heard(ledger)
     case .forget(let task): if tasks[task] != nil { forget(task) }
     case .connected: connected()
@@ -140,7 +142,7 @@ package struct Coordinator: Sendable {
     case .training: follow(id, \.train)
     case .evaluating: followEvaluation(id)
     case .scouting: scout(id)
-    case .initializing, .aggregating, .waiting, .ended: break
+    case .initializing, .aggregating, .waiting, .delivering, .ended: break
     }
   }
 
@@ -161,7 +163,9 @@ package struct Coordinator: Sendable {
       if let phase, !phase.isClosed, phase.order == nil || (!phase.isOver && now < phase.deadline) {
         deadlines.append(phase.deadline)
         if let holds = phase.holdsUntil { deadlines.append(holds) }
-        if let idle = phase.idleSince { deadlines.append(idle.advanced(bySeconds: configuration.graceSeconds)) }
+        if let idle = phase.idleSince, phase.order == nil || phase.acceptedDevices >= phase.least {
+          deadlines.append(idle.advanced(bySeconds: configuration.graceSeconds))
+        }
         for seat in phase.seats.values where isConnected {
           guard let asked = seat.askedAt else { continue }
           deadlines.append((seat.invitedAt ?? now).advanced(bySeconds: configuration.repeatSeconds))

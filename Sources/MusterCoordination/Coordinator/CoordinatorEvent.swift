@@ -26,10 +26,15 @@ extension Coordinator {
     // A scout: what its participant hands down.
     case forward(TaskDescriptor)
     case order(Invitation)
-    case release(TaskID)
+    case release(TaskID, reason: String)
     case ledger(PhaseLedger)
     /// A task that the coordinator above no longer knows.
     case forget(TaskID)
+
+    // A region that aggregates.
+    case combined(TaskID, RoundKey, Combined)
+    /// The ledger above has what was combined.
+    case delivered(TaskID, RoundKey)
 
     /// The connection to the broker stands: say everything that is owed.
     case connected
@@ -66,6 +71,7 @@ extension Coordinator {
     /// Remove a retained message.
     case clear(Topic)
     case initialize(TaskID)
+    /// Make one of the frozen set: the next global model at the root, one contribution at a region.
     case aggregate(TaskID, round: Int)
     case evaluate(TaskID, round: Int)
     case answer(Reply, Answer)
@@ -73,6 +79,10 @@ extension Coordinator {
     case standingChanged(TaskID)
     /// A scout wants to know what the ledger has.
     case consult(TaskID)
+    /// A region's own contribution is ready for the ledger above.
+    case deliver(TaskID, RoundKey, JobResult)
+    /// A region cannot make one.
+    case giveUp(TaskID, RoundKey, reason: String)
     /// Blobs may have lost their last reference.
     case collect
   }
@@ -87,7 +97,9 @@ extension Coordinator {
     case opened(TaskID, PhaseOpening)
     case contributed(TaskID, round: Int, phase: Phase, ContributionRecord)
     case closed(TaskID, round: Int, phase: Phase)
+    case combined(TaskID, Combined)
     case evaluated(TaskID, round: Int, metrics: [String: Double])
+    /// A round is over: at the root, or a phase of it at a region that aggregates.
     case completed(TaskID, RoundRecord)
     case ended(TaskID, RoundState.Step, reason: String)
     case forgotten(TaskID)
@@ -95,7 +107,8 @@ extension Coordinator {
     package var task: TaskID {
       switch self {
       case .accepted(let task, _), .revised(let task, _, _), .published(let task, _, _, _), .opened(let task, _),
-        .contributed(let task, _, _, _), .closed(let task, _, _), .evaluated(let task, _, _), .completed(let task, _),
+        .contributed(let task, _, _, _), .closed(let task, _, _), .combined(let task, _), .evaluated(let task, _, _),
+        .completed(let task, _),
         .ended(let task, _, _), .forgotten(let task):
         task
       case .forwarded(let descriptor): descriptor.task
@@ -117,4 +130,18 @@ package struct PhaseOpening: Codable, Hashable, Sendable {
   package var cohort: [NodeID: Int]
   /// At a scout: the invitation that it fills.
   package var order: Invitation?
+  /// At a scout: whether the same round's work goes on.
+  package var continues: Bool?
+}
+
+/// One contribution that a region made of its devices'.
+package struct Combined: Codable, Hashable, Sendable {
+  package var result: JobResult
+  /// Updates that the strategy's filters refused, by path.
+  package var refused: [Waiting]
+
+  package init(result: JobResult, refused: [Waiting]) {
+    self.result = result
+    self.refused = refused
+  }
 }

@@ -94,7 +94,23 @@ struct PhaseRun: Sendable {
     }
   }
 
-  func accepted(from node: NodeID) -> Int { accepted.keys.count { $0.nodes.first == node } }
+  /// Devices whose work counts, of one node's.
+  func accepted(from node: NodeID) -> Int {
+    accepted.values.reduce(0) { $0 + (sender($1.path) == node ? $1.devices : 0) }
+  }
+
+  /// Devices whose work counts.
+  var acceptedDevices: Int { accepted.values.reduce(0) { $0 + $1.devices } }
+
+  /// Which of a ledger's nodes a contribution came from: at the root a region, at a region a device.
+  private func sender(_ path: NodePath) -> NodeID? { order == nil ? path.nodes.first : path.nodes.last }
+
+  mutating func accept(_ contribution: ContributionRecord) {
+    accepted[contribution.path] = contribution
+    guard order != nil, let device = sender(contribution.path) else { return }
+    delivered.insert(device)
+    seats[device]?.state = .done
+  }
 
   /// Devices at work or done, as far as the seats tell.
   var atWork: Int {

@@ -12,6 +12,8 @@ package struct TaskRun: Sendable {
     case waiting
     /// A scout that fills one.
     case scouting
+    /// A region whose own contribution, of all its devices, is on its way to the ledger above.
+    case delivering
     case ended(RoundState.Step, reason: String)
   }
 
@@ -34,6 +36,10 @@ package struct TaskRun: Sendable {
   var centralEvaluates = false
   /// Nobody was ready to evaluate this round.
   var skipsDeviceEvaluation = false
+  /// At a region that aggregates: what it made of its devices' contributions.
+  var combined: Combined?
+  /// At a scout: what its devices' tickets derive from, of the newest order.
+  package var grant: Grant?
   /// Updates that the strategy refused, by path.
   var refused: [String: String] = [:]
   package var models: [ModelCheckpoint] = []
@@ -83,7 +89,7 @@ package struct TaskRun: Sendable {
 }
 
 extension TaskRun {
-  /// The closed train phase: what is aggregated, sorted by path.
+  /// The closed phase (at the root: of training): what is aggregated, sorted by path.
   package var frozenUpdates: (base: Digest, contributions: [ContributionRecord])? {
     guard let train, train.isClosed else { return nil }
     return (train.base.digest, train.accepted.values.sorted { $0.path < $1.path })
@@ -91,13 +97,13 @@ extension TaskRun {
 
   /// The phase as the ledger holds it, whether it is open or not.
   package func ledger(round: Int, phase: Phase) -> (accepted: [ContributionRecord], base: Digest)? {
-    guard round == self.round, let current = phase == .train ? train : evaluation else { return nil }
+    guard round == self.round, let slot = slot(phase), let current = self[keyPath: slot] else { return nil }
     return (current.accepted.values.sorted { $0.path < $1.path }, current.base.digest)
   }
 
   /// What already counts of this node, in the round in progress or in an earlier one.
   package func accepted(round: Int, phase: Phase, path: NodePath) -> ContributionRecord? {
-    if round == self.round, let found = (phase == .train ? train : evaluation)?.accepted[path] { return found }
+    if round == self.round, let slot = slot(phase), let found = self[keyPath: slot]?.accepted[path] { return found }
     guard let record = records.last(where: { $0.round == round }) else { return nil }
     return (phase == .train ? record.updates : record.evaluations).first { $0.path == path }
   }
@@ -106,4 +112,23 @@ extension TaskRun {
 extension TaskRun {
   /// At a scout: the invitation that it fills.
   package var order: Invitation? { train?.order }
+
+  /// Whether contributions are counted here: at the root, or at a region that aggregates. A plain scout counts nothing.
+  package var isLedger: Bool { specification != nil || descriptor.upload == .region }
+
+  /// Devices that one contribution may stand for: as many as a region can be asked for, one of a device.
+  package var maximumDevices: Int {
+    guard let specification, specification.upload == .region else { return 1 }
+    let invited = (Double(specification.cohort.size) * specification.cohort.over).rounded(.up)
+    return invited < 1e6 ? Int(invited) : 1_000_000
+  }
+
+  /// Where a phase runs: a scout has one place for whatever its order is.
+  func slot(_ phase: Phase) -> WritableKeyPath<TaskRun, PhaseRun?>? {
+    if specification != nil { return phase == .train ? \.train : \.evaluation }
+    return train?.key.phase == phase ? \.train : nil
+  }
+
+  /// A scout that works on an order, or delivers what came of it.
+  var hasOrder: Bool { train?.order != nil && (stage == .scouting || stage == .aggregating || stage == .delivering) }
 }

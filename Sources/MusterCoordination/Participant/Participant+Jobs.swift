@@ -29,7 +29,7 @@ extension Participant {
       if invitation.key < job.key { return }
       if job.isSameWork(as: invitation.key) {
         jobs[task]?.invitation = invitation
-        if capacity > 1, invitation != job.invitation {
+        if capacity > 1, job.result == nil, invitation != job.invitation {
           commit(.taken(invitation))
           start(task)
         }
@@ -43,7 +43,7 @@ extension Participant {
       invitation.attempt <= last.key.attempt || last.status.state == .done
     {
       say(last.status)
-      if last.status.state != .done { effects.append(.check(task)) }
+      if last.status.state != .done || capacity > 1 { effects.append(.check(task)) }
       return
     }
     if let last = last[task], invitation.key < last.key { return }

@@ -21,7 +21,7 @@ extension Participant {
     guard tasks[task]?.state == .open, jobs[task] == nil, let readiness = readiness[task] else { return }
     let status = idleStatus(task, readiness)
     // `done` already says that the device could go on: it is not replaced by `ready`.
-    if said[task]?.state == .done, status.state == .ready { return }
+    if capacity == 1, said[task]?.state == .done, status.state == .ready { return }
     if status != said[task] { say(status) }
   }
 
@@ -74,7 +74,7 @@ extension Participant {
   private func scoutStatus(_ job: Job) -> NodeStatus? {
     // Before the scout has its order there is nothing to say about it.
     guard let standing = standings[job.task], standing.key == job.key, let state = standing.state else { return nil }
-    var status = status(job, state, reason: standing.reason)
+    var status = status(job, job.stage == .uploading ? .uploading : state, reason: standing.reason)
     status.devices = standing.readiness.devices
     status.declined = standing.readiness.declined
     status.have = standing.have

@@ -45,6 +45,8 @@ package struct RegionMachine: Machine {
     case status(NodeStatus, lasting: Bool)
     /// After a restart: does the ledger still want this order?
     case ask(Job)
+    /// The region's own contribution, to the ledger above.
+    case upload(Job)
     /// For the devices below: publish, invite, clear, round window, consult the ledger.
     case below(Coordinator.Effect)
   }
@@ -86,6 +88,11 @@ package struct RegionMachine: Machine {
     return (step.records, step.effects)
   }
 
+  /// Every blob that something here still refers to.
+  package var referencedBlobs: Set<Digest> {
+    coordinator.referencedBlobs.union(participant.jobs.values.compactMap { $0.result?.digest })
+  }
+
   private struct Step {
     let now: Instant
     var records: [Record] = []
@@ -101,13 +108,13 @@ package struct RegionMachine: Machine {
       case .status(let status, let lasting): step.effects.append(.status(status, lasting: lasting))
       case .ask(let job): step.effects.append(.ask(job))
       case .start(let job): below(.order(job.invitation), &step)
-      case .cancel(let task, _, _): below(.release(task), &step)
+      case .cancel(let task, _, let reason): below(.release(task, reason: reason), &step)
       case .descriptor(let descriptor): below(.forward(descriptor), &step)
       case .check(let task): step.standings.insert(task)
-      // A scout delivers nothing itself.
-      case .upload: break
+      case .upload(let job): step.effects.append(.upload(job))
       }
     }
+    if case .delivered(let task, let key) = event { below(.delivered(task, key), &step) }
     if case .forget(let task) = event { below(.forget(task), &step) }
   }
 
@@ -115,7 +122,23 @@ package struct RegionMachine: Machine {
     let (records, effects) = coordinator.handle(event, at: step.now)
     step.records += records.map(Record.below)
     for effect in effects {
-      if case .standingChanged(let task) = effect { step.standings.insert(task) } else { step.effects.append(.below(effect)) }
+      switch effect {
+      case .standingChanged(let task): step.standings.insert(task)
+      case .deliver(let task, let key, let result): deliver(task, key, result, &step)
+      case .giveUp(let task, let key, let reason): above(.failed(task, key, reason: reason), &step)
+      default: step.effects.append(.below(effect))
+      }
+    }
+  }
+
+  /// Hands over what the coordinator combined. Said again after every restart: the participant may have it already, or be done with it.
+  private mutating func deliver(_ task: TaskID, _ key: RoundKey, _ result: JobResult, _ step: inout Step) {
+    if let job = participant.jobs[task], job.isSameWork(as: key) {
+      if job.result == nil { above(.finished(task, key, result), &step) }
+    } else if let last = participant.last[task], last.key.round == key.round, last.key.phase == key.phase, last.status.state == .done {
+      below(.delivered(task, key), &step)
+    } else {
+      below(.release(task, reason: "the ledger above takes it no more"), &step)
     }
   }
 }

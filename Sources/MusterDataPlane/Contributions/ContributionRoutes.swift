@@ -73,10 +73,11 @@ package struct ContributionRoutes: Sendable {
 
   func admit(_ key: ContributionKey, _ request: Request) async throws -> Admitted {
     switch await ledger.admission(key, ticket: request.ticket) {
-    case .open(let base, let maximumWeight, let maximumBytes, let required, let anyFloatingPoint):
+    case .open(let base, let maximumWeight, let maximumBytes, let maximumDevices, let required, let anyFloatingPoint):
       return .open(
         ContributionTerms(
-          base: base, maximumWeight: maximumWeight, maximumBytes: maximumBytes, required: required, anyFloatingPoint: anyFloatingPoint))
+          base: base, maximumWeight: maximumWeight, maximumBytes: maximumBytes, maximumDevices: maximumDevices, required: required,
+          anyFloatingPoint: anyFloatingPoint))
     case .accepted(let digest):
       store.partials.discard("\(key)")
       return .accepted(digest)
@@ -119,7 +120,8 @@ package struct ContributionRoutes: Sendable {
       return (claim, try store.adopt(staged))
     }
     return ContributionOffer(
-      key: key, digest: digest, bytes: staged.count, weight: claim.weight, metrics: claim.metrics, base: claim.base)
+      key: key, digest: digest, bytes: staged.count, weight: claim.weight, count: claim.count, metrics: claim.metrics,
+      base: claim.base)
   }
 
   private func evaluation(
@@ -138,10 +140,11 @@ package struct ContributionRoutes: Sendable {
       throw Problem.invalid(JSON.explain(error))
     }
     try terms.check(base: evaluation.base)
-    try terms.check(weight: evaluation.weight)
+    try terms.check(weight: evaluation.weight, of: evaluation.count)
     try terms.check(metrics: evaluation.metrics)
     return ContributionOffer(
-      key: key, digest: digest, bytes: bytes.count, weight: evaluation.weight, metrics: evaluation.metrics, base: evaluation.base)
+      key: key, digest: digest, bytes: bytes.count, weight: evaluation.weight, count: evaluation.count,
+      metrics: evaluation.metrics, base: evaluation.base)
   }
 
   /// A node whose contribution counts already: the body matters only for its digest.

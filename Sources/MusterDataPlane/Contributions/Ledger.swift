@@ -43,9 +43,12 @@ package enum ContributionAdmission: Hashable, Sendable {
   ///   - base: the model that it must have started from.
   ///   - maximumWeight: the task's.
   ///   - maximumBytes: of the body.
+  ///   - maximumDevices: that it may stand for, and whose weights it may sum.
   ///   - required: the tensors that an update must hold; nil: all of the base's. Others of the base's may be there.
   ///   - anyFloatingPoint: whether its numbers may come in another precision than the base's.
-  case open(base: Digest, maximumWeight: Double, maximumBytes: Int, required: Set<String>? = nil, anyFloatingPoint: Bool = false)
+  case open(
+    base: Digest, maximumWeight: Double, maximumBytes: Int, maximumDevices: Int = 1, required: Set<String>? = nil,
+    anyFloatingPoint: Bool = false)
   /// One of this node counts already, with this digest: 200 for the same bytes, else 409.
   case accepted(Digest)
   /// 404.
@@ -67,14 +70,19 @@ package struct ContributionOffer: Hashable, Sendable {
   package var digest: Digest
   package var bytes: Int
   package var weight: Double
+  /// Devices behind it; nil: one.
+  package var count: Int?
   package var metrics: [String: Double]
   package var base: Digest
 
-  package init(key: ContributionKey, digest: Digest, bytes: Int, weight: Double, metrics: [String: Double], base: Digest) {
+  package init(
+    key: ContributionKey, digest: Digest, bytes: Int, weight: Double, count: Int? = nil, metrics: [String: Double], base: Digest
+  ) {
     self.key = key
     self.digest = digest
     self.bytes = bytes
     self.weight = weight
+    self.count = count
     self.metrics = metrics
     self.base = base
   }

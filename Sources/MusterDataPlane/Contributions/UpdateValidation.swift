@@ -7,6 +7,7 @@ import Synchronization
 struct ContributionClaim: Sendable {
   var base: Digest
   var weight: Double
+  var count: Int?
   var metrics: [String: Double]
 }
 
@@ -15,6 +16,7 @@ struct ContributionTerms: Sendable {
   var base: Digest
   var maximumWeight: Double
   var maximumBytes: Int
+  var maximumDevices: Int
   var required: Set<String>?
   var anyFloatingPoint: Bool
 
@@ -22,9 +24,16 @@ struct ContributionTerms: Sendable {
     guard claimed == base else { throw .invalid("wrong base: it started from \(claimed), this round from \(base)") }
   }
 
-  func check(weight: Double) throws(Problem) {
+  func check(weight: Double, of count: Int?) throws(Problem) {
     guard weight.isFinite, weight > 0 else { throw .invalid("the weight must be a finite number above 0") }
-    guard weight <= maximumWeight else { throw .invalid("the weight \(weight) is above the task's maximumWeight, \(maximumWeight)") }
+    let devices = count ?? 1
+    guard devices >= 1, devices <= maximumDevices else {
+      throw .invalid("the contribution stands for \(devices) devices, the round takes 1 to \(maximumDevices) in one")
+    }
+    guard weight <= maximumWeight * Double(devices) else {
+      let each = devices == 1 ? "" : " for each of \(devices) devices"
+      throw .invalid("the weight \(weight) is above the task's maximumWeight, \(maximumWeight)\(each)")
+    }
   }
 
   func check(metrics: [String: Double]) throws(Problem) {
@@ -57,7 +66,12 @@ func validate(
   guard let base = Digest(try value("base")) else { throw .invalid("muster.base is no digest") }
   try terms.check(base: base)
   guard let weight = Double(try value("weight")) else { throw .invalid("muster.weight is no number") }
-  try terms.check(weight: weight)
+  var count: Int?
+  if let text = metadata["muster.count"] {
+    guard let number = Int(text) else { throw .invalid("muster.count is no whole number") }
+    count = number
+  }
+  try terms.check(weight: weight, of: count)
   if let content = metadata["muster.content"], content != "parameters", content != "delta" {
     throw .invalid("muster.content must be parameters or delta")
   }
@@ -76,7 +90,7 @@ func validate(
     throw .invalid(difference)
   }
   if let name = file.nonFiniteTensor() { throw .invalid("\(shown(name)) holds an infinity or a NaN") }
-  return ContributionClaim(base: base, weight: weight, metrics: metrics)
+  return ContributionClaim(base: base, weight: weight, count: count, metrics: metrics)
 }
 
 /// The schemas of the base models in use, read once each.

@@ -31,6 +31,8 @@ public struct TaskDescriptor: Message {
   /// How a scout chooses among ready devices; `random` when absent.
   public var selection: CohortSpecification.Selection?
   public var upload: UploadTarget
+  /// For regions that aggregate: filters and combiner are theirs.
+  public var strategy: StrategySpecification?
   public var encoding: String
   public var shared: [String]
   public var maximumWeight: Double
@@ -56,6 +58,7 @@ public struct TaskDescriptor: Message {
     self.where = specification.where
     self.selection = specification.cohort.selection
     self.upload = specification.upload
+    self.strategy = specification.upload == .region ? specification.strategy : nil
     self.encoding = specification.encoding
     self.shared = specification.shared
     self.maximumWeight = specification.maximumWeight

@@ -52,6 +52,19 @@ public struct TaskDetail: Codable, Hashable, Sendable {
   }
 }
 
+/// `GET /v1/tasks/{task}` of a region: what it knows of a task itself. Where it aggregates, its rounds name its devices' contributions.
+public struct RegionTask: Codable, Hashable, Sendable {
+  public var descriptor: TaskDescriptor
+  public var now: RoundState
+  public var rounds: [RoundRecord]
+
+  public init(descriptor: TaskDescriptor, now: RoundState, rounds: [RoundRecord]) {
+    self.descriptor = descriptor
+    self.now = now
+    self.rounds = rounds
+  }
+}
+
 /// What became of a contribution that was answered with 201.
 public enum Fate: String, Codable, Hashable, Sendable { case counted, refused, abandoned }
 
@@ -61,17 +74,23 @@ public struct ContributionRecord: Codable, Hashable, Sendable {
   public var digest: Digest
   public var weight: Double
   public var bytes: Int
+  /// Devices behind it; nil: one. A region's contribution stands for all of its devices'.
+  public var count: Int?
   public var metrics: [String: Double]
   public var fate: Fate
   public var reason: String?
 
+  public var devices: Int { count ?? 1 }
+
   public init(
-    path: NodePath, digest: Digest, weight: Double, bytes: Int, metrics: [String: Double], fate: Fate = .counted, reason: String? = nil
+    path: NodePath, digest: Digest, weight: Double, bytes: Int, count: Int? = nil, metrics: [String: Double], fate: Fate = .counted,
+    reason: String? = nil
   ) {
     self.path = path
     self.digest = digest
     self.weight = weight
     self.bytes = bytes
+    self.count = count
     self.metrics = metrics
     self.fate = fate
     self.reason = reason
@@ -238,11 +257,14 @@ public struct Evaluation: Codable, Hashable, Sendable {
   /// The model that was evaluated.
   public var base: Digest
   public var weight: Double
+  /// Devices behind it, of a region's; nil: one.
+  public var count: Int?
   public var metrics: [String: Double]
 
-  public init(base: Digest, weight: Double, metrics: [String: Double]) {
+  public init(base: Digest, weight: Double, count: Int? = nil, metrics: [String: Double]) {
     self.base = base
     self.weight = weight
+    self.count = count
     self.metrics = metrics
   }
 }

@@ -84,12 +84,11 @@ extension World {
       case .hangs: break
       }
     case .cancel(let task, _, _): device.running[task] = nil
-    case .upload(let job): upload(job, device)
-    case .ask(let job):
-      ask(job.task, job.key, path: nil) { answer in
-        guard device.host.life == life else { return }
-        self.tell(device.id, answer)
+    case .upload(let job):
+      upload(job, { device.host.isUp && device.host.life == life && device.host.machine.jobs[job.task]?.isSameWork(as: job.key) == true }) {
+        self.tell(device.id, $0)
       }
+    case .ask(let job): ask(job) { answer in if device.host.life == life { self.tell(device.id, answer) } }
     case .descriptor: break
     case .check(let task):
       later(1) {
@@ -110,29 +109,6 @@ extension World {
     device.host.start(at: time)
     connect(.device(device.id))
     arm(device.host) { self.tell(device.id, Participant.Event.tick, "tick") }
-  }
-
-  /// Uploads until there is an answer.
-  private func upload(_ job: Job, _ device: Device) {
-    let life = device.host.life
-    func stillWanted() -> Bool {
-      device.host.isUp && device.host.life == life && device.host.machine.jobs[job.task]?.isSameWork(as: job.key) == true
-    }
-    after(10) {
-      guard stillWanted(), let result = job.result else { return }
-      self.put(job.invitation, result) { answer in
-        guard stillWanted() else { return }
-        guard let answer else {
-          self.after(500) { if stillWanted() { self.upload(job, device) } }
-          return
-        }
-        switch answer {
-        case .stored, .same, .conflict: self.tell(device.id, .delivered(job.task, job.key))
-        case .closed(let reason): self.tell(device.id, .refused(job.task, job.key, reason: reason))
-        case .unknown: self.tell(device.id, .forget(job.task))
-        }
-      }
-    }
   }
 
   static func digest(_ text: String) -> Digest { Digest(of: Array(text.utf8)) }

@@ -17,13 +17,13 @@ extension NodeID {
 func specification(
   rounds: Int = 3, size: Int = 6, minimum: Int = 4, over: Double = 1, ready: Double = 0, seconds: Double = 60, devices: Bool = true,
   stop: StopSpecification? = nil, maxAttempts: Int = 5, selection: CohortSpecification.Selection = .random, where selector: String? = nil,
-  validSeconds: Double = 86_400
+  upload: UploadTarget = .central, validSeconds: Double = 86_400
 ) -> TaskSpecification {
   TaskSpecification(
     name: "digits", model: ModelSpecification(type: "softmax", input: [1, 8, 8], classes: 10), regions: World.regionNames,
     where: selector, rounds: rounds,
     cohort: CohortSpecification(size: size, minimum: minimum, ready: ready, over: over, seconds: seconds, selection: selection),
-    evaluate: EvaluationSpecification(devices: devices), stop: stop, maxAttempts: maxAttempts, validSeconds: validSeconds)
+    evaluate: EvaluationSpecification(devices: devices), stop: stop, upload: upload, maxAttempts: maxAttempts, validSeconds: validSeconds)
 }
 
 extension World {
@@ -61,13 +61,14 @@ extension World {
     }
     #expect(Set(run.records.map(\.round)).count == run.records.count, "a round is recorded twice")
     for promise in promised where promise.task == task {
-      let record = run.records.first { $0.round == promise.round }
+      let ledger = promise.ledger == .central ? run : regions[promise.ledger]?.machine.coordinator.tasks[task]
+      let record = ledger?.records.first { $0.round == promise.round }
       let list = promise.phase == .train ? record?.updates : record?.evaluations
-      let open = promise.phase == .train ? run.train?.accepted : run.evaluation?.accepted
+      let open = ledger?.ledger(round: promise.round, phase: promise.phase)?.accepted
       let kept = list?.contains { $0.path == promise.contribution.path && $0.digest == promise.contribution.digest } ?? false
       #expect(
-        kept || open?[promise.contribution.path] != nil,
-        "round \(promise.round): \(promise.contribution.path) was answered with 201 and is nowhere")
+        kept || open?.contains { $0.path == promise.contribution.path } ?? false,
+        "round \(promise.round) at \(promise.ledger): \(promise.contribution.path) was answered with 201 and is nowhere")
     }
     for host in [central.journal.map(\.at)] { #expect(host == host.sorted(), "an instant went backwards") }
   }

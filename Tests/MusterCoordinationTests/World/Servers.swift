@@ -36,7 +36,8 @@ extension World {
       }
     case .evaluate(let task, let round): later(50) { .evaluated(task, round: round, metrics: self.metrics(round)) }
     case .answer(let reply, let answer): replies.removeValue(forKey: reply.number)?(answer)
-    case .publish, .roundChanged, .invite, .clear, .standingChanged, .consult, .collect: topics(effect, central.machine, .central)
+    case .publish, .roundChanged, .invite, .clear, .standingChanged, .consult, .collect, .deliver, .giveUp:
+      topics(effect, central.machine, .central)
     }
   }
 
@@ -69,10 +70,37 @@ extension World {
     arm(central) { self.tell(.tick, "tick") }
   }
 
-  // MARK: The ledger's routes
+  // MARK: The ledgers' routes
+
+  /// The ledger that an upload address names; nil: it is down.
+  private func ledger(at upload: String) -> (name: NodeID, machine: Coordinator)? {
+    let host = upload.split(separator: "/").dropFirst().first?.split(separator: ":").first.flatMap { NodeID(rawValue: String($0)) }
+    guard let host else { return nil }
+    if host == .central { return central.isUp ? (host, central.machine) : nil }
+    return regions[host].flatMap { $0.isUp ? (host, $0.machine.coordinator) : nil }
+  }
+
+  /// Uploads until there is an answer.
+  func upload(_ job: Job, _ isWanted: @escaping () -> Bool, _ report: @escaping (Participant.Event) -> Void) {
+    after(10) {
+      guard isWanted(), let result = job.result else { return }
+      self.put(job.invitation, result) { answer in
+        guard isWanted() else { return }
+        guard let answer else {
+          self.after(500) { if isWanted() { self.upload(job, isWanted, report) } }
+          return
+        }
+        switch answer {
+        case .stored, .same, .conflict: report(.delivered(job.task, job.key))
+        case .closed(let reason): report(.refused(job.task, job.key, reason: reason))
+        case .unknown: report(.forget(job.task))
+        }
+      }
+    }
+  }
 
   /// `PUT …/updates/{path}`; nil: no answer.
-  func put(_ invitation: Invitation, _ result: JobResult, _ done: @escaping (Coordinator.Answer?) -> Void) {
+  private func put(_ invitation: Invitation, _ result: JobResult, _ done: @escaping (Coordinator.Answer?) -> Void) {
     let parts = invitation.upload.split(separator: "/")
     guard parts.count > 8, let round = Int(parts[6]), let path = NodePath(parts[8...].compactMap { NodeID(rawValue: String($0)) }),
       let task = TaskID(rawValue: String(parts[4]))
@@ -81,23 +109,32 @@ extension World {
       return
     }
     #expect(task == invitation.task && round == invitation.round)
-    guard central.isUp else { return done(nil) }
+    guard let ledger = ledger(at: invitation.upload) else { return done(nil) }
     let phase: Phase = parts[7] == "updates" ? .train : .evaluate
-    let contribution = ContributionRecord(path: path, digest: result.digest, weight: 10, bytes: result.bytes, metrics: ["accuracy": 0.5])
+    // A region that aggregates sends one for all of its devices.
+    let count =
+      path.nodes.count == 1 ? path.nodes.first.flatMap { regions[$0]?.machine.coordinator.tasks[task]?.train?.accepted.count } : nil
+    let contribution = ContributionRecord(
+      path: path, digest: result.digest, weight: 10 * Double(count ?? 1), bytes: result.bytes, count: count, metrics: ["accuracy": 0.5])
     let reply = nextReply { answer in
-      if answer == .stored { self.promised.append((task, round, phase, contribution)) }
+      if answer == .stored { self.promised.append((ledger.name, task, round, phase, contribution)) }
       self.after(5) { done(answer) }
     }
     after(1000) { if self.replies.removeValue(forKey: reply.number) != nil { done(nil) } }
-    tell(.contribution(task, round: round, phase: phase, contribution, reply: reply))
+    let event = Coordinator.Event.contribution(task, round: round, phase: phase, contribution, reply: reply)
+    if ledger.name == .central { tell(event) } else { tell(ledger.name, .below(event)) }
   }
 
   /// Whether the ledger still wants the work; asked until there is an answer.
-  func ask(_ task: TaskID, _ key: RoundKey, path: NodePath?, _ done: @escaping (Participant.Event) -> Void) {
+  func ask(_ job: Job, _ done: @escaping (Participant.Event) -> Void) {
+    let (task, key) = (job.task, job.key)
     after(20) {
-      guard self.central.isUp else { return self.after(500) { self.ask(task, key, path: path, done) } }
-      guard let run = self.central.machine.tasks[task] else { return done(.forget(task)) }
-      if let why = self.central.machine.refusal(run, round: key.round, phase: key.phase) {
+      guard let ledger = self.ledger(at: job.invitation.upload)?.machine else { return self.after(500) { self.ask(job, done) } }
+      guard let run = ledger.tasks[task] else { return done(.forget(task)) }
+      let path = NodePath(job.invitation.upload.split(separator: "/").dropFirst(8).compactMap { NodeID(rawValue: String($0)) })
+      if path.map({ run.accepted(round: key.round, phase: key.phase, path: $0) != nil }) ?? false {
+        done(.delivered(task, key))
+      } else if let why = ledger.refusal(run, round: key.round, phase: key.phase) {
         done(.refused(task, key, reason: why))
       } else {
         done(.confirmed(task, key))
@@ -128,9 +165,23 @@ extension World {
       switch effect {
       case .status(let status, _): send(status, .nodeStatus(coordinator: .central, node: region, task: status.task), from: .above(region))
       case .ask(let job):
-        ask(job.task, job.key, path: nil) { answer in
-          if host.life == life, host.isUp { self.tell(region, .above(answer)) }
+        ask(job) { answer in if host.life == life, host.isUp { self.tell(region, .above(answer)) } }
+      case .upload(let job):
+        upload(job, { host.isUp && host.life == life && host.machine.participant.jobs[job.task]?.isSameWork(as: job.key) == true }) {
+          self.tell(region, .above($0))
         }
+      case .below(.aggregate(let task, let round)):
+        guard let phase = host.machine.coordinator.tasks[task]?.train else { continue }
+        let names = phase.accepted.keys.sorted().map(\.description).joined(separator: ",")
+        let refused = phase.accepted.keys.sorted().compactMap { path in
+          refusesUpdates(path).map { Waiting(node: path.description, reason: $0) }
+        }
+        let result = JobResult(file: "combined", digest: Self.digest("\(task)/\(round)/\(phase.key.phase)/\(names)"), bytes: 100)
+        after(100) {
+          guard host.life == life, host.isUp else { return }
+          self.tell(region, .below(.combined(task, phase.key, Combined(result: result, refused: refused))))
+        }
+      case .below(.answer(let reply, let answer)): replies.removeValue(forKey: reply.number)?(answer)
       case .below(.consult(let task)):
         after(20) {
           guard host.life == life, host.isUp, let key = host.machine.coordinator.tasks[task]?.train?.key,

@@ -25,7 +25,7 @@ final class World {
   var replies: [UInt64: (Coordinator.Answer) -> Void] = [:]
   private var replyNumber: UInt64 = 0
   /// Contributions that were answered with "stored".
-  var promised: [(task: TaskID, round: Int, phase: Phase, contribution: ContributionRecord)] = []
+  var promised: [(ledger: NodeID, task: TaskID, round: Int, phase: Phase, contribution: ContributionRecord)] = []
   /// Everything that went over a wire or to a disk, in order.
   var trace: [String] = []
   var keepsTrace = false

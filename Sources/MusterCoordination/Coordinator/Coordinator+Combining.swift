@@ -1,0 +1,76 @@
+internal import MusterSchema
+
+// A region that is the ledger of its devices: it freezes its set, makes one contribution of it, and keeps the record of what became of each.
+extension PhaseRun {
+  /// The fewest devices that a region makes a contribution of.
+  var least: Int { max(1, minimum) }
+}
+
+extension Coordinator {
+  /// Freezes the set when the quota is filled, or when it is time and the minimum is there. Short of that it is kept for the next attempt.
+  mutating func closeOrder(_ id: TaskID) -> Bool {
+    guard let round = tasks[id]?.train else { return false }
+    let accepted = round.acceptedDevices
+    let isIdle = round.idleSince.map { now.seconds(since: $0) >= configuration.graceSeconds } ?? false
+    guard accepted >= max(1, round.needed) || (accepted >= round.least && (now >= round.deadline || isIdle)) else { return false }
+    close(id, \.train)
+    effects.append(.standingChanged(id))
+    return true
+  }
+
+  /// Since when nobody is at work and nobody else is ready.
+  mutating func noteIdle(_ id: TaskID) {
+    guard let run = tasks[id], let round = run.train, round.holdsUntil == nil else { return }
+    let idle = outstanding(run, round) == 0 ? round.idleSince ?? now : nil
+    tasks[id]?.train?.idleSince = idle
+  }
+
+  mutating func combined(_ id: TaskID, _ key: RoundKey, _ combined: Combined) {
+    guard let run = tasks[id], run.specification == nil, run.stage == .aggregating, let current = run.train?.key,
+      current.round == key.round, current.phase == key.phase
+    else { return }
+    for update in combined.refused { tasks[id]?.note(update.node, "update refused: \(update.reason)") }
+    commit(.combined(id, combined))
+    effects += [.roundChanged(id), .deliver(id, current, combined.result)]
+  }
+
+  mutating func delivered(_ id: TaskID, _ key: RoundKey) {
+    guard let run = tasks[id], run.stage == .delivering, let current = run.train?.key, current.round == key.round,
+      current.phase == key.phase
+    else { return }
+    settle(id, abandoned: nil)
+  }
+
+  /// The frozen set cannot be combined: everything in it is abandoned.
+  mutating func giveUp(_ id: TaskID, _ reason: String) {
+    guard let key = tasks[id]?.train?.key else { return }
+    settle(id, abandoned: reason)
+    effects.append(.giveUp(id, key, reason: reason))
+  }
+
+  /// Ends an order with a record of what became of each contribution, which was promised when it was accepted.
+  ///
+  /// - Parameter reason: why the ledger above does not count them; nil: it does.
+  mutating func settle(_ id: TaskID, abandoned reason: String?) {
+    guard let run = tasks[id], run.specification == nil, run.isLedger, run.hasOrder, let phase = run.train, !phase.accepted.isEmpty else {
+      return
+    }
+    var fates = fates(phase, run.refused)
+    if let reason { fates = fates.map { abandoned($0, reason) } }
+    let missed = phase.seats.sorted { $0.key < $1.key }.compactMap { node, seat -> Waiting? in
+      guard case .lost(let why, _) = seat.state else { return nil }
+      return Waiting(node: NodePath(self.id, node).description, reason: why)
+    }
+    let isTraining = phase.key.phase == .train
+    commit(
+      .completed(
+        id,
+        RoundRecord(
+          round: phase.key.round, attempts: phase.key.attempt, base: phase.base.digest,
+          result: isTraining && reason == nil ? run.combined?.result.digest : nil,
+          strategy: run.descriptor.strategy ?? .named("fedavg"), updates: isTraining ? fates : [], evaluations: isTraining ? [] : fates,
+          missed: missed, metrics: nil, deviceMetrics: isTraining ? nil : Self.weighted(Array(phase.accepted.values)),
+          seconds: now.seconds(since: phase.opened))))
+    effects += [.roundChanged(id), .standingChanged(id), .collect]
+  }
+}

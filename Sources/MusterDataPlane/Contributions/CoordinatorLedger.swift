@@ -1,0 +1,75 @@
+package import MusterCoordination
+package import MusterRuntime
+package import MusterSchema
+import MusterStorage
+
+/// A coordinator as the ledger behind a data plane: central, or a region for its own devices. Admits, counts, says what it has.
+package struct CoordinatorLedger: Ledger {
+  private let machine: @Sendable () async -> Coordinator
+  private let replies: ContributionReplies
+  private let post: @Sendable (Coordinator.Event) -> Bool
+  private let grant: @Sendable (TaskRun, NodePath) -> Grant?
+  private let maximumBytes: Int
+
+  /// - Parameters:
+  ///   - post: hands an event to the machine; false when its mailbox is full.
+  ///   - grant: what the ticket of a path derives from; nil when that is not known here (any more).
+  ///   - maximumBytes: of a contribution.
+  package init(
+    machine: @escaping @Sendable () async -> Coordinator, replies: ContributionReplies,
+    post: @escaping @Sendable (Coordinator.Event) -> Bool, grant: @escaping @Sendable (TaskRun, NodePath) -> Grant?, maximumBytes: Int
+  ) {
+    self.machine = machine
+    self.replies = replies
+    self.post = post
+    self.grant = grant
+    self.maximumBytes = maximumBytes
+  }
+
+  package func admission(_ key: ContributionKey, ticket: Ticket?) async -> ContributionAdmission {
+    let machine = await machine()
+    guard let run = machine.tasks[key.task], run.isLedger else { return .unknown }
+    guard let ticket else { return .refused("the upload carries no ticket: it comes with the invitation, as Authorization: Bearer") }
+    guard let grant = grant(run, key.path) else { return .closed("round \(key.round) is not open here") }
+    guard ticket == grant.ticket(task: key.task, round: key.round, phase: key.phase) else {
+      return .refused("the ticket does not admit this contribution")
+    }
+    if let earlier = run.accepted(round: key.round, phase: key.phase, path: key.path) { return .accepted(earlier.digest) }
+    if let why = machine.stranger(key.path, run) { return .refused(why) }
+    if let why = machine.refusal(run, round: key.round, phase: key.phase) { return .closed(why) }
+    guard let base = run.ledger(round: key.round, phase: key.phase)?.base else { return .closed("the round is not open") }
+    return .open(
+      base: base, maximumWeight: run.descriptor.maximumWeight, maximumBytes: maximumBytes, maximumDevices: run.maximumDevices)
+  }
+
+  package func accept(_ offer: ContributionOffer) async -> Acceptance {
+    let key = offer.key
+    let record = ContributionRecord(
+      path: key.path, digest: offer.digest, weight: offer.weight, bytes: offer.bytes, count: offer.count, metrics: offer.metrics)
+    let outcome = await replies.ask { reply in
+      post(.contribution(key.task, round: key.round, phase: key.phase, record, reply: reply))
+    }
+    switch outcome {
+    case .answered(.stored): return .stored
+    case .answered(.same): return .same
+    case .answered(.conflict): return .conflict
+    case .answered(.closed(let why)): return .closed(why)
+    case .answered(.unknown): return .unknown
+    case .failed(let error): return error.isDiskFull ? .full : .unavailable
+    case .busy: return .unavailable
+    }
+  }
+
+  package func phaseLedger(task: TaskID, round: Int, phase: Phase) async -> PhaseLedger? {
+    let machine = await machine()
+    guard let run = machine.tasks[task], run.isLedger else { return nil }
+    let current = run.ledger(round: round, phase: phase)
+    return PhaseLedger(
+      task: task, round: round, phase: phase, open: machine.refusal(run, round: round, phase: phase) == nil,
+      accepted: current?.accepted.map(\.path) ?? run.records.last { $0.round == round }?.paths(phase) ?? [])
+  }
+}
+
+extension RoundRecord {
+  fileprivate func paths(_ phase: Phase) -> [NodePath] { (phase == .train ? updates : evaluations).map(\.path) }
+}

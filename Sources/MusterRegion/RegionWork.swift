@@ -1,0 +1,128 @@
+import FoundationEssentials
+import Logging
+import MusterAggregation
+import MusterCoordination
+import MusterDataPlane
+import MusterRuntime
+import MusterSchema
+import MusterStorage
+
+/// A frozen set of a region's devices, to be made one contribution of: copied out of the machine.
+struct RegionOrder: Sendable {
+  let task: TaskID
+  let key: RoundKey
+  let strategy: StrategySpecification
+  let base: Digest
+  /// Sorted by path.
+  let contributions: [ContributionRecord]
+
+  init?(_ task: TaskID, _ machine: Coordinator) {
+    guard let run = machine.tasks[task], let key = run.order?.key, let frozen = run.frozenUpdates else { return nil }
+    self.task = task
+    self.key = key
+    strategy = run.descriptor.strategy ?? .named("fedavg")
+    base = frozen.base
+    contributions = frozen.contributions
+  }
+}
+
+/// A region's long work: one contribution out of those of its devices.
+struct RegionWork: Sendable {
+  let store: Store
+  let models: BlobCache
+  let logger: Logger
+
+  /// - Returns: nil when the region stops meanwhile: the work is owed, and done after the next start.
+  func perform(_ order: RegionOrder) async -> RegionMachine.Event? {
+    var attempt = 1
+    while !Task.isCancelled {
+      do {
+        return .below(.combined(order.task, order.key, try await combine(order)))
+      } catch {
+        if Task.isCancelled { return nil }
+        logger.error(
+          "the devices' contributions could not be combined: \(error)",
+          metadata: ["task.id": "\(order.task)", "round": "\(order.key.round)"])
+        guard error is StorageError || error is Problem, attempt < 4 else {
+          return .below(.workFailed(order.task, .aggregate, round: order.key.round, reason: "\(error)"))
+        }
+        do { try await Task.sleep(for: .seconds(1 << attempt)) } catch { return nil }
+        attempt += 1
+      }
+    }
+    return nil
+  }
+
+  private func combine(_ order: RegionOrder) async throws -> Combined {
+    switch order.key.phase {
+    case .train: try await aggregate(order)
+    case .evaluate: Combined(result: try await summarize(order), refused: [])
+    }
+  }
+
+  /// One update: filters and combiner of the task's strategy, with the summed weight and count.
+  private func aggregate(_ order: RegionOrder) async throws -> Combined {
+    let base = try await models.locate(order.base)
+    let strategy = try Strategy(order.strategy)
+    let output = "\(try store.workFolder())/combined-\(order.task)-\(order.key.round)"
+    var refused: [Waiting] = []
+    var counted = order.contributions
+    // The header says what counts, and is written first: when the filters refuse some, once more without them.
+    while true {
+      let contributions = try counted.map { contribution in
+        guard let file = store.path(of: contribution.digest) else { throw RegionError.missing(contribution.path) }
+        return Contribution(path: contribution.path.description, file: file, weight: contribution.weight)
+      }
+      let metadata = try metadata(order, counted)
+      let result = try await offloading { () throws(AggregationError) in
+        try MusterAggregation.aggregate(
+          base: base, contributions: contributions, strategy: strategy, output: output, metadata: metadata, durable: false)
+      }
+      if result.refused.isEmpty { break }
+      refused += result.refused.map { Waiting(node: $0.path, reason: $0.reason) }
+      let names = Set(result.refused.map(\.path))
+      counted.removeAll { names.contains($0.path.description) }
+    }
+    return Combined(result: try await adopt(output), refused: refused)
+  }
+
+  private func metadata(_ order: RegionOrder, _ counted: [ContributionRecord]) throws -> [String: String] {
+    [
+      "muster.task": order.task.rawValue, "muster.round": "\(order.key.round)", "muster.base": "\(order.base)",
+      "muster.content": "parameters", "muster.weight": "\(counted.reduce(0) { $0 + $1.weight })", "muster.count": "\(counted.count)",
+      "muster.metrics": String(decoding: try JSON.encode(Coordinator.weighted(counted) ?? [:]), as: UTF8.self),
+    ]
+  }
+
+  /// One evaluation: each metric's mean, weighted by samples.
+  private func summarize(_ order: RegionOrder) async throws -> JobResult {
+    let evaluation = Evaluation(
+      base: order.base, weight: order.contributions.reduce(0) { $0 + $1.weight }, count: order.contributions.count,
+      metrics: Coordinator.weighted(order.contributions) ?? [:])
+    let staged = try store.stage()
+    try JSON.encode(evaluation).withUnsafeBytes { try staged.write($0) }
+    let digest = try store.adopt(staged)
+    return try result(digest)
+  }
+
+  private func adopt(_ file: String) async throws -> JobResult {
+    let store = store
+    return try result(try await offloading { () throws(StorageError) in try store.adopt(file: file) })
+  }
+
+  private func result(_ digest: Digest) throws -> JobResult {
+    guard let path = store.path(of: digest), let bytes = store.size(of: digest) else { throw StorageError.io("a result has vanished") }
+    return JobResult(file: path, digest: digest, bytes: bytes)
+  }
+}
+
+/// Why a region cannot combine what it accepted.
+enum RegionError: Error, CustomStringConvertible {
+  case missing(NodePath)
+
+  var description: String {
+    switch self {
+    case .missing(let path): "the update of \(path) is missing from the region's store"
+    }
+  }
+}
