@@ -34,20 +34,28 @@ class Batches:
         self._size = 0
 
     def __iter__(self) -> Iterator[numpy.ndarray[Any, Any]]:
+        for epoch in self.epochs():
+            yield from epoch
+
+    def epochs(self) -> Iterator[Iterator[numpy.ndarray[Any, Any]]]:
+        """The same, an iterator an epoch: for frameworks that have the loop themselves."""
         order = list(range(self.samples))
-        size = max(1, self.local.batch)
         for epoch in range(self.local.epochs):
             self.epoch, self._sums, self._counted = epoch + 1, {}, 0
+            # In place: each epoch shuffles what the last one left.
             self._generator.shuffle(order)
-            positions = numpy.asarray(order, dtype=numpy.int64)
-            for start in range(0, self.samples, size):
-                rows = positions[start : start + size]
-                self._size = len(rows)
-                yield rows
-                done = (epoch + (start + self._size) / self.samples) / self.local.epochs
-                loss = self._sums["loss"] / self._counted if self._counted and "loss" in self._sums else None
-                if self._progress is not None:
-                    self._progress(done, self.epoch, loss)
+            yield self._epoch(epoch, numpy.asarray(order, dtype=numpy.int64))
+
+    def _epoch(self, epoch: int, positions: numpy.ndarray[Any, Any]) -> Iterator[numpy.ndarray[Any, Any]]:
+        size = max(1, self.local.batch)
+        for start in range(0, self.samples, size):
+            rows = positions[start : start + size]
+            self._size = len(rows)
+            yield rows
+            done = (epoch + (start + self._size) / self.samples) / self.local.epochs
+            loss = self._sums["loss"] / self._counted if self._counted and "loss" in self._sums else None
+            if self._progress is not None:
+                self._progress(done, self.epoch, loss)
 
     def add(self, loss: Any, correct: Any = None, **sums: Any) -> None:
         """Counts the present batch: its **mean** loss, how many samples were classified correctly, and sums of whatever else."""

@@ -1,0 +1,299 @@
+"""``muster-trainer check``: tries a trainer against a made-up job, and says what is wrong."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import queue
+import signal
+import struct
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from pathlib import Path
+from typing import Any, Dict, List, Optional
+
+import numpy
+
+from . import tensors
+from .contract import Parameters
+from .random import SplitMix64
+
+LOCAL = {"epochs": 2, "batch": 8, "rate": 0.05, "momentum": 0, "weightDecay": 0, "proximal": 0, "seed": 1}
+MODEL = {"type": "lenet5", "input": [1, 8, 8], "classes": 10}
+
+
+def main(arguments: Optional[List[str]] = None) -> int:
+    parser = argparse.ArgumentParser(
+        prog="muster-trainer check", description="Tries a trainer against a made-up job and says what is wrong with it.",
+        epilog="Without --data the job has 60 made-up pictures of the size that --model says. Exit status: 0 nothing is wrong, 1 something is.")
+    parser.add_argument("trainer", metavar="MODULE:FUNCTION")
+    parser.add_argument("--model", type=json.loads, default=MODEL, metavar="JSON", help=f"the task's model, by default {json.dumps(MODEL)}")
+    parser.add_argument("--local", type=json.loads, default={}, metavar="JSON", help="hyperparameters that differ from the task file's defaults")
+    parser.add_argument("--data", type=Path, metavar="FILE", help="a device's data configuration, or its whole agent.json")
+    parser.add_argument("--global", dest="model_file", type=Path, metavar="FILE", help="the first model, if the trainer makes none")
+    parser.add_argument("--seconds", type=float, default=120, help="how long one job may take")
+    options = parser.parse_args(arguments)
+    with tempfile.TemporaryDirectory(prefix="muster-check-") as folder:
+        return Check(options, Path(folder)).run()
+
+
+class Wrong(Exception):
+    """The check cannot go on."""
+
+
+class Process:
+    """The trainer, resident."""
+
+    def __init__(self, name: str, log: Path, folder: Path) -> None:
+        self._log = open(log, "wb")
+        self.child = subprocess.Popen(
+            [sys.executable, "-m", "muster", "--resident", name], stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=self._log,
+            env={**os.environ, "OMP_NUM_THREADS": os.environ.get("OMP_NUM_THREADS", "1")}, cwd=folder)
+        self._lines: queue.Queue[Optional[bytes]] = queue.Queue()
+        threading.Thread(target=self._read, daemon=True).start()
+
+    def _read(self) -> None:
+        assert self.child.stdout is not None
+        for line in self.child.stdout:
+            self._lines.put(line)
+        self._lines.put(None)
+
+    def send(self, folder: Path) -> None:
+        assert self.child.stdin is not None
+        try:
+            self.child.stdin.write(json.dumps({"job": str(folder)}).encode() + b"\n")
+            self.child.stdin.flush()
+        except BrokenPipeError:
+            pass
+
+    def line(self, seconds: float) -> Dict[str, Any]:
+        """The next line of the protocol."""
+        try:
+            line = self._lines.get(timeout=seconds)
+        except queue.Empty:
+            raise Wrong(f"nothing came for {seconds:g} s") from None
+        if line is None:
+            raise Wrong(f"the process ended ({ending(self.child.wait())})")
+        try:
+            fields = json.loads(line)
+        except ValueError:
+            raise Wrong(f"a line on standard output is not the protocol's: {line[:80]!r}") from None
+        if not isinstance(fields, dict):
+            raise Wrong(f"a line on standard output is not the protocol's: {line[:80]!r}")
+        return fields
+
+    def end(self) -> None:
+        self.child.kill()
+        self.child.wait()
+        self._log.close()
+
+
+def ending(status: int) -> str:
+    """An exit status in words."""
+    if status < 0:
+        return f"killed by {signal.Signals(-status).name}"
+    return f"exit status {status}"
+
+
+class Check:
+    """One run of the checks; prints as it goes."""
+
+    def __init__(self, options: argparse.Namespace, folder: Path) -> None:
+        self.options, self.folder = options, folder
+        self.log = folder / "log"
+        self.wrong = 0
+        self.process: Optional[Process] = None
+        self.home = Path.cwd()
+        self.job = folder / "job"
+        self.job.mkdir()
+
+    def run(self) -> int:
+        try:
+            self.data = self._data()
+            self._steps()
+        except Wrong as problem:
+            self._say("WRONG", str(problem))
+            self.wrong += 1
+            self._show_log()
+        finally:
+            if self.process:
+                self.process.end()
+        print("nothing is wrong" if not self.wrong else f"{self.wrong} wrong", flush=True)
+        return 1 if self.wrong else 0
+
+    def _steps(self) -> None:
+        name = self.options.trainer
+        if Path(name.rpartition(":")[0]).is_file():
+            name = f"{Path(name.rpartition(':')[0]).resolve()}:{name.rpartition(':')[2]}"
+        start = time.monotonic()
+        self.process = Process(name, self.log, self.home)
+        # A folder without a job: whoever answers has been imported.
+        self._job_answer(self.folder / "none")
+        text = self.log.read_text(errors="replace")
+        if "task.json cannot be read" not in text:
+            raise Wrong("it cannot be imported")
+        self._say("ok", f"imported in {time.monotonic() - start:.2f} s")
+        first = self._initialize()
+        one, seconds = self._train(first, seed=7)
+        again, next_seconds = self._train(first, seed=7)
+        other, _ = self._train(first, seed=8)
+        self._say("ok", f"train: {seconds:.2f} s, the same again in {next_seconds:.2f} s")
+        self._compare(first, one, again, other)
+        self._evaluate()
+        self._stop()
+
+    def _initialize(self) -> Parameters:
+        if self.options.model_file:
+            first = tensors.load(self.options.model_file)
+            tensors.save(first, self.job / "global.safetensors")
+        else:
+            self._run("initialize", "give it a function `initialize`, or name a first model with --global")
+            first = tensors.load(self.job / "global.safetensors")
+        self._say("ok", f"initialize: {len(first)} tensors, {sum(array.size for array in first.values())} parameters")
+        return first
+
+    def _train(self, first: Parameters, seed: int) -> Any:
+        start = time.monotonic()
+        metrics = self._run("train", "", seed=seed)
+        seconds = time.monotonic() - start
+        result = tensors.load(self.job / "update.safetensors")
+        for problem in tensors.problems(result, first):
+            raise Wrong(f"train: {problem}")
+        return (result, metrics), seconds
+
+    def _compare(self, first: Parameters, one: Any, again: Any, other: Any) -> None:
+        (result, metrics) = one
+        if all(numpy.array_equal(result[name], first[name]) for name in first):
+            self._bad("train gave the global model back unchanged: return the parameters as they are after training")
+        elif not all(numpy.array_equal(result[name], again[0][name]) for name in first):
+            self._say("note", "the same job twice gave different parameters: context.batches() and seeds from task.seed make it repeatable")
+        elif all(numpy.array_equal(result[name], other[0][name]) for name in first):
+            self._say("note", "another task.seed gave the same parameters: every round will see the samples in the same order")
+        if "loss" not in metrics["metrics"]:
+            self._say("note", 'train returns no metric "loss": nobody will see how the round went')
+        if "initialLoss" not in metrics:
+            self._say("note", "train returns no initial_loss: strategies like q-FedAvg need it")
+        if metrics["samples"] > 10_000_000:
+            self._say("note", f"samples is {metrics['samples']:g}: it is this update's weight among the others'")
+
+    def _evaluate(self) -> None:
+        try:
+            metrics = self._run("evaluate", "give it a function `evaluate`")
+        except Wrong as problem:
+            if "there is no function `evaluate`" not in str(problem):
+                raise
+            self._say("note", "it has no function `evaluate`: its devices cannot take part in evaluations")
+            return
+        text = ", ".join(f"{name} {value:.4g}" for name, value in metrics["metrics"].items())
+        self._say("ok", f"evaluate: {metrics['samples']:g} samples, {text}")
+        if "loss" not in metrics["metrics"]:
+            self._say("note", 'evaluate returns no metric "loss"')
+
+    def _stop(self) -> None:
+        """A job without end, and SIGTERM."""
+        assert self.process is not None
+        self._write("train", local={"epochs": 1_000_000})
+        self.process.send(self.job)
+        try:
+            answer = self.process.line(min(30, self.options.seconds))
+            while "progress" in answer and answer["progress"] <= 0:
+                answer = self.process.line(min(30, self.options.seconds))
+        except Wrong as problem:
+            raise Wrong(f"train reports no progress ({problem}): call context.progress(), or loop over context.batches()") from None
+        if "done" in answer:
+            self._say("note", "train does not do as many epochs as the task says, so stopping it was not tried")
+            return
+        start = time.monotonic()
+        self.process.child.send_signal(signal.SIGTERM)
+        try:
+            status = self.process.child.wait(10)
+        except subprocess.TimeoutExpired:
+            raise Wrong("it does not stop within 10 s of SIGTERM") from None
+        if status != 3:
+            self._bad(f"SIGTERM ended it with {ending(status)}, not 3: does it catch BaseException?")
+        elif (self.job / "metrics.json").exists():
+            self._bad("a cancelled job left metrics.json behind")
+        else:
+            self._say("ok", f"stops {time.monotonic() - start:.2f} s after SIGTERM")
+
+    # One job.
+
+    def _run(self, kind: str, hint: str, seed: int = 7) -> Any:
+        self._write(kind, seed)
+        before = self.log.stat().st_size
+        status = self._job_answer(self.job)
+        if status != 0:
+            lines = self.log.read_bytes()[before:].decode(errors="replace").strip().splitlines()
+            reason = lines[-1] if lines else f"exit status {status}"
+            raise Wrong(f"{kind}: {reason}" + (f" ({hint})" if hint and "no function" in reason or "not built in" in reason else ""))
+        try:
+            return json.loads((self.job / "metrics.json").read_text())
+        except (OSError, ValueError) as error:
+            raise Wrong(f"{kind}: metrics.json: {error}") from error
+
+    def _job_answer(self, folder: Path) -> int:
+        assert self.process is not None
+        self.process.send(folder)
+        end = time.monotonic() + self.options.seconds
+        while True:
+            answer = self.process.line(max(0.1, end - time.monotonic()))
+            if "done" in answer:
+                return int(answer["exit"])
+
+    def _write(self, kind: str, seed: int = 7, local: Optional[Dict[str, Any]] = None) -> None:
+        task = {
+            "contract": 1, "job": kind, "task": "check", "round": 1, "seed": seed, "model": self.options.model,
+            "local": {**LOCAL, **self.options.local, **(local or {})}, "data": self.data,
+        }
+        (self.job / "task.json").write_text(json.dumps(task))
+
+    def _data(self) -> Any:
+        if self.options.data:
+            try:
+                fields = json.loads(self.options.data.read_text())
+            except (OSError, ValueError) as error:
+                raise Wrong(f"--data: {error}") from error
+            if not isinstance(fields, dict) or "trainers" not in fields:
+                return fields
+            # Relative paths in an agent.json start from its folder, as the agent has it.
+            self.home = self.options.data.resolve().parent
+            return fields.get("data")
+        model = self.options.model
+        if not model.get("input") or not model.get("classes"):
+            raise Wrong("the model has no input and classes to make data up for: give --data")
+        shape = list(model["input"])
+        count = 60
+        labels = numpy.arange(count) % int(model["classes"])
+        # Each class has a pattern of its own, with some noise: something that can be learned.
+        random = SplitMix64(1)
+        size = int(numpy.prod(shape))
+        patterns = random.units(size * int(model["classes"])).reshape(-1, size)
+        pixels = (patterns[labels] * 200 + random.units(size * count).reshape(count, size) * 55).astype(numpy.uint8)
+        self._idx("images", pixels.reshape(count, *shape))
+        self._idx("labels", labels.astype(numpy.uint8))
+        return {"format": "idx", "images": str(self.folder / "images"), "labels": str(self.folder / "labels")}
+
+    def _idx(self, name: str, values: numpy.ndarray[Any, Any]) -> None:
+        header = bytes([0, 0, 8, values.ndim]) + struct.pack(f">{values.ndim}I", *values.shape)
+        (self.folder / name).write_bytes(header + values.tobytes())
+
+    # What is said.
+
+    def _say(self, kind: str, text: str) -> None:
+        print(f"{kind:<6}{text}", flush=True)
+
+    def _bad(self, text: str) -> None:
+        self.wrong += 1
+        self._say("WRONG", text)
+
+    def _show_log(self) -> None:
+        try:
+            lines = self.log.read_text(errors="replace").strip().splitlines()
+        except OSError:
+            return
+        for line in lines[-15:]:
+            print(f"      | {line}", flush=True)
