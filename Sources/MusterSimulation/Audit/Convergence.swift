@@ -1,0 +1,83 @@
+internal import MusterCoordination
+internal import MusterSchema
+
+// What must hold once faults have stopped and every task has ended.
+extension World {
+  /// The tasks that have not ended; empty when all have.
+  var unfinished: [TaskID] {
+    guard central.isUp else { return directory.tasks }
+    let machine = central.machine
+    return auditor.tasks.filter { machine.tasks[$0]?.isEnded != true }
+  }
+
+  func why(_ task: TaskID) -> String {
+    central.machine.explanation(task)?.sentence ?? "there is no task \(task)"
+  }
+
+  /// Retained topics say what the stores say, everybody is there, nobody is at work, nothing waits.
+  ///
+  /// - Returns: what does not hold.
+  func disagreements() -> [String] {
+    var found: [String] = []
+    func check(_ holds: Bool, _ what: @autoclosure () -> String) { if !holds { found.append(what()) } }
+    coordinator(central.machine, .central, brokers[0], check)
+    present(central.client, check)
+    for region in regions {
+      coordinator(region.machine.coordinator, region.id, region.below.broker, check)
+      present(region.above, check)
+      present(region.below, check)
+      check(region.machine.participant.jobs.isEmpty, "\(region.id) still has a job")
+      for (task, run) in region.machine.coordinator.tasks {
+        check(run.isEnded, "\(region.id) does not know that \(task) has ended")
+      }
+    }
+    for device in devices where !isShadowed(device) {
+      present(device.client, check)
+      check(device.machine.jobs.isEmpty, "\(device.name) still has a job: \(device.machine.jobs.values.map { "\($0.task) \($0.key) \($0.stage)" }.sorted())")
+      check(device.orders.current == nil && device.orders.queue.isEmpty, "\(device.name) still works")
+    }
+    for promise in promised {
+      let record = central.machine.tasks[promise.task]?.records.first { $0.round == promise.round }
+      let list = promise.phase == .train ? record?.updates : record?.evaluations
+      check(
+        list?.contains { $0.path == promise.contribution.path && $0.digest == promise.contribution.digest } ?? false,
+        "\(promise.contribution.path) was answered with 201 in round \(promise.round) of \(promise.task), and no record names it")
+    }
+    return found
+  }
+
+  /// One of two devices under one id: they take turns.
+  func isShadowed(_ device: DeviceProcess) -> Bool { devices.count { $0.id == device.id && $0.region == device.region } > 1 }
+
+  private func coordinator(_ machine: Coordinator, _ id: NodeID, _ broker: Broker, _ check: (Bool, @autoclosure () -> String) -> Void) {
+    let own = directory.key(.coordinatorState(id)).coordinator
+    var standing = Dictionary(uniqueKeysWithValues: machine.descriptors.map { ($0.task, $0) })
+    for key in broker.retained.keys.sorted() where key.coordinator == own {
+      guard let packet = broker.retained[key] else { continue }
+      let topic = directory.topic(key)
+      switch packet.payload {
+      case .descriptor(let descriptor):
+        let owed = standing.removeValue(forKey: descriptor.task)
+        check(
+          owed?.revision == descriptor.revision && owed?.state == descriptor.state,
+          "\(topic) says revision \(descriptor.revision) (\(descriptor.state)), the store \(owed.map { "\($0.revision)" } ?? "nothing")")
+      case .status(let status):
+        check(machine.tasks[status.task]?.isEnded == false, "\(topic) still holds \(status.state), and the task has ended")
+      default: break
+      }
+    }
+    for task in standing.keys.sorted() { check(false, "nothing stands on \(id)'s topic of \(task), which the store knows") }
+  }
+
+  private func present(_ client: Client, _ check: (Bool, @autoclosure () -> String) -> Void) {
+    guard client.owner.isUp else { return check(false, "\(client.name) is not up") }
+    check(client.isConnected, "\(client.name) is not connected")
+    let said: (online: Bool, session: String)? =
+      switch client.broker.retained[client.presenceKey]?.payload {
+      case .coordinator(let state): (state.online, state.session)
+      case .node(let state): (state.online, state.session)
+      default: nil
+      }
+    check(said?.online == true && said?.session == client.session, "\(client.name) is there, and its topic says otherwise")
+  }
+}

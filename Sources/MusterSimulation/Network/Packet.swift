@@ -1,0 +1,142 @@
+internal import MusterSchema
+
+/// A topic as a number: quick to compare and to look up, and in an order that is the same in each process.
+struct TopicKey: Hashable, Comparable {
+  enum Kind: UInt64 { case coordinatorState, task, round, nodeState, nodeStatus, invitation }
+
+  let bits: UInt64
+
+  init(_ kind: Kind, coordinator: Int, node: Int = 0, task: Int = 0) {
+    bits = kind.rawValue << 48 | UInt64(coordinator) << 32 | UInt64(node) << 16 | UInt64(task)
+  }
+
+  var kind: Kind { Kind(rawValue: bits >> 48) ?? .round }
+  var coordinator: Int { Int(bits >> 32 & 0xffff) }
+  var node: Int { Int(bits >> 16 & 0xffff) }
+  var task: Int { Int(bits & 0xffff) }
+
+  static func < (left: TopicKey, right: TopicKey) -> Bool { left.bits < right.bits }
+}
+
+/// The nodes and tasks of a world, by number.
+struct Directory {
+  private(set) var nodes: [NodeID] = []
+  private(set) var tasks: [TaskID] = []
+  private var nodeNumbers: [NodeID: Int] = [:]
+  private var taskNumbers: [TaskID: Int] = [:]
+
+  mutating func number(_ node: NodeID) -> Int {
+    if let known = nodeNumbers[node] { return known }
+    nodes.append(node)
+    nodeNumbers[node] = nodes.count - 1
+    return nodes.count - 1
+  }
+
+  mutating func number(_ task: TaskID) -> Int {
+    if let known = taskNumbers[task] { return known }
+    tasks.append(task)
+    taskNumbers[task] = tasks.count - 1
+    return tasks.count - 1
+  }
+
+  mutating func key(_ topic: Topic) -> TopicKey {
+    switch topic {
+    case .coordinatorState(let coordinator): TopicKey(.coordinatorState, coordinator: number(coordinator))
+    case .task(let coordinator, let task): TopicKey(.task, coordinator: number(coordinator), task: number(task))
+    case .round(let coordinator, let task): TopicKey(.round, coordinator: number(coordinator), task: number(task))
+    case .nodeState(let coordinator, let node): TopicKey(.nodeState, coordinator: number(coordinator), node: number(node))
+    case .nodeStatus(let coordinator, let node, let task):
+      TopicKey(.nodeStatus, coordinator: number(coordinator), node: number(node), task: number(task))
+    case .invitation(let coordinator, let node, let task):
+      TopicKey(.invitation, coordinator: number(coordinator), node: number(node), task: number(task))
+    }
+  }
+
+  func topic(_ key: TopicKey) -> Topic {
+    let coordinator = nodes[key.coordinator]
+    return switch key.kind {
+    case .coordinatorState: .coordinatorState(coordinator)
+    case .task: .task(coordinator: coordinator, task: tasks[key.task])
+    case .round: .round(coordinator: coordinator, task: tasks[key.task])
+    case .nodeState: .nodeState(coordinator: coordinator, node: nodes[key.node])
+    case .nodeStatus: .nodeStatus(coordinator: coordinator, node: nodes[key.node], task: tasks[key.task])
+    case .invitation: .invitation(coordinator: coordinator, node: nodes[key.node], task: tasks[key.task])
+    }
+  }
+}
+
+/// What a message says. Not encoded: that costs most of the time, and a world that `codes` does it all the same.
+enum Payload: Equatable {
+  case coordinator(CoordinatorState)
+  case descriptor(TaskDescriptor)
+  case round(RoundState)
+  case node(NodeState)
+  case status(NodeStatus)
+  case invitation(Invitation)
+  /// No bytes: the topic is cleared.
+  case cleared
+  /// Bytes that nobody understands.
+  case garbage
+
+  /// Through the bytes of the wire and back.
+  func coded() throws -> Payload {
+    switch self {
+    case .coordinator(let message): .coordinator(try Self.coded(message))
+    case .descriptor(let message): .descriptor(try Self.coded(message))
+    case .round(let message): .round(try Self.coded(message))
+    case .node(let message): .node(try Self.coded(message))
+    case .status(let message): .status(try Self.coded(message))
+    case .invitation(let message): .invitation(try Self.coded(message))
+    case .cleared, .garbage: self
+    }
+  }
+
+  private static func coded<M: Message>(_ message: M) throws -> M { try MessageCoder.decode(M.self, from: MessageCoder.encode(message)) }
+}
+
+/// A message on its way.
+final class Packet {
+  let key: TopicKey
+  let payload: Payload
+  let isRetained: Bool
+  /// QoS 1.
+  let isLasting: Bool
+
+  init(_ key: TopicKey, _ payload: Payload, retained: Bool = true, lasting: Bool = true) {
+    self.key = key
+    self.payload = payload
+    isRetained = retained
+    isLasting = lasting
+  }
+}
+
+extension Trace {
+  /// What tells one message from another.
+  mutating func fold(_ packet: Packet) {
+    fold(packet.key.bits)
+    switch packet.payload {
+    case .coordinator(let state):
+      fold(state.online ? 1 : 0)
+      fold(state.session)
+    case .descriptor(let descriptor):
+      fold(descriptor.revision)
+      fold(descriptor.state.rawValue)
+    case .round(let state): fold(state.why)
+    case .node(let state):
+      fold(state.online ? 1 : 0)
+      fold(state.session)
+    case .status(let status):
+      fold(status.state.rawValue)
+      fold((status.round ?? -1) << 16 | (status.attempt ?? 0) << 1 | (status.phase == .evaluate ? 1 : 0))
+      fold((status.devices ?? -1) << 40 ^ (status.declined ?? -1) << 20 ^ (status.have ?? -1) << 8 ^ (status.quota ?? -1))
+      if let reason = status.reason { fold(reason) }
+    case .invitation(let invitation):
+      fold(invitation.round << 16 | invitation.attempt << 1 | (invitation.phase == .evaluate ? 1 : 0))
+      fold(invitation.quota << 20 | invitation.minimum)
+      fold(invitation.seed)
+      fold(invitation.secondsLeft)
+    case .cleared: fold(1)
+    case .garbage: fold(2)
+    }
+  }
+}

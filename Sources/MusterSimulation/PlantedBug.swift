@@ -1,0 +1,43 @@
+/// Faults that are put into the simulated shells on purpose, to see that the search finds them. None of them touches production code.
+package enum PlantedBug: String, CaseIterable, Sendable {
+  /// A server's shell performs the effects of a batch, then commits its records.
+  case effectsBeforeCommit
+  /// The effects of a batch whose commit failed are performed all the same.
+  case failedCommitHasEffects
+  /// A failed commit leaves the machine in the state that was not stored.
+  case failedCommitKeepsState
+  /// A commit answers before the disk holds it: a loss of power takes the last ones back.
+  case commitsAreNotSynced
+  /// A machine's time starts at zero again with each start.
+  case clockStartsAgain
+  /// What arrives while a commit is under way is dropped.
+  case dropsWhatComesWhileCommitting
+  /// Nothing wakes the machine at its deadlines.
+  case forgetsTimers
+  /// A restarted server does not say what it owes.
+  case forgetsOwed
+  /// A restarted server has forgotten what it accepted in the round in progress.
+  case forgetsAcceptedOnRestart
+  /// A further attempt removes the rows that were accepted in earlier ones.
+  case attemptForgetsAccepted
+  /// An offline counts whatever its session is.
+  case believesEveryWill
+  /// A state on one's own topic that is not one's own is left there.
+  case ignoresForeignWills
+  /// Who repeats an upload that counts is told that the round is closed.
+  case repeatsAreRefused
+  /// An upload that counts is counted again.
+  case countsRepeats
+  /// What was admitted when its headers came is accepted when its body is there, closed or not.
+  case admissionIsAcceptance
+  /// The aggregate leaves out what the frozen set holds.
+  case foldsWithoutTheLast
+  /// The result of long work is reported once, whether or not it could be stored.
+  case reportsWorkOnce
+  /// The collector takes blobs that are on their way to their record.
+  case collectsYoungBlobs
+  /// Descriptors that somebody cleared, or that an old snapshot of the broker brought back, stay as they are.
+  case neverReconciles
+  /// A device that gets no answer to an upload lets it be.
+  case uploadIsTriedOnce
+}

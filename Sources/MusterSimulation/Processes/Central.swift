@@ -1,0 +1,278 @@
+package import MusterCoordination
+internal import MusterSchema
+
+/// The central server: the root coordinator in its shell, its long work, and the data plane as the ledger of every round.
+package final class CentralProcess: ServerPerformer, ExchangeServer, ClientOwner {
+  package let shell: ServerShell<Coordinator>
+  let name = "central"
+  let site: Int
+  unowned let world: World
+  let client: Client
+  var blobs: BlobShelf
+  private var work = WorkQueue<WorkKey, () -> Void>(width: 2) { _, _ in }
+  private var waiting: [UInt64: (Upload, (Coordinator.Answer?) -> Void)] = [:]
+  private var nextReply: UInt64 = 0
+
+  struct WorkKey: Hashable {
+    var kind: Coordinator.Work
+    var task: TaskID
+    var round: Int
+  }
+
+  /// An upload as the ledger sees it.
+  struct Upload {
+    var task: TaskID
+    var round: Int
+    var phase: Phase
+    var contribution: ContributionRecord
+  }
+
+  init(_ world: World, site: Int, broker: Broker, regions: [NodeID]) {
+    self.world = world
+    self.site = site
+    blobs = BlobShelf(name: "central")
+    let configuration = CoordinatorConfiguration(data: "http://central:7400", declared: Set(regions))
+    shell = ServerShell(world) { Coordinator(id: .central, configuration: configuration, restoring: $0) }
+    client = Client(
+      name, .coordinator(world.directory.number(NodeID.central)), site: site, broker: broker, clientID: world.newClientID(),
+      keepAlive: world.plan.keepAlive, patience: 2000, forgetsOnDisconnect: true)
+    shell.attach(self)
+    client.attach(self)
+  }
+
+  package var isUp: Bool { shell.isUp }
+  var life: Int { shell.life }
+  package var machine: Coordinator { shell.machine }
+
+  // MARK: Life
+
+  package func start() {
+    shell.start()
+    let life = shell.life
+    work = WorkQueue(width: 2) { [unowned self] piece, done in
+      world.after(world.random.within(world.plan.workTime)) { _ in
+        guard self.isUp, self.life == life else { return }
+        piece()
+        done()
+      }
+    }
+    world.auditor.restarted(self)
+    world.note(.life, name, "starts")
+    // Long work that is owed starts without a broker, too.
+    shell.post(.connected)
+    shell.post(.disconnected)
+    client.start(in: world)
+  }
+
+  package func die(power: Bool) { shell.die(power: power) }
+
+  func died(power: Bool) {
+    world.note(.life, name, power ? "loses its power" : "dies")
+    waiting = [:]
+    work.removeAll()
+    client.die(power: power, in: world)
+    if power { blobs.losePower() }
+    world.died(self)
+  }
+
+  // MARK: The shell's performer
+
+  func committed(_ records: [Coordinator.Record], at instant: Instant, before: Coordinator) {
+    for record in records {
+      world.trace.begin(world.time, .commit)
+      world.fold(record)
+      world.trace.add("\(world.clock) \(name.padded(14)) commits \(world.text(record).prefix(400))")
+      world.auditor.committed(record, at: instant)
+    }
+    world.hasCommitted(self)
+  }
+
+  func perform(_ effect: Coordinator.Effect, of machine: Coordinator) {
+    switch effect {
+    case .publish(let descriptor):
+      world.auditor.says(descriptor)
+      say(.descriptor(descriptor), .task(coordinator: .central, task: descriptor.task))
+    case .invite(let node, let invitation):
+      world.auditor.invites(invitation)
+      let topic = Topic.invitation(coordinator: .central, node: node, task: invitation.task)
+      client.publish(Packet(world.key(topic), .invitation(invitation), retained: false), onlyNow: true, in: world)
+    case .roundChanged(let task): world.windowChanged(machine, task)
+    case .clear(let topic): say(.cleared, topic)
+    case .initialize(let task): add(.initialize, task, 0, machine)
+    case .aggregate(let task, let round): add(.aggregate, task, round, machine)
+    case .evaluate(let task, let round): add(.evaluate, task, round, machine)
+    case .answer(let reply, let answer): resolve(reply, answer)
+    case .collect: blobs.collect(keeping: machine.referencedBlobs, at: world.time, eagerly: world.plants(.collectsYoungBlobs))
+    // A scout's: central has none.
+    default: break
+    }
+  }
+
+  func performed(of machine: Coordinator) { world.auditor.examine(machine, of: self) }
+
+  func failed(_ events: [Coordinator.Event], isFirst: Bool) {
+    for event in events { if case .contribution(_, _, _, _, let reply) = event { waiting.removeValue(forKey: reply.number)?.1(nil) } }
+    if isFirst { client.renew(after: 1000, in: world) }
+  }
+
+  private func say(_ payload: Payload, _ topic: Topic) { client.publish(Packet(world.key(topic), payload), onlyNow: true, in: world) }
+
+  // MARK: Topics
+
+  func connected(_: Client) {
+    if world.plants(.forgetsOwed), shell.life > 1 { return }
+    shell.post(.connected)
+  }
+  func disconnected(_: Client) { shell.post(.disconnected) }
+
+  func presence(_: Client, online: Bool, session: String) -> Payload {
+    .coordinator(CoordinatorState(coordinator: .central, online: online, session: session, data: "http://central:7400"))
+  }
+
+  func received(_ packet: Packet, retained: Bool, by client: Client) {
+    if let event = world.coordinatorEvent(packet, nodes: shell.machine.nodes) { shell.post(event) }
+    world.reconcile(packet, retained: retained, shell.machine, coordinator: .central, client)
+  }
+
+  // MARK: Long work
+
+  private func add(_ kind: Coordinator.Work, _ task: TaskID, _ round: Int, _ machine: Coordinator) {
+    guard let event = result(kind, task, round, machine) else { return }
+    work.add(WorkKey(kind: kind, task: task, round: round), { [unowned self] in report(event) })
+    world.auditor.bound(work.count, 32, "central's work queue")
+  }
+
+  /// What the work will give, from what is copied out of the machine now.
+  private func result(_ kind: Coordinator.Work, _ task: TaskID, _ round: Int, _ machine: Coordinator) -> (() -> Coordinator.Event)? {
+    guard let run = machine.tasks[task], run.specification != nil else { return nil }
+    switch kind {
+    case .initialize:
+      let model = ModelReference(digest: world.digest("\(task)/0"), bytes: 1000)
+      return { [unowned self] in
+        blobs.add(model.digest, at: world.time)
+        return .initialized(task, model)
+      }
+    case .aggregate:
+      guard var contributions = run.frozenUpdates?.contributions else { return nil }
+      if world.plants(.foldsWithoutTheLast), contributions.count > 1 { contributions.removeLast() }
+      let model = ModelReference(digest: world.modelDigest(task, round, contributions), bytes: 1000)
+      let refused = contributions.compactMap { update in
+        world.refusesUpdates(update.path).map { Waiting(node: update.path.description, reason: $0) }
+      }
+      return { [unowned self] in
+        for update in contributions where !blobs.contains(update.digest) {
+          world.auditor.fails("the update \(update.path) of round \(round) of \(task) counts, and is not in central's store")
+        }
+        blobs.add(model.digest, at: world.time)
+        return .aggregated(task, round: round, model, refused: refused)
+      }
+    case .evaluate:
+      guard run.models.contains(where: { $0.round == round }) else { return nil }
+      return { [unowned self] in
+        if world.random.chance(world.plan.evaluationFails) {
+          return .workFailed(task, .evaluate, round: round, reason: "the trainer ran out of memory")
+        }
+        return .evaluated(task, round: round, metrics: world.metrics(round))
+      }
+    }
+  }
+
+  /// A result of long work is not lost to a full disk: it is handed over until it is durable.
+  private func report(_ event: @escaping () -> Coordinator.Event) {
+    let life = shell.life
+    let event = event()
+    func tryOnce() {
+      shell.post(event) { [unowned self] outcome in
+        guard outcome != .committed, !world.plants(.reportsWorkOnce) else { return }
+        world.after(1000) { _ in if self.isUp, self.life == life { tryOnce() } }
+      }
+    }
+    tryOnce()
+  }
+
+  // MARK: Data plane
+
+  /// `PUT` of an update or an evaluation, from its headers on.
+  func put(_ upload: Upload, transfer: Int64, _ answer: @escaping (Coordinator.Answer?) -> Void) {
+    let (task, round, phase, path) = (upload.task, upload.round, upload.phase, upload.contribution.path)
+    let answer: (Coordinator.Answer?) -> Void = { [unowned self] in
+      if let said = $0 { world.auditor.answered(upload, said) }
+      answer($0)
+    }
+    guard let run = machine.tasks[task], run.specification != nil else { return answer(.unknown) }
+    if let earlier = run.accepted(round: round, phase: phase, path: path) {
+      if world.plants(.repeatsAreRefused) { return answer(.closed("the round is closed")) }
+      if world.plants(.countsRepeats) {
+        // The store takes the row without looking whether it is there.
+        committed([.contributed(task, round: round, phase: phase, upload.contribution)], at: shell.now, before: machine)
+        return answer(.stored)
+      }
+      return answer(earlier.digest == upload.contribution.digest ? .same : .conflict)
+    }
+    if let why = machine.refusal(run, round: round, phase: phase) { return answer(.closed(why)) }
+    let life = shell.life
+    world.after(transfer) { [unowned self] _ in
+      guard isUp, self.life == life else { return }
+      // Checked, synced, adopted: then the ledger is asked.
+      if phase == .train { blobs.add(upload.contribution.digest, at: world.time) }
+      if world.plants(.admissionIsAcceptance), machine.tasks[task].map({ machine.refusal($0, round: round, phase: phase) != nil }) ?? true {
+        return answer(.stored)
+      }
+      nextReply += 1
+      let reply = Coordinator.Reply(nextReply)
+      waiting[reply.number] = (upload, answer)
+      world.auditor.bound(waiting.count, 256, "uploads that wait for central's word")
+      shell.post(.contribution(task, round: round, phase: phase, upload.contribution, reply: reply))
+    }
+  }
+
+  private func resolve(_ reply: Coordinator.Reply, _ answer: Coordinator.Answer) {
+    guard let (upload, respond) = waiting.removeValue(forKey: reply.number) else { return }
+    if answer == .stored {
+      world.promised.append((upload.task, upload.round, upload.phase, upload.contribution))
+    }
+    respond(answer == .same && world.plants(.repeatsAreRefused) ? .closed("the round is closed") : answer)
+  }
+
+  func ledger(_ task: TaskID, _ round: Int, _ phase: Phase) -> PhaseLedger? {
+    guard let run = machine.tasks[task] else { return nil }
+    let record = run.records.last { $0.round == round }
+    let ledger = PhaseLedger(
+      task: task, round: round, phase: phase, open: machine.refusal(run, round: round, phase: phase) == nil,
+      accepted: run.ledger(round: round, phase: phase)?.accepted.map(\.path)
+        ?? (phase == .train ? record?.updates : record?.evaluations)?.map(\.path) ?? [])
+    world.auditor.says(ledger)
+    return ledger
+  }
+}
+
+/// The blobs of a server: what is referred to, and what a collection takes away.
+struct BlobShelf {
+  let name: String
+  private var arrived: [Digest: Int64] = [:]
+  private var referenced: Set<Digest> = []
+  private var released: Set<Digest> = []
+
+  init(name: String) { self.name = name }
+
+  func contains(_ digest: Digest) -> Bool { arrived[digest] != nil }
+  mutating func add(_ digest: Digest, at time: Int64) { arrived[digest] = time }
+
+  /// As `BlobCollector`: what loses its last reference goes, unless it just came again.
+  mutating func collect(keeping fresh: Set<Digest>, at time: Int64, eagerly: Bool) {
+    released = released.union(referenced).subtracting(fresh)
+    referenced = fresh
+    if eagerly { released = Set(arrived.keys).subtracting(fresh) }
+    for digest in released {
+      guard let since = arrived[digest], eagerly || since <= time - 10_000 else { continue }
+      arrived[digest] = nil
+      released.remove(digest)
+    }
+  }
+
+  /// Blobs are synced before anybody hears of them: nothing is lost. What was referred to is learned anew.
+  mutating func losePower() {
+    referenced = []
+    released = []
+  }
+}

@@ -1,0 +1,225 @@
+internal import MusterCoordination
+internal import MusterSchema
+
+/// What the machine wants done that takes time: one at a time, and each once.
+final class OrderBook {
+  enum Kind { case train, upload, ask }
+
+  struct Order {
+    var kind: Kind
+    var job: Job
+    /// Draws a line under what an earlier order began.
+    var number = 0
+
+    func isSame(as other: Order) -> Bool { kind == other.kind && concerns(other.job.task, other.job.key) }
+    func concerns(_ task: TaskID, _ key: RoundKey) -> Bool { job.task == task && job.isSameWork(as: key) }
+  }
+
+  var queue: [Order] = []
+  var current: Order?
+  /// What the current order does when the far side may be back.
+  var hurry: (() -> Void)?
+  var next = 0
+
+  func removeAll() {
+    queue = []
+    current = nil
+    hurry = nil
+  }
+}
+
+// The worker: trains, uploads, asks.
+extension DeviceProcess {
+  func place(_ kind: OrderBook.Kind, _ job: Job) {
+    let order = OrderBook.Order(kind: kind, job: job)
+    if let current = orders.current, current.isSame(as: order) {
+      let hurry = orders.hurry
+      orders.hurry = nil
+      hurry?()
+      return
+    }
+    orders.queue.removeAll { $0.isSame(as: order) }
+    orders.queue.append(order)
+    world.auditor.bound(orders.queue.count, 12, "the orders of \(name)")
+    if orders.current == nil { startNext() }
+  }
+
+  /// - Returns: whether something of the job was under way.
+  func cancel(_ task: TaskID, _ key: RoundKey) -> Bool {
+    orders.queue.removeAll { $0.concerns(task, key) }
+    guard let current = orders.current, current.concerns(task, key) else { return false }
+    end(current)
+    return true
+  }
+
+  private func startNext() {
+    guard isUp, orders.current == nil, !orders.queue.isEmpty else { return }
+    var order = orders.queue.removeFirst()
+    orders.next += 1
+    order.number = orders.next
+    orders.current = order
+    orders.hurry = nil
+    // Not within the step that placed it.
+    world.after(0) { [self] _ in
+      guard isCurrent(order) else { return }
+      switch order.kind {
+      case .train: fetch(order, attempt: 1, until: world.time + Int64(min(max(order.job.invitation.secondsLeft, 1), 86_400) * 1000))
+      case .upload: upload(order, attempt: 1)
+      case .ask: ask(order, attempt: 1)
+      }
+    }
+  }
+
+  private func isCurrent(_ order: OrderBook.Order) -> Bool { isUp && orders.current?.number == order.number }
+
+  private func end(_ order: OrderBook.Order) {
+    guard orders.current?.number == order.number else { return }
+    orders.current = nil
+    orders.hurry = nil
+    let job = order.job
+    if machine.jobs[job.task]?.isSameWork(as: job.key) != true { disk.remove(Self.fileName(job.task, job.key)) }
+    let life = life
+    world.after(0) { [self] _ in if self.life == life { startNext() } }
+  }
+
+  private func end(_ order: OrderBook.Order, _ event: Participant.Event) {
+    guard isCurrent(order) else { return }
+    receive(event)
+    if isUp { end(order) }
+  }
+
+  /// Full jitter, up to half a minute; a connect or the region's return cuts it short.
+  private func pause(_ order: OrderBook.Order, _ attempt: Int, _ again: @escaping () -> Void) {
+    var isOver = false
+    func go() {
+      guard !isOver else { return }
+      isOver = true
+      if isCurrent(order) { again() }
+    }
+    orders.hurry = go
+    world.after(world.random.within(0...min(30_000, 100 << Int64(min(attempt - 1, 20))))) { _ in go() }
+  }
+
+  // MARK: Training
+
+  private func fetch(_ order: OrderBook.Order, attempt: Int, until deadline: Int64) {
+    guard let server = world.region(region) else { return }
+    func again() {
+      guard world.time < deadline else {
+        return end(order, .failed(order.job.task, order.job.key, reason: "the coordinator does not answer"))
+      }
+      pause(order, attempt) { [self] in fetch(order, attempt: attempt + 1, until: deadline) }
+    }
+    guard machine.coordinatorState?.data != nil else { return again() }
+    let digest = order.job.invitation.base.digest
+    world.exchange(from: site, with: server, serve: { answer in server.fetch(digest, answer) }) { [self] (found: Bool?) in
+      guard isCurrent(order) else { return }
+      switch found {
+      case true: train(order)
+      case false:
+        world.auditor.misses(digest, order.job)
+        end(order, .failed(order.job.task, order.job.key, reason: "the model is not there"))
+      case nil: again()
+      }
+    }
+  }
+
+  private func train(_ order: OrderBook.Order) {
+    let job = order.job
+    started.append(job)
+    world.note(.life, name, "trains \(job.task) \(job.key)")
+    switch trainer(job) {
+    case .finishes(let delay):
+      world.after(delay / 2) { [self] _ in
+        if isCurrent(order) { receive(.progress(job.task, job.key, fraction: 0.5, loss: 1)) }
+      }
+      world.after(delay) { [self] _ in
+        guard isCurrent(order) else { return }
+        let digest = world.digest("\(job.task)/\(job.key.round)/\(job.key.phase)/\(name)/\(started.count)")
+        disk.store(Self.fileName(job.task, job.key), digest)
+        end(order, .finished(job.task, job.key, JobResult(file: "update.safetensors", digest: digest, bytes: 100)))
+      }
+    case .fails(let reason, let delay):
+      world.after(delay) { [self] _ in end(order, .failed(job.task, job.key, reason: reason)) }
+    case .hangs: hangs = true
+    }
+  }
+
+  // MARK: Delivery
+
+  private func upload(_ order: OrderBook.Order, attempt: Int) {
+    let (task, key) = (order.job.task, order.job.key)
+    guard let job = machine.jobs[task], job.isSameWork(as: key), let result = job.result else { return end(order) }
+    guard disk.results[Self.fileName(task, key)]?.digest == result.digest else {
+      return end(order, .failed(task, key, reason: "the result is gone from the device's disk"))
+    }
+    put(job, result.digest) { [self] answer in
+      guard isCurrent(order) else { return }
+      switch answer {
+      case .stored, .same, .conflict:
+        if lie == .uploadsTwice { put(job, world.digest("\(name) lies about \(task) \(key)")) { _ in } }
+        end(order, .delivered(task, key))
+      case .closed(let reason): end(order, .refused(task, key, reason: reason))
+      case .unknown: end(order, .refused(task, key, reason: "unknown"))
+      case nil:
+        if world.plants(.uploadIsTriedOnce) { return end(order) }
+        if attempt == 1 { disk.secure(Self.fileName(task, key)) }
+        pause(order, attempt) { [self] in upload(order, attempt: attempt + 1) }
+      }
+    }
+  }
+
+  private func put(_ job: Job, _ digest: Digest, _ done: @escaping (Coordinator.Answer?) -> Void) {
+    guard let address = UploadAddress(job.invitation.upload), address.task == job.task, address.round == job.key.round else {
+      world.auditor.fails("\(job.invitation.upload) is no upload address of \(job.task), \(job.key)")
+      return
+    }
+    let central = world.central
+    let contribution = ContributionRecord(
+      path: address.path, digest: digest, weight: 10, bytes: 100, metrics: ["accuracy": 0.5])
+    let upload = CentralProcess.Upload(task: address.task, round: address.round, phase: address.phase, contribution: contribution)
+    let transfer = world.random.within(world.plan.transferTime)
+    world.exchange(from: site, with: central, serve: { central.put(upload, transfer: transfer, $0) }, done: done)
+  }
+
+  private func ask(_ order: OrderBook.Order, attempt: Int) {
+    let (task, key) = (order.job.task, order.job.key)
+    guard machine.jobs[task]?.isSameWork(as: key) == true else { return end(order) }
+    guard let address = UploadAddress(order.job.invitation.upload) else {
+      return end(order, .refused(task, key, reason: "the upload address is not understood"))
+    }
+    let central = world.central
+    world.exchange(from: site, with: central, serve: { answer in answer(.some(central.ledger(task, key.round, key.phase))) }) {
+      [self] (ledger: PhaseLedger??) in
+      guard isCurrent(order) else { return }
+      switch ledger {
+      case .some(let ledger?):
+        if ledger.accepted.contains(address.path) { return end(order, .delivered(task, key)) }
+        end(order, ledger.open ? .confirmed(task, key) : .refused(task, key, reason: "the round is closed"))
+      case .some(.none): end(order, .refused(task, key, reason: "there is no such round"))
+      case .none: pause(order, attempt) { [self] in ask(order, attempt: attempt + 1) }
+      }
+    }
+  }
+}
+
+/// `http://host:port/v1/tasks/{task}/rounds/{round}/{updates|evaluations}/{path…}`
+struct UploadAddress {
+  var host: String
+  var task: TaskID
+  var round: Int
+  var phase: Phase
+  var path: NodePath
+
+  init?(_ text: String) {
+    let parts = text.split(separator: "/")
+    guard parts.count > 8, let host = parts[1].split(separator: ":").first, let task = TaskID(rawValue: String(parts[4])),
+      let round = Int(parts[6]), let path = NodePath(parts[8...].compactMap { NodeID(rawValue: String($0)) })
+    else { return nil }
+    self.host = String(host)
+    self.task = task
+    self.round = round
+    phase = parts[7] == "updates" ? .train : .evaluate
+    self.path = path
+  }
+}

@@ -1,0 +1,286 @@
+package import MusterCoordination
+package import MusterSchema
+
+/// A regional server: its machine in the shell, a connection above and one below, its questions to the ledger, and the models that it hands on.
+package final class RegionProcess: ServerPerformer, ExchangeServer, ClientOwner {
+  package let id: NodeID
+  package let shell: ServerShell<RegionMachine>
+  let name: String
+  let site: Int
+  unowned let world: World
+  let above: Client
+  let below: Client
+  private var models: Set<Digest> = []
+  private var questions = WorkQueue<String, (@escaping () -> Void) -> Void>(width: 4) { _, _ in }
+  private var window = StatusWords()
+  private var flushIsDue = false
+  /// Nothing was ever committed here before this start.
+  private var storeIsNew = true
+
+  init(_ world: World, id: NodeID, site: Int, above: Broker, below: Broker) {
+    self.world = world
+    self.id = id
+    self.site = site
+    name = id.rawValue
+    let configuration = CoordinatorConfiguration(data: "http://\(id):7410")
+    shell = ServerShell(world) { RegionMachine(id: id, above: .central, configuration: configuration, restoring: $0) }
+    let number = world.directory.number(id)
+    self.above = Client(
+      "\(id)-above", .participant(number, of: world.directory.number(NodeID.central)), site: site, broker: above,
+      clientID: world.newClientID(), keepAlive: world.plan.keepAlive, patience: 2000, forgetsOnDisconnect: true)
+    self.below = Client(
+      "\(id)-below", .coordinator(number), site: site, broker: below, clientID: world.newClientID(),
+      keepAlive: world.plan.keepAlive, patience: 2000, forgetsOnDisconnect: true)
+    shell.attach(self)
+    self.above.attach(self)
+    self.below.attach(self)
+  }
+
+  package var isUp: Bool { shell.isUp }
+  var life: Int { shell.life }
+  package var machine: RegionMachine { shell.machine }
+
+  // MARK: Life
+
+  package func start() {
+    storeIsNew = shell.disk.journal.isEmpty
+    shell.start()
+    window = StatusWords()
+    flushIsDue = false
+    questions = WorkQueue(width: 4) { ask, done in ask(done) }
+    world.note(.life, name, "starts")
+    shell.post(.below(.disconnected))
+    above.start(in: world)
+    below.start(in: world)
+  }
+
+  package func die(power: Bool) { shell.die(power: power) }
+
+  func died(power: Bool) {
+    world.note(.life, name, power ? "loses its power" : "dies")
+    questions.removeAll()
+    above.die(power: power, in: world)
+    below.die(power: power, in: world)
+    world.died(self)
+  }
+
+  // MARK: The shell's performer
+
+  func committed(_ records: [RegionMachine.Record], at instant: Instant, before: RegionMachine) {
+    for record in records {
+      world.trace.begin(world.time, .commit)
+      world.trace.fold(name)
+      world.trace.fold(record.kind)
+      world.trace.fold(record.task.rawValue)
+      world.trace.add("\(world.clock) \(name.padded(14)) commits \(world.text(record).prefix(400))")
+      world.auditor.committed(record, at: instant, by: self)
+    }
+    world.hasCommitted(self)
+  }
+
+  func perform(_ effect: RegionMachine.Effect, of machine: RegionMachine) {
+    switch effect {
+    case .status(let status, let lasting): window.take(status, lasting: lasting)
+    case .ask(let job): ask(job)
+    case .below(let effect): perform(effect, machine.coordinator)
+    }
+  }
+
+  func performed(of machine: RegionMachine) {
+    for status in window.due(at: world.time) { say(status) }
+    flushLater()
+    world.auditor.examine(machine, of: self)
+  }
+
+  private func perform(_ effect: Coordinator.Effect, _ machine: Coordinator) {
+    switch effect {
+    case .publish(let descriptor): say(.descriptor(descriptor), .task(coordinator: id, task: descriptor.task))
+    case .invite(let node, let invitation):
+      world.auditor.invites(invitation, by: self)
+      let topic = Topic.invitation(coordinator: id, node: node, task: invitation.task)
+      below.publish(Packet(world.key(topic), .invitation(invitation), retained: false), onlyNow: true, in: world)
+    case .roundChanged(let task): world.windowChanged(machine, task)
+    case .clear(let topic): if topic.coordinator == id { say(.cleared, topic) }
+    case .consult(let task): consult(task, machine)
+    case .collect: models.formIntersection(machine.referencedBlobs)
+    // The root's.
+    default: break
+    }
+  }
+
+  func failed(_: [RegionMachine.Event], isFirst: Bool) {
+    guard isFirst else { return }
+    above.renew(after: 1000, in: world)
+    below.renew(after: 1000, in: world)
+  }
+
+  private func say(_ payload: Payload, _ topic: Topic) { below.publish(Packet(world.key(topic), payload), onlyNow: true, in: world) }
+
+  private func say(_ word: StatusWords.Word) {
+    let topic = Topic.nodeStatus(coordinator: .central, node: id, task: word.status.task)
+    above.publish(Packet(world.key(topic), .status(word.status), lasting: word.lasting), onlyNow: true, in: world)
+  }
+
+  /// What had to wait for its second.
+  private func flushLater() {
+    guard window.isPending, !flushIsDue else { return }
+    flushIsDue = true
+    let life = life
+    world.after(1000) { [unowned self] _ in
+      guard isUp, self.life == life else { return }
+      flushIsDue = false
+      for word in window.due(at: world.time) { say(word) }
+      flushLater()
+    }
+  }
+
+  // MARK: Topics
+
+  func connected(_ client: Client) {
+    if world.plants(.forgetsOwed), shell.life > 1 { return }
+    shell.post(client === above ? .above(.connected) : .below(.connected))
+  }
+
+  func disconnected(_ client: Client) { if client === below { shell.post(.below(.disconnected)) } }
+
+  func presence(_ client: Client, online: Bool, session: String) -> Payload {
+    client === above
+      ? .node(NodeState(node: id, online: online, session: session, nodeKind: .region, data: online ? "http://\(id):7410" : nil))
+      : .coordinator(CoordinatorState(coordinator: id, online: online, session: session, data: "http://\(id):7410"))
+  }
+
+  func received(_ packet: Packet, retained: Bool, by client: Client) {
+    guard client === above else {
+      if let event = world.coordinatorEvent(packet, nodes: shell.machine.coordinator.nodes) { shell.post(.below(event)) }
+      world.reconcile(packet, retained: retained, shell.machine.coordinator, coordinator: id, client, storeIsNew: storeIsNew)
+      return
+    }
+    switch packet.payload {
+    case .coordinator(let state):
+      shell.post(.above(.coordinator(state)))
+      if state.online, state.data != nil { reconcile() }
+    case .descriptor(let descriptor): if descriptor.regions.contains(id) { shell.post(.above(.descriptor(descriptor))) }
+    case .invitation(let invitation):
+      fetch(invitation.base.digest) { _ in }
+      shell.post(.above(.invitation(invitation)))
+    case .node, .status, .round, .cleared, .garbage: break
+    }
+  }
+
+  // MARK: Questions to the ledger
+
+  private func ask(_ job: Job) {
+    let (task, key, life) = (job.task, job.key, life)
+    questions.add("ask/\(task)", { [unowned self] done in
+      ledger(task, key) { [unowned self] answer in
+        guard isUp, self.life == life else { return }
+        switch answer {
+        case .some(let ledger?):
+          shell.post(.above(ledger.open ? .confirmed(task, key) : .refused(task, key, reason: "the round is closed")))
+        case .some(.none): shell.post(.above(.refused(task, key, reason: "there is no such round")))
+        // Asked again when central shows itself; until then the order stands.
+        case .none: shell.post(.above(.confirmed(task, key)))
+        }
+        done()
+      }
+    }, again: true)
+  }
+
+  private func consult(_ task: TaskID, _ machine: Coordinator) {
+    guard let order = machine.tasks[task]?.order else { return }
+    let life = life
+    questions.add("consult/\(task)", { [unowned self] done in
+      ledger(task, order.key) { [unowned self] answer in
+        guard isUp, self.life == life else { return }
+        if case .some(let ledger?) = answer { shell.post(.below(.ledger(ledger))) }
+        done()
+      }
+    }, again: true)
+    world.auditor.bound(questions.count, 64, "the questions of \(id)")
+  }
+
+  /// - Parameter done: nil: no answer; nil inside: central knows no such round.
+  private func ledger(_ task: TaskID, _ key: RoundKey, _ done: @escaping (PhaseLedger??) -> Void) {
+    let central = world.central
+    world.exchange(from: site, with: central, serve: { answer in answer(.some(central.ledger(task, key.round, key.phase))) }, done: done)
+  }
+
+  /// A cleared topic means nothing by itself: the region asks which tasks there are, until central answers.
+  private func reconcile() {
+    let life = life
+    questions.add("reconcile", { [unowned self] done in
+      let known = shell.machine.coordinator.tasks.values.filter { !$0.isEnded }.map(\.id).sorted()
+      reconcile(known, attempt: 1, life, done)
+    }, again: true)
+  }
+
+  private func reconcile(_ known: [TaskID], attempt: Int, _ life: Int, _ done: @escaping () -> Void) {
+    let central = world.central
+    world.exchange(from: site, with: central, serve: { answer in answer(central.machine.descriptors) }) { [unowned self] (descriptors: [TaskDescriptor]?) in
+      guard isUp, self.life == life else { return }
+      guard let descriptors else {
+        world.after(min(30_000, 1000 << Int64(min(attempt, 5)))) { [unowned self] _ in
+          if isUp, self.life == life { reconcile(known, attempt: attempt + 1, life, done) }
+        }
+        return
+      }
+      let listed = Set(descriptors.map(\.task))
+      for descriptor in descriptors where descriptor.regions.contains(id) { shell.post(.above(.descriptor(descriptor))) }
+      for task in known where !listed.contains(task) { shell.post(.above(.forget(task))) }
+      done()
+    }
+  }
+
+  // MARK: Models
+
+  /// From the cache, or through from central.
+  ///
+  /// - Parameter done: whether it is here; nil when central does not answer.
+  func fetch(_ digest: Digest, _ done: @escaping (Bool?) -> Void) {
+    if models.contains(digest) { return done(true) }
+    let (central, life) = (world.central, life)
+    world.exchange(from: site, with: central, serve: { answer in answer(central.blobs.contains(digest)) }) { [unowned self] (found: Bool?) in
+      guard isUp, self.life == life else { return }
+      if found == true { models.insert(digest) }
+      done(found)
+    }
+  }
+}
+
+/// What a region says of itself above, as `StatusWindow` has it: of one batch only the newest word on each task, and passing ones once a second.
+struct StatusWords {
+  struct Word {
+    var status: NodeStatus
+    var lasting: Bool
+  }
+
+  private var batch: [TaskID: Word] = [:]
+  private var pending: [TaskID: NodeStatus] = [:]
+  private var said: [TaskID: Int64] = [:]
+
+  var isPending: Bool { !pending.isEmpty }
+
+  mutating func take(_ status: NodeStatus, lasting: Bool) {
+    batch[status.task] = Word(status: status, lasting: lasting || batch[status.task]?.lasting ?? false)
+  }
+
+  /// What is to be said now.
+  mutating func due(at time: Int64) -> [Word] {
+    var due: [Word] = []
+    for (task, word) in batch.sorted(by: { $0.key < $1.key }) {
+      if word.lasting {
+        pending[task] = nil
+        said[task] = time
+        due.append(word)
+      } else {
+        pending[task] = word.status
+      }
+    }
+    batch = [:]
+    for task in pending.keys.filter({ task in said[task].map { time - $0 >= 1000 } ?? true }).sorted() {
+      said[task] = time
+      if let status = pending.removeValue(forKey: task) { due.append(Word(status: status, lasting: false)) }
+    }
+    return due
+  }
+}

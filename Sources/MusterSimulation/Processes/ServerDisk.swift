@@ -1,0 +1,46 @@
+package import MusterCoordination
+
+/// A server's disk: the journal of its machine, and how committing goes.
+///
+/// A commit is one transaction, synced: after a crash all of it is there or nothing.
+package struct ServerDisk<Record: MachineRecord> {
+  package typealias Entry = (at: Instant, record: Record)
+
+  /// Every record that was ever committed; for tests and the auditor.
+  package private(set) var journal: [Entry] = []
+  /// The journal as a store keeps it: without what later records made superfluous.
+  package private(set) var kept: [Entry] = []
+  /// The machine's time of the last commit.
+  package private(set) var lastInstant = Instant.zero
+  /// Commits fail, as on a full disk.
+  var isFailing = false
+  /// Milliseconds that a commit takes.
+  var latency: ClosedRange<Int64> = 1...3
+
+  /// Only when planted: what a loss of power takes back.
+  private var synced: (kept: [Entry], lastInstant: Instant)?
+
+  mutating func commit(_ records: [Record], at now: Instant, alsoSuperseding: (Record) -> [String] = { _ in [] }) {
+    for record in records {
+      let superseded = record.supersedes + alsoSuperseding(record)
+      if !superseded.isEmpty { kept.removeAll { $0.record.task == record.task && superseded.contains($0.record.kind) } }
+      journal.append((now, record))
+      kept.append((now, record))
+    }
+    lastInstant = max(lastInstant, now)
+  }
+
+  mutating func forgetEverything() {
+    journal = []
+    kept = []
+    lastInstant = .zero
+  }
+
+  // MARK: Planted
+
+  mutating func sync() { synced = (kept, lastInstant) }
+  mutating func losePower() {
+    guard let synced else { return }
+    (kept, lastInstant) = synced
+  }
+}

@@ -1,0 +1,60 @@
+internal import MusterCoordination
+internal import MusterSchema
+
+/// One seed's history: what came of it.
+package struct FaultReport: Sendable {
+  package var seed: UInt64
+  package var violation: Violation?
+  /// Of everything that happened.
+  package var digest: UInt64
+  package var steps: Int
+  /// Virtual seconds.
+  package var seconds: Double
+  package var completed: Int
+  package var failed: Int
+  package var cancelled: Int
+  package var lines: [String]
+}
+
+/// Runs worlds full of faults, one for each seed, and looks for what must never be.
+package enum FaultSearch {
+  /// Virtual seconds within which every task ends after the last fault.
+  package static let bound = 600.0
+
+  /// One seed, one history: the same in each process.
+  package static func run(seed: UInt64, bugs: Set<PlantedBug> = [], keepsTrace: Bool = false) -> FaultReport {
+    let scenario = Scenario(seed: seed, bugs: bugs)
+    let world = World(scenario.plan, seed: seed)
+    world.trace.keepsLines = keepsTrace
+    defer { world.end() }
+    Chaos(scenario: scenario).begin(world)
+    world.run(seconds: Double(scenario.faulty) / 1000)
+    let hasEnded = world.run(seconds: bound) { $0.pushed(scenario) && $0.unfinished.isEmpty }
+    if !hasEnded, world.violation == nil {
+      world.auditor.fails("\(Int(bound)) s after the last fault these have not ended: \(world.unfinished.map { "\($0): \(world.why($0))" })")
+    }
+    converge(world)
+    let steps = scenario.pushes.compactMap { world.central.machine.roundState($0.task)?.step }
+    return FaultReport(
+      seed: seed, violation: world.violation, digest: world.trace.digest, steps: world.steps, seconds: Double(world.time) / 1000,
+      completed: steps.count { $0 == .completed }, failed: steps.count { $0 == .failed }, cancelled: steps.count { $0 == .cancelled },
+      lines: world.trace.lines)
+  }
+
+  /// Within two more minutes everything agrees, and stays so.
+  private static func converge(_ world: World) {
+    guard world.violation == nil else { return }
+    var left: [String] = []
+    for _ in 0..<12 {
+      world.run(seconds: 10)
+      guard world.violation == nil else { return }
+      left = world.disagreements()
+      if left.isEmpty { return }
+    }
+    world.auditor.fails("all tasks have ended, and still: \(left.prefix(5).joined(separator: "; "))")
+  }
+}
+
+extension World {
+  func pushed(_ scenario: Scenario) -> Bool { scenario.pushes.allSatisfy { central.machine.tasks[$0.task] != nil } }
+}

@@ -1,0 +1,64 @@
+internal import MusterCoordination
+internal import MusterSchema
+
+extension World {
+  var clients: [Client] { [central.client] + regions.flatMap { [$0.above, $0.below] } + devices.map(\.client) }
+  var siteCount: Int { 1 + regions.count + brokers.count + devices.count }
+
+  /// Connections whose path has just been cut: their sides will notice.
+  func silence() {
+    for broker in brokers {
+      for connection in broker.connections where network.isBlocked(connection.client.site, broker.site) { watchSilence(connection) }
+    }
+  }
+
+  /// Paths that are open again carry what was held back.
+  func reopen() {
+    for broker in brokers {
+      for connection in broker.connections where !network.isBlocked(connection.client.site, broker.site) { flush(connection) }
+    }
+    for client in clients {
+      guard let connection = client.connection, !network.isBlocked(client.site, connection.broker.site) else { continue }
+      flush(connection)
+      // The broker gave it up meanwhile, and its last word did not get through.
+      if !connection.isOpenAtBroker { after(lag(client.site, connection.broker.site)) { client.lost(connection, in: $0) } }
+    }
+  }
+
+  func reopenAll() {
+    network.openAll()
+    reopen()
+    for client in clients where client.isConnected && client.mayHaveMissed { client.renew(after: 0, in: self) }
+  }
+}
+
+extension CentralProcess {
+  func heal() {
+    shell.disk.isFailing = false
+    shell.disk.latency = 1...3
+    shell.frozenUntil = 0
+    shell.diesAtBoundary = nil
+    if !isUp { start() }
+  }
+}
+
+extension RegionProcess {
+  func heal() {
+    shell.disk.isFailing = false
+    shell.disk.latency = 1...3
+    shell.frozenUntil = 0
+    shell.diesAtBoundary = nil
+    if !isUp { start() }
+  }
+}
+
+extension DeviceProcess {
+  /// A liar, or one whose trainer hangs, is started anew by its owner.
+  func heal() {
+    let isSuspect = lie != nil || hangs
+    lie = nil
+    declines = nil
+    diesAtBoundary = nil
+    if isUp, isSuspect { die(power: false) } else if !isUp { start() }
+  }
+}

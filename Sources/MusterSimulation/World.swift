@@ -1,0 +1,263 @@
+internal import MusterCoordination
+package import MusterSchema
+
+/// What a world is built from, and how long things take in it.
+package struct WorldPlan: Sendable {
+  /// Devices of each region; the regions are called north, south, east…
+  package var devices: [Int]
+  /// Each region has a broker of its own for its devices.
+  package var ownBrokers = false
+  /// A second device goes by the first one's id.
+  package var twins = 0
+  /// Milliseconds.
+  var keepAlive: Int64 = 10_000
+  var devicePatience: Int64 = 30_000
+  var probe: Int64 = 10_000
+  var workTime: ClosedRange<Int64> = 20...120
+  var transferTime: ClosedRange<Int64> = 2...10
+  var evaluationFails = 0.0
+  /// Every message goes through its bytes.
+  var codes = false
+  var bugs: Set<PlantedBug> = []
+
+  package init(devices: [Int] = [3, 3]) { self.devices = devices }
+
+  static let regionNames = ["north", "south", "east", "west"].map { NodeID(unchecked: $0) }
+}
+
+/// Central, regions, devices and brokers in one process, on a virtual clock: the machines as they are, everything around them simulated.
+///
+/// One world is confined to whoever made it. Everything that happens in it follows from the plan, the seed and what is done to it.
+package final class World {
+  package let plan: WorldPlan
+  package private(set) var time: Int64 = 0
+  var queue = EventQueue()
+  var random: Generator
+  var network: Network
+  var directory = Directory()
+  package internal(set) var trace = Trace()
+  package private(set) lazy var central = CentralProcess(self, site: 0, broker: brokers[0], regions: regionNames)
+  package private(set) var regions: [RegionProcess] = []
+  package private(set) var devices: [DeviceProcess] = []
+  let brokers: [Broker]
+  private(set) lazy var auditor = Auditor(self)
+  private let regionNames: [NodeID]
+
+  /// Whether anything may go wrong with messages.
+  var isFaulty = false
+  /// A test's word on the n-th message.
+  package var messageFault: ((Int, Topic) -> Loss?)? { didSet { isFaulty = true } }
+  var faultedMessages = 0
+  /// Called after each commit of a server.
+  package var afterCommit: ((World) -> Void)?
+  /// Milliseconds until a server that died by a test's hand is back; nil: it stays away.
+  package var restartsAfter: Int64? = 1500
+  var restartsDevices = false
+  /// The metrics that central's evaluation of a round gives.
+  package var metrics: (Int) -> [String: Double] = { ["accuracy": 0.5 + Double($0) / 100] }
+  package var refusesUpdates: (NodePath) -> String? = { _ in nil }
+  /// Contributions that were answered with "stored".
+  package internal(set) var promised: [(task: TaskID, round: Int, phase: Phase, contribution: ContributionRecord)] = []
+
+  private var clientIDs = 0
+  private var sessions: UInt64 = 0
+
+  package init(_ plan: WorldPlan = WorldPlan(), seed: UInt64 = 0) {
+    self.plan = plan
+    random = Generator(seed: seed)
+    let count = plan.devices.count
+    let names = Array(WorldPlan.regionNames.prefix(count))
+    regionNames = names
+    // Sites: central, the regions, the brokers, the devices.
+    let brokerCount = plan.ownBrokers ? count + 1 : 1
+    brokers = (0..<brokerCount).map { Broker(name: $0 == 0 ? "broker" : "broker-\(names[$0 - 1])", site: 1 + count + $0) }
+    network = Network(sites: 1 + count + brokerCount + plan.devices.reduce(0, +) + plan.twins)
+    _ = directory.number(NodeID.central)
+    for name in names { _ = directory.number(name) }
+    _ = central
+    var site = 1 + count + brokerCount
+    var number = 0
+    for (index, name) in names.enumerated() {
+      let below = plan.ownBrokers ? brokers[index + 1] : brokers[0]
+      regions.append(RegionProcess(self, id: name, site: 1 + index, above: brokers[0], below: below))
+      for _ in 0..<plan.devices[index] {
+        number += 1
+        devices.append(DeviceProcess(self, id: NodeID(unchecked: "pi-\(number)"), region: name, site: site, broker: below))
+        site += 1
+      }
+    }
+    for index in 0..<min(plan.twins, devices.count) {
+      let first = devices[index]
+      devices.append(
+        DeviceProcess(self, id: first.id, region: first.region, site: site, broker: first.client.broker, twin: true))
+      site += 1
+    }
+  }
+
+  func plants(_ bug: PlantedBug) -> Bool { !plan.bugs.isEmpty && plan.bugs.contains(bug) }
+
+  func newClientID() -> Int {
+    clientIDs += 1
+    return clientIDs
+  }
+
+  func newSession() -> String {
+    sessions += 1
+    return "s\(sessions)"
+  }
+
+  package func region(_ id: NodeID) -> RegionProcess? { regions.first { $0.id == id } }
+
+  // MARK: Time
+
+  func at(_ moment: Int64, _ action: @escaping (World) -> Void) { queue.add(.action(action), at: max(moment, time)) }
+  package func after(_ milliseconds: Int64, _ action: @escaping (World) -> Void) { at(time + max(0, milliseconds), action) }
+
+  func lag(_ one: Int, _ other: Int) -> Int64 { network.lag(one, other, &random) }
+
+  /// Runs until the condition holds; false when the time is up before, or a violation was found.
+  @discardableResult
+  package func run(seconds: Double, until condition: (World) -> Bool = { _ in false }) -> Bool {
+    let end = time + Int64(seconds * 1000)
+    while !condition(self) {
+      guard auditor.violation == nil else { return false }
+      guard let next = queue.nextTime, next <= end, let (moment, event) = queue.popFirst() else {
+        time = max(time, end)
+        return condition(self)
+      }
+      if moment > time {
+        time = moment
+        auditor.timePassed()
+      }
+      steps += 1
+      switch event {
+      case .arrival(let connection, let packet): arrived(packet, on: connection)
+      case .delivery(let connection, let packet, let retained): delivered(packet, retained: retained, on: connection)
+      case .action(let action): action(self)
+      }
+    }
+    return true
+  }
+
+  /// Events that have happened.
+  package private(set) var steps = 0
+
+  /// Lets go of what is still to happen.
+  package func end() { queue.removeAll() }
+
+  /// What was found wrong first.
+  package var violation: Violation? { auditor.violation }
+
+  // MARK: Coming and going
+
+  func died(_ process: AnyObject) {
+    guard let restartsAfter, !(process is DeviceProcess) || restartsDevices else { return }
+    after(restartsAfter) { _ in
+      if let central = process as? CentralProcess, !central.isUp { central.start() }
+      if let region = process as? RegionProcess, !region.isUp { region.start() }
+      if let device = process as? DeviceProcess, !device.isUp { device.start() }
+    }
+  }
+
+  func hasCommitted(_: AnyObject) { afterCommit?(self) }
+
+  // MARK: Looks of the shells
+
+  func key(_ topic: Topic) -> TopicKey { directory.key(topic) }
+
+  /// What a coordinator makes of what arrives on its topics, as `CoordinatorTopics` does.
+  func coordinatorEvent(_ packet: Packet, nodes: [NodeID: NodeState]) -> Coordinator.Event? {
+    switch packet.payload {
+    case .node(var state):
+      guard state.node == directory.nodes[packet.key.node] else { return nil }
+      if !state.online, plants(.believesEveryWill), let known = nodes[state.node] { state.session = known.session }
+      return .node(state)
+    case .status(let status):
+      guard status.node == directory.nodes[packet.key.node], status.task == directory.tasks[packet.key.task] else { return nil }
+      return .status(status)
+    default: return nil
+    }
+  }
+
+  /// Looks at what stands on a task's own topic, as `CoordinatorTopics` does.
+  func reconcile(
+    _ packet: Packet, retained: Bool, _ machine: Coordinator, coordinator: NodeID, _ client: Client, storeIsNew: Bool = false
+  ) {
+    guard packet.key.kind == .task, !plants(.neverReconciles) else { return }
+    let task = directory.tasks[packet.key.task]
+    guard machine.tasks[task] != nil else {
+      guard retained, packet.payload != .cleared, !storeIsNew else { return }
+      client.publish(Packet(packet.key, .cleared), onlyNow: true, in: self)
+      client.publish(Packet(key(.round(coordinator: coordinator, task: task)), .cleared), onlyNow: true, in: self)
+      return
+    }
+    guard let owed = machine.descriptors.first(where: { $0.task == task }) else { return }
+    if case .descriptor(let found) = packet.payload, found.task == task, found.revision >= owed.revision { return }
+    client.publish(Packet(packet.key, .descriptor(owed)), onlyNow: true, in: self)
+  }
+
+  /// The window for people: nobody in here reads it, but it has to fit.
+  func windowChanged(_ machine: Coordinator, _ task: TaskID) {
+    guard plan.codes, let state = machine.roundState(task) else { return }
+    _ = coded(Packet(key(.round(coordinator: machine.id, task: task)), .round(state)))
+  }
+
+  func coded(_ packet: Packet) -> Packet {
+    guard plan.codes else { return packet }
+    do {
+      let payload = try packet.payload.coded()
+      if case .round = payload { return packet }
+      if payload != packet.payload { auditor.fails("a message on \(directory.topic(packet.key)) is another one after coding") }
+      return Packet(packet.key, payload, retained: packet.isRetained, lasting: packet.isLasting)
+    } catch {
+      auditor.fails("a message on \(directory.topic(packet.key)) cannot be coded: \(error)")
+      return packet
+    }
+  }
+
+  func describe(_ payload: Payload) -> String {
+    switch payload {
+    case .coordinator(let message): text(message)
+    case .descriptor(let message): "revision \(message.revision) \(message.state.rawValue)"
+    case .round(let message): message.why
+    case .node(let message): "\(message.online ? "online" : "offline") \(message.session)"
+    case .status(let message): text(message)
+    case .invitation(let message):
+      "round \(message.round) \(message.phase.rawValue) attempt \(message.attempt) quota \(message.quota) \(Int(message.secondsLeft)) s left"
+    case .cleared: "(cleared)"
+    case .garbage: "(garbage)"
+    }
+  }
+
+  // MARK: Digests
+
+  /// Not SHA-256: a world needs only that different things have different ones, and the same in each process.
+  package func digest(_ text: String) -> Digest {
+    var hash: UInt64 = 0xcbf2_9ce4_8422_2325
+    for byte in text.utf8 { hash = (hash ^ UInt64(byte)) &* 0x100_0000_01b3 }
+    let digits = String(Generator.mix(hash), radix: 16)
+    return Digest(String(repeating: "0", count: 64 - digits.utf8.count) + digits) ?? Digest(of: Array(text.utf8))
+  }
+
+  /// The model that these contributions give.
+  func modelDigest(_ task: TaskID, _ round: Int, _ contributions: [ContributionRecord]) -> Digest {
+    digest("\(task)/\(round)/\(contributions.map { "\($0.path)=\($0.digest.hexadecimal.suffix(16))" }.joined(separator: ","))")
+  }
+
+  func fold(_ record: Coordinator.Record) {
+    trace.fold(record.kind)
+    trace.fold(record.task.rawValue)
+    switch record {
+    case .opened(_, let opening):
+      trace.fold(opening.key.round << 16 | opening.key.attempt)
+      trace.fold(Int(opening.deadline.milliseconds))
+    case .contributed(_, let round, _, let contribution):
+      trace.fold(round)
+      trace.fold(contribution.digest.hexadecimal)
+    case .published(_, let round, let model, _):
+      trace.fold(round)
+      trace.fold(model.digest.hexadecimal)
+    default: break
+    }
+  }
+}
