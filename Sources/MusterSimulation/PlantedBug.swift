@@ -38,6 +38,8 @@ package enum PlantedBug: String, CaseIterable, Sendable {
   case collectsYoungBlobs
   /// Descriptors that somebody cleared, or that an old snapshot of the broker brought back, stay as they are.
   case neverReconciles
+  /// What came from topics and was lost with a failed commit is read again after the first failure only.
+  case lostTopicsAreNotReadAgain
   /// A device that gets no answer to an upload lets it be.
   case uploadIsTriedOnce
 }

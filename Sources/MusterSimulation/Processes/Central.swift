@@ -112,7 +112,8 @@ package final class CentralProcess: ServerPerformer, ExchangeServer, ClientOwner
 
   func failed(_ events: [Coordinator.Event], isFirst: Bool) {
     for event in events { if case .contribution(_, _, _, _, let reply) = event { waiting.removeValue(forKey: reply.number)?.1(nil) } }
-    if isFirst { client.renew(after: 1000, in: world) }
+    // What came from topics is lost with the batch: it is read again.
+    if world.plants(.lostTopicsAreNotReadAgain) ? isFirst : events.contains(where: \.isFromTopics) { client.renew(after: 1000, in: world) }
   }
 
   private func say(_ payload: Payload, _ topic: Topic) { client.publish(Packet(world.key(topic), payload), onlyNow: true, in: world) }
@@ -274,5 +275,15 @@ struct BlobShelf {
   mutating func losePower() {
     referenced = []
     released = []
+  }
+}
+
+extension Coordinator.Event {
+  /// It does not come again by itself when it is lost.
+  var isFromTopics: Bool {
+    switch self {
+    case .node, .status, .connected, .disconnected: true
+    default: false
+    }
   }
 }

@@ -108,8 +108,8 @@ package final class RegionProcess: ServerPerformer, ExchangeServer, ClientOwner 
     }
   }
 
-  func failed(_: [RegionMachine.Event], isFirst: Bool) {
-    guard isFirst else { return }
+  func failed(_ events: [RegionMachine.Event], isFirst: Bool) {
+    guard world.plants(.lostTopicsAreNotReadAgain) ? isFirst : !events.isEmpty else { return }
     above.renew(after: 1000, in: world)
     below.renew(after: 1000, in: world)
   }
