@@ -29,7 +29,10 @@ extension Central {
           message: "central has no trainer \"\(specification.trainer)\" to initialize and evaluate with (it has: \(known))"))
     }
     do {
-      _ = try Strategy(specification.strategy)
+      let strategy = try Strategy(specification.strategy)
+      if specification.upload == .region, let why = strategy.whyNotDecomposable {
+        problems.append(FieldProblem(field: "upload", message: "regions cannot aggregate for this strategy: \(why)"))
+      }
     } catch {
       problems.append(FieldProblem(field: "strategy", message: "\(error)"))
     }

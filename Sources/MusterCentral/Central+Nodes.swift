@@ -1,3 +1,4 @@
+import Logging
 import MusterCoordination
 import MusterRuntime
 import MusterSchema
@@ -44,6 +45,29 @@ extension Central {
     } catch {
       return .failure(error)
     }
+  }
+
+  /// Bytes of a task over each link: below central, and below each region of the task that answers.
+  func traffic(_ task: TaskID) async throws(Problem) -> [LinkTraffic] {
+    let machine = await shell.machine
+    guard let run = machine.tasks[task] else { throw unknown(task) }
+    var links = [LinkTraffic(coordinator: .central, traffic: performer.meter.traffic(of: task))]
+    await withTaskGroup(of: LinkTraffic?.self) { group in
+      for region in run.descriptor.regions {
+        guard let node = machine.nodes[region], node.online, let data = node.data else { continue }
+        group.addTask { [client, logger] in
+          do {
+            let known = try await client.get(RegionTask.self, from: "\(data)/v1/tasks/\(task)")
+            return LinkTraffic(coordinator: region, traffic: known.traffic)
+          } catch {
+            logger.debug("a region does not tell its traffic: \(error)", metadata: ["node.id": "\(region)"])
+            return nil
+          }
+        }
+      }
+      for await link in group { if let link { links.append(link) } }
+    }
+    return [links[0]] + links.dropFirst().sorted { $0.coordinator < $1.coordinator }
   }
 
   /// Prometheus text.

@@ -19,6 +19,8 @@ final class CentralPerformer: EffectPerformer {
     self.secret = secret
   }
 
+  var meter: TrafficMeter { topics.meter }
+
   func perform(_ effects: [Coordinator.Effect], of machine: Coordinator) async {
     for effect in effects {
       switch effect {

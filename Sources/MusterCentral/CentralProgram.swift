@@ -28,7 +28,8 @@ package enum CentralProgram {
           coordinator: .central, online: online, session: session, data: configuration.data.advertise, ops: configuration.ops.advertise,
           version: Muster.version))
     }
-    let topics = CoordinatorTopics(coordinator: .central, link: link, logger: logger)
+    let topics = CoordinatorTopics(
+      coordinator: .central, link: link, meter: TrafficMeter(folder: configuration.state, logger: logger), logger: logger)
     let work = CentralWork(store: store, trainers: configuration.trainers, testData: configuration.testData, logger: logger)
     let performer = CentralPerformer(topics: topics, work: work, secret: store.secretKey)
     let central = Central(
@@ -70,6 +71,7 @@ package enum CentralProgram {
               await topics.reconcile(topic, message, storeIsNew: store.wasCreatedEmpty) { await shell.machine }
             })
         },
+        trafficKeeper(topics.meter) { await shell.machine },
         windowTicker(topics) { await shell.machine },
         sweeper { await work.sweep(await shell.machine.referencedBlobs) },
       ], logger: logger)
@@ -86,6 +88,7 @@ package enum CentralProgram {
 
   private static func dataRouter(_ central: Central, _ log: RefusalLog) -> Router<RouteContext> {
     let router = makeRouter(limits: central.configuration.limits, log: log)
+    router.add(middleware: TrafficMiddleware(central.performer.meter))
     ContributionRoutes(ledger: central.ledger, source: central, store: central.store, limits: central.configuration.limits).add(to: router)
     BlobRoutes(source: central).add(to: router)
     router.get("v1/descriptors") { _, _ in try jsonResponse(await central.descriptors()) }

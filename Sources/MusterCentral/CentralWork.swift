@@ -102,14 +102,13 @@ final class CentralWork: Sendable {
       throw WorkError("the base model of round \(order.key.round) is missing from the store")
     }
     let whole = try Strategy(order.specification.strategy)
-    let isUniform = (whole.combiner as? Mean)?.weighting == .uniform
-    let strategy = order.isRegional ? Strategy(combiner: Mean(.samples), optimizer: whole.optimizer) : whole
+    let strategy = try order.isRegional ? above(regions: whole) : whole
     let contributions = try order.contributions.map { contribution in
       guard let file = store.path(of: contribution.digest) else {
         throw WorkError("the update of \(contribution.path) is missing from the store")
       }
-      // Regions' plain means compose by the number of their devices.
-      let weight = order.isRegional && isUniform ? Double(contribution.devices) : contribution.weight
+      let countsDevices = order.isRegional && whole.combiner.composition == .count
+      let weight = countsDevices ? Double(contribution.devices) : contribution.weight
       return Contribution(path: contribution.path.description, file: file, weight: weight)
     }
     let output = "\(try store.workFolder())/aggregate-\(order.key.task)-\(order.key.round)"
@@ -119,6 +118,12 @@ final class CentralWork: Sendable {
         base: basePath, contributions: contributions, strategy: strategy, output: output, metadata: metadata, durable: false)
     }
     return (try await adopt(output), result.refused.map { Waiting(node: $0.path, reason: $0.reason) })
+  }
+
+  /// What is left to do when regions have aggregated.
+  private func above(regions strategy: Strategy) throws -> Strategy {
+    guard let parts = strategy.decomposed else { throw WorkError("the strategy cannot work on what regions aggregated") }
+    return parts.central
   }
 
   private func evaluate(_ order: WorkOrder) async throws -> [String: Double] {

@@ -20,6 +20,7 @@ struct OperationsRoutes {
     router.post("v1/tasks/check") { request, context in try jsonResponse(await central.check(try await body(request, context))) }
     router.get("v1/tasks/:task") { _, context in try jsonResponse(await central.detail(try context.identifier("task"))) }
     router.get("v1/tasks/:task/why") { _, context in try jsonResponse(await central.explanation(try context.identifier("task"))) }
+    router.get("v1/tasks/:task/traffic") { _, context in try jsonResponse(await central.traffic(try context.identifier("task"))) }
     router.get("v1/tasks/:task/models") { _, context in try jsonResponse(await central.detail(try context.identifier("task")).models) }
     router.put("v1/tasks/:task") { request, context in
       let (summary, isNew) = try await central.push(try context.identifier("task"), try await body(request, context))

@@ -68,6 +68,6 @@ extension Region {
     guard let run = machine.tasks[id], let now = machine.roundState(id) else {
       throw Problem(status: 404, title: "Unknown task", detail: "region \(self.id) has no task \(id)")
     }
-    return RegionTask(descriptor: run.descriptor, now: now, rounds: run.records)
+    return RegionTask(descriptor: run.descriptor, now: now, rounds: run.records, traffic: topics.meter.traffic(of: id))
   }
 }

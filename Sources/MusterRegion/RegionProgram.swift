@@ -36,7 +36,8 @@ package enum RegionProgram {
           coordinator: id, online: online, session: session, data: configuration.data.advertise, ops: configuration.ops.advertise,
           version: Muster.version))
     }
-    let topics = CoordinatorTopics(coordinator: id, link: below, logger: logger)
+    let topics = CoordinatorTopics(
+      coordinator: id, link: below, meter: TrafficMeter(folder: configuration.state, logger: logger), logger: logger)
     let performer = RegionPerformer(id: id, above: above, topics: topics, logger: logger)
     let client = try HTTPClient(logger: logger)
     let models = BlobCache(store: store, client: client) { await shell.machine.participant.coordinatorState?.data }
@@ -86,6 +87,7 @@ package enum RegionProgram {
             connected: { await shell.mailbox.post(.below(.connected)) }, disconnected: { await shell.mailbox.post(.below(.disconnected)) },
             receive: { await region.heardBelow($0, $1) })
         },
+        trafficKeeper(topics.meter) { await shell.machine.coordinator },
         windowTicker(topics) { await shell.machine.coordinator },
         sweeper { await region.sweep() },
         BackgroundService {
@@ -99,6 +101,7 @@ package enum RegionProgram {
 
   private static func dataRouter(_ region: Region, _ log: RefusalLog) -> Router<RouteContext> {
     let router = makeRouter(limits: region.configuration.limits, log: log)
+    router.add(middleware: TrafficMiddleware(region.topics.meter))
     BlobRoutes(source: region.models).add(to: router)
     ContributionRoutes(ledger: region.ledger, source: region.models, store: region.store, limits: region.configuration.limits).add(
       to: router)

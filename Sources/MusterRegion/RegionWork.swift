@@ -63,7 +63,8 @@ struct RegionWork: Sendable {
   /// One update: filters and combiner of the task's strategy, with the summed weight and count.
   private func aggregate(_ order: RegionOrder) async throws -> Combined {
     let base = try await models.locate(order.base)
-    let strategy = try Strategy(order.strategy)
+    let whole = try Strategy(order.strategy)
+    guard let strategy = whole.decomposed?.region else { throw RegionError.needsWholeCohort(whole.whyNotDecomposable ?? "") }
     let output = "\(try store.workFolder())/combined-\(order.task)-\(order.key.round)"
     var refused: [Waiting] = []
     var counted = order.contributions
@@ -119,10 +120,12 @@ struct RegionWork: Sendable {
 /// Why a region cannot combine what it accepted.
 enum RegionError: Error, CustomStringConvertible {
   case missing(NodePath)
+  case needsWholeCohort(String)
 
   var description: String {
     switch self {
     case .missing(let path): "the update of \(path) is missing from the region's store"
+    case .needsWholeCohort(let why): "regions cannot aggregate for this strategy: \(why)"
     }
   }
 }

@@ -8,12 +8,14 @@ import Synchronization
 package final class CoordinatorTopics: Sendable {
   private let coordinator: NodeID
   package let link: BrokerLink
+  package let meter: TrafficMeter
   private let logger: Logger
   private let window = Mutex(RoundWindow())
 
-  package init(coordinator: NodeID, link: BrokerLink, logger: Logger) {
+  package init(coordinator: NodeID, link: BrokerLink, meter: TrafficMeter, logger: Logger) {
     self.coordinator = coordinator
     self.link = link
+    self.meter = meter
     self.logger = logger
   }
 
@@ -25,6 +27,7 @@ package final class CoordinatorTopics: Sendable {
     let own = grant.child(node)
     invitation.ticket = own.ticket(task: invitation.task, round: invitation.round, phase: invitation.phase)
     invitation.grant = isScout ? own : nil
+    meter.handsOut(invitation.base.digest, for: invitation.task)
     link.publish(.invitation(coordinator: coordinator, node: node, task: invitation.task), invitation, retained: false)
   }
 

@@ -1,5 +1,6 @@
 package import Logging
 package import MusterCoordination
+import MusterStorage
 package import ServiceLifecycle
 import UnixSignals
 
@@ -34,6 +35,17 @@ package func windowTicker(_ topics: CoordinatorTopics, machine: @escaping @Senda
     while !Task.isCancelled {
       try await Task.sleep(for: .milliseconds(250))
       if topics.hasPendingWindows { topics.writeWindows(await machine()) }
+    }
+  }
+}
+
+/// Writes what the meter counted every few seconds, and at the end.
+package func trafficKeeper(_ meter: TrafficMeter, machine: @escaping @Sendable () async -> Coordinator) -> BackgroundService {
+  BackgroundService {
+    while !Task.isCancelled {
+      do { try await Task.sleep(for: .seconds(5)) } catch {}
+      let tasks = await machine().tasks.keys
+      await offloading { meter.save(keeping: tasks) }
     }
   }
 }

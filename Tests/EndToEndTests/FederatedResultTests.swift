@@ -31,21 +31,16 @@ extension EndToEnd {
       }
     }
 
-    private struct LocalTraining {
-      var samples: Double
-      var update: SafetensorsFile
-    }
-
     /// Trains in copies of the folders that the agents made, with nothing of the system around.
     private func localTrainings(
       _ task: String, _ fleet: Fleet, _ capture: TopicCapture, _ specification: TaskSpecification
-    ) async throws -> [LocalTraining] {
+    ) async throws -> [TrainedUpdate] {
       struct Job: Decodable {
         var seed: UInt64
         var local: MusterSchema.LocalTraining
       }
       struct Metrics: Decodable { var samples: Double }
-      var trainings: [LocalTraining] = []
+      var trainings: [TrainedUpdate] = []
       for device in fleet.plan.deviceList {
         let folder = fleet.gate.job(device.id, task, round: 1)
         let job = try JSON.decode(Job.self, from: try Data(contentsOf: URL(filePath: "\(folder)/task.json")))
@@ -59,29 +54,35 @@ extension EndToEnd {
           log: fleet.folder.file("logs/train-\(device.id).log"))
         guard try await trainer.wait(within: .seconds(20)) == 0 else { throw TestSupportError("muster-train: \(trainer.log)") }
         let metrics = try JSON.decode(Metrics.self, from: try Data(contentsOf: URL(filePath: "\(folder)/metrics.json")))
-        trainings.append(LocalTraining(samples: metrics.samples, update: try SafetensorsFile(path: "\(folder)/update.safetensors")))
+        trainings.append(TrainedUpdate(samples: metrics.samples, update: try SafetensorsFile(path: "\(folder)/update.safetensors")))
       }
       return trainings
     }
+  }
+}
 
-    private func expectMean(of trainings: [LocalTraining], weighted: Bool, in file: String) throws {
-      let model = try SafetensorsFile(path: file)
-      let weights = trainings.map { weighted ? $0.samples : 1 }
-      let sum = weights.reduce(0, +)
-      var difference = 0.0
-      var spread = 0.0
-      for tensor in model.tensors {
-        let found = try model.floats(of: tensor.name)
-        let updates = try trainings.map { try $0.update.floats(of: tensor.name) }
-        for index in found.indices {
-          let mean = zip(updates, weights).reduce(0) { $0 + Double($1.0[index]) * $1.1 } / sum
-          difference = max(difference, abs(Double(found[index]) - mean))
-          spread = max(spread, abs(Double(updates[0][index]) - Double(updates[1][index])))
-        }
-      }
-      #expect(model.tensors.count == 10)
-      #expect(difference <= 1e-6, "the largest difference is \(difference)")
-      #expect(spread > 0.01, "the devices' own models differ")
+/// A device's update, and the samples behind it.
+struct TrainedUpdate {
+  var samples: Double
+  var update: SafetensorsFile
+}
+
+func expectMean(of trainings: [TrainedUpdate], weighted: Bool, in file: String) throws {
+  let model = try SafetensorsFile(path: file)
+  let weights = trainings.map { weighted ? $0.samples : 1 }
+  let sum = weights.reduce(0, +)
+  var difference = 0.0
+  var spread = 0.0
+  for tensor in model.tensors {
+    let found = try model.floats(of: tensor.name)
+    let updates = try trainings.map { try $0.update.floats(of: tensor.name) }
+    for index in found.indices {
+      let mean = zip(updates, weights).reduce(0) { $0 + Double($1.0[index]) * $1.1 } / sum
+      difference = max(difference, abs(Double(found[index]) - mean))
+      spread = max(spread, abs(Double(updates[0][index]) - Double(updates[1][index])))
     }
   }
+  #expect(model.tensors.count == 10)
+  #expect(difference <= 1e-6, "the largest difference is \(difference)")
+  #expect(spread > 0.01, "the devices' own models differ")
 }

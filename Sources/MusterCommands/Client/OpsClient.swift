@@ -26,6 +26,7 @@ struct OpsClient: Sendable {
   func tasks() async throws(CommandError) -> [TaskSummary] { try await get("/v1/tasks") }
   func task(_ task: TaskID) async throws(CommandError) -> TaskDetail { try await get("/v1/tasks/\(task)") }
   func why(_ task: TaskID) async throws(CommandError) -> Explanation { try await get("/v1/tasks/\(task)/why") }
+  func traffic(_ task: TaskID) async throws(CommandError) -> [LinkTraffic] { try await get("/v1/tasks/\(task)/traffic") }
   func models(_ task: TaskID) async throws(CommandError) -> [ModelCheckpoint] { try await get("/v1/tasks/\(task)/models") }
   func regions() async throws(CommandError) -> [RegionSummary] { try await get("/v1/regions") }
   func nodes() async throws(CommandError) -> [NodeSummary] { try await get("/v1/nodes") }

@@ -10,10 +10,12 @@ struct TaskShow: AsyncParsableCommand {
   @OptionGroup var format: OutputOptions
 
   func run() async throws {
-    let detail = try await server.client().task(target.task)
+    let client = try server.client()
+    let detail = try await client.task(target.task)
     guard format.output == .table else { return try Console.show(json: detail) }
     let ink = Ink(Terminal.output)
-    for line in Self.head(detail, ink: ink) { try Console.print(line) }
+    let traffic = try await client.traffic(target.task)
+    for line in Self.head(detail, traffic, ink: ink) { try Console.print(line) }
     guard !detail.rounds.isEmpty else { return }
     try Console.print("")
     try Console.show(detail.rounds, as: .table)
@@ -22,7 +24,7 @@ struct TaskShow: AsyncParsableCommand {
   }
 
   /// What stands above the tables.
-  static func head(_ detail: TaskDetail, ink: Ink) -> [String] {
+  static func head(_ detail: TaskDetail, _ traffic: [LinkTraffic] = [], ink: Ink) -> [String] {
     let (summary, task) = (detail.summary, detail.specification)
     let cohort = task.cohort
     let fields: [(String, String)] = [
@@ -35,8 +37,14 @@ struct TaskShow: AsyncParsableCommand {
       ("where", task.where ?? ""),
       ("cohort", "\(cohort.size) devices, at least \(cohort.minimum), within \(Words.seconds(cohort.seconds))"),
       ("metrics", Words.metrics(summary.metrics ?? [:]).joined(separator: "  ")),
+      ("traffic", traffic.map(Self.words).joined(separator: "; ")),
     ]
     return fields.filter { !$0.1.isEmpty }.map { "\(ink.dim($0.0.padded(to: 8)))  \($0.1.cleaned(for: ink))" }
+  }
+
+  /// What crossed the links below a coordinator.
+  private static func words(_ link: LinkTraffic) -> String {
+    "\(link.coordinator) received \(Words.bytes(link.traffic.received)), sent \(Words.bytes(link.traffic.sent))"
   }
 }
 
