@@ -59,15 +59,15 @@ class Batches:
 
     def add(self, loss: Any, correct: Any = None, **sums: Any) -> None:
         """Counts the present batch: its **mean** loss, how many samples were classified correctly, and sums of whatever else."""
-        value = float(loss)
+        value = _number(loss)
         if not math.isfinite(value):
             raise TrainerError(f"the loss is {value} in epoch {self.epoch}: the rate {self.local.rate:g} may be too high")
         self._counted += self._size
         self._sum("loss", value * self._size)
         if correct is not None:
-            self._sum("accuracy", float(correct))
+            self._sum("accuracy", _number(correct))
         for name, number in sums.items():
-            self._sum(name, float(number))
+            self._sum(name, _number(number))
 
     def metrics(self) -> Dict[str, float]:
         """Means over the samples of the last epoch: loss, accuracy, …"""
@@ -75,3 +75,8 @@ class Batches:
 
     def _sum(self, name: str, value: float) -> None:
         self._sums[name] = self._sums.get(name, 0.0) + value
+
+
+def _number(value: Any) -> float:
+    # A tensor that still has its gradient says so at every conversion.
+    return float(value.detach() if hasattr(value, "detach") else value)

@@ -50,6 +50,8 @@ def _read(configuration: Mapping[str, Any]) -> Tuple[Any, Any]:
     try:
         if kind == "idx":
             pixels, labels = _idx(configuration["images"]), _idx(configuration["labels"])
+            if pixels.ndim < 2 or labels.ndim != 1:
+                raise TrainerError(f"{configuration['images']} has {pixels.ndim} dimensions, the labels {labels.ndim}: are they the right files?")
             if len(pixels) != len(labels):
                 raise TrainerError(f"{configuration['labels']} holds {len(labels)} labels for {len(pixels)} samples")
             # Channels × height × width, as models want it.

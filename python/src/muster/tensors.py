@@ -36,8 +36,9 @@ def save(parameters: Parameters, path: Path) -> None:
 
     temporary = path.with_name(f".{path.name}.{os.getpid()}")
     try:
-        # safetensors takes the memory as it lies: without this a transposed array is written wrong, silently.
-        save_file({name: numpy.ascontiguousarray(array) for name, array in parameters.items()}, str(temporary))
+        # safetensors takes the memory as it lies: without this a transposed array is written wrong, silently. (ascontiguousarray would give
+        # a scalar a dimension.)
+        save_file({name: numpy.asarray(array, order="C") for name, array in parameters.items()}, str(temporary))
         # It makes files that only their owner may read.
         os.chmod(temporary, 0o644)
         os.replace(temporary, path)

@@ -33,10 +33,10 @@ def from_keras(array: numpy.ndarray[Any, Any], kind: str = "kernel") -> numpy.nd
 def _transpose(array: Any, kind: str, axes: Any, depthwise: Any) -> numpy.ndarray[Any, Any]:
     array = numpy.asarray(array)
     if kind == "depthwise_kernel":
-        return numpy.ascontiguousarray(array.transpose(depthwise))
+        return numpy.asarray(array.transpose(depthwise), order="C")
     if kind == "kernel" and array.ndim in axes:
-        return numpy.ascontiguousarray(array.transpose(axes[array.ndim]))
-    return numpy.ascontiguousarray(array)
+        return numpy.asarray(array.transpose(axes[array.ndim]), order="C")
+    return numpy.asarray(array, order="C")
 
 
 def _variables(model: Any) -> Iterator[Tuple[str, str, Any]]:

@@ -16,13 +16,13 @@ from .selection import complain
 def to_mlx(array: numpy.ndarray[Any, Any]) -> numpy.ndarray[Any, Any]:
     """A tensor of Muster's in MLX' layout: a convolution's kernel has its input channels last."""
     array = numpy.asarray(array)
-    return numpy.ascontiguousarray(numpy.moveaxis(array, 1, -1) if array.ndim in (3, 4, 5) else array)
+    return numpy.asarray(numpy.moveaxis(array, 1, -1) if array.ndim in (3, 4, 5) else array, order="C")
 
 
 def from_mlx(array: Any) -> numpy.ndarray[Any, Any]:
     """The other way."""
     array = numpy.array(array)
-    return numpy.ascontiguousarray(numpy.moveaxis(array, -1, 1) if array.ndim in (3, 4, 5) else array)
+    return numpy.asarray(numpy.moveaxis(array, -1, 1) if array.ndim in (3, 4, 5) else array, order="C")
 
 
 def _flat(tree: Any, prefix: str = "") -> Iterator[Tuple[str, Any]]:

@@ -72,7 +72,7 @@ class Step:
             shape = tuple(self.inputs[name].shape)
             if tuple(value.shape) != shape:
                 raise TrainerError(f"{name} is {list(value.shape)}, the step has {list(shape)}")
-            self._bound[name] = numpy.ascontiguousarray(value)
+            self._bound[name] = numpy.asarray(value, order="C")
             if f"base.{name}" in self.inputs:
                 self._bound[f"base.{name}"] = self._bound[name]
         for name in self.states:
@@ -104,7 +104,7 @@ class Step:
             x = numpy.concatenate([x, numpy.zeros((fill, *x.shape[1:]), x.dtype)])
             y = numpy.concatenate([y, numpy.zeros(fill, y.dtype)])
             weights[count:] = 0
-        feed = {"x": numpy.ascontiguousarray(x), "y": y, "weights": weights, **constants, **self._bound}
+        feed = {"x": numpy.asarray(x, order="C"), "y": y, "weights": weights, **constants, **self._bound}
         return dict(zip(outputs, self.session.run(outputs, feed)))
 
 

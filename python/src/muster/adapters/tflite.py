@@ -47,7 +47,7 @@ class Signatures:
         if set(wanted) != set(given):
             difference = ", ".join(sorted(set(wanted) ^ set(given)))
             raise TrainerError(f"the global model's tensors are not those of the signature: {difference}")
-        self.call("set", **{wanted[name]: numpy.ascontiguousarray(value) for name, value in given.items()})
+        self.call("set", **{wanted[name]: numpy.asarray(value, order="C") for name, value in given.items()})
 
 
 def _interpreter() -> Any:

@@ -80,7 +80,7 @@ def _array(tensor: Any) -> numpy.ndarray[Any, Any]:
 def _tensor(array: numpy.ndarray[Any, Any]) -> Any:
     import torch
 
-    array = numpy.ascontiguousarray(array)
+    array = numpy.asarray(array, order="C")
     if array.dtype.name == "bfloat16":
         return torch.from_numpy(array.view(numpy.int16).copy()).view(torch.bfloat16)
     return torch.from_numpy(array)
