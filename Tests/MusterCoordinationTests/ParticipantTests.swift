@@ -159,6 +159,16 @@ struct ParticipantTests {
     #expect(other.tell(.refused(.digits, key, reason: "closed")) == ["cancel digits 1", "check digits"])
   }
 
+  @Test("after a restart a job that is still wanted begins once its descriptor is there, too")
+  func restartWithoutDescriptor() {
+    let key = RoundKey(round: 1, phase: .train, attempt: 1)
+    var device = Participant(id: .pi(1), coordinator: .north, capacity: 1, restoring: [(.zero, .taken(invitation()))])
+    #expect(device.tell(.connected) == ["ask 1"])
+    #expect(device.tell(.confirmed(.digits, key)) == ["accepted 1.train.1"])
+    #expect(device.nextDeadline == nil)
+    #expect(device.tell(.descriptor(descriptor())) == ["descriptor 1", "start digits 1", "check digits"])
+  }
+
   @Test("after a restart what was delivered or given up is answered, not done again")
   func restartBehind() {
     let key = RoundKey(round: 1, phase: .train, attempt: 1)

@@ -7,6 +7,8 @@ extension Participant {
     guard known != descriptor else { return }
     tasks[descriptor.task] = descriptor
     effects.append(.descriptor(descriptor))
+    // A job that a restart restored may wait for it.
+    if known == nil { tick() }
     if descriptor.revision != known?.revision { failures[descriptor.task] = nil }
     if descriptor.state.isFinal {
       if let job = jobs[descriptor.task] { drop(job, "the task is \(descriptor.state.rawValue)") }
@@ -75,7 +77,8 @@ extension Participant {
 
   mutating func tick() {
     for task in jobs.keys.sorted() {
-      if case .waiting(let until) = jobs[task]?.stage, now >= until { start(task) }
+      // Without its descriptor a job cannot begin: after a restart it comes with the connection.
+      if case .waiting(let until) = jobs[task]?.stage, now >= until, tasks[task] != nil { start(task) }
     }
     for task in failures.keys.sorted() {
       guard let failure = failures[task], failure.count < Self.patience, failure.until <= now, jobs[task] == nil else { continue }

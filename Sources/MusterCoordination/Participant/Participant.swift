@@ -111,7 +111,9 @@ package struct Participant: Sendable {
 
   /// When time alone makes something due.
   package var nextDeadline: Instant? {
-    let starts = jobs.values.compactMap { if case .waiting(let until) = $0.stage { until } else { nil } }
+    let starts = jobs.compactMap { task, job -> Instant? in
+      if case .waiting(let until) = job.stage, tasks[task] != nil { until } else { nil }
+    }
     let retries = failures.values.filter { $0.count < Self.patience && $0.until > now }.map(\.until)
     return (starts + retries).min()
   }
