@@ -103,17 +103,24 @@ def _write(
     import onnx
     import torch
     from torch.fx.experimental.proxy_tensor import make_fx
+    from torch.nn.attention import SDPBackend, sdpa_kernel
 
     from .decompositions import table
 
-    traced = make_fx(step, decomposition_table=table(), tracing_mode="fake")(*example)
+    # Attention as matrix products: the fused kernels' backward passes are no ONNX operators.
+    with sdpa_kernel(SDPBackend.MATH):
+        traced = make_fx(step, decomposition_table=table(), tracing_mode="fake")(*example)
     traced.graph.eliminate_dead_code()
     traced.recompile()
     logging.getLogger("torch.onnx").setLevel(logging.ERROR)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        program = torch.onnx.export(
-            traced, tuple(example), dynamo=True, opset_version=OPSET, input_names=inputs, output_names=outputs, optimize=True, verbose=False)
+        try:
+            program = torch.onnx.export(
+                traced, tuple(example), dynamo=True, opset_version=OPSET, input_names=inputs, output_names=outputs, optimize=True,
+                verbose=False)
+        except torch.onnx.OnnxExporterError as error:
+            raise TrainerError(f"PyTorch's exporter cannot turn the step into ONNX: {_cause(error)}") from error
     model = program.model_proto
     found = [value.name for value in model.graph.input], [value.name for value in model.graph.output]
     if found != (inputs, outputs):
@@ -129,6 +136,13 @@ def _write(
     model.producer_name = "muster-export-onnx"
     onnx.checker.check_model(model)
     path.write_bytes(model.SerializeToString())
+
+
+def _cause(error: BaseException) -> str:
+    """The innermost error, in one line: the outer ones are pages of advice."""
+    while error.__cause__ is not None:
+        error = error.__cause__
+    return str(error).strip().splitlines()[0]
 
 
 def _strip(model: Any) -> None:
