@@ -30,6 +30,9 @@ extension Central {
     }
     do {
       let strategy = try Strategy(specification.strategy)
+      for problem in strategy.problems(minimumCohort: max(1, specification.cohort.minimum)) {
+        problems.append(FieldProblem(field: "strategy", message: problem))
+      }
       if specification.upload == .region, let why = strategy.whyNotDecomposable {
         problems.append(FieldProblem(field: "upload", message: "regions cannot aggregate for this strategy: \(why)"))
       }

@@ -113,11 +113,19 @@ final class CentralWork: Sendable {
     }
     let output = "\(try store.workFolder())/aggregate-\(order.key.task)-\(order.key.round)"
     let metadata = ["muster.task": order.key.task.rawValue, "muster.round": "\(order.key.round)"]
+    let stateIn = try order.state.map { state in
+      guard let file = store.path(of: state) else { throw WorkError("the server optimizer's state \(state) is missing from the store") }
+      return file
+    }
+    let stateOut = strategy.optimizer.memory.isEmpty ? nil : "\(output)-state"
     let result = try await offloading { () throws(AggregationError) in
       try MusterAggregation.aggregate(
-        base: basePath, contributions: contributions, strategy: strategy, output: output, metadata: metadata, durable: false)
+        base: basePath, contributions: contributions, strategy: strategy, output: output, metadata: metadata, durable: false,
+        stateIn: stateIn, stateOut: stateOut)
     }
-    return (try await adopt(output), result.refused.map { Waiting(node: $0.path, reason: $0.reason) })
+    var model = try await adopt(output)
+    if let stateOut { model.state = try await adopt(stateOut).digest }
+    return (model, result.refused.map { Waiting(node: $0.path, reason: $0.reason) })
   }
 
   /// What is left to do when regions have aggregated.

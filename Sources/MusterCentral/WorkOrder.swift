@@ -13,6 +13,8 @@ struct WorkOrder: Sendable {
   let specification: TaskSpecification
   /// The model to evaluate, or the base to aggregate onto.
   let base: Digest?
+  /// What the server optimizer remembers from the round that made the base.
+  let state: Digest?
   /// The frozen set, sorted by path.
   let contributions: [ContributionRecord]
 
@@ -26,14 +28,17 @@ struct WorkOrder: Sendable {
     switch kind {
     case .initialize:
       base = nil
+      state = nil
       contributions = []
     case .aggregate:
       guard let frozen = run.frozenUpdates else { return nil }
       base = frozen.base
+      state = run.models.last { $0.digest == frozen.base }?.state
       contributions = frozen.contributions
     case .evaluate:
       guard let model = run.models.last(where: { $0.round == round }) else { return nil }
       base = model.digest
+      state = nil
       contributions = []
     }
   }

@@ -40,6 +40,15 @@ struct AggregateCommand: ParsableCommand {
   @Option(help: ArgumentHelp("Where what it remembers of this round goes.", valueName: "file"))
   var stateOut: String?
 
+  @Option(
+    parsing: .upToNextOption,
+    help: ArgumentHelp("The next model's metadata; central's models have muster.task and muster.round.", valueName: "key=value"),
+    transform: { text in
+      guard let cut = text.firstIndex(of: "=") else { throw ValidationError("metadata is written key=value") }
+      return (String(text[..<cut]), String(text[text.index(after: cut)...]))
+    })
+  var metadata: [(key: String, value: String)] = []
+
   @Option(help: ArgumentHelp("How many threads work; the result does not depend on it.", valueName: "count"))
   var threads: Int?
 
@@ -55,7 +64,9 @@ struct AggregateCommand: ParsableCommand {
     let result: AggregationResult
     do {
       result = try aggregate(
-        base: global, contributions: contributions, strategy: strategy, output: out, durable: false, stateIn: stateIn, stateOut: stateOut,
+        base: global, contributions: contributions, strategy: strategy, output: out,
+        metadata: Dictionary(metadata.map { ($0.key, $0.value) }, uniquingKeysWith: { $1 }), durable: false, stateIn: stateIn,
+        stateOut: stateOut,
         threads: threads)
     } catch {
       throw CommandError(.refused, "\(error)")

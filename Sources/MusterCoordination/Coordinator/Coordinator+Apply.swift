@@ -61,7 +61,7 @@ extension Coordinator {
 
   private mutating func applyPublished(_ id: TaskID, _ round: Int, _ model: ModelReference, _ refused: [Waiting]) {
     guard var run = tasks[id] else { return }
-    run.models.append(ModelCheckpoint(round: round, digest: model.digest, bytes: model.bytes, metrics: nil, kept: true))
+    run.models.append(ModelCheckpoint(round: round, digest: model.digest, bytes: model.bytes, metrics: nil, kept: true, state: model.state))
     run.stage = round == 0 ? .recruiting : .evaluating
     run.refused = Self.reasons(refused)
     run.centralMetrics = nil
@@ -195,7 +195,7 @@ extension Coordinator {
   package var referencedBlobs: Set<Digest> {
     var blobs: Set<Digest> = []
     for run in tasks.values {
-      for model in run.models where model.kept { blobs.insert(model.digest) }
+      for model in run.models where model.kept { blobs.formUnion([model.digest, model.state].compactMap { $0 }) }
       if case .blob(let digest) = run.specification?.initial { blobs.insert(digest) }
       for phase in [run.train, run.evaluation].compactMap({ $0 }) {
         blobs.insert(phase.base.digest)

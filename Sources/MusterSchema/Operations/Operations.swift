@@ -165,13 +165,16 @@ public struct ModelCheckpoint: Codable, Hashable, Sendable {
   public var metrics: [String: Double]?
   /// False when retention has collected it.
   public var kept: Bool
+  /// What the server optimizer remembers from this round, a blob; nil when it remembers nothing. Kept as long as the model.
+  public var state: Digest?
 
-  public init(round: Int, digest: Digest, bytes: Int, metrics: [String: Double]?, kept: Bool) {
+  public init(round: Int, digest: Digest, bytes: Int, metrics: [String: Double]?, kept: Bool, state: Digest? = nil) {
     self.round = round
     self.digest = digest
     self.bytes = bytes
     self.metrics = metrics
     self.kept = kept
+    self.state = state
   }
 }
 

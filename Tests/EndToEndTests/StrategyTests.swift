@@ -1,0 +1,58 @@
+import FoundationEssentials
+import MusterSchema
+import MusterTransfer
+import TestSupport
+import Testing
+
+extension EndToEnd {
+  @Suite struct StrategyTests {
+    @Test("A server optimizer's state goes on from round to round, and muster aggregate makes central's model of its inputs, bit for bit")
+    func serverOptimizer() async throws {
+      var plan = FleetPlan()
+      plan.devices = 3
+      try await withFleet(plan) { fleet in
+        var task = try fleet.task(rounds: 3, epochs: 1)
+        task.strategy = .composed(filters: [.init("clip", ["norm": 2])], combiner: .init("median"), optimizer: .init("adam", ["rate": 0.1]))
+        #expect(try await fleet.push("adam", task).status == 201)
+        let done = try await fleet.waitForCompletion("adam")
+        #expect(done.models.map { $0.state == nil } == [true, false, false, false])
+        #expect(Set(done.models.compactMap(\.state)).count == 3)
+
+        func file(_ digest: Digest?) async throws -> String {
+          let digest = try #require(digest)
+          let path = fleet.folder.file(digest.hexadecimal)
+          try await fleet.http.download("\(fleet.data)/v1/blobs/\(digest)", to: path, expecting: digest, maximumBytes: 1 << 22)
+          return path
+        }
+        let (base, model) = (done.models[2], done.models[3])
+        let record = try #require(done.rounds.last)
+        var updates: [String] = []
+        for update in record.updates {
+          let path = fleet.folder.file(update.path.description.replacing("/", with: "-"))
+          try FileManager.default.moveItem(atPath: try await file(update.digest), toPath: path)
+          updates.append("\(path):\(update.weight)")
+        }
+        let strategy = "{filters: [{clip: 2}], combiner: median, optimizer: {adam: {rate: 0.1}}}"
+        let (out, state) = (fleet.folder.file("out"), fleet.folder.file("state-out"))
+        let arguments =
+          ["aggregate", "--strategy", strategy, "--global", try await file(base.digest), "--out", out]
+          + ["--state-in", try await file(base.state), "--state-out", state, "--metadata", "muster.task=adam", "muster.round=3"]
+        let answer = try await fleet.muster(arguments + ["--update"] + updates.reversed())
+        #expect(answer.status == 0, "\(answer.output)")
+        #expect(Digest(of: try Data(contentsOf: URL(filePath: out))) == model.digest)
+        #expect(Digest(of: try Data(contentsOf: URL(filePath: state))) == model.state)
+      }
+    }
+
+    @Test("A cohort that is too small for its strategy is refused when the task is pushed")
+    func constraints() async throws {
+      try await withFleet(FleetPlan()) { fleet in
+        var task = try fleet.task(rounds: 1, cohort: 6, minimum: 4)
+        task.strategy = .named("krum")
+        let answer = try await fleet.push("krum", task)
+        #expect(answer.status == 422)
+        #expect(answer.text.contains("krum with f = 1 needs at least 5 updates (n ≥ 2f + 3), not 4"))
+      }
+    }
+  }
+}
