@@ -34,9 +34,26 @@ class Job:
         self.data = {"format": "idx", "images": str(folder / "images"), "labels": str(folder / "labels")}
 
     def task(self, job="train", **changes):
-        local = {"epochs": 2, "batch": 8, "rate": 0.05, "momentum": 0, "weightDecay": 0, "proximal": 0, "seed": 1, **changes.pop("local", {})}
+        local = {
+            "epochs": 2,
+            "batch": 8,
+            "rate": 0.05,
+            "momentum": 0,
+            "weightDecay": 0,
+            "proximal": 0,
+            "seed": 1,
+            **changes.pop("local", {}),
+        }
         task = {
-            "contract": 1, "job": job, "task": "t", "round": 1, "seed": 5, "model": MODEL, "local": local, "data": self.data, **changes,
+            "contract": 1,
+            "job": job,
+            "task": "t",
+            "round": 1,
+            "seed": 5,
+            "model": MODEL,
+            "local": local,
+            "data": self.data,
+            **changes,
         }
         (self.folder / "task.json").write_text(json.dumps(task))
 
@@ -56,8 +73,14 @@ class Job:
 
     def start(self, *arguments, **options):
         return subprocess.Popen(
-            self.command(*arguments), stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
-            env={**os.environ, "OMP_NUM_THREADS": "1"}, **options)
+            self.command(*arguments),
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+            env={**os.environ, "OMP_NUM_THREADS": "1"},
+            **options,
+        )
 
     def run(self, name="train"):
         """One shot; returns (exit status, protocol's lines, log)."""

@@ -16,14 +16,24 @@ LENET5 = Model("lenet5", (1, 8, 8), 10)
 
 def make_task(job="train", local=None, **data):
     digits = ROOT / "examples/digits/data"
-    return Task.parse({
-        "contract": 1, "job": job, "task": "t", "round": 3, "seed": 5, "model": MODEL,
-        "local": {"epochs": 1, "batch": 8, "rate": 0.1, "seed": 1, **(local or {})},
-        "data": {
-            "format": "idx", "images": f"{digits}/train-images-idx3-ubyte.gz", "labels": f"{digits}/train-labels-idx1-ubyte.gz",
-            "partition": {"range": {"from": 0, "to": 100}}, **data,
-        },
-    })
+    return Task.parse(
+        {
+            "contract": 1,
+            "job": job,
+            "task": "t",
+            "round": 3,
+            "seed": 5,
+            "model": MODEL,
+            "local": {"epochs": 1, "batch": 8, "rate": 0.1, "seed": 1, **(local or {})},
+            "data": {
+                "format": "idx",
+                "images": f"{digits}/train-images-idx3-ubyte.gz",
+                "labels": f"{digits}/train-labels-idx1-ubyte.gz",
+                "partition": {"range": {"from": 0, "to": 100}},
+                **data,
+            },
+        }
+    )
 
 
 def context(task, folder):
@@ -75,17 +85,29 @@ class Layer:
 
 
 def keras_model():
-    return Layer("model", layers=[
-        Layer("conv1", kernel=(3, 3, 2, 5), bias=(5,)), Layer("pool"), Layer("narrow", depthwise_kernel=(3, 3, 5, 1)),
-        Layer("norm", gamma=(5,), beta=(5,), moving_mean=(5,), moving_variance=(5,)),
-        Layer("head", layers=[Layer("fc1", kernel=(20, 7), bias=(7,))]),
-    ])
+    return Layer(
+        "model",
+        layers=[
+            Layer("conv1", kernel=(3, 3, 2, 5), bias=(5,)),
+            Layer("pool"),
+            Layer("narrow", depthwise_kernel=(3, 3, 5, 1)),
+            Layer("norm", gamma=(5,), beta=(5,), moving_mean=(5,), moving_variance=(5,)),
+            Layer("head", layers=[Layer("fc1", kernel=(20, 7), bias=(7,))]),
+        ],
+    )
 
 
 def keras_parameters():
     shapes = {
-        "conv1.weight": (5, 2, 3, 3), "conv1.bias": (5,), "narrow.weight": (5, 1, 3, 3), "norm.weight": (5,), "norm.bias": (5,),
-        "norm.running_mean": (5,), "norm.running_var": (5,), "head.fc1.weight": (7, 20), "head.fc1.bias": (7,),
+        "conv1.weight": (5, 2, 3, 3),
+        "conv1.bias": (5,),
+        "narrow.weight": (5, 1, 3, 3),
+        "norm.weight": (5,),
+        "norm.bias": (5,),
+        "norm.running_mean": (5,),
+        "norm.running_var": (5,),
+        "head.fc1.weight": (7, 20),
+        "head.fc1.bias": (7,),
     }
     generator = numpy.random.default_rng(1)
     return {name: generator.random(shape, numpy.float32) for name, shape in shapes.items()}
@@ -186,10 +208,16 @@ def test_the_onnx_step_agrees_with_numpy(tmp_path, reference):
     assert numpy.array_equal(given["fc1.weight"], models.initial(LENET5, 1)["fc1.weight"]), "what was given stays"
 
 
-@pytest.mark.parametrize("change, reason", [
-    ({"local": {"batch": 9}}, "exported for 8"), ({"local": {"momentum": 0.5}}, "local.momentum"), ({"step": "/nowhere"}, "/nowhere"),
-    ({"step": str(ROOT / "README.md")}, "cannot be loaded"), ({"step": None}, "there is no training step"),
-])
+@pytest.mark.parametrize(
+    "change, reason",
+    [
+        ({"local": {"batch": 9}}, "exported for 8"),
+        ({"local": {"momentum": 0.5}}, "local.momentum"),
+        ({"step": "/nowhere"}, "/nowhere"),
+        ({"step": str(ROOT / "README.md")}, "cannot be loaded"),
+        ({"step": None}, "there is no training step"),
+    ],
+)
 def test_the_onnx_step_says_what_it_cannot_do(tmp_path, change, reason):
     pytest.importorskip("onnxruntime")
     from muster.adapters import onnx
@@ -255,7 +283,12 @@ def test_torch_takes_tied_weights_subsets_and_bfloat16():
     found["words.weight"] = found["words.weight"] + 1
     bridge.load(module, found)
     assert numpy.array_equal(module.head.weight.detach().numpy(), found["words.weight"])
-    assert list(bridge.parameters(module, ["norm.*a*"])) == ["norm.bias", "norm.running_mean", "norm.running_var", "norm.num_batches_tracked"]
+    assert list(bridge.parameters(module, ["norm.*a*"])) == [
+        "norm.bias",
+        "norm.running_mean",
+        "norm.running_var",
+        "norm.num_batches_tracked",
+    ]
     bridge.load(module, {"norm.weight": numpy.full(3, 7, numpy.float32)}, ["norm.weight"])
     assert module.norm.weight.tolist() == [7, 7, 7]
     with pytest.raises(TrainerError, match="norm.bias is missing"):

@@ -10,7 +10,8 @@ from conftest import EXAMPLES
 
 def check(trainer, *arguments):
     done = subprocess.run(
-        [sys.executable, "-m", "muster", "check", str(trainer), "--seconds", "30", *arguments], capture_output=True, text=True, timeout=120)
+        [sys.executable, "-m", "muster", "check", str(trainer), "--seconds", "30", *arguments], capture_output=True, text=True, timeout=120
+    )
     return done.returncode, done.stdout
 
 
@@ -25,17 +26,28 @@ def test_the_data_of_an_agent_file_is_used():
     assert status == 0 and "evaluate: 719 samples" in text or "evaluate: 718 samples" in text, text
 
 
-@pytest.mark.parametrize("source, said", [
-    ("import nothing_like_this", "WRONG it cannot be imported"),
-    ("def train(task, parameters, context): return muster.Update(parameters, 1)", "WRONG train gave the global model back unchanged"),
-    ("def train(task, parameters, context): return muster.Update({}, 1)", "WRONG train: the result is refused"),
-    ("def train(task, parameters, context): import os; os.abort()", "killed by SIGABRT"),
-    ("def train(task, parameters, context):\n    import random\n    return muster.Update({n: v + random.random() for n, v in parameters.items()}, 1)",
-     "note  the same job twice gave different parameters"),
-    ("def train(task, parameters, context): return muster.Update({n: v + 1 for n, v in parameters.items()}, 1)", "has no function `evaluate`"),
-    ("def train(task, parameters, context): return muster.Update({n: v + 1 for n, v in parameters.items()}, 1)",
-     "note  another task.seed gave the same parameters"),
-])
+@pytest.mark.parametrize(
+    "source, said",
+    [
+        ("import nothing_like_this", "WRONG it cannot be imported"),
+        ("def train(task, parameters, context): return muster.Update(parameters, 1)", "WRONG train gave the global model back unchanged"),
+        ("def train(task, parameters, context): return muster.Update({}, 1)", "WRONG train: the result is refused"),
+        ("def train(task, parameters, context): import os; os.abort()", "killed by SIGABRT"),
+        (
+            "import random\n"
+            "def train(task, parameters, context): return muster.Update({n: v + random.random() for n, v in parameters.items()}, 1)",
+            "note  the same job twice gave different parameters",
+        ),
+        (
+            "def train(task, parameters, context): return muster.Update({n: v + 1 for n, v in parameters.items()}, 1)",
+            "has no function `evaluate`",
+        ),
+        (
+            "def train(task, parameters, context): return muster.Update({n: v + 1 for n, v in parameters.items()}, 1)",
+            "note  another task.seed gave the same parameters",
+        ),
+    ],
+)
 def test_a_bad_trainer_is_told_what_is_wrong(tmp_path, source, said):
     trainer = tmp_path / "mine.py"
     trainer.write_text("import muster\n" + source)
@@ -50,6 +62,7 @@ def test_a_trainer_without_progress_is_told(tmp_path):
         "import muster, time\n"
         "def train(task, parameters, context):\n"
         "    if task.local.epochs > 2: time.sleep(100)\n"
-        "    return muster.Update({n: v + 1 for n, v in parameters.items()}, 1)\n")
+        "    return muster.Update({n: v + 1 for n, v in parameters.items()}, 1)\n"
+    )
     status, text = check(f"{trainer}:train", "--seconds", "2", "--local", json.dumps({}))
     assert status == 1 and "reports no progress" in text

@@ -14,7 +14,8 @@ from muster.contract import Model
 from muster.random import SplitMix64
 
 DIGITS = {
-    "format": "idx", "images": str(ROOT / "examples/digits/data/train-images-idx3-ubyte.gz"),
+    "format": "idx",
+    "images": str(ROOT / "examples/digits/data/train-images-idx3-ubyte.gz"),
     "labels": str(ROOT / "examples/digits/data/train-labels-idx1-ubyte.gz"),
 }
 
@@ -53,10 +54,15 @@ def test_no_epochs_give_no_batches():
     assert list(Batches(10, Local(epochs=0), seed=1)) == []
 
 
-@pytest.mark.parametrize("model, count", [
-    (Model("lenet5", (1, 8, 8), 10), 19754), (Model("lenet5", (1, 28, 28), 10), 61706), (Model("softmax", (64,), 10), 650),
-    (Model("mlp", (1, 8, 8), 10, (32,)), 2410),
-])
+@pytest.mark.parametrize(
+    "model, count",
+    [
+        (Model("lenet5", (1, 8, 8), 10), 19754),
+        (Model("lenet5", (1, 28, 28), 10), 61706),
+        (Model("softmax", (64,), 10), 650),
+        (Model("mlp", (1, 8, 8), 10, (32,)), 2410),
+    ],
+)
 def test_built_in_models_have_as_many_parameters_as_documented(model, count):
     assert sum(value.size for value in models.initial(model, 1).values()) == count
 
@@ -96,13 +102,19 @@ def test_csv_and_cifar(tmp_path):
     assert x.shape == (2, 3, 32, 32) and y.tolist() == [7, 7]
 
 
-@pytest.mark.parametrize("configuration, reason", [
-    (None, "no data"), ({"format": "wav"}, "not known"), ({"format": "idx"}, "needs 'images'"),
-    ({"format": "idx", "images": "/nowhere", "labels": "/nowhere"}, "/nowhere cannot be read"),
-    ({**DIGITS, "partition": {"iid": {"of": 2, "index": 2}}}, "part 2 of 2 does not exist"),
-    ({**DIGITS, "partition": {"range": {"from": 5, "to": 5}}}, "is empty"), ({**DIGITS, "partition": {"odd": {}}}, "not known here"),
-    ({**DIGITS, "images": DIGITS["labels"]}, "are they the right files?"),
-])
+@pytest.mark.parametrize(
+    "configuration, reason",
+    [
+        (None, "no data"),
+        ({"format": "wav"}, "not known"),
+        ({"format": "idx"}, "needs 'images'"),
+        ({"format": "idx", "images": "/nowhere", "labels": "/nowhere"}, "/nowhere cannot be read"),
+        ({**DIGITS, "partition": {"iid": {"of": 2, "index": 2}}}, "part 2 of 2 does not exist"),
+        ({**DIGITS, "partition": {"range": {"from": 5, "to": 5}}}, "is empty"),
+        ({**DIGITS, "partition": {"odd": {}}}, "not known here"),
+        ({**DIGITS, "images": DIGITS["labels"]}, "are they the right files?"),
+    ],
+)
 def test_wrong_data_is_said(configuration, reason):
     with pytest.raises(TrainerError) as caught:
         data.load(configuration)
@@ -110,14 +122,24 @@ def test_wrong_data_is_said(configuration, reason):
 
 
 PROGRAM = next(
-    (f"{folder}/muster-train" for folder in (os.environ.get("MUSTER_BIN", ""), ROOT / ".build/release", ROOT / ".build/debug")
-     if os.access(f"{folder}/muster-train", os.X_OK)), None)
+    (
+        f"{folder}/muster-train"
+        for folder in (os.environ.get("MUSTER_BIN", ""), ROOT / ".build/release", ROOT / ".build/debug")
+        if os.access(f"{folder}/muster-train", os.X_OK)
+    ),
+    None,
+)
 
 
 @pytest.mark.skipif(PROGRAM is None, reason="muster-train is not built")
-@pytest.mark.parametrize("partition", [
-    {"iid": {"of": 5, "index": 3, "seed": 9}}, {"shards": {"of": 5, "index": 3, "perNode": 3, "seed": 9}}, {"range": {"from": 10, "to": 210}},
-])
+@pytest.mark.parametrize(
+    "partition",
+    [
+        {"iid": {"of": 5, "index": 3, "seed": 9}},
+        {"shards": {"of": 5, "index": 3, "perNode": 3, "seed": 9}},
+        {"range": {"from": 10, "to": 210}},
+    ],
+)
 def test_muster_train_takes_the_same_steps(tmp_path, partition):
     """The same first model, part of the data and order: NumPy's losses are the built-in trainer's."""
     from conftest import load_example
@@ -127,8 +149,14 @@ def test_muster_train_takes_the_same_steps(tmp_path, partition):
     from muster.contract import Task
 
     task = {
-        "contract": 1, "job": "initialize", "task": "t", "round": 0, "seed": 2**53 - 1, "model": MODEL,
-        "local": {"epochs": 2, "batch": 8, "rate": 0.05, "seed": 3}, "data": {**DIGITS, "partition": partition},
+        "contract": 1,
+        "job": "initialize",
+        "task": "t",
+        "round": 0,
+        "seed": 2**53 - 1,
+        "model": MODEL,
+        "local": {"epochs": 2, "batch": 8, "rate": 0.05, "seed": 3},
+        "data": {**DIGITS, "partition": partition},
     }
     (tmp_path / "task.json").write_text(json.dumps(task))
     subprocess.run([PROGRAM, str(tmp_path)], check=True, capture_output=True)

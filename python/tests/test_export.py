@@ -77,8 +77,12 @@ def run(path, model, x, y, steps, rate, momentum=0.0, weight_decay=0.0, proximal
         count = batch if number % 3 else batch - 1
         weights = (numpy.arange(batch) < count).astype(numpy.float32)
         samples = numpy.where(weights.reshape(-1, *[1] * (x.ndim - 1)) > 0, x[:batch], 0).astype(x.dtype)
-        values = dict(zip(
-            [value.name for value in session.get_outputs()], session.run(None, {"x": samples, "y": y[:batch], "weights": weights, **bound})))
+        values = dict(
+            zip(
+                [value.name for value in session.get_outputs()],
+                session.run(None, {"x": samples, "y": y[:batch], "weights": weights, **bound}),
+            )
+        )
         bound |= {name[5:]: value for name, value in values.items() if name.startswith("next.")}
         optimizer.zero_grad()
         scores, classes = model(torch.from_numpy(x[:count])), torch.from_numpy(y[:count])
@@ -91,9 +95,15 @@ def run(path, model, x, y, steps, rate, momentum=0.0, weight_decay=0.0, proximal
     return max(worst, *(float(abs(after[name] - bound[name]).max()) for name in names))
 
 
-@pytest.mark.parametrize("settings", [
-    {}, {"momentum": 0.9}, {"momentum": 0.5, "weight_decay": 0.01, "proximal": 0.1},
-], ids=["sgd", "momentum", "all"])
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {},
+        {"momentum": 0.9},
+        {"momentum": 0.5, "weight_decay": 0.01, "proximal": 0.1},
+    ],
+    ids=["sgd", "momentum", "all"],
+)
 def test_a_transformer_takes_pytorchs_steps(tmp_path, settings):
     torch.manual_seed(1)
     model = Words()
@@ -115,8 +125,22 @@ def test_convolutions_of_all_kinds_take_pytorchs_steps(tmp_path):
 def test_a_step_is_small_and_says_what_it_is(tmp_path):
     path = tmp_path / "step.onnx"
     done = subprocess.run(
-        [sys.executable, "-m", "muster.export", f"{EXAMPLES}/pytorch/model.py:LeNet5", str(path), "--batch", "8", "--input", "1,8,8",
-         "--initial", str(tmp_path / "first.safetensors")], capture_output=True, text=True)
+        [
+            sys.executable,
+            "-m",
+            "muster.export",
+            f"{EXAMPLES}/pytorch/model.py:LeNet5",
+            str(path),
+            "--batch",
+            "8",
+            "--input",
+            "1,8,8",
+            "--initial",
+            str(tmp_path / "first.safetensors"),
+        ],
+        capture_output=True,
+        text=True,
+    )
     assert done.returncode == 0, done.stderr
     model = onnx.load(path)
     metadata = {entry.key: entry.value for entry in model.metadata_props}
@@ -133,10 +157,15 @@ def test_a_step_is_small_and_says_what_it_is(tmp_path):
     assert sorted(tensors.load(tmp_path / "first.safetensors")) == sorted(names)
 
 
-@pytest.mark.parametrize("layer, reason", [
-    (torch.nn.BatchNorm2d(2), "running statistics"), (torch.nn.Dropout(0.5), "random numbers"),
-    (torch.nn.MaxPool2d(3, 2), "side by side"), (torch.nn.ConvTranspose2d(2, 2, 3), "transposed convolution"),
-])
+@pytest.mark.parametrize(
+    "layer, reason",
+    [
+        (torch.nn.BatchNorm2d(2), "running statistics"),
+        (torch.nn.Dropout(0.5), "random numbers"),
+        (torch.nn.MaxPool2d(3, 2), "side by side"),
+        (torch.nn.ConvTranspose2d(2, 2, 3), "transposed convolution"),
+    ],
+)
 def test_what_cannot_be_exported_is_refused(tmp_path, layer, reason):
     model = torch.nn.Sequential(torch.nn.Conv2d(2, 2, 3), layer, torch.nn.Flatten(), torch.nn.LazyLinear(3))
     model(torch.zeros(1, 2, 11, 11))

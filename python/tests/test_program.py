@@ -41,11 +41,14 @@ def test_a_job_without_initialize_makes_the_built_in_model(job):
 
 def test_initialize_of_the_trainer_is_used(job):
     job.task("initialize", model={"type": "mine"})
-    job.source(GOOD + """
+    job.source(
+        GOOD
+        + """
     def initialize(task, context):
         import numpy
         return {"w": numpy.full(3, task.seed, numpy.float32)}
-    """)
+    """
+    )
     assert job.run()[0] == 0
     from safetensors.numpy import load_file
 
@@ -79,29 +82,32 @@ def test_a_trainer_may_be_an_object_with_methods(job):
     assert job.run("Mine")[0] == 0
 
 
-@pytest.mark.parametrize("body, reason", [
-    ("return muster.Update(parameters, 0)", "samples is 0"),
-    ("return muster.Update(parameters, float('nan'))", "samples is nan"),
-    ("return muster.Update(parameters, 5, {'loss': float('inf')})", "the metric loss is inf"),
-    ("return muster.Update(parameters, 5, {'loss': 'low'})", "the metric loss is str"),
-    ("return muster.Update(parameters, 5, {'': 1})", "1 to 63 printable"),
-    ("return muster.Update(parameters, 5, {str(i): i for i in range(65)})", "at most 64"),
-    ("return muster.Update(parameters, 5, {}, initial_loss=float('nan'))", "initial_loss is nan"),
-    ("return parameters", "not muster.Update"),
-    ("return muster.Update(list(parameters.values()), 5)", "not a dictionary of arrays"),
-    ("parameters.pop('fc1.bias'); return muster.Update(parameters, 5)", "fc1.bias is missing"),
-    ("parameters['more'] = parameters['fc1.bias']; return muster.Update(parameters, 5)", "more is not in the global model"),
-    ("parameters['fc1.weight'] = parameters['fc1.weight'].T; return muster.Update(parameters, 5)", "is it transposed?"),
-    ("parameters['fc1.bias'] = parameters['fc1.bias'].astype('f8'); return muster.Update(parameters, 5)", "is float64"),
-    ("parameters['fc1.bias'][3] = float('nan'); return muster.Update(parameters, 5)", "1 of 120 numbers that are not finite"),
-    ("parameters['fc1.bias'] = [0.0] * 120; return muster.Update(parameters, 5)", "not a numpy array"),
-    ("context.batches(4).add(float('nan'))", "the rate 0.05 may be too high"),
-    ("context.batches(0)", "no data to train on"),
-    ("import sys; sys.exit(0)", "sys.exit(0) in the middle of a job"),
-    ("raise RuntimeError('no camera')", "RuntimeError: no camera"),
-    ("raise muster.TrainerError('no camera')", "no camera"),
-    ("task.local.only(); return muster.Update(parameters, 5)", "local.momentum 0.9"),
-])
+@pytest.mark.parametrize(
+    "body, reason",
+    [
+        ("return muster.Update(parameters, 0)", "samples is 0"),
+        ("return muster.Update(parameters, float('nan'))", "samples is nan"),
+        ("return muster.Update(parameters, 5, {'loss': float('inf')})", "the metric loss is inf"),
+        ("return muster.Update(parameters, 5, {'loss': 'low'})", "the metric loss is str"),
+        ("return muster.Update(parameters, 5, {'': 1})", "1 to 63 printable"),
+        ("return muster.Update(parameters, 5, {str(i): i for i in range(65)})", "at most 64"),
+        ("return muster.Update(parameters, 5, {}, initial_loss=float('nan'))", "initial_loss is nan"),
+        ("return parameters", "not muster.Update"),
+        ("return muster.Update(list(parameters.values()), 5)", "not a dictionary of arrays"),
+        ("parameters.pop('fc1.bias'); return muster.Update(parameters, 5)", "fc1.bias is missing"),
+        ("parameters['more'] = parameters['fc1.bias']; return muster.Update(parameters, 5)", "more is not in the global model"),
+        ("parameters['fc1.weight'] = parameters['fc1.weight'].T; return muster.Update(parameters, 5)", "is it transposed?"),
+        ("parameters['fc1.bias'] = parameters['fc1.bias'].astype('f8'); return muster.Update(parameters, 5)", "is float64"),
+        ("parameters['fc1.bias'][3] = float('nan'); return muster.Update(parameters, 5)", "1 of 120 numbers that are not finite"),
+        ("parameters['fc1.bias'] = [0.0] * 120; return muster.Update(parameters, 5)", "not a numpy array"),
+        ("context.batches(4).add(float('nan'))", "the rate 0.05 may be too high"),
+        ("context.batches(0)", "no data to train on"),
+        ("import sys; sys.exit(0)", "sys.exit(0) in the middle of a job"),
+        ("raise RuntimeError('no camera')", "RuntimeError: no camera"),
+        ("raise muster.TrainerError('no camera')", "no camera"),
+        ("task.local.only(); return muster.Update(parameters, 5)", "local.momentum 0.9"),
+    ],
+)
 def test_a_bad_result_is_refused_before_anything_is_written(job, body, reason):
     job.task(local={"momentum": 0.9})
     job.model()
@@ -185,24 +191,24 @@ def wait_for_progress(process):
     assert "progress" in line, process.stderr.read()
 
 
-@pytest.mark.parametrize("body", [
-    # Reports progress now and then.
-    "while True:\n            context.progress(0.1)",
-    # Reports once, then works in Python.
-    "context.progress(0.1)\n        while True: pass",
-    # Reports once, then sits in a call that does not return.
-    "context.progress(0.1)\n        import time; time.sleep(1000)",
-    # Swallows errors.
-    "context.progress(0.1)\n        while True:\n            try: time.sleep(1)\n            except Exception: pass",
-    # Swallows everything.
-    "context.progress(0.1)\n        while True:\n            try: time.sleep(1)\n            except BaseException: pass",
-    # Takes the signal for itself.
-    "import signal; signal.signal(signal.SIGTERM, signal.SIG_IGN)\n        import muster\n        while True:\n            context.progress(0.1)",
-], ids=["progress", "python", "native", "swallows errors", "swallows all", "ignores the signal"])
+@pytest.mark.parametrize(
+    "body",
+    [
+        # Reports progress now and then.
+        "while True:\n            context.progress(0.1)",
+        # Reports once, then works in Python.
+        "context.progress(0.1)\n        while True: pass",
+        # Reports once, then sits in a call that does not return.
+        "context.progress(0.1)\n        import time; time.sleep(1000)",
+        # Swallows errors.
+        "context.progress(0.1)\n        while True:\n            try: time.sleep(1)\n            except Exception: pass",
+        # Swallows everything.
+        "context.progress(0.1)\n        while True:\n            try: time.sleep(1)\n            except BaseException: pass",
+    ],
+    ids=["progress", "python", "native", "swallows errors", "swallows all"],
+)
 @pytest.mark.parametrize("resident", [False, True], ids=["one-shot", "resident"])
 def test_sigterm_ends_a_job_with_status_3(job, body, resident):
-    if "SIG_IGN" in body:
-        pytest.skip("ignored by the system itself: SIGKILL follows after the agent's grace time")
     job.task()
     job.model()
     job.source(f"""
@@ -326,9 +332,14 @@ def test_threads_are_limited_before_user_code_is_imported(job, monkeypatch):
     assert job.run()[0] == 0
 
 
-@pytest.mark.parametrize("change, reason", [
-    ({"contract": 2}, "contract 2, this trainer knows 1"), ({"job": "dance"}, "unknown job 'dance'"), ({"model": None}, "TypeError"),
-])
+@pytest.mark.parametrize(
+    "change, reason",
+    [
+        ({"contract": 2}, "contract 2, this trainer knows 1"),
+        ({"job": "dance"}, "unknown job 'dance'"),
+        ({"model": None}, "TypeError"),
+    ],
+)
 def test_a_task_that_is_not_understood_is_said(job, change, reason):
     job.task()
     fields = json.loads((job.folder / "task.json").read_text())
@@ -353,10 +364,15 @@ def test_progress_is_written_ten_times_a_second_at_most(job):
     assert lines[0] == {"progress": 0} and lines[-1] == {"progress": 1, "epoch": 1, "loss": 0.5}
 
 
-@pytest.mark.parametrize("name, reason", [
-    ("nowhere:train", "there is no module 'nowhere'"), ("{file}:dance", "has no 'dance'"), ("{file}.py:train", "does not exist"),
-    ("json:JSONDecodeError", ""),
-])
+@pytest.mark.parametrize(
+    "name, reason",
+    [
+        ("nowhere:train", "there is no module 'nowhere'"),
+        ("{file}:dance", "has no 'dance'"),
+        ("{file}.py:train", "does not exist"),
+        ("json:JSONDecodeError", ""),
+    ],
+)
 def test_a_trainer_that_does_not_exist_is_said(job, name, reason):
     job.task()
     job.model()

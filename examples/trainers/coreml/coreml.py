@@ -10,8 +10,7 @@ LAYERS = ["conv1", "conv2", "fc1", "fc2", "fc3"]
 
 def make(parameters, batch=8, rate=0.1, epochs=1):
     """The specification of an updatable model with these parameters (Muster's names and layouts)."""
-    builder = NeuralNetworkBuilder(
-        [("x", datatypes.Array(1, 8, 8))], [("scores", datatypes.Array(10))], disable_rank5_shape_mapping=True)
+    builder = NeuralNetworkBuilder([("x", datatypes.Array(1, 8, 8))], [("scores", datatypes.Array(10))], disable_rank5_shape_mapping=True)
     previous = "x"
 
     def unary(kind, name):
@@ -24,8 +23,21 @@ def make(parameters, batch=8, rate=0.1, epochs=1):
     for index, channels in ((1, 1), (2, 6)):
         weight = parameters[f"conv{index}.weight"]
         builder.add_convolution(
-            f"conv{index}", channels, len(weight), 3, 3, 1, 1, "same", 1, weight.transpose(2, 3, 1, 0), parameters[f"conv{index}.bias"], True,
-            input_name=previous, output_name=f"conv{index}")
+            f"conv{index}",
+            channels,
+            len(weight),
+            3,
+            3,
+            1,
+            1,
+            "same",
+            1,
+            weight.transpose(2, 3, 1, 0),
+            parameters[f"conv{index}.bias"],
+            True,
+            input_name=previous,
+            output_name=f"conv{index}",
+        )
         previous = f"conv{index}"
         unary("RELU", f"relu{index}")
         builder.add_pooling(f"pool{index}", 2, 2, 2, 2, "MAX", "VALID", previous, f"pool{index}")
@@ -35,7 +47,8 @@ def make(parameters, batch=8, rate=0.1, epochs=1):
     for index in (1, 2, 3):
         weight = parameters[f"fc{index}.weight"]
         builder.add_inner_product(
-            f"fc{index}", weight, parameters[f"fc{index}.bias"], weight.shape[1], weight.shape[0], True, previous, f"fc{index}")
+            f"fc{index}", weight, parameters[f"fc{index}.bias"], weight.shape[1], weight.shape[0], True, previous, f"fc{index}"
+        )
         previous = f"fc{index}"
         if index < 3:
             unary("RELU", f"relu{index + 2}")
@@ -53,7 +66,10 @@ def _blocks(specification):
     for layer in specification.neuralNetwork.layers:
         kind = layer.WhichOneof("layer")
         if kind == "convolution":
-            inner, shape = layer.convolution, (layer.convolution.outputChannels, layer.convolution.kernelChannels, *layer.convolution.kernelSize)
+            inner, shape = (
+                layer.convolution,
+                (layer.convolution.outputChannels, layer.convolution.kernelChannels, *layer.convolution.kernelSize),
+            )
         elif kind == "innerProduct":
             inner, shape = layer.innerProduct, (layer.innerProduct.outputChannels, layer.innerProduct.inputChannels)
         else:

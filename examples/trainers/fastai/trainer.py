@@ -55,8 +55,12 @@ def train(task: muster.Task, parameters: muster.Parameters, context: muster.Cont
     batches = context.batches(len(y))
     samples = DataLoader(TensorDataset(x, y), batch_sampler=Order(batches))
     learner = Learner(
-        DataLoaders(samples, []), model, loss_func=cross_entropy, train_bn=False,
-        opt_func=partial(SGD, mom=local.momentum, wd=local.weight_decay, decouple_wd=False))
+        DataLoaders(samples, []),
+        model,
+        loss_func=cross_entropy,
+        train_bn=False,
+        opt_func=partial(SGD, mom=local.momentum, wd=local.weight_decay, decouple_wd=False),
+    )
     with learner.no_logging():
         learner.fit(local.epochs, lr=local.rate, cbs=Report(batches))
     return muster.Update(bridge.parameters(model), len(y), batches.metrics(), initial_loss=before["loss"])

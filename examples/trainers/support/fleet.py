@@ -86,36 +86,65 @@ class Fleet:
             lines.append("user root")
         (home / "mosquitto.conf").write_text("\n".join(lines) + "\n")
         test = {
-            "format": "idx", "images": str(self.digits / "t10k-images-idx3-ubyte.gz"), "labels": str(self.digits / "t10k-labels-idx1-ubyte.gz"),
+            "format": "idx",
+            "images": str(self.digits / "t10k-images-idx3-ubyte.gz"),
+            "labels": str(self.digits / "t10k-labels-idx1-ubyte.gz"),
         }
         (home / "test-data.json").write_text(json.dumps({**self.device_data(0), **test, "partition": None}))
         # A built-in model is initialized and measured by muster-train, so that all are judged alike; another one by the example itself.
         central = [str(self.programs / "muster-train"), "--resident"] if self.model_type in BUILT_IN else self.command()
-        (home / "central.yaml").write_text(json.dumps({
-            "state": str(home / "central"), "broker": {"host": "127.0.0.1", "port": self.broker},
-            "data": {"host": "127.0.0.1", "port": self.data}, "ops": {"host": "127.0.0.1", "port": self.ops}, "regions": ["north"],
-            "trainers": [self.trainer], "trainer": {self.trainer: {"command": central, "resident": True}},
-            "testData": str(home / "test-data.json"), "log": {"level": "info"},
-        }))
-        (home / "north.yaml").write_text(json.dumps({
-            "id": "north", "state": str(home / "north"), "broker": {"host": "127.0.0.1", "port": self.broker},
-            "data": {"host": "127.0.0.1", "port": self.region_data}, "ops": {"host": "127.0.0.1", "port": self.region_ops},
-            "log": {"level": "info"},
-        }))
+        (home / "central.yaml").write_text(
+            json.dumps(
+                {
+                    "state": str(home / "central"),
+                    "broker": {"host": "127.0.0.1", "port": self.broker},
+                    "data": {"host": "127.0.0.1", "port": self.data},
+                    "ops": {"host": "127.0.0.1", "port": self.ops},
+                    "regions": ["north"],
+                    "trainers": [self.trainer],
+                    "trainer": {self.trainer: {"command": central, "resident": True}},
+                    "testData": str(home / "test-data.json"),
+                    "log": {"level": "info"},
+                }
+            )
+        )
+        (home / "north.yaml").write_text(
+            json.dumps(
+                {
+                    "id": "north",
+                    "state": str(home / "north"),
+                    "broker": {"host": "127.0.0.1", "port": self.broker},
+                    "data": {"host": "127.0.0.1", "port": self.region_data},
+                    "ops": {"host": "127.0.0.1", "port": self.region_ops},
+                    "log": {"level": "info"},
+                }
+            )
+        )
         for index in range(2):
             trainer = {**self.agent["trainers"][self.trainer], "command": self.command()}
-            (home / f"pi-{index + 1}.json").write_text(json.dumps({
-                **self.agent, "id": f"pi-{index + 1}", "region": "north", "state": str(home / f"pi-{index + 1}"),
-                "broker": {"host": "127.0.0.1", "port": self.broker}, "trainers": {self.trainer: trainer}, "data": self.device_data(index),
-                "policy": {}, "log": {"level": "info"},
-            }))
+            (home / f"pi-{index + 1}.json").write_text(
+                json.dumps(
+                    {
+                        **self.agent,
+                        "id": f"pi-{index + 1}",
+                        "region": "north",
+                        "state": str(home / f"pi-{index + 1}"),
+                        "broker": {"host": "127.0.0.1", "port": self.broker},
+                        "trainers": {self.trainer: trainer},
+                        "data": self.device_data(index),
+                        "policy": {},
+                        "log": {"level": "info"},
+                    }
+                )
+            )
 
     # Running it.
 
     def start(self, name, command):
         with open(self.home / "logs" / f"{name}.log", "wb") as log:
             process = subprocess.Popen(
-                command, stdin=subprocess.DEVNULL, stdout=log, stderr=subprocess.STDOUT, cwd=self.home, start_new_session=True)
+                command, stdin=subprocess.DEVNULL, stdout=log, stderr=subprocess.STDOUT, cwd=self.home, start_new_session=True
+            )
         self.processes.append((name, process))
 
     def wait(self, what, condition, seconds):
@@ -153,7 +182,9 @@ class Fleet:
         # The id is part of every round's seed: the same one, the same order of samples.
         subprocess.run(
             [str(self.programs / "muster"), "task", "push", str(self.task), "--id", "digits", "--central", f"http://127.0.0.1:{self.ops}"],
-            check=True, stdout=subprocess.DEVNULL)
+            check=True,
+            stdout=subprocess.DEVNULL,
+        )
         found = {}
 
         def ended():
@@ -177,8 +208,12 @@ class Fleet:
             raise FleetError("central has no loss of the last model")
         seconds = sorted(entry["seconds"] for entry in rounds)
         return {
-            "loss": metrics["loss"], "accuracy": metrics.get("accuracy"), "devicesLoss": (last.get("deviceMetrics") or {}).get("loss"),
-            "round": seconds[len(seconds) // 2], "rounds": len(rounds), "wantedRounds": detail["specification"]["rounds"],
+            "loss": metrics["loss"],
+            "accuracy": metrics.get("accuracy"),
+            "devicesLoss": (last.get("deviceMetrics") or {}).get("loss"),
+            "round": seconds[len(seconds) // 2],
+            "rounds": len(rounds),
+            "wantedRounds": detail["specification"]["rounds"],
         }
 
     def show_logs(self):

@@ -17,7 +17,8 @@ def measure(fleet):
     log = fleet.home / "logs" / "measured.log"
     with open(log, "wb") as errors:
         process = subprocess.Popen(
-            fleet.command(), stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=errors, env=environment, cwd=fleet.example, text=True)
+            fleet.command(), stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=errors, env=environment, cwd=fleet.example, text=True
+        )
         try:
             return _measure(fleet, folder, process)
         finally:
@@ -32,7 +33,12 @@ def _measure(fleet, folder, process):
     _job(process, folder / "nothing")
     imported = time.perf_counter() - start
     task = {
-        "contract": 1, "job": "initialize", "task": "digits", "round": 0, "seed": 1, "model": _model(fleet),
+        "contract": 1,
+        "job": "initialize",
+        "task": "digits",
+        "round": 0,
+        "seed": 1,
+        "model": _model(fleet),
         "local": {"epochs": 1, "batch": 8, "rate": 0.1, "momentum": 0, "weightDecay": 0, "proximal": 0, "seed": 1},
         "data": fleet.device_data(0),
     }
@@ -74,4 +80,4 @@ def _quote(fields):
     import re
 
     keyed = re.sub(r"(\w+):", r'"\1":', fields)
-    return re.sub(r':\s*([A-Za-z][\w-]*)', r': "\1"', keyed)
+    return re.sub(r":\s*([A-Za-z][\w-]*)", r': "\1"', keyed)

@@ -15,19 +15,21 @@ tf.config.threading.set_intra_op_parallelism_threads(muster.threads())
 tf.config.threading.set_inter_op_parallelism_threads(1)
 
 layers = keras.layers
-model = keras.Sequential([
-    keras.Input((8, 8, 1)),
-    layers.Conv2D(6, 3, padding="same", activation="relu", name="conv1"),
-    layers.MaxPooling2D(2),
-    layers.Conv2D(16, 3, padding="same", activation="relu", name="conv2"),
-    layers.MaxPooling2D(2),
-    # Flattened as PyTorch does it, channels first, so that fc1's weights mean the same.
-    layers.Permute((3, 1, 2)),
-    layers.Flatten(),
-    layers.Dense(120, activation="relu", name="fc1"),
-    layers.Dense(84, activation="relu", name="fc2"),
-    layers.Dense(10, name="fc3"),
-])
+model = keras.Sequential(
+    [
+        keras.Input((8, 8, 1)),
+        layers.Conv2D(6, 3, padding="same", activation="relu", name="conv1"),
+        layers.MaxPooling2D(2),
+        layers.Conv2D(16, 3, padding="same", activation="relu", name="conv2"),
+        layers.MaxPooling2D(2),
+        # Flattened as PyTorch does it, channels first, so that fc1's weights mean the same.
+        layers.Permute((3, 1, 2)),
+        layers.Flatten(),
+        layers.Dense(120, activation="relu", name="fc1"),
+        layers.Dense(84, activation="relu", name="fc2"),
+        layers.Dense(10, name="fc3"),
+    ]
+)
 
 
 def score(x, y):

@@ -1,8 +1,8 @@
 """Writes lenet5.tflite: LeNet-5 with signatures train, evaluate, get and set, of built-in operators only.
 
-Runs off the device: needs tensorflow-cpu (`pip install tensorflow-cpu==2.21.0`). The device needs the interpreter alone. TensorFlow Lite has
-no operators for the backward passes of convolution, ReLU and pooling without Flex, so the model uses what differentiates into built-in ones:
-convolution as slices and a matrix product, ReLU as x · [x > 0], max-pooling by the one-hot of an argmax.
+Runs off the device: needs tensorflow-cpu (`pip install tensorflow-cpu==2.21.0`). The device needs the interpreter alone.
+TensorFlow Lite has no operators for the backward passes of convolution, ReLU and pooling without Flex, so the model uses what
+differentiates into built-in ones: convolution as slices and a matrix product, ReLU as x · [x > 0], max-pooling by the one-hot of an argmax.
 
     python export.py [--batch 8] [--output lenet5.tflite]
 """
@@ -13,8 +13,16 @@ import tempfile
 import tensorflow as tf
 
 SHAPES = {
-    "conv1.weight": (6, 1, 3, 3), "conv1.bias": (6,), "conv2.weight": (16, 6, 3, 3), "conv2.bias": (16,), "fc1.weight": (120, 64),
-    "fc1.bias": (120,), "fc2.weight": (84, 120), "fc2.bias": (84,), "fc3.weight": (10, 84), "fc3.bias": (10,),
+    "conv1.weight": (6, 1, 3, 3),
+    "conv1.bias": (6,),
+    "conv2.weight": (16, 6, 3, 3),
+    "conv2.bias": (16,),
+    "fc1.weight": (120, 64),
+    "fc1.bias": (120,),
+    "fc2.weight": (84, 120),
+    "fc2.bias": (84,),
+    "fc3.weight": (10, 84),
+    "fc3.bias": (10,),
 }
 
 
@@ -26,7 +34,8 @@ def convolve(x, weight, bias):
     """Channels last; the weight is PyTorch's, O×I×H×W."""
     n, h, w, c = x.shape
     padded = tf.pad(x, [[0, 0], [1, 1], [1, 1], [0, 0]])
-    # slice, not padded[…]: the gradient of a strided slice is no built-in operator. I varies slower than the place in the kernel, as in the weight.
+    # slice, not padded[…]: the gradient of a strided slice is no built-in operator.
+    # I varies slower than the place in the kernel, as in the weight.
     parts = [tf.slice(padded, [0, i, j, 0], [n, h, w, c]) for i in range(3) for j in range(3)]
     columns = tf.reshape(tf.stack(parts, axis=-1), [n * h * w, c * 9])
     rows = tf.matmul(columns, tf.reshape(weight, [weight.shape[0], c * 9]), transpose_b=True)
@@ -94,7 +103,8 @@ def main():
     options = parser.parse_args()
     model = LeNet5()
     samples = [
-        tf.TensorSpec([options.batch, 1, 8, 8], tf.float32, "x"), tf.TensorSpec([options.batch], tf.int32, "y"),
+        tf.TensorSpec([options.batch, 1, 8, 8], tf.float32, "x"),
+        tf.TensorSpec([options.batch], tf.int32, "y"),
         tf.TensorSpec([options.batch], tf.float32, "weights"),
     ]
     tensors = {name.replace(".", "_"): tf.TensorSpec(shape, tf.float32, name.replace(".", "_")) for name, shape in SHAPES.items()}

@@ -23,7 +23,9 @@ def filled(x, y):
     weights[: len(y)] = 1
     fill = BATCH - len(y)
     return {
-        "x": np.pad(x, ((0, fill), (0, 0), (0, 0), (0, 0))), "y": np.pad(y, (0, fill)).astype(np.int32), "weights": weights,
+        "x": np.pad(x, ((0, fill), (0, 0), (0, 0), (0, 0))),
+        "y": np.pad(y, (0, fill)).astype(np.int32),
+        "weights": weights,
     }
 
 

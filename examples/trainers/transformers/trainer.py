@@ -21,8 +21,18 @@ LEVELS = 17
 def make(seed):
     torch.manual_seed(seed)
     configuration = BertConfig(
-        vocab_size=LEVELS, hidden_size=32, num_hidden_layers=2, num_attention_heads=2, intermediate_size=64, max_position_embeddings=64,
-        type_vocab_size=1, num_labels=10, hidden_dropout_prob=0, attention_probs_dropout_prob=0, initializer_range=0.1)
+        vocab_size=LEVELS,
+        hidden_size=32,
+        num_hidden_layers=2,
+        num_attention_heads=2,
+        intermediate_size=64,
+        max_position_embeddings=64,
+        type_vocab_size=1,
+        num_labels=10,
+        hidden_dropout_prob=0,
+        attention_probs_dropout_prob=0,
+        initializer_range=0.1,
+    )
     return BertForSequenceClassification(configuration)
 
 

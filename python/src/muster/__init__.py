@@ -26,6 +26,16 @@ from .context import Cancelled, Context
 from .contract import Evaluation, Local, Model, Parameters, Task, TrainerError, Update
 
 __all__ = [
-    "Batches", "Cancelled", "Context", "Evaluation", "Local", "Model", "Parameters", "Task", "TrainerError", "Update", "threads",
+    "Batches",
+    "Cancelled",
+    "Context",
+    "Evaluation",
+    "Local",
+    "Model",
+    "Parameters",
+    "Task",
+    "TrainerError",
+    "Update",
+    "threads",
 ]
 __version__ = "0.1.0"

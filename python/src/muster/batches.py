@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from typing import Any, Callable, Dict, Iterator, Optional
+from collections.abc import Iterator
+from typing import Any, Callable
 
 import numpy
 
@@ -18,9 +19,7 @@ class Batches:
     what it brought, reports progress and ends a training that diverges.
     """
 
-    def __init__(
-        self, samples: int, local: Local, seed: int, progress: Optional[Callable[[float, int, Optional[float]], None]] = None
-    ) -> None:
+    def __init__(self, samples: int, local: Local, seed: int, progress: Callable[[float, int, float | None], None] | None = None) -> None:
         if samples < 1:
             raise TrainerError("there is no data to train on")
         self.samples = samples
@@ -29,7 +28,7 @@ class Batches:
         """The epoch under way, from 1."""
         self._generator = SplitMix64.of(seed, local.seed)
         self._progress = progress
-        self._sums: Dict[str, float] = {}
+        self._sums: dict[str, float] = {}
         self._counted = 0
         self._size = 0
 
@@ -69,7 +68,7 @@ class Batches:
         for name, number in sums.items():
             self._sum(name, _number(number))
 
-    def metrics(self) -> Dict[str, float]:
+    def metrics(self) -> dict[str, float]:
         """Means over the samples of the last epoch: loss, accuracy, …"""
         return {name: value / max(1, self._counted) for name, value in self._sums.items()}
 

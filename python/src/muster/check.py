@@ -14,7 +14,7 @@ import tempfile
 import threading
 import time
 from pathlib import Path
-from typing import Any, Dict, List, Optional
+from typing import Any
 
 import numpy
 
@@ -26,13 +26,17 @@ LOCAL = {"epochs": 2, "batch": 8, "rate": 0.05, "momentum": 0, "weightDecay": 0,
 MODEL = {"type": "lenet5", "input": [1, 8, 8], "classes": 10}
 
 
-def main(arguments: Optional[List[str]] = None) -> int:
+def main(arguments: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(
-        prog="muster-trainer check", description="Tries a trainer against a made-up job and says what is wrong with it.",
-        epilog="Without --data the job has 60 made-up pictures of the size that --model says. Exit status: 0 nothing is wrong, 1 something is.")
+        prog="muster-trainer check",
+        description="Tries a trainer against a made-up job and says what is wrong with it.",
+        epilog="Without --data the job has 60 made-up samples of the size that --model says. Exit status: 1 if something is wrong.",
+    )
     parser.add_argument("trainer", metavar="MODULE:FUNCTION")
     parser.add_argument("--model", type=json.loads, default=MODEL, metavar="JSON", help=f"the task's model, by default {json.dumps(MODEL)}")
-    parser.add_argument("--local", type=json.loads, default={}, metavar="JSON", help="hyperparameters that differ from the task file's defaults")
+    parser.add_argument(
+        "--local", type=json.loads, default={}, metavar="JSON", help="hyperparameters that differ from the task file's defaults"
+    )
     parser.add_argument("--data", type=Path, metavar="FILE", help="a device's data configuration, or its whole agent.json")
     parser.add_argument("--global", dest="model_file", type=Path, metavar="FILE", help="the first model, if the trainer makes none")
     parser.add_argument("--seconds", type=float, default=120, help="how long one job may take")
@@ -51,9 +55,14 @@ class Process:
     def __init__(self, name: str, log: Path, folder: Path) -> None:
         self._log = open(log, "wb")
         self.child = subprocess.Popen(
-            [sys.executable, "-m", "muster", "--resident", name], stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=self._log,
-            env={**os.environ, "OMP_NUM_THREADS": os.environ.get("OMP_NUM_THREADS", "1")}, cwd=folder)
-        self._lines: queue.Queue[Optional[bytes]] = queue.Queue()
+            [sys.executable, "-m", "muster", "--resident", name],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=self._log,
+            env={**os.environ, "OMP_NUM_THREADS": os.environ.get("OMP_NUM_THREADS", "1")},
+            cwd=folder,
+        )
+        self._lines: queue.Queue[bytes | None] = queue.Queue()
         threading.Thread(target=self._read, daemon=True).start()
 
     def _read(self) -> None:
@@ -70,7 +79,7 @@ class Process:
         except BrokenPipeError:
             pass
 
-    def line(self, seconds: float) -> Dict[str, Any]:
+    def line(self, seconds: float) -> dict[str, Any]:
         """The next line of the protocol."""
         try:
             line = self._lines.get(timeout=seconds)
@@ -106,7 +115,7 @@ class Check:
         self.options, self.folder = options, folder
         self.log = folder / "log"
         self.wrong = 0
-        self.process: Optional[Process] = None
+        self.process: Process | None = None
         self.home = Path.cwd()
         self.job = folder / "job"
         self.job.mkdir()
@@ -244,10 +253,16 @@ class Check:
             if "done" in answer:
                 return int(answer["exit"])
 
-    def _write(self, kind: str, seed: int = 7, local: Optional[Dict[str, Any]] = None) -> None:
+    def _write(self, kind: str, seed: int = 7, local: dict[str, Any] | None = None) -> None:
         task = {
-            "contract": 1, "job": kind, "task": "check", "round": 1, "seed": seed, "model": self.options.model,
-            "local": {**LOCAL, **self.options.local, **(local or {})}, "data": self.data,
+            "contract": 1,
+            "job": kind,
+            "task": "check",
+            "round": 1,
+            "seed": seed,
+            "model": self.options.model,
+            "local": {**LOCAL, **self.options.local, **(local or {})},
+            "data": self.data,
         }
         (self.job / "task.json").write_text(json.dumps(task))
 

@@ -6,7 +6,7 @@ import json
 import math
 import time
 from pathlib import Path
-from typing import Any, Callable, Optional, Tuple
+from typing import Any, Callable
 
 import numpy
 
@@ -30,7 +30,7 @@ class Context:
         """The job folder. What a trainer writes there goes with the job."""
         self._write = write
         self._cancelled = cancelled
-        self._last: Optional[float] = None
+        self._last: float | None = None
 
     @property
     def state(self) -> Path:
@@ -40,12 +40,12 @@ class Context:
         return folder
 
     @property
-    def step(self) -> Optional[Path]:
+    def step(self) -> Path | None:
         """The ONNX training step that came with the task, if one did."""
         path = self.folder / "step.onnx"
         return path if path.exists() else None
 
-    def progress(self, fraction: float, epoch: Optional[int] = None, loss: Optional[float] = None) -> None:
+    def progress(self, fraction: float, epoch: int | None = None, loss: float | None = None) -> None:
         """Reports how far the job is, 0 to 1. May be called as often as one likes: ten lines a second are written at most.
 
         Raises :class:`Cancelled` when the job is to stop.
@@ -63,7 +63,7 @@ class Context:
             line["loss"] = float(loss)
         self._write(json.dumps(line))
 
-    def data(self) -> Tuple[numpy.ndarray[Any, Any], numpy.ndarray[Any, Any]]:
+    def data(self) -> tuple[numpy.ndarray[Any, Any], numpy.ndarray[Any, Any]]:
         """Samples and classes of this device's data configuration, in the built-in trainer's formats: :mod:`muster.data`."""
         return data.load(self.task.data)
 

@@ -5,15 +5,16 @@ from __future__ import annotations
 import json
 import math
 import numbers
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Dict, Mapping, Optional, Tuple
+from typing import Any
 
 import numpy
 
 VERSION = 1
 
-Parameters = Dict[str, "numpy.ndarray[Any, Any]"]
+Parameters = dict[str, "numpy.ndarray[Any, Any]"]
 """A model: arrays by name. Names and layouts are PyTorch's: ``conv1.weight`` is out × in × height × width, ``fc1.weight`` out × in.
 They come in the order of their names, which is not the order of the layers."""
 
@@ -27,10 +28,10 @@ class Model:
     """The model that a task trains. ``type`` has the meaning that the trainer gives it."""
 
     type: str
-    input: Optional[Tuple[int, ...]] = None
+    input: tuple[int, ...] | None = None
     """The shape of one sample: channels, height, width."""
-    classes: Optional[int] = None
-    hidden: Tuple[int, ...] = ()
+    classes: int | None = None
+    hidden: tuple[int, ...] = ()
     raw: Mapping[str, Any] = field(default_factory=dict)
     """All of it, with fields that this package does not know."""
 
@@ -99,15 +100,29 @@ class Task:
         try:
             model, local = fields["model"], fields.get("local", {})
             return Task(
-                job=fields["job"], id=str(fields["task"]), round=int(fields["round"]), seed=int(fields["seed"]), data=fields.get("data"),
+                job=fields["job"],
+                id=str(fields["task"]),
+                round=int(fields["round"]),
+                seed=int(fields["seed"]),
+                data=fields.get("data"),
                 model=Model(
-                    type=str(model["type"]), input=tuple(model["input"]) if model.get("input") else None, classes=model.get("classes"),
-                    hidden=tuple(model.get("hidden") or ()), raw=model),
+                    type=str(model["type"]),
+                    input=tuple(model["input"]) if model.get("input") else None,
+                    classes=model.get("classes"),
+                    hidden=tuple(model.get("hidden") or ()),
+                    raw=model,
+                ),
                 local=Local(
-                    epochs=int(local.get("epochs", 1)), batch=int(local.get("batch", 32)), rate=float(local.get("rate", 0.1)),
-                    momentum=float(local.get("momentum", 0)), weight_decay=float(local.get("weightDecay", 0)),
-                    proximal=float(local.get("proximal", 0)), seed=int(local.get("seed", 1))),
-                raw=fields)
+                    epochs=int(local.get("epochs", 1)),
+                    batch=int(local.get("batch", 32)),
+                    rate=float(local.get("rate", 0.1)),
+                    momentum=float(local.get("momentum", 0)),
+                    weight_decay=float(local.get("weightDecay", 0)),
+                    proximal=float(local.get("proximal", 0)),
+                    seed=int(local.get("seed", 1)),
+                ),
+                raw=fields,
+            )
         except (KeyError, TypeError, ValueError, AttributeError) as error:
             raise TrainerError(f"task.json: {type(error).__name__}: {error}") from error
 
@@ -122,7 +137,7 @@ class Update:
     """Samples trained on: the update's weight."""
     metrics: Mapping[str, float] = field(default_factory=dict)
     """Of the last epoch: loss, accuracy, and whatever else is measured."""
-    initial_loss: Optional[float] = None
+    initial_loss: float | None = None
     """Loss of the global model on the same samples before training."""
 
 
@@ -148,7 +163,7 @@ def number(value: Any, name: str) -> float:
     return float(value)
 
 
-def metrics_document(job: str, samples: Any, metrics: Mapping[str, Any], initial_loss: Any = None) -> Dict[str, Any]:
+def metrics_document(job: str, samples: Any, metrics: Mapping[str, Any], initial_loss: Any = None) -> dict[str, Any]:
     """The contents of ``metrics.json``; raises :class:`TrainerError` for what the agent would refuse."""
     count = number(samples, "samples")
     if count < 0 or (count == 0 and job != "initialize"):
@@ -160,8 +175,9 @@ def metrics_document(job: str, samples: Any, metrics: Mapping[str, Any], initial
     for name in metrics:
         if not isinstance(name, str) or not name.isprintable() or not 1 <= len(name.encode()) <= 63:
             raise TrainerError(f"the metric {name!r}: a name must be 1 to 63 printable characters")
-    document: Dict[str, Any] = {
-        "samples": count, "metrics": {name: number(value, f"the metric {name}") for name, value in metrics.items()},
+    document: dict[str, Any] = {
+        "samples": count,
+        "metrics": {name: number(value, f"the metric {name}") for name, value in metrics.items()},
     }
     if initial_loss is not None:
         document["initialLoss"] = number(initial_loss, "initial_loss")

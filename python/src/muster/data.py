@@ -11,18 +11,19 @@ import gzip
 import json
 import os
 import struct
-from typing import Any, Dict, List, Mapping, Tuple
+from collections.abc import Mapping
+from typing import Any
 
 import numpy
 
 from .contract import TrainerError
 from .random import SplitMix64
 
-_cache: Dict[str, Tuple[Any, Any]] = {}
+_cache: dict[str, tuple[Any, Any]] = {}
 
 
-def load(configuration: Any) -> Tuple[numpy.ndarray[Any, Any], numpy.ndarray[Any, Any]]:
-    """Samples (float32, samples × the shape of one) and classes (int64) of this device. A second call with unchanged files costs nothing."""
+def load(configuration: Any) -> tuple[numpy.ndarray[Any, Any], numpy.ndarray[Any, Any]]:
+    """Samples (float32, count × the shape of one) and classes (int64) of this device. Again with unchanged files it costs nothing."""
     if not isinstance(configuration, Mapping):
         raise TrainerError("this device has no data: its configuration has nothing under `data`")
     files = [configuration.get("images"), configuration.get("labels"), configuration.get("file"), *(configuration.get("files") or [])]
@@ -37,7 +38,7 @@ def load(configuration: Any) -> Tuple[numpy.ndarray[Any, Any], numpy.ndarray[Any
     return _cache[key]
 
 
-def _identity(name: str) -> List[Any]:
+def _identity(name: str) -> list[Any]:
     try:
         status = os.stat(name)
     except OSError as error:
@@ -45,13 +46,15 @@ def _identity(name: str) -> List[Any]:
     return [name, status.st_size, status.st_mtime_ns, status.st_ino]
 
 
-def _read(configuration: Mapping[str, Any]) -> Tuple[Any, Any]:
+def _read(configuration: Mapping[str, Any]) -> tuple[Any, Any]:
     kind = configuration.get("format")
     try:
         if kind == "idx":
             pixels, labels = _idx(configuration["images"]), _idx(configuration["labels"])
             if pixels.ndim < 2 or labels.ndim != 1:
-                raise TrainerError(f"{configuration['images']} has {pixels.ndim} dimensions, the labels {labels.ndim}: are they the right files?")
+                raise TrainerError(
+                    f"{configuration['images']} has {pixels.ndim} dimensions, the labels {labels.ndim}: are they the right files?"
+                )
             if len(pixels) != len(labels):
                 raise TrainerError(f"{configuration['labels']} holds {len(labels)} labels for {len(pixels)} samples")
             # Channels × height × width, as models want it.
@@ -85,7 +88,7 @@ def _idx(name: str) -> numpy.ndarray[Any, Any]:
     return numpy.frombuffer(data, numpy.uint8, offset=4 + 4 * data[3]).reshape(sizes)
 
 
-def _csv(configuration: Mapping[str, Any]) -> Tuple[Any, Any]:
+def _csv(configuration: Mapping[str, Any]) -> tuple[Any, Any]:
     name, label = configuration["file"], configuration["label"]
     text = _bytes(name).decode("utf-8-sig").splitlines()
     lines = [line for line in csv.reader(text, delimiter=configuration.get("separator", ",")) if line]

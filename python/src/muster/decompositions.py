@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Any, Dict, Sequence
+from collections.abc import Sequence
+from typing import Any
 
 from .contract import TrainerError
 
 
-def table() -> Dict[Any, Any]:
+def table() -> dict[Any, Any]:
     """Decompositions by operator: PyTorch's own, and those of convolution and pooling."""
     import torch
     from torch._decomp import core_aten_decompositions
@@ -23,8 +24,17 @@ def table() -> Dict[Any, Any]:
 
 
 def _convolution_backward(
-    gradient: Any, x: Any, weight: Any, bias_sizes: Any, stride: Sequence[int], padding: Sequence[int], dilation: Sequence[int],
-    transposed: bool, output_padding: Sequence[int], groups: int, mask: Sequence[bool],
+    gradient: Any,
+    x: Any,
+    weight: Any,
+    bias_sizes: Any,
+    stride: Sequence[int],
+    padding: Sequence[int],
+    dilation: Sequence[int],
+    transposed: bool,
+    output_padding: Sequence[int],
+    groups: int,
+    mask: Sequence[bool],
 ) -> Any:
     import torch
 
@@ -37,7 +47,8 @@ def _convolution_backward(
     if mask[0]:
         # What the stride left over at the far edge.
         rest = [
-            x.shape[2 + i] - ((gradient.shape[2 + i] - 1) * stride[i] - 2 * padding[i] + dilation[i] * (sizes[i] - 1) + 1) for i in dimensions
+            x.shape[2 + i] - ((gradient.shape[2 + i] - 1) * stride[i] - 2 * padding[i] + dilation[i] * (sizes[i] - 1) + 1)
+            for i in dimensions
         ]
         to_x = convolution(gradient, weight, None, stride, padding, dilation, True, rest, groups)
     if mask[1]:
@@ -45,7 +56,8 @@ def _convolution_backward(
         # Correlating the input with the gradient: channels and samples change places, stride and dilation too.
         for inputs, outputs in zip(x.chunk(groups, 1), gradient.chunk(groups, 1)):
             part = convolution(
-                inputs.transpose(0, 1), outputs.transpose(0, 1), None, dilation, padding, stride, False, [0] * len(sizes), 1).transpose(0, 1)
+                inputs.transpose(0, 1), outputs.transpose(0, 1), None, dilation, padding, stride, False, [0] * len(sizes), 1
+            ).transpose(0, 1)
             for i in dimensions:
                 part = part.narrow(2 + i, 0, sizes[i])
             parts.append(part)
@@ -79,9 +91,7 @@ def _max_pool(x: Any, kernel: Any, stride: Any = (), padding: Any = 0, dilation:
     return windows.amax(-1), windows.argmax(-1)
 
 
-def _max_pool_backward(
-    gradient: Any, x: Any, kernel: Any, stride: Any, padding: Any, dilation: Any, ceil: bool, places: Any
-) -> Any:
+def _max_pool_backward(gradient: Any, x: Any, kernel: Any, stride: Any, padding: Any, dilation: Any, ceil: bool, places: Any) -> Any:
     import torch
 
     (h, w), (kh, kw) = x.shape[-2:], _pair(kernel)
@@ -89,9 +99,7 @@ def _max_pool_backward(
     return _spread(gradient.unsqueeze(-1) * hot, tuple(x.shape[:-2]), h, w, kh, kw)
 
 
-def _avg_pool_backward(
-    gradient: Any, x: Any, kernel: Any, stride: Any, padding: Any, ceil: bool, count_pad: bool, divisor: Any
-) -> Any:
+def _avg_pool_backward(gradient: Any, x: Any, kernel: Any, stride: Any, padding: Any, ceil: bool, count_pad: bool, divisor: Any) -> Any:
     if not _is_plain(x, kernel, stride, padding, 1):
         raise TrainerError("only average pooling whose windows lie side by side and cover the whole picture can be exported")
     (h, w), (kh, kw) = x.shape[-2:], _pair(kernel)

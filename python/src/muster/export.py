@@ -1,7 +1,8 @@
 """``muster-export-onnx``: a PyTorch model's training step as an ONNX graph. The format: docs/trainers.md, "ONNX training step".
 
-The step (forward, loss, backward, optimizer) is traced to one graph of ATen operators, what ONNX has no operators for (the backward passes of
-convolution and pooling) is written with others, and PyTorch's own exporter turns that into ONNX. Needs ``pip install 'muster[export]'``.
+The step (forward, loss, backward, optimizer) is traced to one graph of ATen operators, what ONNX has no operators for (the backward
+passes of convolution and pooling) is written with others, and PyTorch's own exporter turns that into ONNX. Needs
+``pip install 'muster[export]'``.
 """
 
 from __future__ import annotations
@@ -12,8 +13,9 @@ import json
 import logging
 import sys
 import warnings
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, Callable, Dict, List, Optional, Sequence, Tuple
+from typing import Any, Callable
 
 from .contract import Parameters, TrainerError
 
@@ -21,15 +23,24 @@ OPSET = 18
 
 
 def export(
-    model: Any, batch: int, sample: Sequence[int], path: Path, *, tokens: bool = False, momentum: bool = False, weight_decay: bool = False,
-    proximal: bool = False, loss: Optional[Callable[[Any, Any], Any]] = None, classifies: bool = True,
+    model: Any,
+    batch: int,
+    sample: Sequence[int],
+    path: Path,
+    *,
+    tokens: bool = False,
+    momentum: bool = False,
+    weight_decay: bool = False,
+    proximal: bool = False,
+    loss: Callable[[Any, Any], Any] | None = None,
+    classifies: bool = True,
 ) -> Parameters:
     """Writes the training step of a ``torch.nn.Module``.
 
     :param batch: samples of one step; smaller batches are filled up.
     :param sample: the shape of one sample, such as ``(1, 8, 8)``.
     :param tokens: samples are whole numbers (int64), not float32.
-    :param momentum: the step has momentum (and so a state per tensor), as the task's ``local`` says; likewise ``weight_decay``, ``proximal``.
+    :param momentum: the step has momentum (and so a state per tensor), as the task's ``local`` says; so with the next two.
     :param loss: of outputs and classes, **one value per sample**; cross-entropy by default.
     :param classifies: the outputs are scores of classes, so that ``correct`` can be counted.
     :returns: the model's first parameters, as a task may start from them.
@@ -49,7 +60,7 @@ def export(
     bases = [f"base.{name}" for name in trained] if proximal else []
     inputs = ["x", "y", "weights", *scalars, *names, *bases, *states]
 
-    def step(*values: Any) -> Tuple[Any, ...]:
+    def step(*values: Any) -> tuple[Any, ...]:
         v = dict(zip(inputs, values))
         held = {name: v[name] for name in fixed}
 
@@ -80,10 +91,20 @@ def export(
     example += [tensors[name] for name in names] + [tensors[name].clone() for name in trained[: len(bases)]]
     example += [torch.zeros_like(tensors[name]) for name in trained[: len(states)]]
     outputs = ["loss", *(["correct"] * classifies), *(f"next.{name}" for name in trained), *(f"next.{name}" for name in states)]
-    _write(step, example, inputs, outputs, path, {
-        "muster.step": "1", "muster.batch": str(batch), "muster.input": json.dumps(list(sample), separators=(",", ":")),
-        "muster.parameters": json.dumps(names, separators=(",", ":")), "muster.states": json.dumps(states, separators=(",", ":")),
-    })
+    _write(
+        step,
+        example,
+        inputs,
+        outputs,
+        path,
+        {
+            "muster.step": "1",
+            "muster.batch": str(batch),
+            "muster.input": json.dumps(list(sample), separators=(",", ":")),
+            "muster.parameters": json.dumps(names, separators=(",", ":")),
+            "muster.states": json.dumps(states, separators=(",", ":")),
+        },
+    )
     return first
 
 
@@ -98,7 +119,7 @@ def check(model: Any) -> None:
 
 
 def _write(
-    step: Callable[..., Any], example: List[Any], inputs: List[str], outputs: List[str], path: Path, metadata: Dict[str, str]
+    step: Callable[..., Any], example: list[Any], inputs: list[str], outputs: list[str], path: Path, metadata: dict[str, str]
 ) -> None:
     import onnx
     import torch
@@ -117,8 +138,15 @@ def _write(
         warnings.simplefilter("ignore")
         try:
             program = torch.onnx.export(
-                traced, tuple(example), dynamo=True, opset_version=OPSET, input_names=inputs, output_names=outputs, optimize=True,
-                verbose=False)
+                traced,
+                tuple(example),
+                dynamo=True,
+                opset_version=OPSET,
+                input_names=inputs,
+                output_names=outputs,
+                optimize=True,
+                verbose=False,
+            )
         except torch.onnx.OnnxExporterError as error:
             raise TrainerError(f"PyTorch's exporter cannot turn the step into ONNX: {_cause(error)}") from error
     model = program.model_proto
@@ -158,9 +186,10 @@ def _strip(model: Any) -> None:
                 del value.metadata_props[:]
 
 
-def main(arguments: Optional[List[str]] = None) -> int:
+def main(arguments: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(
-        prog="muster-export-onnx", description="Writes a PyTorch model's training step as ONNX, for devices without PyTorch.")
+        prog="muster-export-onnx", description="Writes a PyTorch model's training step as ONNX, for devices without PyTorch."
+    )
     parser.add_argument("model", metavar="MODULE:FUNCTION", help="makes the torch.nn.Module (or is its class); FILE.py:FUNCTION works too")
     parser.add_argument("output", type=Path, metavar="STEP.onnx")
     parser.add_argument("--batch", type=int, required=True, help="samples of one step: the largest local.batch of a task")
@@ -183,8 +212,15 @@ def main(arguments: Optional[List[str]] = None) -> int:
         sample = [int(size) for size in options.input.split(",")]
         torch.manual_seed(options.seed)
         first = export(
-            _make(options.model), options.batch, sample, options.output, tokens=options.tokens, momentum=options.momentum,
-            weight_decay=options.weight_decay, proximal=options.proximal)
+            _make(options.model),
+            options.batch,
+            sample,
+            options.output,
+            tokens=options.tokens,
+            momentum=options.momentum,
+            weight_decay=options.weight_decay,
+            proximal=options.proximal,
+        )
         if options.initial:
             from .tensors import save
 

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import math
-from typing import List, Tuple
 
 import numpy
 
 from .contract import Model, Parameters, TrainerError
 from .random import SplitMix64
 
-Schema = List[Tuple[str, Tuple[int, ...]]]
+Schema = list[tuple[str, tuple[int, ...]]]
 
 
 def schema(model: Model) -> Schema:
@@ -21,7 +20,7 @@ def schema(model: Model) -> Schema:
         raise TrainerError(f"the model {model.type} needs `input` and `classes`")
     found: Schema = []
     features = math.prod(model.input)
-    hidden: Tuple[int, ...] = ()
+    hidden: tuple[int, ...] = ()
     if model.type == "mlp":
         hidden = model.hidden
     elif model.type == "lenet5":

@@ -4,20 +4,21 @@ from __future__ import annotations
 
 import argparse
 import sys
-from typing import List, Optional
 
 from .budget import limit
 
 
-def main(arguments: Optional[List[str]] = None) -> int:
+def main(arguments: list[str] | None = None) -> int:
     arguments = sys.argv[1:] if arguments is None else arguments
     if arguments[:1] == ["check"]:
         from .check import main as check
 
         return check(arguments[1:])
     parser = argparse.ArgumentParser(
-        prog="muster-trainer", description="Does jobs under Muster's trainer contract with a function of your own.",
-        epilog="muster-trainer check MODULE:FUNCTION tries a trainer against a made-up job and says what is wrong.")
+        prog="muster-trainer",
+        description="Does jobs under Muster's trainer contract with a function of your own.",
+        epilog="muster-trainer check MODULE:FUNCTION tries a trainer against a made-up job and says what is wrong.",
+    )
     parser.add_argument("--resident", action="store_true", help='read {"job":"FOLDER"} lines from standard input, answer each')
     parser.add_argument("trainer", metavar="MODULE:FUNCTION", help="its train function; FILE.py:FUNCTION works too")
     parser.add_argument("folder", nargs="?", metavar="JOBFOLDER", help="the job to do (not with --resident)")

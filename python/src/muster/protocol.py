@@ -7,7 +7,6 @@ import signal
 import sys
 import threading
 from types import FrameType
-from typing import Optional
 
 from .context import Cancelled
 
@@ -48,7 +47,7 @@ class Protocol:
         except BrokenPipeError:
             os._exit(1)
 
-    def read(self) -> Optional[str]:
+    def read(self) -> str | None:
         """The next line of standard input; None at its end."""
         while b"\n" not in self._buffer:
             part = os.read(self._input, 65536)
@@ -85,7 +84,7 @@ class Protocol:
 
         threading.Thread(target=wait, name="muster-signals", daemon=True).start()
 
-    def _stop(self, number: int, frame: Optional[FrameType]) -> None:
+    def _stop(self, number: int, frame: FrameType | None) -> None:
         self.cancelled = True
         if self._interruptible:
             self._interruptible = False

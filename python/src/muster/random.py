@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, List
+from typing import Any
 
 import numpy
 
@@ -45,7 +45,7 @@ class SplitMix64:
         self.state = (self.state + count * 0x9E3779B97F4A7C15) & _MASK
         return (z >> numpy.uint64(11)).astype(numpy.float64) * 2.0**-53
 
-    def shuffle(self, values: List[int]) -> None:
+    def shuffle(self, values: list[int]) -> None:
         """Fisher and Yates, from the end."""
         for i in range(len(values) - 1, 0, -1):
             j = self.below(i + 1)

@@ -10,7 +10,7 @@ import sys
 import traceback
 from pathlib import Path
 from types import ModuleType
-from typing import Any, Callable, List, Optional
+from typing import Any, Callable
 
 from . import models, tensors
 from .context import Cancelled, Context
@@ -38,8 +38,8 @@ class Trainer:
             target = target()
         owner: Any = target if hasattr(target, "train") and not _is_function(target) else module
         self.train: Callable[..., Any] = target.train if owner is target else target
-        self.evaluate: Optional[Callable[..., Any]] = getattr(owner, "evaluate", None)
-        self.initialize: Optional[Callable[..., Any]] = getattr(owner, "initialize", None)
+        self.evaluate: Callable[..., Any] | None = getattr(owner, "evaluate", None)
+        self.initialize: Callable[..., Any] | None = getattr(owner, "initialize", None)
         if not callable(self.train):
             raise TrainerError(f"{name} is neither a function nor has it a method `train`")
 
@@ -78,7 +78,7 @@ class Runner:
     def __init__(self, name: str, protocol: Protocol) -> None:
         self._name = name
         self._protocol = protocol
-        self._trainer: Optional[Trainer] = None
+        self._trainer: Trainer | None = None
 
     def once(self, folder: str) -> int:
         """One job; returns the exit status."""
@@ -187,7 +187,7 @@ def _writer(folder: Path, parameters: Any, name: str, document: Any) -> Callable
     return write
 
 
-def _refuse(problems: List[str]) -> None:
+def _refuse(problems: list[str]) -> None:
     if problems:
         more = f"; and {len(problems) - 5} more" if len(problems) > 5 else ""
         raise TrainerError("the result is refused: " + "; ".join(problems[:5]) + more)

@@ -6,7 +6,7 @@ import json
 import os
 import struct
 from pathlib import Path
-from typing import Any, List, Optional
+from typing import Any
 
 import numpy
 
@@ -58,13 +58,13 @@ def write_text(text: str, path: Path) -> None:
             temporary.unlink()
 
 
-def problems(parameters: Any, like: Optional[Parameters]) -> List[str]:
+def problems(parameters: Any, like: Parameters | None) -> list[str]:
     """Everything that is wrong with a model: not arrays, not finite, or other names, shapes or dtypes than ``like`` has."""
     if not isinstance(parameters, dict):
         return [f"the parameters are {type(parameters).__name__}, not a dictionary of arrays by name"]
     if not parameters:
         return ["there is not a single parameter"]
-    found: List[str] = []
+    found: list[str] = []
     for name in sorted(parameters, key=str):
         array = parameters[name]
         if not isinstance(name, str):
@@ -97,7 +97,7 @@ def _floating(array: numpy.ndarray[Any, Any]) -> bool:
     return array.dtype.kind in "fcV"
 
 
-def _dtypes(path: Path) -> List[str]:
+def _dtypes(path: Path) -> list[str]:
     try:
         with open(path, "rb") as file:
             (size,) = struct.unpack("<Q", file.read(8))

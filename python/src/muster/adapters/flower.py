@@ -13,7 +13,8 @@ Flower's lists have no names: their order must be said. It is the model's own or
 from __future__ import annotations
 
 import inspect
-from typing import Any, Callable, Dict, List, Optional, Sequence
+from collections.abc import Sequence
+from typing import Any, Callable
 
 import numpy
 
@@ -25,15 +26,13 @@ from ..contract import Evaluation, Parameters, Task, TrainerError, Update
 class FlowerTrainer:
     """Calls a ``NumPyClient`` directly: no Flower server, no network.
 
-    :param client: the client, its class, or a function that makes one. Called once in a process, without arguments or, if it takes one, with
-        the :class:`muster.Task` (whose ``data`` is the device's data configuration).
+    :param client: the client, its class, or a function that makes one. Called once in a process, without arguments or, if it takes one,
+        with the :class:`muster.Task` (whose ``data`` is the device's data configuration).
     :param names: the names of the list's arrays, in its order; by default the layers of a built-in model.
     :param config: what ``fit`` and ``evaluate`` get as ``config``, from the task; by default its hyperparameters, round and seed.
     """
 
-    def __init__(
-        self, client: Any, names: Optional[Sequence[str]] = None, config: Optional[Callable[[Task], Dict[str, Any]]] = None
-    ) -> None:
+    def __init__(self, client: Any, names: Sequence[str] | None = None, config: Callable[[Task], dict[str, Any]] | None = None) -> None:
         self._make = client
         self._names = list(names) if names is not None else None
         self._config = config or _configuration
@@ -78,7 +77,7 @@ class FlowerTrainer:
             self._client = getattr(made, "numpy_client", made)
         return self._client
 
-    def _order(self, task: Task, parameters: Parameters) -> List[str]:
+    def _order(self, task: Task, parameters: Parameters) -> list[str]:
         names = self._names if self._names is not None else [name for name, _ in models.schema(task.model)]
         if sorted(names) != sorted(parameters):
             raise TrainerError(f"the names given for the list are not the model's: {', '.join(sorted(set(names) ^ set(parameters)))}")
@@ -91,10 +90,17 @@ class FlowerTrainer:
         return {name: numpy.asarray(value) for name, value in zip(names, values)}
 
 
-def _configuration(task: Task) -> Dict[str, Any]:
+def _configuration(task: Task) -> dict[str, Any]:
     local = task.local
     return {
-        "server_round": task.round, "round": task.round, "seed": task.seed, "local_seed": local.seed, "epochs": local.epochs,
-        "batch_size": local.batch, "learning_rate": local.rate, "momentum": local.momentum, "weight_decay": local.weight_decay,
+        "server_round": task.round,
+        "round": task.round,
+        "seed": task.seed,
+        "local_seed": local.seed,
+        "epochs": local.epochs,
+        "batch_size": local.batch,
+        "learning_rate": local.rate,
+        "momentum": local.momentum,
+        "weight_decay": local.weight_decay,
         "proximal_mu": local.proximal,
     }

@@ -6,7 +6,8 @@ A layer ``conv1`` has ``conv1.weight`` and ``conv1.bias``. **Flatten in PyTorch'
 
 from __future__ import annotations
 
-from typing import Any, Iterator, Optional, Sequence, Tuple
+from collections.abc import Iterator, Sequence
+from typing import Any
 
 import numpy
 
@@ -15,8 +16,14 @@ from .selection import complain, select
 
 # Keras' name of a variable: PyTorch's.
 _NAMES = {
-    "kernel": "weight", "depthwise_kernel": "weight", "embeddings": "weight", "gamma": "weight", "bias": "bias", "beta": "bias",
-    "moving_mean": "running_mean", "moving_variance": "running_var",
+    "kernel": "weight",
+    "depthwise_kernel": "weight",
+    "embeddings": "weight",
+    "gamma": "weight",
+    "bias": "bias",
+    "beta": "bias",
+    "moving_mean": "running_mean",
+    "moving_variance": "running_var",
 }
 
 
@@ -39,7 +46,7 @@ def _transpose(array: Any, kind: str, axes: Any, depthwise: Any) -> numpy.ndarra
     return numpy.asarray(array, order="C")
 
 
-def _variables(model: Any) -> Iterator[Tuple[str, str, Any]]:
+def _variables(model: Any) -> Iterator[tuple[str, str, Any]]:
     """Muster's name, Keras' kind and the variable, in the order of the layers."""
     for layer in model.layers:
         if getattr(layer, "layers", None):
@@ -52,13 +59,13 @@ def _variables(model: Any) -> Iterator[Tuple[str, str, Any]]:
                 yield f"{layer.name}.{_NAMES[kind]}", kind, variable
 
 
-def parameters(model: Any, names: Optional[Sequence[str]] = None) -> Parameters:
+def parameters(model: Any, names: Sequence[str] | None = None) -> Parameters:
     """The model's variables as Muster's parameters; with ``names``, those that match."""
     every = {name: (kind, variable) for name, kind, variable in _variables(model)}
     return {name: from_keras(numpy.array(every[name][1]), every[name][0]) for name in select(every, names)}
 
 
-def load(model: Any, given: Parameters, names: Optional[Sequence[str]] = None) -> None:
+def load(model: Any, given: Parameters, names: Sequence[str] | None = None) -> None:
     """Assigns parameters to the model's variables. Raises :class:`muster.TrainerError` when they do not fit."""
     every = {name: (kind, variable) for name, kind, variable in _variables(model)}
     chosen = select(every, names)

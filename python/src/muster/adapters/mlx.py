@@ -5,7 +5,8 @@
 
 from __future__ import annotations
 
-from typing import Any, Dict, Iterator, Tuple
+from collections.abc import Iterator
+from typing import Any
 
 import numpy
 
@@ -25,7 +26,7 @@ def from_mlx(array: Any) -> numpy.ndarray[Any, Any]:
     return numpy.asarray(numpy.moveaxis(array, -1, 1) if array.ndim in (3, 4, 5) else array, order="C")
 
 
-def _flat(tree: Any, prefix: str = "") -> Iterator[Tuple[str, Any]]:
+def _flat(tree: Any, prefix: str = "") -> Iterator[tuple[str, Any]]:
     items = tree.items() if isinstance(tree, dict) else enumerate(tree) if isinstance(tree, (list, tuple)) else None
     if items is None:
         yield prefix, tree
@@ -40,7 +41,7 @@ def parameters(module: Any) -> Parameters:
     return {name: from_mlx(value) for name, value in _flat(tree)}
 
 
-def arrays(given: Parameters) -> Dict[str, Any]:
+def arrays(given: Parameters) -> dict[str, Any]:
     """Muster's parameters as MLX arrays by name, for models written as functions."""
     import mlx.core as mx
 

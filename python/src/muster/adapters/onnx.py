@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import os
 from pathlib import Path
-from typing import Any, Dict, List, Optional, Tuple
+from typing import Any
 
 import numpy
 
@@ -43,16 +43,16 @@ class Step:
             raise TrainerError(f"{path.name} is a training step of version {version}, this package knows {VERSION}: update it")
         self.batch = int(metadata["muster.batch"])
         self.input = tuple(json.loads(metadata["muster.input"]))
-        self.names: List[str] = json.loads(metadata["muster.parameters"])
-        self.states: List[str] = json.loads(metadata.get("muster.states", "[]"))
+        self.names: list[str] = json.loads(metadata["muster.parameters"])
+        self.states: list[str] = json.loads(metadata.get("muster.states", "[]"))
         self.inputs = {value.name: value for value in self.session.get_inputs()}
         self._outputs = [value.name for value in self.session.get_outputs()]
         self._carried = [name for name in self._outputs if name.startswith("next.")]
         self._score = [name for name in self._outputs if name in ("evaluation.loss", "evaluation.correct")]
         if not self._score:
             self._score = [name for name in self._outputs if name in ("loss", "correct")]
-        self._constants: Dict[str, Any] = {}
-        self._bound: Dict[str, Any] = {}
+        self._constants: dict[str, Any] = {}
+        self._bound: dict[str, Any] = {}
 
     def load(self, task: Task, given: Parameters) -> None:
         """Binds a model and the task's hyperparameters. Raises :class:`TrainerError` when the step cannot do what the task wants."""
@@ -82,20 +82,20 @@ class Step:
         """The model as it is now."""
         return {name: numpy.array(self._bound[name], copy=True) for name in self.names}
 
-    def train(self, x: Any, y: Any) -> Tuple[float, float]:
+    def train(self, x: Any, y: Any) -> tuple[float, float]:
         """One step on up to ``batch`` samples; returns the sums of loss and of samples classified correctly, from before it."""
         values = self._run(self._outputs, x, y, self._constants)
         for name in self._carried:
             self._bound[name[len("next.") :]] = values[name]
         return float(values["loss"]), float(values.get("correct", 0))
 
-    def score(self, x: Any, y: Any) -> Tuple[float, float]:
+    def score(self, x: Any, y: Any) -> tuple[float, float]:
         """The same sums without a step."""
         values = self._run(self._score, x, y, {**self._constants, "rate": numpy.asarray(numpy.float32(0))})
         prefix = "evaluation." if "evaluation.loss" in values else ""
         return float(values[f"{prefix}loss"]), float(values.get(f"{prefix}correct", 0))
 
-    def _run(self, outputs: List[str], x: Any, y: Any, constants: Dict[str, Any]) -> Dict[str, Any]:
+    def _run(self, outputs: list[str], x: Any, y: Any, constants: dict[str, Any]) -> dict[str, Any]:
         count = len(y)
         weights = numpy.ones(self.batch, numpy.float32)
         if count < self.batch:
@@ -108,11 +108,11 @@ class Step:
         return dict(zip(outputs, self.session.run(outputs, feed)))
 
 
-_steps: Dict[Tuple[str, int, int], Step] = {}
+_steps: dict[tuple[str, int, int], Step] = {}
 
 
 def _step(task: Task, context: Context) -> Step:
-    path: Optional[Path] = context.step
+    path: Path | None = context.step
     if path is None:
         name = task.data.get("step") if isinstance(task.data, dict) else None
         if name is None:
@@ -129,7 +129,7 @@ def _step(task: Task, context: Context) -> Step:
     return _steps[key]
 
 
-def _measure(step: Step, x: Any, y: Any, context: Context) -> Dict[str, float]:
+def _measure(step: Step, x: Any, y: Any, context: Context) -> dict[str, float]:
     loss = correct = 0.0
     for start in range(0, len(y), step.batch):
         sums = step.score(x[start : start + step.batch], y[start : start + step.batch])
@@ -138,7 +138,7 @@ def _measure(step: Step, x: Any, y: Any, context: Context) -> Dict[str, float]:
     return {"loss": loss / len(y), "accuracy": correct / len(y)}
 
 
-def _samples(step: Step, context: Context) -> Tuple[Any, Any]:
+def _samples(step: Step, context: Context) -> tuple[Any, Any]:
     x, y = context.data()
     if tuple(x.shape[1:]) != step.input:
         raise TrainerError(f"the device's samples are {list(x.shape[1:])}, the step takes {list(step.input)}")

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Sequence
 from fnmatch import fnmatchcase
-from typing import Iterable, List, Optional, Sequence
 
 from ..contract import TrainerError
 
 
-def select(names: Iterable[str], patterns: Optional[Sequence[str]]) -> List[str]:
+def select(names: Iterable[str], patterns: Sequence[str] | None) -> list[str]:
     """The names that match one of the patterns (``fc3.*``, ``*lora*``, whole names); all of them without patterns.
 
     Raises :class:`TrainerError` for a pattern that matches nothing: it is a typing error more often than not.
@@ -22,7 +22,7 @@ def select(names: Iterable[str], patterns: Optional[Sequence[str]]) -> List[str]
     return [name for name in known if any(fnmatchcase(name, pattern) for pattern in patterns)]
 
 
-def complain(problems: List[str], what: str) -> None:
+def complain(problems: list[str], what: str) -> None:
     """Raises :class:`TrainerError` when there are problems."""
     if problems:
         more = f"; and {len(problems) - 5} more" if len(problems) > 5 else ""

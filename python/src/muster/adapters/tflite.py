@@ -5,7 +5,8 @@ A signature's names may not hold dots, so ``conv1.weight`` goes by ``conv1_weigh
 
 from __future__ import annotations
 
-from typing import Any, Dict, Mapping, Optional
+from collections.abc import Mapping
+from typing import Any
 
 import numpy
 
@@ -20,21 +21,21 @@ class Signatures:
     :param names: Muster's name by the signature's, where replacing ``_`` by ``.`` from the right is not it.
     """
 
-    def __init__(self, path: str, names: Optional[Mapping[str, str]] = None) -> None:
+    def __init__(self, path: str, names: Mapping[str, str] | None = None) -> None:
         self.interpreter = _interpreter()(model_path=path, num_threads=threads())
-        self.signatures: Dict[str, Any] = self.interpreter.get_signature_list()
+        self.signatures: dict[str, Any] = self.interpreter.get_signature_list()
         for needed in ("train", "get", "set"):
             if needed not in self.signatures:
                 raise TrainerError(f"{path} has no signature {needed!r}: it was exported for inference only")
-        self._runners: Dict[str, Any] = {}
+        self._runners: dict[str, Any] = {}
         given = names or {}
         self._names = {name: given.get(name, ".".join(name.rsplit("_", 1))) for name in self.signatures["get"]["outputs"]}
 
-    def call(self, signature: str, **inputs: Any) -> Dict[str, Any]:
+    def call(self, signature: str, **inputs: Any) -> dict[str, Any]:
         """Runs a signature; returns its outputs by name."""
         if signature not in self._runners:
             self._runners[signature] = self.interpreter.get_signature_runner(signature)
-        result: Dict[str, Any] = self._runners[signature](**inputs)
+        result: dict[str, Any] = self._runners[signature](**inputs)
         return result
 
     def parameters(self) -> Parameters:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Any, Dict, Optional, Sequence
+from collections.abc import Sequence
+from typing import Any
 
 import numpy
 
@@ -18,12 +19,12 @@ def limit_threads() -> None:
     torch.set_num_threads(threads())
 
 
-def parameters(module: Any, names: Optional[Sequence[str]] = None) -> Parameters:
+def parameters(module: Any, names: Sequence[str] | None = None) -> Parameters:
     """The module's tensors as Muster's parameters.
 
     Tied weights (one tensor under two names) come once, under the first name: like that files of Transformers have them.
 
-    :param names: names or patterns (``classifier.*``) of the ones that travel; all by default, buffers such as batch normalization's included.
+    :param names: names or patterns (``classifier.*``) of the ones that travel; by default all, buffers such as batch normalization's too.
     """
     state = module.state_dict()
     found: Parameters = {}
@@ -37,10 +38,10 @@ def parameters(module: Any, names: Optional[Sequence[str]] = None) -> Parameters
     return found
 
 
-def load(module: Any, given: Parameters, names: Optional[Sequence[str]] = None) -> None:
+def load(module: Any, given: Parameters, names: Sequence[str] | None = None) -> None:
     """Copies parameters into the module, in place: its optimizers and its device stay.
 
-    Raises :class:`muster.TrainerError` for a tensor of the module that is missing (a tied one may be), one that is too many, or another shape.
+    Raises :class:`muster.TrainerError` for a tensor that is missing (a tied one may be), one that is too many, or another shape.
     """
     import torch
 
@@ -86,11 +87,11 @@ def _tensor(array: numpy.ndarray[Any, Any]) -> Any:
     return torch.from_numpy(array)
 
 
-def base(module: Any, given: Parameters) -> Dict[str, Any]:
+def base(module: Any, given: Parameters) -> dict[str, Any]:
     """The global model's tensors that FedProx holds on to: once a job, for :func:`proximal`."""
     return {name: _tensor(given[name]).clone() for name, _ in module.named_parameters() if name in given}
 
 
-def proximal(module: Any, base: Dict[str, Any], mu: float) -> Any:
+def proximal(module: Any, base: dict[str, Any], mu: float) -> Any:
     """FedProx's addition to the loss, (μ/2)‖w − base‖². Li et al. 2020."""
     return 0.5 * mu * sum(((parameter - base[name]) ** 2).sum() for name, parameter in module.named_parameters() if name in base)
