@@ -23,9 +23,10 @@ extension RoundRecord: Tabular {
 
   var row: [String] {
     let counted = updates.filter { $0.fate == .counted }
+    let devices = counted.reduce(0) { $0 + $1.devices }
     let samples = counted.reduce(0) { $0 + $1.weight }
     return [
-      "\(round)", counted.count == updates.count ? "\(counted.count)" : "\(counted.count) of \(updates.count)",
+      "\(round)", counted.count == updates.count ? "\(devices)" : "\(devices) of \(updates.reduce(0) { $0 + $1.devices })",
       Words.number(samples, digits: samples == samples.rounded() ? 0 : 1), cell(metrics, "loss"), cell(metrics, "accuracy"),
       cell(deviceMetrics, "accuracy"), Words.number(seconds, digits: 1), "\(attempts)",
       missed.map { "\($0.node): \($0.reason)" }.joined(separator: "; "),
