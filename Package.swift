@@ -73,7 +73,7 @@ let package = Package(
     .target(name: "MusterSchema", dependencies: [crypto], swiftSettings: house),
     .target(name: "MusterTensors", dependencies: ["CKernels"], swiftSettings: kernels),
     .target(name: "MusterCoordination", dependencies: ["MusterSchema"], swiftSettings: house),
-    .target(name: "MusterAggregation", dependencies: ["MusterSchema", "MusterTensors"], swiftSettings: kernels),
+    .target(name: "MusterAggregation", dependencies: ["MusterSchema", "MusterTensors", "CSpawn"], swiftSettings: kernels),
     .target(name: "MusterModels", dependencies: ["MusterTensors", "COpenBLAS", "CZlib"], swiftSettings: kernels),
     .target(
       name: "MusterTrainers", dependencies: ["MusterSchema", "MusterTensors", "CSpawn", logging],

@@ -44,12 +44,13 @@ public func aggregate(
     if let problem = strategy.combiner.problem(updates: cohort.updates.count) { throw .tooFewUpdates(problem, cohort.refused) }
     let combiner = try strategy.combiner.prepare(&cohort)
     guard !cohort.updates.isEmpty else { throw .nothingAccepted(cohort.refused) }
-    let fold = Fold(cohort: cohort, combiner: combiner, optimizer: strategy.optimizer, state: state)
+    let fold = Fold(cohort: cohort.folded, combiner: combiner, optimizer: strategy.optimizer, state: state)
     let outcome = try fold.write(to: output, metadata: metadata, durable: durable, stateOut: stateOut)
+    if let standIn = cohort.standIn, let reason = outcome.rejected[0] { throw .external(rule: standIn.rule, "of its result, \(reason)") }
     if outcome.rejected.isEmpty {
       return AggregationResult(
         accepted: cohort.updates.map(\.path), refused: cohort.refused, weight: cohort.updates.reduce(0) { $0 + $1.weight },
-        bytesRead: cohort.bytesRead + outcome.bytesRead, duration: ContinuousClock.now - start)
+        bytesRead: cohort.bytesRead + outcome.bytesRead, duration: ContinuousClock.now - start, writing: outcome.writing / cohort.threads)
     }
     // Rare: who cannot count shows only while folding. That pass went on to the end to find all of them; the next is without them.
     checked.bytesRead = cohort.bytesRead + outcome.bytesRead

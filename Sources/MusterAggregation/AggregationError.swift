@@ -22,6 +22,8 @@ public enum AggregationError: Error, Hashable, Sendable {
   case invalidParameter(component: String, parameter: String, value: Double, expected: String)
   /// The combiner's rule cannot work with as few updates as are left; and who was refused before.
   case tooFewUpdates(String, [Refusal])
+  /// A program that combines did not.
+  case external(rule: String, String)
   /// The server optimizer's state: where, and what is wrong.
   case state(path: String, String)
 }
@@ -37,6 +39,7 @@ extension AggregationError: CustomStringConvertible {
       return "none of \(refusals.count) updates can be used: \(Self.list(refusals))"
     case .tooFewUpdates(let problem, let refusals):
       return refusals.isEmpty ? problem : "\(problem); \(refusals.count) were refused: \(Self.list(refusals))"
+    case .external(let rule, let problem): return "the external rule \(rule) failed: \(problem)"
     case .state(let path, let problem): return "the server optimizer's state \(path) \(problem)"
     case .notFinite(let tensor):
       return

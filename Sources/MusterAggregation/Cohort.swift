@@ -17,6 +17,8 @@ public struct Cohort: Sendable {
   var bytesRead = 0
   /// Whether every number was seen to be finite.
   var verified = false
+  /// A program's result that takes the updates' place in the fold.
+  var standIn: StandIn?
   /// ‖D_i‖², once it was asked for.
   private var squaredNorms: [Double]?
 
@@ -49,10 +51,15 @@ public struct Cohort: Sendable {
       refuse(update.path, reason)
     }
     tensors = base.tensors.filter { $0.dtype.isFloatingPoint && common.contains($0.name) }
-    for index in updates.indices {
-      let byName = Dictionary(updates[index].file.tensors.map { ($0.name, $0) }) { first, _ in first }
-      updates[index].tensors = tensors.compactMap { byName[$0.name] }
-    }
+    updates = updates.map { $0.showing(tensors) }
+  }
+
+  /// What is folded: the updates, or a program's result in their place.
+  var folded: Cohort {
+    guard let standIn else { return self }
+    var copy = self
+    copy.updates = [standIn.update]
+    return copy
   }
 
   private static func mostFrequent(_ sets: [Set<String>]) -> Set<String>? {

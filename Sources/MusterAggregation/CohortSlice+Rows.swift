@@ -15,18 +15,14 @@ extension CohortSlice {
   /// - Returns: nil when an update cannot count; then the pass has no result anyway.
   func rows(differences: Bool = false) -> Block? {
     guard rejected.isEmpty else { return nil }
-    if allPlain && !differences {
+    if floatContent == .parameters, !differences, updates.allSatisfy({ $0.scale == 1 }) {
+      let block = floatRows()
       for index in updates.indices {
-        let update = updates[index]
-        update.file.withBytes(of: update.tensors[position], elements: elements) { raw in
-          // The mapping lives as long as the update, longer than this slice.
-          pointers[index] = raw.baseAddress
-          bytesRead += raw.count
-          if Rows.hasNonFiniteFloats(raw) { rejected[index] = Cohort.nonFiniteReason(tensor) }
-        }
+        let row = UnsafeRawBufferPointer(start: pointers[index], count: count * 4)
+        if Rows.hasNonFiniteFloats(row) { rejected[index] = Cohort.nonFiniteReason(tensor) }
       }
       guard rejected.isEmpty else { return nil }
-      return Block(block: RowBlock(.float, rows: UnsafeBufferPointer(pointers), count: count), areDifferences: false)
+      return Block(block: block, areDifferences: false)
     }
     let matrix = matrix ?? .allocate(capacity: updates.count * length)
     self.matrix = matrix
@@ -37,6 +33,58 @@ extension CohortSlice {
     }
     guard rejected.isEmpty else { return nil }
     return Block(block: RowBlock(.double, rows: UnsafeBufferPointer(pointers), count: count), areDifferences: true)
+  }
+
+  /// The updates' numbers as floats: where they lie, or decoded. They are not checked, and not scaled. Valid until the next slice.
+  private func floatRows() -> RowBlock {
+    for index in updates.indices {
+      let update = updates[index]
+      let info = update.tensors[position]
+      update.file.withBytes(of: info, elements: elements) { raw in
+        bytesRead += raw.count
+        // The mapping lives as long as the update, longer than this slice.
+        pointers[index] = info.dtype == .f32 ? raw.baseAddress : decode(raw, info.dtype, row: index)
+      }
+    }
+    return RowBlock(.float, rows: UnsafeBufferPointer(pointers), count: count)
+  }
+
+  /// Whatever an update travels in becomes floats here, a slice at a time: they stay in the cache until they are added up.
+  private func decode(_ raw: UnsafeRawBufferPointer, _ dtype: DType, row index: Int) -> UnsafeRawPointer? {
+    let all = decoded ?? .allocate(capacity: updates.count * length)
+    decoded = all
+    let row = UnsafeMutableBufferPointer(rebasing: all[index * length..<index * length + count])
+    Conversion.load(raw, dtype, into: row)
+    return UnsafeRawPointer(row.baseAddress)
+  }
+
+  /// Σ share_i D_i for updates of floats, all in one go.
+  ///
+  /// - Returns: false when they are not, or when something is not finite: then nothing is said, and each is to be looked at by itself.
+  func weightedSum(_ shares: [Double], into sum: UnsafeMutableBufferPointer<Double>) -> Bool {
+    guard let (block, weights, areDifferences, read) = weighted(shares) else { return false }
+    guard let base = baseBuffer.baseAddress, let out = sum.baseAddress else { return false }
+    if block.weightedSum(weights, areDifferences: areDifferences, base: base, into: out) { return true }
+    bytesRead = read
+    return false
+  }
+
+  /// The same, and the base moved by it, as floats.
+  func weightedStep(_ shares: [Double], into out: UnsafeMutableRawBufferPointer) -> Bool {
+    let info = cohort.tensors[position]
+    guard info.dtype == .f32, let (block, weights, areDifferences, read) = weighted(shares) else { return false }
+    let isDone = cohort.base.withBytes(of: info, elements: elements) { base in
+      block.weightedStep(weights, areDifferences: areDifferences, base: base, into: out)
+    }
+    if !isDone { bytesRead = read }
+    return isDone
+  }
+
+  private func weighted(_ shares: [Double]) -> (RowBlock, UnsafePointer<Double>, areDifferences: Bool, read: Int)? {
+    guard rejected.isEmpty, let content = floatContent, let own = weights.baseAddress else { return nil }
+    for index in updates.indices { weights[index] = shares[index] * updates[index].scale }
+    let read = bytesRead
+    return (floatRows(), UnsafePointer(own), content == .delta, read)
   }
 
   /// Space for the rules on sorted columns.

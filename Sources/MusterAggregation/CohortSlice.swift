@@ -22,12 +22,15 @@ public final class CohortSlice {
   let cohort: Cohort
   let length: Int
   private(set) var position = 0
-  private(set) var allPlain = false
+  /// What all updates hold of this tensor, where their numbers are floats in range, or become floats exactly: they only have to be finite.
+  private(set) var floatContent: Update.Content?
   let baseBuffer: UnsafeMutableBufferPointer<Double>
   private let scratch: UnsafeMutableBufferPointer<Double>
   var matrix: UnsafeMutableBufferPointer<Double>?
   let pointers: UnsafeMutableBufferPointer<UnsafeRawPointer?>
   var columns: UnsafeMutableRawPointer?
+  var decoded: UnsafeMutableBufferPointer<Float>?
+  let weights: UnsafeMutableBufferPointer<Double>
 
   init(_ cohort: Cohort, length: Int) {
     self.cohort = cohort
@@ -37,6 +40,7 @@ public final class CohortSlice {
     scratch = .allocate(capacity: self.length)
     pointers = .allocate(capacity: updates.count)
     pointers.initialize(repeating: nil)
+    weights = .allocate(capacity: updates.count)
   }
 
   deinit {
@@ -45,6 +49,8 @@ public final class CohortSlice {
     pointers.deallocate()
     matrix?.deallocate()
     columns?.deallocate()
+    decoded?.deallocate()
+    weights.deallocate()
   }
 
   /// How long slices of so many updates are: the updates' parts together stay in the cache next to the processor.
@@ -56,19 +62,39 @@ public final class CohortSlice {
   /// The base model's elements, w.
   public var base: UnsafeBufferPointer<Double> { UnsafeBufferPointer(rebasing: baseBuffer[0..<count]) }
 
-  func forEach<Failure: Error>(in piece: Piece, _ body: (CohortSlice) throws(Failure) -> Void) throws(Failure) {
+  /// - Parameter loadingBase: false leaves it to `body` to call `loadBase()` before it, or a rule, asks for the base or a difference.
+  func forEach<Failure: Error>(
+    in piece: Piece, loadingBase: Bool = true, _ body: (CohortSlice) throws(Failure) -> Void
+  ) throws(Failure) {
     let info = cohort.tensors[piece.tensor]
     position = piece.tensor
     tensor = info.name
-    allPlain = updates.indices.allSatisfy(isPlain)
+    floatContent = commonFloatContent()
     var start = piece.elements.lowerBound
     while start < piece.elements.upperBound {
       elements = start..<min(start + length, piece.elements.upperBound)
       bytesRead += count * info.dtype.byteSize
-      cohort.base.withBytes(of: info, elements: elements) { Conversion.load($0, info.dtype, into: baseBuffer) }
+      if loadingBase { loadBase() }
       try body(self)
       start = elements.upperBound
     }
+  }
+
+  func loadBase() {
+    let info = cohort.tensors[position]
+    cohort.base.withBytes(of: info, elements: elements) { Conversion.load($0, info.dtype, into: baseBuffer) }
+  }
+
+  private func commonFloatContent() -> Update.Content? {
+    guard let content = updates.first?.content else { return nil }
+    let base = cohort.tensors[position].dtype
+    let fits = updates.allSatisfy { update in
+      let dtype = update.tensors[position].dtype
+      guard update.content == content, dtype != .f64 else { return false }
+      if base.byteSize >= 4 { return true }
+      return content == .parameters && (dtype == base || dtype == .f16)
+    }
+    return fits ? content : nil
   }
 
   /// The common case: `Float` parameters, as they are, of a base that can hold them. They only have to be finite.

@@ -38,4 +38,6 @@ public struct AggregationResult: Sendable {
   public let bytesRead: Int
   /// How long it took.
   public let duration: Duration
+  /// How much of it went into handing the result to the system; the mean over the threads.
+  public let writing: Duration
 }

@@ -28,6 +28,7 @@ struct WeightedSum: SliceCombiner {
   let shares: [Double]
 
   func combine(_ slice: CohortSlice, into difference: UnsafeMutableBufferPointer<Double>) {
+    if slice.weightedSum(shares, into: difference) { return }
     for (index, share) in shares.enumerated() { slice.addDifference(of: index, times: share, to: difference) }
   }
 }

@@ -22,26 +22,24 @@ public struct Strategy: Sendable {
   /// | `rfa` | geometricMedian |
   ///
   /// - Throws: `unknownStrategy` with the known names.
-  public init(named name: String) throws(AggregationError) {
-    let (combiner, optimizer) = Components.find(name, in: Self.aliases)?.value ?? (name, "replace")
-    guard Components.find(combiner, in: Components.combiners) != nil else {
-      throw .unknownStrategy(name, known: (Array(Self.aliases.keys) + Components.combiners.keys).sorted())
+  public init(named name: String, rules: Rules = Rules()) throws(AggregationError) {
+    let (combiner, optimizer) = Rules.find(name, in: Self.aliases)?.value ?? (name, "replace")
+    guard Rules.find(combiner, in: rules.combiners) != nil else {
+      throw .unknownStrategy(name, known: (Array(Self.aliases.keys) + rules.combiners.keys).sorted())
     }
-    try self.init(.composed(filters: [], combiner: .init(combiner), optimizer: .init(optimizer)))
+    try self.init(.composed(filters: [], combiner: .init(combiner), optimizer: .init(optimizer)), rules: rules)
   }
 
   /// What a task asks for.
   ///
-  /// - Throws: `unknownStrategy`, `unknownComponent`, `unknownParameter`, `invalidParameter`.
-  public init(_ specification: StrategySpecification) throws(AggregationError) {
+  /// - Throws: `unknownStrategy`, `unknownComponent`, `unknownParameter`, `missingParameter`, `invalidParameter`.
+  public init(_ specification: StrategySpecification, rules: Rules = Rules()) throws(AggregationError) {
     switch specification {
-    case .named(let name): try self.init(named: name)
+    case .named(let name): try self.init(named: name, rules: rules)
     case .composed(let filters, let combiner, let optimizer):
       var made: [any Filter] = []
-      for filter in filters { made.append(try Components.make(filter, of: "filter", from: Components.filters)) }
-      self.init(
-        filters: made, combiner: try Components.make(combiner, of: "combiner", from: Components.combiners),
-        optimizer: try Components.make(optimizer, of: "optimizer", from: Components.optimizers))
+      for filter in filters { made.append(try rules.filter(filter)) }
+      self.init(filters: made, combiner: try rules.combiner(combiner), optimizer: try rules.optimizer(optimizer))
     }
   }
 

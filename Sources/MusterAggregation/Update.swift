@@ -23,6 +23,14 @@ public struct Update: Sendable {
   /// This file's tensors in the order of the cohort's.
   var tensors: [TensorInfo] = []
 
+  /// The same, with its file's tensors in the order of these.
+  func showing(_ tensors: [TensorInfo]) -> Update {
+    let byName = Dictionary(file.tensors.map { ($0.name, $0) }) { first, _ in first }
+    var update = self
+    update.tensors = tensors.compactMap { byName[$0.name] }
+    return update
+  }
+
   /// - Returns: the update, or why it cannot be one.
   static func open(_ contribution: Contribution, fitting base: TensorSchema) -> Result<Update, Refusal.Reason> {
     guard contribution.weight.isFinite, contribution.weight > 0 else {

@@ -49,6 +49,31 @@ package struct RowBlock {
   /// Bytes of scratch space that the rules on sorted columns need for so many rows.
   package static func scratchBytes(rows: Int) -> Int { 64 * rows * MemoryLayout<Double>.size }
 
+  /// Σ weight_i (row_i − base), or Σ weight_i row_i of differences, one row after the other. Of rows of `Float` only.
+  ///
+  /// - Returns: whether all sums are finite, and all differences lead to finite floats.
+  package func weightedSum(
+    _ weights: UnsafePointer<Double>, areDifferences: Bool, base: UnsafePointer<Double>, into sum: UnsafeMutablePointer<Double>
+  ) -> Bool {
+    precondition(element == .float, "a weighted sum of rows of \(element)")
+    return muster_weighted_sum_f32(rows.baseAddress, rows.count, count, weights, areDifferences ? 1 : 0, base, sum) == 0
+  }
+
+  /// base + that sum, rounded to `Float` once.
+  ///
+  /// - Parameters:
+  ///   - base: floats, unaligned.
+  ///   - out: as many.
+  /// - Returns: as above; false as well where the result is not finite.
+  package func weightedStep(
+    _ weights: UnsafePointer<Double>, areDifferences: Bool, base: UnsafeRawBufferPointer, into out: UnsafeMutableRawBufferPointer
+  ) -> Bool {
+    precondition(element == .float, "a weighted sum of rows of \(element)")
+    precondition(base.count >= count * 4 && out.count >= count * 4, "too little room for a row of \(count)")
+    return muster_weighted_step_f32(
+      rows.baseAddress, rows.count, count, weights, areDifferences ? 1 : 0, base.baseAddress, out.baseAddress) == 0
+  }
+
   /// Adds ‖row i − row j‖² to element i · n + j, for all i < j.
   package func addSquaredDistances(to distances: UnsafeMutableBufferPointer<Double>) {
     precondition(distances.count >= rows.count * rows.count, "\(distances.count) places for the distances of \(rows.count) rows")

@@ -12,7 +12,7 @@ struct PythonTests {
     let folder = try TemporaryFolder()
     let script = URL(filePath: #filePath).deletingLastPathComponent().appending(path: "Python/rules.py").path
     let process = try ChildProcess(python ?? "", [script, try program("muster")], log: folder.file("log"))
-    let status = try await process.wait(within: .seconds(300))
+    let status = try await process.wait(within: .seconds(600))
     #expect(status == 0, "\(process.log)")
   }
 

@@ -1,4 +1,5 @@
 import ArgumentParser
+import FoundationEssentials
 import MusterAggregation
 import MusterSchema
 import MusterTensors
@@ -49,6 +50,12 @@ struct AggregateCommand: ParsableCommand {
     })
   var metadata: [(key: String, value: String)] = []
 
+  @Option(
+    help: ArgumentHelp(
+      "A program that the strategy may name as its combiner, see docs/aggregation.md; repeatable.", valueName: "name=command"),
+    transform: ExternalRuleArgument.init(parsing:))
+  var rule: [ExternalRuleArgument] = []
+
   @Option(help: ArgumentHelp("How many threads work; the result does not depend on it.", valueName: "count"))
   var threads: Int?
 
@@ -59,7 +66,9 @@ struct AggregateCommand: ParsableCommand {
   }
 
   func run() throws {
-    let strategy = try StrategyText.strategy(strategy)
+    var rules = Rules()
+    for rule in rule { rules.add(external: rule.name, command: rule.command, folder: FileManager.default.temporaryDirectory.path) }
+    let strategy = try StrategyText.strategy(strategy, rules: rules)
     let contributions = try update.map { try $0.contribution() }
     let result: AggregationResult
     do {
@@ -110,12 +119,26 @@ struct UpdateArgument: Hashable, Sendable {
   }
 }
 
+/// `NAME=PROGRAM ARGUMENT …`: split at spaces.
+struct ExternalRuleArgument: Hashable, Sendable {
+  var name: String
+  var command: [String]
+
+  init(parsing text: String) throws {
+    let parts = text.split(separator: "=", maxSplits: 1, omittingEmptySubsequences: false)
+    guard parts.count == 2, !parts[0].isEmpty else { throw ValidationError("a rule is written name=command") }
+    name = String(parts[0])
+    command = parts[1].split(separator: " ").map(String.init)
+    guard !command.isEmpty else { throw ValidationError("a rule is written name=command") }
+  }
+}
+
 /// A strategy on the command line.
 enum StrategyText {
-  static func strategy(_ text: String) throws(CommandError) -> Strategy {
+  static func strategy(_ text: String, rules: Rules = Rules()) throws(CommandError) -> Strategy {
     let specification = try specification(text)
     do {
-      return try Strategy(specification)
+      return try Strategy(specification, rules: rules)
     } catch {
       throw CommandError(.usage, "--strategy: \(error)")
     }

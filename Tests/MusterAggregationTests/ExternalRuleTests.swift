@@ -1,0 +1,98 @@
+import FoundationEssentials
+import MusterAggregation
+import MusterSchema
+import MusterTensors
+import TestSupport
+import Testing
+
+@Suite("A program as a combiner")
+struct ExternalRuleTests {
+  private let round: Round
+  private let programs: TemporaryFolder
+
+  init() throws {
+    round = try Round()
+    programs = try TemporaryFolder()
+    try round.base(tensor("w", [1, 1]), tensor("head", [5]))
+  }
+
+  private func updates() throws -> [Contribution] {
+    [
+      try round.update("n/1", weight: 2, tensor("w", [2, 3])), try round.update("n/2", weight: 3, tensor("w", [4, 9])),
+      try round.update("n/3", tensor("w", [.infinity, 0])),
+    ]
+  }
+
+  /// A strategy whose combiner runs this script of the shell; `$1` is the folder.
+  private func strategy(_ script: String, timeout: Duration = .seconds(20)) throws -> Strategy {
+    let program = try programs.write("#!/bin/sh\nset -e\n\(script)\n", to: "rule")
+    var rules = Rules()
+    rules.add(external: "mine", command: ["/bin/sh", program], folder: programs.path, timeout: timeout)
+    return try Strategy(
+      .composed(
+        filters: [.init("clip", ["norm": 1000])], combiner: .init("mine", ["alpha": 0.5]), optimizer: .init("momentum", ["rate": 0.5])),
+      rules: rules)
+  }
+
+  private func failure(_ script: String, timeout: Duration = .seconds(20)) throws -> String {
+    let error = #expect(throws: AggregationError.self) { try round.aggregate(updates(), strategy(script, timeout: timeout)) }
+    return error.map { "\($0)" } ?? ""
+  }
+
+  @Test("It gets a folder of what the filters left, and its result makes the step")
+  func result() throws {
+    let script = "cp job.json \(programs.path)/seen.json; cp \"$1\"/updates/000001.safetensors result.safetensors"
+    let result = try round.aggregate(updates(), strategy(script))
+    #expect(try round.floats("w") == [2.5, 5])
+    #expect(try round.floats("head") == [5])
+    #expect(result.accepted == ["n/1", "n/2"] && result.refused.map(\.path) == ["n/3"] && result.weight == 5)
+    struct Job: Decodable {
+      struct Member: Decodable {
+        var path: String
+        var file: String
+        var weight: Double
+        var content: String
+        var scale: Double
+      }
+      var rule: String
+      var parameters: [String: Double]
+      var tensors: [String]
+      var updates: [Member]
+    }
+    let job = try JSON.decode(Job.self, from: Array(Data(contentsOf: URL(filePath: programs.file("seen.json")))))
+    #expect(job.rule == "mine" && job.parameters == ["alpha": 0.5] && job.tensors == ["w"])
+    #expect(job.updates.map(\.path) == ["n/1", "n/2"] && job.updates.map(\.weight) == [2, 3])
+    #expect(job.updates.allSatisfy { $0.content == "parameters" && $0.scale == 1 })
+    let left = try FileManager.default.contentsOfDirectory(atPath: programs.path).sorted()
+    #expect(left == ["rule", "seen.json"])
+  }
+
+  @Test("It can refuse updates, with a reason")
+  func refuse() throws {
+    let script = """
+      echo '[{"path": "n/2", "reason": "too far"}]' > refused.json
+      cp updates/000000.safetensors result.safetensors
+      """
+    let result = try round.aggregate(updates(), strategy(script))
+    #expect(result.accepted == ["n/1"])
+    #expect(result.refused.first == Refusal(path: "n/2", reason: "refused by mine: \"too far\""))
+  }
+
+  @Test("Whatever goes wrong with it is said")
+  func failures() throws {
+    #expect(try failure("echo 'no such luck' >&2; exit 3").contains("mine failed: it ended with exit code 3: \"no such luck\""))
+    #expect(try failure("kill -9 $$").contains("it ended with signal 9"))
+    #expect(try failure("true").contains("its result.safetensors cannot be used"))
+    #expect(try failure("cp \(round.folder.file("n-3")) result.safetensors").contains("its result holds an infinity or a NaN in \"w\""))
+    #expect(try failure("sleep 60", timeout: .milliseconds(200)).contains("it was not done within"))
+    #expect(try failure("echo '{}' > refused.json").contains("refused.json is not what it should be"))
+    let head = try round.folder.write(SafetensorsWriter.bytes([tensor("head", [1])]), to: "other")
+    #expect(try failure("cp \(head) result.safetensors").contains("misses tensor \"w\""))
+    #expect(try FileManager.default.contentsOfDirectory(atPath: programs.path) == ["rule"])
+  }
+
+  @Test("Regions do not aggregate for it")
+  func regions() throws {
+    #expect(try strategy("true").isDecomposable == false)
+  }
+}
