@@ -195,6 +195,10 @@ struct StrategyAndSelectorTests {
 
   @Test("a mismatch says which label and what it is")
   func mismatch() throws {
+    for text in ["arch==x86_64", "arch!==x86_64", "site=lab,arch = = x"] {
+      let error = #expect(throws: LabelSelector.ParseError.self) { try LabelSelector(text) }
+      #expect(error?.description.contains("none of key=value") == true)
+    }
     #expect(try LabelSelector("arch=x86_64").mismatch(["arch": "arm64"]) == "label arch is arm64, the task wants x86_64")
     #expect(try LabelSelector("gpu").mismatch([:]) == "label gpu is absent")
   }

@@ -12,7 +12,10 @@ public struct LabelSelector: Hashable, Sendable {
   /// Why a text is not a selector.
   public struct ParseError: Error, CustomStringConvertible {
     public let part: String
-    public var description: String { "\"\(part.withoutControlCharacters)\" is none of key=value, key!=value, key, !key" }
+    public var description: String {
+      let hint = part.contains("==") ? ": write one =" : ""
+      return "\"\(part.withoutControlCharacters)\" is none of key=value, key!=value, key, !key\(hint)"
+    }
   }
 
   public init(_ text: String) throws(ParseError) {
@@ -21,6 +24,8 @@ public struct LabelSelector: Hashable, Sendable {
       let part = raw.trimmed
       if part.isEmpty { continue }
       let pieces = part.split(separator: "=", maxSplits: 1, omittingEmptySubsequences: false).map { String($0.trimmed) }
+      // `a==b` would ask for the value "=b", which nobody means.
+      if pieces.count == 2, pieces[1].hasPrefix("=") { throw ParseError(part: String(part)) }
       switch pieces.count {
       case 2 where pieces[0].hasSuffix("!") && isKey(pieces[0].dropLast().trimmed):
         parts.append(.differs(String(pieces[0].dropLast().trimmed), pieces[1]))
