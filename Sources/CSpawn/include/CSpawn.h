@@ -42,3 +42,6 @@ int muster_execute(char *const arguments[]);
 
 /// Lets another process use so many more seconds of processor time than it has used, then SIGXCPU. Returns 0 or an errno.
 int muster_grant_cpu(pid_t pid, unsigned long long seconds);
+
+// Copies a file from where both stand to its end. Returns 0 or an error number.
+int muster_copy(int from, int to);

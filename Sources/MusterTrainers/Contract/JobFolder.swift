@@ -1,3 +1,4 @@
+internal import CSpawn
 internal import Glibc
 internal import MusterSchema
 
@@ -32,15 +33,16 @@ public struct JobFolder: Hashable, Sendable {
     }
   }
 
-  /// Makes the folder ready for a job: leftovers of an earlier attempt go, `global.safetensors` becomes a link to `global` (hard, or
-  /// symbolic across file systems: a trainer must not write into it), `state` a link to `state`, and `task.json` is written last.
+  /// Makes the folder ready for a job: leftovers of an earlier attempt go, `global.safetensors` becomes a copy of `global` (what a trainer
+  /// does to it is nobody else's business; where the file system can, they share their blocks), `state` a link to `state`, and `task.json`
+  /// is written last.
   /// - Parameters:
   ///   - global: the model to train or evaluate; nil for initialize.
   ///   - state: a folder that outlives the job, made if it is missing; nil: a `state` folder within the job's.
   public func prepare(_ job: TrainerJobDescription, global source: String? = nil, state keep: String? = nil) throws(TrainerError) {
     try makeFolder(path)
     for leftover in [metrics, update, task, global] { try remove(leftover) }
-    if let source { try link(source, to: global) }
+    if let source { try copy(source, to: global) }
     if let keep {
       try makeFolder(keep)
       try remove(state)
@@ -75,11 +77,19 @@ public struct JobFolder: Hashable, Sendable {
     guard unlink(file) == 0 || errno == ENOENT || errno == EISDIR else { throw failure("remove", file) }
   }
 
-  private func link(_ source: String, to target: String) throws(TrainerError) {
+  private func copy(_ source: String, to target: String) throws(TrainerError) {
     let source = JobFolder(source).path
-    guard access(source, R_OK) == 0 else { throw failure("read", source) }
-    if Glibc.link(source, target) == 0 || symlink(source, target) == 0 { return }
-    throw failure("link", target)
+    let from = open(source, O_RDONLY | O_CLOEXEC)
+    guard from >= 0 else { throw failure("read", source) }
+    defer { close(from) }
+    let to = open(target, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0o444)
+    guard to >= 0 else { throw failure("make", target) }
+    defer { close(to) }
+    let code = muster_copy(from, to)
+    guard code == 0 else {
+      errno = code
+      throw failure("copy", source)
+    }
   }
 
   private func failure(_ verb: String, _ path: String) -> TrainerError {
