@@ -159,7 +159,8 @@ let package = Package(
     .testTarget(
       name: "MusterAgentTests",
       dependencies: [
-        "MusterAgent", "MusterCoordination", "MusterMQTT", "MusterSchema", "MusterTensors", "MusterTrainers", "TestSupport", logging,
+        "MusterAgent", "MusterCoordination", "MusterDataPlane", "MusterMQTT", "MusterSchema", "MusterStorage", "MusterTensors",
+        "MusterTrainers", "TestSupport", "muster-agent", hummingbird, lifecycle, logging,
       ], swiftSettings: house),
     .testTarget(
       name: "MusterCommandsTests", dependencies: ["MusterCommands", "MusterSchema", "MusterTransfer", "TestSupport", argumentParser],

@@ -155,13 +155,14 @@ final class CurlTransfer {
     case .bytes(let bytes):
       count = min(buffer.count, bytes.count - Int(position))
       bytes.withUnsafeBytes { buffer.copyBytes(from: $0[Int(position)..<(Int(position) + count)]) }
-    case .file(let reader):
-      count = reader.read(into: buffer, at: position)
+    case .file(let reader, let start, let whole):
+      let rest = min(Int64(buffer.count), whole - position)
+      count = reader.read(into: UnsafeMutableRawBufferPointer(rebasing: buffer[..<Int(rest)]), at: start + position)
       guard count >= 0 else {
         failure = .io("the file to upload cannot be read: \(reason(errno))")
         return Int(CURL_READFUNC_ABORT)
       }
-      guard count > 0 || position == reader.size else {
+      guard count > 0 || position == whole else {
         failure = .io("the file to upload became shorter while it was sent")
         return Int(CURL_READFUNC_ABORT)
       }
@@ -172,7 +173,13 @@ final class CurlTransfer {
   }
 
   /// libcurl rewinds when a reused connection turns out to be dead.
-  func seek(to offset: Int64) { position = offset }
+  ///
+  /// - Returns: false to let the transfer fail instead.
+  func seek(to offset: Int64) -> Bool {
+    guard request.repeats || position == 0 else { return false }
+    position = offset
+    return true
+  }
 
   // MARK: The end
 
@@ -186,6 +193,7 @@ final class CurlTransfer {
     let text = errors.pointee == 0 ? String(cString: curl_easy_strerror(code)) : String(cString: errors)
     switch code {
     case CURLE_OK: return .success(response)
+    case CURLE_SEND_FAIL_REWIND: return .failure(.unreachable(host: host(of: request.url), why: "the connection broke"))
     case CURLE_OPERATION_TIMEDOUT:
       var connected = 0
       muster_curl_get_long(handle, CURLINFO_RESPONSE_CODE, &connected)
@@ -220,8 +228,8 @@ private let sendBody: muster_curl_data = { bytes, size, count, context in
 
 private let seekBody: muster_curl_seek = { context, offset, origin in
   guard let context, origin == SEEK_SET else { return CURL_SEEKFUNC_CANTSEEK }
-  Unmanaged<CurlTransfer>.fromOpaque(context).takeUnretainedValue().seek(to: Int64(offset))
-  return CURL_SEEKFUNC_OK
+  return Unmanaged<CurlTransfer>.fromOpaque(context).takeUnretainedValue().seek(to: Int64(offset))
+    ? CURL_SEEKFUNC_OK : CURL_SEEKFUNC_FAIL
 }
 
 /// What the environment excludes from proxies, and this machine: the demo and the tests stay on loopback.

@@ -36,6 +36,9 @@ final class DownloadWriter: Sendable {
 
   deinit { close(descriptor) }
 
+  /// Nothing is written any more: another download may go on.
+  func unlock() { flock(descriptor, LOCK_UN) }
+
   /// Bytes that are there already.
   var offset: Int64 { state.withLock(\.written) }
   var failure: TransferError? { state.withLock(\.failure) }

@@ -10,18 +10,39 @@ extension HTTPClient {
   package func download(
     _ url: String, to path: String, expecting digest: Digest, maximumBytes: Int
   ) async throws(TransferError) {
+    let resumed = try await downloadOnce(url, to: path, expecting: digest, maximumBytes: maximumBytes)
+    // A loss of power, or whatever, had spoiled what was continued, and it is gone now: once more, from the beginning.
+    if let resumed {
+      guard try await downloadOnce(url, to: path, expecting: digest, maximumBytes: maximumBytes) == nil else { throw resumed }
+    }
+  }
+
+  /// - Returns: why what was continued is of no use.
+  private func downloadOnce(
+    _ url: String, to path: String, expecting digest: Digest, maximumBytes: Int
+  ) async throws(TransferError) -> TransferError? {
     let writer = try await blocking { () throws(TransferError) in
       try DownloadWriter(path: path, expecting: digest, maximum: maximumBytes)
     }
+    // Whoever tries again at once must not find the file locked, although the thread of the transfers may hold the writer a moment longer.
+    defer { writer.unlock() }
+    var isResumed = writer.offset > 0
     do throws(TransferError) {
       try await fetch(url, into: writer)
     } catch {
       guard error.status == 416, writer.offset > 0 else { throw error }
       // The partial file is as long as the whole, or longer: it may be complete, else it is of no use.
       writer.restart()
+      isResumed = false
       try await fetch(url, into: writer)
     }
-    try await blocking { () throws(TransferError) in try writer.finish() }
+    do throws(TransferError) {
+      try await blocking { () throws(TransferError) in try writer.finish() }
+      return nil
+    } catch {
+      guard case .digestMismatch = error, isResumed else { throw error }
+      return error
+    }
   }
 
   private func fetch(_ url: String, into writer: DownloadWriter) async throws(TransferError) {
@@ -46,7 +67,8 @@ extension HTTPClient {
     var headers = [("Content-Type", contentType), ("Content-Digest", digest.contentDigest)]
     if let ticket { headers.append(("Authorization", "Bearer \(ticket.text)")) }
     let request = TransferRequest(
-      method: "PUT", url: url, headers: headers, body: .file(reader), sink: .memory(maximum: 64 << 10), progress: progress)
+      method: "PUT", url: url, headers: headers, body: .file(reader, from: 0, count: reader.size), sink: .memory(maximum: 64 << 10),
+      progress: progress)
     return try await run(request).status
   }
 

@@ -33,6 +33,8 @@ extension HTTPResponse {
   /// configuration says where bytes go.
   var failure: TransferError? {
     guard status >= 300, status != 304 else { return nil }
+    // Where an upload goes on: an answer, not a failure.
+    if status == 409, self["upload-offset"] != nil { return nil }
     let retryAfter = self["retry-after"].flatMap { Double($0) }.flatMap { $0.isFinite && $0 >= 0 ? $0 : nil }
     if var problem = try? JSON.decode(Problem.self, from: body) {
       problem.status = status

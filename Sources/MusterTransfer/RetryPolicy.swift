@@ -18,7 +18,7 @@ package struct RetryPolicy: Hashable, Sendable {
     self.patience = patience
   }
 
-  /// The pause before another attempt: full jitter, and on top what the server asked for; nil when there is none.
+  /// The pause before another attempt; nil when there is none: full jitter, or what the server asked for and up to half as much more.
   ///
   /// - Parameter attempt: the one that failed, from 1.
   package func pause(
@@ -28,7 +28,9 @@ package struct RetryPolicy: Hashable, Sendable {
     let most = min(cap, base * (1 << min(attempt - 1, 20)))
     let jitter = most * Double.random(in: 0...1, using: &generator)
     guard case .problem(_, let seconds?) = error else { return jitter }
-    return min(.seconds(seconds), patience) + min(jitter, .seconds(1))
+    // Many were told the same number, and shall not come back at the same moment.
+    let asked = min(.seconds(seconds), patience)
+    return asked + max(asked * 0.5, min(most, .seconds(1))) * Double.random(in: 0...1, using: &generator)
   }
 }
 

@@ -27,7 +27,7 @@ package enum TransferError: Error, Hashable, Sendable, CustomStringConvertible {
   package var isTransient: Bool {
     switch self {
     case .unreachable, .timedOut: true
-    case .problem(let problem, _): [429, 502, 503, 504, 507].contains(problem.status)
+    case .problem(let problem, _): [408, 429, 502, 503, 504, 507].contains(problem.status)
     case .digestMismatch, .tooLarge, .cancelled, .io: false
     }
   }

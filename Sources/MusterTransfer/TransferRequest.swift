@@ -3,13 +3,14 @@ struct TransferRequest: Sendable {
   enum Body: Sendable {
     case none
     case bytes([UInt8])
-    case file(UploadReader)
+    /// So many bytes of a file, from there on.
+    case file(UploadReader, from: Int64, count: Int64)
 
     var count: Int64? {
       switch self {
       case .none: nil
       case .bytes(let bytes): Int64(bytes.count)
-      case .file(let reader): reader.size
+      case .file(_, _, let count): count
       }
     }
   }
@@ -25,6 +26,9 @@ struct TransferRequest: Sendable {
   var headers: [(String, String)] = []
   var body: Body = .none
   var sink: Sink
+  /// Whether libcurl may send the body once more by itself, when a connection that it had kept breaks. A part of an upload is not sent again
+  /// before the server was asked what it has.
+  var repeats = true
   var progress: (@Sendable (_ sent: Int64, _ total: Int64) -> Void)?
 }
 

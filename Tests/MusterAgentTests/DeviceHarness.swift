@@ -34,12 +34,12 @@ final class Device: Sendable {
 
   /// Plays the region around `body`; the agent itself is started with `withAgent`.
   static func with(
-    trainer script: String = Device.copying, policy: String = "{}",
-    answering answers: Answers,
+    trainer script: String = Device.copying, policy: String = "{}", values: Int = 3, answering answers: Answers,
     _ body: @escaping @Sendable (Device) async throws -> Void
   ) async throws {
     let broker = try await BrokerProcess.started()
-    let base = try SafetensorsWriter.bytes([Tensor(name: "w", dtype: .f32, shape: [3], data: [UInt8](repeating: 0, count: 12))])
+    let base = try SafetensorsWriter.bytes([Tensor(name: "w", dtype: .f32, shape: [values], data: [UInt8](repeating: 0, count: values * 4))]
+    )
     let server = try LittleServer { request in
       if request.path.hasPrefix("/v1/blobs/") { return .init(status: 200, body: base) }
       return answers.answer(request)
@@ -95,6 +95,14 @@ final class Device: Sendable {
     }
   }
 
+  /// The agent's own process, for tests that kill it.
+  func process() async throws -> ChildProcess {
+    _ = try configuration
+    let process = try ChildProcess("muster-agent", ["--config", folder.file("agent.json")], log: folder.file("agent.log"))
+    guard try await eventually({ self.node?.online == true }) else { throw TestSupportError("no agent: \(process.log)") }
+    return process
+  }
+
   /// Runs the agent around the body, and stops it in order.
   func withAgent(_ body: @escaping @Sendable () async throws -> Void) async throws {
     let agent = Agent(try configuration, logger: Self.quiet)
@@ -111,10 +119,11 @@ final class Device: Sendable {
 
   // MARK: What the region says
 
-  func announce(session: String = "s1") throws {
+  /// - Parameter data: where its models are; nil: with the stand-in.
+  func announce(session: String = "s1", data: String? = nil) throws {
     try say(
       .coordinatorState(Self.region),
-      CoordinatorState(coordinator: Self.region, online: true, session: session, data: server.address), retained: true)
+      CoordinatorState(coordinator: Self.region, online: true, session: session, data: data ?? server.address), retained: true)
   }
 
   func describe(revision: Int = 1, state: TaskDescriptor.State = .open, trainer: String = "built-in") throws {
@@ -126,14 +135,15 @@ final class Device: Sendable {
     try say(.task(coordinator: Self.region, task: Self.task), descriptor, retained: true)
   }
 
-  func invite(round: Int = 1, phase: Phase = .train, attempt: Int = 1) throws {
+  func invite(round: Int = 1, phase: Phase = .train, attempt: Int = 1, to address: String? = nil) throws {
     let collection = phase == .train ? "updates" : "evaluations"
     try say(
       .invitation(coordinator: Self.region, node: Self.id, task: Self.task),
       Invitation(
         task: Self.task, revision: 1, key: RoundKey(round: round, phase: phase, attempt: attempt), quota: 1, minimum: 1,
         base: ModelReference(digest: Digest(of: base), bytes: base.count),
-        upload: "\(server.address)/v1/tasks/digits/rounds/\(round)/\(collection)/north/pi-1", ticket: Ticket("secret-ticket"), seed: 42,
+        upload: "\(address ?? server.address)/v1/tasks/digits/rounds/\(round)/\(collection)/north/pi-1", ticket: Ticket("secret-ticket"),
+        seed: 42,
         secondsLeft: 30, startWithin: 0), retained: false)
   }
 
@@ -142,8 +152,8 @@ final class Device: Sendable {
   }
 
   /// Everything that an invitation needs, and the answer that precedes it.
-  func prepare() async throws {
-    try announce()
+  func prepare(data: String? = nil) async throws {
+    try announce(data: data)
     try describe()
     _ = try await eventually { self.states.last == .ready }
   }

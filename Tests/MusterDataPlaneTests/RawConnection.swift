@@ -22,13 +22,17 @@ final class RawConnection: Sendable {
 
   deinit { close(descriptor) }
 
-  func say(_ bytes: [UInt8]) {
+  func say(_ bytes: [UInt8]) { _ = trySay(bytes) }
+
+  /// - Returns: whether the other side still takes it.
+  func trySay(_ bytes: [UInt8]) -> Bool {
     var rest = bytes[...]
     while !rest.isEmpty {
       let count = rest.withUnsafeBytes { send(descriptor, $0.baseAddress, $0.count, Int32(MSG_NOSIGNAL)) }
-      guard count > 0 else { return }
+      guard count > 0 else { return false }
       rest = rest.dropFirst(count)
     }
+    return true
   }
 
   func say(_ text: String) { say(Array(text.utf8)) }

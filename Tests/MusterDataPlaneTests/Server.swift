@@ -18,23 +18,31 @@ struct Server: Sendable {
   let ledger: FakeLedger
   let client: HTTPClient
   let folder: TemporaryFolder
+  let log: LogRecord
 
   var address: String { "http://127.0.0.1:\(port)" }
 
   static func with(
-    _ body: @Sendable (Server) async throws -> Void, routes: @Sendable (Router<RouteContext>) -> Void = { _ in }
+    limits: DataPlaneLimits = DataPlaneLimits(), _ body: @Sendable (Server) async throws -> Void,
+    routes: @Sendable (Router<RouteContext>) -> Void = { _ in }
   ) async throws {
     let folder = try TemporaryFolder()
     // Many tests at once: making a state folder waits for the disk, and the servers need the cooperative threads.
-    let store = try await offloading { () throws(StorageError) in try Store(folder: folder.file("state"), logger: quiet) }
+    let store = try await offloading { () throws(StorageError) in
+      try Store(folder: folder.file("state"), partials: limits.partials, logger: quiet)
+    }
     let ledger = FakeLedger()
-    let router = makeRouter()
+    let (record, refusals) = (LogRecord(), RefusalLog())
+    let router = makeRouter(limits: limits, log: refusals)
     let source = StoreSource(store: store)
     BlobRoutes(source: source, store: store, maximumBytes: 1 << 20).add(to: router)
-    ContributionRoutes(ledger: ledger, source: source, store: store).add(to: router)
+    ContributionRoutes(ledger: ledger, source: source, store: store, limits: limits).add(to: router)
     routes(router)
     let ports = AsyncStream<Int>.makeStream()
-    let listener = listener(router, host: "127.0.0.1", port: 0, name: "data", logger: quiet) { ports.continuation.yield($0) }
+    router.get("healthz") { _, _ in textResponse("ok\n") }
+    let listener = listener(
+      router, host: "127.0.0.1", port: 0, name: "data", limits: limits, log: refusals, logger: record.logger
+    ) { ports.continuation.yield($0) }
     let client = try HTTPClient()
     let services = ServiceGroup(services: [listener], logger: quiet)
     try await withThrowingTaskGroup(of: Void.self) { group in
@@ -42,7 +50,7 @@ struct Server: Sendable {
       var iterator = ports.stream.makeAsyncIterator()
       guard let port = await iterator.next() else { throw TestSupportError("no port") }
       do {
-        try await body(Server(port: port, store: store, ledger: ledger, client: client, folder: folder))
+        try await body(Server(port: port, store: store, ledger: ledger, client: client, folder: folder, log: record))
       } catch {
         await services.triggerGracefulShutdown()
         throw error

@@ -8,7 +8,8 @@ extension AgentConfiguration {
     let folder = settings.folder
     guard let object = try settings.object("trainers") else {
       return [
-        "built-in": TrainerProgram(command: ["muster-train", "--resident"], resident: true, threads: threads, folder: folder)
+        "built-in": TrainerProgram(
+          command: ["muster-train", "--resident"], resident: true, threads: threads, timeoutSeconds: defaultTimeout, folder: folder)
       ]
     }
     let origin = settings.lastOrigin
@@ -24,6 +25,8 @@ extension AgentConfiguration {
       do {
         var program = try JSON.decode(TrainerProgram.self, from: try JSON.encode(value))
         if members["threads"] == nil { program.threads = threads }
+        // `null` is the owner's word that a job may take as long as it takes.
+        if members["timeoutSeconds"] == nil { program.timeoutSeconds = defaultTimeout }
         // The program's own relative path, too, starts from the configuration file.
         if let first = program.command.first, first.contains("/"), !first.hasPrefix("/"), let folder {
           program.command[0] = "\(folder)/\(first)"
@@ -40,6 +43,9 @@ extension AgentConfiguration {
     }
     return trainers
   }
+
+  /// Seconds. A trainer that hangs shall not keep its device from working for ever.
+  static let defaultTimeout = 3600.0
 
   private static let trainerKeys = [
     "command", "resident", "idleSeconds", "environment", "threads", "graceSeconds", "timeoutSeconds", "folder", "user", "limits",

@@ -30,6 +30,8 @@ struct AgentSettings {
   private let environment: [String: String]
   private let file: String
   private var known: Set<String> = []
+  /// Objects of the file that hold nothing.
+  private let emptyGroups: [String]
   private(set) var used: [(key: String, value: JSONValue, origin: String, isSecret: Bool)] = []
 
   /// - Parameters:
@@ -40,13 +42,20 @@ struct AgentSettings {
     self.file = file
     self.environment = environment
     var flat: [String: Value] = [:]
+    var empty: [String] = []
     func flatten(_ object: [String: JSONValue], _ prefix: String) {
       for (name, value) in object {
         let key = prefix + name
-        if case .object(let inner) = value, !Self.whole.contains(key) { flatten(inner, "\(key).") } else { flat[key] = (value, file) }
+        if case .object(let inner) = value, !Self.whole.contains(key) {
+          flatten(inner, "\(key).")
+          if inner.isEmpty { empty.append(key) }
+        } else {
+          flat[key] = (value, file)
+        }
       }
     }
     flatten(content, "")
+    emptyGroups = empty.sorted()
     layers = [flags.mapValues { (.string($0.value), $0.flag) }, flat]
   }
 
@@ -178,7 +187,9 @@ struct AgentSettings {
 
   /// Refuses keys of the file that nobody read.
   func checkUnknown() throws(ConfigurationError) {
-    for key in layers[1].keys.sorted() where !known.contains(key) {
+    // `"policy": {}` is a group of keys, none of which is set.
+    let strays = emptyGroups.filter { group in !known.contains { $0.hasPrefix("\(group).") } }
+    for key in (layers[1].keys.filter { !known.contains($0) } + strays).sorted() {
       throw ConfigurationError(key, in: file, "there is no such key; known here: \(known.sorted().joined(separator: ", "))")
     }
   }

@@ -20,9 +20,10 @@ extension JobWorker {
       } catch {
         throw JobFailure("the result is gone from the device's disk")
       }
+      // A long way for many bytes: a loss of power on it shall not cost the training.
+      if attempt == 1, result.bytes > Self.partBytes { await secure(result, in: folder) }
       do throws(TransferError) {
-        try await http().upload(
-          source, to: job.invitation.upload, ticket: job.invitation.ticket, digest: result.digest, contentType: contentType)
+        try await http().upload(upload(of: result, in: folder, source, contentType, to: job.invitation, again: attempt > 1))
         return await shell.receive(.delivered(job.task, job.key))
       } catch {
         if error == .cancelled { throw CancellationError() }
@@ -33,7 +34,7 @@ extension JobWorker {
         default: break
         }
         guard let pause = error.patience(attempt) else { throw error }
-        if attempt == 1 { await secure(result, in: folder) }
+        if attempt == 1, result.bytes <= Self.partBytes { await secure(result, in: folder) }
         logger.info(
           "the upload waits: \(error)", metadata: ["task.id": "\(job.task)", "round": "\(job.key.round)", "attempt": "\(attempt)"])
         attempt += 1
@@ -41,6 +42,30 @@ extension JobWorker {
         try Task.checkCancellation()
       }
     }
+  }
+
+  /// What an interruption of an upload costs at most.
+  static let partBytes = 1 << 20
+
+  private func upload(
+    of result: JobResult, in folder: String, _ source: UploadSource, _ contentType: String, to invitation: Invitation, again: Bool
+  ) -> ResumableUpload {
+    let mark = UploadMark.read(in: folder, of: result.digest)
+    if let mark {
+      logger.info(
+        "the upload goes on", metadata: ["task.id": "\(invitation.task)", "bytes": "\(mark.offset)", "of.bytes": "\(mark.total)"])
+    }
+    let logger = logger
+    return ResumableUpload(
+      source, to: invitation.upload, ticket: invitation.ticket, digest: result.digest, contentType: contentType,
+      partBytes: Self.partBytes, resumes: again || mark != nil || result.digest != packed,
+      acknowledged: { offset, total in
+        do {
+          try UploadMark(digest: result.digest, offset: offset, total: total).write(in: folder)
+        } catch {
+          logger.debug("how far the upload came is not noted: \(error)")
+        }
+      })
   }
 
   /// Packed by an earlier process: the bytes may not be those that the journal speaks of.

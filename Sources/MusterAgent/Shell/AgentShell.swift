@@ -35,6 +35,9 @@ actor AgentShell {
   private static let endedKept = 64
   private var dropped = 0
   private var journalFails = false
+  /// When the disk shall hold what the journal says; nil: it does, or nothing is to be kept.
+  private var secureAt: ContinuousClock.Instant?
+  private static let secureAfter = Duration.seconds(1)
 
   init(
     _ configuration: AgentConfiguration, journal: Journal, presence: Presence, folders: JobFolders, logger: Logger
@@ -64,6 +67,7 @@ actor AgentShell {
 
   /// A result will have to wait: the disk shall hold what leads to it.
   func secureJournal() {
+    secureAt = nil
     do {
       try journal.secure()
     } catch {
@@ -88,6 +92,8 @@ actor AgentShell {
     do {
       try journal.commit(records, at: now)
       journalFails = false
+      // A loss of power costs the last second.
+      secureAt = machine.jobs.isEmpty ? nil : secureAt ?? .now + Self.secureAfter
     } catch {
       // It goes on without: see Journal for what a lost record costs.
       if !journalFails { logger.error("the journal cannot be written, after a restart work may be done twice: \(error)") }
@@ -233,6 +239,10 @@ actor AgentShell {
       if published.map({ resources.differsNoticeably(from: $0) }) ?? true { publishState(resources) }
       for task in machine.tasks.keys.sorted() where machine.tasks[task]?.state == .open { receive(.readiness(task, readiness(task))) }
     }
+    if let secureAt, now >= secureAt {
+      secureResults()
+      secureJournal()
+    }
     for (task, entry) in progress {
       guard let status = entry.waiting, now >= entry.last + Self.progressInterval else { continue }
       progress[task] = (now, nil)
@@ -241,10 +251,22 @@ actor AgentShell {
     setAlarm()
   }
 
+  private func secureResults() {
+    for job in machine.jobs.values {
+      guard let result = job.result else { continue }
+      do throws(FileError) {
+        try Contribution.secure(result, in: folders.job(job.task, job.key))
+      } catch {
+        // It may just have been delivered and removed.
+        logger.debug("a result is not safe from a loss of power: \(error)")
+      }
+    }
+  }
+
   private func setAlarm() {
     let deadline = machine.nextDeadline.map { clock.time(of: $0) }
     let waiting = progress.values.compactMap { $0.waiting == nil ? nil : $0.last + Self.progressInterval }.min()
-    alarm.set([nextProbe, deadline, waiting].compactMap(\.self).min() ?? nextProbe)
+    alarm.set([nextProbe, deadline, waiting, secureAt].compactMap(\.self).min() ?? nextProbe)
   }
 
   // MARK: Statuses

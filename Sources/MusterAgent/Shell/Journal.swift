@@ -4,8 +4,8 @@ import MusterSchema
 /// What the agent remembers over a restart: a few records in one small JSON file, replaced as a whole.
 ///
 /// Nothing in it is needed for a right result: the ledger counts a contribution once, whoever repeats it. A lost record costs work done
-/// twice. So a record is safe from the death of the process before its effects happen, as the rename is; the disk is made to hold it only
-/// once a result has to wait for its delivery, and the way from invitation to upload waits for no disk.
+/// twice. So a record is safe from the death of the process before its effects happen, as the rename is; the disk is made to hold it a second
+/// later, unless the job has ended by then, and before a long upload: the way from invitation to a short upload waits for no disk.
 struct Journal {
   private struct Content: Codable {
     var version: Int

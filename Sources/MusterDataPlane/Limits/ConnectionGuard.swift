@@ -108,14 +108,12 @@ final class ConnectionGuard: ChannelDuplexHandler, RemovableChannelHandler {
     note(431, "a request's head is larger than allowed", limit: "headerKiB", context)
     let head = HTTPResponse(status: .requestHeaderFieldsTooLarge, headerFields: [.connection: "close", .contentLength: "0"])
     context.write(Self.wrapOutboundOut(.head(head)), promise: nil)
-    context.writeAndFlush(Self.wrapOutboundOut(.end(nil)), promise: nil)
-    end(context)
+    context.writeAndFlush(Self.wrapOutboundOut(.end(nil))).assumeIsolated().whenComplete { _ in self.end(context) }
   }
 
   // MARK: What goes out
 
   func write(context: ChannelHandlerContext, data: NIOAny, promise: EventLoopPromise<Void>?) {
-    var ends = false
     switch Self.unwrapOutboundIn(data) {
     case .head(let head): if head.status.kind != .informational { status = head.status.code }
     case .body: break
@@ -124,12 +122,10 @@ final class ConnectionGuard: ChannelDuplexHandler, RemovableChannelHandler {
       // A good answer to a body that is known already: it may come to its end, at its pace.
       case .body: phase = .rest(bytes: status < 300 ? .max : Self.rest, until: .now() + .seconds(status < 300 ? 3600 : 10))
       case .answer: rearm()
-      case .closing: ends = true
-      case .head, .rest: break
+      case .head, .rest, .closing: break
       }
     }
     context.write(data, promise: promise)
-    if ends { context.close(promise: nil) }
   }
 
   func channelWritabilityChanged(context: ChannelHandlerContext) {
@@ -160,9 +156,9 @@ final class ConnectionGuard: ChannelDuplexHandler, RemovableChannelHandler {
       note(408, "a body came too slowly: \(received) bytes so far", limit: isSlow ? "bytesPerSecond" : "stallSeconds", context)
       phase = .closing
       context.fireErrorCaught(SlowClient())
-      // The route answers with 408 before that.
+      // The route answers with 408 meanwhile.
       let bound = NIOLoopBound(context, eventLoop: context.eventLoop)
-      context.eventLoop.scheduleTask(in: .seconds(2)) { bound.value.close(promise: nil) }
+      context.eventLoop.scheduleTask(in: .seconds(1)) { bound.value.close(promise: nil) }
     case .rest(_, let until): if now > until { end(context) }
     case .answer, .closing: break
     }

@@ -1,0 +1,39 @@
+import MusterSchema
+
+/// How far an upload came, in a small file beside what is uploaded: `upload.json`.
+///
+/// Written after each part that the server acknowledged, durably. The server alone knows where the upload really stands: the mark says that
+/// there is something to ask for, after whatever ended the agent.
+struct UploadMark: Codable, Hashable {
+  var version = 1
+  var digest: Digest
+  var offset: Int
+  var total: Int
+
+  init(digest: Digest, offset: Int, total: Int) {
+    self.digest = digest
+    self.offset = offset
+    self.total = total
+  }
+
+  private static func path(_ folder: String) -> String { "\(folder)/upload.json" }
+
+  /// Nil when nothing was begun, or it was about other bytes, or the file is not understood: then the upload begins anew, which is all that
+  /// a lost mark costs.
+  static func read(in folder: String, of digest: Digest) -> UploadMark? {
+    guard let bytes = try? Files.read(path(folder), maximumBytes: 4096), let mark = try? JSON.decode(UploadMark.self, from: bytes),
+      mark.version == 1, mark.digest == digest
+    else { return nil }
+    return mark
+  }
+
+  func write(in folder: String) throws(FileError) {
+    let bytes: [UInt8]
+    do {
+      bytes = try JSON.encode(self)
+    } catch {
+      throw FileError(path: Self.path(folder), code: Files.invalidArgument)
+    }
+    try Files.write(bytes, to: Self.path(folder), durable: true)
+  }
+}

@@ -1,0 +1,76 @@
+import Hummingbird
+import Logging
+import MusterDataPlane
+import MusterSchema
+import MusterStorage
+import ServiceLifecycle
+import Synchronization
+import TestSupport
+
+/// A coordinator's data plane as it is in the servers, with a ledger that takes one contribution of each path.
+struct RealDataPlane: Sendable {
+  let port: Int
+  let store: Store
+  let ledger: OpenLedger
+
+  static func with(_ folder: TemporaryFolder, base: [UInt8], _ body: @Sendable (RealDataPlane) async throws -> Void) async throws {
+    let store = try Store(folder: folder.file("server"), logger: Device.quiet)
+    let staged = try store.stage()
+    try staged.write(base)
+    let ledger = OpenLedger(base: try store.adopt(staged))
+    let source = StoredBlobs(store: store)
+    let router = makeRouter()
+    BlobRoutes(source: source).add(to: router)
+    ContributionRoutes(ledger: ledger, source: source, store: store).add(to: router)
+    router.get("v1/descriptors") { _, _ in throw Problem.notFound("not here") as Problem }
+    let ports = AsyncStream<Int>.makeStream()
+    let listener = listener(router, host: "127.0.0.1", port: 0, name: "data", logger: Device.quiet) { ports.continuation.yield($0) }
+    let services = ServiceGroup(services: [listener], logger: Device.quiet)
+    try await withThrowingTaskGroup(of: Void.self) { group in
+      group.addTask { try await services.run() }
+      var iterator = ports.stream.makeAsyncIterator()
+      guard let port = await iterator.next() else { throw TestSupportError("no port") }
+      do {
+        try await body(RealDataPlane(port: port, store: store, ledger: ledger))
+      } catch {
+        await services.triggerGracefulShutdown()
+        throw error
+      }
+      await services.triggerGracefulShutdown()
+      try await group.waitForAll()
+    }
+  }
+}
+
+private struct StoredBlobs: BlobSource {
+  let store: Store
+
+  func locate(_ digest: Digest) async throws(Problem) -> String {
+    guard let path = store.path(of: digest) else { throw .notFound("no such blob") }
+    return path
+  }
+}
+
+final class OpenLedger: Ledger {
+  private let base: Digest
+  private let offers = Mutex<[ContributionOffer]>([])
+
+  init(base: Digest) { self.base = base }
+
+  var accepted: [ContributionOffer] { offers.withLock(\.self) }
+
+  func admission(_ key: ContributionKey, ticket: Ticket?) async -> ContributionAdmission {
+    guard ticket == Ticket("secret-ticket") else { return .refused("wrong ticket") }
+    if let earlier = accepted.first(where: { $0.key == key }) { return .accepted(earlier.digest) }
+    return .open(base: base, maximumWeight: 1e9, maximumBytes: 1 << 30)
+  }
+
+  func accept(_ offer: ContributionOffer) async -> Acceptance {
+    offers.withLock { $0.append(offer) }
+    return .stored
+  }
+
+  func phaseLedger(task: TaskID, round: Int, phase: Phase) async -> PhaseLedger? {
+    PhaseLedger(task: task, round: round, phase: phase, open: true, accepted: accepted.map(\.key.path))
+  }
+}

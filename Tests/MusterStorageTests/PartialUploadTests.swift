@@ -1,0 +1,120 @@
+import FoundationEssentials
+import Glibc
+import MusterSchema
+import TestSupport
+import Testing
+
+@testable import MusterStorage
+
+@Suite struct PartialUploadTests {
+  private let bytes = (0..<300_000).map { UInt8(truncatingIfNeeded: $0 &* 31) }
+  private var identity: PartialUploads.Identity {
+    .init(name: "digits, round 1, train, north/pi-1", owner: "north/pi-1", digest: Digest(of: bytes), length: bytes.count)
+  }
+
+  @Test("A half upload goes on after a restart, and is hashed from its first byte")
+  func restart() throws {
+    let root = try TemporaryFolder()
+    do {
+      let store = try Store(folder: root.path)
+      let file = try store.partials.begin(identity, expecting: 100_000, maximumBytes: 1 << 20)
+      try file.write(Array(bytes[..<100_000]))
+      // The process dies here: nothing is released.
+    }
+    let store = try Store(folder: root.path)
+    #expect(store.partials.standing(identity.name, identity.digest)?.offset == 100_000)
+    #expect(store.partials.standing(identity.name, identity.digest)?.identity == identity)
+    #expect(store.partials.standing(identity.name, Digest(of: [1])) == nil)
+    let (_, file) = try store.partials.resume(identity.name, identity.digest, at: 100_000, expecting: 200_000, maximumBytes: 1 << 20)
+    let rest = try #require(file)
+    try rest.write(Array(bytes[100_000...]))
+    #expect(rest.digest == identity.digest)
+    #expect(try store.partials.adopt(rest, of: identity.name) == identity.digest)
+    #expect(store.size(of: identity.digest) == bytes.count)
+    #expect(store.partials.standing(identity.name, nil)?.isStored == true)
+  }
+
+  @Test("One that was adopted but not accepted is complete after a restart, and gone with its blob")
+  func adopted() throws {
+    let root = try TemporaryFolder()
+    do {
+      let store = try Store(folder: root.path)
+      let file = try store.partials.begin(identity, expecting: bytes.count, maximumBytes: 1 << 20)
+      try file.write(bytes)
+      _ = try store.partials.adopt(file, of: identity.name)
+    }
+    let store = try Store(folder: root.path)
+    let standing = store.partials.standing(identity.name, identity.digest)
+    #expect(standing?.isStored == true)
+    #expect(standing?.offset == bytes.count)
+    _ = store.collect(keeping: [], olderThan: .seconds(-10))
+    #expect(store.partials.standing(identity.name, identity.digest) == nil)
+    #expect(names(in: root.file("uploads")).isEmpty)
+  }
+
+  @Test("A second writer cuts off the first, whose bytes count no more")
+  func takeOver() throws {
+    let root = try TemporaryFolder()
+    let store = try Store(folder: root.path)
+    let first = try store.partials.begin(identity, expecting: 10, maximumBytes: 1 << 20)
+    try first.write(Array(bytes[..<10]))
+    let (_, second) = try store.partials.resume(identity.name, identity.digest, at: 10, expecting: 10, maximumBytes: 1 << 20)
+    #expect(throws: StorageError.superseded) { () throws in try first.write(Array(bytes[10..<20])) }
+    let go = try #require(second)
+    try go.write(Array(bytes[10..<30]))
+    store.partials.release(first, of: identity.name)
+    #expect(store.partials.standing(identity.name, identity.digest)?.offset == 30)
+  }
+
+  @Test("Garbage and strangers in the folder are removed, links are not followed")
+  func garbage() throws {
+    let root = try TemporaryFolder()
+    do { _ = try Store(folder: root.path) }
+    let secret = try root.write("secret", to: "secret-file")
+    let id = Digest(of: identity.name.utf8).hexadecimal
+    try root.write("{}", to: "uploads/x.json")
+    try root.write("half", to: "uploads/\(id).part")
+    try root.write(#"{"version":9}"#, to: "uploads/\(id).json")
+    symlink(secret, root.file("uploads/link.part"))
+    let store = try Store(folder: root.path)
+    #expect(names(in: root.file("uploads")).isEmpty)
+    symlink(secret, root.file("uploads/\(id).part"))
+    #expect(throws: StorageError.self) { try store.partials.begin(identity, expecting: 1, maximumBytes: 10) }
+    #expect(try String(contentsOfFile: secret, encoding: .utf8) == "secret")
+  }
+
+  @Test("Half uploads go when nobody continued them for too long, and stay below their bounds")
+  func bounds() throws {
+    let root = try TemporaryFolder()
+    let limits = PartialUploadLimits(count: 3, perOwner: 2, bytes: 1000, ageSeconds: 100, graceSeconds: 0)
+    let store = try Store(folder: root.path, partials: limits)
+    func begin(_ name: String, _ owner: String, _ length: Int = 100) throws {
+      let identity = PartialUploads.Identity(name: name, owner: owner, digest: Digest(of: [1]), length: length)
+      let file = try store.partials.begin(identity, expecting: 10, maximumBytes: 1 << 20)
+      try file.write([UInt8](repeating: 1, count: 10))
+      store.partials.release(file, of: name)
+    }
+    for name in ["a", "b", "c"] { try begin(name, "one") }
+    #expect(store.partials.totals.count == 2)
+    for name in ["d", "e", "f"] { try begin(name, name) }
+    #expect(store.partials.totals.count == 3)
+    try begin("g", "g", 900)
+    #expect(store.partials.totals.bytes <= 1000)
+    #expect(throws: StorageError.tooLarge(maximumBytes: 1000)) { try begin("h", "h", 1001) }
+    // Held by requests that are under way, nothing may go.
+    let held = try ["x", "y", "z"].map { name in
+      let identity = PartialUploads.Identity(name: name, owner: name, digest: Digest(of: [1]), length: 10)
+      return try store.partials.begin(identity, expecting: 10, maximumBytes: 10)
+    }
+    #expect(throws: StorageError.crowded("3 uploads are under way")) { try begin("i", "i") }
+    for (file, name) in zip(held, ["x", "y", "z"]) { store.partials.release(file, of: name) }
+    // Those of a process that ended long ago.
+    for name in names(in: root.file("uploads")) {
+      var times = [timespec(tv_sec: 1, tv_nsec: 0), timespec(tv_sec: 1, tv_nsec: 0)]
+      utimensat(AT_FDCWD, root.file("uploads/\(name)"), &times, 0)
+    }
+    let later = try PartialUploads(folder: root.path, blobs: store.blobs, limits: limits)
+    #expect(later.totals.count == 0)
+    #expect(names(in: root.file("uploads")).isEmpty)
+  }
+}
