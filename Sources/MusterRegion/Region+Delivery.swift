@@ -34,9 +34,11 @@ extension Region {
         return await shell.mailbox.post(.above(.failed(job.task, job.key, reason: "the region's result is gone from its disk")))
       }
       do throws(TransferError) {
-        _ = try await client.upload(
-          file: file, to: job.invitation.upload, ticket: job.invitation.ticket, digest: result.digest,
-          contentType: job.key.phase == .train ? "application/octet-stream" : "application/json")
+        // An earlier process may have sent a part of it.
+        try await client.upload(
+          ResumableUpload(
+            UploadSource(file: file), to: job.invitation.upload, ticket: job.invitation.ticket, digest: result.digest,
+            contentType: job.key.phase == .train ? "application/octet-stream" : "application/json", resumes: true))
         return await shell.mailbox.post(.above(.delivered(job.task, job.key)))
       } catch {
         let detail = error.problem.map { "\($0)" } ?? "\(error)"

@@ -1,5 +1,7 @@
 import Glibc
+import MusterDataPlane
 import MusterSchema
+import MusterStorage
 import Synchronization
 import TestSupport
 import Testing

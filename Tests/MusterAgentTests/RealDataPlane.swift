@@ -22,7 +22,6 @@ struct RealDataPlane: Sendable {
     let router = makeRouter()
     BlobRoutes(source: source).add(to: router)
     ContributionRoutes(ledger: ledger, source: source, store: store).add(to: router)
-    router.get("v1/descriptors") { _, _ in throw Problem.notFound("not here") as Problem }
     let ports = AsyncStream<Int>.makeStream()
     let listener = listener(router, host: "127.0.0.1", port: 0, name: "data", logger: Device.quiet) { ports.continuation.yield($0) }
     let services = ServiceGroup(services: [listener], logger: Device.quiet)

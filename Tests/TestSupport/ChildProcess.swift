@@ -140,7 +140,14 @@ package final class ChildProcess: Sendable {
 package enum Executable {
   package static func find(_ name: String) throws(TestSupportError) -> String {
     if name.contains("/") { return name }
-    let path = ProcessInfo.processInfo.environment["PATH"] ?? ""
+    let environment = ProcessInfo.processInfo.environment
+    // Our own programs lie where the test bundle does: one build makes both.
+    var own = [CChar](repeating: 0, count: Int(PATH_MAX))
+    let length = readlink("/proc/self/exe", &own, own.count - 1)
+    let bundle = String(decoding: own.prefix(max(length, 0)).map { UInt8(bitPattern: $0) }, as: UTF8.self)
+    let built = environment["MUSTER_EXECUTABLES"] ?? String(bundle[..<(bundle.lastIndex(of: "/") ?? bundle.startIndex)])
+    if access("\(built)/\(name)", X_OK) == 0 { return "\(built)/\(name)" }
+    let path = environment["PATH"] ?? ""
     let folders = path.split(separator: ":").map(String.init) + ["/usr/sbin", "/usr/local/sbin", "/sbin", "/usr/bin", "/usr/local/bin"]
     for folder in folders where access("\(folder)/\(name)", X_OK) == 0 { return "\(folder)/\(name)" }
     throw TestSupportError("\(name) is not installed: scripts/setup installs what the tests need")

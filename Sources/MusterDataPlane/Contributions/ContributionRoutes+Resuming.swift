@@ -180,7 +180,8 @@ extension ContributionRoutes {
   }
 
   private func offer(_ key: ContributionKey, _ digest: Digest, bytes: Int, _ claim: ContributionClaim) -> ContributionOffer {
-    ContributionOffer(key: key, digest: digest, bytes: bytes, weight: claim.weight, metrics: claim.metrics, base: claim.base)
+    ContributionOffer(
+      key: key, digest: digest, bytes: bytes, weight: claim.weight, count: claim.count, metrics: claim.metrics, base: claim.base)
   }
 
   private func tooLarge(_ terms: ContributionTerms) -> ProblemWithRetry {
