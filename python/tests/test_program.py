@@ -246,6 +246,26 @@ def test_a_handler_that_a_framework_takes_while_it_is_imported_is_taken_back(job
     assert process.returncode == 3
 
 
+def test_a_forked_worker_that_is_ended_does_not_end_the_trainer(job):
+    job.task()
+    job.model()
+    job.source("""
+    import multiprocessing, time
+    def train(task, parameters, context):
+        worker = multiprocessing.get_context("fork").Process(target=time.sleep, args=(100,))
+        worker.start()
+        worker.terminate()
+        worker.join(20)
+        assert worker.exitcode == -15, worker.exitcode
+        for i in range(15):
+            time.sleep(0.1)
+            context.progress(i / 15)
+        return muster.Update(parameters, 1)
+    """)
+    status, _, log = job.run()
+    assert status == 0, log
+
+
 def test_an_idle_resident_trainer_ends_with_sigterm_and_with_its_input(job):
     job.source(GOOD)
     process = job.start("--resident", f"{job.trainer}:train")

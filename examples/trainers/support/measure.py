@@ -1,9 +1,11 @@
-"""What a trainer costs by itself: the import, the first job and the next one, and the memory that it keeps."""
+"""What a trainer costs by itself: the import, the first job and the next one, and the memory that it keeps.
+
+Processor time, not the clock's: what else a machine does must not count.
+"""
 
 import json
 import os
 import subprocess
-import time
 
 from .fleet import FleetError
 
@@ -28,10 +30,9 @@ def measure(fleet):
 
 
 def _measure(fleet, folder, process):
-    start = time.perf_counter()
     # Without a job in it: its answer shows that the trainer is imported and reads.
     _job(process, folder / "nothing")
-    imported = time.perf_counter() - start
+    imported = _seconds(process)
     task = {
         "contract": 1,
         "job": "initialize",
@@ -48,13 +49,20 @@ def _measure(fleet, folder, process):
     times = []
     for number in (1, 2, 3):
         (folder / "task.json").write_text(json.dumps({**task, "job": "train", "round": number}))
-        start = time.perf_counter()
+        before = _seconds(process)
         if _job(process, folder)["exit"] != 0:
             raise FleetError("the trainer failed")
-        times.append(time.perf_counter() - start)
+        times.append(_seconds(process) - before)
     with open(f"/proc/{process.pid}/status") as status:
         resident = next(int(line.split()[1]) for line in status if line.startswith("VmRSS"))
     return {"import": imported, "first": times[0], "next": min(times[1:]), "resident": resident / 1024}
+
+
+def _seconds(process):
+    """Processor time of the process so far, all of its threads."""
+    with open(f"/proc/{process.pid}/stat") as status:
+        fields = status.read().rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
 def _job(process, folder):

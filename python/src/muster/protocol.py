@@ -37,6 +37,8 @@ class Protocol:
         self.cancelled = False
         self._interruptible = False
         self._watch()
+        # A forked worker (of a data loader) is no trainer: signals that end it are not meant for us.
+        os.register_at_fork(after_in_child=self._leave)
 
     def write(self, line: str) -> None:
         """One line of the protocol. Without a reader there is nobody to work for: ends the process."""
@@ -83,6 +85,12 @@ class Protocol:
             os._exit(3)
 
         threading.Thread(target=wait, name="muster-signals", daemon=True).start()
+
+    def _leave(self) -> None:
+        self._interruptible = False
+        signal.set_wakeup_fd(-1)
+        for number in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(number, signal.SIG_DFL)
 
     def _stop(self, number: int, frame: FrameType | None) -> None:
         self.cancelled = True
