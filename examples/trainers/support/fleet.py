@@ -41,40 +41,51 @@ def free_ports(count):
             each.close()
 
 
-class Fleet:
-    """One example's fleet. Everything lies in ``home``; :meth:`stop` ends every process."""
+class Member:
+    """One device's trainer: an example with its virtual environment, or (without an example) the built-in one."""
 
-    def __init__(self, home, programs, example, python):
-        self.home, self.programs, self.example, self.python = home, programs, example, python
-        self.root = example.parents[2]
+    def __init__(self, programs, example=None, python=None):
+        self.example = example
+        if example is None:
+            self.program = {"command": [str(programs / "muster-train"), "--resident"], "resident": True}
+            self.data = {}
+            return
+        agent = json.loads((example / "agent.json").read_text())
+        ((_, self.program),) = agent["trainers"].items()
+        # This run's virtual environment in place of the example's own.
+        command = list(self.program["command"])
+        command[0] = command[0].replace(".venv/bin/", f"{python.parent}/")
+        command = [str(example / part) if (example / part.partition(":")[0]).is_file() else part for part in command]
+        self.program = {**self.program, "command": command}
+        own = {key: value for key, value in agent["data"].items() if key not in ("format", "images", "labels", "partition")}
+        self.data = {key: str(example / value) if (example / str(value)).is_file() else value for key, value in own.items()}
+
+
+class Fleet:
+    """A fleet with one device for each member, and a task. Everything lies in ``home``; :meth:`stop` ends every process."""
+
+    def __init__(self, home, programs, members, task):
+        self.home, self.programs, self.members = home, programs, members
+        self.root = pathlib.Path(__file__).resolve().parents[3]
         self.digits = self.root / "examples/digits/data"
-        self.agent = json.loads((example / "agent.json").read_text())
-        self.task = example / "task.yaml"
-        text = self.task.read_text()
-        self.model_type = re.search(r"^model:.*\btype:\s*([\w.-]+)", text, re.MULTILINE).group(1)
-        self.trainer = re.search(r"^trainer:\s*(\S+)", text, re.MULTILINE).group(1)
+        self.task = home / "task.yaml"
+        self.task.write_text(task)
+        self.model_type = re.search(r"^model:.*\btype:\s*([\w.-]+)", task, re.MULTILINE).group(1)
+        self.trainer = re.search(r"^trainer:\s*(\S+)", task, re.MULTILINE).group(1)
         self.broker, self.data, self.ops, self.region_data, self.region_ops = free_ports(5)
         self.processes = []
         (home / "logs").mkdir()
 
-    # What the example's files become.
-
-    def command(self):
-        """The trainer's command, with this run's virtual environment in place of the example's."""
-        command = list(self.agent["trainers"][self.trainer]["command"])
-        command[0] = command[0].replace(".venv/bin/", f"{self.python.parent}/")
-        return [str(self.example / part) if (self.example / part.partition(":")[0]).is_file() else part for part in command]
-
-    def device_data(self, index):
-        def absolute(value):
-            if isinstance(value, dict):
-                return {key: absolute(inner) for key, inner in value.items()}
-            if isinstance(value, str) and (self.example / value).is_file():
-                return str((self.example / value).resolve())
-            return value
-
-        data = absolute(self.agent["data"])
-        data["partition"] = {"iid": {"of": 2, "index": index, "seed": 1}}
+    def device_data(self, index, part="train"):
+        """What the agent of this device has under ``data``: its share of the digits, and what its trainer needs besides."""
+        data = {
+            "format": "idx",
+            "images": str(self.digits / f"{part}-images-idx3-ubyte.gz"),
+            "labels": str(self.digits / f"{part}-labels-idx1-ubyte.gz"),
+            **self.members[index].data,
+        }
+        if part == "train":
+            data["partition"] = {"iid": {"of": len(self.members), "index": index, "seed": 1}}
         return data
 
     def write(self):
@@ -85,14 +96,9 @@ class Fleet:
         if os.geteuid() == 0:
             lines.append("user root")
         (home / "mosquitto.conf").write_text("\n".join(lines) + "\n")
-        test = {
-            "format": "idx",
-            "images": str(self.digits / "t10k-images-idx3-ubyte.gz"),
-            "labels": str(self.digits / "t10k-labels-idx1-ubyte.gz"),
-        }
-        (home / "test-data.json").write_text(json.dumps({**self.device_data(0), **test, "partition": None}))
+        (home / "test-data.json").write_text(json.dumps(self.device_data(0, "t10k")))
         # A built-in model is initialized and measured by muster-train, so that all are judged alike; another one by the example itself.
-        central = [str(self.programs / "muster-train"), "--resident"] if self.model_type in BUILT_IN else self.command()
+        central = Member(self.programs) if self.model_type in BUILT_IN else self.members[0]
         (home / "central.yaml").write_text(
             json.dumps(
                 {
@@ -102,7 +108,7 @@ class Fleet:
                     "ops": {"host": "127.0.0.1", "port": self.ops},
                     "regions": ["north"],
                     "trainers": [self.trainer],
-                    "trainer": {self.trainer: {"command": central, "resident": True}},
+                    "trainer": {self.trainer: {"command": central.program["command"], "resident": True}},
                     "testData": str(home / "test-data.json"),
                     "log": {"level": "info"},
                 }
@@ -120,17 +126,15 @@ class Fleet:
                 }
             )
         )
-        for index in range(2):
-            trainer = {**self.agent["trainers"][self.trainer], "command": self.command()}
+        for index, member in enumerate(self.members):
             (home / f"pi-{index + 1}.json").write_text(
                 json.dumps(
                     {
-                        **self.agent,
                         "id": f"pi-{index + 1}",
                         "region": "north",
                         "state": str(home / f"pi-{index + 1}"),
                         "broker": {"host": "127.0.0.1", "port": self.broker},
-                        "trainers": {self.trainer: trainer},
+                        "trainers": {self.trainer: member.program},
                         "data": self.device_data(index),
                         "policy": {},
                         "log": {"level": "info"},
@@ -177,7 +181,7 @@ class Fleet:
         for name, program in (("central", "muster-central"), ("north", "muster-region")):
             self.start(name, [str(self.programs / program), "--config", str(self.home / f"{name}.yaml")])
         self.wait("central", lambda: self.listens(self.ops) and self.listens(self.region_ops), 20)
-        for name in ("pi-1", "pi-2"):
+        for name in [f"pi-{index + 1}" for index in range(len(self.members))]:
             self.start(name, [str(self.programs / "muster-agent"), "--config", str(self.home / f"{name}.json")])
         # The id is part of every round's seed: the same one, the same order of samples.
         subprocess.run(

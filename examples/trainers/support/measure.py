@@ -15,11 +15,12 @@ def measure(fleet):
     folder = fleet.home / "measured"
     folder.mkdir()
     budget = {name: "1" for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")}
-    environment = {**os.environ, **fleet.agent["trainers"][fleet.trainer].get("environment", {}), **budget}
+    program, example = fleet.members[0].program, fleet.members[0].example
+    environment = {**os.environ, **program.get("environment", {}), **budget}
     log = fleet.home / "logs" / "measured.log"
     with open(log, "wb") as errors:
         process = subprocess.Popen(
-            fleet.command(), stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=errors, env=environment, cwd=fleet.example, text=True
+            program["command"], stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=errors, env=environment, cwd=example, text=True
         )
         try:
             return _measure(fleet, folder, process)
