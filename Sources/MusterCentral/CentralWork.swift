@@ -1,6 +1,6 @@
 import FoundationEssentials
+import Glibc
 import Logging
-import MusterAggregation
 import MusterCoordination
 import MusterRuntime
 import MusterSchema
@@ -98,40 +98,22 @@ final class CentralWork: Sendable {
   }
 
   private func aggregate(_ order: WorkOrder) async throws -> (ModelReference, [Waiting]) {
-    guard let base = order.base, let basePath = store.path(of: base) else {
-      throw WorkError("the base model of round \(order.key.round) is missing from the store")
-    }
-    let whole = try Strategy(order.specification.strategy)
-    let strategy = try order.isRegional ? above(regions: whole) : whole
-    let contributions = try order.contributions.map { contribution in
-      guard let file = store.path(of: contribution.digest) else {
-        throw WorkError("the update of \(contribution.path) is missing from the store")
-      }
-      let countsDevices = order.isRegional && whole.combiner.composition == .count
-      let weight = countsDevices ? Double(contribution.devices) : contribution.weight
-      return Contribution(path: contribution.path.description, file: file, weight: weight)
-    }
-    let output = "\(try store.workFolder())/aggregate-\(order.key.task)-\(order.key.round)"
-    let metadata = ["muster.task": order.key.task.rawValue, "muster.round": "\(order.key.round)"]
-    let stateIn = try order.state.map { state in
-      guard let file = store.path(of: state) else { throw WorkError("the server optimizer's state \(state) is missing from the store") }
-      return file
-    }
-    let stateOut = strategy.optimizer.memory.isEmpty ? nil : "\(output)-state"
-    let result = try await offloading { () throws(AggregationError) in
-      try MusterAggregation.aggregate(
-        base: basePath, contributions: contributions, strategy: strategy, output: output, metadata: metadata, durable: false,
-        stateIn: stateIn, stateOut: stateOut)
-    }
-    var model = try await adopt(output)
-    if let stateOut { model.state = try await adopt(stateOut).digest }
-    return (model, result.refused.map { Waiting(node: $0.path, reason: $0.reason) })
+    let fold = try RoundFold(order, store)
+    let result = try await fold.write(to: "\(try store.workFolder())/aggregate-\(order.key.task)-\(order.key.round)")
+    var model = try await adopt(result.model)
+    if let state = result.state { model.state = try await adopt(state).digest }
+    return (model, result.refused)
   }
 
-  /// What is left to do when regions have aggregated.
-  private func above(regions strategy: Strategy) throws -> Strategy {
-    guard let parts = strategy.decomposed else { throw WorkError("the strategy cannot work on what regions aggregated") }
-    return parts.central
+  /// Makes a round's model again, for comparison only.
+  func replay(_ order: WorkOrder) async throws -> Digest {
+    let output = "\(try store.workFolder())/replay-\(order.key.task)-\(order.key.round)-\(UInt64.random(in: .min ... .max))"
+    let result = try await RoundFold(order, store).write(to: output)
+    let store = store
+    return try await offloading { () throws in
+      defer { for file in [result.model, result.state].compactMap({ $0 }) { unlink(file) } }
+      return try store.blobs.digest(ofFile: result.model)
+    }
   }
 
   private func evaluate(_ order: WorkOrder) async throws -> [String: Double] {

@@ -22,6 +22,10 @@ struct OperationsRoutes {
     router.get("v1/tasks/:task/why") { _, context in try jsonResponse(await central.explanation(try context.identifier("task"))) }
     router.get("v1/tasks/:task/traffic") { _, context in try jsonResponse(await central.traffic(try context.identifier("task"))) }
     router.get("v1/tasks/:task/models") { _, context in try jsonResponse(await central.detail(try context.identifier("task")).models) }
+    router.post("v1/tasks/:task/rounds/:round/replay") { _, context in
+      let round = try context.parameters.require("round", as: Int.self)
+      return try jsonResponse(await central.replay(try context.identifier("task"), round: round))
+    }
     router.put("v1/tasks/:task") { request, context in
       let (summary, isNew) = try await central.push(try context.identifier("task"), try await body(request, context))
       return try jsonResponse(summary, status: isNew ? .created : .ok)

@@ -42,4 +42,14 @@ struct WorkOrder: Sendable {
       contributions = []
     }
   }
+
+  /// The fold of a round that is over, for a replay; nil when that round made no model.
+  init?(replaying record: RoundRecord, of task: TaskID, _ run: TaskRun) {
+    guard record.result != nil, let specification = run.specification else { return nil }
+    key = Key(kind: .aggregate, task: task, round: record.round)
+    self.specification = specification
+    base = record.base
+    state = run.models.last { $0.digest == record.base }?.state
+    contributions = record.updates
+  }
 }

@@ -161,6 +161,14 @@ package final class BlobFolder: Sendable {
     return Int(status.st_size)
   }
 
+  /// The digest of a file, wherever it lies. Reads it whole: not on a cooperative thread.
+  package func digest(ofFile path: String) throws(StorageError) -> Digest {
+    let descriptor = open(path, O_RDONLY | O_CLOEXEC)
+    guard descriptor >= 0 else { throw StorageError(errno, "\(path) cannot be read") }
+    defer { close(descriptor) }
+    return try measure(descriptor, path) { _ in }
+  }
+
   private func measure(
     _ descriptor: Int32, _ path: String, _ each: (UnsafeRawBufferPointer) throws(StorageError) -> Void
   ) throws(StorageError) -> Digest {

@@ -41,7 +41,24 @@ extension EndToEnd {
         #expect(answer.status == 0, "\(answer.output)")
         #expect(Digest(of: try Data(contentsOf: URL(filePath: out))) == model.digest)
         #expect(Digest(of: try Data(contentsOf: URL(filePath: state))) == model.state)
+        try await replay(done, fleet)
       }
+    }
+
+    /// What is stored gives the same models again; what is gone is named.
+    private func replay(_ done: TaskDetail, _ fleet: Fleet) async throws {
+      func rows(_ output: String) -> [String] {
+        output.split(separator: "\n").dropFirst().map { $0.split(separator: " ").prefix(2).joined(separator: " ") }
+      }
+      let all = try await fleet.muster(["task", "replay", "adam"])
+      #expect(all.status == 0 && rows(all.output).suffix(2) == ["2 same", "3 same"], "\(all.output)")
+      let update = try #require(done.rounds.first { $0.round == 3 }?.updates.first)
+      let blob = update.digest.hexadecimal
+      try FileManager.default.removeItem(atPath: "\(fleet.places.state("central"))/blobs/\(blob.prefix(2))/\(blob)")
+      let left = try await fleet.muster(["task", "replay", "adam"])
+      #expect(left.status == 0 && rows(left.output).suffix(2) == ["2 same", "3 collected"], "\(left.output)")
+      let third = try await fleet.muster(["task", "replay", "adam", "--round", "3"])
+      #expect(third.status == 3 && third.output.contains("retention has collected the update of \(update.path)"), "\(third.output)")
     }
 
     @Test("A cohort that is too small for its strategy is refused when the task is pushed")

@@ -27,6 +27,14 @@ struct OpsClient: Sendable {
   func task(_ task: TaskID) async throws(CommandError) -> TaskDetail { try await get("/v1/tasks/\(task)") }
   func why(_ task: TaskID) async throws(CommandError) -> Explanation { try await get("/v1/tasks/\(task)/why") }
   func traffic(_ task: TaskID) async throws(CommandError) -> [LinkTraffic] { try await get("/v1/tasks/\(task)/traffic") }
+  func replay(_ task: TaskID, round: Int) async throws(CommandError) -> ReplayReport {
+    do {
+      return try await client.send("POST", central + "/v1/tasks/\(task)/rounds/\(round)/replay").decode(ReplayReport.self)
+    } catch {
+      throw CommandError(error, central: central)
+    }
+  }
+
   func models(_ task: TaskID) async throws(CommandError) -> [ModelCheckpoint] { try await get("/v1/tasks/\(task)/models") }
   func regions() async throws(CommandError) -> [RegionSummary] { try await get("/v1/regions") }
   func nodes() async throws(CommandError) -> [NodeSummary] { try await get("/v1/nodes") }

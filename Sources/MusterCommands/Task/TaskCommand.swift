@@ -6,5 +6,6 @@ struct TaskCommand: AsyncParsableCommand {
     commandName: "task", abstract: "Push tasks, follow them, steer them.",
     subcommands: [
       TaskPush.self, TaskList.self, TaskShow.self, TaskWatch.self, TaskPause.self, TaskResume.self, TaskCancel.self, TaskEvaluate.self,
+      TaskReplay.self,
     ])
 }

@@ -1,0 +1,61 @@
+import MusterAggregation
+import MusterSchema
+import MusterStorage
+
+/// Makes a round's model out of what is stored: the one way, at the round's end and in a replay.
+struct RoundFold: Sendable {
+  struct Output: Sendable {
+    /// The model's file.
+    var model: String
+    /// That of what the server optimizer remembers; nil when it remembers nothing.
+    var state: String?
+    var refused: [Waiting]
+  }
+
+  private let order: WorkOrder
+  private let strategy: Strategy
+  private let base: String
+  private let state: String?
+  private let contributions: [Contribution]
+
+  /// - Throws: ``WorkError`` when an input is missing from the store.
+  init(_ order: WorkOrder, _ store: Store) throws {
+    self.order = order
+    guard let path = order.base.flatMap(store.path(of:)) else {
+      throw WorkError("the base model of round \(order.key.round) is missing from the store")
+    }
+    base = path
+    let whole = try Strategy(order.specification.strategy)
+    strategy = try order.isRegional ? Self.above(regions: whole) : whole
+    contributions = try order.contributions.map { contribution in
+      guard let file = store.path(of: contribution.digest) else {
+        throw WorkError("the update of \(contribution.path) is missing from the store")
+      }
+      let countsDevices = order.isRegional && whole.combiner.composition == .count
+      let weight = countsDevices ? Double(contribution.devices) : contribution.weight
+      return Contribution(path: contribution.path.description, file: file, weight: weight)
+    }
+    state = try order.state.map { state in
+      guard let file = store.path(of: state) else { throw WorkError("the server optimizer's state \(state) is missing from the store") }
+      return file
+    }
+  }
+
+  /// What is left to do when regions have aggregated.
+  private static func above(regions strategy: Strategy) throws -> Strategy {
+    guard let parts = strategy.decomposed else { throw WorkError("the strategy cannot work on what regions aggregated") }
+    return parts.central
+  }
+
+  /// - Parameter output: the model's file; the state's lies beside it.
+  func write(to output: String) async throws -> Output {
+    let metadata = ["muster.task": order.key.task.rawValue, "muster.round": "\(order.key.round)"]
+    let stateOut = strategy.optimizer.memory.isEmpty ? nil : "\(output)-state"
+    let result = try await offloading { () throws(AggregationError) in
+      try aggregate(
+        base: base, contributions: contributions, strategy: strategy, output: output, metadata: metadata, durable: false, stateIn: state,
+        stateOut: stateOut)
+    }
+    return Output(model: output, state: stateOut, refused: result.refused.map { Waiting(node: $0.path, reason: $0.reason) })
+  }
+}
