@@ -21,14 +21,21 @@ final class MappedFile: @unchecked Sendable {
     bytes = UnsafeRawBufferPointer(start: address, count: count)
   }
 
-  /// Gives back the pages that hold these bytes; the last one stays, for who reads on.
+  /// Gives back the pages that hold these bytes, and those around that came with them: the system maps some neighbours of a page that is
+  /// touched (Linux: 64 KiB), and nobody else would ever give those back. Who reads there just now gets them again.
   func release(_ range: Range<Int>) {
     let page = Int(sysconf(Int32(_SC_PAGESIZE)))
-    let start = range.lowerBound / page * page
-    let end = range.upperBound / page * page
+    let around = 128 << 10
+    let start = max(0, range.lowerBound - around) / page * page
+    let end = min(bytes.count, range.upperBound + around) / page * page
     guard start < end, let base = bytes.baseAddress else { return }
     // A private mapping that nobody writes to: a page that is dropped comes back from the file.
     madvise(UnsafeMutableRawPointer(mutating: base + start), end - start, MADV_DONTNEED)
+  }
+
+  /// Lets pages come one by one, not two megabytes at a time.
+  func useSmallPages() {
+    madvise(UnsafeMutableRawPointer(mutating: bytes.baseAddress), bytes.count, MADV_NOHUGEPAGE)
   }
 
   deinit {

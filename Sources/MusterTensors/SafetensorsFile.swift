@@ -42,6 +42,9 @@ public struct SafetensorsFile: Sendable {
     return try body(data(start + elements.lowerBound * size..<start + elements.upperBound * size))
   }
 
+  /// For a file that is one of many: a look at a few of its elements brings few others into memory.
+  package func useSmallPages() { mapping.useSmallPages() }
+
   /// Says that these elements are not needed soon: their pages no longer count as this process's memory. They may be read again.
   package func release(_ tensor: TensorInfo, elements: Range<Int>) {
     let (start, size) = (header.dataOffset + tensor.byteRange.lowerBound, tensor.dtype.byteSize)

@@ -100,16 +100,22 @@ struct Benchmark {
       figures["probe"] = Double(1 << 28) / plain_read(probe, 1 << 28, 2)
       withCStrings(all) { names in
         if dtype == .f32 {
+          var before = processorSeconds()
           figures["plain"] = plain_mean(names, weights, all.count, offset, count, nil, 2)
+          figures["plainProcessor"] = processorSeconds() - before
+          before = processorSeconds()
           figures["plainWriting"] = plain_mean(names, weights, all.count, offset, count, "\(folder)/plain", 2)
+          figures["plainWritingProcessor"] = processorSeconds() - before
         } else {
           figures["plain"] = plain_bytes(names, all.count, count * dtype.byteSize, 2)
         }
       }
+      let before = processorSeconds()
       var result: AggregationResult?
       figures["whole"] = try seconds {
         result = try aggregate(base: base, contributions: contributions, strategy: strategy, output: output, durable: false, threads: 2)
       }
+      figures["wholeProcessor"] = processorSeconds() - before
       let (seconds, attoseconds) = (result?.writing ?? .zero).components
       figures["writing"] = Double(seconds) + Double(attoseconds) * 1e-18
       figures["read"] = result?.bytesRead
