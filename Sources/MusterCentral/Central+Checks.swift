@@ -3,6 +3,7 @@ import MusterCoordination
 import MusterRuntime
 import MusterSchema
 import MusterStorage
+import MusterTrainers
 
 // What is wrong with a task before it is accepted, and which devices would match it.
 extension Central {
@@ -21,12 +22,9 @@ extension Central {
       let known = configuration.regions.map(\.rawValue).joined(separator: ", ")
       problems.append(FieldProblem(field: "regions", message: "\(region) is not declared in central's configuration (it has: \(known))"))
     }
-    if configuration.trainers[specification.trainer] == nil {
-      let known = configuration.trainers.keys.sorted().joined(separator: ", ")
-      problems.append(
-        FieldProblem(
-          field: "trainer",
-          message: "central has no trainer \"\(specification.trainer)\" to initialize and evaluate with (it has: \(known))"))
+    let capabilities = Capabilities(of: configuration.trainers)
+    if case .none(let why) = Admission.choice(of: specification.trainer, for: specification.model, from: capabilities) {
+      problems.append(FieldProblem(field: "trainer", message: "to initialize and evaluate with, central \(why)"))
     }
     do {
       let strategy = try Strategy(specification.strategy)

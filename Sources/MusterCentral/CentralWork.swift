@@ -13,6 +13,7 @@ final class CentralWork: Sendable {
   private let store: Store
   private let testData: JSONValue?
   private let trainers: [String: TrainerRunner]
+  private let capabilities: Capabilities
   private let logger: Logger
   private let orders = WorkQueue<WorkOrder.Key, WorkOrder>(width: 2)
   private let collections = WorkQueue<Bool, Set<Digest>>(width: 1)
@@ -21,6 +22,7 @@ final class CentralWork: Sendable {
   init(store: Store, trainers: [String: TrainerProgram], testData: JSONValue?, logger: Logger) {
     self.store = store
     self.testData = testData
+    capabilities = Capabilities(of: trainers)
     self.trainers = trainers.mapValues { TrainerRunner($0, logger: logger) }
     self.logger = logger
     collector = BlobCollector(store: store, logger: logger)
@@ -128,8 +130,12 @@ final class CentralWork: Sendable {
   private func train(
     _ order: WorkOrder, _ kind: TrainerJobDescription.Kind, seed: UInt64, base: String?, in folder: JobFolder
   ) async throws -> TrainerOutcome {
-    guard let trainer = trainers[order.specification.trainer] else {
-      throw WorkError("central has no trainer \"\(order.specification.trainer)\"")
+    let trainer: TrainerRunner
+    switch Admission.choice(of: order.specification.trainer, for: order.specification.model, from: capabilities) {
+    case .trainer(let name):
+      guard let runner = trainers[name] else { preconditionFailure("the trainer \(name) was chosen from those that are there") }
+      trainer = runner
+    case .none(let why): throw WorkError("central \(why)")
     }
     let description = TrainerJobDescription(
       kind, task: order.key.task, round: order.key.round, model: order.specification.model, local: order.specification.local, seed: seed,

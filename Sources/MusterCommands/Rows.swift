@@ -55,7 +55,10 @@ extension RegionSummary: Tabular {
 
 extension NodeSummary: Tabular {
   static var columns: [Table.Column] {
-    ["NODE", "STATE", .number("CORES"), .number("LOAD"), .number("MEMORY"), .number("DISK"), .number("BATTERY"), "LABELS", "TASKS"]
+    [
+      "NODE", "STATE", .number("CORES"), .number("LOAD"), .number("MEMORY"), .number("DISK"), .number("BATTERY"), "LABELS", "TRAINERS",
+      "TASKS",
+    ]
   }
 
   var row: [String] {
@@ -65,8 +68,17 @@ extension NodeSummary: Tabular {
       resources?.load.map { Words.number($0, digits: 2) } ?? "-", resources?.memoryMiB.map { "\($0) MiB" } ?? "-",
       resources?.diskMiB.map { "\($0) MiB" } ?? "-", resources?.battery.map { "\($0) %" } ?? "-",
       (state.labels ?? [:]).sorted { $0.key < $1.key }.map { "\($0.key)=\($0.value)" }.joined(separator: ","),
-      tasks.map { "\($0.task): \(Timeline.brief($0))" }.joined(separator: "; "),
+      Self.trainers(state.capabilities), tasks.map { "\($0.task): \(Timeline.brief($0))" }.joined(separator: "; "),
     ]
+  }
+
+  /// `built-in 0.1.0 (softmax, mlp, lenet5); mine`
+  static func trainers(_ capabilities: Capabilities?) -> String {
+    guard let capabilities else { return "-" }
+    return capabilities.trainers.sorted().map { name in
+      let version = capabilities.versions?[name].map { " \($0)" } ?? ""
+      return "\(name)\(version)\(capabilities.models?[name].map { " (\($0.joined(separator: ", ")))" } ?? "")"
+    }.joined(separator: "; ")
   }
 }
 

@@ -10,8 +10,13 @@ package struct Readiness: Hashable, Sendable {
   package var retrySeconds: Double?
   /// A region: some of those that declined.
   package var waiting: [Waiting]
+  /// A device: which of its trainers it would take.
+  package var trainer: String?
 
-  package init(devices: Int, declined: Int = 0, reason: String? = nil, retrySeconds: Double? = nil, waiting: [Waiting] = []) {
+  package init(
+    devices: Int, declined: Int = 0, reason: String? = nil, retrySeconds: Double? = nil, waiting: [Waiting] = [], trainer: String? = nil
+  ) {
+    self.trainer = trainer
     self.devices = devices
     self.declined = declined
     self.reason = reason
@@ -29,12 +34,10 @@ package struct Readiness: Hashable, Sendable {
 package enum Admission {
   /// Why the node does not match; nil when it does. What a node does not report is not held against it.
   package static func mismatch(
-    trainer: String, where selector: String?, requires: Requirements?, labels: [String: String], capabilities: Capabilities?,
-    resources: Resources?
+    trainer: TrainerSelection, model: ModelSpecification, where selector: String?, requires: Requirements?, labels: [String: String],
+    capabilities: Capabilities?, resources: Resources?
   ) -> String? {
-    if let capabilities, !capabilities.trainers.contains(trainer) {
-      return "has no trainer \"\(trainer)\" (it has: \(capabilities.trainers.sorted().joined(separator: ", ")))"
-    }
+    if let capabilities, case .none(let why) = choice(of: trainer, for: model, from: capabilities) { return why }
     if let selector {
       do {
         if let why = try LabelSelector(selector).mismatch(labels) { return why }
@@ -61,8 +64,42 @@ package enum Admission {
 
   package static func mismatch(_ task: TaskDescriptor, _ node: NodeState) -> String? {
     mismatch(
-      trainer: task.trainer, where: task.where, requires: task.requires, labels: node.labels ?? [:], capabilities: node.capabilities,
-      resources: node.resources)
+      trainer: task.trainer, model: task.model, where: task.where, requires: task.requires, labels: node.labels ?? [:],
+      capabilities: node.capabilities, resources: node.resources)
+  }
+
+  /// Which of its trainers a node would take for a task.
+  package enum TrainerChoice: Hashable, Sendable {
+    case trainer(String)
+    /// Why not one fits.
+    case none(String)
+  }
+
+  /// The first of the task's alternatives that the node has, that knows the model and is new enough. What a trainer does not say of itself is not held
+  /// against it, but for a version that is asked for.
+  package static func choice(
+    of selection: TrainerSelection, for model: ModelSpecification, from capabilities: Capabilities
+  ) -> TrainerChoice {
+    var reason: String?
+    for alternative in selection.any where capabilities.trainers.contains(alternative.name) {
+      let name = alternative.name
+      if let known = capabilities.models?[name], !known.contains(model.type), !(model.step.map { known.contains($0.capability) } ?? false) {
+        reason =
+          reason
+          ?? (known.allSatisfy { $0.hasPrefix("step:") } && model.step == nil
+            ? "trainer \"\(name)\" needs an exported training step, the task has no model.step"
+            : "trainer \"\(name)\" does not know the model \(model.type) (it knows: \(known.joined(separator: ", ")))")
+      } else if let least = alternative.least, let version = capabilities.versions?[name], !alternative.admits(version) {
+        reason = reason ?? "trainer \"\(name)\" has version \(version), the task needs \(least)"
+      } else if let least = alternative.least, capabilities.versions?[name] == nil {
+        reason = reason ?? "trainer \"\(name)\" does not say its version, the task needs \(least)"
+      } else {
+        return .trainer(name)
+      }
+    }
+    let wanted = selection.any.count == 1 ? "no trainer" : "none of the trainers"
+    let names = selection.names.map { "\"\($0)\"" }.joined(separator: ", ")
+    return .none(reason ?? "has \(wanted) \(names) (it has: \(capabilities.trainers.sorted().joined(separator: ", ")))")
   }
 }
 

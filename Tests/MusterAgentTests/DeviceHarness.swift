@@ -126,7 +126,7 @@ final class Device: Sendable {
       CoordinatorState(coordinator: Self.region, online: true, session: session, data: data ?? server.address), retained: true)
   }
 
-  func describe(revision: Int = 1, state: TaskDescriptor.State = .open, trainer: String = "built-in") throws {
+  func describe(revision: Int = 1, state: TaskDescriptor.State = .open, trainer: TrainerSelection = "built-in") throws {
     let specification = TaskSpecification(
       name: "digits", model: ModelSpecification(type: "softmax", input: [1, 8, 8], classes: 10), trainer: trainer, rounds: 3,
       cohort: CohortSpecification(size: 1))

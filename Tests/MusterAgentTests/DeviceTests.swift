@@ -176,6 +176,22 @@ import Testing
     }
   }
 
+  @Test("Of several trainers a device takes the first that it has, and says which")
+  func severalTrainers() async throws {
+    try await Device.with(answering: .always(201)) { device in
+      try await device.withAgent {
+        try device.announce()
+        try device.describe(trainer: TrainerSelection(any: ["pytorch", "built-in"]))
+        #expect(try await eventually { device.states.last == .ready })
+        #expect(device.statuses.last?.trainer == "built-in")
+        try device.invite()
+        #expect(try await eventually { device.states.last == .done })
+        let body = try #require(device.uploads().first?.body)
+        #expect(try SafetensorsHeader(parsing: body).metadata["muster.trainer"] == "built-in")
+      }
+    }
+  }
+
   @Test("Progress is said once a second at most, and what lasts is said at once")
   func progress() async throws {
     let script = """

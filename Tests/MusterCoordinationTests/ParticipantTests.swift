@@ -208,8 +208,8 @@ struct ParticipantTests {
 struct AdmissionTests {
   private func mismatch(_ requires: Requirements?, _ resources: Resources?, trainers: [String]? = ["built-in"]) -> String? {
     Admission.mismatch(
-      trainer: "built-in", where: nil, requires: requires, labels: [:], capabilities: trainers.map { Capabilities(trainers: $0) },
-      resources: resources)
+      trainer: "built-in", model: ModelSpecification(type: "softmax"), where: nil, requires: requires, labels: [:],
+      capabilities: trainers.map { Capabilities(trainers: $0) }, resources: resources)
   }
 
   @Test("what is too little is said with both numbers; what is not reported is not held against a node")

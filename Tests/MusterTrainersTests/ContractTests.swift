@@ -57,3 +57,20 @@ import Testing
     for metrics in wrong { #expect(metrics.problem(for: .train) != nil) }
   }
 }
+
+@Suite struct CapabilityTests {
+  @Test("Our own trainers say what they know, others what their owner says")
+  func capabilities() throws {
+    let programs = [
+      "built-in": TrainerProgram(command: ["/opt/muster/muster-train", "--resident"], resident: true),
+      "onnx": TrainerProgram(command: ["muster-train", "onnx", "--resident"], resident: true),
+      "pytorch": try JSON.decode(TrainerProgram.self, from: #"{"command":["python3"],"models":["lenet5"],"version":"2.15.0"}"#.utf8),
+      "mine": TrainerProgram(command: ["/opt/mine"]),
+    ]
+    let capabilities = Capabilities(of: programs)
+    #expect(capabilities.trainers == ["built-in", "mine", "onnx", "pytorch"])
+    #expect(capabilities.models == ["built-in": ["softmax", "mlp", "lenet5"], "onnx": ["step:onnx"], "pytorch": ["lenet5"]])
+    #expect(capabilities.versions == ["built-in": Muster.version, "onnx": Muster.version, "pytorch": "2.15.0"])
+    #expect(Capabilities(of: ["mine": TrainerProgram(command: ["/opt/mine"])]).models == nil)
+  }
+}

@@ -48,7 +48,8 @@ extension AgentConfiguration {
   static let defaultTimeout = 3600.0
 
   private static let trainerKeys = [
-    "command", "resident", "idleSeconds", "environment", "threads", "graceSeconds", "timeoutSeconds", "folder", "user", "limits",
+    "command", "resident", "idleSeconds", "environment", "threads", "graceSeconds", "timeoutSeconds", "folder", "user", "limits", "models",
+    "version",
   ]
 
   private static func checkNames(

@@ -55,10 +55,12 @@ package struct Policy: Hashable, Sendable {
   /// - Parameters:
   ///   - minute: of the day, local time.
   ///   - uploadsTo: where the task's contributions go, as far as it is known.
-  package func refusal(trainer: String, uploadsTo address: String?, resources: Resources, minute: Int) -> (
+  package func refusal(trainer: TrainerSelection, uploadsTo address: String?, resources: Resources, minute: Int) -> (
     reason: String, retrySeconds: Double?
   )? {
-    if let trainers, !trainers.contains(trainer) { return ("the device's owner does not allow the trainer \"\(trainer)\"", nil) }
+    if let trainers, !trainer.names.contains(where: trainers.contains) {
+      return ("the device's owner does not allow the trainer \"\(trainer)\"", nil)
+    }
     if let address, let why = uploadRefusal(address) { return (why, nil) }
     if let hours, !hours.contains(minute: minute) {
       return ("the device's owner allows training at \(hours) only", Double(hours.minutesUntilOpen(from: minute)) * 60)

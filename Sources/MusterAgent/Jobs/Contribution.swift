@@ -13,7 +13,7 @@ enum Contribution {
   private static let evaluation = "evaluation.json"
 
   static func pack(
-    _ outcome: TrainerOutcome, in folder: JobFolder, for job: Job, maximumWeight: Double
+    _ outcome: TrainerOutcome, of trainer: String, in folder: JobFolder, for job: Job, maximumWeight: Double
   ) async throws -> JobResult {
     let file = try SafetensorsFile(path: folder.update)
     var metrics = outcome.result.metrics
@@ -21,6 +21,7 @@ enum Contribution {
     let metadata = [
       "muster.task": "\(job.task)", "muster.round": "\(job.key.round)", "muster.base": "\(job.invitation.base.digest)",
       // A task bounds what one device may count for; the rest of its samples trained along all the same.
+      "muster.trainer": trainer,
       "muster.weight": "\(min(outcome.result.samples, maximumWeight))",
       "muster.content": file.metadata["muster.content"] == "delta" ? "delta" : "parameters",
       "muster.metrics": String(decoding: try JSON.encode(metrics), as: UTF8.self),

@@ -76,8 +76,8 @@ actor JobWorker {
   private func train(_ job: Job) async throws {
     let (task, key) = (job.task, job.key)
     guard let descriptor = await shell.descriptor(task) else { throw JobFailure("the task's descriptor is gone") }
-    guard let program = configuration.trainers[descriptor.trainer] else {
-      throw JobFailure("no trainer \"\(descriptor.trainer.withoutControlCharacters)\" on this device")
+    guard let trainer = await shell.trainer(for: descriptor), let program = configuration.trainers[trainer] else {
+      throw JobFailure("no trainer \"\(descriptor.trainer.description.withoutControlCharacters)\" on this device")
     }
     if let why = policy.uploadRefusal(job.invitation.upload) { throw JobFailure(why) }
     let base = try await fetch(job)
@@ -89,10 +89,10 @@ actor JobWorker {
       seed: job.invitation.seed, data: configuration.data)
     try folder.prepare(description, global: base, state: shell.folders.trainerState(task))
     if let user = program.user { try folder.hand(to: user) }
-    let outcome = try await run(description, in: folder, with: runner(descriptor.trainer, program), for: job)
+    let outcome = try await run(description, in: folder, with: runner(trainer, program), for: job)
     let result: JobResult
     switch key.phase {
-    case .train: result = try await Contribution.pack(outcome, in: folder, for: job, maximumWeight: descriptor.maximumWeight)
+    case .train: result = try await Contribution.pack(outcome, of: trainer, in: folder, for: job, maximumWeight: descriptor.maximumWeight)
     case .evaluate: result = try await Contribution.pack(evaluation: outcome.result, in: folder, for: job)
     }
     try Task.checkCancellation()

@@ -2,6 +2,7 @@ import Logging
 import MusterCoordination
 import MusterMQTT
 import MusterSchema
+import MusterTrainers
 import Synchronization
 
 /// Runs the device's `Participant`: events in, records to the journal, then effects.
@@ -51,8 +52,7 @@ actor AgentShell {
     clock = AgentClock(resuming: journal.at)
     probe = ResourceProbe(proc: configuration.probe.proc, sys: configuration.probe.sys, folder: configuration.state)
     let allowed = configuration.policy.trainers.map { Set($0) }
-    capabilities = Capabilities(
-      trainers: configuration.trainers.keys.filter { allowed?.contains($0) ?? true }.sorted(), version: Muster.version)
+    capabilities = Capabilities(of: configuration.trainers.filter { allowed?.contains($0.key) ?? true })
     nextProbe = .now + .seconds(configuration.probe.seconds)
     alarm.set(nextProbe)
   }
@@ -62,6 +62,10 @@ actor AgentShell {
   /// The job as it stands; nil when it is not wanted any more.
   func job(_ task: TaskID, _ key: RoundKey) -> Job? { machine.jobs[task].flatMap { $0.isSameWork(as: key) ? $0 : nil } }
   func descriptor(_ task: TaskID) -> TaskDescriptor? { machine.tasks[task] }
+  /// The first of the task's trainers that this device has and that fits.
+  func trainer(for descriptor: TaskDescriptor) -> String? {
+    if case .trainer(let name) = Admission.choice(of: descriptor.trainer, for: descriptor.model, from: capabilities) { name } else { nil }
+  }
   var dataAddress: String? { machine.coordinatorState?.data }
   var jobs: [Job] { machine.jobs.values.sorted { $0.task < $1.task } }
 
@@ -203,7 +207,7 @@ actor AgentShell {
       return .declined(refusal.reason, retrySeconds: refusal.retrySeconds)
     }
     if let why = Admission.mismatch(descriptor, node(resources)) { return .declined(why) }
-    return .ready
+    return Readiness(devices: 1, trainer: trainer(for: descriptor))
   }
 
   private func look() -> Resources {

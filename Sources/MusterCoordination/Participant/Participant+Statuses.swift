@@ -45,7 +45,7 @@ extension Participant {
     return NodeStatus(
       node: id, task: task, state: readiness.devices > 0 ? .ready : .declined, reason: readiness.reason,
       retrySeconds: readiness.retrySeconds, devices: readiness.devices, declined: readiness.declined,
-      waiting: readiness.waiting.isEmpty ? nil : readiness.waiting)
+      waiting: readiness.waiting.isEmpty ? nil : readiness.waiting, trainer: readiness.devices > 0 ? readiness.trainer : nil)
   }
 
   func status(_ task: TaskID) -> NodeStatus? {
@@ -68,7 +68,7 @@ extension Participant {
   func status(_ job: Job, _ state: NodeStatus.State, reason: String? = nil, retrySeconds: Double? = nil) -> NodeStatus {
     NodeStatus(
       node: id, task: job.task, state: state, round: job.key.round, attempt: job.key.attempt, phase: job.key.phase, reason: reason,
-      retrySeconds: retrySeconds)
+      retrySeconds: retrySeconds, trainer: readiness[job.task]?.trainer)
   }
 
   private func scoutStatus(_ job: Job) -> NodeStatus? {

@@ -59,11 +59,13 @@ public struct NodeStatus: Message {
   public var quota: Int?
   /// A scout: at most five of the devices that it waits for.
   public var waiting: [Waiting]?
+  /// A device: which of its trainers does the task.
+  public var trainer: String?
 
   public init(
     node: NodeID, task: TaskID, state: State, round: Int? = nil, attempt: Int? = nil, phase: Phase? = nil, reason: String? = nil,
     retrySeconds: Double? = nil, progress: Double? = nil, loss: Double? = nil, devices: Int? = nil, declined: Int? = nil,
-    have: Int? = nil, waiting: [Waiting]? = nil, quota: Int? = nil
+    have: Int? = nil, waiting: [Waiting]? = nil, quota: Int? = nil, trainer: String? = nil
   ) {
     self.node = node
     self.task = task
@@ -80,6 +82,7 @@ public struct NodeStatus: Message {
     self.have = have
     self.waiting = waiting
     self.quota = quota
+    self.trainer = trainer
   }
 }
 

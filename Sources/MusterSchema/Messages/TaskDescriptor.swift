@@ -1,6 +1,6 @@
 /// `muster/v1/{c}/tasks/{task}`: what a task is, as a coordinator forwards it to its nodes.
 ///
-/// A device never runs code from a descriptor: `trainer` names a program that the device's own configuration holds.
+/// A device never runs code from a descriptor: `trainer` names programs of which the device's own configuration holds one.
 public struct TaskDescriptor: Message {
   public static var kind: String { "task" }
 
@@ -21,7 +21,7 @@ public struct TaskDescriptor: Message {
   /// Central's data address.
   public var central: String
   public var model: ModelSpecification
-  public var trainer: String
+  public var trainer: TrainerSelection
   public var rounds: Int
   public var regions: [NodeID]
   public var local: LocalTraining

@@ -6,8 +6,11 @@ public struct ModelSpecification: Codable, Hashable, Sendable {
   public var classes: Int?
   /// Widths of the hidden layers of an `mlp`.
   public var hidden: [Int]?
+  /// The model's exported training step, for trainers that execute such.
+  public var step: TrainingStep?
 
-  public init(type: String, input: [Int]? = nil, classes: Int? = nil, hidden: [Int]? = nil) {
+  public init(type: String, input: [Int]? = nil, classes: Int? = nil, hidden: [Int]? = nil, step: TrainingStep? = nil) {
+    self.step = step
     self.type = type
     self.input = input
     self.classes = classes
@@ -18,10 +21,40 @@ public struct ModelSpecification: Codable, Hashable, Sendable {
     let fields = try StrictContainer<CodingKeys>(decoder)
     self.init(
       type: try fields.value(.type), input: try fields.optional(.input), classes: try fields.optional(.classes),
-      hidden: try fields.optional(.hidden))
+      hidden: try fields.optional(.hidden), step: try fields.optional(.step))
   }
 
-  enum CodingKeys: String, CodingKey, CaseIterable { case type, input, classes, hidden }
+  enum CodingKeys: String, CodingKey, CaseIterable { case type, input, classes, hidden, step }
+}
+
+/// A training step that was exported off the device: forward, backward and optimizer as one graph. It is data, travels as a blob, and lies in a job's
+/// folder under ``file``.
+public struct TrainingStep: Codable, Hashable, Sendable {
+  public var blob: Digest
+  /// Its size; central fills it in.
+  public var bytes: Int?
+  /// `onnx`.
+  public var format: String
+
+  public init(blob: Digest, bytes: Int? = nil, format: String = "onnx") {
+    self.blob = blob
+    self.bytes = bytes
+    self.format = format
+  }
+
+  public init(from decoder: any Decoder) throws {
+    let fields = try StrictContainer<CodingKeys>(decoder)
+    self.init(blob: try fields.value(.blob), bytes: try fields.optional(.bytes), format: try fields.value(.format, else: "onnx"))
+  }
+
+  enum CodingKeys: String, CodingKey, CaseIterable { case blob, bytes, format }
+
+  /// The formats that there are.
+  public static let formats = ["onnx"]
+  /// Its name in a job's folder.
+  public var file: String { "step.\(format)" }
+  /// As a trainer's list of models names every model with such a step.
+  public var capability: String { "step:\(format)" }
 }
 
 /// How a device trains: the hyperparameters of its local stochastic gradient descent.

@@ -46,7 +46,13 @@ extension TaskSpecification {
     if let hidden = model.hidden {
       check(hidden.count <= 32 && hidden.allSatisfy { (1...1_000_000).contains($0) }, "model.hidden", "must be widths of at least 1")
     }
-    check((1...63).contains(trainer.utf8.count), "trainer", "must name a trainer")
+    if let step = model.step {
+      check(
+        TrainingStep.formats.contains(step.format), "model.step.format",
+        "\"\(step.format.withoutControlCharacters)\" is not known; known: \(TrainingStep.formats.joined(separator: ", "))")
+      check(step.bytes.map { $0 > 0 } ?? true, "model.step.bytes", "must be more than 0")
+    }
+    if let problem = trainer.problem { check(false, "trainer", problem) }
     check(!regions.isEmpty, "regions", "names no region: give at least one (--region)")
     check(Set(regions).count == regions.count, "regions", "names a region twice")
     check(!regions.contains(.central), "regions", "names \(NodeID.central), which is no region")

@@ -3,7 +3,7 @@ public struct TaskSpecification: Codable, Hashable, Sendable {
   public var name: String
   public var model: ModelSpecification
   public var initial: InitialModel
-  public var trainer: String
+  public var trainer: TrainerSelection
   public var regions: [NodeID]
   /// A label selector: `arch=x86_64,site!=lab`.
   public var `where`: String?
@@ -29,7 +29,8 @@ public struct TaskSpecification: Codable, Hashable, Sendable {
   }
 
   public init(
-    name: String, model: ModelSpecification, initial: InitialModel = .seed(1), trainer: String = "built-in", regions: [NodeID] = [],
+    name: String, model: ModelSpecification, initial: InitialModel = .seed(1), trainer: TrainerSelection = "built-in",
+    regions: [NodeID] = [],
     where selector: String? = nil, requires: Requirements? = nil, rounds: Int, cohort: CohortSpecification,
     local: LocalTraining = LocalTraining(), strategy: StrategySpecification = .named("fedavg"),
     evaluate: EvaluationSpecification = EvaluationSpecification(), stop: StopSpecification? = nil, upload: UploadTarget = .central,

@@ -1,3 +1,5 @@
+public import MusterSchema
+
 /// How a trainer is run: the object that agent.json has under `trainers`, by name.
 public struct TrainerProgram: Codable, Hashable, Sendable {
   /// Program and arguments. Without a slash the program is looked for beside our own executable, then in PATH. One-shot: the job folder is
@@ -19,13 +21,17 @@ public struct TrainerProgram: Codable, Hashable, Sendable {
   public var folder: String?
   /// The user that it runs as, a name or a number; nil: our own. Only root can choose.
   public var user: String?
+  /// The model types that it knows, `step:onnx` for every model with an exported training step; nil: it does not say, and is asked for any.
+  public var models: [String]?
+  /// Of the trainer or of what it trains with: `2.15.0`.
+  public var version: String?
   /// What it may use. Those of the kernel need the launcher that ``TrainerRunner`` is given.
   public var limits: TrainerLimits
 
   public init(
     command: [String], resident: Bool = false, idleSeconds: Double = 600, environment: [String: String] = [:], threads: Int = 1,
     graceSeconds: Double = 5, timeoutSeconds: Double? = nil, folder: String? = nil, user: String? = nil,
-    limits: TrainerLimits = TrainerLimits()
+    limits: TrainerLimits = TrainerLimits(), models: [String]? = nil, version: String? = nil
   ) {
     self.command = command
     self.resident = resident
@@ -37,6 +43,8 @@ public struct TrainerProgram: Codable, Hashable, Sendable {
     self.folder = folder
     self.user = user
     self.limits = limits
+    self.models = models
+    self.version = version
   }
 
   public init(from decoder: any Decoder) throws {
@@ -51,14 +59,49 @@ public struct TrainerProgram: Codable, Hashable, Sendable {
       timeoutSeconds: try container.decodeIfPresent(Double.self, forKey: .timeoutSeconds),
       folder: try container.decodeIfPresent(String.self, forKey: .folder),
       user: try container.decodeIfPresent(String.self, forKey: .user),
-      limits: try container.decodeIfPresent(TrainerLimits.self, forKey: .limits) ?? TrainerLimits())
+      limits: try container.decodeIfPresent(TrainerLimits.self, forKey: .limits) ?? TrainerLimits(),
+      models: try container.decodeIfPresent([String].self, forKey: .models),
+      version: try container.decodeIfPresent(String.self, forKey: .version))
     guard let program = command.first, !program.isEmpty else {
       throw DecodingError.dataCorruptedError(forKey: .command, in: container, debugDescription: "must name a program")
+    }
+    guard (models ?? []).allSatisfy({ (1...63).contains($0.utf8.count) }), (models?.count ?? 0) <= 32, (version ?? "-").utf8.count <= 63
+    else {
+      throw DecodingError.dataCorrupted(
+        .init(codingPath: decoder.codingPath, debugDescription: "models are at most 32 names of 63 bytes, version is one text of 63 bytes"))
     }
     guard idleSeconds >= 0, graceSeconds >= 0, threads >= 1, timeoutSeconds.map({ $0 > 0 }) ?? true else {
       throw DecodingError.dataCorrupted(
         .init(
           codingPath: decoder.codingPath, debugDescription: "idleSeconds, graceSeconds, timeoutSeconds and threads must not be negative"))
     }
+  }
+}
+
+extension TrainerProgram {
+  /// The built-in trainer's model types.
+  public static let builtInModels = ["softmax", "mlp", "lenet5"]
+  /// Stands for every model that comes with an ONNX training step.
+  public static let onnxStep = "step:onnx"
+
+  /// Whether it is our own.
+  private var isOurs: Bool { command.first?.split(separator: "/").last == "muster-train" }
+
+  /// What it knows: as configured, of our own by itself.
+  var knownModels: [String]? {
+    if let models { return models }
+    guard isOurs else { return nil }
+    return command.dropFirst().first == "onnx" ? [Self.onnxStep] : Self.builtInModels
+  }
+}
+
+extension Capabilities {
+  /// What these trainers can do.
+  public init(of trainers: [String: TrainerProgram]) {
+    let models = trainers.compactMapValues(\.knownModels)
+    let versions = trainers.compactMapValues { $0.version ?? ($0.knownModels != nil && $0.models == nil ? Muster.version : nil) }
+    self.init(
+      trainers: trainers.keys.sorted(), version: Muster.version, models: models.isEmpty ? nil : models,
+      versions: versions.isEmpty ? nil : versions)
   }
 }

@@ -1,0 +1,87 @@
+/// Which trainers may do a task: `built-in`, or any of several, `{any: [onnx, pytorch>=2.1]}`. A device takes the first that it has and that fits the
+/// model.
+public struct TrainerSelection: Codable, Hashable, Sendable, CustomStringConvertible, ExpressibleByStringLiteral {
+  /// One trainer, by the name that devices' configurations use, and perhaps the least version of it.
+  public struct Alternative: Hashable, Sendable, CustomStringConvertible {
+    public var name: String
+    /// Dotted numbers: `2.1`.
+    public var least: String?
+
+    /// From `pytorch` or `pytorch>=2.1`.
+    public init(_ text: String) {
+      let parts = text.firstRange(of: ">=")
+      name = String((parts.map { text[..<$0.lowerBound] } ?? text[...]).trimmed)
+      least = parts.map { String(text[$0.upperBound...].trimmed) }
+    }
+
+    public var description: String { least.map { "\(name)>=\($0)" } ?? name }
+
+    /// Whether a version is enough. Compares the numbers from the left; what is missing counts as 0, what is no number ends a version.
+    public func admits(_ version: String) -> Bool {
+      guard let least else { return true }
+      let (have, need) = (Self.numbers(version), Self.numbers(least))
+      for index in 0..<max(have.count, need.count) {
+        let (own, wanted) = (index < have.count ? have[index] : 0, index < need.count ? need[index] : 0)
+        if own != wanted { return own > wanted }
+      }
+      return true
+    }
+
+    /// `2.10.1+cpu` is 2, 10, 1; anything may stand before the first number.
+    static func numbers(_ version: String) -> [Int] {
+      let rest = version.drop { !$0.isNumber }
+      var numbers: [Int] = []
+      for part in rest.split(separator: ".", omittingEmptySubsequences: false) {
+        let digits = part.prefix { $0.isASCII && $0.isNumber }
+        guard let number = Int(digits) else { break }
+        numbers.append(number)
+        if digits.count != part.count { break }
+      }
+      return numbers
+    }
+  }
+
+  public var any: [Alternative]
+
+  public init(any names: [String]) { any = names.map { Alternative($0) } }
+  public init(_ name: String) { self.init(any: [name]) }
+  public init(stringLiteral name: String) { self.init(name) }
+
+  private enum CodingKeys: String, CodingKey, CaseIterable { case any }
+
+  public init(from decoder: any Decoder) throws {
+    if let name = try? decoder.singleValueContainer().decode(String.self) {
+      self.init(name)
+    } else {
+      self.init(any: try StrictContainer<CodingKeys>(decoder).value(.any))
+    }
+  }
+
+  public func encode(to encoder: any Encoder) throws {
+    if any.count == 1 {
+      var container = encoder.singleValueContainer()
+      try container.encode(any[0].description)
+    } else {
+      var container = encoder.container(keyedBy: CodingKeys.self)
+      try container.encode(any.map(\.description), forKey: .any)
+    }
+  }
+
+  public var names: [String] { any.map(\.name) }
+  public var description: String { any.map(\.description).joined(separator: " or ") }
+
+  /// What is wrong with it; nil when it is good.
+  var problem: String? {
+    guard (1...8).contains(any.count) else { return any.isEmpty ? "must name a trainer" : "names more than 8 trainers" }
+    for alternative in any {
+      guard (1...63).contains(alternative.name.utf8.count), alternative.name.withoutControlCharacters == alternative.name else {
+        return "must name a trainer"
+      }
+      if let least = alternative.least, Alternative.numbers(least).isEmpty || least.utf8.count > 63 {
+        return "\(alternative.name)>= needs a version like 2.1"
+      }
+    }
+    guard Set(any.map(\.name)).count == any.count else { return "names a trainer twice" }
+    return nil
+  }
+}
