@@ -68,6 +68,7 @@ let package = Package(
     .systemLibrary(name: "COpenBLAS", providers: [.apt(["libopenblas-dev"])]),
     .systemLibrary(name: "CZlib", providers: [.apt(["zlib1g-dev"])]),
     .target(name: "CSpawn"),
+    .target(name: "COnnxRuntime", linkerSettings: [.linkedLibrary("dl", .when(platforms: [.linux]))]),
     .target(name: "CKernels", cSettings: [.unsafeFlags(["-O3"])]),
 
     .target(name: "MusterSchema", dependencies: [crypto], swiftSettings: house),
@@ -77,6 +78,9 @@ let package = Package(
     .target(name: "MusterModels", dependencies: ["MusterTensors", "COpenBLAS", "CZlib"], swiftSettings: kernels),
     .target(
       name: "MusterTrainers", dependencies: ["MusterSchema", "MusterTensors", "CSpawn", logging],
+      swiftSettings: house),
+    .target(
+      name: "MusterOnnx", dependencies: ["MusterModels", "MusterTrainers", "MusterTensors", "MusterSchema", "COnnxRuntime"],
       swiftSettings: house),
     .target(name: "MusterMQTT", dependencies: ["CMosquitto", logging], swiftSettings: house),
     .target(name: "MusterTransfer", dependencies: ["MusterSchema", "CCurl", logging], swiftSettings: house),
@@ -128,7 +132,7 @@ let package = Package(
       // Its symbol table is of no use to anybody and costs a megabyte on every device.
       linkerSettings: [.unsafeFlags(["-Xlinker", "--no-export-dynamic"], .when(configuration: .release))]),
     .executableTarget(
-      name: "muster-train", dependencies: ["MusterModels", "MusterTrainers", "MusterTensors", "MusterSchema", argumentParser],
+      name: "muster-train", dependencies: ["MusterModels", "MusterOnnx", "MusterTrainers", "MusterTensors", "MusterSchema", argumentParser],
       swiftSettings: house),
 
     .target(name: "TestSupport", path: "Tests/TestSupport", swiftSettings: house),

@@ -9,7 +9,10 @@ import MusterTrainers
 extension Central {
   func read(_ body: [UInt8]) throws(Problem) -> TaskSpecification {
     do {
-      return try TaskSpecification(strictJSON: body)
+      var specification = try TaskSpecification(strictJSON: body)
+      // Devices want to know before they fetch it.
+      if let step = specification.model.step { specification.model.step?.bytes = store.size(of: step.blob) ?? step.bytes }
+      return specification
     } catch {
       throw refusal(error.problems)
     }
@@ -42,6 +45,10 @@ extension Central {
     }
     if specification.shared != ["*"] {
       problems.append(FieldProblem(field: "shared", message: "only [\"*\"], all layers, is supported"))
+    }
+    if let step = specification.model.step, store.path(of: step.blob) == nil {
+      problems.append(
+        FieldProblem(field: "model.step.blob", message: "central holds no blob \(step.blob): upload it first with POST /v1/blobs"))
     }
     if case .blob(let digest) = specification.initial, store.path(of: digest) == nil {
       problems.append(FieldProblem(field: "initial.blob", message: "central holds no blob \(digest): upload it first with POST /v1/blobs"))

@@ -140,7 +140,7 @@ final class CentralWork: Sendable {
     let description = TrainerJobDescription(
       kind, task: order.key.task, round: order.key.round, model: order.specification.model, local: order.specification.local, seed: seed,
       data: kind == .initialize ? nil : testData)
-    try folder.prepare(description, global: base)
+    try folder.prepare(description, global: base, step: order.specification.model.step.flatMap { store.path(of: $0.blob) })
     return try await trainer.run(description, in: folder.path)
   }
 

@@ -5,10 +5,16 @@ internal import MusterTrainers
 struct MusterTrain: ParsableCommand {
   static let configuration = CommandConfiguration(
     commandName: "muster-train",
-    abstract: "Trains and evaluates the built-in models (softmax, mlp, lenet5) under the trainer contract.",
-    discussion:
-      "A job folder holds task.json, and global.safetensors but for the job initialize. Exit status: 0 done, 1 error, 3 cancelled.")
+    abstract: "Trains and evaluates under the trainer contract.",
+    discussion: """
+      A job folder holds task.json, and global.safetensors but for the job initialize. Exit status: 0 done, 1 error, 3 cancelled. Without a \
+      subcommand: built-in.
+      """,
+    subcommands: [BuiltIn.self, Onnx.self], defaultSubcommand: BuiltIn.self)
+}
 
+/// What every trainer's command line has.
+struct JobOptions: ParsableArguments {
   @Argument(help: "The job folder. (\"resident\" stands for --resident.)")
   var folder: String?
 
@@ -19,10 +25,21 @@ struct MusterTrain: ParsableCommand {
     guard resident != (folder != nil) || folder == "resident" else { throw ValidationError("Give either a job folder or --resident.") }
   }
 
+  func run(_ perform: (TrainerJob) throws -> Void) throws {
+    let mode: TrainerMain.Mode = if let folder, folder != "resident" { .once(folder: folder) } else { .resident }
+    let status = TrainerMain.run(mode, perform: perform)
+    if status != 0 { throw ExitCode(status) }
+  }
+}
+
+/// `muster-train [built-in] …`
+struct BuiltIn: ParsableCommand {
+  static let configuration = CommandConfiguration(commandName: "built-in", abstract: "The built-in models: softmax, mlp, lenet5.")
+
+  @OptionGroup var job: JobOptions
+
   func run() throws {
     let trainer = BuiltInTrainer()
-    let mode: TrainerMain.Mode = if let folder, folder != "resident" { .once(folder: folder) } else { .resident }
-    let status = TrainerMain.run(mode) { job in try trainer.perform(job) }
-    if status != 0 { throw ExitCode(status) }
+    try job.run { job in try trainer.perform(job) }
   }
 }

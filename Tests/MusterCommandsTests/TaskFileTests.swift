@@ -91,7 +91,7 @@ struct TaskFileTests {
     let task = try TaskFile(path: path)
     let digest = Digest(of: Array("weights".utf8))
     #expect(task.specification.initial == .blob(digest))
-    #expect(task.initialModel == TaskFile.ModelFile(path: folder.file("start.safetensors"), digest: digest))
+    #expect(task.blobs == [TaskFile.BlobFile(field: "initial.blob", path: folder.file("start.safetensors"), digest: digest)])
     let missing = try folder.write(Self.digits + "\ninitial: {blob: none.safetensors}\n", to: "missing.yaml")
     #expect(throws: CommandError.self) { try TaskFile(path: missing) }
   }

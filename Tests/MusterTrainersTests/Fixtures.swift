@@ -3,6 +3,7 @@ import Logging
 import MusterSchema
 import MusterTensors
 import MusterTrainers
+import Synchronization
 import Testing
 
 let logger = Logger(label: "test") { _ in SwiftLogNoOpLogHandler() }
@@ -121,4 +122,11 @@ enum Jobs {
     try job.prepare(Self.job(kind), global: kind == .initialize ? nil : model)
     return job
   }
+}
+
+/// A mark that one thread sets and another sees.
+final class Seen: Sendable {
+  private let mark = Mutex(false)
+  var isSet: Bool { mark.withLock { $0 } }
+  func set() { mark.withLock { $0 = true } }
 }

@@ -1,17 +1,17 @@
 import MusterSchema
 import MusterTransfer
 
-/// Base models by their digest, so that none is fetched twice: the model that a round evaluates is the one that the next round starts from.
+/// Base models and training steps by their digest, so that none is fetched twice: the model that a round evaluates is the one that the next round starts from.
 actor BlobCache {
   private let folder: String
   /// Digests whose bytes this process has seen whole; a file from before is read once more.
   private var verified: [Digest] = []
 
-  /// Beside those in use.
-  private static let kept = 2
+  /// Two models and a training step.
+  private static let kept = 3
   /// Bodies up to here are fetched through memory, which spares the disk two flushes: what a loss of power takes is fetched again.
   private static let smallBody = 1 << 20
-  private static let maximumBytes = 64 << 30
+  static let maximumBytes = 64 << 30
 
   init(folder: String) { self.folder = folder }
 

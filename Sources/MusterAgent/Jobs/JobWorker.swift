@@ -80,14 +80,20 @@ actor JobWorker {
       throw JobFailure("no trainer \"\(descriptor.trainer.description.withoutControlCharacters)\" on this device")
     }
     if let why = policy.uploadRefusal(job.invitation.upload) { throw JobFailure(why) }
-    let base = try await fetch(job)
+    let base = try await fetch(job.invitation.base, for: job)
+    // What a trainer's models do not need is not fetched.
+    var step: String?
+    if let described = descriptor.model.step, await shell.runsSteps(trainer, described) {
+      let reference = ModelReference(digest: described.blob, bytes: described.bytes ?? BlobCache.maximumBytes)
+      step = try await fetch(reference, for: job)
+    }
     let folder = JobFolder(shell.folders.work(task, key))
     // Nothing of an earlier try shall be in the way.
     Files.remove(folder.path)
     let description = TrainerJobDescription(
       key.phase == .train ? .train : .evaluate, task: task, round: key.round, model: descriptor.model, local: descriptor.local,
       seed: job.invitation.seed, data: configuration.data)
-    try folder.prepare(description, global: base, state: shell.folders.trainerState(task))
+    try folder.prepare(description, global: base, step: step, state: shell.folders.trainerState(task))
     if let user = program.user { try folder.hand(to: user) }
     let outcome = try await run(description, in: folder, with: runner(trainer, program), for: job)
     let result: JobResult
@@ -134,8 +140,8 @@ actor JobWorker {
     return runner
   }
 
-  /// The base model's file. Tried again for as long as the invitation gives, while the coordinator is away.
-  private func fetch(_ job: Job) async throws -> String {
+  /// The file of a base model or a training step. Tried again for as long as the invitation gives, while the coordinator is away.
+  private func fetch(_ blob: ModelReference, for job: Job) async throws -> String {
     let deadline = ContinuousClock.now + .seconds(min(max(job.invitation.secondsLeft, 1), 86_400))
     var address = await shell.dataAddress
     while address == nil {
@@ -147,7 +153,7 @@ actor JobWorker {
     var attempt = 1
     while true {
       do throws(TransferError) {
-        return try await blobs.file(job.invitation.base, from: address ?? "", http: http())
+        return try await blobs.file(blob, from: address ?? "", http: http())
       } catch {
         guard error != .cancelled else { throw CancellationError() }
         guard let pause = error.patience(attempt), ContinuousClock.now + pause < deadline else { throw error }

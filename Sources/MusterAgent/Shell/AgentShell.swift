@@ -66,6 +66,10 @@ actor AgentShell {
   func trainer(for descriptor: TaskDescriptor) -> String? {
     if case .trainer(let name) = Admission.choice(of: descriptor.trainer, for: descriptor.model, from: capabilities) { name } else { nil }
   }
+  /// Whether the trainer executes such steps, or does not say.
+  func runsSteps(_ trainer: String, _ step: TrainingStep) -> Bool {
+    capabilities.models?[trainer]?.contains { $0.hasPrefix("step:") } ?? true
+  }
   var dataAddress: String? { machine.coordinatorState?.data }
   var jobs: [Job] { machine.jobs.values.sorted { $0.task < $1.task } }
 

@@ -77,7 +77,9 @@ struct DemoCommand: AsyncParsableCommand {
       task.specification.cohort.minimum = min(cohort.minimum, max(1, devices * 3 / 4))
     }
     try task.check()
-    guard task.initialModel == nil else { throw CommandError(.usage, "the demo starts from a seed, not from a file: initial: {seed: 1}") }
+    guard task.blobs.isEmpty else {
+      throw CommandError(.usage, "the demo starts from a seed, not from files: initial: {seed: 1}, no model.step")
+    }
     return task
   }
 

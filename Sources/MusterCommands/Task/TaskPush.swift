@@ -7,7 +7,8 @@ struct TaskPush: AsyncParsableCommand {
   static let configuration = CommandConfiguration(
     commandName: "push", abstract: "Give central a task.",
     discussion: """
-      The file is YAML or JSON. `initial: {blob: FILE}` may name a safetensors file beside the task file: it is uploaded first. A push \
+      The file is YAML or JSON. `initial: {blob: FILE}` may name a safetensors file beside the task file, and \
+      `model: {step: {blob: FILE}}` an exported training step: they are uploaded first. A push \
       that is repeated with the same --id is the same task.
       """)
 
@@ -46,7 +47,7 @@ struct TaskPush: AsyncParsableCommand {
     let client = try server.client()
     guard !dryRun else { return try await check(task, client) }
 
-    if let model = task.initialModel { try await client.store(blob: try model.bytes(), digest: model.digest) }
+    for blob in task.blobs { try await client.store(blob: try blob.bytes(), digest: blob.digest) }
     var generator = SystemRandomNumberGenerator()
     let id = id ?? Slug.taskID(task.specification.name, using: &generator)
     let summary = try await client.push(id, task.specification)
@@ -58,7 +59,7 @@ struct TaskPush: AsyncParsableCommand {
   private func check(_ task: TaskFile, _ client: OpsClient) async throws {
     var answer = try await client.check(task.specification)
     // The push would upload it first.
-    if task.initialModel != nil { answer.problems.removeAll { $0.field == "initial.blob" } }
+    for blob in task.blobs { answer.problems.removeAll { $0.field == blob.field } }
     switch format.output {
     case .json: try Console.show(json: answer)
     case .table:

@@ -6,17 +6,21 @@ struct TaskFile: Sendable {
   /// As messages name it.
   let path: String
   var specification: TaskSpecification
-  /// A model file that `initial: {blob: FILE}` names, taken from the task file's folder.
-  private(set) var initialModel: ModelFile?
+  /// Files that `initial: {blob: FILE}` and `model: {step: {blob: FILE}}` name, taken from the task file's folder.
+  private(set) var blobs: [BlobFile] = []
   private let positions: [String: TextPosition]
 
-  /// A model that lies beside the task, to be uploaded before the push.
-  struct ModelFile: Hashable, Sendable {
+  /// A file that lies beside the task, to be uploaded before the push.
+  struct BlobFile: Hashable, Sendable {
+    /// The task's field.
+    var field: String
     var path: String
     var digest: Digest
 
-    func bytes() throws(CommandError) -> [UInt8] { try readFile(path, as: "initial.blob") }
+    func bytes() throws(CommandError) -> [UInt8] { try readFile(path, as: field) }
   }
+
+  private static let blobFields = [["initial", "blob"], ["model", "step", "blob"]]
 
   init(path: String) throws(CommandError) {
     let bytes = try readFile(path, as: "the task file")
@@ -37,15 +41,17 @@ struct TaskFile: Sendable {
     }
     self.path = path
     positions = document.positions
-    if case .string(let name)? = document.root[["initial", "blob"]], !name.hasPrefix("sha256:") {
+    for place in Self.blobFields {
+      guard case .string(let name)? = document.root[place], !name.hasPrefix("sha256:") else { continue }
       let folder = path.contains("/") ? path[...(path.lastIndex(of: "/") ?? path.startIndex)] : ""
       let file = name.hasPrefix("/") ? name : folder + name
+      let field = place.joined(separator: ".")
       do {
-        let model = ModelFile(path: file, digest: Digest(of: try readFile(file, as: "initial.blob")))
-        document.root[["initial", "blob"]] = .string(model.digest.description)
-        initialModel = model
+        let blob = BlobFile(field: field, path: file, digest: Digest(of: try readFile(file, as: field)))
+        document.root[place] = .string(blob.digest.description)
+        blobs.append(blob)
       } catch {
-        throw CommandError(.usage, Self.line(path, document.positions, "initial.blob", "\(error)"))
+        throw CommandError(.usage, Self.line(path, document.positions, field, "\(error)"))
       }
     }
     do {

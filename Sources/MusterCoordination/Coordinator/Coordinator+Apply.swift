@@ -197,6 +197,7 @@ extension Coordinator {
     for run in tasks.values {
       for model in run.models where model.kept { blobs.formUnion([model.digest, model.state].compactMap { $0 }) }
       if case .blob(let digest) = run.specification?.initial { blobs.insert(digest) }
+      if let step = run.descriptor.model.step, !run.isEnded { blobs.insert(step.blob) }
       for phase in [run.train, run.evaluation].compactMap({ $0 }) {
         blobs.insert(phase.base.digest)
         for contribution in phase.accepted.values { blobs.insert(contribution.digest) }

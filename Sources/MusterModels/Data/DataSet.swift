@@ -48,6 +48,24 @@ package struct DataSet: Hashable, Sendable {
     return DataSet(shape: shape, values: chosen, labels: positions.map { labels[Int($0)] })
   }
 
+  /// The values of the samples at these positions, one after the other, as a model sees them.
+  /// - Parameter target: `positions.count × shape.count` numbers.
+  package func write(_ positions: ArraySlice<Int32>, into target: UnsafeMutableBufferPointer<Float>) {
+    let size = shape.count
+    precondition(target.count >= positions.count * size, "room for all samples")
+    var next = 0
+    for position in positions {
+      let source = Int(position) * size
+      switch values {
+      case .bytes(let bytes): for index in 0..<size { target[next + index] = DataSet.scale[Int(bytes[source + index])] }
+      case .numbers(let numbers): for index in 0..<size { target[next + index] = numbers[source + index] }
+      }
+      next += size
+    }
+  }
+
+  private static let scale = (0..<256).map { Float($0) / 255 }
+
   /// Why this model cannot use this data, if it cannot.
   package func check(against architecture: ModelArchitecture, file: String) throws(ModelError) {
     let fits = architecture.kind == .leNet5 ? shape == architecture.input : shape.count == architecture.input.count
