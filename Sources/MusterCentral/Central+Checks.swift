@@ -26,7 +26,7 @@ extension Central {
       problems.append(FieldProblem(field: "regions", message: "\(region) is not declared in central's configuration (it has: \(known))"))
     }
     let capabilities = Capabilities(of: configuration.trainers)
-    if case .none(let why) = Admission.choice(of: specification.trainer, for: specification.model, from: capabilities) {
+    if case .none(let why) = Admission.choice(of: specification.trainer.unversioned, for: specification.model, from: capabilities) {
       problems.append(FieldProblem(field: "trainer", message: "to initialize and evaluate with, central \(why)"))
     }
     do {

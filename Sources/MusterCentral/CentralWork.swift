@@ -131,7 +131,7 @@ final class CentralWork: Sendable {
     _ order: WorkOrder, _ kind: TrainerJobDescription.Kind, seed: UInt64, base: String?, in folder: JobFolder
   ) async throws -> TrainerOutcome {
     let trainer: TrainerRunner
-    switch Admission.choice(of: order.specification.trainer, for: order.specification.model, from: capabilities) {
+    switch Admission.choice(of: order.specification.trainer.unversioned, for: order.specification.model, from: capabilities) {
     case .trainer(let name):
       guard let runner = trainers[name] else { preconditionFailure("the trainer \(name) was chosen from those that are there") }
       trainer = runner

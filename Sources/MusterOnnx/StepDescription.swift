@@ -56,6 +56,9 @@ struct StepDescription {
       guard let slot = outputs[output] else { throw .step("has no output \(output)") }
       guard slot.shape == [], slot.dtype == .f32 else { throw .step("the output \(output) must be one float32") }
     }
+    if outputs["evaluation.loss"] != nil, (outputs["evaluation.correct"] == nil) != (outputs["correct"] == nil) {
+      throw .step("has only one of correct and evaluation.correct")
+    }
     for name in parameters + states {
       guard let slot = inputs[name] else { throw .step("has no input \(shown(name))") }
       if let next = outputs["next.\(name)"], next.shape != slot.shape || next.dtype != slot.dtype {

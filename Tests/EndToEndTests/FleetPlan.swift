@@ -7,6 +7,8 @@ struct FleetPlan: Sendable {
   var ranges: [Range<Int>]?
   /// Devices that are part of the plan, and start only when a test starts them.
   var late: Set<String> = []
+  /// More trainers of some devices, by device: members of the object `trainers`, as JSON.
+  var trainers: [String: String] = [:]
   /// Central has a test set of its own.
   var evaluates = true
 
@@ -67,10 +69,11 @@ extension FleetPlan {
     data: {host: 127.0.0.1, port: \(places.central.data)}
     ops: {host: 127.0.0.1, port: \(places.central.ops)}
     regions: [\(regions.joined(separator: ", "))]
-    trainers: [built-in, gated]
+    trainers: [built-in, gated, own]
     trainer:
       built-in: {command: [\(places.executable("muster-train")), --resident]}
       gated: {command: [\(places.executable("muster-train")), --resident]}
+      own: {command: [\(places.executable("muster-train")), --resident]}
     \(evaluates ? "testData: test-data.json" : "")
     maximumMiB: 2
     log: {level: info}
@@ -90,6 +93,7 @@ extension FleetPlan {
   }
 
   private func agent(_ device: Device, _ places: FleetPlaces) -> String {
+    let more = trainers[device.id].map { ",\n    \($0)" } ?? ""
     let gated = ["/bin/sh", "\(places.folder)/gated-trainer", places.gate, device.id, places.executable("muster-train")]
     return """
       {
@@ -100,7 +104,7 @@ extension FleetPlan {
         "labels": {"site": "\(device.region)"},
         "trainers": {
           "built-in": {"command": ["\(places.executable("muster-train"))", "--resident"], "resident": true},
-          "gated": {"command": [\(gated.map { "\"\($0)\"" }.joined(separator: ", "))]}
+          "gated": {"command": [\(gated.map { "\"\($0)\"" }.joined(separator: ", "))]}\(more)
         },
         "data": \(data(device, places)),
         "policy": {"maxLoad": 10000},

@@ -106,7 +106,8 @@ package struct Participant: Sendable {
   private func answer(_ task: TaskID, _ key: RoundKey, _ state: NodeStatus.State, reason: String? = nil) -> NodeStatus {
     NodeStatus(
       node: id, task: task, state: state, round: key.round, attempt: key.attempt, phase: key.phase, reason: reason,
-      devices: state == .done ? (capacity == 1 ? 1 : readiness[task]?.devices ?? 0) : 0)
+      devices: state == .done ? (capacity == 1 ? 1 : readiness[task]?.devices ?? 0) : 0,
+      trainer: state == .done ? readiness[task]?.trainer : nil)
   }
 
   /// When time alone makes something due.

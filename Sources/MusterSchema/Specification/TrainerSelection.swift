@@ -67,6 +67,9 @@ public struct TrainerSelection: Codable, Hashable, Sendable, CustomStringConvert
     }
   }
 
+  /// The same of any version: central, too, needs one of them, and versions are asked of devices.
+  public var unversioned: TrainerSelection { TrainerSelection(any: names) }
+
   public var names: [String] { any.map(\.name) }
   public var description: String { any.map(\.description).joined(separator: " or ") }
 

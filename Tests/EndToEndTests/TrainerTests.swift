@@ -1,0 +1,166 @@
+import FoundationEssentials
+import Glibc
+import MusterSchema
+import TestSupport
+import Testing
+
+extension EndToEnd {
+  @Suite struct TrainerTests {
+    /// A trainer of this shell script, which has the job's folder as `$1`.
+    private func shell(_ script: String, _ more: String = "") throws -> String {
+      let text = String(decoding: try JSON.encode(script), as: UTF8.self)
+      return #""own": {"command": ["/bin/sh", "-c", \#(text), "trainer"], "timeoutSeconds": 1, "graceSeconds": 0.2\#(more)}"#
+    }
+
+    @Test("Bad trainers cost their own devices the round; the others complete it, and every agent goes on", .timeLimit(.minutes(2)))
+    func badTrainers() async throws {
+      let good = #"cp "$1/global.safetensors" "$1/update.safetensors"; echo '{"samples":3,"metrics":{"loss":1}}' > "$1/metrics.json""#
+      let bad = [
+        ("pi-1", try shell("yes 'a line of log'", #", "limits": {"outputMiB": 4}"#), "trainer printed more than 4 MiB"),
+        (
+          "pi-2", try shell(#"\#(good); ln -sf /etc/passwd "$1/update.safetensors""#),
+          "trainer's result is not understood: update.safetensors is a link, it must be a file"
+        ),
+        ("pi-3", try shell("trap '' TERM; echo waiting; while :; do sleep 100; done"), "trainer took longer than 1.0 s: waiting"),
+        ("pi-4", try shell("echo '{\"progress\":0.5}'; kill -ABRT $$"), "trainer was killed by signal 6 (SIGABRT)"),
+      ]
+      var plan = FleetPlan()
+      for (device, trainer, _) in bad { plan.trainers[device] = trainer }
+      for device in ["pi-5", "pi-6"] { plan.trainers[device] = try shell(good) }
+      try await withFleet(plan) { fleet in
+        let capture = try await fleet.capture()
+        var task = try fleet.task(rounds: 1, minimum: 2, seconds: 10)
+        task.trainer = "own"
+        #expect(try await fleet.push("digits", task).status == 201)
+        let record = try #require(try await fleet.waitForCompletion("digits").rounds.first)
+        #expect(record.updates.map(\.path.description).sorted() == ["north/pi-5", "south/pi-6"])
+        #expect(Set(record.missed.map(\.node)).isSuperset(of: ["north/pi-1", "north/pi-3", "south/pi-2", "south/pi-4"]))
+        for (device, _, reason) in bad {
+          let failures = capture.heard.compactMap { heard in
+            heard.topic.hasSuffix("/nodes/\(device)/tasks/digits") ? heard.decode(NodeStatus.self) : nil
+          }.filter { $0.state == .failed }
+          #expect(failures.first?.reason?.hasPrefix(reason) == true, "\(device): \(failures.first?.reason ?? "never failed")")
+          let log = try String(
+            contentsOfFile: "\(fleet.places.state(device))/failed/digits.1.train/trainer.log", encoding: .utf8)
+          #expect(log.contains(reason.prefix(30)))
+        }
+        // Each of them does what the next task asks for.
+        #expect(try await fleet.push("next", try fleet.task(rounds: 1)).status == 201)
+        #expect(try await fleet.waitForCompletion("next").rounds.first?.updates.count == 6)
+      }
+    }
+
+    @Test("A task goes to the devices that have its trainer in its version; the others say what they have", .timeLimit(.minutes(1)))
+    func capabilities() async throws {
+      var plan = FleetPlan()
+      plan.devices = 4
+      let train = try Checkout.executables() + "/muster-train"
+      for (device, version) in [("pi-1", "2.1"), ("pi-2", "1.9")] {
+        plan.trainers[device] = #""own": {"command": ["\#(train)"], "models": ["lenet5"], "version": "\#(version)"}"#
+      }
+      try await withFleet(plan) { fleet in
+        let capture = try await fleet.capture()
+        var task = try fleet.task(rounds: 1, cohort: 1)
+        task.trainer = "own>=2"
+        #expect(try await fleet.push("new", task).status == 201)
+        let done = try await fleet.waitForCompletion("new")
+        #expect(done.rounds.first?.updates.map(\.path.description) == ["north/pi-1"])
+        func reasons(_ device: String) -> [String] {
+          capture.heard.compactMap { heard in
+            heard.topic.hasSuffix("/nodes/\(device)/tasks/new") ? heard.decode(NodeStatus.self)?.reason : nil
+          }
+        }
+        #expect(reasons("pi-2").contains(#"trainer "own" has version 1.9, the task needs 2"#))
+        #expect(reasons("pi-3").contains(#"has no trainer "own" (it has: built-in, gated)"#))
+
+        task = try fleet.task(rounds: 1)
+        task.trainer = TrainerSelection(any: ["own>=2", "built-in"])
+        #expect(try await fleet.push("any", task).status == 201)
+        #expect(try await fleet.waitForCompletion("any").rounds.first?.updates.count == 4)
+        #expect(trainers(of: "any", capture) == ["pi-1": "own", "pi-2": "built-in", "pi-3": "built-in", "pi-4": "built-in"])
+
+        task.trainer = "nobody"
+        let refused = try await fleet.push("nobody", task)
+        #expect(refused.status == 422 && refused.text.contains(#"central has no trainer "nobody" (it has: built-in, gated, own)"#))
+        let list = try await fleet.muster(["node", "list"])
+        #expect(
+          list.status == 0 && list.output.contains("own 2.1 (lenet5)") && list.output.contains("built-in 0.1.0 (softmax, mlp, lenet5)"))
+      }
+    }
+
+    /// Which trainer each device said that it trains with.
+    private func trainers(of task: String, _ capture: TopicCapture) -> [String: String] {
+      var trainers: [String: String] = [:]
+      for heard in capture.heard where heard.topic.hasSuffix("/tasks/\(task)") {
+        guard let status = heard.decode(NodeStatus.self), status.state == .done, let trainer = status.trainer else { continue }
+        trainers[status.node.rawValue] = trainer
+      }
+      return trainers
+    }
+
+    @Test(
+      "Built-in, NumPy and ONNX devices in one task reach what built-in devices alone reach, within a point",
+      .enabled(if: MixedFleet.library != nil, "MUSTER_ONNXRUNTIME names no libonnxruntime.so: scripts/test sets it"),
+      .timeLimit(.minutes(2)))
+    func mixedFleet() async throws {
+      var plan = FleetPlan()
+      let train = try Checkout.executables() + "/muster-train"
+      for device in ["pi-1", "pi-2"] {
+        plan.trainers[device] = """
+          "onnx": {"command": ["\(train)", "onnx", "--resident"], "resident": true,
+                   "environment": {"MUSTER_ONNXRUNTIME": "\(MixedFleet.library ?? "")", "PATH": "/nowhere"}}
+          """
+      }
+      var expected = ["pi-1": "onnx", "pi-2": "onnx", "pi-3": "built-in", "pi-4": "built-in", "pi-5": "built-in", "pi-6": "built-in"]
+      if let python = MixedFleet.python {
+        for device in ["pi-3", "pi-4"] {
+          expected[device] = "numpy"
+          plan.trainers[device] = """
+            "numpy": {"command": ["\(python)", "-m", "muster", "--resident", "\(try Checkout.file("examples/trainers/numpy"))/trainer.py:train"],
+                      "resident": true, "environment": {"PYTHONPATH": "\(try Checkout.file("python/src"))"}}
+            """
+        }
+      }
+      let step = Array(try Data(contentsOf: URL(filePath: try Checkout.file("examples/trainers/onnxruntime/lenet5.onnx"))))
+      // The same id gives the same seeds: the two runs differ in nothing but who trains.
+      var alone: TaskDetail?
+      try await withFleet { fleet in
+        #expect(try await fleet.push("digits", try mixedTask(fleet)).status == 201)
+        alone = try await fleet.waitForCompletion("digits")
+      }
+      var mixed: TaskDetail?
+      try await withFleet(plan) { fleet in
+        let capture = try await fleet.capture()
+        var task = try mixedTask(fleet)
+        task.trainer = TrainerSelection(any: ["onnx", "numpy", "built-in"])
+        task.model.step = TrainingStep(blob: Digest(of: step))
+        let early = try await fleet.push("digits", task)
+        #expect(early.status == 422 && early.text.contains("model.step.blob: central holds no blob"))
+        #expect(try await fleet.ask("POST", "\(fleet.ops)/v1/blobs", step).status == 201)
+        #expect(try await fleet.push("digits", task).status == 201)
+        mixed = try await fleet.waitForCompletion("digits", within: .seconds(80))
+        #expect(mixed?.specification.model.step?.bytes == step.count)
+        #expect(trainers(of: "digits", capture) == expected)
+        let descriptor = try #require(
+          capture.heard.compactMap { $0.topic.hasSuffix("north/tasks/digits") ? $0.decode(TaskDescriptor.self) : nil }.last)
+        #expect(descriptor.model.step == TrainingStep(blob: Digest(of: step), bytes: step.count))
+      }
+      let records = try [alone, mixed].map { try #require($0?.rounds.last) }
+      let accuracy = try records.map { try #require($0.metrics?["accuracy"]) }
+      #expect(accuracy[0] > 0.9 && abs(accuracy[0] - accuracy[1]) <= 0.01, "alone \(accuracy[0]), mixed \(accuracy[1])")
+      let losses = try records.map { try #require($0.deviceMetrics?["loss"]) }
+      #expect(abs(losses[0] - losses[1]) < 1e-3, "the devices' own losses: \(losses)")
+      print("mixed fleet: accuracy alone \(accuracy[0]), mixed \(accuracy[1]); the devices' losses \(losses)")
+    }
+
+    private func mixedTask(_ fleet: Fleet) throws -> TaskSpecification {
+      try fleet.task(rounds: 5, epochs: 3, evaluate: EvaluationSpecification(every: 1, devices: true, seconds: 20))
+    }
+  }
+}
+
+/// What a mixed fleet needs beside our own programs.
+private enum MixedFleet {
+  static let library = ProcessInfo.processInfo.environment["MUSTER_ONNXRUNTIME"].flatMap { access($0, R_OK) == 0 ? $0 : nil }
+  static let python = ProcessInfo.processInfo.environment["MUSTER_PYTHON"]
+}
