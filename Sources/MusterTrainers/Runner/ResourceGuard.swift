@@ -6,6 +6,8 @@ struct ResourceGuard {
   private let limits: TrainerLimits
   private let folder: JobFolder
   private var nextLook: ContinuousClock.Instant
+  /// What lay in the job folder before: the model.
+  private let given: Int
 
   static let interval = Duration.seconds(1)
 
@@ -13,6 +15,7 @@ struct ResourceGuard {
     self.limits = limits
     self.folder = folder
     outputBytes = limits.outputMiB << 20
+    given = limits.diskMiB == nil ? 0 : Self.bytes(in: folder.path)
     nextLook = .now + .milliseconds(100)
   }
 
@@ -21,7 +24,7 @@ struct ResourceGuard {
     guard output <= outputBytes else { return "printed more than \(limits.outputMiB) MiB" }
     guard now >= nextLook else { return nil }
     nextLook = now + Self.interval
-    if let most = limits.diskMiB, Self.bytes(in: folder.path) + kept > most << 20 {
+    if let most = limits.diskMiB, Self.bytes(in: folder.path) - given + kept > most << 20 {
       return "left more than \(most) MiB in its folders"
     }
     var room = statvfs()
@@ -48,8 +51,7 @@ struct ResourceGuard {
       var status = stat()
       guard lstat("\(folder)/\(name)", &status) == 0 else { continue }
       switch status.st_mode & S_IFMT {
-      // The global model is shared with the agent's cache.
-      case S_IFREG where status.st_nlink == 1: sum += Int(status.st_blocks) * 512
+      case S_IFREG: sum += Int(status.st_blocks) * 512
       case S_IFDIR: sum += bytes(in: "\(folder)/\(name)", depth: depth + 1)
       default: break
       }
