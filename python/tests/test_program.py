@@ -252,11 +252,12 @@ def test_a_forked_worker_that_is_ended_does_not_end_the_trainer(job):
     job.source("""
     import multiprocessing, time
     def train(task, parameters, context):
-        worker = multiprocessing.get_context("fork").Process(target=time.sleep, args=(100,))
-        worker.start()
-        worker.terminate()
-        worker.join(20)
-        assert worker.exitcode == -15, worker.exitcode
+        for _ in range(30):
+            worker = multiprocessing.get_context("fork").Process(target=time.sleep, args=(100,), daemon=True)
+            worker.start()
+            worker.terminate()
+            worker.join(20)
+            assert worker.exitcode == -15, worker.exitcode
         for i in range(15):
             time.sleep(0.1)
             context.progress(i / 15)

@@ -37,8 +37,9 @@ class Protocol:
         self.cancelled = False
         self._interruptible = False
         self._watch()
-        # A forked worker (of a data loader) is no trainer: signals that end it are not meant for us.
-        os.register_at_fork(after_in_child=self._leave)
+        # A forked worker (of a data loader) is no trainer: signals that end it are not meant for us. They wait until it knows that.
+        self._mask = threading.local()
+        os.register_at_fork(before=self._hold, after_in_parent=self._release, after_in_child=self._leave)
 
     def write(self, line: str) -> None:
         """One line of the protocol. Without a reader there is nobody to work for: ends the process."""
@@ -91,6 +92,13 @@ class Protocol:
         signal.set_wakeup_fd(-1)
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, signal.SIG_DFL)
+        self._release()
+
+    def _hold(self) -> None:
+        self._mask.before = signal.pthread_sigmask(signal.SIG_BLOCK, (signal.SIGTERM, signal.SIGINT))
+
+    def _release(self) -> None:
+        signal.pthread_sigmask(signal.SIG_SETMASK, self._mask.before)
 
     def _stop(self, number: int, frame: FrameType | None) -> None:
         self.cancelled = True
