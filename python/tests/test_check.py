@@ -65,4 +65,4 @@ def test_a_trainer_without_progress_is_told(tmp_path):
         "    return muster.Update({n: v + 1 for n, v in parameters.items()}, 1)\n"
     )
     status, text = check(f"{trainer}:train", "--seconds", "2", "--local", json.dumps({}))
-    assert status == 1 and "reports no progress" in text
+    assert status == 0 and "note  train reports no progress" in text and "ok    stops" in text, text

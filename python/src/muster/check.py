@@ -49,6 +49,10 @@ class Wrong(Exception):
     """The check cannot go on."""
 
 
+class Silence(Wrong):
+    """Nothing came in time."""
+
+
 class Process:
     """The trainer, resident."""
 
@@ -84,7 +88,7 @@ class Process:
         try:
             line = self._lines.get(timeout=seconds)
         except queue.Empty:
-            raise Wrong(f"nothing came for {seconds:g} s") from None
+            raise Silence(f"nothing came for {seconds:g} s") from None
         if line is None:
             raise Wrong(f"the process ended ({ending(self.child.wait())})")
         try:
@@ -207,12 +211,13 @@ class Check:
         assert self.process is not None
         self._write("train", local={"epochs": 1_000_000})
         self.process.send(self.job)
+        answer: dict[str, Any] = {}
         try:
-            answer = self.process.line(min(30, self.options.seconds))
+            answer = self.process.line(min(10, self.options.seconds))
             while "progress" in answer and answer["progress"] <= 0:
-                answer = self.process.line(min(30, self.options.seconds))
-        except Wrong as problem:
-            raise Wrong(f"train reports no progress ({problem}): call context.progress(), or loop over context.batches()") from None
+                answer = self.process.line(min(5, self.options.seconds))
+        except Silence:
+            self._say("note", "train reports no progress while it works: context.batches() does, or call context.progress()")
         if "done" in answer:
             self._say("note", "train does not do as many epochs as the task says, so stopping it was not tried")
             return

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import os
 import sys
 
 from .budget import limit
@@ -29,10 +30,16 @@ def main(arguments: list[str] | None = None) -> int:
     # Before user code and its frameworks are imported: they print, start threads and read their settings then.
     limit()
     from .protocol import Protocol
-    from .runner import Runner
+    from .runner import CANCELLED, Runner
 
     runner = Runner(options.trainer, Protocol())
-    return runner.resident() if options.resident else runner.once(options.folder)
+    status = runner.resident() if options.resident else runner.once(options.folder)
+    if status == CANCELLED:
+        # At once: to take a large framework apart in good order takes seconds.
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(status)
+    return status
 
 
 if __name__ == "__main__":
