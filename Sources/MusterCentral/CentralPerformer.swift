@@ -41,10 +41,10 @@ final class CentralPerformer: EffectPerformer {
     topics.writeWindows(machine)
   }
 
-  func failed(_ events: [Coordinator.Event], _ error: StorageError, isFirst: Bool) async {
+  func failed(_ events: [Coordinator.Event], _ error: StorageError) async {
     replies.failed(events, error)
     // What came from topics is lost with the batch: read it again.
-    if isFirst { topics.link.renew(after: .seconds(1)) }
+    if events.contains(where: { !$0.isRepeated }) { topics.link.renew(after: .seconds(1)) }
   }
 
   func stopped() async { replies.stopped() }

@@ -85,10 +85,10 @@ final class RegionPerformer: EffectPerformer {
     }
   }
 
-  func failed(_ events: [RegionMachine.Event], _ error: StorageError, isFirst: Bool) async {
+  func failed(_ events: [RegionMachine.Event], _ error: StorageError) async {
     replies.failed(events.compactMap { if case .below(let event) = $0 { event } else { nil } }, error)
     // What came from topics is lost with the batch: read it again.
-    guard isFirst else { return }
+    guard events.contains(where: { !$0.isRepeated }) else { return }
     above.renew(after: .seconds(1))
     topics.link.renew(after: .seconds(1))
   }

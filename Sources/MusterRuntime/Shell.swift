@@ -11,9 +11,7 @@ package protocol EffectPerformer<M>: Sendable {
   func perform(_ effects: [M.Effect], of machine: M) async
 
   /// The batch was not committed and its effects are dropped: tell those who wait for an answer.
-  ///
-  /// - Parameter isFirst: whether the batch before was committed.
-  func failed(_ events: [M.Event], _ error: StorageError, isFirst: Bool) async
+  func failed(_ events: [M.Event], _ error: StorageError) async
 
   /// The shell has ended: nobody who still waits gets an answer.
   func stopped() async
@@ -78,9 +76,8 @@ package actor Shell<M: Machine> {
         try await store.commit(records, machine: name, at: now)
       } catch {
         logger.error("the journal did not take \(records.count) records: \(error)", metadata: ["machine": "\(name)"])
-        let isFirst = retryAt == nil
         retryAt = .now + .seconds(1)
-        await performer.failed(events, error, isFirst: isFirst)
+        await performer.failed(events, error)
         return .failed(error)
       }
       retryAt = nil

@@ -24,7 +24,8 @@ extension Coordinator {
   mutating func forward(_ descriptor: TaskDescriptor) {
     let known = tasks[descriptor.task]
     if let known, known.specification != nil || descriptor.revision <= known.descriptor.revision || known.isEnded { return }
-    guard descriptor.regions.contains(id), known != nil || !descriptor.state.isFinal else { return }
+    // The end of a task that is not known any more is handed on, too: an earlier life's word may still stand on topics.
+    guard descriptor.regions.contains(id) else { return }
     if descriptor.state.isFinal { settle(descriptor.task, abandoned: "the task is \(descriptor.state.rawValue)") }
     commit(.forwarded(descriptor))
     effects += owed(task: descriptor.task)

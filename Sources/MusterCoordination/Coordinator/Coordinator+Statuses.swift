@@ -130,9 +130,15 @@ extension Coordinator {
     guard let run = tasks[ledger.task], let round = run.train, round.key.round == ledger.round, round.key.phase == ledger.phase else {
       return
     }
-    for path in ledger.accepted where path.nodes.count == 2 && path.nodes[0] == id {
-      tasks[ledger.task]?.train?.delivered.insert(path.nodes[1])
-      tasks[ledger.task]?.train?.seats[path.nodes[1]]?.state = .done
+    let delivered = ledger.accepted.filter { $0.nodes.count == 2 && $0.nodes[0] == id }.map { $0.nodes[1] }
+    if round.order != nil, !run.isLedger {
+      // Whoever only said so has a place to fill again.
+      for (node, seat) in round.seats where seat.state == .done && !delivered.contains(node) { tasks[ledger.task]?.train?.seats[node] = nil }
+      tasks[ledger.task]?.train?.delivered = []
+    }
+    for node in delivered {
+      tasks[ledger.task]?.train?.delivered.insert(node)
+      tasks[ledger.task]?.train?.seats[node]?.state = .done
     }
     if round.order != nil {
       tasks[ledger.task]?.train?.isOver = !ledger.open

@@ -17,8 +17,8 @@ extension Participant {
     } else if descriptor.state == .open {
       effects.append(.check(descriptor.task))
     }
-    // A descriptor said again: its coordinator started anew, and may not have heard this.
-    if let known, known.revision == descriptor.revision, let status = said[descriptor.task] {
+    // A descriptor said again, or another: its coordinator may have started anew, and not have heard this.
+    if known != nil, let status = said[descriptor.task] {
       effects.append(.status(status, lasting: true))
     }
   }

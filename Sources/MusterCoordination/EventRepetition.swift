@@ -1,0 +1,22 @@
+// When a commit fails, its batch of events is lost. Some come again by themselves; for the others the connection to the broker is renewed.
+extension Coordinator.Event {
+  /// Whoever sent it waits for a word, and repeats it.
+  package var isRepeated: Bool {
+    switch self {
+    case .contribution, .accept, .pause, .resume, .cancel, .evaluate, .initialized, .aggregated, .evaluated, .workFailed, .combined, .tick:
+      true
+    case .node, .status, .forward, .order, .release, .ledger, .forget, .delivered, .connected, .disconnected: false
+    }
+  }
+}
+
+extension RegionMachine.Event {
+  /// Whoever sent it waits for a word, and repeats it.
+  package var isRepeated: Bool {
+    switch self {
+    case .below(let event): event.isRepeated
+    case .above: false
+    case .tick: true
+    }
+  }
+}
