@@ -46,11 +46,12 @@ extension Central {
     if specification.shared != ["*"] {
       problems.append(FieldProblem(field: "shared", message: "only [\"*\"], all layers, is supported"))
     }
-    if let step = specification.model.step, store.path(of: step.blob) == nil {
+    // A blob that is named counts as new again: no collection takes it before the task is in the journal.
+    if let step = specification.model.step, !store.refresh(step.blob) {
       problems.append(
         FieldProblem(field: "model.step.blob", message: "central holds no blob \(step.blob): upload it first with POST /v1/blobs"))
     }
-    if case .blob(let digest) = specification.initial, store.path(of: digest) == nil {
+    if case .blob(let digest) = specification.initial, !store.refresh(digest) {
       problems.append(FieldProblem(field: "initial.blob", message: "central holds no blob \(digest): upload it first with POST /v1/blobs"))
     }
     do {

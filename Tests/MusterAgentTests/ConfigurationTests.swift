@@ -124,12 +124,27 @@ import Testing
   func unknown() throws {
     let unknown = try complaint(#"{"id":"a","region":"b","broker":{"hots":"x"}}"#)
     #expect(unknown.hasPrefix("configuration: broker.hots (/agent.json): there is no such key; known here: broker, broker.authorityFile"))
+    let empty = try complaint(#"{"id":"a","region":"b","polcy":{}}"#)
+    #expect(empty.hasPrefix("configuration: polcy (/agent.json): there is no such key"))
+    #expect(
+      try complaint(#"{"id":"a","region":"b","policy":{"hours":{}}}"#).hasPrefix("configuration: policy.hours (/agent.json): there is no"))
+    _ = try load(#"{"id":"a","region":"b","policy":{},"broker":{},"labels":{},"data":{}}"#)
     let text = try complaint(small, environment: ["MUSTER_POLICY_MIN_BATTERY": "low"])
     #expect(text == "configuration: policy.minBattery (MUSTER_POLICY_MIN_BATTERY): must be a number from 0 to 100, not low")
     #expect(try complaint("[1").hasPrefix("configuration (/agent.json): this is not a JSON object"))
     #expect(throws: ConfigurationError.self) {
       try AgentConfiguration.load(file: folder.file("missing.json"), flags: [:], environment: [:])
     }
+  }
+
+  @Test("A trainer that hangs is stopped after an hour, unless its owner says otherwise")
+  func timeout() throws {
+    #expect(try load(small).configuration.trainers["built-in"]?.timeoutSeconds == 3600)
+    let json = #"{"a":{"command":["a"]},"b":{"command":["b"],"timeoutSeconds":5},"c":{"command":["c"],"timeoutSeconds":null}}"#
+    let trainers = try load(#"{"id":"a","region":"b","trainers":\#(json)}"#).configuration.trainers
+    #expect(trainers["a"]?.timeoutSeconds == 3600)
+    #expect(trainers["b"]?.timeoutSeconds == 5)
+    #expect(trainers["c"] != nil && trainers["c"]?.timeoutSeconds == nil)
   }
 
   @Test("What holds is shown with its origin, and no secret")

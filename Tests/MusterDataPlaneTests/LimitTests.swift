@@ -49,6 +49,36 @@ import Testing
     }
   }
 
+  @Test("More clients than a server takes all get through, for they wait as they are told")
+  func herd() async throws {
+    var limits = DataPlaneLimits()
+    limits.uploads = 2
+    try await UploadProtocolTests.with(limits: limits) { round in
+      let held = [try await slowUpload(round.server, node: "x"), try await slowUpload(round.server, node: "y")]
+      let refused = Counter()
+      try await withThrowingTaskGroup(of: Int.self) { group in
+        for number in 0..<20 {
+          group.addTask {
+            try await retrying(RetryPolicy(attempts: 50)) { (_) async throws(TransferError) in
+              do throws(TransferError) {
+                let url = "\(round.server.address)/v1/tasks/digits/rounds/3/updates/north/pi-\(number)"
+                return try await round.server.client.send("PUT", url, body: round.body).status
+              } catch {
+                if error.status == 429 { refused.add() }
+                throw error
+              }
+            }
+          }
+        }
+        let isTold = try await eventually { refused.count >= 20 }
+        #expect(isTold)
+        for connection in held { connection.finish() }
+        for try await status in group { #expect(status == 201) }
+      }
+      #expect(round.server.ledger.offers.count == 20)
+    }
+  }
+
   @Test("Over the announced bytes the answer is 429, but one large upload alone may come")
   func bytes() async throws {
     var limits = DataPlaneLimits()
@@ -226,4 +256,11 @@ import Testing
       #expect(await connection.hear().hasPrefix("HTTP/1.1 4"))
     }
   }
+}
+
+private final class Counter: Sendable {
+  private let value = Mutex(0)
+
+  var count: Int { value.withLock(\.self) }
+  func add() { value.withLock { $0 += 1 } }
 }

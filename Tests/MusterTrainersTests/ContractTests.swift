@@ -1,4 +1,5 @@
 import FoundationEssentials
+import Glibc
 import MusterSchema
 import MusterTensors
 import MusterTrainers
@@ -55,6 +56,22 @@ import Testing
       TrainerMetrics(samples: 1, metrics: Dictionary(uniqueKeysWithValues: (0...64).map { ("m\($0)", 1.0) })),
     ]
     for metrics in wrong { #expect(metrics.problem(for: .train) != nil) }
+  }
+
+  @Test("What a trainer does to its model changes nobody else's file")
+  func copies() async throws {
+    try await withTemporaryFolder { folder in
+      let original = URL(filePath: "\(folder)/model")
+      try Data([1, 2, 3]).write(to: original)
+      let job = JobFolder("\(folder)/job")
+      try job.prepare(Jobs.job(.train), global: original.path)
+      #expect(try Data(contentsOf: URL(filePath: job.global)) == Data([1, 2, 3]))
+      #expect(chmod(job.global, 0o600) == 0)
+      let file = open(job.global, O_WRONLY)
+      #expect(write(file, "x", 1) == 1)
+      close(file)
+      #expect(try Data(contentsOf: original) == Data([1, 2, 3]))
+    }
   }
 }
 

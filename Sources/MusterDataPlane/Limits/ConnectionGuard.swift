@@ -31,6 +31,8 @@ final class ConnectionGuard: ChannelDuplexHandler, RemovableChannelHandler {
   private let log: RefusalLog
   private let logger: Logger
   private var phase = Phase.closing
+  /// Requests whose answer has not ended: more than one when a client sends ahead.
+  private var unanswered = 0
   private var received = 0
   private var waited = TimeAmount.zero
   private var waitingSince: NIODeadline?
@@ -84,6 +86,7 @@ final class ConnectionGuard: ChannelDuplexHandler, RemovableChannelHandler {
     switch Self.unwrapInboundIn(data) {
     case .head:
       phase = .body
+      unanswered += 1
       (received, waited) = (0, .zero)
     case .body(let buffer):
       received += buffer.readableBytes
@@ -118,7 +121,9 @@ final class ConnectionGuard: ChannelDuplexHandler, RemovableChannelHandler {
     case .head(let head): if head.status.kind != .informational { status = head.status.code }
     case .body: break
     case .end:
+      unanswered -= 1
       switch phase {
+      case _ where unanswered > 0: break
       // A good answer to a body that is known already: it may come to its end, at its pace.
       case .body: phase = .rest(bytes: status < 300 ? .max : Self.rest, until: .now() + .seconds(status < 300 ? 3600 : 10))
       case .answer: rearm()
