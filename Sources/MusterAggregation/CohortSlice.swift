@@ -56,6 +56,9 @@ public final class CohortSlice {
   /// How long slices of so many updates are: the updates' parts together stay in the cache next to the processor.
   static func length(updates: Int) -> Int { max(64, min(capacity, (1 << 18) / max(1, updates) / 64 * 64)) }
 
+  /// The same where updates are decoded: what they become is to stay nearer still.
+  static func decodedLength(updates: Int) -> Int { max(64, min(capacity, (1 << 15) / max(1, updates) / 64 * 64)) }
+
   /// The number of elements.
   public var count: Int { elements.count }
 

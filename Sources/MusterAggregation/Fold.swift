@@ -101,7 +101,9 @@ struct Fold: Sendable {
       self.offsets = offsets
       self.places = places
       self.statePlaces = statePlaces
-      length = CohortSlice.length(updates: fold.cohort.updates.count)
+      let count = fold.cohort.updates.count
+      let isDecoded = fold.cohort.updates.contains { $0.tensors.contains { $0.dtype != .f32 } }
+      length = isDecoded ? CohortSlice.decodedLength(updates: count) : CohortSlice.length(updates: count)
       slice = CohortSlice(fold.cohort, length: length)
       numbers = .allocate(capacity: length * (2 + fold.state.parts.count))
     }

@@ -113,9 +113,3 @@ double plain_mean(const char *const *files, const double *weights, size_t n, siz
   if (work.out >= 0) close(work.out);
   return seconds;
 }
-
-double plain_bytes(const char *const *files, size_t n, size_t bytes, int threads) {
-  static struct work work;
-  work = (struct work){.n = n, .count = bytes};
-  return over_files(&work, files, n, 0, sweep, threads);
-}
