@@ -1,3 +1,4 @@
+package import MusterAggregation
 package import MusterDataPlane
 package import MusterMQTT
 package import MusterRuntime
@@ -15,6 +16,8 @@ package struct CentralConfiguration: Sendable {
   package var trainers: [String: TrainerProgram]
   /// The trainers' data configuration for central's own test set, JSON.
   package var testData: JSONValue?
+  /// What a task's strategy may name: ours, and the programs that this configuration allows.
+  package var rules: Rules
   /// Bytes of one contribution.
   package var maximumBytes: Int
   /// What the data listener takes at most.
@@ -24,7 +27,8 @@ package struct CentralConfiguration: Sendable {
   /// `trainers` (a list of names, default `built-in`), `trainer.NAME.command` (a list, default `muster-train --resident` for built-in),
   /// `trainer.NAME.resident`, `trainer.NAME.timeoutSeconds` (default 3600), `testData` (path of a JSON file: where central's own test set
   /// lies; without it, central does not evaluate), `maximumMiB` (of one contribution, default 1024), `data.limits.*` (see
-  /// ``DataPlaneLimits``), `log.level`.
+  /// ``DataPlaneLimits``), `rules` (names of programs that tasks may have as combiner, see docs/aggregation.md), `rule.NAME.command` (a list),
+  /// `rule.NAME.timeoutSeconds` (default 600), `log.level`.
   package init(_ settings: ServerSettings, defaultState: String) async throws {
     state = try await settings.text("state", default: defaultState)
     broker = try await MQTTConfiguration(settings, "broker", clientID: clientID("central"))
@@ -43,6 +47,7 @@ package struct CentralConfiguration: Sendable {
     guard !regions.isEmpty else { throw ConfigurationError("regions", "is missing: the ids of the regions that central may invite") }
     self.regions = regions
     trainers = try await Self.trainers(settings)
+    rules = try await Self.rules(settings, folder: state)
     testData = nil
     if let path = try await settings.text("testData") {
       let bytes = try settings.read("testData", path)
@@ -54,6 +59,18 @@ package struct CentralConfiguration: Sendable {
     }
     maximumBytes = try await settings.number("maximumMiB", default: 1024, in: 1...65536) << 20
     limits = try await DataPlaneLimits { try await settings.number($0, default: $1, in: $2) }
+  }
+
+  private static func rules(_ settings: ServerSettings, folder: String) async throws -> Rules {
+    var rules = Rules()
+    for name in try await settings.list("rules") ?? [] {
+      guard let command = try await settings.list("rule.\(name).command"), !command.isEmpty else {
+        throw ConfigurationError("rule.\(name).command", "is missing: the program and its arguments")
+      }
+      let seconds = try await settings.number("rule.\(name).timeoutSeconds", default: 600, in: 1...1_000_000)
+      rules.add(external: name, command: command, folder: "\(folder)/work", timeout: .seconds(seconds))
+    }
+    return rules
   }
 
   private static func trainers(_ settings: ServerSettings) async throws -> [String: TrainerProgram] {
@@ -85,6 +102,9 @@ extension CentralConfiguration {
     trainer.NAME.command    program and arguments (built-in: muster-train --resident)
     trainer.NAME.resident   one process for many jobs
     trainer.NAME.timeoutSeconds    of one job (default 3600; 0: as long as it takes)
+    rules                   names of programs that a task may have as its combiner
+    rule.NAME.command       program and arguments; the folder with the updates is appended
+    rule.NAME.timeoutSeconds    (default 600)
     testData                a JSON file: where central's own test set lies; without it central does not evaluate
     maximumMiB              of one contribution (default 1024)
     log.level               trace, debug, info, notice, warning, error

@@ -30,7 +30,8 @@ package enum CentralProgram {
     }
     let topics = CoordinatorTopics(
       coordinator: .central, link: link, meter: TrafficMeter(folder: configuration.state, logger: logger), logger: logger)
-    let work = CentralWork(store: store, trainers: configuration.trainers, testData: configuration.testData, logger: logger)
+    let work = CentralWork(
+      store: store, trainers: configuration.trainers, testData: configuration.testData, rules: configuration.rules, logger: logger)
     let performer = CentralPerformer(topics: topics, work: work, secret: store.secretKey)
     let central = Central(
       configuration: configuration, shell: shell, performer: performer, store: store, link: link, work: work,

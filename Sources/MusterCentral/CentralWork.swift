@@ -1,6 +1,7 @@
 import FoundationEssentials
 import Glibc
 import Logging
+import MusterAggregation
 import MusterCoordination
 import MusterRuntime
 import MusterSchema
@@ -13,15 +14,17 @@ final class CentralWork: Sendable {
   private let store: Store
   private let testData: JSONValue?
   private let trainers: [String: TrainerRunner]
+  private let rules: Rules
   private let capabilities: Capabilities
   private let logger: Logger
   private let orders = WorkQueue<WorkOrder.Key, WorkOrder>(width: 2)
   private let collections = WorkQueue<Bool, Set<Digest>>(width: 1)
   private let collector: BlobCollector
 
-  init(store: Store, trainers: [String: TrainerProgram], testData: JSONValue?, logger: Logger) {
+  init(store: Store, trainers: [String: TrainerProgram], testData: JSONValue?, rules: Rules, logger: Logger) {
     self.store = store
     self.testData = testData
+    self.rules = rules
     capabilities = Capabilities(of: trainers)
     self.trainers = trainers.mapValues { TrainerRunner($0, logger: logger) }
     self.logger = logger
@@ -100,7 +103,7 @@ final class CentralWork: Sendable {
   }
 
   private func aggregate(_ order: WorkOrder) async throws -> (ModelReference, [Waiting]) {
-    let fold = try RoundFold(order, store)
+    let fold = try RoundFold(order, store, rules: rules)
     let result = try await fold.write(to: "\(try store.workFolder())/aggregate-\(order.key.task)-\(order.key.round)")
     var model = try await adopt(result.model)
     if let state = result.state { model.state = try await adopt(state).digest }
@@ -110,7 +113,7 @@ final class CentralWork: Sendable {
   /// Makes a round's model again, for comparison only.
   func replay(_ order: WorkOrder) async throws -> Digest {
     let output = "\(try store.workFolder())/replay-\(order.key.task)-\(order.key.round)-\(UInt64.random(in: .min ... .max))"
-    let result = try await RoundFold(order, store).write(to: output)
+    let result = try await RoundFold(order, store, rules: rules).write(to: output)
     let store = store
     return try await offloading { () throws in
       defer { for file in [result.model, result.state].compactMap({ $0 }) { unlink(file) } }

@@ -19,13 +19,13 @@ struct RoundFold: Sendable {
   private let contributions: [Contribution]
 
   /// - Throws: ``WorkError`` when an input is missing from the store.
-  init(_ order: WorkOrder, _ store: Store) throws {
+  init(_ order: WorkOrder, _ store: Store, rules: Rules) throws {
     self.order = order
     guard let path = order.base.flatMap(store.path(of:)) else {
       throw WorkError("the base model of round \(order.key.round) is missing from the store")
     }
     base = path
-    let whole = try Strategy(order.specification.strategy)
+    let whole = try Strategy(order.specification.strategy, rules: rules)
     strategy = try order.isRegional ? Self.above(regions: whole) : whole
     contributions = try order.contributions.map { contribution in
       guard let file = store.path(of: contribution.digest) else {

@@ -9,6 +9,8 @@ struct FleetPlan: Sendable {
   var late: Set<String> = []
   /// More trainers of some devices, by device: members of the object `trainers`, as JSON.
   var trainers: [String: String] = [:]
+  /// A program that tasks may have as their combiner, under the name `mine`.
+  var rule: [String] = []
   /// Central has a test set of its own.
   var evaluates = true
 
@@ -75,6 +77,7 @@ extension FleetPlan {
       gated: {command: [\(places.executable("muster-train")), --resident]}
       own: {command: [\(places.executable("muster-train")), --resident]}
     \(evaluates ? "testData: test-data.json" : "")
+    \(rule.isEmpty ? "" : "rules: [mine]\nrule: {mine: {command: [\(rule.joined(separator: ", "))]}}")
     maximumMiB: 2
     log: {level: info}
     """

@@ -1,5 +1,6 @@
 import FoundationEssentials
 import MusterSchema
+import MusterTensors
 import MusterTransfer
 import TestSupport
 import Testing
@@ -59,6 +60,36 @@ extension EndToEnd {
       #expect(left.status == 0 && rows(left.output).suffix(2) == ["2 same", "3 collected"], "\(left.output)")
       let third = try await fleet.muster(["task", "replay", "adam", "--round", "3"])
       #expect(third.status == 3 && third.output.contains("retention has collected the update of \(update.path)"), "\(third.output)")
+    }
+
+    @Test("A program that central's configuration allows combines; one that it does not is refused")
+    func externalRule() async throws {
+      let script = try TemporaryFolder()
+      var plan = FleetPlan()
+      plan.devices = 2
+      // The first update is the result.
+      let program = try script.write("cp \"$1/updates/000000.safetensors\" \"$1/result.safetensors\"\n", to: "rule")
+      plan.rule = ["/bin/sh", program]
+      try await withFleet(plan) { fleet in
+        var task = try fleet.task(rounds: 1, epochs: 1)
+        task.strategy = .composed(filters: [], combiner: .init("yours"), optimizer: .init("replace"))
+        let refused = try await fleet.push("yours", task)
+        #expect(
+          refused.status == 422
+            && refused.text.contains("unknown combiner \"yours\": known are bulyan, geometricMedian, krum, mean, median, mine"))
+        task.strategy = .composed(filters: [], combiner: .init("mine"), optimizer: .init("replace"))
+        #expect(try await fleet.push("mine", task).status == 201)
+        let done = try await fleet.waitForCompletion("mine")
+        let (model, update) = (try #require(done.models.last), try #require(done.rounds.first?.updates.first))
+        var tensors: [[Float]] = []
+        for digest in [model.digest, update.digest] {
+          let path = fleet.folder.file(digest.hexadecimal)
+          try await fleet.http.download("\(fleet.data)/v1/blobs/\(digest)", to: path, expecting: digest, maximumBytes: 1 << 22)
+          let file = try SafetensorsFile(path: path)
+          tensors.append(try file.tensors.map(\.name).sorted().flatMap { try file.floats(of: $0) })
+        }
+        #expect(tensors[0] == tensors[1])
+      }
     }
 
     @Test("A cohort that is too small for its strategy is refused when the task is pushed")
