@@ -115,11 +115,12 @@ let package = Package(
       dependencies: [
         "MusterSchema", "MusterTensors", "MusterCoordination", "MusterTrainers", "MusterMQTT", "MusterTransfer", logging,
       ], swiftSettings: house),
+    .target(name: "MusterSimulation", dependencies: ["MusterSchema", "MusterCoordination"], swiftSettings: house),
     .target(
       name: "MusterCommands",
       dependencies: [
-        "MusterSchema", "MusterTensors", "MusterAggregation", "MusterTransfer", "MusterMQTT", argumentParser, yams, subprocess,
-        systemPackage, logging,
+        "MusterSchema", "MusterSimulation", "MusterTensors", "MusterAggregation", "MusterTransfer", "MusterMQTT", argumentParser, yams,
+        subprocess, systemPackage, logging,
       ], swiftSettings: house),
 
     .executableTarget(name: "muster", dependencies: ["MusterCommands"], swiftSettings: house),
@@ -139,6 +140,7 @@ let package = Package(
     .testTarget(name: "MusterSchemaTests", dependencies: ["MusterSchema"], swiftSettings: house),
     .testTarget(
       name: "MusterTensorsTests", dependencies: ["MusterTensors", "CKernels", "TestSupport"], exclude: ["Python"], swiftSettings: house),
+    .testTarget(name: "MusterSimulationTests", dependencies: ["MusterSimulation"], swiftSettings: house),
     .testTarget(name: "MusterCoordinationTests", dependencies: ["MusterCoordination", "MusterSchema"], swiftSettings: house),
     .testTarget(
       name: "MusterAggregationTests", dependencies: ["MusterAggregation", "MusterTensors", "MusterSchema", "TestSupport", "muster"],

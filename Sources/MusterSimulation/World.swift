@@ -57,7 +57,10 @@ package final class World {
   package var metrics: (Int) -> [String: Double] = { ["accuracy": 0.5 + Double($0) / 100] }
   package var refusesUpdates: (NodePath) -> String? = { _ in nil }
   /// Contributions that were answered with "stored".
-  package internal(set) var promised: [(task: TaskID, round: Int, phase: Phase, contribution: ContributionRecord)] = []
+  package internal(set) var promised: [(ledger: NodeID, task: TaskID, round: Int, phase: Phase, contribution: ContributionRecord)] = []
+
+  /// Regions that lost their disk.
+  var lostDisks: Set<NodeID> = []
 
   private var clientIDs = 0
   private var sessions: UInt64 = 0

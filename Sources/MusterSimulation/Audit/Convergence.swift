@@ -33,15 +33,19 @@ extension World {
     }
     for device in devices where !isShadowed(device) {
       present(device.client, check)
-      check(device.machine.jobs.isEmpty, "\(device.name) still has a job: \(device.machine.jobs.values.map { "\($0.task) \($0.key) \($0.stage)" }.sorted())")
+      check(
+        device.machine.jobs.isEmpty,
+        "\(device.name) still has a job: \(device.machine.jobs.values.map { "\($0.task) \($0.key) \($0.stage)" }.sorted())")
       check(device.orders.current == nil && device.orders.queue.isEmpty, "\(device.name) still works")
     }
     for promise in promised {
-      let record = central.machine.tasks[promise.task]?.records.first { $0.round == promise.round }
+      let ledger = promise.ledger == .central ? central.machine : region(promise.ledger)?.machine.coordinator
+      let record = ledger?.tasks[promise.task]?.records.first { $0.round == promise.round }
       let list = promise.phase == .train ? record?.updates : record?.evaluations
       check(
         list?.contains { $0.path == promise.contribution.path && $0.digest == promise.contribution.digest } ?? false,
-        "\(promise.contribution.path) was answered with 201 in round \(promise.round) of \(promise.task), and no record names it")
+        "\(promise.contribution.path) was answered with 201 by \(promise.ledger) in round \(promise.round) of \(promise.task), and no record names it"
+      )
     }
     return found
   }
@@ -57,15 +61,15 @@ extension World {
       let topic = directory.topic(key)
       switch packet.payload {
       case .descriptor(let descriptor):
-        // After the loss of its disk a region clears nothing, and a task that has ended is not forwarded to it any more.
-        let lost = machine.tasks[descriptor.task] == nil ? central.machine.descriptors.first { $0.task == descriptor.task } : nil
-        let owed = standing.removeValue(forKey: descriptor.task) ?? lost
+        let owed = standing.removeValue(forKey: descriptor.task)
         check(
           owed?.revision == descriptor.revision && owed?.state == descriptor.state,
           "\(topic) says revision \(descriptor.revision) (\(descriptor.state)), the store \(owed.map { "\($0.revision)" } ?? "nothing")")
       case .status(let status):
-        // What somebody says for another stands where it stands; and of a task that a lost disk has forgotten nothing is known.
-        guard status.node == directory.nodes[key.node] else { continue }
+        // What somebody says for another stands where it stands; and what was said of a task that the coordinator did not know then is read
+        // again on the next connection.
+        let book = auditor.books[Auditor.BookKey(ledger: id, task: status.task)]
+        guard status.node == directory.nodes[key.node], !lostDisks.contains(id), book?.beganWithTheEnd != true else { continue }
         check(machine.tasks[status.task]?.isEnded != true, "\(topic) still holds \(status.state), and the task has ended")
       default: break
       }

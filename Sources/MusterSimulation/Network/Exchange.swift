@@ -6,6 +6,11 @@ protocol ExchangeServer: AnyObject {
   var life: Int { get }
 }
 
+/// One that counts contributions.
+protocol LedgerServer: ExchangeServer {
+  var desk: LedgerDesk { get }
+}
+
 extension World {
   /// One HTTP exchange: the request travels, the server serves, the answer travels back; each of them may get lost.
   ///

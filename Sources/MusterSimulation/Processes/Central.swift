@@ -2,7 +2,7 @@ package import MusterCoordination
 internal import MusterSchema
 
 /// The central server: the root coordinator in its shell, its long work, and the data plane as the ledger of every round.
-package final class CentralProcess: ServerPerformer, ExchangeServer, ClientOwner {
+package final class CentralProcess: ServerPerformer, LedgerServer, ClientOwner {
   package let shell: ServerShell<Coordinator>
   let name = "central"
   let site: Int
@@ -10,21 +10,14 @@ package final class CentralProcess: ServerPerformer, ExchangeServer, ClientOwner
   let client: Client
   var blobs: BlobShelf
   private var work = WorkQueue<WorkKey, () -> Void>(width: 2) { _, _ in }
-  private var waiting: [UInt64: (Upload, (Coordinator.Answer?) -> Void)] = [:]
-  private var nextReply: UInt64 = 0
+  private(set) lazy var desk = LedgerDesk(
+    world, ledger: .central, machine: { [unowned self] in machine }, life: { [unowned self] in isUp ? life : nil },
+    post: { [unowned self] in shell.post($0) }, store: { [unowned self] in blobs.add($0, at: world.time) })
 
   struct WorkKey: Hashable {
     var kind: Coordinator.Work
     var task: TaskID
     var round: Int
-  }
-
-  /// An upload as the ledger sees it.
-  struct Upload {
-    var task: TaskID
-    var round: Int
-    var phase: Phase
-    var contribution: ContributionRecord
   }
 
   init(_ world: World, site: Int, broker: Broker, regions: [NodeID]) {
@@ -68,7 +61,7 @@ package final class CentralProcess: ServerPerformer, ExchangeServer, ClientOwner
 
   func died(power: Bool) {
     world.note(.life, name, power ? "loses its power" : "dies")
-    waiting = [:]
+    desk.removeAll()
     work.removeAll()
     client.die(power: power, in: world)
     if power { blobs.losePower() }
@@ -82,7 +75,7 @@ package final class CentralProcess: ServerPerformer, ExchangeServer, ClientOwner
       world.trace.begin(world.time, .commit)
       world.fold(record)
       world.trace.add("\(world.clock) \(name.padded(14)) commits \(world.text(record).prefix(400))")
-      world.auditor.committed(record, at: instant)
+      world.auditor.committed(record, at: instant, by: .central)
     }
     world.hasCommitted(self)
   }
@@ -101,7 +94,7 @@ package final class CentralProcess: ServerPerformer, ExchangeServer, ClientOwner
     case .initialize(let task): add(.initialize, task, 0, machine)
     case .aggregate(let task, let round): add(.aggregate, task, round, machine)
     case .evaluate(let task, let round): add(.evaluate, task, round, machine)
-    case .answer(let reply, let answer): resolve(reply, answer)
+    case .answer(let reply, let answer): desk.resolve(reply, answer)
     case .collect: blobs.collect(keeping: machine.referencedBlobs, at: world.time, eagerly: world.plants(.collectsYoungBlobs))
     // A scout's: central has none.
     default: break
@@ -111,9 +104,11 @@ package final class CentralProcess: ServerPerformer, ExchangeServer, ClientOwner
   func performed(of machine: Coordinator) { world.auditor.examine(machine, of: self) }
 
   func failed(_ events: [Coordinator.Event], isFirst: Bool) {
-    for event in events { if case .contribution(_, _, _, _, let reply) = event { waiting.removeValue(forKey: reply.number)?.1(nil) } }
+    desk.failed(events)
     // What came from topics is lost with the batch: it is read again.
-    if world.plants(.lostTopicsAreNotReadAgain) ? isFirst : events.contains(where: \.isFromTopics) { client.renew(after: 1000, in: world) }
+    if world.plants(.lostTopicsAreNotReadAgain) ? isFirst : events.contains(where: { !$0.isRepeated }) {
+      client.renew(after: 1000, in: world)
+    }
   }
 
   private func say(_ payload: Payload, _ topic: Topic) { client.publish(Packet(world.key(topic), payload), onlyNow: true, in: world) }
@@ -190,61 +185,6 @@ package final class CentralProcess: ServerPerformer, ExchangeServer, ClientOwner
     }
     tryOnce()
   }
-
-  // MARK: Data plane
-
-  /// `PUT` of an update or an evaluation, from its headers on.
-  func put(_ upload: Upload, transfer: Int64, _ answer: @escaping (Coordinator.Answer?) -> Void) {
-    let (task, round, phase, path) = (upload.task, upload.round, upload.phase, upload.contribution.path)
-    let answer: (Coordinator.Answer?) -> Void = { [unowned self] in
-      if let said = $0 { world.auditor.answered(upload, said) }
-      answer($0)
-    }
-    guard let run = machine.tasks[task], run.specification != nil else { return answer(.unknown) }
-    if let earlier = run.accepted(round: round, phase: phase, path: path) {
-      if world.plants(.repeatsAreRefused) { return answer(.closed("the round is closed")) }
-      if world.plants(.countsRepeats) {
-        // The store takes the row without looking whether it is there.
-        committed([.contributed(task, round: round, phase: phase, upload.contribution)], at: shell.now, before: machine)
-        return answer(.stored)
-      }
-      return answer(earlier.digest == upload.contribution.digest ? .same : .conflict)
-    }
-    if let why = machine.refusal(run, round: round, phase: phase) { return answer(.closed(why)) }
-    let life = shell.life
-    world.after(transfer) { [unowned self] _ in
-      guard isUp, self.life == life else { return }
-      // Checked, synced, adopted: then the ledger is asked.
-      if phase == .train { blobs.add(upload.contribution.digest, at: world.time) }
-      if world.plants(.admissionIsAcceptance), machine.tasks[task].map({ machine.refusal($0, round: round, phase: phase) != nil }) ?? true {
-        return answer(.stored)
-      }
-      nextReply += 1
-      let reply = Coordinator.Reply(nextReply)
-      waiting[reply.number] = (upload, answer)
-      world.auditor.bound(waiting.count, 256, "uploads that wait for central's word")
-      shell.post(.contribution(task, round: round, phase: phase, upload.contribution, reply: reply))
-    }
-  }
-
-  private func resolve(_ reply: Coordinator.Reply, _ answer: Coordinator.Answer) {
-    guard let (upload, respond) = waiting.removeValue(forKey: reply.number) else { return }
-    if answer == .stored {
-      world.promised.append((upload.task, upload.round, upload.phase, upload.contribution))
-    }
-    respond(answer == .same && world.plants(.repeatsAreRefused) ? .closed("the round is closed") : answer)
-  }
-
-  func ledger(_ task: TaskID, _ round: Int, _ phase: Phase) -> PhaseLedger? {
-    guard let run = machine.tasks[task] else { return nil }
-    let record = run.records.last { $0.round == round }
-    let ledger = PhaseLedger(
-      task: task, round: round, phase: phase, open: machine.refusal(run, round: round, phase: phase) == nil,
-      accepted: run.ledger(round: round, phase: phase)?.accepted.map(\.path)
-        ?? (phase == .train ? record?.updates : record?.evaluations)?.map(\.path) ?? [])
-    world.auditor.says(ledger)
-    return ledger
-  }
 }
 
 /// The blobs of a server: what is referred to, and what a collection takes away.
@@ -275,15 +215,5 @@ struct BlobShelf {
   mutating func losePower() {
     referenced = []
     released = []
-  }
-}
-
-extension Coordinator.Event {
-  /// It does not come again by itself when it is lost.
-  var isFromTopics: Bool {
-    switch self {
-    case .node, .status, .connected, .disconnected: true
-    default: false
-    }
   }
 }

@@ -112,16 +112,18 @@ extension DeviceProcess {
     }
     guard machine.coordinatorState?.data != nil else { return again() }
     let digest = order.job.invitation.base.digest
-    world.exchange(from: site, with: server, serve: { answer in server.fetch(digest, answer) }) { [self] (found: Bool?) in
-      guard isCurrent(order) else { return }
-      switch found {
-      case true: train(order)
-      case false:
-        world.auditor.misses(digest, order.job)
-        end(order, .failed(order.job.task, order.job.key, reason: "the model is not there"))
-      case nil: again()
-      }
-    }
+    world.exchange(
+      from: site, with: server, serve: { answer in server.fetch(digest, answer) },
+      done: { [self] (found: Bool?) in
+        guard isCurrent(order) else { return }
+        switch found {
+        case true: train(order)
+        case false:
+          world.auditor.misses(digest, order.job)
+          end(order, .failed(order.job.task, order.job.key, reason: "the model is not there"))
+        case nil: again()
+        }
+      })
   }
 
   private func train(_ order: OrderBook.Order) {
@@ -174,12 +176,15 @@ extension DeviceProcess {
       world.auditor.fails("\(job.invitation.upload) is no upload address of \(job.task), \(job.key)")
       return
     }
-    let central = world.central
-    let contribution = ContributionRecord(
-      path: address.path, digest: digest, weight: 10, bytes: 100, metrics: ["accuracy": 0.5])
-    let upload = CentralProcess.Upload(task: address.task, round: address.round, phase: address.phase, contribution: contribution)
+    let contribution = ContributionRecord(path: address.path, digest: digest, weight: 10, bytes: 100, metrics: ["accuracy": 0.5])
+    let upload = Upload(task: address.task, round: address.round, phase: address.phase, contribution: contribution)
     let transfer = world.random.within(world.plan.transferTime)
-    world.exchange(from: site, with: central, serve: { central.put(upload, transfer: transfer, $0) }, done: done)
+    if let region = world.region(address.host) {
+      world.exchange(from: site, with: region, serve: { region.desk.put(upload, transfer: transfer, $0) }, done: done)
+    } else {
+      let central = world.central
+      world.exchange(from: site, with: central, serve: { central.desk.put(upload, transfer: transfer, $0) }, done: done)
+    }
   }
 
   private func ask(_ order: OrderBook.Order, attempt: Int) {
@@ -188,9 +193,7 @@ extension DeviceProcess {
     guard let address = UploadAddress(order.job.invitation.upload) else {
       return end(order, .refused(task, key, reason: "the upload address is not understood"))
     }
-    let central = world.central
-    world.exchange(from: site, with: central, serve: { answer in answer(.some(central.ledger(task, key.round, key.phase))) }) {
-      [self] (ledger: PhaseLedger??) in
+    let done: (PhaseLedger??) -> Void = { [self] ledger in
       guard isCurrent(order) else { return }
       switch ledger {
       case .some(let ledger?):
@@ -200,12 +203,21 @@ extension DeviceProcess {
       case .none: pause(order, attempt) { [self] in ask(order, attempt: attempt + 1) }
       }
     }
+    if let region = world.region(address.host) {
+      world.exchange(
+        from: site, with: region, serve: { answer in answer(.some(region.desk.ledger(task, key.round, key.phase))) }, done: done)
+    } else {
+      let central = world.central
+      world.exchange(
+        from: site, with: central, serve: { answer in answer(.some(central.desk.ledger(task, key.round, key.phase))) }, done: done)
+    }
   }
 }
 
 /// `http://host:port/v1/tasks/{task}/rounds/{round}/{updates|evaluations}/{path…}`
 struct UploadAddress {
-  var host: String
+  /// `central`, or a region.
+  var host: NodeID
   var task: TaskID
   var round: Int
   var phase: Phase
@@ -213,10 +225,11 @@ struct UploadAddress {
 
   init?(_ text: String) {
     let parts = text.split(separator: "/")
-    guard parts.count > 8, let host = parts[1].split(separator: ":").first, let task = TaskID(rawValue: String(parts[4])),
+    guard parts.count > 8, let host = parts[1].split(separator: ":").first.flatMap({ NodeID(rawValue: String($0)) }),
+      let task = TaskID(rawValue: String(parts[4])),
       let round = Int(parts[6]), let path = NodePath(parts[8...].compactMap { NodeID(rawValue: String($0)) })
     else { return nil }
-    self.host = String(host)
+    self.host = host
     self.task = task
     self.round = round
     phase = parts[7] == "updates" ? .train : .evaluate

@@ -240,13 +240,15 @@ package final class DeviceProcess: ClientOwner {
   private func compareLists() {
     guard isUp, !machine.jobs.isEmpty, machine.coordinatorState?.data != nil, let server = world.region(region) else { return }
     let (jobs, life) = (machine.jobs.values.sorted { $0.task < $1.task }, life)
-    world.exchange(from: site, with: server, serve: { answer in answer(server.machine.coordinator.descriptors.map(\.task)) }) {
-      [unowned self] (listed: [TaskID]?) in
-      guard let listed, isUp, self.life == life else { return }
-      for job in jobs where !listed.contains(job.task) && machine.jobs[job.task]?.isSameWork(as: job.key) == true {
-        receive(.forget(job.task))
-      }
-    }
+    world.exchange(
+      from: site, with: server, serve: { answer in answer(server.machine.coordinator.descriptors.map(\.task)) },
+      done: {
+        [unowned self] (listed: [TaskID]?) in
+        guard let listed, isUp, self.life == life else { return }
+        for job in jobs where !listed.contains(job.task) && machine.jobs[job.task]?.isSameWork(as: job.key) == true {
+          receive(.forget(job.task))
+        }
+      })
   }
 
   // MARK: Time

@@ -2,7 +2,7 @@ package import MusterCoordination
 package import MusterSchema
 
 /// A regional server: its machine in the shell, a connection above and one below, its questions to the ledger, and the models that it hands on.
-package final class RegionProcess: ServerPerformer, ExchangeServer, ClientOwner {
+package final class RegionProcess: ServerPerformer, LedgerServer, ClientOwner {
   package let id: NodeID
   package let shell: ServerShell<RegionMachine>
   let name: String
@@ -10,7 +10,13 @@ package final class RegionProcess: ServerPerformer, ExchangeServer, ClientOwner 
   unowned let world: World
   let above: Client
   let below: Client
-  private var models: Set<Digest> = []
+  /// Models that were fetched, and what devices and the region itself made.
+  private var blobs: BlobShelf
+  private(set) lazy var desk = LedgerDesk(
+    world, ledger: id, machine: { [unowned self] in machine.coordinator }, life: { [unowned self] in isUp ? life : nil },
+    post: { [unowned self] in shell.post(.below($0)) }, store: { [unowned self] in blobs.add($0, at: world.time) })
+  private var orders = WorkQueue<TaskID, () -> Void>(width: 2) { _, _ in }
+  private var deliveries = WorkQueue<String, (@escaping () -> Void) -> Void>(width: 4) { _, _ in }
   private var questions = WorkQueue<String, (@escaping () -> Void) -> Void>(width: 4) { _, _ in }
   private var window = StatusWords()
   private var flushIsDue = false
@@ -22,6 +28,7 @@ package final class RegionProcess: ServerPerformer, ExchangeServer, ClientOwner 
     self.id = id
     self.site = site
     name = id.rawValue
+    blobs = BlobShelf(name: id.rawValue)
     let configuration = CoordinatorConfiguration(data: "http://\(id):7410")
     shell = ServerShell(world) { RegionMachine(id: id, above: .central, configuration: configuration, restoring: $0) }
     let number = world.directory.number(id)
@@ -48,6 +55,16 @@ package final class RegionProcess: ServerPerformer, ExchangeServer, ClientOwner 
     window = StatusWords()
     flushIsDue = false
     questions = WorkQueue(width: 4) { ask, done in ask(done) }
+    deliveries = WorkQueue(width: 4) { deliver, done in deliver(done) }
+    let life = shell.life
+    orders = WorkQueue(width: 2) { [unowned self] combine, done in
+      world.after(world.random.within(world.plan.workTime)) { [unowned self] _ in
+        guard isUp, self.life == life else { return }
+        combine()
+        done()
+      }
+    }
+    world.auditor.restarted(self)
     world.note(.life, name, "starts")
     shell.post(.below(.disconnected))
     above.start(in: world)
@@ -59,6 +76,10 @@ package final class RegionProcess: ServerPerformer, ExchangeServer, ClientOwner 
   func died(power: Bool) {
     world.note(.life, name, power ? "loses its power" : "dies")
     questions.removeAll()
+    orders.removeAll()
+    deliveries.removeAll()
+    desk.removeAll()
+    if power { blobs.losePower() }
     above.die(power: power, in: world)
     below.die(power: power, in: world)
     world.died(self)
@@ -74,6 +95,7 @@ package final class RegionProcess: ServerPerformer, ExchangeServer, ClientOwner 
       world.trace.fold(record.task.rawValue)
       world.trace.add("\(world.clock) \(name.padded(14)) commits \(world.text(record).prefix(400))")
       world.auditor.committed(record, at: instant, by: self)
+      if case .below(let record) = record { world.auditor.committed(record, at: instant, by: id) }
     }
     world.hasCommitted(self)
   }
@@ -82,6 +104,9 @@ package final class RegionProcess: ServerPerformer, ExchangeServer, ClientOwner 
     switch effect {
     case .status(let status, let lasting): window.take(status, lasting: lasting)
     case .ask(let job): ask(job)
+    case .upload(let job):
+      deliveries.add("\(job.task)/\(job.key.round)/\(job.key.phase)", { [unowned self] done in deliver(job, attempt: 1, done) })
+    case .below(.collect): blobs.collect(keeping: machine.referencedBlobs, at: world.time, eagerly: world.plants(.collectsYoungBlobs))
     case .below(let effect): perform(effect, machine.coordinator)
     }
   }
@@ -102,14 +127,16 @@ package final class RegionProcess: ServerPerformer, ExchangeServer, ClientOwner 
     case .roundChanged(let task): world.windowChanged(machine, task)
     case .clear(let topic): if topic.coordinator == id { say(.cleared, topic) }
     case .consult(let task): consult(task, machine)
-    case .collect: models.formIntersection(machine.referencedBlobs)
+    case .aggregate(let task, _): combine(task, machine)
+    case .answer(let reply, let answer): desk.resolve(reply, answer)
     // The root's.
     default: break
     }
   }
 
   func failed(_ events: [RegionMachine.Event], isFirst: Bool) {
-    guard world.plants(.lostTopicsAreNotReadAgain) ? isFirst : !events.isEmpty else { return }
+    desk.failed(events.compactMap { if case .below(let event) = $0 { event } else { nil } })
+    guard world.plants(.lostTopicsAreNotReadAgain) ? isFirst : events.contains(where: { !$0.isRepeated }) else { return }
     above.renew(after: 1000, in: world)
     below.renew(after: 1000, in: world)
   }
@@ -171,79 +198,97 @@ package final class RegionProcess: ServerPerformer, ExchangeServer, ClientOwner 
 
   private func ask(_ job: Job) {
     let (task, key, life) = (job.task, job.key, life)
-    questions.add("ask/\(task)", { [unowned self] done in
-      ledger(task, key) { [unowned self] answer in
-        guard isUp, self.life == life else { return }
-        switch answer {
-        case .some(let ledger?):
-          shell.post(.above(ledger.open ? .confirmed(task, key) : .refused(task, key, reason: "the round is closed")))
-        case .some(.none): shell.post(.above(.refused(task, key, reason: "there is no such round")))
-        // Asked again when central shows itself; until then the order stands.
-        case .none: shell.post(.above(.confirmed(task, key)))
+    questions.add(
+      "ask/\(task)",
+      { [unowned self] done in
+        ledger(task, key) { [unowned self] answer in
+          guard isUp, self.life == life else { return }
+          switch answer {
+          case .some(let ledger?) where ledger.accepted.contains(NodePath(id)): shell.post(.above(.delivered(task, key)))
+          case .some(let ledger?):
+            shell.post(.above(ledger.open ? .confirmed(task, key) : .refused(task, key, reason: "the round is closed")))
+          case .some(.none): shell.post(.above(.refused(task, key, reason: "there is no such round")))
+          // Asked again when central shows itself; until then the order stands.
+          case .none: shell.post(.above(.confirmed(task, key)))
+          }
+          done()
         }
-        done()
-      }
-    }, again: true)
+      }, again: true)
   }
 
   private func consult(_ task: TaskID, _ machine: Coordinator) {
     guard let order = machine.tasks[task]?.order else { return }
     let life = life
-    questions.add("consult/\(task)", { [unowned self] done in
-      ledger(task, order.key) { [unowned self] answer in
-        guard isUp, self.life == life else { return }
-        if case .some(let ledger?) = answer { shell.post(.below(.ledger(ledger))) }
-        done()
-      }
-    }, again: true)
+    questions.add(
+      "consult/\(task)",
+      { [unowned self] done in
+        ledger(task, order.key) { [unowned self] answer in
+          guard isUp, self.life == life else { return }
+          if case .some(let ledger?) = answer { shell.post(.below(.ledger(ledger))) }
+          done()
+        }
+      }, again: true)
     world.auditor.bound(questions.count, 64, "the questions of \(id)")
   }
 
   /// - Parameter done: nil: no answer; nil inside: central knows no such round.
   private func ledger(_ task: TaskID, _ key: RoundKey, _ done: @escaping (PhaseLedger??) -> Void) {
     let central = world.central
-    world.exchange(from: site, with: central, serve: { answer in answer(.some(central.ledger(task, key.round, key.phase))) }, done: done)
+    world.exchange(
+      from: site, with: central, serve: { answer in answer(.some(central.desk.ledger(task, key.round, key.phase))) }, done: done)
   }
 
   /// A cleared topic means nothing by itself: the region asks which tasks there are, until central answers.
   private func reconcile() {
     let life = life
-    questions.add("reconcile", { [unowned self] done in
-      let known = shell.machine.coordinator.tasks.values.filter { !$0.isEnded }.map(\.id).sorted()
-      reconcile(known, attempt: 1, life, done)
-    }, again: true)
+    questions.add(
+      "reconcile",
+      { [unowned self] done in
+        let known = shell.machine.coordinator.tasks.values.filter { !$0.isEnded }.map(\.id).sorted()
+        reconcile(known, attempt: 1, life, done)
+      }, again: true)
   }
 
   private func reconcile(_ known: [TaskID], attempt: Int, _ life: Int, _ done: @escaping () -> Void) {
     let central = world.central
-    world.exchange(from: site, with: central, serve: { answer in answer(central.machine.descriptors) }) { [unowned self] (descriptors: [TaskDescriptor]?) in
-      guard isUp, self.life == life else { return }
-      guard let descriptors else {
-        world.after(min(30_000, 1000 << Int64(min(attempt, 5)))) { [unowned self] _ in
-          if isUp, self.life == life { reconcile(known, attempt: attempt + 1, life, done) }
+    world.exchange(
+      from: site, with: central, serve: { answer in answer(central.machine.descriptors) },
+      done: {
+        [unowned self] (descriptors: [TaskDescriptor]?) in
+        guard isUp, self.life == life else { return }
+        guard let descriptors else {
+          world.after(min(30_000, 1000 << Int64(min(attempt, 5)))) { [unowned self] _ in
+            if isUp, self.life == life { reconcile(known, attempt: attempt + 1, life, done) }
+          }
+          return
         }
-        return
-      }
-      let listed = Set(descriptors.map(\.task))
-      for descriptor in descriptors where descriptor.regions.contains(id) { shell.post(.above(.descriptor(descriptor))) }
-      for task in known where !listed.contains(task) { shell.post(.above(.forget(task))) }
-      done()
-    }
+        let listed = Set(descriptors.map(\.task))
+        for descriptor in descriptors where descriptor.regions.contains(id) { shell.post(.above(.descriptor(descriptor))) }
+        for task in known where !listed.contains(task) { shell.post(.above(.forget(task))) }
+        done()
+      })
   }
 
-  // MARK: Models
+  // MARK: What it keeps
+
+  func holds(_ digest: Digest) -> Bool { blobs.contains(digest) }
+  func keep(_ digest: Digest) { blobs.add(digest, at: world.time) }
+  func addOrder(_ task: TaskID, _ work: @escaping () -> Void) { orders.add(task, work) }
 
   /// From the cache, or through from central.
   ///
   /// - Parameter done: whether it is here; nil when central does not answer.
   func fetch(_ digest: Digest, _ done: @escaping (Bool?) -> Void) {
-    if models.contains(digest) { return done(true) }
+    if blobs.contains(digest) { return done(true) }
     let (central, life) = (world.central, life)
-    world.exchange(from: site, with: central, serve: { answer in answer(central.blobs.contains(digest)) }) { [unowned self] (found: Bool?) in
-      guard isUp, self.life == life else { return }
-      if found == true { models.insert(digest) }
-      done(found)
-    }
+    world.exchange(
+      from: site, with: central, serve: { answer in answer(central.blobs.contains(digest)) },
+      done: {
+        [unowned self] (found: Bool?) in
+        guard isUp, self.life == life else { return }
+        if found == true { blobs.add(digest, at: world.time) }
+        done(found)
+      })
   }
 }
 

@@ -37,7 +37,7 @@ package final class ServerShell<M: Machine> {
   private unowned var performer: (any ServerPerformer<M>)?
   private let restore: ([ServerDisk<M.Record>.Entry]) -> M
   private var mailbox: [Letter] = []
-  private var isCommitting = false
+  private(set) var isCommitting = false
   private var isScheduled = false
   private var timer = 0
   private var base = Instant.zero
@@ -146,7 +146,8 @@ package final class ServerShell<M: Machine> {
       records += step.records
       effects += step.effects
       world.auditor.ticked(
-        performer?.name ?? "", wasUseful: batch.isEmpty == false || !step.records.isEmpty || !step.effects.isEmpty
+        performer?.name ?? "",
+        wasUseful: batch.isEmpty == false || !step.records.isEmpty || !step.effects.isEmpty
           || next.nextDeadline.map { $0 > now } ?? true)
     }
     guard !records.isEmpty else {

@@ -219,7 +219,9 @@ struct Chaos {
 
   /// Somebody with too many rights clears a retained topic, or leaves an old message on it.
   private func vandalize(_ world: World) {
-    guard let broker = world.random.pick(world.brokers), broker.isUp, let key = world.random.pick(broker.retained.keys.sorted()) else { return }
+    guard let broker = world.random.pick(world.brokers), broker.isUp, let key = world.random.pick(broker.retained.keys.sorted()) else {
+      return
+    }
     guard key.kind == .task || key.kind == .coordinatorState || key.kind == .nodeState else { return }
     world.note(.fault, broker.name, "somebody clears \(world.directory.topic(key))")
     world.publish(Packet(key, world.random.chance(0.8) ? .cleared : .garbage), at: broker)

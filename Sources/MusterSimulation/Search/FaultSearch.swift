@@ -31,7 +31,8 @@ package enum FaultSearch {
     world.run(seconds: Double(scenario.faulty) / 1000)
     let hasEnded = world.run(seconds: bound) { $0.pushed(scenario) && $0.unfinished.isEmpty }
     if !hasEnded, world.violation == nil {
-      world.auditor.fails("\(Int(bound)) s after the last fault these have not ended: \(world.unfinished.map { "\($0): \(world.why($0))" })")
+      world.auditor.fails(
+        "\(Int(bound)) s after the last fault these have not ended: \(world.unfinished.map { "\($0): \(world.why($0))" })")
     }
     converge(world)
     let steps = scenario.pushes.compactMap { world.central.machine.roundState($0.task)?.step }

@@ -1,0 +1,177 @@
+import ArgumentParser
+import MusterSchema
+import MusterSimulation
+import Synchronization
+
+/// `muster simulate faults --seeds A..B`, `muster simulate faults --seed N --trace`
+struct SimulateFaults: AsyncParsableCommand {
+  static let configuration = CommandConfiguration(
+    commandName: "faults", abstract: "Search for protocol bugs: worlds full of faults, one for each seed.",
+    discussion: """
+      Each seed makes a fleet of central, regions and devices, one or two tasks, and its own kinds of trouble: lost, doubled and late messages, \
+      partitions, half-open connections, crashes at every step, brokers without memory, full disks, liars. The real coordinators and participants \
+      run in it, and every promise of the protocol is checked at every step. One seed is one history: a seed that fails fails again.
+      """)
+
+  @Option(name: .long, help: ArgumentHelp("The seeds to run, both ends included.", valueName: "a..b"), transform: seedRange)
+  var seeds: ClosedRange<UInt64>?
+
+  @Option(name: .long, help: "One seed.")
+  var seed: UInt64?
+
+  @Flag(name: .long, help: "With --seed: everything that happens, line by line.")
+  var trace = false
+
+  @Option(name: .long, help: "How many to run at once.")
+  var jobs = 2
+
+  @Option(name: .long, help: ArgumentHelp("Break the simulated shells on purpose, to see it found.", visibility: .hidden))
+  var plant: [String] = []
+
+  @OptionGroup var format: OutputOptions
+
+  func validate() throws {
+    guard (seeds == nil) != (seed == nil) else { throw ValidationError("give --seeds A..B, or --seed N") }
+    guard !trace || seed != nil else { throw ValidationError("--trace goes with --seed") }
+    guard (1...256).contains(jobs) else { throw ValidationError("--jobs must be 1 to 256") }
+    for name in plant where PlantedBug(rawValue: name) == nil {
+      throw ValidationError("there is no bug \"\(name)\": \(PlantedBug.allCases.map(\.rawValue).joined(separator: ", "))")
+    }
+  }
+
+  func run() async throws {
+    let bugs = Set(plant.compactMap(PlantedBug.init(rawValue:)))
+    let summary: FaultSummary
+    if let seed {
+      let report = FaultSearch.run(seed: seed, bugs: bugs, keepsTrace: trace)
+      for line in report.lines { try Console.print(line) }
+      var one = FaultSummary()
+      one.add(report)
+      summary = one
+    } else {
+      summary = await search(seeds ?? 1...1, bugs)
+    }
+    try show(summary)
+    if !summary.violations.isEmpty { throw CommandError(.unexpected, "promises were broken: see above") }
+  }
+
+  @inline(never)
+  private func show(_ summary: FaultSummary) throws {
+    switch format.output {
+    case .json: try Console.show(json: SimulationResult(summary))
+    case .table: try Console.print(summary.description)
+    }
+  }
+
+  /// Some at once, each on a thread of its own.
+  private func search(_ seeds: ClosedRange<UInt64>, _ bugs: Set<PlantedBug>) async -> FaultSummary {
+    let queue = SeedQueue(seeds)
+    let progress = SearchProgress(total: seeds.count)
+    return await withTaskGroup(of: FaultSummary.self) { group in
+      for _ in 0..<jobs {
+        group.addTask {
+          var summary = FaultSummary()
+          while !Task.isCancelled, let chunk = queue.next() {
+            let part = FaultSearch.run(seeds: chunk, bugs: bugs)
+            summary.add(part)
+            progress.add(part)
+          }
+          return summary
+        }
+      }
+      var whole = FaultSummary()
+      for await part in group { whole.add(part) }
+      progress.end()
+      return whole
+    }
+  }
+}
+
+/// `1..1000`
+@Sendable private func seedRange(_ text: String) throws -> ClosedRange<UInt64> {
+  let ends = text.split(separator: ".", omittingEmptySubsequences: true).compactMap { UInt64($0) }
+  guard ends.count == 2, text == "\(ends[0])..\(ends[1])" || text == "\(ends[0])...\(ends[1])", ends[0] <= ends[1] else {
+    throw ValidationError("a range of seeds is written 1..1000")
+  }
+  return ends[0]...ends[1]
+}
+
+/// Hands out seeds, some at a time.
+private final class SeedQueue: Sendable {
+  private let state: Mutex<UInt64?>
+  private let last: UInt64
+
+  init(_ seeds: ClosedRange<UInt64>) {
+    state = Mutex(seeds.lowerBound)
+    last = seeds.upperBound
+  }
+
+  func next() -> ClosedRange<UInt64>? {
+    state.withLock { next in
+      guard let first = next else { return nil }
+      let end = last - first < 25 ? last : first + 24
+      next = end == last ? nil : end + 1
+      return first...end
+    }
+  }
+}
+
+/// A line on the terminal, once a second.
+private final class SearchProgress: Sendable {
+  private struct State {
+    var done = 0
+    var violations = 0
+    var shown = ContinuousClock.now
+  }
+
+  private let total: Int
+  private let isShown = Terminal.error.isTerminal
+  private let started = ContinuousClock.now
+  private let state = Mutex(State())
+
+  init(total: Int) { self.total = total }
+
+  func add(_ part: FaultSummary) {
+    let due = state.withLock { state -> State? in
+      state.done += part.seeds
+      state.violations += part.violations.count
+      guard isShown, .now - state.shown > .seconds(1) else { return nil }
+      state.shown = .now
+      return state
+    }
+    guard let due else { return }
+    let rate = Double(due.done) / max(0.001, started.duration(to: .now) / .seconds(1))
+    Console.progress("\r\u{1B}[K\(due.done) of \(total) seeds, \(Int(rate)) a second, \(due.violations) violations")
+  }
+
+  func end() { if isShown { Console.progress("\r\u{1B}[K") } }
+}
+
+/// The summary for programs.
+private struct SimulationResult: Encodable {
+  struct Found: Encodable {
+    var seed: UInt64
+    var seconds: Double
+    var what: String
+  }
+
+  var seeds: Int
+  var events: Int
+  var virtualSeconds: Double
+  var completed: Int
+  var failed: Int
+  var cancelled: Int
+  var digest: String
+  var violations: [Found]
+
+  init(_ summary: FaultSummary) {
+    seeds = summary.seeds
+    events = summary.steps
+    virtualSeconds = summary.virtualSeconds
+    completed = summary.completed
+    failed = summary.failed
+    cancelled = summary.cancelled
+    digest = String(summary.digest, radix: 16)
+    violations = summary.violations.map { Found(seed: $0, seconds: Double($1.time) / 1000, what: $1.what) }
+  }
+}

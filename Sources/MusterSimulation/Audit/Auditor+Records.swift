@@ -1,0 +1,161 @@
+internal import MusterCoordination
+internal import MusterSchema
+
+// What became durable.
+extension Auditor {
+  /// A record of central's, or of a region's coordinator.
+  func committed(_ record: Coordinator.Record, at instant: Instant, by ledger: NodeID) {
+    if ledger == .central { follow("central", instant) }
+    let id = record.task
+    let key = BookKey(ledger: ledger, task: id)
+    if books[key] == nil {
+      switch record {
+      case .accepted:
+        books[key] = Book()
+        tasks.append(id)
+        return
+      case .forwarded(let descriptor):
+        books[key] = Book()
+        books[key]?.beganWithTheEnd = descriptor.state.isFinal
+      default: return fails("\(ledger): a record \(record.kind) of task \(id), which it does not know")
+      }
+    }
+    guard var book = books.removeValue(forKey: key) else { return }
+    if ledger == .central {
+      check(!book.isEnded || record.kind == "evaluated", "task \(id) has ended, and \(record.kind) follows")
+      enter(record, id, &book)
+    } else {
+      enter(record, id, &book, at: ledger)
+    }
+    books[key] = book
+  }
+
+  private func enter(_ record: Coordinator.Record, _ id: TaskID, _ book: inout Book) {
+    switch record {
+    case .accepted, .forwarded: fails("task \(id) is accepted twice")
+    case .revised(_, let revision, _):
+      check(revision == book.revision + 1, "task \(id): revision \(revision) follows \(book.revision)")
+      book.revision = revision
+    case .published(_, let round, let model, _): published(id, round, model.digest, &book)
+    case .opened(_, let opening): opened(id, opening, &book)
+    case .contributed(_, let round, let phase, let contribution): contributed(id, PhaseKey(round: round, phase: phase), contribution, &book)
+    case .closed(_, let round, let phase):
+      check(book.closed.insert(PhaseKey(round: round, phase: phase)).inserted, "task \(id): round \(round), \(phase) closes twice")
+    case .completed(_, let record): completed(id, record, &book)
+    case .ended:
+      for (key, rows) in book.rows where key.round > book.completed && !rows.isEmpty {
+        fails("task \(id) ends, and what counts of round \(key.round) is in no record")
+      }
+      book.revision += 1
+      book.isEnded = true
+    case .evaluated, .forgotten, .combined: break
+    }
+  }
+
+  private func published(_ id: TaskID, _ round: Int, _ digest: Digest, _ book: inout Book) {
+    check(book.models[round] == nil && (round == 0 || book.models[round - 1] != nil), "task \(id): model \(round) is out of turn")
+    if round > 0 {
+      let key = PhaseKey(round: round, phase: .train)
+      check(book.closed.contains(key), "task \(id): round \(round) is aggregated before it was closed")
+      check(digest == fold(id, key, book), "task \(id): the model of round \(round) is not the fold of what counts")
+    }
+    book.models[round] = digest
+  }
+
+  /// What the rows of a phase give.
+  private func fold(_ id: TaskID, _ key: PhaseKey, _ book: Book) -> Digest {
+    let rows = book.rows[key] ?? [:]
+    let contributions = rows.keys.sorted().compactMap { path in
+      rows[path].map { ContributionRecord(path: path, digest: $0, weight: 1, bytes: 1, metrics: [:]) }
+    }
+    return world.modelDigest(id, key.round, contributions)
+  }
+
+  private func opened(_ id: TaskID, _ opening: PhaseOpening, _ book: inout Book) {
+    let key = opening.key
+    if let last = book.lastOpened { check(last < key, "task \(id): \(key) opens after \(last)") }
+    check(key.round == book.completed + 1, "task \(id): round \(key.round) opens, and \(book.completed) are complete")
+    let base = book.models[key.phase == .train ? key.round - 1 : key.round]
+    check(base == opening.base.digest, "task \(id): \(key) starts from another model than the round before gave")
+    check(!book.closed.contains(PhaseKey(round: key.round, phase: key.phase)), "task \(id): \(key) opens after its phase was closed")
+    book.lastOpened = key
+    book.opened.insert(key)
+  }
+
+  private func contributed(_ id: TaskID, _ key: PhaseKey, _ contribution: ContributionRecord, _ book: inout Book) {
+    let path = contribution.path
+    check(!book.closed.contains(key), "task \(id): \(path) is accepted in round \(key.round), \(key.phase), after it was closed")
+    check(
+      book.opened.contains { $0.round == key.round && $0.phase == key.phase },
+      "task \(id): \(path) is accepted in a round that never opened")
+    let earlier = book.rows[key, default: [:]].updateValue(contribution.digest, forKey: path)
+    check(earlier == nil && book.settled[key]?[path] == nil, "task \(id), round \(key.round), \(key.phase): \(path) counts twice")
+  }
+
+  private func completed(_ id: TaskID, _ record: RoundRecord, _ book: inout Book) {
+    check(record.round == book.completed + 1, "task \(id): round \(record.round) is complete after \(book.completed)")
+    book.completed = record.round
+    names(id, record, book)
+  }
+
+  /// The record names every row, and nothing else.
+  private func names(_ id: TaskID, _ record: RoundRecord, _ book: Book) {
+    for (phase, list) in [(Phase.train, record.updates), (.evaluate, record.evaluations)] {
+      let rows = book.rows[PhaseKey(round: record.round, phase: phase)] ?? [:]
+      check(Set(list.map(\.path)).count == list.count, "task \(id), round \(record.round): the record names a path twice")
+      for contribution in list {
+        check(
+          rows[contribution.path] == contribution.digest,
+          "task \(id), round \(record.round), \(phase): the record names \(contribution.path), which never counted so")
+      }
+      if list.count < rows.count, let gone = rows.keys.sorted().first(where: { path in !list.contains { $0.path == path } }) {
+        fails("task \(id), round \(record.round), \(phase): \(gone) was accepted and is gone from the record")
+      }
+    }
+  }
+
+  // MARK: A region
+
+  func committed(_ record: RegionMachine.Record, at instant: Instant, by region: RegionProcess) { follow(region.name, instant) }
+
+  private func enter(_ record: Coordinator.Record, _ id: TaskID, _ book: inout Book, at region: NodeID) {
+    switch record {
+    case .accepted, .published, .revised, .evaluated, .ended: fails("\(region) does central's work: \(record.kind)")
+    case .forwarded(let descriptor): if descriptor.state.isFinal { settles(id, region, book) }
+    case .opened(_, let opening):
+      if opening.continues != true {
+        settles(id, region, book)
+        book.closed = []
+      }
+      book.opened.insert(opening.key)
+      orders[region, default: [:]][id] = opening.key
+    case .contributed(_, let round, let phase, let contribution): contributed(id, PhaseKey(round: round, phase: phase), contribution, &book)
+    case .closed(_, let round, let phase): book.closed.insert(PhaseKey(round: round, phase: phase))
+    case .combined(_, let combined):
+      guard let key = orders[region]?[id] else { return fails("\(region) combines for \(id) without an order") }
+      let digest = fold(id, PhaseKey(round: key.round, phase: key.phase), book)
+      check(combined.result.digest == digest, "task \(id), \(key): what \(region) made is not the fold of what counts")
+    case .completed(_, let record): settled(id, record, &book)
+    case .forgotten:
+      settles(id, region, book)
+      book = Book()
+    }
+  }
+
+  /// No row is left without a record.
+  private func settles(_ id: TaskID, _ region: NodeID, _ book: Book) {
+    for (key, rows) in book.rows where !rows.isEmpty {
+      fails("task \(id): \(region) goes on, and what it accepted in round \(key.round), \(key.phase) is in no record")
+    }
+  }
+
+  private func settled(_ id: TaskID, _ record: RoundRecord, _ book: inout Book) {
+    names(id, record, book)
+    for (key, rows) in book.rows where key.round == record.round {
+      let list = key.phase == .train ? record.updates : record.evaluations
+      guard !list.isEmpty else { continue }
+      book.settled[key, default: [:]].merge(rows) { _, new in new }
+      book.rows[key] = nil
+    }
+  }
+}

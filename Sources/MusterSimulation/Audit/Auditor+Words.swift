@@ -1,0 +1,68 @@
+internal import MusterCoordination
+internal import MusterSchema
+
+// What is said.
+extension Auditor {
+  /// An upload's answer leaves a ledger.
+  func answered(_ upload: Upload, _ answer: Coordinator.Answer, by ledger: NodeID) {
+    let book = books[BookKey(ledger: ledger, task: upload.task)]
+    let key = PhaseKey(round: upload.round, phase: upload.phase)
+    let row = book?.rows[key]?[upload.contribution.path] ?? book?.settled[key]?[upload.contribution.path]
+    let who = "\(upload.contribution.path), round \(upload.round) of \(upload.task), \(upload.phase)"
+    let digest = upload.contribution.digest
+    switch answer {
+    case .stored: check(row == digest, "\(who): answered with 201, and the store of \(ledger) does not hold it")
+    case .same: check(row == digest, "\(who): answered with 200, and what counts is something else")
+    case .conflict: check(row != nil && row != digest, "\(who): answered with 409, and nothing else of it counts")
+    case .closed(let why): check(row == nil, "\(who): answered with 410 (\(why)), and it counts")
+    case .unknown: check(book == nil || ledger != .central, "\(who): answered with 404, and the task is there")
+    }
+  }
+
+  func says(_ ledger: PhaseLedger, by name: NodeID) {
+    let book = books[BookKey(ledger: name, task: ledger.task)]
+    let key = PhaseKey(round: ledger.round, phase: ledger.phase)
+    let (rows, settled) = (book?.rows[key] ?? [:], book?.settled[key] ?? [:])
+    let isKnown = ledger.accepted.allSatisfy { rows[$0] != nil || settled[$0] != nil }
+    check(isKnown, "task \(ledger.task), round \(ledger.round), \(ledger.phase): the ledger of \(name) names what it does not hold")
+    // What was written a moment ago shows once its commit has answered.
+    let isWriting = name == .central ? world.central.shell.isCommitting : world.region(name)?.shell.isCommitting ?? true
+    check(
+      isWriting || rows.keys.allSatisfy(ledger.accepted.contains),
+      "task \(ledger.task), round \(ledger.round), \(ledger.phase): the ledger of \(name) says \(ledger.accepted.count), its rows are \(rows.count)"
+    )
+  }
+
+  func says(_ descriptor: TaskDescriptor) {
+    check(
+      descriptor.revision <= books[BookKey(ledger: .central, task: descriptor.task)]?.revision ?? 0,
+      "task \(descriptor.task): revision \(descriptor.revision) is published and not stored")
+  }
+
+  func invites(_ invitation: Invitation) {
+    check(
+      books[BookKey(ledger: .central, task: invitation.task)]?.opened.contains(invitation.key) == true,
+      "task \(invitation.task): central invites to \(invitation.key), which is not stored")
+  }
+
+  func invites(_ invitation: Invitation, by region: RegionProcess) {
+    let stored = orders[region.id]?[invitation.task]
+    check(
+      stored.map { $0 >= invitation.key } ?? false,
+      "task \(invitation.task): \(region.id) invites to \(invitation.key), its order is not stored")
+  }
+
+  func published(_: Packet, at broker: Broker) {
+    guard broker.published % 64 == 0 else { return }
+    let tasks = max(1, world.directory.tasks.count)
+    let nodes = world.directory.nodes.count
+    bound(broker.retained.count, 2 * nodes + tasks * (2 * nodes + 4) + 8, "\(broker.name)'s retained messages")
+  }
+
+  /// A device asked for the base of its job, and central's store does not have it.
+  func misses(_ digest: Digest, _ job: Job) {
+    let machine = world.central.machine
+    guard let run = machine.tasks[job.task], machine.refusal(run, round: job.key.round, phase: job.key.phase) == nil else { return }
+    fails("task \(job.task): \(job.key) is open, and central's store does not have its base")
+  }
+}
