@@ -52,7 +52,8 @@ extension Auditor {
       "task \(invitation.task): \(region.id) invites to \(invitation.key), its order is not stored")
   }
 
-  func published(_: Packet, at broker: Broker) {
+  func published(_ packet: Packet, at broker: Broker) {
+    if case .node(let state) = packet.payload, !state.online { ended(state.session) }
     guard broker.published % 64 == 0 else { return }
     let tasks = max(1, world.directory.tasks.count)
     let nodes = world.directory.nodes.count

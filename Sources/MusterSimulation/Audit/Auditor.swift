@@ -38,6 +38,10 @@ final class Auditor {
   private var lastInstants: [String: Instant] = [:]
   var orders: [NodeID: [TaskID: RoundKey]] = [:]
   private var idleTicks = 0
+  /// Sessions whose end was published.
+  private var endedSessions: Set<String> = []
+  /// Whom each coordinator held for present, and under which session.
+  private var present: [NodeID: [NodeID: String]] = [:]
   /// Rounds never go back, over restarts too.
   private var rounds: [TaskID: Int] = [:]
 
@@ -97,6 +101,7 @@ final class Auditor {
       check(run.records.count == book.completed, "task \(id): \(run.records.count) rounds are recorded, \(book.completed) stored")
       if book.completed < round, !run.isEnded { count(run, book, "central") }
     }
+    presence(machine, isCertain: central.connecting == 0)
     bound(central.shell.disk.kept.count, 400 * max(1, tasks.count), "central's journal")
   }
 
@@ -106,6 +111,7 @@ final class Auditor {
       else { continue }
       count(run, book, region.name)
     }
+    presence(machine.coordinator, isCertain: region.connecting == 0)
     bound(machine.participant.jobs.count, max(1, world.directory.tasks.count), "the jobs of \(region.id)")
     bound(region.shell.disk.kept.count, 100 * max(1, world.directory.tasks.count), "the journal of \(region.id)")
   }
@@ -116,6 +122,24 @@ final class Auditor {
       let counted = run.ledger(round: run.round, phase: phase)?.accepted.count ?? 0
       check(counted == rows, "task \(run.id), round \(run.round), \(phase): the ledger of \(name) counts \(counted), its rows are \(rows)")
     }
+  }
+
+  func ended(_ session: String) { endedSessions.insert(session) }
+
+  /// Nobody goes offline while his session lasts: an old connection's Will says nothing about the new one.
+  ///
+  /// - Parameter isCertain: false while the coordinator learns anew who is there.
+  private func presence(_ machine: Coordinator, isCertain: Bool) {
+    let before = present[machine.id] ?? [:]
+    var now: [NodeID: String] = [:]
+    for (node, state) in machine.nodes {
+      if state.online {
+        now[node] = state.session
+      } else if isCertain, before[node] == state.session {
+        check(endedSessions.contains(state.session), "\(machine.id) holds \(node) for offline, and its session \(state.session) lasts")
+      }
+    }
+    present[machine.id] = now
   }
 
   func restarted(_ central: CentralProcess) { examine(central.machine, of: central) }

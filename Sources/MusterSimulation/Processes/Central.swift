@@ -8,6 +8,8 @@ package final class CentralProcess: ServerPerformer, LedgerServer, ClientOwner {
   let site: Int
   unowned let world: World
   let client: Client
+  /// Connections that its machine has not heard of yet.
+  private(set) var connecting = 0
   var blobs: BlobShelf
   private var work = WorkQueue<WorkKey, () -> Void>(width: 2) { _, _ in }
   private(set) lazy var desk = LedgerDesk(
@@ -41,6 +43,7 @@ package final class CentralProcess: ServerPerformer, LedgerServer, ClientOwner {
 
   package func start() {
     shell.start()
+    connecting = 0
     let life = shell.life
     work = WorkQueue(width: 2) { [unowned self] piece, done in
       world.after(world.random.within(world.plan.workTime)) { _ in
@@ -117,7 +120,8 @@ package final class CentralProcess: ServerPerformer, LedgerServer, ClientOwner {
 
   func connected(_: Client) {
     if world.plants(.forgetsOwed), shell.life > 1 { return }
-    shell.post(.connected)
+    connecting += 1
+    shell.post(.connected) { [unowned self] _ in connecting -= 1 }
   }
   func disconnected(_: Client) { shell.post(.disconnected) }
 

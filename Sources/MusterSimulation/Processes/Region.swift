@@ -10,6 +10,8 @@ package final class RegionProcess: ServerPerformer, LedgerServer, ClientOwner {
   unowned let world: World
   let above: Client
   let below: Client
+  /// Connections below that its machine has not heard of yet.
+  private(set) var connecting = 0
   /// Models that were fetched, and what devices and the region itself made.
   private var blobs: BlobShelf
   private(set) lazy var desk = LedgerDesk(
@@ -52,6 +54,7 @@ package final class RegionProcess: ServerPerformer, LedgerServer, ClientOwner {
   package func start() {
     storeIsNew = shell.disk.journal.isEmpty
     shell.start()
+    connecting = 0
     window = StatusWords()
     flushIsDue = false
     questions = WorkQueue(width: 4) { ask, done in ask(done) }
@@ -165,7 +168,12 @@ package final class RegionProcess: ServerPerformer, LedgerServer, ClientOwner {
 
   func connected(_ client: Client) {
     if world.plants(.forgetsOwed), shell.life > 1 { return }
-    shell.post(client === above ? .above(.connected) : .below(.connected))
+    guard client === below else {
+      shell.post(.above(.connected))
+      return
+    }
+    connecting += 1
+    shell.post(.below(.connected)) { [unowned self] _ in connecting -= 1 }
   }
 
   func disconnected(_ client: Client) { if client === below { shell.post(.below(.disconnected)) } }
