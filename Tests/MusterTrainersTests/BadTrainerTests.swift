@@ -110,6 +110,19 @@ import Testing
     }
   }
 
+  @Test("One that leaves a process behind in a session of its own: that ends, too")
+  func escape() async throws {
+    try await withTemporaryFolder { folder in
+      let job = try Jobs.folder(.train, in: folder)
+      let text = "setsid sleep 1000 </dev/null >/dev/null 2>&1 &\necho $! > \"$1/escaped\"; \(RunnerTests.good)"
+      try await withRunner(TrainerProgram(command: try script(text, in: folder)), confined: true) { runner in
+        _ = try await runner.run(Jobs.job(.train), in: job.path)
+        let pid = try #require(Int(MusterTrainersTests.text("\(job.path)/escaped").split(separator: "\n").first ?? ""))
+        #expect(try await eventually { !isAlive(pid) })
+      }
+    }
+  }
+
   @Test("One that writes its metrics first, and then dies, ends too early, or goes on for ever")
   func metricsFirst() async throws {
     let metrics = #"echo '{"samples":3,"metrics":{}}' > "$1/metrics.json""#

@@ -45,3 +45,6 @@ int muster_grant_cpu(pid_t pid, unsigned long long seconds);
 
 // Copies a file from where both stand to its end. Returns 0 or an error number.
 int muster_copy(int from, int to);
+
+/// SIGKILL to every process but this one whose environment began with this variable, `NAME=value`. One that hides its environment stays hidden.
+void muster_end_marked(const char *variable);

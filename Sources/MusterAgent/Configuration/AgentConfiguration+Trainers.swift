@@ -15,6 +15,7 @@ extension AgentConfiguration {
     let origin = settings.lastOrigin
     guard !object.isEmpty else { throw ConfigurationError("trainers", in: origin, "names no trainer") }
     var trainers: [String: TrainerProgram] = [:]
+    var announced = 0
     for (name, value) in object.sorted(by: { $0.key < $1.key }) {
       let key = "trainers.\(name)"
       guard (1...63).contains(name.utf8.count) else { throw ConfigurationError(key, in: origin, "a trainer's name has 1 to 63 bytes") }
@@ -34,6 +35,11 @@ extension AgentConfiguration {
         program.folder = program.folder ?? folder
         if case .object(let limits)? = members["limits"] { try checkNames(limits.keys, TrainerLimits.keys, "\(key).limits", origin) }
         if let user = program.user { try check(user: user, "\(key).user", origin) }
+        announced += name.utf8.count + (program.models ?? []).reduce(program.version?.utf8.count ?? 0) { $0 + $1.utf8.count + 3 }
+        // The device's birth holds all of it, and has 4 KiB.
+        guard announced <= 2048 else {
+          throw ConfigurationError("trainers", in: origin, "names, models and versions take more than the 2 KiB that a device may announce")
+        }
         trainers[name] = program
       } catch let error as ConfigurationError {
         throw error

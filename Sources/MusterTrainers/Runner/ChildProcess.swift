@@ -11,6 +11,8 @@ final class ChildProcess {
   }
 
   let pid: pid_t
+  /// A variable that only this process and those that it starts have.
+  private let mark: String
   /// Our ends, not blocking; -1 once closed.
   private(set) var input: Int32
   private(set) var output: Int32
@@ -27,6 +29,9 @@ final class ChildProcess {
     for descriptor in [input, output, errors] { _ = fcntl(descriptor, F_SETFL, fcntl(descriptor, F_GETFL) | O_NONBLOCK) }
 
     var arguments: [UnsafeMutablePointer<CChar>?] = command.map { strdup($0) } + [nil]
+    mark = "MUSTER_TRAINER=\(getpid()).\(String(UInt64.random(in: .min ... .max), radix: 36))"
+    var environment = environment
+    environment["MUSTER_TRAINER"] = String(mark.drop { $0 != "=" }.dropFirst())
     var variables: [UnsafeMutablePointer<CChar>?] = environment.sorted { $0.key < $1.key }.map { strdup("\($0.key)=\($0.value)") } + [nil]
     defer { for text in arguments + variables { free(text) } }
     var pid: pid_t = 0
@@ -98,6 +103,8 @@ final class ChildProcess {
     var code: Int32 = 0
     guard waitpid(pid, &code, WNOHANG) == pid else { return nil }
     signal(SIGKILL)
+    // What it started and took out of its session.
+    muster_end_marked(mark)
     status = code & 0x7f == 0 ? .exited((code >> 8) & 0xff) : .signalled(code & 0x7f)
     return status
   }
