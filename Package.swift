@@ -94,7 +94,8 @@ let package = Package(
     .target(
       name: "MusterDataPlane",
       dependencies: [
-        "MusterSchema", "MusterTensors", "MusterCoordination", "MusterStorage", "MusterRuntime", hummingbird, hummingbirdCore, httpTypes, nioCore, nioHTTP1, nioHTTPTypes,
+        "MusterSchema", "MusterTensors", "MusterCoordination", "MusterStorage", "MusterRuntime", hummingbird, hummingbirdCore, httpTypes,
+        nioCore, nioHTTP1, nioHTTPTypes,
         nioPosix, lifecycle, logging,
       ], swiftSettings: house),
     .target(
@@ -133,7 +134,8 @@ let package = Package(
       // Its symbol table is of no use to anybody and costs a megabyte on every device.
       linkerSettings: [.unsafeFlags(["-Xlinker", "--no-export-dynamic"], .when(configuration: .release))]),
     .executableTarget(
-      name: "muster-train", dependencies: ["MusterModels", "MusterOnnx", "MusterTrainers", "MusterTensors", "MusterSchema", argumentParser],
+      name: "muster-train",
+      dependencies: ["MusterModels", "MusterOnnx", "MusterTrainers", "MusterTensors", "MusterSchema", argumentParser],
       swiftSettings: house),
 
     .target(name: "TestSupport", path: "Tests/TestSupport", swiftSettings: house),
