@@ -149,7 +149,7 @@ extension EndToEnd {
       let accuracy = try records.map { try #require($0.metrics?["accuracy"]) }
       #expect(accuracy[0] > 0.9 && abs(accuracy[0] - accuracy[1]) <= 0.01, "alone \(accuracy[0]), mixed \(accuracy[1])")
       let losses = try records.map { try #require($0.deviceMetrics?["loss"]) }
-      #expect(abs(losses[0] - losses[1]) < 1e-3, "the devices' own losses: \(losses)")
+      #expect(abs(losses[0] - losses[1]) < 0.01, "the devices' own losses: \(losses)")
       print("mixed fleet: accuracy alone \(accuracy[0]), mixed \(accuracy[1]); the devices' losses \(losses)")
     }
 

@@ -92,6 +92,12 @@ struct TaskFileTests {
     let digest = Digest(of: Array("weights".utf8))
     #expect(task.specification.initial == .blob(digest))
     #expect(task.blobs == [TaskFile.BlobFile(field: "initial.blob", path: folder.file("start.safetensors"), digest: digest)])
+    try folder.write("graph", to: "step.onnx")
+    let step = Self.digits.replacing("type: lenet5", with: "type: lenet5, step: {blob: step.onnx}")
+    let stepped = try TaskFile(path: try folder.write(step, to: "step.yaml"))
+    let graph = Digest(of: Array("graph".utf8))
+    #expect(stepped.specification.model.step == TrainingStep(blob: graph))
+    #expect(stepped.blobs == [TaskFile.BlobFile(field: "model.step.blob", path: folder.file("step.onnx"), digest: graph)])
     let missing = try folder.write(Self.digits + "\ninitial: {blob: none.safetensors}\n", to: "missing.yaml")
     #expect(throws: CommandError.self) { try TaskFile(path: missing) }
   }

@@ -1,7 +1,19 @@
 import Glibc
+import Synchronization
 
-/// A TCP port of the loopback interface that nobody uses right now.
+/// What this process was given before: the kernel may offer a port again that its program has not opened yet.
+private let given = Mutex<Set<Int>>([])
+
+/// A TCP port of the loopback interface that nobody uses right now, and another one each time.
 package func freePort() throws(TestSupportError) -> Int {
+  while true {
+    let port = try unusedPort()
+    // After very many the ports come round again.
+    if given.withLock({ given in given.count > 10_000 || given.insert(port).inserted }) { return port }
+  }
+}
+
+private func unusedPort() throws(TestSupportError) -> Int {
   let descriptor = socket(AF_INET, Int32(SOCK_STREAM.rawValue) | Int32(SOCK_CLOEXEC.rawValue), 0)
   guard descriptor >= 0 else { throw TestSupportError("no socket: \(String(cString: strerror(errno)))") }
   defer { close(descriptor) }
