@@ -52,5 +52,7 @@ enum Contribution {
     try Files.synchronize("\(folder)/\(result.file)")
     if result.file == tensors { try Files.synchronize("\(folder)/\(head)") }
     try Files.synchronize(folder)
+    // Its name is new, too.
+    try Files.synchronize("\(folder)/..")
   }
 }

@@ -261,7 +261,8 @@ actor AgentShell {
 
   private func secureResults() {
     for job in machine.jobs.values {
-      guard let result = job.result else { continue }
+      // A large one is made safe before its upload begins, and not here, where it would hold everything up.
+      guard let result = job.result, result.bytes <= JobWorker.partBytes else { continue }
       do throws(FileError) {
         try Contribution.secure(result, in: folders.job(job.task, job.key))
       } catch {
