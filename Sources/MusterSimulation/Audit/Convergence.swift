@@ -69,7 +69,9 @@ extension World {
         // What somebody says for another stands where it stands; and what was said of a task that the coordinator did not know then is read
         // again on the next connection.
         let book = auditor.books[Auditor.BookKey(ledger: id, task: status.task)]
-        guard status.node == directory.nodes[key.node], !lostDisks.contains(id), book?.beganWithTheEnd != true else { continue }
+        // A liar says things before anybody asked.
+        guard status.node == directory.nodes[key.node], status.reason != "lies" else { continue }
+        guard !lostDisks.contains(id), book?.beganWithTheEnd != true else { continue }
         check(machine.tasks[status.task]?.isEnded != true, "\(topic) still holds \(status.state), and the task has ended")
       default: break
       }
