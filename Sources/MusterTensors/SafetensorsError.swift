@@ -30,6 +30,8 @@ public enum SafetensorsError: Error, Hashable, Sendable {
   case notFloatingPoint(tensor: String, dtype: DType)
   /// Data that was handed over does not have the length that the header promises.
   case wrongDataLength(tensor: String?, expected: Int, found: Int)
+  /// What a file says to be encoded does not hold together, or a number does not fit its encoding.
+  case encoding(String)
 }
 
 extension SafetensorsError: CustomStringConvertible {
@@ -59,6 +61,7 @@ extension SafetensorsError: CustomStringConvertible {
     case .notFloatingPoint(let tensor, let dtype): "tensor \(shown(tensor)) holds \(dtype.rawValue), not floating-point numbers"
     case .wrongDataLength(let tensor, let expected, let found):
       "\(tensor.map { "tensor \(shown($0))" } ?? "the data section") takes \(expected) bytes, \(found) were given"
+    case .encoding(let reason): reason
     }
   }
 }

@@ -30,6 +30,18 @@ public struct TensorSchema: Hashable, Sendable {
 
   public subscript(name: String) -> TensorDescription? { index[name].map { tensors[$0] } }
 
+  /// Writes zeros for every floating-point tensor, as F32.
+  public func writeZeros(to path: String) throws(SafetensorsError) {
+    let floats = tensors.filter(\.dtype.isFloatingPoint).map { TensorDescription(name: $0.name, dtype: .f32, shape: $0.shape) }
+    let writer = try SafetensorsWriter(path: path, tensors: floats)
+    let zeros = [UInt8](repeating: 0, count: 1 << 16)
+    while writer.written < writer.header.dataByteCount {
+      let count = min(zeros.count, writer.header.dataByteCount - writer.written)
+      try zeros.withRawBytes { (raw) throws(SafetensorsError) in try writer.write(UnsafeRawBufferPointer(rebasing: raw[0..<count])) }
+    }
+    try writer.finish(durable: false)
+  }
+
   /// The first way in which this schema is not the expected one, in words; nil when it fits.
   ///
   /// - Parameters:

@@ -59,3 +59,24 @@ void muster_middle_mean_f32(
     const void *const *rows, size_t n, size_t count, const uint32_t *pairs, size_t pair_count, size_t keep, void *scratch, double *out);
 void muster_middle_mean_f64(
     const void *const *rows, size_t n, size_t count, const uint32_t *pairs, size_t pair_count, size_t keep, void *scratch, double *out);
+
+// Numbers that travel in fewer bits.
+
+// The bits of the largest magnitude in a row: 0x7f800000 and more when it holds an infinity or a NaN.
+uint32_t muster_magnitude_f32(const void *row, size_t count);
+// The largest magnitude itself.
+double muster_magnitude_f64(const double *row, size_t count);
+
+// Rounds in[i] · inverse to nearest, ties to even: the products must lie between -128.5 and 127.5. The other way: out[i] = in[i] · scale.
+void muster_int8_from_float(const float *in, double inverse, void *out, size_t count);
+void muster_float_from_int8(const void *in, float scale, float *out, size_t count);
+
+// sum += factors[r] scale row r, for all n rows. The first element is number `first` of its tensor, each scale is for `channel` elements;
+// `scales` holds those that are met, row by row.
+void muster_add_int8(
+    const void *const *rows, const float *scales, const double *factors, size_t n, size_t first, size_t channel, double *sum,
+    size_t count);
+// out = base + that sum, both of float, rounded once. Not 0: some base + row could leave the range of float, or the result does.
+int muster_step_int8(
+    const void *const *rows, const float *scales, const double *factors, size_t n, size_t first, size_t channel, const void *base,
+    void *out, size_t count);

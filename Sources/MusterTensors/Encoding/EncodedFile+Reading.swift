@@ -1,0 +1,119 @@
+internal import CKernels
+
+extension EncodedFile {
+  /// Fills the start of `out` with some elements of a floating-point tensor of this file.
+  ///
+  /// - Returns: whether they are all finite, and the bytes that were looked at.
+  package func load(
+    _ tensor: EncodedTensor, _ elements: Range<Int>, into out: UnsafeMutableBufferPointer<Double>
+  ) -> (isFinite: Bool, bytesRead: Int) {
+    precondition(out.count >= elements.count, "a buffer for \(out.count) doubles, \(elements.count) to load")
+    switch tensor.storage {
+    case .plain(let info):
+      return file.withBytes(of: info, elements: elements) { raw in
+        Conversion.load(raw, info.dtype, into: out)
+        return (!Conversion.hasNonFinite(raw, info.dtype), raw.count)
+      }
+    case .scaled(let info, let scales, let channel):
+      return file.withBytes(of: info, elements: elements) { raw in
+        for (i, value) in raw.enumerated() {
+          out[i] = Double(Int8(bitPattern: value)) * Double(scales[(elements.lowerBound + i) / channel])
+        }
+        return (true, raw.count)
+      }
+    case .sparse:
+      UnsafeMutableBufferPointer(rebasing: out[0..<elements.count]).update(repeating: 0)
+      return forEachValue(of: tensor, in: elements) { out[$0] = Double($1) }
+    }
+  }
+
+  /// Visits the elements of a sparse tensor that are there: positions count from the range's start.
+  ///
+  /// - Returns: as `load`.
+  package func forEachValue(
+    of tensor: EncodedTensor, in elements: Range<Int>, _ body: (_ position: Int, _ value: Float) -> Void
+  ) -> (isFinite: Bool, bytesRead: Int) {
+    guard case .sparse(let index, let values) = tensor.storage else { preconditionFailure("\(tensor.name) is not sparse") }
+    return file.withBytes(of: index, elements: 0..<index.elementCount) { positions in
+      file.withBytes(of: values, elements: 0..<values.elementCount) { numbers in
+        func position(_ i: Int) -> Int { Int(positions.loadUnaligned(fromByteOffset: i &* 4, as: Int32.self)) }
+        var (low, high) = (0, index.elementCount)
+        while low < high {
+          let middle = (low + high) / 2
+          if position(middle) < elements.lowerBound { low = middle + 1 } else { high = middle }
+        }
+        let first = low
+        var isFinite = true
+        while low < index.elementCount, position(low) < elements.upperBound {
+          let value = numbers.loadUnaligned(fromByteOffset: low &* 4, as: Float.self)
+          isFinite = isFinite && value.isFinite
+          body(position(low) - elements.lowerBound, value)
+          low += 1
+        }
+        return (isFinite, (low - first) * 8)
+      }
+    }
+  }
+
+  /// Says that these elements are not needed soon.
+  package func release(_ tensor: EncodedTensor, elements: Range<Int>) {
+    switch tensor.storage {
+    case .plain(let info), .scaled(let info, _, _): file.release(info, elements: elements)
+    // Small, and searched again for the next range.
+    case .sparse: break
+    }
+  }
+
+  /// Writes what it stands for, floating-point tensors as F32 and others as they are.
+  ///
+  /// - Throws: `SafetensorsError` for a file that cannot be written, or whose numbers are not finite.
+  public func decode(to path: String, metadata: [String: String] = [:], durable: Bool = false) throws(SafetensorsError) {
+    let described = tensors.map { TensorDescription(name: $0.name, dtype: $0.dtype.isFloatingPoint ? .f32 : $0.dtype, shape: $0.shape) }
+    let writer = try SafetensorsWriter(path: path, tensors: described, metadata: metadata)
+    let block = UnsafeMutableBufferPointer<Float>.allocate(capacity: 1 << 16)
+    defer { block.deallocate() }
+    for info in writer.header.tensors {
+      guard let tensor = tensor(named: info.name) else { throw .noSuchTensor(info.name) }
+      guard tensor.dtype.isFloatingPoint else {
+        if case .plain(let own) = tensor.storage {
+          try file.withBytes(of: own, elements: 0..<own.elementCount) { (raw) throws(SafetensorsError) in try writer.write(raw) }
+        }
+        continue
+      }
+      var start = 0
+      while start < info.elementCount {
+        let elements = start..<min(start + block.count, info.elementCount)
+        let part = UnsafeMutableBufferPointer(rebasing: block[0..<elements.count])
+        load(tensor, elements, into: part)
+        guard !Rows.hasNonFiniteFloats(UnsafeRawBufferPointer(part)) else {
+          throw .encoding("\(shown(info.name)) holds an infinity or a NaN, or leaves the range of float32")
+        }
+        try writer.write(UnsafeRawBufferPointer(part))
+        start = elements.upperBound
+      }
+    }
+    try writer.finish(durable: durable)
+  }
+
+  /// Fills `out` with as many elements as it has, in single precision.
+  func load(_ tensor: EncodedTensor, _ elements: Range<Int>, into out: UnsafeMutableBufferPointer<Float>) {
+    precondition(out.count == elements.count, "a buffer for \(out.count) floats, \(elements.count) to load")
+    guard let target = out.baseAddress else { return }
+    switch tensor.storage {
+    case .plain(let info): file.withBytes(of: info, elements: elements) { Conversion.load($0, info.dtype, into: out) }
+    case .scaled(let info, let scales, let channel):
+      file.withBytes(of: info, elements: elements) { raw in
+        var start = 0
+        while start < raw.count {
+          let place = (elements.lowerBound + start) / channel
+          let end = min(raw.count, (place + 1) * channel - elements.lowerBound)
+          muster_float_from_int8(raw.baseAddress.map { $0 + start }, scales[place], target + start, end - start)
+          start = end
+        }
+      }
+    case .sparse:
+      out.update(repeating: 0)
+      _ = forEachValue(of: tensor, in: elements) { out[$0] = $1 }
+    }
+  }
+}
