@@ -53,7 +53,7 @@ public struct Cohort: Sendable {
     tensors = base.tensors.filter { $0.dtype.isFloatingPoint && common.contains($0.name) }
     updates = updates.map { $0.showing(tensors) }
     // Where the system maps large pages, each update would take two megabytes at a time.
-    if updates.count > 12 { for update in updates { update.file.useSmallPages() } }
+    if updates.count > 12 { for update in updates { update.file.file.useSmallPages() } }
   }
 
   /// What is folded: the updates, or a program's result in their place.

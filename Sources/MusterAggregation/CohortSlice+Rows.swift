@@ -38,9 +38,8 @@ extension CohortSlice {
   /// The updates' numbers as floats: where they lie, or decoded. They are not checked, and not scaled. Valid until the next slice.
   private func floatRows() -> RowBlock {
     for index in updates.indices {
-      let update = updates[index]
-      let info = update.tensors[position]
-      update.file.withBytes(of: info, elements: elements) { raw in
+      let info = updates[index].tensors[position]
+      withPlainBytes(of: index) { raw in
         bytesRead += raw.count
         // The mapping lives as long as the update, longer than this slice.
         pointers[index] = info.dtype == .f32 ? raw.baseAddress : decode(raw, info.dtype, row: index)
@@ -72,6 +71,7 @@ extension CohortSlice {
   /// The same, and the base moved by it, as floats.
   func weightedStep(_ shares: [Double], into out: UnsafeMutableRawBufferPointer) -> Bool {
     let info = cohort.tensors[position]
+    if scaledChannel != nil { return scaledStep(shares, into: out) }
     guard info.dtype == .f32, let (block, weights, areDifferences, read) = weighted(shares) else { return false }
     let isDone = cohort.base.withBytes(of: info, elements: elements) { base in
       block.weightedStep(weights, areDifferences: areDifferences, base: base, into: out)
@@ -97,24 +97,31 @@ extension CohortSlice {
   /// Rejects the update if its numbers are not all finite.
   func verify(_ index: Int) {
     guard rejected[index] == nil else { return }
-    let update = updates[index]
-    let info = update.tensors[position]
-    update.file.withBytes(of: info, elements: elements) { raw in
-      bytesRead += raw.count
-      if Conversion.hasNonFinite(raw, info.dtype) { rejected[index] = Cohort.nonFiniteReason(tensor) }
+    let info = updates[index].tensors[position]
+    switch info.storage {
+    case .plain:
+      withPlainBytes(of: index) { raw in
+        bytesRead += raw.count
+        if Conversion.hasNonFinite(raw, info.dtype) { rejected[index] = Cohort.nonFiniteReason(tensor) }
+      }
+    // Scales were looked at when the file was opened.
+    case .scaled: break
+    case .sparse:
+      let seen = updates[index].file.forEachValue(of: info, in: elements) { _, _ in }
+      bytesRead += seen.bytesRead
+      if !seen.isFinite { rejected[index] = Cohort.nonFiniteReason(tensor) }
     }
   }
 
   /// ‖D_i‖² over this slice.
   func squaredNorm(of index: Int) -> Double {
     guard rejected[index] == nil else { return 0 }
-    let update = updates[index]
     guard isPlain(index) else {
       let row = rowScratch()
       difference(of: index, into: row)
       return rejected[index] == nil ? Rows.squares(UnsafeBufferPointer(rebasing: row[0..<count])) : 0
     }
-    return update.file.withBytes(of: update.tensors[position], elements: elements) { raw in
+    return withPlainBytes(of: index) { raw in
       bytesRead += raw.count
       guard let base = baseBuffer.baseAddress else { return 0 }
       if Rows.hasNonFiniteFloats(raw) {

@@ -24,6 +24,8 @@ public final class CohortSlice {
   private(set) var position = 0
   /// What all updates hold of this tensor, where their numbers are floats in range, or become floats exactly: they only have to be finite.
   private(set) var floatContent: Update.Content?
+  /// Where all updates hold differences as I8: for how many elements a scale is. They only have to stay in range.
+  private(set) var scaledChannel: Int?
   let baseBuffer: UnsafeMutableBufferPointer<Double>
   private let scratch: UnsafeMutableBufferPointer<Double>
   var matrix: UnsafeMutableBufferPointer<Double>?
@@ -73,6 +75,7 @@ public final class CohortSlice {
     position = piece.tensor
     tensor = info.name
     floatContent = commonFloatContent()
+    scaledChannel = commonScaledChannel()
     var start = piece.elements.lowerBound
     while start < piece.elements.upperBound {
       elements = start..<min(start + length, piece.elements.upperBound)
@@ -92,8 +95,8 @@ public final class CohortSlice {
     guard let content = updates.first?.content else { return nil }
     let base = cohort.tensors[position].dtype
     let fits = updates.allSatisfy { update in
-      let dtype = update.tensors[position].dtype
-      guard update.content == content, dtype != .f64 else { return false }
+      guard update.content == content, case .plain(let info) = update.tensors[position].storage, info.dtype != .f64 else { return false }
+      let dtype = info.dtype
       if base.byteSize >= 4 { return true }
       return content == .parameters && (dtype == base || dtype == .f16)
     }
@@ -103,7 +106,8 @@ public final class CohortSlice {
   /// The common case: `Float` parameters, as they are, of a base that can hold them. They only have to be finite.
   func isPlain(_ index: Int) -> Bool {
     let update = updates[index]
-    return update.tensors[position].dtype == .f32 && update.content == .parameters && update.scale == 1
+    guard case .plain(let info) = update.tensors[position].storage else { return false }
+    return info.dtype == .f32 && update.content == .parameters && update.scale == 1
       && cohort.tensors[position].dtype.byteSize >= 4
   }
 
@@ -118,7 +122,18 @@ public final class CohortSlice {
     let update = updates[index]
     let info = update.tensors[position]
     let factor = factor * update.scale
-    update.file.withBytes(of: info, elements: elements) { raw in
+    if case .sparse = info.storage, update.content == .delta { return addSparse(index, times: factor, to: sum) }
+    guard case .plain = info.storage else {
+      let loaded = update.file.load(info, elements, into: scratch)
+      bytesRead += loaded.bytesRead
+      if !loaded.isFinite {
+        rejected[index] = Cohort.nonFiniteReason(tensor)
+      } else {
+        addDifference(ofScratch: update.content, of: index, times: factor, to: sum)
+      }
+      return
+    }
+    withPlainBytes(of: index) { raw in
       bytesRead += raw.count
       if info.dtype == .f32, update.content == .parameters, cohort.tensors[position].dtype.byteSize >= 4 {
         guard let base = baseBuffer.baseAddress, let sum = sum.baseAddress else { return }
@@ -150,11 +165,20 @@ public final class CohortSlice {
     case .delta:
       for i in 0..<count { outside |= (base[i] + values[i]).magnitude <= limit ? 0 : 1 }
     }
-    guard outside == 0 else {
-      rejected[index] = "tensor \(shown(tensor)) leaves the range of the base's \(cohort.tensors[position].dtype.rawValue)"
-      return
-    }
+    guard outside == 0 else { return rejectRange(index) }
     for i in 0..<count { target[i] += factor * values[i] }
+  }
+
+  func rejectRange(_ index: Int) {
+    rejected[index] = "tensor \(shown(tensor)) leaves the range of the base's \(cohort.tensors[position].dtype.rawValue)"
+  }
+
+  /// The bytes of an update's tensor that lies as it is.
+  func withPlainBytes<Result>(of index: Int, _ body: (UnsafeRawBufferPointer) -> Result) -> Result {
+    guard case .plain(let info) = updates[index].tensors[position].storage else {
+      preconditionFailure("\(tensor) of \(updates[index].path) is encoded")
+    }
+    return updates[index].file.file.withBytes(of: info, elements: elements, body)
   }
 
   /// One update's difference.
@@ -170,7 +194,7 @@ public final class CohortSlice {
 
 extension DType {
   /// Of a floating-point dtype.
-  fileprivate var greatestFiniteMagnitude: Double {
+  var greatestFiniteMagnitude: Double {
     switch self {
     case .f32: Double(Float.greatestFiniteMagnitude)
     case .f16: 65504

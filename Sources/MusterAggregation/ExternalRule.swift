@@ -45,7 +45,7 @@ public struct ExternalRule: Combiner {
       if let tensor = update.file.nonFiniteTensor() {
         throw .external(rule: name, "its result holds an infinity or a NaN in \(shown(tensor))")
       }
-      if let missing = cohort.tensors.first(where: { !update.file.header.contains($0.name) }) {
+      if let missing = cohort.tensors.first(where: { update.file.tensor(named: $0.name) == nil }) {
         throw .external(rule: name, "its result misses tensor \(shown(missing.name))")
       }
       cohort.standIn = StandIn(rule: name, update: update.showing(cohort.tensors))
@@ -87,7 +87,11 @@ public struct ExternalRule: Combiner {
       for (number, update) in cohort.updates.enumerated() {
         let digits = String(number)
         let file = "updates/\(String(repeating: "0", count: max(0, 6 - digits.count)))\(digits).safetensors"
-        try link("\(job)/\(file)", to: update.file.path)
+        if update.file.encoding == nil {
+          try link("\(job)/\(file)", to: update.file.file.path)
+        } else {
+          try update.file.decode(to: "\(job)/\(file)", metadata: [Update.Content.metadataKey: update.content.rawValue])
+        }
         description.updates.append(
           .init(path: update.path, file: file, weight: update.weight, content: update.content.rawValue, scale: update.scale))
       }

@@ -29,6 +29,7 @@ struct WeightedSum: SliceCombiner {
 
   func combine(_ slice: CohortSlice, into difference: UnsafeMutableBufferPointer<Double>) {
     if slice.weightedSum(shares, into: difference) { return }
+    if slice.addScaled(shares, to: difference) { return }
     for (index, share) in shares.enumerated() { slice.addDifference(of: index, times: share, to: difference) }
   }
 }

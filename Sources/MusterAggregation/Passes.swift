@@ -29,7 +29,7 @@ enum Workers {
 
 extension Cohort {
   /// Bytes of the updates together.
-  var byteCount: Int { updates.reduce(0) { $0 + $1.file.header.dataByteCount } }
+  var byteCount: Int { updates.reduce(0) { $0 + $1.file.file.header.dataByteCount } }
 
   /// The shared tensors in pieces, in order: each so large that the updates' parts of it are some megabytes. They depend on the model and
   /// the number of updates alone.

@@ -19,15 +19,14 @@ public struct Update: Sendable {
   public let metadata: [String: String]
   /// What a filter shrinks the update by; its difference is read times this.
   public internal(set) var scale = 1.0
-  package let file: SafetensorsFile
+  package let file: EncodedFile
   /// This file's tensors in the order of the cohort's.
-  var tensors: [TensorInfo] = []
+  var tensors: [EncodedTensor] = []
 
   /// The same, with its file's tensors in the order of these.
   func showing(_ tensors: [TensorInfo]) -> Update {
-    let byName = Dictionary(file.tensors.map { ($0.name, $0) }) { first, _ in first }
     var update = self
-    update.tensors = tensors.compactMap { byName[$0.name] }
+    update.tensors = tensors.compactMap { file.tensor(named: $0.name) }
     return update
   }
 
@@ -36,20 +35,21 @@ public struct Update: Sendable {
     guard contribution.weight.isFinite, contribution.weight > 0 else {
       return .failure("its weight is \(contribution.weight): it must be a positive number")
     }
-    let file: SafetensorsFile
+    let file: EncodedFile
     do {
-      file = try SafetensorsFile(path: contribution.file)
+      file = try EncodedFile(SafetensorsFile(path: contribution.file), base: base)
     } catch {
       return .failure(.init(error.description))
     }
-    let name = file.metadata[Content.metadataKey] ?? Content.parameters.rawValue
+    let metadata = file.file.metadata
+    let name = metadata[Content.metadataKey] ?? Content.parameters.rawValue
     guard let content = Content(rawValue: name) else {
       return .failure("its \(Content.metadataKey) is \(shown(name)): known are \(Content.allCases.map(\.rawValue).joined(separator: ", "))")
     }
     if let difference = file.schema.difference(from: base, required: [], anyFloatingPoint: true) { return .failure(.init(difference)) }
     guard file.tensors.contains(where: \.dtype.isFloatingPoint) else { return .failure("it holds no floating-point tensor") }
     return .success(
-      Update(path: contribution.path, weight: contribution.weight, content: content, metadata: file.metadata, file: file))
+      Update(path: contribution.path, weight: contribution.weight, content: content, metadata: metadata, file: file))
   }
 }
 

@@ -17,12 +17,18 @@ struct Round {
     try update(path, weight: weight, content: content, tensors)
   }
 
-  func update(_ path: String, weight: Double = 1, content: String? = nil, _ tensors: [Tensor]) throws -> Contribution {
+  func update(
+    _ path: String, weight: Double = 1, content: String? = nil, _ tensors: [Tensor], metadata: [String: String] = [:]
+  ) throws -> Contribution {
     // Not through the writer: hundreds of files need not be on the disk.
-    let bytes = try SafetensorsWriter.bytes(tensors, metadata: content.map { ["muster.content": $0] } ?? [:])
+    var metadata = metadata
+    metadata["muster.content"] = content
+    let bytes = try SafetensorsWriter.bytes(tensors, metadata: metadata)
     let file = try folder.write(bytes, to: path.replacing("/", with: "-"))
     return Contribution(path: path, file: file, weight: weight)
   }
+
+  func write(_ tensors: [Tensor], to path: String) throws { try SafetensorsWriter.write(tensors, to: path) }
 
   @discardableResult
   func aggregate(
