@@ -107,7 +107,7 @@ let package = Package(
     .target(
       name: "MusterRegion",
       dependencies: [
-        "MusterSchema", "MusterCoordination", "MusterAggregation", "MusterStorage", "MusterRuntime", "MusterDataPlane",
+        "MusterSchema", "MusterTensors", "MusterCoordination", "MusterAggregation", "MusterStorage", "MusterRuntime", "MusterDataPlane",
         "MusterTransfer", "MusterMQTT",
         hummingbird, httpTypes, configuration, lifecycle, logging,
       ], swiftSettings: house),

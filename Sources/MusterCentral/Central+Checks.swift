@@ -40,9 +40,6 @@ extension Central {
     } catch {
       problems.append(FieldProblem(field: "strategy", message: "\(error)"))
     }
-    if specification.encoding != "float32" {
-      problems.append(FieldProblem(field: "encoding", message: "\"\(specification.encoding)\" is not known; known: float32"))
-    }
     if specification.shared != ["*"] {
       problems.append(FieldProblem(field: "shared", message: "only [\"*\"], all layers, is supported"))
     }

@@ -70,10 +70,12 @@ final class CentralWork: Sendable {
   private func attemptOnce(_ order: WorkOrder) async throws -> Coordinator.Event {
     let key = order.key
     switch key.kind {
-    case .initialize: return .initialized(key.task, try await initialize(order))
+    case .initialize:
+      let model = try await initialize(order)
+      return .initialized(key.task, model, wire: try await wire(model, order))
     case .aggregate:
       let (model, refused) = try await aggregate(order)
-      return .aggregated(key.task, round: key.round, model, refused: refused)
+      return .aggregated(key.task, round: key.round, model, wire: try await wire(model, order), refused: refused)
     case .evaluate: return .evaluated(key.task, round: key.round, metrics: try await evaluate(order))
     }
   }
@@ -119,6 +121,17 @@ final class CentralWork: Sendable {
       defer { for file in [result.model, result.state].compactMap({ $0 }) { unlink(file) } }
       return try store.blobs.digest(ofFile: result.model)
     }
+  }
+
+  /// What devices download of a model: a copy in the task's encoding, the same bytes however often it is made; nil: the model itself.
+  private func wire(_ model: ModelReference, _ order: WorkOrder) async throws -> ModelReference? {
+    guard let encoding = TensorEncoding(name: order.specification.encoding.name), encoding.encodesModels else { return nil }
+    guard let path = store.path(of: model.digest) else { throw WorkError("the model to encode is missing from the store") }
+    let output = "\(try store.workFolder())/wire-\(order.key.task)-\(order.key.round)"
+    try await offloading { () throws(SafetensorsError) in
+      try encoding.encode(model: SafetensorsFile(path: path), to: output, metadata: ["muster.content": "parameters"])
+    }
+    return try await adopt(output)
   }
 
   private func evaluate(_ order: WorkOrder) async throws -> [String: Double] {

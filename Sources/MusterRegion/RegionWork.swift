@@ -1,4 +1,5 @@
 import FoundationEssentials
+import Glibc
 import Logging
 import MusterAggregation
 import MusterCoordination
@@ -6,6 +7,7 @@ import MusterDataPlane
 import MusterRuntime
 import MusterSchema
 import MusterStorage
+import MusterTensors
 
 /// A frozen set of a region's devices, to be made one contribution of: copied out of the machine.
 struct RegionOrder: Sendable {
@@ -13,6 +15,8 @@ struct RegionOrder: Sendable {
   let key: RoundKey
   let strategy: StrategySpecification
   let base: Digest
+  /// Another than float32: devices send differences, and so does the region, in float32.
+  let encoding: EncodingSpecification
   /// Sorted by path.
   let contributions: [ContributionRecord]
 
@@ -22,6 +26,7 @@ struct RegionOrder: Sendable {
     self.key = key
     strategy = run.descriptor.strategy ?? .named("fedavg")
     base = frozen.base
+    encoding = run.descriptor.encoding
     contributions = frozen.contributions
   }
 }
@@ -62,7 +67,8 @@ struct RegionWork: Sendable {
 
   /// One update: filters and combiner of the task's strategy, with the summed weight and count.
   private func aggregate(_ order: RegionOrder) async throws -> Combined {
-    let base = try await models.locate(order.base)
+    let base = try await base(order)
+    defer { if order.encoding != .float32 { unlink(base) } }
     let whole = try Strategy(order.strategy)
     guard let strategy = whole.decomposed?.region else { throw RegionError.needsWholeCohort(whole.whyNotDecomposable ?? "") }
     let output = "\(try store.workFolder())/combined-\(order.task)-\(order.key.round)"
@@ -87,10 +93,23 @@ struct RegionWork: Sendable {
     return Combined(result: try await adopt(output), refused: refused)
   }
 
+  /// What to aggregate onto. Encoded contributions are differences to what devices decoded: onto zeros they give the difference that the
+  /// region sends, as exactly as if central had all of them.
+  private func base(_ order: RegionOrder) async throws -> String {
+    let model = try await models.locate(order.base)
+    guard order.encoding != .float32 else { return model }
+    let zeros = "\(try store.workFolder())/zeros-\(order.task)-\(order.key.round)"
+    try await offloading { () throws(SafetensorsError) in
+      try EncodedFile(SafetensorsFile(path: model)).schema.writeZeros(to: zeros)
+    }
+    return zeros
+  }
+
   private func metadata(_ order: RegionOrder, _ counted: [ContributionRecord]) throws -> [String: String] {
     [
       "muster.task": order.task.rawValue, "muster.round": "\(order.key.round)", "muster.base": "\(order.base)",
-      "muster.content": "parameters", "muster.weight": "\(counted.reduce(0) { $0 + $1.weight })", "muster.count": "\(counted.count)",
+      "muster.content": order.encoding == .float32 ? "parameters" : "delta", "muster.weight": "\(counted.reduce(0) { $0 + $1.weight })",
+      "muster.count": "\(counted.count)",
       "muster.metrics": String(decoding: try JSON.encode(Coordinator.weighted(counted) ?? [:]), as: UTF8.self),
     ]
   }

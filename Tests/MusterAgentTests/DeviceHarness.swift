@@ -34,12 +34,12 @@ final class Device: Sendable {
 
   /// Plays the region around `body`; the agent itself is started with `withAgent`.
   static func with(
-    trainer script: String = Device.copying, policy: String = "{}", values: Int = 3, answering answers: Answers,
+    trainer script: String = Device.copying, policy: String = "{}", values: Int = 3, base own: [UInt8]? = nil, answering answers: Answers,
     _ body: @escaping @Sendable (Device) async throws -> Void
   ) async throws {
     let broker = try await BrokerProcess.started()
-    let base = try SafetensorsWriter.bytes([Tensor(name: "w", dtype: .f32, shape: [values], data: [UInt8](repeating: 0, count: values * 4))]
-    )
+    let zeros = [UInt8](repeating: 0, count: values * 4)
+    let base = try own ?? SafetensorsWriter.bytes([Tensor(name: "w", dtype: .f32, shape: [values], data: zeros)])
     let server = try LittleServer { request in
       if request.path.hasPrefix("/v1/blobs/") { return .init(status: 200, body: base) }
       return answers.answer(request)
@@ -126,10 +126,13 @@ final class Device: Sendable {
       CoordinatorState(coordinator: Self.region, online: true, session: session, data: data ?? server.address), retained: true)
   }
 
-  func describe(revision: Int = 1, state: TaskDescriptor.State = .open, trainer: TrainerSelection = "built-in") throws {
+  func describe(
+    revision: Int = 1, state: TaskDescriptor.State = .open, trainer: TrainerSelection = "built-in",
+    encoding: EncodingSpecification = .float32
+  ) throws {
     let specification = TaskSpecification(
       name: "digits", model: ModelSpecification(type: "softmax", input: [1, 8, 8], classes: 10), trainer: trainer, rounds: 3,
-      cohort: CohortSpecification(size: 1))
+      cohort: CohortSpecification(size: 1), encoding: encoding)
     let descriptor = TaskDescriptor(
       task: Self.task, specification: specification, revision: revision, state: state, central: server.address)
     try say(.task(coordinator: Self.region, task: Self.task), descriptor, retained: true)
@@ -152,9 +155,9 @@ final class Device: Sendable {
   }
 
   /// Everything that an invitation needs, and the answer that precedes it.
-  func prepare(data: String? = nil) async throws {
+  func prepare(data: String? = nil, encoding: EncodingSpecification = .float32) async throws {
     try announce(data: data)
-    try describe()
+    try describe(encoding: encoding)
     _ = try await eventually { self.states.last == .ready }
   }
 

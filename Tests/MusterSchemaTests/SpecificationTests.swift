@@ -203,3 +203,35 @@ struct StrategyAndSelectorTests {
     #expect(try LabelSelector("gpu").mismatch([:]) == "label gpu is absent")
   }
 }
+
+@Suite("Encodings in a task")
+struct EncodingSpecificationTests {
+  @Test(
+    "a name, or top-k with its fraction, there and back",
+    arguments: [
+      (#""float32""#, EncodingSpecification.float32, #""float32""#), (#""float16""#, .float16, #""float16""#),
+      (#""bfloat16""#, .bfloat16, #""bfloat16""#), (#""int8""#, .int8, #""int8""#), (#""topk""#, .topK(fraction: 0.05), #""topk""#),
+      (#"{"topk":{}}"#, .topK(fraction: 0.05), #""topk""#),
+      (#"{"topk":{"fraction":0.01}}"#, .topK(fraction: 0.01), #"{"topk":{"fraction":0.01}}"#),
+      (#""morse""#, .other("morse"), #""morse""#),
+    ])
+  func reading(text: String, encoding: EncodingSpecification, again: String) throws {
+    #expect(try JSON.decode(EncodingSpecification.self, from: Array(text.utf8)) == encoding)
+    #expect(try JSON.encode(encoding) == Array(again.utf8))
+  }
+
+  @Test("an unknown one and a fraction out of range are problems of the task, and messages still pass")
+  func problems() throws {
+    var task = TaskSpecification(
+      name: "digits", model: ModelSpecification(type: "softmax"), regions: [NodeID(unchecked: "north")], rounds: 3,
+      cohort: CohortSpecification(size: 2), encoding: .other("morse"))
+    #expect(task.problems().map(\.field) == ["encoding"])
+    #expect(task.problems().first?.message.contains("morse") == true && task.problems().first?.message.contains("int8") == true)
+    for fraction in [0, -1, 1.5, .nan] {
+      task.encoding = .topK(fraction: fraction)
+      #expect(task.problems().map(\.field) == ["encoding"])
+    }
+    task.encoding = .topK(fraction: 1)
+    #expect(task.problems().isEmpty)
+  }
+}

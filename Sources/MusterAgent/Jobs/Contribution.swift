@@ -11,14 +11,25 @@ enum Contribution {
   private static let tensors = "update.safetensors"
   private static let head = "upload.head"
   private static let evaluation = "evaluation.json"
+  /// An update that is not sent as the trainer left it.
+  private static let encoded = "encoded.safetensors"
+  /// What that one leaves out, until it is known to count.
+  static let residual = "residual.safetensors"
 
+  /// - Parameters:
+  ///   - encoding: nil: the tensors go as they are.
+  ///   - base: the model that the trainer was given.
+  ///   - residual: what sparse updates left out so far.
   static func pack(
-    _ outcome: TrainerOutcome, of trainer: String, in folder: JobFolder, for job: Job, maximumWeight: Double
+    _ outcome: TrainerOutcome, of trainer: String, in folder: JobFolder, for job: Job, maximumWeight: Double,
+    encoding: TensorEncoding? = nil, base: String, residual: String
   ) async throws -> JobResult {
+    // A trainer may leave anything.
+    for name in [Self.residual, encoded] { Files.remove("\(folder.path)/\(name)") }
     let file = try SafetensorsFile(path: folder.update)
     var metrics = outcome.result.metrics
     metrics["initialLoss"] = outcome.result.initialLoss ?? metrics["initialLoss"]
-    let metadata = [
+    var metadata = [
       "muster.task": "\(job.task)", "muster.round": "\(job.key.round)", "muster.base": "\(job.invitation.base.digest)",
       // A task bounds what one device may count for; the rest of its samples trained along all the same.
       "muster.trainer": trainer,
@@ -26,10 +37,45 @@ enum Contribution {
       "muster.content": file.metadata["muster.content"] == "delta" ? "delta" : "parameters",
       "muster.metrics": String(decoding: try JSON.encode(metrics), as: UTF8.self),
     ]
+    if let encoding {
+      metadata["muster.content"] = "delta"
+      try await encode(file, since: base, as: encoding, metadata, in: folder, residual: residual)
+      let (digest, bytes) = try await measure(UploadSource(file: "\(folder.path)/\(encoded)"))
+      return JobResult(file: encoded, digest: digest, bytes: bytes)
+    }
     let header = try file.header.replacing(metadata: metadata).encoded()
     try Files.write(header, to: "\(folder.path)/\(head)", durable: false)
     let (digest, bytes) = try await measure(UploadSource(file: folder.update, offset: file.header.dataOffset, head: header))
     return JobResult(file: tensors, digest: digest, bytes: bytes)
+  }
+
+  private static func encode(
+    _ update: SafetensorsFile, since base: String, as encoding: TensorEncoding, _ metadata: [String: String], in folder: JobFolder,
+    residual kept: String
+  ) async throws {
+    let pending = "\(folder.path)/\(residual)"
+    let isDelta = update.metadata["muster.content"] == "delta"
+    let base = isDelta ? nil : try SafetensorsFile(path: base)
+    try await onThread { () throws(SafetensorsError) in
+      var left: SafetensorsFile?
+      if !encoding.encodesModels, Files.exists(kept) {
+        // One that is damaged by a loss of power counts as zeros.
+        do { left = try SafetensorsFile(path: kept) } catch { Files.remove(kept) }
+      }
+      try encoding.encode(
+        update: update, since: base, to: "\(folder.path)/\(encoded)", metadata: metadata, residual: left,
+        newResidual: encoding.encodesModels ? nil : pending)
+    }
+  }
+
+  /// The model as a trainer reads it: an encoded one becomes plain, beside itself.
+  static func decoded(_ model: String) async throws -> String {
+    let file = try EncodedFile(SafetensorsFile(path: model))
+    guard file.encoding != nil else { return model }
+    let plain = "\(model).float32"
+    try await onThread { () throws(SafetensorsError) in try file.decode(to: plain) }
+    try Files.setMode(plain, 0o444)
+    return plain
   }
 
   static func pack(evaluation result: TrainerMetrics, in folder: JobFolder, for job: Job) async throws -> JobResult {
@@ -41,6 +87,7 @@ enum Contribution {
   /// What to send, from what the job's folder holds.
   static func source(_ result: JobResult, in folder: String) throws -> (source: UploadSource, contentType: String) {
     let path = "\(folder)/\(result.file)"
+    if result.file == encoded { return (UploadSource(file: path), "application/octet-stream") }
     guard result.file == tensors else { return (UploadSource(file: path), "application/json") }
     let header = try Files.read("\(folder)/\(head)", maximumBytes: SafetensorsHeader.absoluteMaximumLength)
     let offset = try SafetensorsFile(path: path).header.dataOffset
@@ -51,6 +98,7 @@ enum Contribution {
   static func secure(_ result: JobResult, in folder: String) throws(FileError) {
     try Files.synchronize("\(folder)/\(result.file)")
     if result.file == tensors { try Files.synchronize("\(folder)/\(head)") }
+    if Files.exists("\(folder)/\(residual)") { try Files.synchronize("\(folder)/\(residual)") }
     try Files.synchronize(folder)
     // Its name is new, too.
     try Files.synchronize("\(folder)/..")

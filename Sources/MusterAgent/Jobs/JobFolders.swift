@@ -2,8 +2,8 @@ import MusterCoordination
 import MusterSchema
 import MusterTrainers
 
-/// Where things lie below the state folder: `jobs/TASK.ROUND.PHASE` (results; behind another dot and this process's mark: work that is not done), `trainers/TASK` (what a trainer keeps between rounds), `blobs/DIGEST`,
-/// and `failed/…`, the last jobs that failed, each with its log.
+/// Where things lie below the state folder: `jobs/TASK.ROUND.PHASE` (results; behind another dot and this process's mark: work that is not done), `trainers/TASK` (what a trainer keeps between rounds), `residuals/TASK` (what sparse
+/// updates left out so far), `blobs/DIGEST`, and `failed/…`, the last jobs that failed, each with its log.
 struct JobFolders: Sendable {
   let root: String
   /// A trainer that outlived a killed agent may still write into its folder: nobody reads what it leaves there.
@@ -19,7 +19,7 @@ struct JobFolders: Sendable {
   init(root: String, keepingFailed failedKept: Int = 3, forOthers: Bool = false) throws(FileError) {
     self.root = root
     self.failedKept = failedKept
-    for folder in ["jobs", "trainers", "blobs", "failed"] { try Files.makeFolder("\(root)/\(folder)") }
+    for folder in ["jobs", "trainers", "residuals", "blobs", "failed"] { try Files.makeFolder("\(root)/\(folder)") }
     for folder in ["", "/jobs", "/trainers"] { try Files.setMode(root + folder, forOthers ? 0o711 : 0o700) }
   }
 
@@ -28,6 +28,7 @@ struct JobFolders: Sendable {
   /// Where a trainer works.
   func work(_ task: TaskID, _ key: RoundKey) -> String { "\(job(task, key)).\(mark)" }
   func trainerState(_ task: TaskID) -> String { "\(root)/trainers/\(task)" }
+  func residual(_ task: TaskID) -> String { "\(root)/residuals/\(task)" }
   var blobs: String { "\(root)/blobs" }
 
   private func name(_ task: TaskID, _ key: RoundKey) -> String { "\(task).\(key.round).\(key.phase.rawValue)" }
@@ -44,7 +45,16 @@ struct JobFolders: Sendable {
   }
 
   /// The task has ended: what its trainer kept goes.
-  func forget(_ task: TaskID) { Files.remove(trainerState(task)) }
+  func forget(_ task: TaskID) {
+    Files.remove(trainerState(task))
+    Files.remove(residual(task))
+  }
+
+  /// The update counts: what it left out is what the next one begins with.
+  func keepResidual(_ task: TaskID, _ key: RoundKey) throws(FileError) {
+    let pending = "\(job(task, key))/\(Contribution.residual)"
+    if Files.exists(pending) { try Files.rename(pending, to: residual(task)) }
+  }
 
   /// Removes jobs that nobody knows any more.
   func removeOrphans(except jobs: [Job]) {

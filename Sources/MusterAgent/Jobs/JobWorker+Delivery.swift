@@ -24,12 +24,12 @@ extension JobWorker {
       if attempt == 1, result.bytes > Self.partBytes { await secure(result, in: folder) }
       do throws(TransferError) {
         try await http().upload(upload(of: result, in: folder, source, contentType, to: job.invitation, again: attempt > 1))
-        return await shell.receive(.delivered(job.task, job.key))
+        return await delivered(job)
       } catch {
         if error == .cancelled { throw CancellationError() }
         switch error.status {
         // Ours already counts.
-        case 409: return await shell.receive(.delivered(job.task, job.key))
+        case 409: return await delivered(job)
         case 404, 410: return await shell.receive(.refused(job.task, job.key, reason: describe(error)))
         default: break
         }
@@ -68,6 +68,15 @@ extension JobWorker {
       })
   }
 
+  private func delivered(_ job: Job) async {
+    do throws(FileError) {
+      try shell.folders.keepResidual(job.task, job.key)
+    } catch {
+      logger.warning("what the update left out is lost: \(error)", metadata: ["task.id": "\(job.task)", "round": "\(job.key.round)"])
+    }
+    await shell.receive(.delivered(job.task, job.key))
+  }
+
   /// Packed by an earlier process: the bytes may not be those that the journal speaks of.
   private func verify(_ source: UploadSource, _ result: JobResult) async throws {
     let found = try await measure(source)
@@ -93,7 +102,7 @@ extension JobWorker {
     while await shell.job(task, key) != nil {
       do throws(TransferError) {
         let ledger: PhaseLedger = try await http().get(from: address.ledger)
-        if ledger.accepted.contains(address.path) { return await shell.receive(.delivered(task, key)) }
+        if ledger.accepted.contains(address.path) { return await delivered(job) }
         return await shell.receive(ledger.open ? .confirmed(task, key) : .refused(task, key, reason: "the round is closed"))
       } catch {
         if error == .cancelled { throw CancellationError() }

@@ -80,7 +80,9 @@ actor JobWorker {
       throw JobFailure("no trainer \"\(descriptor.trainer.description.withoutControlCharacters)\" on this device")
     }
     if let why = policy.uploadRefusal(job.invitation.upload) { throw JobFailure(why) }
-    let base = try await fetch(job.invitation.base, for: job)
+    let encoding = TensorEncoding(name: descriptor.encoding.name, fraction: descriptor.encoding.fraction)
+    var base = try await fetch(job.invitation.base, for: job)
+    if encoding?.encodesModels == true { base = try await Contribution.decoded(base) }
     // What a trainer's models do not need is not fetched.
     var step: String?
     if let described = descriptor.model.step, await shell.runsSteps(trainer, described) {
@@ -98,7 +100,10 @@ actor JobWorker {
     let outcome = try await run(description, in: folder, with: runner(trainer, program), for: job)
     let result: JobResult
     switch key.phase {
-    case .train: result = try await Contribution.pack(outcome, of: trainer, in: folder, for: job, maximumWeight: descriptor.maximumWeight)
+    case .train:
+      result = try await Contribution.pack(
+        outcome, of: trainer, in: folder, for: job, maximumWeight: descriptor.maximumWeight, encoding: encoding, base: base,
+        residual: shell.folders.residual(task))
     case .evaluate: result = try await Contribution.pack(evaluation: outcome.result, in: folder, for: job)
     }
     try Task.checkCancellation()

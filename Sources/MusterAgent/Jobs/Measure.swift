@@ -5,8 +5,13 @@ import MusterTransfer
 /// Digest and size of what will be uploaded. Small files at once, large ones on a thread of their own: hashing them takes its time.
 func measure(_ source: UploadSource) async throws(TransferError) -> (digest: Digest, bytes: Int) {
   if (Files.size(source.file) ?? 0) <= 1 << 20 { return try source.measure() }
-  let result: Result<(digest: Digest, bytes: Int), TransferError> = await withCheckedContinuation { continuation in
-    let work = Unmanaged.passRetained(ThreadWork { continuation.resume(returning: Result(catching: source.measure)) })
+  return try await onThread { () throws(TransferError) in try source.measure() }
+}
+
+/// Does what takes its time on a thread of its own.
+func onThread<T: Sendable, E: Error>(_ body: @escaping @Sendable () throws(E) -> T) async throws(E) -> T {
+  let result: Result<T, E> = await withCheckedContinuation { continuation in
+    let work = Unmanaged.passRetained(ThreadWork { continuation.resume(returning: Result(catching: body)) })
     var thread = pthread_t()
     let code = pthread_create(
       &thread, nil,

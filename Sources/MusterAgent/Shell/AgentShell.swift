@@ -203,6 +203,9 @@ actor AgentShell {
 
   private func readiness(_ task: TaskID) -> Readiness {
     guard let descriptor = machine.tasks[task] else { return .declined("does not know the task") }
+    if case .other(let name) = descriptor.encoding {
+      return .declined("does not know the encoding \"\(name.withoutControlCharacters.prefix(60))\"")
+    }
     let resources = look()
     let destination = descriptor.upload == .central ? descriptor.central : machine.coordinatorState?.data
     if let refusal = configuration.policy.refusal(

@@ -38,6 +38,7 @@ struct TaskShow: AsyncParsableCommand {
       ("cohort", "\(cohort.size) devices, at least \(cohort.minimum), within \(Words.seconds(cohort.seconds))"),
       ("metrics", Words.metrics(summary.metrics ?? [:]).joined(separator: "  ")),
       ("traffic", traffic.map(Self.words).joined(separator: "; ")),
+      ("encoding", SavedBytes(detail, traffic)?.words ?? ""),
     ]
     return fields.filter { !$0.1.isEmpty }.map { "\(ink.dim($0.0.padded(to: 8)))  \($0.1.cleaned(for: ink))" }
   }

@@ -59,9 +59,11 @@ extension Coordinator {
     }
   }
 
-  private mutating func applyPublished(_ id: TaskID, _ round: Int, _ model: ModelReference, _ refused: [Waiting]) {
+  private mutating func applyPublished(_ id: TaskID, _ round: Int, _ model: PublishedModel, _ refused: [Waiting]) {
     guard var run = tasks[id] else { return }
-    run.models.append(ModelCheckpoint(round: round, digest: model.digest, bytes: model.bytes, metrics: nil, kept: true, state: model.state))
+    run.models.append(
+      ModelCheckpoint(
+        round: round, digest: model.digest, bytes: model.bytes, wire: model.wire, metrics: nil, kept: true, state: model.state))
     run.stage = round == 0 ? .recruiting : .evaluating
     run.refused = Self.reasons(refused)
     run.centralMetrics = nil
@@ -195,7 +197,9 @@ extension Coordinator {
   package var referencedBlobs: Set<Digest> {
     var blobs: Set<Digest> = []
     for run in tasks.values {
-      for model in run.models where model.kept { blobs.formUnion([model.digest, model.state].compactMap { $0 }) }
+      for model in run.models where model.kept {
+        blobs.formUnion([model.digest, model.distributed.digest, model.state].compactMap { $0 })
+      }
       if case .blob(let digest) = run.specification?.initial { blobs.insert(digest) }
       if let step = run.descriptor.model.step, !run.isEnded { blobs.insert(step.blob) }
       for phase in [run.train, run.evaluation].compactMap({ $0 }) {

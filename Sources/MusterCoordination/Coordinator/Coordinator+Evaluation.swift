@@ -2,7 +2,7 @@ package import MusterSchema
 
 // After aggregation: central evaluates on its own data, devices on theirs; then the round is complete.
 extension Coordinator {
-  mutating func aggregated(_ id: TaskID, round: Int, _ model: ModelReference, refused: [Waiting]) {
+  mutating func aggregated(_ id: TaskID, round: Int, _ model: PublishedModel, refused: [Waiting]) {
     guard let run = tasks[id], run.stage == .aggregating, run.round == round else { return }
     for update in refused { tasks[id]?.note(update.node, "update refused: \(update.reason)") }
     commit(.published(id, round: round, model, refused: refused))
@@ -26,7 +26,7 @@ extension Coordinator {
       return
     }
     let opening = PhaseOpening(
-      key: RoundKey(round: run.round, phase: .evaluate, attempt: 1), base: ModelReference(digest: model.digest, bytes: model.bytes),
+      key: RoundKey(round: run.round, phase: .evaluate, attempt: 1), base: model.distributed,
       seed: Seeds.derive(specification.local.seed, "\(id)/\(run.round)/evaluate"), needed: quotas.reduce(0, +), minimum: 0,
       deadline: now.advanced(bySeconds: specification.evaluate.seconds),
       cohort: Dictionary(uniqueKeysWithValues: zip(count.ready.map(\.node), quotas).filter { $0.1 > 0 }), order: nil)
@@ -57,7 +57,8 @@ extension Coordinator {
   private mutating func completeRound(_ id: TaskID) {
     guard let run = tasks[id], let specification = run.specification, let train = run.train, let model = run.latestModel else { return }
     let record = RoundRecord(
-      round: run.round, attempts: run.attempt, base: train.base.digest, result: model.digest, strategy: specification.strategy,
+      round: run.round, attempts: run.attempt, base: run.master(of: train.base.digest), result: model.digest,
+      strategy: specification.strategy,
       updates: fates(train, run.refused), evaluations: run.evaluation.map { fates($0, [:]) } ?? [], missed: missedNodes(run),
       metrics: run.centralMetrics, deviceMetrics: run.evaluation.flatMap { Self.weighted(Array($0.accepted.values)) },
       seconds: now.seconds(since: run.roundOpened))

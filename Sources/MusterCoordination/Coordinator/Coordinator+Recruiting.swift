@@ -56,7 +56,7 @@ extension Coordinator {
     let round = run.train == nil ? run.round + 1 : run.round
     let seed = Seeds.derive(specification.local.seed, "\(id)/\(round)/train")
     let opening = PhaseOpening(
-      key: RoundKey(round: round, phase: .train, attempt: run.attempt + 1), base: ModelReference(digest: model.digest, bytes: model.bytes),
+      key: RoundKey(round: round, phase: .train, attempt: run.attempt + 1), base: model.distributed,
       seed: seed, needed: accepted + min(wanted, quotas.reduce(0, +)), minimum: cohort.minimum,
       deadline: now.advanced(bySeconds: cohort.seconds),
       cohort: Dictionary(uniqueKeysWithValues: zip(count.ready.map(\.node), quotas).filter { $0.1 > 0 }), order: nil)

@@ -17,7 +17,7 @@ extension Coordinator {
     advance(id)
   }
 
-  mutating func initialized(_ id: TaskID, _ model: ModelReference) {
+  mutating func initialized(_ id: TaskID, _ model: PublishedModel) {
     guard tasks[id]?.stage == .initializing else { return }
     commit(.published(id, round: 0, model, refused: []))
     effects.append(.roundChanged(id))
@@ -62,7 +62,7 @@ extension Coordinator {
     guard let train = run.train, !(train.accepted.isEmpty && run.evaluation == nil) else { return nil }
     let aggregated = run.stage == .evaluating
     return RoundRecord(
-      round: run.round, attempts: run.attempt, base: train.base.digest, result: aggregated ? run.latestModel?.digest : nil,
+      round: run.round, attempts: run.attempt, base: run.master(of: train.base.digest), result: aggregated ? run.latestModel?.digest : nil,
       strategy: run.specification?.strategy ?? .named("fedavg"),
       updates: aggregated ? fates(train, run.refused) : fates(train, run.refused).map { abandoned($0, reason) },
       evaluations: run.evaluation.map { fates($0, [:]).map { abandoned($0, reason) } } ?? [], missed: missedNodes(run),

@@ -80,8 +80,9 @@ package struct Coordinator: Sendable {
     case .resume(let task): revise(task, to: .open)
     case .cancel(let task, let reason): if tasks[task]?.isEnded == false { end(task, .cancelled, reason) }
     case .evaluate(let task): evaluateNow(task)
-    case .initialized(let task, let model): initialized(task, model)
-    case .aggregated(let task, let round, let model, let refused): aggregated(task, round: round, model, refused: refused)
+    case .initialized(let task, let model, let wire): initialized(task, PublishedModel(model, wire: wire))
+    case .aggregated(let task, let round, let model, let wire, let refused):
+      aggregated(task, round: round, PublishedModel(model, wire: wire), refused: refused)
     case .evaluated(let task, let round, let metrics): evaluated(task, round: round, metrics)
     case .workFailed(let task, let work, let round, let reason): workFailed(task, work, round: round, reason)
     case .contribution(let task, let round, let phase, let contribution, let reply):

@@ -11,8 +11,8 @@ extension Coordinator {
     case evaluate(TaskID)
 
     // The shell's long work, at the root. Everything says which round it belongs to: what came too late is ignored.
-    case initialized(TaskID, ModelReference)
-    case aggregated(TaskID, round: Int, ModelReference, refused: [Waiting])
+    case initialized(TaskID, ModelReference, wire: ModelReference? = nil)
+    case aggregated(TaskID, round: Int, ModelReference, wire: ModelReference? = nil, refused: [Waiting])
     case evaluated(TaskID, round: Int, metrics: [String: Double])
     case workFailed(TaskID, Work, round: Int, reason: String)
 
@@ -93,7 +93,7 @@ extension Coordinator {
     case forwarded(TaskDescriptor)
     case revised(TaskID, revision: Int, state: TaskDescriptor.State)
     /// A round's model, and the updates that the strategy refused.
-    case published(TaskID, round: Int, ModelReference, refused: [Waiting])
+    case published(TaskID, round: Int, PublishedModel, refused: [Waiting])
     case opened(TaskID, PhaseOpening)
     case contributed(TaskID, round: Int, phase: Phase, ContributionRecord)
     case closed(TaskID, round: Int, phase: Phase)
@@ -114,6 +114,23 @@ extension Coordinator {
       case .forwarded(let descriptor): descriptor.task
       }
     }
+  }
+}
+
+/// A round's model as central keeps it, and as devices download it.
+package struct PublishedModel: Codable, Hashable, Sendable {
+  package var digest: Digest
+  package var bytes: Int
+  /// What the server optimizer remembers.
+  package var state: Digest?
+  /// The encoded copy; nil when the model itself travels.
+  package var wire: ModelReference?
+
+  package init(_ model: ModelReference, wire: ModelReference?) {
+    digest = model.digest
+    bytes = model.bytes
+    state = model.state
+    self.wire = wire
   }
 }
 

@@ -89,10 +89,13 @@ package struct TaskRun: Sendable {
 }
 
 extension TaskRun {
+  /// The model that a phase started from, as this coordinator aggregates onto it: at the root what it keeps, not what devices downloaded.
+  func master(of base: Digest) -> Digest { models.last { $0.distributed.digest == base }?.digest ?? base }
+
   /// The closed phase (at the root: of training): what is aggregated, sorted by path.
   package var frozenUpdates: (base: Digest, contributions: [ContributionRecord])? {
     guard let train, train.isClosed else { return nil }
-    return (train.base.digest, train.accepted.values.sorted { $0.path < $1.path })
+    return (master(of: train.base.digest), train.accepted.values.sorted { $0.path < $1.path })
   }
 
   /// The phase as the ledger holds it, whether it is open or not.

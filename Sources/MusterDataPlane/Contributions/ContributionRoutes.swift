@@ -73,11 +73,11 @@ package struct ContributionRoutes: Sendable {
 
   func admit(_ key: ContributionKey, _ request: Request) async throws -> Admitted {
     switch await ledger.admission(key, ticket: request.ticket) {
-    case .open(let base, let maximumWeight, let maximumBytes, let maximumDevices, let required, let anyFloatingPoint):
+    case .open(let base, let maximumWeight, let maximumBytes, let maximumDevices, let required, let anyFloatingPoint, let encoding):
       return .open(
         ContributionTerms(
           base: base, maximumWeight: maximumWeight, maximumBytes: maximumBytes, maximumDevices: maximumDevices, required: required,
-          anyFloatingPoint: anyFloatingPoint))
+          anyFloatingPoint: anyFloatingPoint, encoding: encoding))
     case .accepted(let digest):
       store.partials.discard("\(key)")
       return .accepted(digest)

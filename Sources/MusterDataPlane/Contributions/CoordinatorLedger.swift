@@ -39,7 +39,8 @@ package struct CoordinatorLedger: Ledger {
     if let why = machine.refusal(run, round: key.round, phase: key.phase) { return .closed(why) }
     guard let base = run.ledger(round: key.round, phase: key.phase)?.base else { return .closed("the round is not open") }
     return .open(
-      base: base, maximumWeight: run.descriptor.maximumWeight, maximumBytes: maximumBytes, maximumDevices: run.maximumDevices)
+      base: base, maximumWeight: run.descriptor.maximumWeight, maximumBytes: maximumBytes, maximumDevices: run.maximumDevices,
+      encoding: run.descriptor.encoding)
   }
 
   package func accept(_ offer: ContributionOffer) async -> Acceptance {

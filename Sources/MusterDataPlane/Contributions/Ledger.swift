@@ -46,9 +46,10 @@ package enum ContributionAdmission: Hashable, Sendable {
   ///   - maximumDevices: that it may stand for, and whose weights it may sum.
   ///   - required: the tensors that an update must hold; nil: all of the base's. Others of the base's may be there.
   ///   - anyFloatingPoint: whether its numbers may come in another precision than the base's.
+  ///   - encoding: the task's.
   case open(
     base: Digest, maximumWeight: Double, maximumBytes: Int, maximumDevices: Int = 1, required: Set<String>? = nil,
-    anyFloatingPoint: Bool = false)
+    anyFloatingPoint: Bool = false, encoding: EncodingSpecification = .float32)
   /// One of this node counts already, with this digest: 200 for the same bytes, else 409.
   case accepted(Digest)
   /// 404.

@@ -19,6 +19,8 @@ struct ContributionTerms: Sendable {
   var maximumDevices: Int
   var required: Set<String>?
   var anyFloatingPoint: Bool
+  /// The task's.
+  var encoding = EncodingSpecification.float32
 
   func check(base claimed: Digest) throws(Problem) {
     guard claimed == base else { throw .invalid("wrong base: it started from \(claimed), this round from \(base)") }
@@ -75,6 +77,14 @@ func validate(
   if let content = metadata["muster.content"], content != "parameters", content != "delta" {
     throw .invalid("muster.content must be parameters or delta")
   }
+  let encoding = metadata[TensorEncoding.metadataKey] ?? "float32"
+  guard encoding == "float32" || encoding == terms.encoding.name else {
+    throw .invalid("the task's encoding is \(terms.encoding.name), not \(shown(encoding))")
+  }
+  // What devices start from differs from what central keeps: only their differences count.
+  guard terms.encoding == .float32 || metadata["muster.content"] == "delta" else {
+    throw .invalid("muster.content must be delta: the task's encoding is \(terms.encoding.name)")
+  }
   var metrics: [String: Double] = [:]
   if let text = metadata["muster.metrics"] {
     do {
@@ -84,12 +94,16 @@ func validate(
     }
   }
   try terms.check(metrics: metrics)
-  if let difference = file.schema.difference(
-    from: expected, required: terms.required, anyFloatingPoint: terms.anyFloatingPoint)
+  let tensors: EncodedFile
+  do { tensors = try EncodedFile(file, base: expected) } catch { throw .invalid("\(error)") }
+  // Encoded updates leave out tensors of integers: those are not aggregated.
+  let floats = terms.encoding == .float32 ? nil : Set(expected.tensors.filter(\.dtype.isFloatingPoint).map(\.name))
+  if let difference = tensors.schema.difference(
+    from: expected, required: terms.required ?? floats, anyFloatingPoint: terms.anyFloatingPoint || floats != nil)
   {
     throw .invalid(difference)
   }
-  if let name = file.nonFiniteTensor() { throw .invalid("\(shown(name)) holds an infinity or a NaN") }
+  if let name = tensors.nonFiniteTensor() { throw .invalid("\(shown(name)) holds an infinity or a NaN") }
   return ContributionClaim(base: base, weight: weight, count: count, metrics: metrics)
 }
 
@@ -118,7 +132,7 @@ final class BaseSchemas: Sendable {
     let path = try await source.locate(digest)
     let schema: TensorSchema
     do {
-      schema = try await offloading { () throws(SafetensorsError) in try SafetensorsFile(path: path).schema }
+      schema = try await offloading { () throws(SafetensorsError) in try EncodedFile(SafetensorsFile(path: path)).schema }
     } catch {
       throw Problem(status: 503, title: "Unavailable", detail: "the round's base model cannot be read: it is not a model of this server")
     }

@@ -33,7 +33,7 @@ public struct TaskDescriptor: Message {
   public var upload: UploadTarget
   /// For regions that aggregate: filters and combiner are theirs.
   public var strategy: StrategySpecification?
-  public var encoding: String
+  public var encoding: EncodingSpecification
   public var shared: [String]
   public var maximumWeight: Double
   /// Time left before the task expires, in seconds, when this was written. For people: the coordinator enforces it.

@@ -89,6 +89,7 @@ extension TaskSpecification {
       check(stop.patience.map { $0 >= 1 } ?? true, "stop.patience", "must be at least 1")
       check(evaluate.every > 0, "stop", "needs evaluations, but evaluate.every is 0")
     }
+    if let problem = encoding.problem { check(false, "encoding", problem) }
     check(!shared.isEmpty && shared.count <= 64, "shared", "must name 1 to 64 layers, or \"*\" for all")
     check(finite(maximumWeight, 1e-9...1e15), "maximumWeight", "must be more than 0, got \(maximumWeight)")
     check((0...1_000_000).contains(keep.updates), "keep.updates", "must be 0 or more")

@@ -15,7 +15,7 @@ public struct TaskSpecification: Codable, Hashable, Sendable {
   public var evaluate: EvaluationSpecification
   public var stop: StopSpecification?
   public var upload: UploadTarget
-  public var encoding: String
+  public var encoding: EncodingSpecification
   /// Names of the layers that travel; `*` stands for all.
   public var shared: [String]
   public var maximumWeight: Double
@@ -34,7 +34,7 @@ public struct TaskSpecification: Codable, Hashable, Sendable {
     where selector: String? = nil, requires: Requirements? = nil, rounds: Int, cohort: CohortSpecification,
     local: LocalTraining = LocalTraining(), strategy: StrategySpecification = .named("fedavg"),
     evaluate: EvaluationSpecification = EvaluationSpecification(), stop: StopSpecification? = nil, upload: UploadTarget = .central,
-    encoding: String = "float32", shared: [String] = ["*"], maximumWeight: Double = 1_000_000,
+    encoding: EncodingSpecification = .float32, shared: [String] = ["*"], maximumWeight: Double = 1_000_000,
     keep: KeepSpecification = KeepSpecification(), maxAttempts: Int = 5, validSeconds: Double = 86400
   ) {
     self.name = name
@@ -68,7 +68,7 @@ public struct TaskSpecification: Codable, Hashable, Sendable {
       cohort: try fields.value(.cohort), local: try fields.value(.local, else: LocalTraining()),
       strategy: try fields.value(.strategy, else: .named("fedavg")), evaluate: try fields.value(.evaluate, else: EvaluationSpecification()),
       stop: try fields.optional(.stop), upload: try fields.value(.upload, else: .central),
-      encoding: try fields.value(.encoding, else: "float32"), shared: try fields.value(.shared, else: ["*"]),
+      encoding: try fields.value(.encoding, else: .float32), shared: try fields.value(.shared, else: ["*"]),
       maximumWeight: try fields.value(.maximumWeight, else: 1_000_000), keep: try fields.value(.keep, else: KeepSpecification()),
       maxAttempts: try fields.value(.maxAttempts, else: 5), validSeconds: try fields.value(.validSeconds, else: 86400))
   }

@@ -1,0 +1,88 @@
+/// How a task's tensors travel: `float32`, `float16`, `bfloat16`, `int8`, `topk` or `{topk: {fraction: 0.05}}`.
+///
+/// With the first four models and updates travel alike; with top-k models travel as float32, and updates as their largest changes.
+public enum EncodingSpecification: Codable, Hashable, Sendable {
+  case float32
+  case float16
+  case bfloat16
+  /// One scale for each output channel.
+  case int8
+  /// Of each tensor of an update, this fraction of its elements: the largest ones, at least one. Devices keep the rest for later rounds.
+  case topK(fraction: Double)
+  /// One that this program does not know: a device declines the task, central refuses it.
+  case other(String)
+
+  /// What `topk` means without a fraction.
+  public static let defaultFraction = 0.05
+  static let known = ["float32", "float16", "bfloat16", "int8", "topk"]
+
+  /// As it stands in task files and in the metadata of encoded files.
+  public var name: String {
+    switch self {
+    case .float32: "float32"
+    case .float16: "float16"
+    case .bfloat16: "bfloat16"
+    case .int8: "int8"
+    case .topK: "topk"
+    case .other(let name): name
+    }
+  }
+
+  /// Of top-k.
+  public var fraction: Double? { if case .topK(let fraction) = self { fraction } else { nil } }
+
+  /// - Parameter name: as in a task file.
+  public init(name: String, fraction: Double? = nil) {
+    switch name {
+    case "float32": self = .float32
+    case "float16": self = .float16
+    case "bfloat16": self = .bfloat16
+    case "int8": self = .int8
+    case "topk": self = .topK(fraction: fraction ?? Self.defaultFraction)
+    default: self = .other(name)
+    }
+  }
+
+  private struct Fraction: Codable {
+    var fraction: Double
+    private enum CodingKeys: String, CodingKey, CaseIterable { case fraction }
+
+    init(_ fraction: Double) { self.fraction = fraction }
+    init(from decoder: any Decoder) throws {
+      fraction = try StrictContainer<CodingKeys>(decoder).value(.fraction, else: EncodingSpecification.defaultFraction)
+    }
+  }
+
+  private enum CodingKeys: String, CodingKey, CaseIterable { case topk }
+
+  public init(from decoder: any Decoder) throws {
+    if let name = try? decoder.singleValueContainer().decode(String.self) {
+      self.init(name: name)
+      return
+    }
+    let fields = try StrictContainer<CodingKeys>(decoder)
+    self = .topK(fraction: (try fields.value(.topk) as Fraction).fraction)
+  }
+
+  public func encode(to encoder: any Encoder) throws {
+    switch self {
+    case .topK(let fraction) where fraction != Self.defaultFraction:
+      var container = encoder.container(keyedBy: CodingKeys.self)
+      try container.encode(Fraction(fraction), forKey: .topk)
+    default:
+      var container = encoder.singleValueContainer()
+      try container.encode(name)
+    }
+  }
+
+  /// What is wrong with it; nil when nothing is.
+  var problem: String? {
+    switch self {
+    case .float32, .float16, .bfloat16, .int8: nil
+    case .topK(let fraction):
+      fraction.isFinite && fraction > 0 && fraction <= 1 ? nil : "topk.fraction must be above 0 and at most 1, got \(fraction)"
+    case .other(let name):
+      "\"\(name.withoutControlCharacters.prefix(60))\" is not known; known: \(Self.known.joined(separator: ", "))"
+    }
+  }
+}
