@@ -11,11 +11,14 @@ struct Benchmark {
   static func main() throws {
     var arguments = Array(CommandLine.arguments.dropFirst())
     func take(_ fallback: Int) -> Int { arguments.isEmpty ? fallback : Int(arguments.removeFirst()) ?? fallback }
-    guard arguments.count >= 2 else { throw Wrong("usage: aggregation-benchmark mean|rules FOLDER [UPDATES ELEMENTS DTYPE-BYTES REPEATS]") }
+    guard arguments.count >= 2 else { throw Wrong("usage: aggregation-benchmark mean|rules|encodings FOLDER [UPDATES ELEMENTS DTYPE-BYTES REPEATS]") }
     let (mode, folder) = (arguments.removeFirst(), arguments.removeFirst())
     switch mode {
     case "mean":
-      try mean(folder, updates: take(10), count: take(25_000_000), dtype: take(4) == 2 ? .f16 : .f32, repeats: take(7))
+      let (updates, count) = (take(10), take(25_000_000))
+      let dtype: DType = switch take(4) { case 1: .i8 case 2: .f16 default: .f32 }
+      try mean(folder, updates: updates, count: count, dtype: dtype, repeats: take(7))
+    case "encodings": try encodings(folder, count: take(25_000_000), repeats: take(5))
     case "rules": try rules(folder, updates: take(20), count: take(1_000_000), repeats: take(5))
     default: throw Wrong("unknown mode \(mode)")
     }
@@ -28,13 +31,14 @@ struct Benchmark {
 
   // MARK: - Files
 
-  /// A base and updates of one tensor, in the page cache.
+  /// A base and updates of one tensor, in the page cache; those of I8 are differences with a scale for each of 1,000 channels.
   static func makeFiles(_ folder: String, updates: Int, count: Int, dtype: DType) throws -> (base: String, updates: [String]) {
     try FileManager.default.createDirectory(atPath: folder, withIntermediateDirectories: true)
     // Quick, and good enough: the words of a linear congruence.
     var word: UInt64 = 7
+    let shape = dtype == .i8 ? [1000, count / 1000] : [count]
     func write(_ path: String, _ dtype: DType, scale: Float) throws {
-      let writer = try SafetensorsWriter(path: path, tensors: [TensorDescription(name: "w", dtype: dtype, shape: [count])])
+      let writer = try SafetensorsWriter(path: path, tensors: [TensorDescription(name: "w", dtype: dtype, shape: shape)])
       var left = count
       while left > 0 {
         let length = min(left, 1 << 18)
@@ -53,7 +57,13 @@ struct Benchmark {
     let base = "\(folder)/base.safetensors"
     try write(base, .f32, scale: 1e-4)
     let paths = (0..<updates).map { "\(folder)/update-\($0).safetensors" }
-    for path in paths { try write(path, dtype, scale: 1.1e-4) }
+    for path in paths {
+      try write(path, dtype == .i8 ? .f32 : dtype, scale: 1.1e-4)
+      guard dtype == .i8 else { continue }
+      // A mapping keeps the file that it shows.
+      try TensorEncoding.int8.encode(
+        update: SafetensorsFile(path: path), since: nil, to: path, metadata: ["muster.content": "delta"])
+    }
     return (base, paths)
   }
 
@@ -109,9 +119,9 @@ struct Benchmark {
           figures["plainBytes"] = bytes
         } else {
           // The updates' bytes, as if they were floats: that loop's speed is what is asked for.
-          figures["plain"] = plain_mean(Array(names.dropFirst()), weights, updates, offset, count / 2, nil, 2)
+          figures["plain"] = plain_mean(Array(names.dropFirst()), weights, updates, offset, count * dtype.byteSize / 4, nil, 2)
           figures["plainProcessor"] = processorSeconds() - before
-          figures["plainBytes"] = updates * count * 2
+          figures["plainBytes"] = updates * count * dtype.byteSize
         }
       }
       let before = processorSeconds()
@@ -132,6 +142,31 @@ struct Benchmark {
       unlink("\(folder)/plain")
     }
     probe.deallocate()
+  }
+
+  // MARK: - Encodings
+
+  static func encodings(_ folder: String, count: Int, repeats: Int) throws {
+    let count = count / 1000 * 1000
+    let (base, paths) = try makeFiles(folder, updates: 1, count: count, dtype: .i8)
+    // What training changed, in float32.
+    try EncodedFile(SafetensorsFile(path: paths[0])).decode(to: "\(folder)/dense")
+    let (model, update) = try (SafetensorsFile(path: base), SafetensorsFile(path: "\(folder)/dense"))
+    for encoding in [TensorEncoding.float16, .bfloat16, .int8, .topK(fraction: 0.05)] {
+      for number in 0...repeats {
+        let output = "\(folder)/encoded"
+        var figures: [String: Any] = ["mode": "encoding", "encoding": encoding.name, "bytes": count * 4]
+        figures["plain"] = withCStrings(["\(folder)/dense"]) { plain_mean($0, [1], 1, update.header.dataOffset, count, nil, 1) }
+        figures["encode"] = try seconds {
+          try encoding.encode(update: update, since: nil, to: output, metadata: ["muster.content": "delta"])
+        }
+        figures["decode"] = try seconds {
+          try EncodedFile(SafetensorsFile(path: output), base: model.schema).decode(to: "\(folder)/decoded")
+        }
+        figures["encodedBytes"] = try SafetensorsFile(path: output).header.fileByteCount
+        if number > 0 { try report(figures) }
+      }
+    }
   }
 
   // MARK: - Every rule
