@@ -11,12 +11,19 @@ struct Benchmark {
   static func main() throws {
     var arguments = Array(CommandLine.arguments.dropFirst())
     func take(_ fallback: Int) -> Int { arguments.isEmpty ? fallback : Int(arguments.removeFirst()) ?? fallback }
-    guard arguments.count >= 2 else { throw Wrong("usage: aggregation-benchmark mean|rules|encodings FOLDER [UPDATES ELEMENTS DTYPE-BYTES REPEATS]") }
+    guard arguments.count >= 2 else {
+      throw Wrong("usage: aggregation-benchmark mean|rules|encodings FOLDER [UPDATES ELEMENTS DTYPE-BYTES REPEATS]")
+    }
     let (mode, folder) = (arguments.removeFirst(), arguments.removeFirst())
     switch mode {
     case "mean":
       let (updates, count) = (take(10), take(25_000_000))
-      let dtype: DType = switch take(4) { case 1: .i8 case 2: .f16 default: .f32 }
+      let dtype: DType =
+        switch take(4) {
+        case 1: .i8
+        case 2: .f16
+        default: .f32
+        }
       try mean(folder, updates: updates, count: count, dtype: dtype, repeats: take(7))
     case "encodings": try encodings(folder, count: take(25_000_000), repeats: take(5))
     case "rules": try rules(folder, updates: take(20), count: take(1_000_000), repeats: take(5))
