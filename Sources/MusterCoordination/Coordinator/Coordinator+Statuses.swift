@@ -133,7 +133,8 @@ extension Coordinator {
     let delivered = ledger.accepted.filter { $0.nodes.count == 2 && $0.nodes[0] == id }.map { $0.nodes[1] }
     if round.order != nil, !run.isLedger {
       // Whoever only said so has a place to fill again.
-      for (node, seat) in round.seats where seat.state == .done && !delivered.contains(node) { tasks[ledger.task]?.train?.seats[node] = nil }
+      let hearsay = round.seats.filter { $0.value.state == .done && !delivered.contains($0.key) }.keys
+      for node in hearsay { tasks[ledger.task]?.train?.seats[node] = nil }
       tasks[ledger.task]?.train?.delivered = []
     }
     for node in delivered {

@@ -85,9 +85,10 @@ extension World {
       }
     case .cancel(let task, _, _): device.running[task] = nil
     case .upload(let job):
-      upload(job, { device.host.isUp && device.host.life == life && device.host.machine.jobs[job.task]?.isSameWork(as: job.key) == true }) {
-        self.tell(device.id, $0)
-      }
+      upload(
+        job,
+        while: { device.host.isUp && device.host.life == life && device.host.machine.jobs[job.task]?.isSameWork(as: job.key) == true },
+        report: { self.tell(device.id, $0) })
     case .ask(let job): ask(job) { answer in if device.host.life == life { self.tell(device.id, answer) } }
     case .descriptor: break
     case .check(let task):

@@ -81,13 +81,13 @@ extension World {
   }
 
   /// Uploads until there is an answer.
-  func upload(_ job: Job, _ isWanted: @escaping () -> Bool, _ report: @escaping (Participant.Event) -> Void) {
+  func upload(_ job: Job, while isWanted: @escaping () -> Bool, report: @escaping (Participant.Event) -> Void) {
     after(10) {
       guard isWanted(), let result = job.result else { return }
       self.put(job.invitation, result) { answer in
         guard isWanted() else { return }
         guard let answer else {
-          self.after(500) { if isWanted() { self.upload(job, isWanted, report) } }
+          self.after(500) { if isWanted() { self.upload(job, while: isWanted, report: report) } }
           return
         }
         switch answer {
@@ -167,9 +167,9 @@ extension World {
       case .ask(let job):
         ask(job) { answer in if host.life == life, host.isUp { self.tell(region, .above(answer)) } }
       case .upload(let job):
-        upload(job, { host.isUp && host.life == life && host.machine.participant.jobs[job.task]?.isSameWork(as: job.key) == true }) {
-          self.tell(region, .above($0))
-        }
+        upload(
+          job, while: { host.isUp && host.life == life && host.machine.participant.jobs[job.task]?.isSameWork(as: job.key) == true },
+          report: { self.tell(region, .above($0)) })
       case .below(.aggregate(let task, let round)):
         guard let phase = host.machine.coordinator.tasks[task]?.train else { continue }
         let names = phase.accepted.keys.sorted().map(\.description).joined(separator: ",")
