@@ -7,7 +7,7 @@ import Testing
 
 @testable import MusterDataPlane
 
-/// The commands of docs/protocol.md, as they stand there.
+/// The commands of docs/http.md, as they stand there.
 @Suite struct CurlTests {
   @Test("An update of three parts goes up with curl, split and openssl")
   func parts() async throws {
