@@ -225,6 +225,45 @@ struct FaultTests {
     world.checkPromises(.digits)
   }
 
+  @Test("after the broker was away a region waits for the devices that were there, before it says that nobody is ready")
+  func devicesReturn() throws {
+    var region = Coordinator(id: .north, configuration: CoordinatorConfiguration(data: "http://north:7410"))
+    var seconds = 0.0
+    func tell(_ event: Coordinator.Event) -> [Coordinator.Effect] {
+      region.handle(event, at: Instant.zero.advanced(bySeconds: seconds)).effects
+    }
+    let descriptor = TaskDescriptor(
+      task: .digits, specification: specification(), revision: 1, state: .open, central: "http://central:7400")
+    func birth(_ session: String) -> NodeState {
+      NodeState(node: .pi(1), online: true, session: session, nodeKind: .device, capabilities: Capabilities(trainers: ["built-in"]))
+    }
+    _ = tell(.forward(descriptor))
+    _ = tell(.node(birth("a")))
+    _ = tell(.status(NodeStatus(node: .pi(1), task: .digits, state: .ready, devices: 1)))
+    _ = tell(.disconnected)
+    seconds = 30
+    _ = tell(.connected)
+    _ = tell(
+      .order(
+        Invitation(
+          task: .digits, revision: 1, key: RoundKey(round: 1, phase: .train, attempt: 1), quota: 1, minimum: 1,
+          base: ModelReference(digest: World.digest("base"), bytes: 10), upload: "http://central:7400/v1/x/north", seed: 5,
+          secondsLeft: 600,
+          startWithin: 0)))
+    #expect(region.standing(.digits)?.state == .recruiting)
+    var returned = region
+    seconds = 74
+    _ = tell(.tick)
+    #expect(region.standing(.digits)?.state == .recruiting)
+    #expect(region.nextDeadline == Instant.zero.advanced(bySeconds: 75))
+    seconds = 75
+    #expect(tell(.tick).contains(.standingChanged(.digits)))
+    #expect(region.standing(.digits)?.state == .short)
+    // Who comes back is invited.
+    let effects = returned.handle(.node(birth("b")), at: Instant.zero.advanced(bySeconds: 50)).effects
+    #expect(effects.contains { if case .invite(.pi(1), _) = $0 { true } else { false } })
+  }
+
   @Test("a raised quota survives the loss of its message")
   func raisedQuotaIsRepeated() throws {
     let world = World.with(.digits, specification(rounds: 1, size: 4, minimum: 4, seconds: 300), devicesPerRegion: [2, 4])

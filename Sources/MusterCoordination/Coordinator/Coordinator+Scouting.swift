@@ -164,6 +164,9 @@ extension Coordinator {
       standing.state = .recruiting
     } else if round.seats.values.contains(where: { $0.state == .invited }) {
       standing.state = .recruiting
+    } else if returning.keys.contains(where: { round.seats[$0] == nil && !round.delivered.contains($0) }) {
+      // The broker was away: who was there before is on his way back.
+      standing.state = .recruiting
     } else {
       standing.state = .short
       standing.reason = shortReason(run, round)

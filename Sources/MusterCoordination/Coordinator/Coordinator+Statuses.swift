@@ -4,6 +4,7 @@ internal import MusterSchema
 extension Coordinator {
   mutating func heard(_ state: NodeState) {
     let before = nodes[state.node]
+    returning[state.node] = nil
     guard state.online else {
       // A late Will of an earlier connection says nothing about this one.
       guard let before, before.session == state.session, before.online else { return }

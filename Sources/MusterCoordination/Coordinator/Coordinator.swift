@@ -39,6 +39,8 @@ package struct Coordinator: Sendable {
 
   /// False from the time a connection to the broker broke: then nobody is invited, and nobody's patience is spent.
   private(set) var isConnected = true
+  /// At a scout: who was there before the connection broke, and until when he is waited for. Devices pause up to half a minute between tries.
+  var returning: [NodeID: Instant] = [:]
   var now = Instant.zero
   var records: [Record] = []
   var effects: [Effect] = []
@@ -99,7 +101,9 @@ package struct Coordinator: Sendable {
     case .forget(let task): if tasks[task] != nil { forget(task) }
     case .connected: connected()
     case .disconnected: disconnected()
-    case .tick: for task in tasks.keys.sorted() { advance(task) }
+    case .tick:
+      stopWaitingForReturn()
+      for task in tasks.keys.sorted() { advance(task) }
     }
   }
 
@@ -108,6 +112,10 @@ package struct Coordinator: Sendable {
     isConnected = true
     if wasDeaf {
       // A dead broker fires no Will: who is there shows again on this connection. And whoever could not hear gets the whole time to answer.
+      if configuration.declared == nil {
+        let until = now.advanced(bySeconds: Self.returnSeconds)
+        for node in Set(returning.keys).union(nodes.values.filter(\.online).map(\.node)) { returning[node] = until }
+      }
       for node in nodes.keys { nodes[node]?.online = false }
       for task in tasks.keys { tasks[task]?.restartPatience(at: now) }
     }
@@ -147,8 +155,16 @@ package struct Coordinator: Sendable {
     }
   }
 
+  private mutating func stopWaitingForReturn() {
+    guard returning.contains(where: { $0.value <= now }) else { return }
+    returning = returning.filter { $0.value > now }
+    effects += tasks.values.filter { $0.stage == .scouting }.map(\.id).sorted().map { .standingChanged($0) }
+  }
+
   /// When time alone makes something due.
-  package var nextDeadline: Instant? {
+  package var nextDeadline: Instant? { [taskDeadline, returning.values.min()].compactMap { $0 }.min() }
+
+  private var taskDeadline: Instant? {
     tasks.values.compactMap { run -> Instant? in
       guard !run.isEnded else { return run.endedAt?.advanced(bySeconds: Self.retirementSeconds) }
       guard !run.isPaused else { return nil }
@@ -177,6 +193,8 @@ package struct Coordinator: Sendable {
     }.min()
   }
 
+  /// A device's longest pause between two tries to connect, and what a try takes.
+  static let returnSeconds = 45.0
   /// Terminal descriptors stay this long, so that whoever was away learns of the end.
   static let retirementSeconds = 86_400.0
 }
