@@ -259,9 +259,21 @@ struct FaultTests {
     seconds = 75
     #expect(tell(.tick).contains(.standingChanged(.digits)))
     #expect(region.standing(.digits)?.state == .short)
-    // Who comes back is invited.
+    // Who comes back is invited, and has the whole time to answer; so has who was invited already when the connection broke again.
     let effects = returned.handle(.node(birth("b")), at: Instant.zero.advanced(bySeconds: 50)).effects
     #expect(effects.contains { if case .invite(.pi(1), _) = $0 { true } else { false } })
+    func tellReturned(_ event: Coordinator.Event, at seconds: Double) {
+      _ = returned.handle(event, at: Instant.zero.advanced(bySeconds: seconds))
+    }
+    tellReturned(.disconnected, at: 51)
+    tellReturned(.connected, at: 80)
+    tellReturned(.tick, at: 100)
+    #expect(returned.standing(.digits)?.state == .recruiting)
+    tellReturned(.node(birth("c")), at: 101)
+    tellReturned(.tick, at: 110)
+    #expect(returned.standing(.digits)?.state == .recruiting)
+    tellReturned(.tick, at: 111)
+    #expect(returned.standing(.digits)?.state == .short)
   }
 
   @Test("a raised quota survives the loss of its message")

@@ -95,7 +95,8 @@ extension Coordinator {
   mutating func repeatInvitations(_ id: TaskID, _ phase: WritableKeyPath<TaskRun, PhaseRun?>) {
     guard isConnected, let round = tasks[id]?[keyPath: phase], !round.isClosed else { return }
     for (node, seat) in round.seats.sorted(by: { $0.key < $1.key }) {
-      guard let asked = seat.askedAt else { continue }
+      // Who is on his way back hears nothing yet: he is asked when he is there.
+      guard let asked = seat.askedAt, returning[node] == nil else { continue }
       if now.seconds(since: asked) >= configuration.answerSeconds {
         if seat.state == .invited {
           lose(node, id, phase, "did not answer its invitation", failed: false)

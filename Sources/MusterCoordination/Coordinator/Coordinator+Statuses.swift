@@ -4,7 +4,10 @@ internal import MusterSchema
 extension Coordinator {
   mutating func heard(_ state: NodeState) {
     let before = nodes[state.node]
-    returning[state.node] = nil
+    if returning.removeValue(forKey: state.node) != nil {
+      // From now on he can hear an invitation.
+      for id in tasks.keys where tasks[id]?.train?.seats[state.node]?.state == .invited { tasks[id]?.train?.seats[state.node]?.since = now }
+    }
     guard state.online else {
       // A late Will of an earlier connection says nothing about this one.
       guard let before, before.session == state.session, before.online else { return }

@@ -183,7 +183,7 @@ package struct Coordinator: Sendable {
         if let idle = phase.idleSince, phase.order == nil || phase.acceptedDevices >= phase.least {
           deadlines.append(idle.advanced(bySeconds: configuration.graceSeconds))
         }
-        for seat in phase.seats.values where isConnected {
+        for (node, seat) in phase.seats where isConnected && returning[node] == nil {
           guard let asked = seat.askedAt else { continue }
           deadlines.append((seat.invitedAt ?? now).advanced(bySeconds: configuration.repeatSeconds))
           deadlines.append(asked.advanced(bySeconds: configuration.answerSeconds))
