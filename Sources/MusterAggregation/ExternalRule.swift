@@ -159,6 +159,7 @@ public struct ExternalRule: Combiner {
         waitpid(pid, &status, 0)
         return nil
       }
+      // waitpid knows no time-out, and aggregation blocks its thread anyway: it looks again, at most 50 ms late.
       usleep(pause)
       pause = min(50_000, pause * 2)
     }

@@ -47,6 +47,7 @@ struct OptimizerState: Sendable {
   ///
   /// - Returns: bytes read.
   func load(_ part: Int, _ tensor: String, _ elements: Range<Int>, into buffer: UnsafeMutableBufferPointer<Double>) -> Int {
+    // Without a file it begins with zeros; with one, `init` has found every part of every tensor in it.
     guard let file, let info = try? file.header.tensor(named: "\(parts[part])/\(tensor)") else {
       buffer.update(repeating: 0)
       return 0

@@ -46,6 +46,7 @@ public struct QFedAvg: Combiner, SelfVerifying {
 
   private static func initialLoss(_ update: Update) -> Double? {
     guard let text = update.metadata["muster.metrics"] else { return nil }
+    // Metrics that are no object of numbers say no loss, like those that are absent: `prepare` has a floor for both.
     guard let metrics = try? JSON.decode([String: Double].self, from: text.utf8) else { return nil }
     return metrics["initialLoss"]
   }

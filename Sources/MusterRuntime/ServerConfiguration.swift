@@ -116,6 +116,7 @@ extension ServerSettings {
       let name = String(argument.prefix { $0 != "=" })
       if !flags.contains(name) { throw ConfigurationError(name, "there is no such flag; --help lists the keys") }
     }
+    // A file that cannot be read was refused when the settings were made; one that need not be there has no keys.
     guard let text = try? String(contentsOf: URL(filePath: file), encoding: .utf8) else { return }
     let root: Node?
     do {

@@ -284,6 +284,7 @@ package final class PartialUploads: Sendable {
     var entries: [String: Entry] = [:]
     var known: Set<String> = []
     for file in names(in: folder) where file.hasSuffix(".json") {
+      // One that cannot be read or understood is no upload: its files are removed below, and its sender begins anew.
       guard let bytes = try? readWhole("\(folder)/\(file)", upTo: 64 << 10), let read = try? JSON.decode(Description.self, from: bytes),
         read.version == 1, "\(id(read.identity.name)).json" == file
       else { continue }

@@ -21,6 +21,7 @@ struct UploadMark: Codable, Hashable {
   /// Nil when nothing was begun, or it was about other bytes, or the file is not understood: then the upload begins anew, which is all that
   /// a lost mark costs.
   static func read(in folder: String, of digest: Digest) -> UploadMark? {
+    // Whatever is wrong with it, the answer is the same: no mark.
     guard let bytes = try? Files.read(path(folder), maximumBytes: 4096), let mark = try? JSON.decode(UploadMark.self, from: bytes),
       mark.version == 1, mark.digest == digest
     else { return nil }

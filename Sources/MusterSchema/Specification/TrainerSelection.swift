@@ -50,6 +50,7 @@ public struct TrainerSelection: Codable, Hashable, Sendable, CustomStringConvert
   private enum CodingKeys: String, CodingKey, CaseIterable { case any }
 
   public init(from decoder: any Decoder) throws {
+    // A word or an object: what is no word is read as the object, whose reader says what is wrong with it.
     if let name = try? decoder.singleValueContainer().decode(String.self) {
       self.init(name)
     } else {

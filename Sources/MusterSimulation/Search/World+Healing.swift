@@ -32,22 +32,26 @@ extension World {
   }
 }
 
+extension ServerShell {
+  /// From now on the disk works, and nothing stops or kills the process.
+  func heal() {
+    disk.isFailing = false
+    disk.latency = 1...3
+    frozenUntil = 0
+    diesAtBoundary = nil
+  }
+}
+
 extension CentralProcess {
   func heal() {
-    shell.disk.isFailing = false
-    shell.disk.latency = 1...3
-    shell.frozenUntil = 0
-    shell.diesAtBoundary = nil
+    shell.heal()
     if !isUp { start() }
   }
 }
 
 extension RegionProcess {
   func heal() {
-    shell.disk.isFailing = false
-    shell.disk.latency = 1...3
-    shell.frozenUntil = 0
-    shell.diesAtBoundary = nil
+    shell.heal()
     if !isUp { start() }
   }
 }
