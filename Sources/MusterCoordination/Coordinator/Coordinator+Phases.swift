@@ -130,9 +130,10 @@ extension Coordinator {
       for (other, devices) in headcount(run).ready where lack > 0 && other != node {
         let taken = tasks[id]?[keyPath: phase]?.seats[other]
         if taken?.isLost == true || taken?.isShort == true || hasDelivered(run, round, other) { continue }
-        let spare = min(lack, devices - (taken?.quota ?? 0))
+        let held = taken?.quota ?? round.accepted(from: other)
+        let spare = min(lack, devices - held)
         guard spare > 0 else { continue }
-        var moved = taken ?? Seat(quota: 0, since: now)
+        var moved = taken ?? Seat(quota: held, since: now)
         moved.quota += spare
         if moved.state != .invited { moved.raisedAt = moved.raisedAt ?? now }
         tasks[id]?[keyPath: phase]?.seats[other] = moved

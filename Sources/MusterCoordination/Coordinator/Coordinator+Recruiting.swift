@@ -53,13 +53,17 @@ extension Coordinator {
     tasks[id]?.gathering = nil
     let invited = Int((Double(wanted) * cohort.over).rounded(.up))
     let quotas = split(min(invited, count.total), over: free)
+    // A seat's quota counts what its node has delivered in earlier attempts, as the node's scout does.
+    let seats = zip(count.ready.map(\.node), quotas).filter { $0.1 > 0 }.map { node, quota in
+      (node, quota + (run.train?.accepted(from: node) ?? 0))
+    }
     let round = run.train == nil ? run.round + 1 : run.round
     let seed = Seeds.derive(specification.local.seed, "\(id)/\(round)/train")
     let opening = PhaseOpening(
       key: RoundKey(round: round, phase: .train, attempt: run.attempt + 1), base: model.distributed,
       seed: seed, needed: accepted + min(wanted, quotas.reduce(0, +)), minimum: cohort.minimum,
       deadline: now.advanced(bySeconds: cohort.seconds),
-      cohort: Dictionary(uniqueKeysWithValues: zip(count.ready.map(\.node), quotas).filter { $0.1 > 0 }), order: nil)
+      cohort: Dictionary(uniqueKeysWithValues: seats), order: nil)
     commit(.opened(id, opening))
     invite(id, \.train)
     effects.append(.roundChanged(id))
