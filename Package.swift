@@ -142,7 +142,8 @@ let package = Package(
     .testTarget(name: "MusterSchemaTests", dependencies: ["MusterSchema"], swiftSettings: house),
     .testTarget(
       name: "MusterTensorsTests", dependencies: ["MusterTensors", "CKernels", "TestSupport"], exclude: ["Python"], swiftSettings: house),
-    .testTarget(name: "MusterSimulationTests", dependencies: ["MusterSimulation"], swiftSettings: house),
+    .testTarget(
+      name: "MusterSimulationTests", dependencies: ["MusterSimulation", "MusterCoordination", "MusterSchema"], swiftSettings: house),
     .testTarget(name: "MusterCoordinationTests", dependencies: ["MusterCoordination", "MusterSchema"], swiftSettings: house),
     .testTarget(
       name: "MusterAggregationTests", dependencies: ["MusterAggregation", "MusterTensors", "MusterSchema", "TestSupport", "muster"],

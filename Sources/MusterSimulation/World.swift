@@ -17,7 +17,7 @@ package struct WorldPlan: Sendable {
   var transferTime: ClosedRange<Int64> = 2...10
   var evaluationFails = 0.0
   /// Every message goes through its bytes.
-  var codes = false
+  package var codes = false
   var bugs: Set<PlantedBug> = []
 
   package init(devices: [Int] = [3, 3]) { self.devices = devices }
@@ -36,6 +36,11 @@ package final class World {
   var network: Network
   var directory = Directory()
   package internal(set) var trace = Trace()
+  /// Whether the trace is kept as text, too.
+  package var keepsTrace: Bool {
+    get { trace.keepsLines }
+    set { trace.keepsLines = newValue }
+  }
   package private(set) lazy var central = CentralProcess(self, site: 0, broker: brokers[0], regions: regionNames)
   package private(set) var regions: [RegionProcess] = []
   package private(set) var devices: [DeviceProcess] = []
@@ -48,8 +53,10 @@ package final class World {
   /// A test's word on the n-th message.
   package var messageFault: ((Int, Topic) -> Loss?)? { didSet { isFaulty = true } }
   var faultedMessages = 0
-  /// Called after each commit of a server.
-  package var afterCommit: ((World) -> Void)?
+  /// Called after each commit of a server, when its machine is what was committed.
+  package var afterCommit: ((NodeID) -> Void)?
+  /// Called at the first violation.
+  package var whenViolated: ((Violation) -> Void)?
   /// Milliseconds until a server that died by a test's hand is back; nil: it stays away.
   package var restartsAfter: Int64? = 1500
   var restartsDevices = false
@@ -162,8 +169,6 @@ package final class World {
     }
   }
 
-  func hasCommitted(_: AnyObject) { afterCommit?(self) }
-
   // MARK: Looks of the shells
 
   func key(_ topic: Topic) -> TopicKey { directory.key(topic) }
@@ -208,7 +213,8 @@ package final class World {
   func coded(_ packet: Packet) -> Packet {
     guard plan.codes else { return packet }
     do {
-      let payload = try packet.payload.coded()
+      guard let (bytes, payload) = try packet.payload.coded() else { return packet }
+      trace.fold(bytes)
       if case .round = payload { return packet }
       if payload != packet.payload { auditor.fails("a message on \(directory.topic(packet.key)) is another one after coding") }
       return Packet(packet.key, payload, retained: packet.isRetained, lasting: packet.isLasting)

@@ -3,7 +3,7 @@ import Testing
 
 @testable import MusterCoordination
 
-private let reference = ModelReference(digest: World.digest("model"), bytes: 10)
+private let reference = ModelReference(digest: Digest(of: "model"), bytes: 10)
 
 /// Central with one region that has so many devices ready, and a round that is open.
 private struct Bench {
@@ -29,7 +29,7 @@ private struct Bench {
 
   mutating func deliver(_ device: Int, round: Int = 1, phase: Phase = .train, bytes: String = "a") -> Coordinator.Answer? {
     let contribution = ContributionRecord(
-      path: NodePath(.north, .pi(device)), digest: World.digest(bytes), weight: 1, bytes: 1, metrics: [:])
+      path: NodePath(.north, .pi(device)), digest: Digest(of: bytes), weight: 1, bytes: 1, metrics: [:])
     tell(.contribution(.digits, round: round, phase: phase, contribution, reply: Coordinator.Reply(7)))
     return effects.compactMap { if case .answer(Coordinator.Reply(7), let answer) = $0 { answer } else { nil } }.first
   }
@@ -245,6 +245,6 @@ struct CoordinatorTests {
     let before = bench.machine.referencedBlobs
     #expect(before == [reference.digest])
     _ = bench.deliver(1, bytes: "u1")
-    #expect(bench.machine.referencedBlobs == [reference.digest, World.digest("u1")])
+    #expect(bench.machine.referencedBlobs == [reference.digest, Digest(of: "u1")])
   }
 }

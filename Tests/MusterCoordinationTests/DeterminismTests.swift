@@ -3,38 +3,8 @@ import Testing
 
 @testable import MusterCoordination
 
-/// The digest of everything that a troubled history puts on wires and disks, in its order.
-private func historyDigest() -> Digest {
-  let world = World(devicesPerRegion: [4, 4])
-  world.keepsTrace = true
-  world.start()
-  world.device(2).trainer = { _ in .fails("no data", after: 100) }
-  world.push(.digits, specification(rounds: 2, size: 6, minimum: 3, over: 1.2, seconds: 20, selection: .load))
-  world.push(.other, specification(rounds: 2, size: 3, minimum: 1, seconds: 20))
-  world.run(seconds: 2)
-  world.kill(world.device(5))
-  world.crash(.north)
-  world.run(seconds: 3)
-  world.crashCentral()
-  world.run(seconds: 200)
-  #expect(world.trace.count > 200)
-  return World.digest(world.trace.joined(separator: "\n"))
-}
-
 @Suite("Determinism")
 struct DeterminismTests {
-  @Test("the same history gives the same bytes, also in another process")
-  func twice() async throws {
-    let digest = historyDigest()
-    #expect(historyDigest() == digest)
-    // Dictionaries and sets are ordered by a seed of the process: another one has another order.
-    let other = await #expect(processExitsWith: .success, observing: [\.standardOutputContent]) {
-      print("history \(historyDigest())")
-    }
-    let output = String(decoding: try #require(other).standardOutputContent, as: UTF8.self)
-    #expect(output.contains("history \(digest)"), "\(output)")
-  }
-
   @Test("a seeded order depends on the seed and not on the order of arrival")
   func shuffled() {
     let nodes = (1...40).map { NodeID.pi($0) }

@@ -24,7 +24,7 @@ struct FoundBySearchTests {
   private func order(attempt: Int) -> Invitation {
     Invitation(
       task: .digits, revision: 1, key: RoundKey(round: 1, phase: .train, attempt: attempt), quota: 3, minimum: 1,
-      base: ModelReference(digest: World.digest("model"), bytes: 10), upload: "http://c/v1/tasks/digits/rounds/1/updates/north", seed: 1,
+      base: ModelReference(digest: Digest(of: "model"), bytes: 10), upload: "http://c/v1/tasks/digits/rounds/1/updates/north", seed: 1,
       secondsLeft: 60, startWithin: 0)
   }
 
@@ -68,6 +68,6 @@ struct FoundBySearchTests {
     #expect(!Coordinator.Event.connected.isRepeated && !RegionMachine.Event.above(.connected).isRepeated)
     #expect(!Coordinator.Event.node(NodeState(node: .north, online: true, session: "1")).isRepeated)
     #expect(Coordinator.Event.tick.isRepeated && RegionMachine.Event.tick.isRepeated)
-    #expect(RegionMachine.Event.below(.initialized(.digits, ModelReference(digest: World.digest("model"), bytes: 1))).isRepeated)
+    #expect(RegionMachine.Event.below(.initialized(.digits, ModelReference(digest: Digest(of: "model"), bytes: 1))).isRepeated)
   }
 }

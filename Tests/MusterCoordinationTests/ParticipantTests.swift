@@ -12,11 +12,11 @@ private func invitation(
 ) -> Invitation {
   Invitation(
     task: task, revision: 1, key: RoundKey(round: round, phase: phase, attempt: attempt), quota: quota, minimum: 1,
-    base: ModelReference(digest: World.digest("base"), bytes: 10), upload: "http://central:7400/v1/x", seed: 5, secondsLeft: 60,
+    base: ModelReference(digest: Digest(of: "base"), bytes: 10), upload: "http://central:7400/v1/x", seed: 5, secondsLeft: 60,
     startWithin: startWithin)
 }
 
-private let result = JobResult(file: "update.safetensors", digest: World.digest("update"), bytes: 10)
+private let result = JobResult(file: "update.safetensors", digest: Digest(of: "update"), bytes: 10)
 
 extension Participant {
   /// What it says and does, in words short enough for a table.

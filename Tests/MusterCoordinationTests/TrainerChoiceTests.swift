@@ -10,7 +10,7 @@ struct TrainerChoiceTests {
     versions: ["pytorch": "2.15.0"])
 
   private func choice(_ trainer: TrainerSelection, _ model: String = "lenet5", step: Bool = false) -> Admission.TrainerChoice {
-    let step = step ? TrainingStep(blob: World.digest("step")) : nil
+    let step = step ? TrainingStep(blob: Digest(of: "step")) : nil
     return Admission.choice(of: trainer, for: ModelSpecification(type: model, step: step), from: Self.capabilities)
   }
 
@@ -59,7 +59,7 @@ struct TrainerChoiceTests {
     #expect(trainers(.readiness(.digits, Readiness(devices: 1, trainer: "pytorch"))) == ["pytorch"])
     let invitation = Invitation(
       task: .digits, revision: 1, key: RoundKey(round: 1, phase: .train, attempt: 1), quota: 1, minimum: 1,
-      base: ModelReference(digest: World.digest("base"), bytes: 10), upload: "http://central:7400/v1/x", seed: 5, secondsLeft: 60,
+      base: ModelReference(digest: Digest(of: "base"), bytes: 10), upload: "http://central:7400/v1/x", seed: 5, secondsLeft: 60,
       startWithin: 0)
     #expect(trainers(.invitation(invitation)) == ["pytorch"])
     #expect(trainers(.failed(.digits, invitation.key, reason: "no data")) == ["pytorch"])

@@ -5,7 +5,7 @@ import Testing
 
 @Suite("Models that travel in another form than they are kept")
 struct WireModelTests {
-  private func reference(_ name: String) -> ModelReference { ModelReference(digest: World.digest(name), bytes: 10) }
+  private func reference(_ name: String) -> ModelReference { ModelReference(digest: Digest(of: name), bytes: 10) }
 
   /// Central with one region, and the encoded task's first round open.
   private struct Bench {
@@ -22,7 +22,7 @@ struct WireModelTests {
     }
 
     mutating func deliver(_ round: Int, _ phase: Phase, _ path: NodePath) {
-      let contribution = ContributionRecord(path: path, digest: World.digest("u"), weight: 1, bytes: 1, metrics: [:])
+      let contribution = ContributionRecord(path: path, digest: Digest(of: "u"), weight: 1, bytes: 1, metrics: [:])
       tell(.contribution(.digits, round: round, phase: phase, contribution, reply: Coordinator.Reply(1)))
     }
 
@@ -40,14 +40,14 @@ struct WireModelTests {
     bench.tell(.node(NodeState(node: .north, online: true, session: "1", nodeKind: .region)))
     bench.tell(.status(NodeStatus(node: .north, task: .digits, state: .ready, devices: 1, declined: 0)))
     #expect(bench.invitation?.base == reference("w0"))
-    #expect(bench.run?.ledger(round: 1, phase: .train)?.base == World.digest("w0"), "what an update says that it started from")
+    #expect(bench.run?.ledger(round: 1, phase: .train)?.base == Digest(of: "w0"), "what an update says that it started from")
     bench.deliver(1, .train, NodePath(.north, .pi(1)))
     #expect(bench.effects.contains(.aggregate(.digits, round: 1)))
-    #expect(bench.run?.frozenUpdates?.base == World.digest("m0"))
+    #expect(bench.run?.frozenUpdates?.base == Digest(of: "m0"))
 
     bench.tell(.aggregated(.digits, round: 1, reference("m1"), wire: reference("w1"), refused: []))
     #expect(bench.invitation?.base == reference("w1") && bench.invitation?.phase == .evaluate)
-    let blobs = Set(["m0", "w0", "m1", "w1"].map(World.digest))
+    let blobs = Set(["m0", "w0", "m1", "w1"].map { Digest(of: $0) })
     #expect(bench.machine.referencedBlobs.isSuperset(of: blobs))
     let restored = Coordinator(
       id: .central, configuration: CoordinatorConfiguration(data: "http://c", declared: [.north]), restoring: bench.records)
@@ -56,12 +56,12 @@ struct WireModelTests {
 
     bench.tell(.evaluated(.digits, round: 1, metrics: [:]))
     bench.deliver(1, .evaluate, NodePath(.north, .pi(1)))
-    #expect(bench.run?.records.first?.base == World.digest("m0") && bench.run?.records.first?.result == World.digest("m1"))
+    #expect(bench.run?.records.first?.base == Digest(of: "m0") && bench.run?.records.first?.result == Digest(of: "m1"))
   }
 
   @Test("a model's record from before encodings is read")
   func earlier() throws {
-    let digest = World.digest("m0")
+    let digest = Digest(of: "m0")
     let text =
       #"{"published":{"_0":"digits","round":0,"_2":{"bytes":10,"digest":"\#(digest)","path":"/v1/blobs/\#(digest)"},"refused":[]}}"#
     let record = try JSON.decode(Coordinator.Record.self, from: Array(text.utf8))

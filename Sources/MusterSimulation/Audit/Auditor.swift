@@ -52,6 +52,7 @@ final class Auditor {
     let what = what()
     violation = Violation(time: world.time, what: what)
     world.trace.add("\(world.clock) VIOLATION      \(what)")
+    if let violation { world.whenViolated?(violation) }
   }
 
   func check(_ holds: Bool, _ what: @autoclosure () -> String) { if !holds { fails(what()) } }

@@ -1,5 +1,5 @@
 internal import MusterCoordination
-internal import MusterSchema
+package import MusterSchema
 
 // What must hold once faults have stopped and every task has ended.
 extension World {
@@ -10,9 +10,8 @@ extension World {
     return auditor.tasks.filter { machine.tasks[$0]?.isEnded != true }
   }
 
-  func why(_ task: TaskID) -> String {
-    central.machine.explanation(task)?.sentence ?? "there is no task \(task)"
-  }
+  /// What central says that the task waits for.
+  package func why(_ task: TaskID) -> String { central.machine.explanation(task)?.sentence ?? "there is no task \(task)" }
 
   /// Retained topics say what the stores say, everybody is there, nobody is at work, nothing waits.
   ///

@@ -78,20 +78,23 @@ enum Payload: Equatable {
   /// Bytes that nobody understands.
   case garbage
 
-  /// Through the bytes of the wire and back.
-  func coded() throws -> Payload {
+  /// The bytes of the wire, and what they are read as; nil for what is no message.
+  func coded() throws -> (bytes: [UInt8], payload: Payload)? {
     switch self {
-    case .coordinator(let message): .coordinator(try Self.coded(message))
-    case .descriptor(let message): .descriptor(try Self.coded(message))
-    case .round(let message): .round(try Self.coded(message))
-    case .node(let message): .node(try Self.coded(message))
-    case .status(let message): .status(try Self.coded(message))
-    case .invitation(let message): .invitation(try Self.coded(message))
-    case .cleared, .garbage: self
+    case .coordinator(let message): try Self.coded(message, Payload.coordinator)
+    case .descriptor(let message): try Self.coded(message, Payload.descriptor)
+    case .round(let message): try Self.coded(message, Payload.round)
+    case .node(let message): try Self.coded(message, Payload.node)
+    case .status(let message): try Self.coded(message, Payload.status)
+    case .invitation(let message): try Self.coded(message, Payload.invitation)
+    case .cleared, .garbage: nil
     }
   }
 
-  private static func coded<M: Message>(_ message: M) throws -> M { try MessageCoder.decode(M.self, from: MessageCoder.encode(message)) }
+  private static func coded<M: Message>(_ message: M, _ payload: (M) -> Payload) throws -> (bytes: [UInt8], payload: Payload) {
+    let bytes = try MessageCoder.encode(message)
+    return (bytes, payload(try MessageCoder.decode(M.self, from: bytes)))
+  }
 }
 
 /// A message on its way.

@@ -60,7 +60,8 @@ package final class CentralProcess: ServerPerformer, LedgerServer, ClientOwner {
     client.start(in: world)
   }
 
-  package func die(power: Bool) { shell.die(power: power) }
+  /// - Parameter power: its power is cut: nobody speaks for it, and what was not synced may be gone.
+  package func die(power: Bool = false) { shell.die(power: power) }
 
   func died(power: Bool) {
     world.note(.life, name, power ? "loses its power" : "dies")
@@ -80,7 +81,6 @@ package final class CentralProcess: ServerPerformer, LedgerServer, ClientOwner {
       world.trace.add("\(world.clock) \(name.padded(14)) commits \(world.text(record).prefix(400))")
       world.auditor.committed(record, at: instant, by: .central)
     }
-    world.hasCommitted(self)
   }
 
   func perform(_ effect: Coordinator.Effect, of machine: Coordinator) {

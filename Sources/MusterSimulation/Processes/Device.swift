@@ -46,6 +46,8 @@ package final class DeviceProcess: ClientOwner {
   package internal(set) var started: [Job] = []
 
   let orders = OrderBook()
+  /// Whether it trains, uploads, asks, or is about to.
+  package var isAtWork: Bool { orders.current != nil || !orders.queue.isEmpty }
   /// Its trainer will never end.
   var hangs = false
   private var events: [Participant.Event] = []
@@ -90,7 +92,8 @@ package final class DeviceProcess: ClientOwner {
     babbleLater()
   }
 
-  package func die(power: Bool) {
+  /// - Parameter power: its power is cut: nobody speaks for it, and what was not synced may be gone.
+  package func die(power: Bool = false) {
     guard isUp else { return }
     isUp = false
     world.note(.life, name, power ? "loses its power" : "dies")
@@ -258,7 +261,9 @@ package final class DeviceProcess: ClientOwner {
     guard let deadline = machine.nextDeadline else { return }
     let (timer, life) = (timer, life)
     world.at(max(world.time + 1, since + deadline.milliseconds - base.milliseconds + 1)) { [unowned self] _ in
-      if self.timer == timer, self.life == life, isUp { receive(.tick) }
+      guard self.timer == timer, self.life == life, isUp else { return }
+      receive(.tick)
+      world.auditor.ticked(name, wasUseful: machine.nextDeadline.map { $0 > now } ?? true)
     }
   }
 

@@ -74,7 +74,14 @@ package final class RegionProcess: ServerPerformer, LedgerServer, ClientOwner {
     below.start(in: world)
   }
 
-  package func die(power: Bool) { shell.die(power: power) }
+  /// - Parameter power: its power is cut: nobody speaks for it, and what was not synced may be gone.
+  package func die(power: Bool = false) { shell.die(power: power) }
+
+  /// Its disk is empty from now on; to be called before it dies.
+  package func losesDisk() {
+    shell.disk.forgetEverything()
+    world.auditor.forgets(self)
+  }
 
   func died(power: Bool) {
     world.note(.life, name, power ? "loses its power" : "dies")
@@ -100,7 +107,6 @@ package final class RegionProcess: ServerPerformer, LedgerServer, ClientOwner {
       world.auditor.committed(record, at: instant, by: self)
       if case .below(let record) = record { world.auditor.committed(record, at: instant, by: id) }
     }
-    world.hasCommitted(self)
   }
 
   func perform(_ effect: RegionMachine.Effect, of machine: RegionMachine) {

@@ -181,6 +181,8 @@ package final class ServerShell<M: Machine> {
         self.isCommitting = false
         self.retryAt = nil
         guard self.boundary("between a commit and its effects") else { return }
+        self.machine = next
+        if let name = self.performer?.name { self.world.afterCommit?(NodeID(unchecked: name)) }
         self.finish(batch, next, effects)
       }
     }

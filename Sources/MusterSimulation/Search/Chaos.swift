@@ -8,10 +8,8 @@ struct Chaos {
   /// Everybody comes up, tasks are pushed, trouble starts.
   func begin(_ world: World) {
     prepare(world)
-    for (index, start) in ([world.central.start] + world.regions.map { $0.start } + world.devices.map { $0.start }).enumerated() {
-      world.after(Int64(index * 7)) { _ in start() }
-    }
-    for push in scenario.pushes { world.at(push.at) { self.push(push, $0, attempt: 1) } }
+    world.start()
+    for push in scenario.pushes { world.at(push.at) { $0.push(push.task, push.specification) } }
     world.at(300) { self.next($0) }
     world.at(scenario.faulty) { heal($0) }
   }
@@ -58,18 +56,6 @@ struct Chaos {
     weather.lostRequest = probability(.lostExchanges, [0.05, 0.2])
     weather.lostAnswer = probability(.lostExchanges, [0.05, 0.3])
     return weather
-  }
-
-  // MARK: Operators
-
-  /// A push is repeated until it is there: the client made its id.
-  private func push(_ push: Scenario.Push, _ world: World, attempt: Int) {
-    if world.central.isUp {
-      if world.central.machine.tasks[push.task] != nil { return }
-      world.central.shell.post(.accept(push.task, push.specification))
-    }
-    guard attempt < 200 else { return }
-    world.after(700) { self.push(push, $0, attempt: attempt + 1) }
   }
 
   // MARK: Faults
@@ -160,10 +146,7 @@ struct Chaos {
     if world.random.chance(0.6) {
       region.shell.diesAtBoundary = world.random.within(1...8)
     } else {
-      if world.random.chance(0.08) {
-        region.shell.disk.forgetEverything()
-        world.auditor.forgets(region)
-      }
+      if world.random.chance(0.08) { region.losesDisk() }
       region.die(power: world.random.chance(0.4))
     }
   }

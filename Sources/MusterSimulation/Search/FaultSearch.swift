@@ -25,7 +25,7 @@ package enum FaultSearch {
   package static func run(seed: UInt64, bugs: Set<PlantedBug> = [], keepsTrace: Bool = false) -> FaultReport {
     let scenario = Scenario(seed: seed, bugs: bugs)
     let world = World(scenario.plan, seed: seed)
-    world.trace.keepsLines = keepsTrace
+    world.keepsTrace = keepsTrace
     defer { world.end() }
     Chaos(scenario: scenario).begin(world)
     world.run(seconds: Double(scenario.faulty) / 1000)

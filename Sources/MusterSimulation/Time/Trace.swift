@@ -13,9 +13,11 @@ package struct Trace: Sendable {
   mutating func fold(_ value: Int) { fold(UInt64(bitPattern: Int64(value))) }
   mutating func fold(_ value: Double) { fold(value.bitPattern) }
 
-  mutating func fold(_ text: String) {
+  mutating func fold(_ text: String) { fold(text.utf8) }
+
+  mutating func fold(_ bytes: some Sequence<UInt8>) {
     var hash: UInt64 = 0xcbf2_9ce4_8422_2325
-    for byte in text.utf8 { hash = (hash ^ UInt64(byte)) &* 0x100_0000_01b3 }
+    for byte in bytes { hash = (hash ^ UInt64(byte)) &* 0x100_0000_01b3 }
     fold(hash)
   }
 

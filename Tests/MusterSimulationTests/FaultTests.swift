@@ -1,4 +1,5 @@
 import MusterSchema
+import MusterSimulation
 import Testing
 
 @testable import MusterCoordination
@@ -9,14 +10,14 @@ struct FaultTests {
   func deviceDies() throws {
     let world = World.with(.digits, specification(size: 4, minimum: 4))
     #expect(world.untilTraining(.digits, started: 4))
-    let victim = try #require(world.devices.values.filter { !$0.started.isEmpty }.min { $0.id < $1.id })
-    world.kill(victim)
+    let victim = try #require(world.devices.filter { !$0.started.isEmpty }.min { $0.id < $1.id })
+    victim.die()
     world.run(seconds: 1)
     let why = world.why(.digits)
     #expect(why.contains("\(victim.region)/\(victim.id)") && why.contains("went offline"), "\(why)")
     #expect(why.contains("replaced by"), "\(why)")
     #expect(world.finish(.digits))
-    let run = try #require(world.coordinatorTask(.digits))
+    let run = try #require(world.task(.digits))
     #expect(world.step(.digits) == .completed, "\(world.why(.digits))")
     #expect(run.records[0].attempts == 1 && run.records[0].updates.count == 4)
     #expect(run.records[0].missed.contains { $0.node == "\(victim.region)/\(victim.id)" }, "\(run.records[0].missed)")
@@ -27,9 +28,9 @@ struct FaultTests {
   func noReplacement() throws {
     let world = World.with(.digits, specification(rounds: 1, size: 6, minimum: 5, seconds: 300))
     #expect(world.untilTraining(.digits, started: 6))
-    world.kill(world.device(2))
+    world.device(2).die()
     #expect(world.finish(.digits, within: 60), "\(world.why(.digits))")
-    let run = try #require(world.coordinatorTask(.digits))
+    let run = try #require(world.task(.digits))
     #expect(world.step(.digits) == .completed, "\(world.why(.digits))")
     #expect(run.records.first?.updates.count == 5)
     world.checkPromises(.digits)
@@ -37,11 +38,11 @@ struct FaultTests {
 
   @Test("a device that comes late joins the next round")
   func lateDevice() throws {
-    let world = World.with(.digits, specification(minimum: 3)) { $0.device(6).host.die() }
+    let world = World.with(.digits, specification(minimum: 3), without: [.pi(6)])
     #expect(world.untilTraining(.digits, started: 5))
-    world.revive(world.device(6))
+    world.device(6).start()
     #expect(world.finish(.digits))
-    let run = try #require(world.coordinatorTask(.digits))
+    let run = try #require(world.task(.digits))
     #expect(run.records.map(\.updates.count) == [5, 6, 6])
     world.checkPromises(.digits)
   }
@@ -51,14 +52,14 @@ struct FaultTests {
     let world = World.with(.digits, specification(rounds: 2, minimum: 6, maxAttempts: 1))
     #expect(world.untilTraining(.digits, started: 6))
     // The round closes meanwhile, for devices upload over HTTP; the next one has to wait.
-    world.brokerDies()
+    world.brokersDie()
     world.run(seconds: 600)
-    #expect(world.coordinatorTask(.digits)?.records.count == 1, "\(world.why(.digits))")
+    #expect(world.task(.digits)?.records.count == 1, "\(world.why(.digits))")
     #expect(world.why(.digits).contains("central has no connection to its broker"), "\(world.why(.digits))")
-    world.brokerReturns()
+    world.brokersReturn()
     #expect(world.finish(.digits), "\(world.why(.digits))")
     #expect(world.step(.digits) == .completed, "\(world.why(.digits))")
-    #expect(world.coordinatorTask(.digits)?.records.map(\.attempts) == [1, 1])
+    #expect(world.task(.digits)?.records.map(\.attempts) == [1, 1])
     world.checkPromises(.digits)
   }
 
@@ -67,13 +68,13 @@ struct FaultTests {
     let world = World.with(.digits, specification(rounds: 1, minimum: 6, seconds: 3600, maxAttempts: 1))
     for number in 1...6 { world.device(number).trainer = { _ in .finishes(after: 200_000) } }
     #expect(world.untilTraining(.digits, started: 1))
-    world.brokerDies()
+    world.brokersDie()
     world.run(seconds: 100)
-    world.brokerReturns()
+    world.brokersReturn()
     #expect(world.finish(.digits), "\(world.why(.digits))")
     #expect(world.step(.digits) == .completed, "\(world.why(.digits))")
-    #expect(world.coordinatorTask(.digits)?.records.map(\.attempts) == [1])
-    #expect(world.devices.values.allSatisfy { $0.started.count { $0.key.phase == .train } == 1 })
+    #expect(world.task(.digits)?.records.map(\.attempts) == [1])
+    #expect(world.devices.allSatisfy { $0.started.count { $0.key.phase == .train } == 1 })
     world.checkPromises(.digits)
   }
 
@@ -81,11 +82,11 @@ struct FaultTests {
   func deviceRestarts() throws {
     let world = World.with(.digits, specification(rounds: 1, size: 6, minimum: 6))
     #expect(world.untilTraining(.digits, started: 6))
-    world.kill(world.device(3))
+    world.device(3).die()
     world.run(seconds: 0.5)
-    world.revive(world.device(3))
+    world.device(3).start()
     #expect(world.finish(.digits, within: 50), "\(world.why(.digits))")
-    let run = try #require(world.coordinatorTask(.digits))
+    let run = try #require(world.task(.digits))
     #expect(run.records.first?.updates.count == 6 && run.records.first?.attempts == 1, "\(world.why(.digits))")
     world.checkPromises(.digits)
   }
@@ -93,16 +94,16 @@ struct FaultTests {
   @Test("a region that crashes mid-round goes on with the same round and the same attempt", arguments: [200, 1500, 20_000])
   func regionCrash(downtime: Int64) throws {
     let world = World.with(.digits, specification(rounds: 2))
-    for device in world.devices.values { device.trainer = { _ in .finishes(after: 25_000) } }
+    for device in world.devices { device.trainer = { _ in .finishes(after: 25_000) } }
     #expect(world.untilTraining(.digits, started: 6))
     world.restartsAfter = downtime
-    world.crash(.north)
+    world.region(.north)?.die()
     #expect(world.finish(.digits), "\(world.why(.digits))")
-    let run = try #require(world.coordinatorTask(.digits))
+    let run = try #require(world.task(.digits))
     #expect(run.records.map(\.updates.count) == [6, 6], "\(world.why(.digits))")
     #expect(run.records.map(\.attempts) == [1, 1])
     #expect(
-      world.devices.values.allSatisfy { $0.started.count { $0.key.phase == .train } == 2 }, "nobody trains twice for one round")
+      world.devices.allSatisfy { $0.started.count { $0.key.phase == .train } == 2 }, "nobody trains twice for one round")
     world.checkPromises(.digits)
   }
 
@@ -110,8 +111,8 @@ struct FaultTests {
   func regionForgets() throws {
     let world = World.with(.digits, specification(rounds: 2))
     #expect(world.untilTraining(.digits, started: 6))
-    world.regions[.north]?.forgetEverything()
-    world.crash(.north)
+    world.region(.north)?.losesDisk()
+    world.region(.north)?.die()
     #expect(world.finish(.digits), "\(world.why(.digits))")
     #expect(world.step(.digits) == .completed, "\(world.why(.digits))")
     world.checkPromises(.digits)
@@ -120,15 +121,15 @@ struct FaultTests {
   @Test("central that was away longer than its patience for answers does not give up on anybody")
   func centralAway() throws {
     let world = World.with(.digits, specification(rounds: 1))
-    for device in world.devices.values { device.trainer = { _ in .finishes(after: 30_000) } }
+    for device in world.devices { device.trainer = { _ in .finishes(after: 30_000) } }
     #expect(world.untilTraining(.digits, started: 6))
     world.run(seconds: 20)
     world.restartsAfter = 15_000
-    world.crashCentral()
+    world.central.die()
     world.run(seconds: 16)
-    #expect(world.coordinatorTask(.digits)?.troubles == [], "\(world.why(.digits))")
+    #expect(world.task(.digits)?.troubles == [], "\(world.why(.digits))")
     #expect(world.finish(.digits), "\(world.why(.digits))")
-    let run = try #require(world.coordinatorTask(.digits))
+    let run = try #require(world.task(.digits))
     #expect(run.records.map(\.updates.count) == [6] && run.records.map(\.attempts) == [1])
     world.checkPromises(.digits)
   }
@@ -136,12 +137,12 @@ struct FaultTests {
   @Test("when every device fails alike, the task fails with that reason")
   func allFail() throws {
     let world = World.with(.digits, specification())
-    for device in world.devices.values { device.trainer = { _ in .fails("ran out of memory", after: 300) } }
+    for device in world.devices { device.trainer = { _ in .fails("ran out of memory", after: 300) } }
     #expect(world.finish(.digits, within: 60), "\(world.why(.digits))")
     #expect(world.step(.digits) == .failed)
     #expect(world.why(.digits) == "failed: every invited device failed the same way: ran out of memory", "\(world.why(.digits))")
     world.run(seconds: 5)
-    #expect(world.devices.values.allSatisfy { $0.host.machine.jobs.isEmpty })
+    #expect(world.devices.allSatisfy { $0.machine.jobs.isEmpty })
   }
 
   @Test("devices that fail for themselves do not end the task")
@@ -159,16 +160,16 @@ struct FaultTests {
     for number in [3, 6] { world.device(number).trainer = { _ in .hangs } }
     #expect(world.untilTraining(.digits, started: 6))
     world.run(seconds: 15)
-    #expect(world.coordinatorTask(.digits)?.train?.accepted.count == 4)
+    #expect(world.task(.digits)?.train?.accepted.count == 4)
     for number in [3, 6] {
-      world.kill(world.device(number))
+      world.device(number).die()
       world.device(number).trainer = { _ in .finishes(after: 1000) }
     }
-    #expect(world.run(seconds: 30) { world.step(.digits) == .recruiting }, "\(world.why(.digits))")
+    #expect(world.run(seconds: 30) { $0.step(.digits) == .recruiting }, "\(world.why(.digits))")
     #expect(world.why(.digits).contains("attempt 2"), "\(world.why(.digits))")
-    for number in [3, 6] { world.revive(world.device(number)) }
+    for number in [3, 6] { world.device(number).start() }
     #expect(world.finish(.digits), "\(world.why(.digits))")
-    let run = try #require(world.coordinatorTask(.digits))
+    let run = try #require(world.task(.digits))
     #expect(world.step(.digits) == .completed, "\(world.why(.digits))")
     #expect(run.records.first?.attempts == 2 && run.records.first?.updates.count == 6)
     for number in [1, 2, 4, 5] {
@@ -184,7 +185,7 @@ struct FaultTests {
     world.device(3).trainer = { $0.key.phase == .train ? .finishes(after: 30_000) : .finishes(after: 100) }
     world.device(4).trainer = { $0.key.phase == .train ? .finishes(after: 31_000) : .finishes(after: 100) }
     #expect(world.untilTraining(.digits, started: 6))
-    for number in [5, 6] { world.kill(world.device(number)) }
+    for number in [5, 6] { world.device(number).die() }
     #expect(world.finish(.digits, within: 120), "\(world.why(.digits))")
     #expect(world.step(.digits) == .completed, "\(world.why(.digits))")
     world.checkPromises(.digits)
@@ -199,7 +200,7 @@ struct FaultTests {
     #expect(world.why(.digits).contains("3 attempts at round 1 closed short"), "\(world.why(.digits))")
     #expect(world.why(.digits).contains("5 of at least 6 updates"), "\(world.why(.digits))")
     #expect(world.why(.digits).utf8.count < 700, "\(world.why(.digits))")
-    let record = try #require(world.coordinatorTask(.digits)?.records.first)
+    let record = try #require(world.task(.digits)?.records.first)
     #expect(record.updates.count == 5 && record.updates.allSatisfy { $0.fate == .abandoned })
     world.checkPromises(.digits)
   }
@@ -215,82 +216,31 @@ struct FaultTests {
 
   @Test("a region that is short gives its open places to the other region")
   func quotaMoves() throws {
-    let world = World.with(.digits, specification(rounds: 1, size: 4, minimum: 4, seconds: 300), devicesPerRegion: [2, 4])
+    let world = World.with(.digits, specification(rounds: 1, size: 4, minimum: 4, seconds: 300), devices: [2, 4])
     #expect(world.untilTraining(.digits, started: 1))
-    for number in [1, 2] { world.kill(world.device(number)) }
+    for number in [1, 2] { world.device(number).die() }
     #expect(world.finish(.digits, within: 60), "\(world.why(.digits))")
-    let run = try #require(world.coordinatorTask(.digits))
+    let run = try #require(world.task(.digits))
     #expect(world.step(.digits) == .completed, "\(world.why(.digits))")
     #expect(run.records[0].attempts == 1 && run.records[0].updates.map(\.path.nodes[0]) == Array(repeating: .south, count: 4))
     world.checkPromises(.digits)
   }
 
-  @Test("after the broker was away a region waits for the devices that were there, before it says that nobody is ready")
-  func devicesReturn() throws {
-    var region = Coordinator(id: .north, configuration: CoordinatorConfiguration(data: "http://north:7410"))
-    var seconds = 0.0
-    func tell(_ event: Coordinator.Event) -> [Coordinator.Effect] {
-      region.handle(event, at: Instant.zero.advanced(bySeconds: seconds)).effects
-    }
-    let descriptor = TaskDescriptor(
-      task: .digits, specification: specification(), revision: 1, state: .open, central: "http://central:7400")
-    func birth(_ session: String) -> NodeState {
-      NodeState(node: .pi(1), online: true, session: session, nodeKind: .device, capabilities: Capabilities(trainers: ["built-in"]))
-    }
-    _ = tell(.forward(descriptor))
-    _ = tell(.node(birth("a")))
-    _ = tell(.status(NodeStatus(node: .pi(1), task: .digits, state: .ready, devices: 1)))
-    _ = tell(.disconnected)
-    seconds = 30
-    _ = tell(.connected)
-    _ = tell(
-      .order(
-        Invitation(
-          task: .digits, revision: 1, key: RoundKey(round: 1, phase: .train, attempt: 1), quota: 1, minimum: 1,
-          base: ModelReference(digest: World.digest("base"), bytes: 10), upload: "http://central:7400/v1/x/north", seed: 5,
-          secondsLeft: 600,
-          startWithin: 0)))
-    #expect(region.standing(.digits)?.state == .recruiting)
-    var returned = region
-    seconds = 74
-    _ = tell(.tick)
-    #expect(region.standing(.digits)?.state == .recruiting)
-    #expect(region.nextDeadline == Instant.zero.advanced(bySeconds: 75))
-    seconds = 75
-    #expect(tell(.tick).contains(.standingChanged(.digits)))
-    #expect(region.standing(.digits)?.state == .short)
-    // Who comes back is invited, and has the whole time to answer; so has who was invited already when the connection broke again.
-    let effects = returned.handle(.node(birth("b")), at: Instant.zero.advanced(bySeconds: 50)).effects
-    #expect(effects.contains { if case .invite(.pi(1), _) = $0 { true } else { false } })
-    func tellReturned(_ event: Coordinator.Event, at seconds: Double) {
-      _ = returned.handle(event, at: Instant.zero.advanced(bySeconds: seconds))
-    }
-    tellReturned(.disconnected, at: 51)
-    tellReturned(.connected, at: 80)
-    tellReturned(.tick, at: 100)
-    #expect(returned.standing(.digits)?.state == .recruiting)
-    tellReturned(.node(birth("c")), at: 101)
-    tellReturned(.tick, at: 110)
-    #expect(returned.standing(.digits)?.state == .recruiting)
-    tellReturned(.tick, at: 111)
-    #expect(returned.standing(.digits)?.state == .short)
-  }
-
   @Test("a raised quota survives the loss of its message")
   func raisedQuotaIsRepeated() throws {
-    let world = World.with(.digits, specification(rounds: 1, size: 4, minimum: 4, seconds: 300), devicesPerRegion: [2, 4])
-    for device in world.devices.values { device.trainer = { _ in .finishes(after: 6000) } }
+    let world = World.with(.digits, specification(rounds: 1, size: 4, minimum: 4, seconds: 300), devices: [2, 4])
+    for device in world.devices { device.trainer = { _ in .finishes(after: 6000) } }
     #expect(world.untilTraining(.digits, started: 4))
     var lost = 0
-    world.broker.fault = { _, topic in
+    world.messageFault = { _, topic in
       guard case .invitation(.central, .south, _) = topic, lost == 0 else { return nil }
       lost += 1
       return .silent
     }
-    for number in [1, 2] { world.kill(world.device(number)) }
+    for number in [1, 2] { world.device(number).die() }
     #expect(world.finish(.digits, within: 60), "\(world.why(.digits))")
     #expect(lost == 1)
-    let run = try #require(world.coordinatorTask(.digits))
+    let run = try #require(world.task(.digits))
     #expect(run.records.first?.attempts == 1 && run.records.first?.updates.count == 4, "\(world.why(.digits))")
   }
 
@@ -298,7 +248,7 @@ struct FaultTests {
   func longReasons() throws {
     let world = World.with(.digits, specification(maxAttempts: 2))
     let words = String(repeating: "é\u{1b}[31m\"", count: 3000)
-    for device in world.devices.values { device.trainer = { _ in .fails("\(device.id) \(words)", after: 300) } }
+    for device in world.devices { device.trainer = { _ in .fails("\(device.id) \(words)", after: 300) } }
     world.run(seconds: 200)
     #expect(world.step(.digits) != nil)
   }

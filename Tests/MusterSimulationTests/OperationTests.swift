@@ -1,4 +1,5 @@
 import MusterSchema
+import MusterSimulation
 import Testing
 
 @testable import MusterCoordination
@@ -8,22 +9,22 @@ struct OperationTests {
   @Test("a pause freezes deadlines, invites nobody, and lets running jobs count")
   func pause() throws {
     let world = World.with(.digits, specification(rounds: 2, minimum: 6, seconds: 30))
-    for device in world.devices.values { device.trainer = { _ in .finishes(after: 5000) } }
+    for device in world.devices { device.trainer = { _ in .finishes(after: 5000) } }
     world.device(6).trainer = { _ in .hangs }
     #expect(world.untilTraining(.digits, started: 6))
-    world.tell(.pause(.digits))
+    world.operate(.pause(.digits))
     #expect(world.step(.digits) == .paused)
     let before = try #require(world.central.machine.roundState(.digits)?.closesInSeconds)
     world.run(seconds: 500)
     #expect(world.step(.digits) == .paused, "\(world.why(.digits))")
     #expect(world.why(.digits).hasPrefix("paused by an operator"), "\(world.why(.digits))")
-    #expect(world.coordinatorTask(.digits)?.train?.accepted.count == 5, "running jobs finish and count")
-    #expect(world.coordinatorTask(.digits)?.attempt == 1)
+    #expect(world.task(.digits)?.train?.accepted.count == 5, "running jobs finish and count")
+    #expect(world.task(.digits)?.attempt == 1)
     #expect(world.central.machine.roundState(.digits)?.closesInSeconds == before)
-    world.kill(world.device(6))
+    world.device(6).die()
     world.device(6).trainer = { _ in .finishes(after: 5000) }
-    world.revive(world.device(6))
-    world.tell(.resume(.digits))
+    world.device(6).start()
+    world.operate(.resume(.digits))
     #expect(world.finish(.digits), "\(world.why(.digits))")
     #expect(world.step(.digits) == .completed, "\(world.why(.digits))")
     world.checkPromises(.digits)
@@ -31,13 +32,13 @@ struct OperationTests {
 
   @Test("a task paused while recruiting stays quiet until it is resumed")
   func pauseWhileRecruiting() throws {
-    let world = World.with(.digits, specification(rounds: 1, minimum: 6)) { $0.device(1).host.die() }
+    let world = World.with(.digits, specification(rounds: 1, minimum: 6), without: [.pi(1)])
     world.run(seconds: 5)
-    world.tell(.pause(.digits))
-    world.revive(world.device(1))
+    world.operate(.pause(.digits))
+    world.device(1).start()
     world.run(seconds: 60)
-    #expect(world.devices.values.allSatisfy { $0.started.isEmpty })
-    world.tell(.resume(.digits))
+    #expect(world.devices.allSatisfy { $0.started.isEmpty })
+    world.operate(.resume(.digits))
     #expect(world.finish(.digits), "\(world.why(.digits))")
     #expect(world.step(.digits) == .completed, "\(world.why(.digits))")
   }
@@ -48,17 +49,17 @@ struct OperationTests {
     for number in 1...5 { world.device(number).trainer = { _ in .finishes(after: 60_000) } }
     #expect(world.untilTraining(.digits, started: 6))
     world.run(seconds: 5)
-    #expect(world.coordinatorTask(.digits)?.train?.accepted.count == 1)
-    world.tell(.cancel(.digits, reason: "wrong data"))
+    #expect(world.task(.digits)?.train?.accepted.count == 1)
+    world.operate(.cancel(.digits, reason: "wrong data"))
     world.run(seconds: 1)
     #expect(world.why(.digits) == "cancelled: wrong data")
-    #expect(world.devices.values.allSatisfy { $0.host.machine.jobs.isEmpty && $0.running[.digits] == nil || $0.id == .pi(6) })
-    let record = try #require(world.coordinatorTask(.digits)?.records.first)
+    #expect(world.devices.allSatisfy { $0.machine.jobs.isEmpty && !$0.isAtWork || $0.id == .pi(6) })
+    let record = try #require(world.task(.digits)?.records.first)
     #expect(record.updates.map(\.fate) == [.abandoned] && record.updates.first?.reason == "wrong data")
     world.checkPromises(.digits)
     // A day later nothing is left on topics.
     world.run(seconds: 90_000)
-    #expect(world.broker.retained.keys.filter { $0.contains("/tasks/") } == [])
+    #expect(world.retainedTopics.map(\.description).filter { $0.contains("/tasks/") } == [])
   }
 
   @Test("stops when the metric reaches its target")
@@ -75,7 +76,7 @@ struct OperationTests {
     }
     #expect(world.finish(.digits))
     #expect(world.why(.digits) == "completed: loss did not improve in 2 evaluations; best 0.3")
-    #expect(world.coordinatorTask(.digits)?.round == 4)
+    #expect(world.task(.digits)?.round == 4)
   }
 
   @Test("over-selection: the first contributions close the round, stragglers are told that it is closed")
@@ -83,22 +84,22 @@ struct OperationTests {
     let world = World.with(.digits, specification(rounds: 2, size: 4, minimum: 4, over: 1.5, devices: false))
     for number in [2, 5] { world.device(number).trainer = { _ in .finishes(after: 4000) } }
     #expect(world.finish(.digits, within: 30), "\(world.why(.digits))")
-    let run = try #require(world.coordinatorTask(.digits))
+    let run = try #require(world.task(.digits))
     #expect(run.records.map(\.updates.count) == [4, 4])
     #expect(Set(run.records[0].updates.map(\.path.nodes[1])).isDisjoint(with: [.pi(2), .pi(5)]))
     world.run(seconds: 30)
-    #expect(world.devices.values.allSatisfy { $0.host.machine.jobs.isEmpty })
+    #expect(world.devices.allSatisfy { $0.machine.jobs.isEmpty })
     world.checkPromises(.digits)
   }
 
   @Test("a closed round starts no further trainers while central evaluates")
   func noWorkForClosedRounds() throws {
     let world = World.with(.digits, specification(rounds: 1, size: 4, minimum: 4, over: 1.25, devices: false))
-    for device in world.devices.values {
+    for device in world.devices {
       device.trainer = { [unowned device] _ in .finishes(after: device.started.count > 1 ? 1000 : 2000) }
     }
     #expect(world.finish(.digits, within: 30), "\(world.why(.digits))")
-    #expect(world.devices.values.reduce(0) { $0 + $1.started.count } == 5)
+    #expect(world.devices.reduce(0) { $0 + $1.started.count } == 5)
   }
 
   @Test("two tasks share the same devices: busy ones decline, both complete")
@@ -116,12 +117,12 @@ struct OperationTests {
   @Test("a device whose task is cancelled is free for the other at once")
   func freedByCancel() throws {
     let world = World.with(.digits, specification(rounds: 1, size: 6, minimum: 6))
-    for device in world.devices.values { device.trainer = { $0.task == .digits ? .hangs : .finishes(after: 1000) } }
+    for device in world.devices { device.trainer = { $0.task == .digits ? .hangs : .finishes(after: 1000) } }
     #expect(world.untilTraining(.digits, started: 6))
     world.push(.other, specification(rounds: 1, size: 6, minimum: 6))
     world.run(seconds: 3)
     #expect(world.step(.other) == .recruiting && world.why(.other).contains("busy"), "\(world.why(.other))")
-    world.tell(.cancel(.digits, reason: "hangs"))
+    world.operate(.cancel(.digits, reason: "hangs"))
     #expect(world.finish(.other, within: 20), "\(world.why(.other))")
     #expect(world.step(.other) == .completed, "\(world.why(.other))")
   }
@@ -130,14 +131,14 @@ struct OperationTests {
   func firstRoundTakesEverybody() throws {
     let world = World.with(.digits, specification(rounds: 1, size: 10, minimum: 1))
     #expect(world.finish(.digits))
-    #expect(world.coordinatorTask(.digits)?.records.first?.updates.count == 6)
+    #expect(world.task(.digits)?.records.first?.updates.count == 6)
   }
 
   @Test("updates that the strategy refuses are recorded with their reason")
   func refused() throws {
     let world = World.with(.digits, specification(rounds: 1)) { $0.refusesUpdates = { $0.nodes[1] == .pi(2) ? "norm 1e9" : nil } }
     #expect(world.finish(.digits))
-    let record = try #require(world.coordinatorTask(.digits)?.records.first)
+    let record = try #require(world.task(.digits)?.records.first)
     #expect(record.updates.filter { $0.fate == .refused }.map(\.reason) == ["norm 1e9"])
     #expect(record.updates.count == 6)
   }
@@ -148,6 +149,6 @@ struct OperationTests {
       for (number, load) in [(1, 3.0), (2, 0.5), (3, 2.0), (4, 1.0), (5, 0.2), (6, 1.5)] { world.device(number).resources.load = load }
     }
     #expect(world.finish(.digits))
-    #expect(world.coordinatorTask(.digits)?.records.first?.updates.map(\.path.description) == ["north/pi-2", "south/pi-5"])
+    #expect(world.task(.digits)?.records.first?.updates.map(\.path.description) == ["north/pi-2", "south/pi-5"])
   }
 }

@@ -1,12 +1,13 @@
 import MusterSchema
+import MusterSimulation
 import Testing
 
 @testable import MusterCoordination
 
 /// Small enough to be run some hundreds of times.
 private func small(_ upload: UploadTarget = .central, _ prepare: (World) -> Void = { _ in }) -> World {
-  World.with(.digits, specification(rounds: 2, size: 4, minimum: 3, upload: upload), devicesPerRegion: [2, 2]) { world in
-    for device in world.devices.values { device.trainer = { _ in .finishes(after: 1000) } }
+  World.with(.digits, specification(rounds: 2, size: 4, minimum: 3, upload: upload), devices: [2, 2]) { world in
+    for device in world.devices { device.trainer = { _ in .finishes(after: 1000) } }
     prepare(world)
   }
 }
@@ -14,7 +15,7 @@ private func small(_ upload: UploadTarget = .central, _ prepare: (World) -> Void
 private func expectCompleted(_ world: World, _ comment: String) {
   #expect(world.finish(.digits, within: 300), "\(comment): \(world.why(.digits))")
   #expect(world.step(.digits) == .completed, "\(comment): \(world.why(.digits))")
-  #expect(world.coordinatorTask(.digits)?.records.map(\.round) == [1, 2], "\(comment)")
+  #expect(world.task(.digits)?.records.map(\.round) == [1, 2], "\(comment)")
   world.checkPromises(.digits)
 }
 
@@ -25,10 +26,10 @@ struct RecoveryTests {
     let whole = small(upload)
     expectCompleted(whole, "undisturbed")
     // The first record is the push itself: without its answer, the client pushes again.
-    for number in 1...whole.central.journal.count {
-      let world = small(upload) { $0.central.diesAfterRecords = number }
-      expectCompleted(world, "central died after record \(number) (\(whole.central.journal[number - 1].record.kind))")
-      #expect(world.central.life == 2)
+    for number in 1...whole.central.shell.disk.journal.count {
+      let world = small(upload) { $0.central.shell.diesAfterRecords = number }
+      expectCompleted(world, "central died after record \(number) (\(whole.central.shell.disk.journal[number - 1].record.kind))")
+      #expect(world.central.shell.life == 2)
     }
   }
 
@@ -36,13 +37,13 @@ struct RecoveryTests {
   func regionAtEveryRecord(upload: UploadTarget) throws {
     let whole = small(upload)
     expectCompleted(whole, "undisturbed")
-    let journal = try #require(whole.regions[.north]?.journal)
+    let journal = try #require(whole.region(.north)?.shell.disk.journal)
     for number in 1...journal.count {
-      let world = small(upload) { $0.regions[.north]?.diesAfterRecords = number }
+      let world = small(upload) { $0.region(.north)?.shell.diesAfterRecords = number }
       expectCompleted(world, "north died after record \(number) (\(journal[number - 1].record.kind))")
       // Its last records are of the task's end.
       world.run(seconds: 5)
-      #expect(world.regions[.north]?.life == 2)
+      #expect(world.region(.north)?.shell.life == 2)
     }
   }
 
@@ -52,11 +53,11 @@ struct RecoveryTests {
   func deviceAtEveryRecord(upload: UploadTarget) {
     let whole = small(upload)
     expectCompleted(whole, "undisturbed")
-    for number in 1...whole.device(1).host.journal.count {
-      let world = small(upload) { $0.device(1).host.diesAfterRecords = number }
-      #expect(world.run(seconds: 60) { !world.device(1).host.isUp })
+    for number in 1...whole.device(1).disk.journal.count {
+      let world = small(upload) { $0.device(1).diesAfterRecords = number }
+      #expect(world.run(seconds: 60) { !$0.device(1).isUp })
       world.run(seconds: 1)
-      world.revive(world.device(1))
+      world.device(1).start()
       expectCompleted(world, "pi-1 died after record \(number)")
     }
   }
@@ -65,12 +66,18 @@ struct RecoveryTests {
     "messages all along are lost, each with the connection that lost it, or come twice", arguments: [Loss.sender, .receivers, .twice],
     [UploadTarget.central, .region])
   func everyMessage(loss: Loss, upload: UploadTarget) {
-    let whole = small(upload)
+    var published = 0
+    let whole = small(upload) {
+      $0.messageFault = { count, _ in
+        published = count
+        return nil
+      }
+    }
     expectCompleted(whole, "undisturbed")
-    for number in stride(from: 1, through: whole.broker.published, by: loss == .sender ? 2 : 5) {
+    for number in stride(from: 1, through: published, by: loss == .sender ? 2 : 5) {
       var lost = "none"
       let world = small(upload) {
-        $0.broker.fault = { count, topic in
+        $0.messageFault = { count, topic in
           guard count == number else { return nil }
           lost = "\(topic)"
           return loss
@@ -85,7 +92,7 @@ struct RecoveryTests {
     func isInvitation(_ topic: Topic) -> Bool { if case .invitation = topic { true } else { false } }
     var total = 0
     _ = small {
-      $0.broker.fault = { _, topic in
+      $0.messageFault = { _, topic in
         total += isInvitation(topic) ? 1 : 0
         return nil
       }
@@ -94,48 +101,47 @@ struct RecoveryTests {
     for number in 1...total {
       var seen = 0
       let world = small {
-        $0.broker.fault = { _, topic in
+        $0.messageFault = { _, topic in
           guard isInvitation(topic) else { return nil }
           seen += 1
           return seen == number ? .silent : nil
         }
       }
       expectCompleted(world, "invitation \(number)")
-      #expect(world.coordinatorTask(.digits)?.records.map(\.attempts) == [1, 1], "invitation \(number)")
+      #expect(world.task(.digits)?.records.map(\.attempts) == [1, 1], "invitation \(number)")
     }
   }
 
   @Test("a restarted region leaves devices that are at work alone, and invites nobody for them")
   func restartedRegionDoesNotInviteTwice() throws {
-    let world = World.with(.digits, specification(rounds: 1, size: 4, minimum: 4, devices: false), devicesPerRegion: [5, 5])
-    for device in world.devices.values { device.trainer = { _ in .finishes(after: 20_000) } }
+    let world = World.with(.digits, specification(rounds: 1, size: 4, minimum: 4, devices: false), devices: [5, 5])
+    for device in world.devices { device.trainer = { _ in .finishes(after: 20_000) } }
     #expect(world.untilTraining(.digits, started: 4))
-    world.crash(.north)
+    world.region(.north)?.die()
     world.run(seconds: 3)
-    world.crash(.south)
+    world.region(.south)?.die()
     #expect(world.finish(.digits))
-    #expect(world.devices.values.reduce(0) { $0 + $1.started.count } == 4)
-    #expect(world.coordinatorTask(.digits)?.records.first?.updates.count == 4)
+    #expect(world.devices.reduce(0) { $0 + $1.started.count } == 4)
+    #expect(world.task(.digits)?.records.first?.updates.count == 4)
   }
 
   @Test("replaying the records gives the state back, at every commit of a history full of trouble")
   func replay() {
-    let world = World(devicesPerRegion: [3, 3])
-    world.checksReplay = true
-    world.start()
-    world.device(3).trainer = { _ in .fails("no data", after: 100) }
-    world.device(6).trainer = { _ in .hangs }
-    world.push(.digits, specification(rounds: 2, size: 5, minimum: 3, over: 1.2, seconds: 20))
+    let world = World.with(.digits, specification(rounds: 2, size: 5, minimum: 3, over: 1.2, seconds: 20)) { world in
+      world.checksReplay()
+      world.device(3).trainer = { _ in .fails("no data", after: 100) }
+      world.device(6).trainer = { _ in .hangs }
+    }
     world.push(
       .other, specification(rounds: 4, size: 2, minimum: 1, seconds: 20, stop: StopSpecification(metric: "accuracy", at: nil, patience: 2)))
     world.run(seconds: 1)
-    world.tell(.pause(.digits))
+    world.operate(.pause(.digits))
     world.run(seconds: 12)
-    world.tell(.resume(.digits))
+    world.operate(.resume(.digits))
     world.run(seconds: 5)
-    world.crash(.north)
+    world.region(.north)?.die()
     #expect(world.finish(.other))
-    world.tell(.cancel(.digits, reason: "enough"))
+    world.operate(.cancel(.digits, reason: "enough"))
     world.run(seconds: 90_000)
     world.checkPromises(.digits)
     world.checkPromises(.other)
@@ -150,7 +156,7 @@ struct RecoveryTests {
     }
     let tasks: [TaskID] = [.digits, .other]
     let world = World.with(.digits, specification(rounds: 8, size: 5, minimum: 2, over: 1.2, seconds: 30, maxAttempts: 100)) { world in
-      for device in world.devices.values {
+      for device in world.devices {
         device.trainer = { job in
           let draw = Seeds.fraction(seed, "\(job.task)/\(job.key)/\(device.id)/\(device.started.count)")
           let faulty = world.time < 120_000
@@ -160,8 +166,8 @@ struct RecoveryTests {
       }
     }
     world.push(.other, specification(rounds: 4, size: 3, minimum: 2, seconds: 20, devices: false, maxAttempts: 100))
-    world.checksReplay = seed % 4 == 0
-    world.broker.fault = { _, _ in
+    if seed % 4 == 0 { world.checksReplay() }
+    world.messageFault = { _, _ in
       guard world.time < 120_000 else { return nil }
       return switch draw() {
       case ..<0.01: .sender
@@ -173,17 +179,17 @@ struct RecoveryTests {
     while world.time < 120_000 {
       world.run(seconds: 4 * draw())
       switch draw() {
-      case ..<0.1: if world.central.isUp { world.crashCentral() }
+      case ..<0.1: if world.central.isUp { world.central.die() }
       case ..<0.3:
         let region: NodeID = draw() < 0.5 ? .north : .south
-        if world.regions[region]?.isUp == true { world.crash(region) }
+        if world.region(region)?.isUp == true { world.region(region)?.die() }
       case ..<0.7:
         let device = world.device(1 + Int(draw() * 6))
-        if device.host.isUp { world.kill(device) } else { world.revive(device) }
+        if device.isUp { device.die() } else { device.start() }
       default: break
       }
     }
-    for device in world.devices.keys.sorted().compactMap({ world.devices[$0] }) where !device.host.isUp { world.revive(device) }
+    for device in world.devices where !device.isUp { device.start() }
     for task in tasks {
       #expect(world.finish(task, within: 900), "\(task): \(world.why(task))")
       // Somebody's trainer may fail three times alike, and a whole cohort too.
@@ -192,6 +198,6 @@ struct RecoveryTests {
       world.checkPromises(task)
     }
     world.run(seconds: 30)
-    #expect(world.devices.values.allSatisfy { $0.host.machine.jobs.isEmpty })
+    #expect(world.devices.allSatisfy { $0.machine.jobs.isEmpty })
   }
 }

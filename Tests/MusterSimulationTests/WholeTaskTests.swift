@@ -1,4 +1,5 @@
 import MusterSchema
+import MusterSimulation
 import Testing
 
 @testable import MusterCoordination
@@ -9,7 +10,7 @@ struct WholeTaskTests {
   func wholeTask() throws {
     let world = World.with(.digits, specification())
     #expect(world.finish(.digits), "\(world.why(.digits))")
-    let run = try #require(world.coordinatorTask(.digits))
+    let run = try #require(world.task(.digits))
     #expect(world.step(.digits) == .completed, "\(world.why(.digits))")
     #expect(run.records.map(\.round) == [1, 2, 3])
     #expect(run.records.map(\.updates.count) == [6, 6, 6])
@@ -18,12 +19,12 @@ struct WholeTaskTests {
     #expect(run.models.map(\.round) == [0, 1, 2, 3])
     #expect(run.latestMetrics == ["accuracy": 0.53])
     #expect(world.why(.digits) == "completed: all 3 rounds are done")
-    #expect(world.devices.values.allSatisfy { $0.started.count == 6 }, "each device trained three times and evaluated three times")
+    #expect(world.devices.allSatisfy { $0.started.count == 6 }, "each device trained three times and evaluated three times")
     world.checkPromises(.digits)
     world.run(seconds: 5)
-    #expect(world.devices.values.allSatisfy { $0.host.machine.jobs.isEmpty })
-    #expect(world.regions.values.allSatisfy { $0.machine.participant.jobs.isEmpty })
-    let statuses = world.broker.retained.keys.filter { $0.contains("/nodes/") && $0.contains("/tasks/") }
+    #expect(world.devices.allSatisfy { $0.machine.jobs.isEmpty })
+    #expect(world.regions.allSatisfy { $0.machine.participant.jobs.isEmpty })
+    let statuses = world.retainedTopics.map(\.description).filter { $0.contains("/nodes/") && $0.contains("/tasks/") }
     #expect(statuses.isEmpty, "after the end nobody's status stays: \(statuses.sorted())")
   }
 }

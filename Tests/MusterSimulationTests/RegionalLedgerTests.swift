@@ -1,4 +1,5 @@
 import MusterSchema
+import MusterSimulation
 import Testing
 
 @testable import MusterCoordination
@@ -6,14 +7,14 @@ import Testing
 @Suite("A region that is the ledger of its devices")
 struct RegionalLedgerTests {
   private func records(_ world: World, _ region: NodeID) -> [RoundRecord] {
-    world.regions[region]?.machine.coordinator.tasks[.digits]?.records ?? []
+    world.region(region)?.machine.coordinator.tasks[.digits]?.records ?? []
   }
 
   @Test("central gets one contribution a region and phase, and each region keeps the record of its devices")
   func wholeTask() throws {
     let world = World.with(.digits, specification(upload: .region))
     #expect(world.finish(.digits), "\(world.why(.digits))")
-    let run = try #require(world.coordinatorTask(.digits))
+    let run = try #require(world.task(.digits))
     #expect(world.step(.digits) == .completed, "\(world.why(.digits))")
     #expect(run.records.map(\.round) == [1, 2, 3])
     #expect(run.records.allSatisfy { $0.attempts == 1 && $0.missed.isEmpty && $0.deviceMetrics != nil })
@@ -23,30 +24,30 @@ struct RegionalLedgerTests {
       #expect(record.evaluations.map(\.devices) == [3, 3])
     }
     world.run(seconds: 5)
-    for region in World.regionNames {
+    for region: NodeID in [.north, .south] {
       let records = records(world, region)
       #expect(records.map(\.round) == [1, 2, 3])
       #expect(records.allSatisfy { $0.updates.count == 3 && $0.evaluations.count == 3 && $0.updates.allSatisfy { $0.fate == .counted } })
-      #expect(world.regions[region]?.machine.participant.jobs.isEmpty == true)
+      #expect(world.region(region)?.machine.participant.jobs.isEmpty == true)
     }
-    #expect(world.devices.values.allSatisfy { $0.started.count == 6 && $0.host.machine.jobs.isEmpty })
+    #expect(world.devices.allSatisfy { $0.started.count == 6 && $0.machine.jobs.isEmpty })
     world.checkPromises(.digits)
   }
 
   @Test("a device that dies is replaced; one that comes after the region has frozen its set gets 410, and trains in the next round")
   func replacement() throws {
-    let world = World.with(.digits, specification(rounds: 2, size: 4, minimum: 4, upload: .region), devicesPerRegion: [3, 3])
+    let world = World.with(.digits, specification(rounds: 2, size: 4, minimum: 4, upload: .region), devices: [3, 3])
     #expect(world.untilTraining(.digits, started: 4))
-    let first = try #require(world.devices.values.filter { $0.region == .north && !$0.started.isEmpty }.min { $0.id < $1.id })
-    world.kill(first)
-    #expect(world.run(seconds: 60) { !self.records(world, .north).isEmpty })
-    world.revive(first)
+    let first = try #require(world.devices.filter { $0.region == .north && !$0.started.isEmpty }.min { $0.id < $1.id })
+    first.die()
+    #expect(world.run(seconds: 60) { !records($0, .north).isEmpty })
+    first.start()
     #expect(world.finish(.digits), "\(world.why(.digits))")
     #expect(world.step(.digits) == .completed, "\(world.why(.digits))")
     #expect(records(world, .north).first?.updates.count == 2)
     #expect(records(world, .north).first?.updates.contains { $0.path == NodePath(.north, first.id) } == false)
     world.run(seconds: 5)
-    #expect(first.host.machine.jobs.isEmpty)
+    #expect(first.machine.jobs.isEmpty)
     world.checkPromises(.digits)
   }
 
@@ -57,7 +58,7 @@ struct RegionalLedgerTests {
     }
     #expect(world.finish(.digits), "\(world.why(.digits))")
     #expect(world.step(.digits) == .completed, "\(world.why(.digits))")
-    let run = try #require(world.coordinatorTask(.digits))
+    let run = try #require(world.task(.digits))
     #expect(run.records.first?.attempts == 1 && run.records.first?.updates.map(\.devices) == [2, 3])
     #expect(records(world, .north).first?.updates.count == 2)
     world.checkPromises(.digits)
@@ -65,18 +66,18 @@ struct RegionalLedgerTests {
 
   @Test("a region short of its minimum keeps what it has for the next attempt")
   func nextAttempt() throws {
-    let world = World.with(.digits, specification(rounds: 1, size: 4, minimum: 4, seconds: 20, upload: .region), devicesPerRegion: [2, 2])
+    let world = World.with(.digits, specification(rounds: 1, size: 4, minimum: 4, seconds: 20, upload: .region), devices: [2, 2])
     var hangs = true
     world.device(1).trainer = { _ in hangs ? .hangs : .finishes(after: 1000) }
     world.run(seconds: 15)
     let device = world.device(1)
-    world.kill(device)
+    device.die()
     hangs = false
-    #expect(world.run(seconds: 60) { (world.coordinatorTask(.digits)?.lastReason ?? "").contains("attempt 1") }, "\(world.why(.digits))")
-    world.revive(device)
+    #expect(world.run(seconds: 60) { ($0.task(.digits)?.lastReason ?? "").contains("attempt 1") }, "\(world.why(.digits))")
+    device.start()
     #expect(world.finish(.digits), "\(world.why(.digits))")
     #expect(world.step(.digits) == .completed, "\(world.why(.digits))")
-    let record = try #require(world.coordinatorTask(.digits)?.records.first)
+    let record = try #require(world.task(.digits)?.records.first)
     #expect(record.attempts > 1 && record.updates.map(\.devices) == [2, 2], "\(record)")
     #expect(world.device(2).started.count { $0.key.phase == .train } == 1, "what was accepted is not trained again")
     world.checkPromises(.digits)
@@ -98,8 +99,8 @@ struct RegionalLedgerTests {
     let world = World.with(.digits, specification(rounds: 1, size: 6, minimum: 2, seconds: 600, upload: .region)) { world in
       world.device(1).trainer = { _ in .hangs }
     }
-    #expect(world.run(seconds: 60) { world.regions[.north]?.machine.coordinator.tasks[.digits]?.train?.accepted.count == 2 })
-    world.tell(.cancel(.digits, reason: "cancelled by an operator"))
+    #expect(world.run(seconds: 60) { $0.region(.north)?.machine.coordinator.tasks[.digits]?.train?.accepted.count == 2 })
+    world.operate(.cancel(.digits, reason: "cancelled by an operator"))
     world.run(seconds: 5)
     let updates = try #require(records(world, .north).first?.updates)
     #expect(updates.count == 2 && updates.allSatisfy { $0.fate == .abandoned && $0.reason == "the task is cancelled" }, "\(updates)")

@@ -1,7 +1,7 @@
+import MusterCoordination
 import MusterSchema
+import MusterSimulation
 import Testing
-
-@testable import MusterCoordination
 
 extension TaskID {
   static let digits = TaskID(unchecked: "digits")
@@ -20,36 +20,35 @@ func specification(
   upload: UploadTarget = .central, validSeconds: Double = 86_400
 ) -> TaskSpecification {
   TaskSpecification(
-    name: "digits", model: ModelSpecification(type: "softmax", input: [1, 8, 8], classes: 10), regions: World.regionNames,
+    name: "digits", model: ModelSpecification(type: "softmax", input: [1, 8, 8], classes: 10), regions: [.north, .south],
     where: selector, rounds: rounds,
     cohort: CohortSpecification(size: size, minimum: minimum, ready: ready, over: over, seconds: seconds, selection: selection),
     evaluate: EvaluationSpecification(devices: devices), stop: stop, upload: upload, maxAttempts: maxAttempts, validSeconds: validSeconds)
 }
 
 extension World {
-  /// A started world with one task pushed.
+  /// Two regions, started, with one task pushed. Every message goes through its bytes, and the auditor's word is an issue.
   static func with(
-    _ task: TaskID, _ specification: TaskSpecification, devicesPerRegion: [Int] = [3, 3], prepare: (World) -> Void = { _ in }
+    _ task: TaskID, _ specification: TaskSpecification, devices: [Int] = [3, 3], without latecomers: Set<NodeID> = [],
+    prepare: (World) -> Void = { _ in }
   ) -> World {
-    let world = World(devicesPerRegion: devicesPerRegion)
+    var plan = WorldPlan(devices: devices)
+    plan.codes = true
+    let world = World(plan)
+    world.whenViolated = { Issue.record("\($0)") }
     prepare(world)
-    world.start()
+    world.start(without: latecomers)
+    world.run(seconds: 0.2)
     world.push(task, specification)
     return world
   }
 
-  /// Runs until the round of the task trains, and devices are at work.
-  func untilTraining(_ task: TaskID, round: Int = 1, started: Int = 1) -> Bool {
-    run(seconds: 60) {
-      self.coordinatorTask(task)?.round == round && self.step(task) == .training
-        && self.devices.values.reduce(0) { $0 + $1.started.count { $0.task == task && $0.key.round == round && $0.key.phase == .train } }
-          >= started
-    }
-  }
+  func device(_ number: Int) -> DeviceProcess { device(.pi(number)) }
 
   /// What must hold of every history, whatever went wrong in it.
   func checkPromises(_ task: TaskID) {
-    guard let run = coordinatorTask(task) else {
+    #expect(violation == nil)
+    guard let run = self.task(task) else {
       Issue.record("central has lost the task")
       return
     }
@@ -61,7 +60,7 @@ extension World {
     }
     #expect(Set(run.records.map(\.round)).count == run.records.count, "a round is recorded twice")
     for promise in promised where promise.task == task {
-      let ledger = promise.ledger == .central ? run : regions[promise.ledger]?.machine.coordinator.tasks[task]
+      let ledger = promise.ledger == .central ? run : region(promise.ledger)?.machine.coordinator.tasks[task]
       let record = ledger?.records.first { $0.round == promise.round }
       let list = promise.phase == .train ? record?.updates : record?.evaluations
       let open = ledger?.ledger(round: promise.round, phase: promise.phase)?.accepted
@@ -70,6 +69,7 @@ extension World {
         kept || open?.contains { $0.path == promise.contribution.path } ?? false,
         "round \(promise.round) at \(promise.ledger): \(promise.contribution.path) was answered with 201 and is nowhere")
     }
-    for host in [central.journal.map(\.at)] { #expect(host == host.sorted(), "an instant went backwards") }
+    let instants = central.shell.disk.journal.map(\.at)
+    #expect(instants == instants.sorted(), "an instant went backwards")
   }
 }

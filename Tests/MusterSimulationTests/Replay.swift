@@ -1,4 +1,5 @@
 import MusterSchema
+import MusterSimulation
 import Testing
 
 @testable import MusterCoordination
@@ -55,21 +56,25 @@ extension Coordinator {
         return .publish(descriptor)
       }
       if case .consult = effect { return nil }
-      return effect.invited == nil ? effect : nil
+      if case .invite = effect { return nil }
+      return effect
     }
   }
 }
 
-extension Coordinator.Effect {
-  var invited: NodeID? { if case .invite(let node, _) = self { node } else { nil } }
-}
-
 extension World {
-  /// The state that the journal gives back is the state that is there, with and without what later records made superfluous.
-  func checkReplay<M>(_ host: Host<M>, _ coordinator: (M) -> Coordinator) {
-    let live = coordinator(host.machine)
-    let whole = coordinator(host.replay(host.journal))
-    let kept = coordinator(host.replay(host.kept))
+  /// Looks after every commit whether the state that the journal gives back is the state that is there.
+  func checksReplay() {
+    afterCommit = { [unowned self] server in
+      if let region = region(server) { checkReplay(region.shell, \.coordinator) } else { checkReplay(central.shell, \.self) }
+    }
+  }
+
+  /// With and without what later records made superfluous.
+  private func checkReplay<M>(_ shell: ServerShell<M>, _ coordinator: (M) -> Coordinator) {
+    let live = coordinator(shell.machine)
+    let whole = coordinator(shell.replay(shell.disk.journal))
+    let kept = coordinator(shell.replay(shell.disk.kept))
     same(whole.durable, live.durable, "\(live.id): the journal gives back another state")
     same(kept.durable, live.durable, "\(live.id): what the store keeps gives back another state")
     same(kept.owed(to: nil), whole.owed(to: nil), "\(live.id): what the store keeps owes something else")
