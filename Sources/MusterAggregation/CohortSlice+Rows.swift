@@ -36,16 +36,30 @@ extension CohortSlice {
   }
 
   /// The updates' numbers as floats: where they lie, or decoded. They are not checked, and not scaled. Valid until the next slice.
-  private func floatRows() -> RowBlock {
+  ///
+  /// - Parameter element: of 16 bits: all updates hold that, and it is what the rows are.
+  private func floatRows(as element: RowBlock.Element = .float) -> RowBlock {
     for index in updates.indices {
       let info = updates[index].tensors[position]
       withPlainBytes(of: index) { raw in
         bytesRead += raw.count
         // The mapping lives as long as the update, longer than this slice.
-        pointers[index] = info.dtype == .f32 ? raw.baseAddress : decode(raw, info.dtype, row: index)
+        pointers[index] = info.dtype == .f32 || element != .float ? raw.baseAddress : decode(raw, info.dtype, row: index)
       }
     }
-    return RowBlock(.float, rows: UnsafeBufferPointer(pointers), count: count)
+    return RowBlock(element, rows: UnsafeBufferPointer(pointers), count: count)
+  }
+
+  /// What weighted sums read the updates' numbers as.
+  func commonSummedElement() -> RowBlock.Element {
+    guard let dtype = updates.first?.tensors[position].dtype, updates.allSatisfy({ $0.tensors[position].dtype == dtype }) else {
+      return .float
+    }
+    switch dtype {
+    case .f16: return RowBlock.Element.half.isSummed ? .half : .float
+    case .bf16: return .brain
+    default: return .float
+    }
   }
 
   /// Whatever an update travels in becomes floats here, a slice at a time: they stay in the cache until they are added up.
@@ -57,7 +71,7 @@ extension CohortSlice {
     return UnsafeRawPointer(row.baseAddress)
   }
 
-  /// Σ share_i D_i for updates of floats, all in one go.
+  /// Σ share_i D_i for updates of floats, or of what becomes floats exactly, all in one go.
   ///
   /// - Returns: false when they are not, or when something is not finite: then nothing is said, and each is to be looked at by itself.
   func weightedSum(_ shares: [Double], into sum: UnsafeMutableBufferPointer<Double>) -> Bool {
@@ -84,7 +98,7 @@ extension CohortSlice {
     guard rejected.isEmpty, let content = floatContent, let own = weights.baseAddress else { return nil }
     for index in updates.indices { weights[index] = shares[index] * updates[index].scale }
     let read = bytesRead
-    return (floatRows(), UnsafePointer(own), content == .delta, read)
+    return (floatRows(as: summedElement), UnsafePointer(own), content == .delta, read)
   }
 
   /// Space for the rules on sorted columns.

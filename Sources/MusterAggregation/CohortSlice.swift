@@ -24,6 +24,8 @@ public final class CohortSlice {
   private(set) var position = 0
   /// What all updates hold of this tensor, where their numbers are floats in range, or become floats exactly: they only have to be finite.
   private(set) var floatContent: Update.Content?
+  /// What weighted sums read those as.
+  private(set) var summedElement = RowBlock.Element.float
   /// Where all updates hold differences as I8: for how many elements a scale is. They only have to stay in range.
   private(set) var scaledChannel: Int?
   let baseBuffer: UnsafeMutableBufferPointer<Double>
@@ -75,6 +77,7 @@ public final class CohortSlice {
     position = piece.tensor
     tensor = info.name
     floatContent = commonFloatContent()
+    summedElement = commonSummedElement()
     scaledChannel = commonScaledChannel()
     var start = piece.elements.lowerBound
     while start < piece.elements.upperBound {

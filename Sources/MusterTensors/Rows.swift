@@ -31,8 +31,34 @@ package struct RowBlock {
   package enum Element: Sendable {
     case float
     case double
+    /// IEEE binary16, and bfloat16: for weighted sums alone.
+    case half
+    case brain
 
-    package var byteSize: Int { self == .float ? 4 : 8 }
+    package var byteSize: Int {
+      switch self {
+      case .double: 8
+      case .float: 4
+      case .half, .brain: 2
+      }
+    }
+
+    /// Whether weighted sums take such rows as they are, on this processor.
+    package var isSummed: Bool {
+      switch self {
+      case .float, .brain: true
+      case .half: muster_adds_halves() != 0
+      case .double: false
+      }
+    }
+
+    fileprivate var code: Int32 {
+      switch self {
+      case .half: Int32(MUSTER_HALF)
+      case .brain: Int32(MUSTER_BRAIN)
+      case .float, .double: Int32(MUSTER_FLOAT)
+      }
+    }
   }
 
   package let element: Element
@@ -49,14 +75,14 @@ package struct RowBlock {
   /// Bytes of scratch space that the rules on sorted columns need for so many rows.
   package static func scratchBytes(rows: Int) -> Int { 64 * rows * MemoryLayout<Double>.size }
 
-  /// Σ weight_i (row_i − base), or Σ weight_i row_i of differences, one row after the other. Of rows of `Float` only.
+  /// Σ weight_i (row_i − base), or Σ weight_i row_i of differences, one row after the other. Of rows that ``Element/isSummed``.
   ///
   /// - Returns: whether all sums are finite, and all differences lead to finite floats.
   package func weightedSum(
     _ weights: UnsafePointer<Double>, areDifferences: Bool, base: UnsafePointer<Double>, into sum: UnsafeMutablePointer<Double>
   ) -> Bool {
-    precondition(element == .float, "a weighted sum of rows of \(element)")
-    return muster_weighted_sum_f32(rows.baseAddress, rows.count, count, weights, areDifferences ? 1 : 0, base, sum) == 0
+    precondition(element.isSummed, "a weighted sum of rows of \(element)")
+    return muster_weighted_sum(rows.baseAddress, rows.count, count, element.code, weights, areDifferences ? 1 : 0, base, sum) == 0
   }
 
   /// base + that sum, rounded to `Float` once.
@@ -68,10 +94,10 @@ package struct RowBlock {
   package func weightedStep(
     _ weights: UnsafePointer<Double>, areDifferences: Bool, base: UnsafeRawBufferPointer, into out: UnsafeMutableRawBufferPointer
   ) -> Bool {
-    precondition(element == .float, "a weighted sum of rows of \(element)")
+    precondition(element.isSummed, "a weighted sum of rows of \(element)")
     precondition(base.count >= count * 4 && out.count >= count * 4, "too little room for a row of \(count)")
-    return muster_weighted_step_f32(
-      rows.baseAddress, rows.count, count, weights, areDifferences ? 1 : 0, base.baseAddress, out.baseAddress) == 0
+    return muster_weighted_step(
+      rows.baseAddress, rows.count, count, element.code, weights, areDifferences ? 1 : 0, base.baseAddress, out.baseAddress) == 0
   }
 
   /// Adds ‖row i − row j‖² to element i · n + j, for all i < j.
@@ -80,6 +106,7 @@ package struct RowBlock {
     switch element {
     case .float: muster_distances_f32(rows.baseAddress, rows.count, count, distances.baseAddress)
     case .double: muster_distances_f64(rows.baseAddress, rows.count, count, distances.baseAddress)
+    case .half, .brain: preconditionFailure("distances of rows of \(element)")
     }
   }
 
@@ -97,6 +124,7 @@ package struct RowBlock {
     switch element {
     case .float: muster_trimmed_mean_f32(rows.baseAddress, rows.count, count, network, network.count / 2, drop, scratch, out)
     case .double: muster_trimmed_mean_f64(rows.baseAddress, rows.count, count, network, network.count / 2, drop, scratch, out)
+    case .half, .brain: preconditionFailure("a trimmed mean of rows of \(element)")
     }
   }
 
@@ -107,6 +135,7 @@ package struct RowBlock {
     switch element {
     case .float: muster_middle_mean_f32(rows.baseAddress, rows.count, count, network, network.count / 2, keep, scratch, out)
     case .double: muster_middle_mean_f64(rows.baseAddress, rows.count, count, network, network.count / 2, keep, scratch, out)
+    case .half, .brain: preconditionFailure("a middle mean of rows of \(element)")
     }
   }
 }

@@ -52,6 +52,49 @@ struct RowTests {
     }
   }
 
+  @Test("Rows of 16 bits give the sums and steps of the floats that they become, bit for bit", arguments: [RowBlock.Element.half, .brain])
+  func narrow(element: RowBlock.Element) throws {
+    try #require(element.isSummed, "this processor widens halves in a pass of their own")
+    for n in [1, 3, 16, 17, 35] {
+      let rows = Rows(n, 2501)
+      let dtype = element == .half ? DType.f16 : .bf16
+      let narrow = rows.values.map { row in
+        let bytes = UnsafeMutableRawBufferPointer.allocate(byteCount: row.count * 2, alignment: 16)
+        row.withUnsafeBufferPointer { Conversion.store($0, as: dtype, into: bytes) }
+        return bytes
+      }
+      defer { for row in narrow { row.deallocate() } }
+      let wide = narrow.map { row in
+        [Float](unsafeUninitializedCapacity: 2501) { buffer, count in
+          Conversion.load(UnsafeRawBufferPointer(row), dtype, into: buffer)
+          count = 2501
+        }
+      }
+      let widened = Rows(wide, rows)
+      let base = rows.base.map { Float($0) }
+      for areDifferences in [false, true] {
+        var (sum, expected) = ([Double](repeating: 0, count: 2501), [Double](repeating: 0, count: 2501))
+        var (step, expectedStep) = ([Float](repeating: 0, count: 2501), [Float](repeating: 0, count: 2501))
+        let isFinite = narrow.map { UnsafeRawPointer($0.baseAddress) }.withUnsafeBufferPointer { pointers in
+          let block = RowBlock(element, rows: pointers, count: 2501)
+          return block.weightedSum(rows.weights, areDifferences: areDifferences, base: rows.base, into: &sum)
+            && base.withUnsafeBytes { from in
+              step.withUnsafeMutableBytes { block.weightedStep(rows.weights, areDifferences: areDifferences, base: from, into: $0) }
+            }
+        }
+        let isExpected = widened.withBlock { block in
+          block.weightedSum(rows.weights, areDifferences: areDifferences, base: rows.base, into: &expected)
+            && base.withUnsafeBytes { from in
+              expectedStep.withUnsafeMutableBytes { block.weightedStep(rows.weights, areDifferences: areDifferences, base: from, into: $0) }
+            }
+        }
+        #expect(isFinite && isExpected)
+        #expect(sum == expected, "\(n) rows")
+        #expect(step == expectedStep, "\(n) rows")
+      }
+    }
+  }
+
   @Test("A sum that is not finite, and a difference that leaves the range of floats, are told")
   func outside() {
     var sum = [Double](repeating: 0, count: 1)

@@ -25,13 +25,19 @@ int muster_has_nonfinite_f32(const void *row, size_t count);
 // sum += factor (row − base). Not 0: the row holds an infinity or a NaN, and the sum is of no use.
 int muster_add_difference_f32(const void *row, const double *base, double factor, double *sum, size_t count);
 
+// What a row of a weighted sum holds.
+enum { MUSTER_FLOAT, MUSTER_HALF, MUSTER_BRAIN };
+
+// Whether this processor adds rows of halves as they are; if not, they are to be widened first.
+int muster_adds_halves(void);
+
 // sum = Σ weight_i (row_i − base), or with `deltas` Σ weight_i row_i, one row after the other. Not 0: a sum is not finite, or with `deltas`
 // some base + row leaves the range of float.
-int muster_weighted_sum_f32(
-    const void *const *rows, size_t n, size_t count, const double *weights, int deltas, const double *base, double *sum);
+int muster_weighted_sum(
+    const void *const *rows, size_t n, size_t count, int element, const double *weights, int deltas, const double *base, double *sum);
 // The same with a base of float, and out = base + sum rounded once. Not 0 also where that is not finite.
-int muster_weighted_step_f32(
-    const void *const *rows, size_t n, size_t count, const double *weights, int deltas, const void *base, void *out);
+int muster_weighted_step(
+    const void *const *rows, size_t n, size_t count, int element, const double *weights, int deltas, const void *base, void *out);
 
 // Σ (row − base)².
 double muster_squared_distance_f32(const void *row, const double *base, size_t count);
