@@ -74,7 +74,16 @@ final class CentralWork: Sendable {
       let model = try await initialize(order)
       return .initialized(key.task, model, wire: try await wire(model, order))
     case .aggregate:
-      let (model, refused) = try await aggregate(order)
+      let (model, refused): (ModelReference, [Waiting])
+      do {
+        (model, refused) = try await aggregate(order)
+      } catch let error as AggregationError {
+        // Other devices may help.
+        guard let refusals = error.refusals else { throw error }
+        logger.warning("too few updates are left: \(error)", metadata: ["task.id": "\(key.task)", "round": "\(key.round)"])
+        return .fellShort(
+          key.task, round: key.round, refused: refusals.map { Waiting(node: $0.path, reason: $0.reason) }, reason: "\(error)")
+      }
       return .aggregated(key.task, round: key.round, model, wire: try await wire(model, order), refused: refused)
     case .evaluate: return .evaluated(key.task, round: key.round, metrics: try await evaluate(order))
     }
@@ -156,7 +165,8 @@ final class CentralWork: Sendable {
     let description = TrainerJobDescription(
       kind, task: order.key.task, round: order.key.round, model: order.specification.model, local: order.specification.local, seed: seed,
       data: kind == .initialize ? nil : testData)
-    try folder.prepare(description, global: base, step: order.specification.model.step.flatMap { store.path(of: $0.blob) })
+    let step = order.specification.model.step.flatMap { store.path(of: $0.blob) }
+    try await offloading { () throws(TrainerError) in try folder.prepare(description, global: base, step: step) }
     return try await trainer.run(description, in: folder.path)
   }
 

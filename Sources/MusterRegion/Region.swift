@@ -193,7 +193,8 @@ struct BlobCache: BlobSource {
   private func fetch(_ digest: Digest, from central: String) async throws(Problem) -> String {
     do {
       let temporary = "\(try store.workFolder())/fetch-\(digest.hexadecimal)"
-      try await client.download("\(central)/v1/blobs/\(digest)", to: temporary, expecting: digest, maximumBytes: 64 << 30)
+      // It is flushed as it becomes a blob.
+      try await client.download("\(central)/v1/blobs/\(digest)", to: temporary, expecting: digest, maximumBytes: 64 << 30, durable: false)
       _ = try store.adopt(file: temporary, digest: digest)
     } catch let error as TransferError {
       if let problem = error.problem { throw problem }

@@ -90,16 +90,18 @@ final class DownloadWriter: Sendable {
     }
   }
 
-  /// Checks the digest, makes the bytes safe and gives the file its name. Blocks until the disk has it.
-  func finish() throws(TransferError) {
+  /// Checks the digest and gives the file its name.
+  ///
+  /// - Parameter durable: makes the bytes safe first, and the name afterwards: blocks until the disk has them.
+  func finish(durable: Bool) throws(TransferError) {
     let digest = state.withLock { $0.hasher.finish() }
     guard digest == expected else {
       discard()
       throw .digestMismatch(expected: expected, got: digest)
     }
-    guard fsync(descriptor) == 0 else { throw .io("\(temporary) cannot be made safe: \(reason(errno))") }
+    guard !durable || fsync(descriptor) == 0 else { throw .io("\(temporary) cannot be made safe: \(reason(errno))") }
     guard rename(temporary, path) == 0 else { throw .io("\(path) cannot be written: \(reason(errno))") }
-    try synchronizeFolder(of: path)
+    if durable { try synchronizeFolder(of: path) }
   }
 
   /// Removes the temporary file: its bytes are of no use.

@@ -3,23 +3,25 @@ package import MusterSchema
 extension HTTPClient {
   /// Downloads a blob to a file, which appears only when it is complete and has the digest.
   ///
-  /// What an interrupted download left beside the file is continued by range, if the server still has the same bytes. Flushed to the
-  /// disk before it returns.
+  /// What an interrupted download left beside the file is continued by range, if the server still has the same bytes.
   ///
-  /// - Parameter maximumBytes: of the whole file.
+  /// - Parameters:
+  ///   - maximumBytes: of the whole file.
+  ///   - durable: flushed to the disk before it returns.
   package func download(
-    _ url: String, to path: String, expecting digest: Digest, maximumBytes: Int
+    _ url: String, to path: String, expecting digest: Digest, maximumBytes: Int, durable: Bool = true
   ) async throws(TransferError) {
-    let resumed = try await downloadOnce(url, to: path, expecting: digest, maximumBytes: maximumBytes)
+    let resumed = try await downloadOnce(url, to: path, expecting: digest, maximumBytes: maximumBytes, durable: durable)
     // A loss of power, or whatever, had spoiled what was continued, and it is gone now: once more, from the beginning.
     if let resumed {
-      guard try await downloadOnce(url, to: path, expecting: digest, maximumBytes: maximumBytes) == nil else { throw resumed }
+      let again = try await downloadOnce(url, to: path, expecting: digest, maximumBytes: maximumBytes, durable: durable)
+      guard again == nil else { throw resumed }
     }
   }
 
   /// - Returns: why what was continued is of no use.
   private func downloadOnce(
-    _ url: String, to path: String, expecting digest: Digest, maximumBytes: Int
+    _ url: String, to path: String, expecting digest: Digest, maximumBytes: Int, durable: Bool
   ) async throws(TransferError) -> TransferError? {
     let writer = try await blocking { () throws(TransferError) in
       try DownloadWriter(path: path, expecting: digest, maximum: maximumBytes)
@@ -37,7 +39,7 @@ extension HTTPClient {
       try await fetch(url, into: writer)
     }
     do throws(TransferError) {
-      try await blocking { () throws(TransferError) in try writer.finish() }
+      try await blocking { () throws(TransferError) in try writer.finish(durable: durable) }
       return nil
     } catch {
       guard case .digestMismatch = error, isResumed else { throw error }

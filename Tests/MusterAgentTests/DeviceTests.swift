@@ -130,6 +130,31 @@ import Testing
     }
   }
 
+  @Test("A trainer that writes into the model fails its round, and the model is fetched anew")
+  func spoiledModel() async throws {
+    let script = """
+      [ -e "$1/../../../once" ] || { touch "$1/../../../once"; chmod u+w "$1/global.safetensors"; printf x >> "$1/global.safetensors"; }
+      """
+    try await Device.with(trainer: "\(Device.copying)\n\(script)", answering: .always(201)) { device in
+      try await device.withAgent {
+        try await device.prepare()
+        try device.invite()
+        #expect(try await eventually { device.states.contains(.failed) })
+        let failure = try #require(device.statuses.first { $0.state == .failed })
+        #expect(failure.reason == "trainer wrote to global.safetensors, which is a link: it may only be read")
+      }
+      #expect(try await eventually { device.node?.online == false })
+      let fetched = device.server.requests.count { $0.path.hasPrefix("/v1/blobs/") }
+      try await device.withAgent {
+        try device.invite(round: 2)
+        #expect(try await eventually { device.states.last == .done })
+        #expect(device.server.requests.count { $0.path.hasPrefix("/v1/blobs/") } == fetched + 1)
+        let body = try #require(device.uploads().first?.body)
+        #expect(try SafetensorsHeader(parsing: body).dataByteCount == SafetensorsHeader(parsing: device.base).dataByteCount)
+      }
+    }
+  }
+
   @Test(
     "A stopped agent asks after its job when it is back, and goes on",
     arguments: [("open", .done, 1), ("accepted", .done, 0), ("closed", .ready, 0), ("gone", .ready, 0)] as [(String, NodeStatus.State, Int)]

@@ -55,13 +55,13 @@ extension JobWorker {
       logger.info(
         "the upload goes on", metadata: ["task.id": "\(invitation.task)", "bytes": "\(mark.offset)", "of.bytes": "\(mark.total)"])
     }
-    let logger = logger
+    let (logger, marker) = (logger, UploadMarker(folder: folder, digest: result.digest))
     return ResumableUpload(
       source, to: invitation.upload, ticket: invitation.ticket, digest: result.digest, contentType: contentType,
       partBytes: Self.partBytes, resumes: again || mark != nil || result.digest != packed,
       acknowledged: { offset, total in
         do {
-          try UploadMark(digest: result.digest, offset: offset, total: total).write(in: folder)
+          try marker.acknowledged(offset, of: total)
         } catch {
           logger.debug("how far the upload came is not noted: \(error)")
         }

@@ -95,9 +95,13 @@ actor JobWorker {
     let description = TrainerJobDescription(
       key.phase == .train ? .train : .evaluate, task: task, round: key.round, model: descriptor.model, local: descriptor.local,
       seed: job.invitation.seed, data: configuration.data)
-    try folder.prepare(description, global: base, step: step, state: shell.folders.trainerState(task))
+    try folder.prepare(description, global: base, sharing: true, step: step, state: shell.folders.trainerState(task))
     if let user = program.user { try folder.hand(to: user) }
+    let untouched = Files.stamp(base)
     let outcome = try await run(description, in: folder, with: runner(trainer, program), for: job)
+    guard Files.stamp(base) == untouched else {
+      throw JobFailure("trainer wrote to global.safetensors, which is a link: it may only be read")
+    }
     let result: JobResult
     switch key.phase {
     case .train:

@@ -1,9 +1,10 @@
 import MusterSchema
+import Synchronization
 
 /// How far an upload came, in a small file beside what is uploaded: `upload.json`.
 ///
-/// Written after each part that the server acknowledged, durably. The server alone knows where the upload really stands: the mark says that
-/// there is something to ask for, after whatever ended the agent.
+/// The server alone knows where the upload really stands: the mark says that there is something to ask for, after whatever ended the agent.
+/// So it is on the disk with the first part that the server acknowledged, and follows the others from second to second.
 struct UploadMark: Codable, Hashable {
   var version = 1
   var digest: Digest
@@ -36,5 +37,27 @@ struct UploadMark: Codable, Hashable {
       throw FileError(path: Self.path(folder), code: Files.invalidArgument)
     }
     try Files.write(bytes, to: Self.path(folder), durable: true)
+  }
+}
+
+/// Keeps an upload's mark, as its parts are acknowledged.
+final class UploadMarker: Sendable {
+  private let folder: String
+  private let digest: Digest
+  private let written = Mutex<ContinuousClock.Instant?>(nil)
+
+  init(folder: String, digest: Digest) {
+    self.folder = folder
+    self.digest = digest
+  }
+
+  func acknowledged(_ offset: Int, of total: Int) throws(FileError) {
+    let now = ContinuousClock.now
+    let isDue = written.withLock { written in
+      if let last = written, now < last + .seconds(1) { return false }
+      written = now
+      return true
+    }
+    if isDue { try UploadMark(digest: digest, offset: offset, total: total).write(in: folder) }
   }
 }

@@ -115,6 +115,22 @@ enum Files {
     return lstat(path, &status) == 0 ? status.st_mtim.tv_sec : nil
   }
 
+  /// What changes when somebody writes to a file.
+  struct Stamp: Hashable {
+    fileprivate var size: Int
+    fileprivate var seconds: Int
+    fileprivate var nanoseconds: Int
+    fileprivate var file: UInt64
+  }
+
+  /// Nil when it is not there.
+  static func stamp(_ path: String) -> Stamp? {
+    var status = stat()
+    guard stat(path, &status) == 0 else { return nil }
+    return Stamp(
+      size: Int(status.st_size), seconds: Int(status.st_mtim.tv_sec), nanoseconds: Int(status.st_mtim.tv_nsec), file: UInt64(status.st_ino))
+  }
+
   static func setMode(_ path: String, _ mode: mode_t) throws(FileError) {
     guard chmod(path, mode) == 0 else { throw FileError(path: path, code: errno) }
   }

@@ -38,14 +38,15 @@ public struct JobFolder: Hashable, Sendable {
   /// is written last.
   /// - Parameters:
   ///   - global: the model to train or evaluate; nil for initialize.
+  ///   - sharing: `global.safetensors` is a hard link where it can be, for a caller who finds out when a trainer writes to it all the same.
   ///   - step: the model's exported training step, which lies here as `model.step` says; nil: without one.
   ///   - state: a folder that outlives the job, made if it is missing; nil: a `state` folder within the job's.
   public func prepare(
-    _ job: TrainerJobDescription, global source: String? = nil, step: String? = nil, state keep: String? = nil
+    _ job: TrainerJobDescription, global source: String? = nil, sharing: Bool = false, step: String? = nil, state keep: String? = nil
   ) throws(TrainerError) {
     try makeFolder(path)
     for leftover in [metrics, update, task, global] { try remove(leftover) }
-    if let source { try copy(source, to: global) }
+    if let source, !sharing || link(JobFolder(source).path, global) != 0 { try copy(source, to: global) }
     if let step, let file = job.model.step?.file {
       try remove("\(path)/\(file)")
       try copy(step, to: "\(path)/\(file)")
