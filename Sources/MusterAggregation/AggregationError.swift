@@ -28,6 +28,16 @@ public enum AggregationError: Error, Hashable, Sendable {
   case state(path: String, String)
 }
 
+extension AggregationError {
+  /// The updates that were refused before too few were left; nil for another trouble.
+  package var refusals: [Refusal]? {
+    switch self {
+    case .nothingAccepted(let refusals), .tooFewUpdates(_, let refusals): refusals.isEmpty ? nil : refusals
+    default: nil
+    }
+  }
+}
+
 extension AggregationError: CustomStringConvertible {
   public var description: String {
     switch self {

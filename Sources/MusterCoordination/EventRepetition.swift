@@ -3,7 +3,8 @@ extension Coordinator.Event {
   /// Whoever sent it waits for a word, and repeats it.
   package var isRepeated: Bool {
     switch self {
-    case .contribution, .accept, .pause, .resume, .cancel, .evaluate, .initialized, .aggregated, .evaluated, .workFailed, .combined, .tick:
+    case .contribution, .accept, .pause, .resume, .cancel, .evaluate, .initialized, .aggregated, .fellShort, .evaluated, .workFailed,
+      .combined, .tick:
       true
     case .node, .status, .forward, .order, .release, .ledger, .forget, .delivered, .connected, .disconnected: false
     }

@@ -43,6 +43,7 @@ extension Coordinator.Record: MachineRecord {
     case .opened: "opened"
     case .contributed: "contributed"
     case .closed: "closed"
+    case .reopened: "reopened"
     case .combined: "combined"
     case .evaluated: "evaluated"
     case .completed: "completed"
@@ -54,13 +55,14 @@ extension Coordinator.Record: MachineRecord {
   /// A descriptor's revisions all stay, they are few: an order stands between them, and a pause shifts its deadline.
   package var supersedes: [String] {
     switch self {
-    case .completed: ["opened", "contributed", "closed", "combined"]
+    case .completed: ["opened", "contributed", "closed", "reopened", "combined"]
     // A scout keeps only its newest order, with what came of it.
     case .opened(_, let opening) where opening.order != nil && opening.continues != true: ["opened", "contributed", "closed", "combined"]
     case .forgotten:
       [
-        "accepted", "forwarded", "revised", "published", "opened", "contributed", "closed", "combined", "evaluated", "completed", "ended",
-        "forgotten",
+        "accepted", "forwarded", "revised", "published", "opened", "contributed", "closed", "reopened", "combined", "evaluated",
+        "completed",
+        "ended", "forgotten",
       ]
     default: []
     }

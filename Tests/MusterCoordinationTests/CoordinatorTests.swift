@@ -3,52 +3,17 @@ import Testing
 
 @testable import MusterCoordination
 
-private let reference = ModelReference(digest: Digest(of: "model"), bytes: 10)
-
-/// Central with one region that has so many devices ready, and a round that is open.
-private struct Bench {
-  var machine = Coordinator(id: .central, configuration: CoordinatorConfiguration(data: "http://c", declared: [.north, .south]))
-  var now = 0.0
-  var effects: [Coordinator.Effect] = []
-
-  init(_ specification: TaskSpecification? = specification(size: 2, minimum: 1, devices: false), ready: Int = 2) {
-    guard let specification else { return }
-    tell(.accept(.digits, specification))
-    tell(.initialized(.digits, reference))
-    tell(.node(NodeState(node: .north, online: true, session: "1", nodeKind: .region)))
-    tell(.status(NodeStatus(node: .north, task: .digits, state: .ready, devices: ready, declined: 0)))
-  }
-
-  @discardableResult
-  mutating func tell(_ event: Coordinator.Event, at seconds: Double? = nil) -> [Coordinator.Record] {
-    now = seconds ?? now
-    let (records, effects) = machine.handle(event, at: Instant.zero.advanced(bySeconds: now))
-    self.effects = effects
-    return records
-  }
-
-  mutating func deliver(_ device: Int, round: Int = 1, phase: Phase = .train, bytes: String = "a") -> Coordinator.Answer? {
-    let contribution = ContributionRecord(
-      path: NodePath(.north, .pi(device)), digest: Digest(of: bytes), weight: 1, bytes: 1, metrics: [:])
-    tell(.contribution(.digits, round: round, phase: phase, contribution, reply: Coordinator.Reply(7)))
-    return effects.compactMap { if case .answer(Coordinator.Reply(7), let answer) = $0 { answer } else { nil } }.first
-  }
-
-  var task: TaskRun? { machine.tasks[.digits] }
-  var invited: [NodeID] { effects.compactMap(\.invited) }
-}
-
 @Suite("A coordinator, event by event")
 struct CoordinatorTests {
   @Test("a push is accepted once, initialized once, and opens a round when devices are ready")
   func push() {
-    var bench = Bench(nil)
+    var bench = CentralBench(nil)
     #expect(bench.tell(.accept(.digits, specification(size: 2, minimum: 1))).map(\.kind) == ["accepted"])
     #expect(bench.effects.contains(.initialize(.digits)))
     #expect(bench.tell(.accept(.digits, specification(rounds: 9))).isEmpty, "a retried push is one task")
-    #expect(bench.tell(.aggregated(.digits, round: 0, reference, refused: [])).isEmpty)
-    #expect(bench.tell(.initialized(.digits, reference)).map(\.kind) == ["published"])
-    #expect(bench.tell(.initialized(.digits, reference)).isEmpty)
+    #expect(bench.tell(.aggregated(.digits, round: 0, CentralBench.model, refused: [])).isEmpty)
+    #expect(bench.tell(.initialized(.digits, CentralBench.model)).map(\.kind) == ["published"])
+    #expect(bench.tell(.initialized(.digits, CentralBench.model)).isEmpty)
     bench.tell(.node(NodeState(node: .north, online: true, session: "1")))
     #expect(bench.tell(.status(NodeStatus(node: .north, task: .digits, state: .ready, devices: 2))).map(\.kind) == ["opened"])
     #expect(bench.invited == [.north])
@@ -57,7 +22,7 @@ struct CoordinatorTests {
 
   @Test("answers to contributions: stored, same, conflict, closed, unknown")
   func contributions() {
-    var bench = Bench()
+    var bench = CentralBench()
     #expect(bench.deliver(1, round: 2) == .closed("round 2 has not opened yet, round 1 is in progress"))
     #expect(bench.deliver(1, phase: .evaluate) == .closed("round 1 takes no evaluations now"))
     #expect(bench.deliver(1) == .stored && bench.deliver(1) == .same && bench.deliver(1, bytes: "b") == .conflict)
@@ -65,7 +30,7 @@ struct CoordinatorTests {
     #expect(bench.task?.stage == .aggregating && bench.effects.contains(.aggregate(.digits, round: 1)))
     #expect(bench.deliver(3) == .closed("round 1 no longer takes updates"))
     #expect(bench.deliver(1) == .same && bench.deliver(2, bytes: "b") == .conflict)
-    bench.tell(.aggregated(.digits, round: 1, reference, refused: []))
+    bench.tell(.aggregated(.digits, round: 1, CentralBench.model, refused: []))
     bench.tell(.evaluated(.digits, round: 1, metrics: ["accuracy": 0.5]))
     #expect(bench.task?.round == 2 && bench.task?.stage == .training)
     #expect(bench.deliver(1, round: 1) == .same, "a closed round still knows its own")
@@ -75,22 +40,23 @@ struct CoordinatorTests {
     bench.tell(
       .contribution(
         .other, round: 1, phase: .train,
-        ContributionRecord(path: NodePath(.north), digest: reference.digest, weight: 1, bytes: 1, metrics: [:]), reply: Coordinator.Reply(1)
+        ContributionRecord(path: NodePath(.north), digest: CentralBench.model.digest, weight: 1, bytes: 1, metrics: [:]),
+        reply: Coordinator.Reply(1)
       ))
     #expect(bench.effects == [.answer(Coordinator.Reply(1), .unknown)])
   }
 
   @Test("work that comes too late, twice, or for another round changes nothing")
   func lateWork() {
-    var bench = Bench()
+    var bench = CentralBench()
     _ = bench.deliver(1)
     _ = bench.deliver(2)
-    #expect(bench.tell(.aggregated(.digits, round: 2, reference, refused: [])).isEmpty)
+    #expect(bench.tell(.aggregated(.digits, round: 2, CentralBench.model, refused: [])).isEmpty)
     #expect(bench.tell(.workFailed(.digits, .aggregate, round: 2, reason: "x")).isEmpty)
     #expect(bench.tell(.workFailed(.digits, .initialize, round: 0, reason: "x")).isEmpty)
     #expect(bench.tell(.evaluated(.digits, round: 5, metrics: [:])).isEmpty)
-    #expect(bench.tell(.aggregated(.digits, round: 1, reference, refused: [])).map(\.kind) == ["published"])
-    #expect(bench.tell(.aggregated(.digits, round: 1, reference, refused: [])).isEmpty)
+    #expect(bench.tell(.aggregated(.digits, round: 1, CentralBench.model, refused: [])).map(\.kind) == ["published"])
+    #expect(bench.tell(.aggregated(.digits, round: 1, CentralBench.model, refused: [])).isEmpty)
   }
 
   @Test(
@@ -100,10 +66,10 @@ struct CoordinatorTests {
       (.aggregate, "failed: round 1 could not be aggregated: no trainer"), (.evaluate, "round 2 waits for 2 of 2 updates"),
     ])
   func failedWork(work: Coordinator.Work, sentence: String) {
-    var bench = Bench(work == .initialize ? nil : specification(size: 2, minimum: 1, devices: false))
+    var bench = CentralBench(work == .initialize ? nil : specification(size: 2, minimum: 1, devices: false))
     if work == .initialize { bench.tell(.accept(.digits, specification())) }
     if work != .initialize { _ = (bench.deliver(1), bench.deliver(2)) }
-    if work == .evaluate { bench.tell(.aggregated(.digits, round: 1, reference, refused: [])) }
+    if work == .evaluate { bench.tell(.aggregated(.digits, round: 1, CentralBench.model, refused: [])) }
     bench.tell(.workFailed(.digits, work, round: work == .initialize ? 0 : 1, reason: "no trainer"))
     #expect(
       bench.machine.explanation(.digits)?.sentence.hasPrefix(sentence) == true, "\(bench.machine.explanation(.digits)?.sentence ?? "")")
@@ -114,7 +80,7 @@ struct CoordinatorTests {
 
   @Test("an undeclared region is heard and not invited; a region of another task neither")
   func undeclared() {
-    var bench = Bench(specification(size: 1, minimum: 1), ready: 0)
+    var bench = CentralBench(specification(size: 1, minimum: 1), ready: 0)
     let east = NodeID(unchecked: "east")
     bench.tell(.node(NodeState(node: east, online: true, session: "1")))
     bench.tell(.status(NodeStatus(node: east, task: .digits, state: .ready, devices: 50)))
@@ -123,7 +89,7 @@ struct CoordinatorTests {
 
   @Test("an offline counts only in the session of the last birth")
   func sessions() {
-    var bench = Bench()
+    var bench = CentralBench()
     bench.tell(.node(NodeState(node: .north, online: false, session: "0")))
     #expect(bench.machine.nodes[.north]?.online == true)
     bench.tell(.node(NodeState(node: .north, online: false, session: "1")))
@@ -136,7 +102,7 @@ struct CoordinatorTests {
 
   @Test("an invitation is repeated, then given up; the round goes on with whoever else is there")
   func silence() {
-    var bench = Bench()
+    var bench = CentralBench()
     #expect(bench.machine.nextDeadline == Instant.zero.advanced(bySeconds: 2))
     bench.tell(.tick, at: 1.9)
     #expect(bench.invited == [])
@@ -152,7 +118,7 @@ struct CoordinatorTests {
 
   @Test("the ready fraction holds a round back, and says so")
   func readyFraction() {
-    var bench = Bench(specification(size: 2, minimum: 1, ready: 0.5), ready: 0)
+    var bench = CentralBench(specification(size: 2, minimum: 1, ready: 0.5), ready: 0)
     bench.tell(.status(NodeStatus(node: .north, task: .digits, state: .ready, devices: 2, declined: 6)))
     #expect(bench.task?.stage == .recruiting)
     #expect(bench.machine.explanation(.digits)?.sentence.contains("only 25 % of the devices that answered are ready") == true)
@@ -162,7 +128,7 @@ struct CoordinatorTests {
 
   @Test("enough for the minimum, but not all: those who are on their way get a moment, and five at most")
   func gathering() {
-    var bench = Bench(specification(size: 100, minimum: 2), ready: 0)
+    var bench = CentralBench(specification(size: 100, minimum: 2), ready: 0)
     func ready(_ count: Int, _ seconds: Double) {
       bench.tell(.status(NodeStatus(node: .north, task: .digits, state: .ready, devices: count)), at: seconds)
     }
@@ -179,7 +145,7 @@ struct CoordinatorTests {
 
   @Test("numbers from the wire that no fleet has are bounded", arguments: [Int.max, Int.min, -1])
   func hostileNumbers(number: Int) {
-    var bench = Bench(specification(size: 3, minimum: 1))
+    var bench = CentralBench(specification(size: 3, minimum: 1))
     for region: NodeID in [.north, .south] {
       bench.tell(.node(NodeState(node: region, online: true, session: "\(number)")))
       bench.tell(.status(NodeStatus(node: region, task: .digits, state: .ready, devices: number, declined: number)))
@@ -204,7 +170,7 @@ struct CoordinatorTests {
     _ = scout.handle(.forward(descriptor), at: .zero)
     let order = Invitation(
       task: .digits, revision: number, key: RoundKey(round: number, phase: .train, attempt: number), quota: number, minimum: number,
-      base: reference, upload: "", seed: .max, secondsLeft: -1e300, startWithin: 1e300)
+      base: CentralBench.model, upload: "", seed: .max, secondsLeft: -1e300, startWithin: 1e300)
     _ = scout.handle(.order(order), at: .zero)
     _ = scout.handle(
       .node(NodeState(node: .pi(1), online: true, session: "1", resources: Resources(cores: number, load: -1e308))), at: .zero)
@@ -215,7 +181,7 @@ struct CoordinatorTests {
 
   @Test("pause and resume grow the revision, twice is once, what ended stays ended")
   func revisions() {
-    var bench = Bench()
+    var bench = CentralBench()
     #expect(bench.tell(.resume(.digits)).isEmpty)
     #expect(bench.tell(.pause(.digits)) == [.revised(.digits, revision: 2, state: .paused)])
     #expect(bench.tell(.pause(.digits)).isEmpty)
@@ -230,7 +196,7 @@ struct CoordinatorTests {
   @Test("device metrics are weighted by samples, over those that report them")
   func weighted() {
     func evaluation(_ device: Int, _ weight: Double, _ metrics: [String: Double]) -> ContributionRecord {
-      ContributionRecord(path: NodePath(.north, .pi(device)), digest: reference.digest, weight: weight, bytes: 1, metrics: metrics)
+      ContributionRecord(path: NodePath(.north, .pi(device)), digest: CentralBench.model.digest, weight: weight, bytes: 1, metrics: metrics)
     }
     let metrics = Coordinator.weighted([
       evaluation(1, 1, ["accuracy": 0.5, "loss": 1]), evaluation(2, 3, ["accuracy": 0.9, "loss": .infinity]), evaluation(3, 1, [:]),
@@ -241,10 +207,10 @@ struct CoordinatorTests {
 
   @Test("blobs that something refers to: kept models, the round in progress, the last rounds' updates")
   func references() {
-    var bench = Bench()
+    var bench = CentralBench()
     let before = bench.machine.referencedBlobs
-    #expect(before == [reference.digest])
+    #expect(before == [CentralBench.model.digest])
     _ = bench.deliver(1, bytes: "u1")
-    #expect(bench.machine.referencedBlobs == [reference.digest, Digest(of: "u1")])
+    #expect(bench.machine.referencedBlobs == [CentralBench.model.digest, Digest(of: "u1")])
   }
 }

@@ -19,6 +19,12 @@ extension Coordinator {
     case .contributed(let id, let round, let phase, let contribution):
       guard let run = tasks[id], run.round == round, let slot = run.slot(phase) else { return }
       tasks[id]?[keyPath: slot]?.accept(contribution)
+    case .reopened(let id, _, let refused):
+      tasks[id]?.refused = Self.reasons(refused)
+      tasks[id]?.train?.refused = Set(refused.map(\.node))
+      tasks[id]?.train?.isClosed = false
+      tasks[id]?.train?.idleSince = nil
+      tasks[id]?.stage = .recruiting
     case .combined(let id, let combined):
       tasks[id]?.combined = combined
       tasks[id]?.refused = Self.reasons(combined.refused)

@@ -124,11 +124,12 @@ extension Coordinator {
     case .recruiting:
       guard let specification = run.specification else { return "recruiting" }
       let count = headcount(run)
-      let accepted = run.train?.acceptedDevices ?? 0
-      let needed = max(1, specification.cohort.minimum - accepted)
+      let needed = max(1, specification.cohort.minimum - (run.train?.acceptedDevices ?? 0))
+      // Who delivered is not needed again.
+      let ready = count.total - (run.train?.accepted.values.reduce(0) { $0 + $1.devices } ?? 0)
       let round = run.train == nil ? run.round + 1 : run.round
-      var text = "round \(round) waits for devices: \(max(0, count.total - accepted)) of \(needed) ready"
-      if count.total - accepted >= needed, count.fraction < specification.cohort.ready {
+      var text = "round \(round) waits for devices: \(max(0, ready)) of \(needed) ready"
+      if ready >= needed, count.fraction < specification.cohort.ready {
         text = "round \(round) waits: only \(Int(count.fraction * 100)) % of the devices that answered are ready"
         text += ", the task wants \(Int(specification.cohort.ready * 100)) %"
       }

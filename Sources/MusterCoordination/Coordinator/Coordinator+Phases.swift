@@ -174,6 +174,24 @@ extension Coordinator {
     }
   }
 
+  /// The frozen set gave no model, for the strategy refused too many: the round closed short after all. What was refused stays accepted, and
+  /// the next fold looks at it again; what is missing is asked of others.
+  mutating func fellShort(_ id: TaskID, round: Int, refused: [Waiting], _ reason: String) {
+    guard let run = tasks[id], run.stage == .aggregating, run.round == round, let specification = run.specification, let train = run.train
+    else { return }
+    for update in refused { tasks[id]?.note(update.node, "update refused: \(update.reason)") }
+    commit(.reopened(id, round: round, refused: refused))
+    let isShort = (tasks[id]?.train?.acceptedDevices ?? 0) < max(1, train.minimum)
+    // With as many as the task asks for, more of the same help no rule.
+    guard isShort, run.attempt < specification.maxAttempts else {
+      end(id, .failed, "round \(round) could not be aggregated: \(reason)")
+      return
+    }
+    tasks[id]?.lastReason = "round \(round), attempt \(run.attempt), could not be aggregated: \(reason.brief)"
+    effects.append(.roundChanged(id))
+    advance(id)
+  }
+
   /// The one reason that every region gives for having no device, when it is the devices' own failure.
   private func commonFailure(_ train: PhaseRun) -> String? {
     let reasons = Set(train.seats.values.map { $0.isShort && $0.have == 0 ? $0.reason ?? "" : "" })

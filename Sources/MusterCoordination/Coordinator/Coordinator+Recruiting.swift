@@ -47,8 +47,10 @@ extension Coordinator {
     let wanted = max(1, cohort.size - accepted)
     guard available >= max(1, cohort.minimum - accepted), count.fraction >= cohort.ready else {
       tasks[id]?.gathering = nil
+      waitForOthers(id)
       return
     }
+    tasks[id]?.train?.idleSince = nil
     guard available >= wanted || hasSettled(id, count.total) else { return }
     tasks[id]?.gathering = nil
     let invited = Int((Double(wanted) * cohort.over).rounded(.up))
@@ -77,6 +79,24 @@ extension Coordinator {
     gathering.count = max(count, gathering.count)
     tasks[id]?.gathering = gathering
     return tasks[id].flatMap(settles).map { now >= $0 } ?? false
+  }
+
+  /// After updates were refused, others get the time of a round to show themselves. Who delivered is not asked again, and a fleet may have
+  /// nobody else.
+  private mutating func waitForOthers(_ id: TaskID) {
+    guard let run = tasks[id], let train = run.train, !train.refused.isEmpty else { return }
+    guard isConnected else {
+      tasks[id]?.train?.idleSince = nil
+      return
+    }
+    tasks[id]?.train?.idleSince = train.idleSince ?? now
+    guard let until = tasks[id].flatMap(givesUp), now >= until else { return }
+    end(id, .failed, "\(run.lastReason ?? "updates were refused"); no other devices were ready meanwhile")
+  }
+
+  func givesUp(_ run: TaskRun) -> Instant? {
+    guard let train = run.train, !train.refused.isEmpty, let specification = run.specification else { return nil }
+    return train.idleSince?.advanced(bySeconds: specification.cohort.seconds)
   }
 
   func settles(_ run: TaskRun) -> Instant? {

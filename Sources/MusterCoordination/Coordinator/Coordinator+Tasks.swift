@@ -86,7 +86,9 @@ extension Coordinator {
     return missed.filter { !delivered.contains($0.node) }
   }
 
+  /// What counted so far; what was refused stays so.
   func abandoned(_ contribution: ContributionRecord, _ reason: String) -> ContributionRecord {
+    guard contribution.fate == .counted else { return contribution }
     var contribution = contribution
     contribution.fate = .abandoned
     contribution.reason = reason

@@ -85,6 +85,7 @@ package struct Coordinator: Sendable {
     case .initialized(let task, let model, let wire): initialized(task, PublishedModel(model, wire: wire))
     case .aggregated(let task, let round, let model, let wire, let refused):
       aggregated(task, round: round, PublishedModel(model, wire: wire), refused: refused)
+    case .fellShort(let task, let round, let refused, let reason): fellShort(task, round: round, refused: refused, reason)
     case .evaluated(let task, let round, let metrics): evaluated(task, round: round, metrics)
     case .workFailed(let task, let work, let round, let reason): workFailed(task, work, round: round, reason)
     case .contribution(let task, let round, let phase, let contribution, let reply):
@@ -169,7 +170,7 @@ package struct Coordinator: Sendable {
       guard !run.isEnded else { return run.endedAt?.advanced(bySeconds: Self.retirementSeconds) }
       guard !run.isPaused else { return nil }
       var deadlines = run.specification == nil ? [] : [run.expires]
-      if run.stage == .recruiting, let settles = settles(run) { deadlines.append(settles) }
+      if run.stage == .recruiting { deadlines += [settles(run), givesUp(run)].compactMap { $0 } }
       let phase =
         switch run.stage {
         case .training, .scouting: run.train

@@ -13,6 +13,8 @@ extension Coordinator {
     // The shell's long work, at the root. Everything says which round it belongs to: what came too late is ignored.
     case initialized(TaskID, ModelReference, wire: ModelReference? = nil)
     case aggregated(TaskID, round: Int, ModelReference, wire: ModelReference? = nil, refused: [Waiting])
+    /// The strategy refused so many updates that its rule has too few.
+    case fellShort(TaskID, round: Int, refused: [Waiting], reason: String)
     case evaluated(TaskID, round: Int, metrics: [String: Double])
     case workFailed(TaskID, Work, round: Int, reason: String)
 
@@ -97,6 +99,8 @@ extension Coordinator {
     case opened(TaskID, PhaseOpening)
     case contributed(TaskID, round: Int, phase: Phase, ContributionRecord)
     case closed(TaskID, round: Int, phase: Phase)
+    /// A closed round that gave no model: it is open again, with the updates that the strategy refused.
+    case reopened(TaskID, round: Int, refused: [Waiting])
     case combined(TaskID, Combined)
     case evaluated(TaskID, round: Int, metrics: [String: Double])
     /// A round is over: at the root, or a phase of it at a region that aggregates.
@@ -107,7 +111,8 @@ extension Coordinator {
     package var task: TaskID {
       switch self {
       case .accepted(let task, _), .revised(let task, _, _), .published(let task, _, _, _), .opened(let task, _),
-        .contributed(let task, _, _, _), .closed(let task, _, _), .combined(let task, _), .evaluated(let task, _, _),
+        .contributed(let task, _, _, _), .closed(let task, _, _), .reopened(let task, _, _), .combined(let task, _),
+        .evaluated(let task, _, _),
         .completed(let task, _),
         .ended(let task, _, _), .forgotten(let task):
         task

@@ -47,6 +47,8 @@ struct PhaseRun: Sendable {
   var seats: [NodeID: Seat] = [:]
   /// At the ledger: what counts, whatever the attempt.
   var accepted: [NodePath: ContributionRecord] = [:]
+  /// At the root: what an earlier attempt's aggregation refused, by path. It stays accepted; others are asked for besides.
+  var refused: Set<String> = []
   /// At a scout: devices that delivered in earlier attempts, or that the ledger names.
   var delivered: Set<NodeID> = []
   /// Since when nobody is left to wait for.
@@ -94,13 +96,15 @@ struct PhaseRun: Sendable {
     }
   }
 
-  /// Devices whose work counts, of one node's.
+  /// Devices whose work was accepted, of one node's.
   func accepted(from node: NodeID) -> Int {
     accepted.values.reduce(0) { $0 + (sender($1.path) == node ? $1.devices : 0) }
   }
 
-  /// Devices whose work counts.
-  var acceptedDevices: Int { accepted.values.reduce(0) { $0 + $1.devices } }
+  /// Devices whose work counts, as far as it is known.
+  var acceptedDevices: Int {
+    accepted.values.reduce(0) { $0 + (refused.isEmpty || !refused.contains($1.path.description) ? $1.devices : 0) }
+  }
 
   /// Which of a ledger's nodes a contribution came from: at the root a region, at a region a device.
   private func sender(_ path: NodePath) -> NodeID? { order == nil ? path.nodes.first : path.nodes.last }

@@ -41,6 +41,12 @@ extension Auditor {
     case .contributed(_, let round, let phase, let contribution): contributed(id, PhaseKey(round: round, phase: phase), contribution, &book)
     case .closed(_, let round, let phase):
       check(book.closed.insert(PhaseKey(round: round, phase: phase)).inserted, "task \(id): round \(round), \(phase) closes twice")
+    case .reopened(_, let round, let refused):
+      let rows = book.rows[PhaseKey(round: round, phase: .train)] ?? [:]
+      check(book.closed.remove(PhaseKey(round: round, phase: .train)) != nil, "task \(id): round \(round) opens again and was not closed")
+      check(book.models[round] == nil, "task \(id): round \(round) opens again and has a model")
+      let known = Set(rows.keys.map(\.description))
+      check(refused.allSatisfy { known.contains($0.node) }, "task \(id), round \(round): what never counted is refused")
     case .completed(_, let record): completed(id, record, &book)
     case .ended:
       for (key, rows) in book.rows where key.round > book.completed && !rows.isEmpty {
@@ -120,7 +126,7 @@ extension Auditor {
 
   private func enter(_ record: Coordinator.Record, _ id: TaskID, _ book: inout Book, at region: NodeID) {
     switch record {
-    case .accepted, .published, .revised, .evaluated, .ended: fails("\(region) does central's work: \(record.kind)")
+    case .accepted, .published, .revised, .reopened, .evaluated, .ended: fails("\(region) does central's work: \(record.kind)")
     case .forwarded(let descriptor): if descriptor.state.isFinal { settles(id, region, book) }
     case .opened(_, let opening):
       if opening.continues != true {
