@@ -30,6 +30,10 @@ package enum PlantedBug: String, CaseIterable, Sendable {
   case countsRepeats
   /// What was admitted when its headers came is accepted when its body is there, closed or not.
   case admissionIsAcceptance
+  /// The ticket of another path admits, too.
+  case admitsOthersTickets
+  /// The ticket of another round or phase admits, too.
+  case admitsOldTickets
   /// The aggregate leaves out what the frozen set holds.
   case foldsWithoutTheLast
   /// The result of long work is reported once, whether or not it could be stored.

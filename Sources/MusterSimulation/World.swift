@@ -66,6 +66,8 @@ package final class World {
   /// Contributions that were answered with "stored".
   package internal(set) var promised: [(ledger: NodeID, task: TaskID, round: Int, phase: Phase, contribution: ContributionRecord)] = []
 
+  /// What central's tickets derive from.
+  let secret = Array("the secret key of a simulated one".utf8)
   /// Regions that lost their disk.
   var lostDisks: Set<NodeID> = []
 

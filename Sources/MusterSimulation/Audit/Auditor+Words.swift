@@ -4,12 +4,19 @@ internal import MusterSchema
 // What is said.
 extension Auditor {
   /// An upload's answer leaves a ledger.
-  func answered(_ upload: Upload, _ answer: Coordinator.Answer, by ledger: NodeID) {
+  func answered(_ upload: Upload, _ answer: UploadAnswer, by ledger: NodeID) {
     let book = books[BookKey(ledger: ledger, task: upload.task)]
     let key = PhaseKey(round: upload.round, phase: upload.phase)
     let row = book?.rows[key]?[upload.contribution.path] ?? book?.settled[key]?[upload.contribution.path]
     let who = "\(upload.contribution.path), round \(upload.round) of \(upload.task), \(upload.phase)"
     let digest = upload.contribution.digest
+    guard case .said(let answer) = answer else {
+      return check(upload.isForged, "\(who): its own ticket is refused by \(ledger)")
+    }
+    switch answer {
+    case .stored, .same, .conflict: check(!upload.isForged, "\(who): answered as if its ticket were for that")
+    case .closed, .unknown: break
+    }
     switch answer {
     case .stored: check(row == digest, "\(who): answered with 201, and the store of \(ledger) does not hold it")
     case .same: check(row == digest, "\(who): answered with 200, and what counts is something else")

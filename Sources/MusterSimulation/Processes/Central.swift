@@ -14,7 +14,8 @@ package final class CentralProcess: ServerPerformer, LedgerServer, ClientOwner {
   private var work = WorkQueue<WorkKey, () -> Void>(width: 2) { _, _ in }
   private(set) lazy var desk = LedgerDesk(
     world, ledger: .central, machine: { [unowned self] in machine }, life: { [unowned self] in isUp ? life : nil },
-    post: { [unowned self] in shell.post($0) }, store: { [unowned self] in blobs.add($0, at: world.time) })
+    post: { [unowned self] in shell.post($0) }, store: { [unowned self] in blobs.add($0, at: world.time) },
+    grant: { [unowned self] run, path in Grant(secret: world.secret, task: run.id).descendant(path) })
 
   struct WorkKey: Hashable {
     var kind: Coordinator.Work
@@ -90,6 +91,8 @@ package final class CentralProcess: ServerPerformer, LedgerServer, ClientOwner {
       say(.descriptor(descriptor), .task(coordinator: .central, task: descriptor.task))
     case .invite(let node, let invitation):
       world.auditor.invites(invitation)
+      let grant = Grant(secret: world.secret, task: invitation.task)
+      let invitation = invitation.admitting(node, by: grant, asScout: true)
       let topic = Topic.invitation(coordinator: .central, node: node, task: invitation.task)
       client.publish(Packet(world.key(topic), .invitation(invitation), retained: false), onlyNow: true, in: world)
     case .roundChanged(let task): world.windowChanged(machine, task)

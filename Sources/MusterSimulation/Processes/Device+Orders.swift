@@ -155,29 +155,39 @@ extension DeviceProcess {
     guard disk.results[Self.fileName(task, key)]?.digest == result.digest else {
       return end(order, .failed(task, key, reason: "the result is gone from the device's disk"))
     }
-    put(job, result.digest) { [self] answer in
+    guard let upload = ownUpload(job, result.digest) else { return }
+    if lie == .forges { forge(upload, to: job.invitation.upload) }
+    put(upload, to: job.invitation.upload) { [self] answer in
       guard isCurrent(order) else { return }
       switch answer {
-      case .stored, .same, .conflict:
-        if lie == .uploadsTwice { put(job, world.digest("\(name) lies about \(task) \(key)")) { _ in } }
+      case .said(.stored), .said(.same), .said(.conflict):
+        if lie == .uploadsTwice, let other = ownUpload(job, world.digest("\(name) lies about \(task) \(key)")) {
+          put(other, to: job.invitation.upload) { _ in }
+        }
         end(order, .delivered(task, key))
-      case .closed(let reason): end(order, .refused(task, key, reason: reason))
-      case .unknown: end(order, .refused(task, key, reason: "unknown"))
+      case .said(.closed(let reason)): end(order, .refused(task, key, reason: reason))
+      case .said(.unknown): end(order, .refused(task, key, reason: "unknown"))
+      case .refused(let reason): end(order, .failed(task, key, reason: reason))
       case nil:
         if world.plants(.uploadIsTriedOnce) { return end(order) }
         if attempt == 1 { disk.secure(Self.fileName(task, key)) }
-        pause(order, attempt) { [self] in upload(order, attempt: attempt + 1) }
+        pause(order, attempt) { [self] in self.upload(order, attempt: attempt + 1) }
       }
     }
   }
 
-  private func put(_ job: Job, _ digest: Digest, _ done: @escaping (Coordinator.Answer?) -> Void) {
+  private func ownUpload(_ job: Job, _ digest: Digest) -> Upload? {
     guard let address = UploadAddress(job.invitation.upload), address.task == job.task, address.round == job.key.round else {
       world.auditor.fails("\(job.invitation.upload) is no upload address of \(job.task), \(job.key)")
-      return
+      return nil
     }
     let contribution = ContributionRecord(path: address.path, digest: digest, weight: 10, bytes: 100, metrics: ["accuracy": 0.5])
-    let upload = Upload(task: address.task, round: address.round, phase: address.phase, contribution: contribution)
+    return Upload(address.scope, contribution, ticket: job.invitation.ticket)
+  }
+
+  /// - Parameter address: of the ledger; which path, round and phase says the upload.
+  func put(_ upload: Upload, to address: String, _ done: @escaping (UploadAnswer?) -> Void) {
+    guard let address = UploadAddress(address) else { return done(nil) }
     let transfer = world.random.within(world.plan.transferTime)
     if let region = world.region(address.host) {
       world.exchange(from: site, with: region, serve: { region.desk.put(upload, transfer: transfer, $0) }, done: done)
@@ -222,6 +232,8 @@ struct UploadAddress {
   var round: Int
   var phase: Phase
   var path: NodePath
+
+  var scope: TicketScope { TicketScope(task: task, round: round, phase: phase, path: path) }
 
   init?(_ text: String) {
     let parts = text.split(separator: "/")

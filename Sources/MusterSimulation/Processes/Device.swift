@@ -9,20 +9,6 @@ package final class DeviceProcess: ClientOwner {
     case hangs
   }
 
-  /// How a device does not keep to the protocol.
-  enum Lie: CaseIterable {
-    /// Says that it delivered, and did not.
-    case saysDone
-    /// Hears no invitation.
-    case silent
-    /// Says all sorts of things.
-    case babbles
-    /// Uploads other bytes for what counts already.
-    case uploadsTwice
-    /// Sends bytes that nobody understands, and speaks for others.
-    case garbles
-  }
-
   package let id: NodeID
   package let region: NodeID
   let name: String
@@ -36,6 +22,8 @@ package final class DeviceProcess: ClientOwner {
   var diesAtBoundary: Int?
   package var diesAfterRecords: Int?
   var lie: Lie?
+  /// A liar's collection.
+  var ticketsSeen: [TicketScope: Ticket] = [:]
   /// The owner's policy declines, with this reason.
   var declines: String?
 
@@ -264,43 +252,6 @@ package final class DeviceProcess: ClientOwner {
       guard self.timer == timer, self.life == life, isUp else { return }
       receive(.tick)
       world.auditor.ticked(name, wasUseful: machine.nextDeadline.map { $0 > now } ?? true)
-    }
-  }
-
-  // MARK: Lies
-
-  private func babbleLater() {
-    guard lie == .babbles || lie == .garbles else { return }
-    let life = life
-    world.after(world.random.within(500...4000)) { [unowned self] _ in
-      guard isUp, self.life == life, let lie else { return }
-      if let task = world.random.pick(world.directory.tasks) {
-        if lie == .babbles { babble(task) } else { garble(task) }
-      }
-      babbleLater()
-    }
-  }
-
-  private func babble(_ task: TaskID) {
-    let states: [NodeStatus.State] = [.ready, .declined, .accepted, .training, .uploading, .done, .failed, .recruiting, .filled, .short]
-    var status = NodeStatus(node: id, task: task, state: world.random.pick(states) ?? .ready)
-    status.round = world.random.within(0...3)
-    status.attempt = world.random.within(0...3)
-    status.phase = world.random.chance(0.5) ? .train : .evaluate
-    status.devices = world.random.chance(0.1) ? .max : world.random.within(-1...3)
-    status.have = world.random.within(-1...9)
-    status.reason = "lies"
-    say(status, lasting: true)
-  }
-
-  private func garble(_ task: TaskID) {
-    let topic = Topic.nodeStatus(coordinator: region, node: id, task: task)
-    if world.random.chance(0.5) {
-      client.publish(Packet(world.key(topic), .garbage), onlyNow: false, in: world)
-    } else {
-      // It speaks for central.
-      let status = NodeStatus(node: .central, task: task, state: .done, round: 1, attempt: 1, phase: .train)
-      client.publish(Packet(world.key(topic), .status(status)), onlyNow: false, in: world)
     }
   }
 }

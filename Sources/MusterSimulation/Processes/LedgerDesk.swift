@@ -1,17 +1,47 @@
 internal import MusterCoordination
 internal import MusterSchema
 
-/// An upload as a ledger sees it.
-struct Upload {
+/// What one ticket admits.
+struct TicketScope: Hashable {
   var task: TaskID
   var round: Int
   var phase: Phase
+  var path: NodePath
+}
+
+/// An upload as a ledger sees it.
+struct Upload {
+  var scope: TicketScope
   var contribution: ContributionRecord
+  var ticket: Ticket?
+  /// What the ticket was made out for. Only the auditor looks; and what a planted bug takes it for.
+  var ticketScope: TicketScope
+
+  /// What an invitation's node sends of its own.
+  init(_ scope: TicketScope, _ contribution: ContributionRecord, ticket: Ticket?) {
+    self.scope = scope
+    self.contribution = contribution
+    self.ticket = ticket
+    ticketScope = scope
+  }
+
+  var task: TaskID { scope.task }
+  var round: Int { scope.round }
+  var phase: Phase { scope.phase }
+  /// Nobody was invited to this.
+  var isForged: Bool { ticket == nil || ticketScope != scope }
+}
+
+/// What an uploader is told.
+enum UploadAnswer: Equatable {
+  case said(Coordinator.Answer)
+  /// 403.
+  case refused(String)
 }
 
 /// The data plane of a coordinator that counts contributions: central, or a region that aggregates.
 ///
-/// As the routes have it: admitted by phase when the headers come; the body travels, is checked and synced; then the machine is asked, and its
+/// As the routes have it: admitted by ticket and phase when the headers come; the body travels, is checked and synced; then the machine is asked, and its
 /// word goes out once it is durable.
 final class LedgerDesk {
   private unowned let world: World
@@ -20,16 +50,18 @@ final class LedgerDesk {
   private let life: () -> Int?
   private let post: (Coordinator.Event) -> Void
   private let store: (Digest) -> Void
-  private var waiting: [UInt64: (upload: Upload, respond: (Coordinator.Answer?) -> Void)] = [:]
+  private let grant: (TaskRun, NodePath) -> Grant?
+  private var waiting: [UInt64: (upload: Upload, respond: (UploadAnswer?) -> Void)] = [:]
   private var next: UInt64 = 0
 
   /// - Parameters:
   ///   - machine: as it is committed.
   ///   - life: of the process; nil while it is down.
   ///   - store: keeps an update's bytes.
+  ///   - grant: what the ticket of a path derives from.
   init(
     _ world: World, ledger: NodeID, machine: @escaping () -> Coordinator, life: @escaping () -> Int?,
-    post: @escaping (Coordinator.Event) -> Void, store: @escaping (Digest) -> Void
+    post: @escaping (Coordinator.Event) -> Void, store: @escaping (Digest) -> Void, grant: @escaping (TaskRun, NodePath) -> Grant?
   ) {
     self.world = world
     self.ledger = ledger
@@ -37,20 +69,23 @@ final class LedgerDesk {
     self.life = life
     self.post = post
     self.store = store
+    self.grant = grant
   }
 
   /// `PUT` of an update or an evaluation, from its headers on; nil: 503.
-  func put(_ upload: Upload, transfer: Int64, _ answer: @escaping (Coordinator.Answer?) -> Void) {
-    let respond: (Coordinator.Answer?) -> Void = { [ledger, unowned world] said in
+  func put(_ upload: Upload, transfer: Int64, _ answer: @escaping (UploadAnswer?) -> Void) {
+    let respond: (UploadAnswer?) -> Void = { [ledger, unowned world] said in
       if let said { world.auditor.answered(upload, said, by: ledger) }
       answer(said)
     }
     let (task, round, phase) = (upload.task, upload.round, upload.phase)
-    guard let run = machine().tasks[task], run.isLedger else { return respond(.unknown) }
-    if let earlier = run.accepted(round: round, phase: phase, path: upload.contribution.path) {
-      return repeated(upload, earlier, respond)
+    switch machine().entry(task, round: round, phase: phase, path: upload.scope.path, ticket: shown(upload), grant: grant) {
+    case .unknown: return respond(.said(.unknown))
+    case .refused(let why): return respond(.refused(why))
+    case .closed(let why): return respond(.said(.closed(why)))
+    case .accepted(let earlier): return repeated(upload, earlier, respond)
+    case .open: break
     }
-    if let why = machine().refusal(run, round: round, phase: phase) { return respond(.closed(why)) }
     let life = life()
     world.after(transfer) { [self] world in
       guard self.life() == life else { return }
@@ -58,7 +93,7 @@ final class LedgerDesk {
       if world.plants(.admissionIsAcceptance),
         machine().tasks[task].map({ machine().refusal($0, round: round, phase: phase) != nil }) ?? true
       {
-        return respond(.stored)
+        return respond(.said(.stored))
       }
       next += 1
       waiting[next] = (upload, respond)
@@ -67,22 +102,32 @@ final class LedgerDesk {
     }
   }
 
-  private func repeated(_ upload: Upload, _ earlier: ContributionRecord, _ respond: (Coordinator.Answer?) -> Void) {
-    if world.plants(.repeatsAreRefused) { return respond(.closed("the round is closed")) }
+  /// The ticket as it is looked at: a planted bug takes another one for the right one.
+  private func shown(_ upload: Upload) -> Ticket? {
+    let (scope, other) = (upload.scope, upload.ticketScope)
+    let isTaken =
+      world.plants(.admitsOthersTickets) && other.path != scope.path
+      || world.plants(.admitsOldTickets) && other.path == scope.path && other != scope
+    guard isTaken, let run = machine().tasks[scope.task] else { return upload.ticket }
+    return grant(run, scope.path)?.ticket(task: scope.task, round: scope.round, phase: scope.phase)
+  }
+
+  private func repeated(_ upload: Upload, _ earlier: Digest, _ respond: (UploadAnswer?) -> Void) {
+    if world.plants(.repeatsAreRefused) { return respond(.said(.closed("the round is closed"))) }
     if world.plants(.countsRepeats) {
       // The store takes the row without looking whether it is there.
       let record = Coordinator.Record.contributed(upload.task, round: upload.round, phase: upload.phase, upload.contribution)
       world.auditor.committed(record, at: world.central.shell.now, by: ledger)
-      return respond(.stored)
+      return respond(.said(.stored))
     }
-    respond(earlier.digest == upload.contribution.digest ? .same : .conflict)
+    respond(.said(earlier == upload.contribution.digest ? .same : .conflict))
   }
 
   /// The machine's word, after its commit.
   func resolve(_ reply: Coordinator.Reply, _ answer: Coordinator.Answer) {
     guard let (upload, respond) = waiting.removeValue(forKey: reply.number) else { return }
     if answer == .stored { world.promised.append((ledger, upload.task, upload.round, upload.phase, upload.contribution)) }
-    respond(answer == .same && world.plants(.repeatsAreRefused) ? .closed("the round is closed") : answer)
+    respond(.said(answer == .same && world.plants(.repeatsAreRefused) ? .closed("the round is closed") : answer))
   }
 
   /// Their commit failed.

@@ -43,18 +43,19 @@ extension RegionProcess {
     let count = machine.coordinator.tasks[task]?.ledger(round: key.round, phase: key.phase)?.accepted.count ?? 1
     let contribution = ContributionRecord(
       path: address.path, digest: result.digest, weight: 10 * Double(count), bytes: 100, count: count, metrics: ["accuracy": 0.5])
-    let upload = Upload(task: task, round: address.round, phase: address.phase, contribution: contribution)
+    let upload = Upload(address.scope, contribution, ticket: job.invitation.ticket)
     let transfer = world.random.within(world.plan.transferTime)
     let central = world.central
     world.exchange(
       from: site, with: central, serve: { central.desk.put(upload, transfer: transfer, $0) },
       done: {
-        [unowned self] (answer: Coordinator.Answer?) in
+        [unowned self] (answer: UploadAnswer?) in
         guard isUp, self.life == life else { return }
         switch answer {
-        case .stored, .same, .conflict: shell.post(.above(.delivered(task, key)))
-        case .closed(let reason): shell.post(.above(.refused(task, key, reason: reason)))
-        case .unknown: shell.post(.above(.refused(task, key, reason: "unknown")))
+        case .said(.stored), .said(.same), .said(.conflict): shell.post(.above(.delivered(task, key)))
+        case .said(.closed(let reason)): shell.post(.above(.refused(task, key, reason: reason)))
+        case .said(.unknown): shell.post(.above(.refused(task, key, reason: "unknown")))
+        case .refused(let reason): shell.post(.above(.failed(task, key, reason: reason)))
         case nil:
           if world.plants(.uploadIsTriedOnce) { return done() }
           world.after(world.random.within(0...min(2000, 250 << Int64(min(attempt, 4))))) { [unowned self] _ in

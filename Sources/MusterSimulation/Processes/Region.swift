@@ -16,7 +16,8 @@ package final class RegionProcess: ServerPerformer, LedgerServer, ClientOwner {
   private var blobs: BlobShelf
   private(set) lazy var desk = LedgerDesk(
     world, ledger: id, machine: { [unowned self] in machine.coordinator }, life: { [unowned self] in isUp ? life : nil },
-    post: { [unowned self] in shell.post(.below($0)) }, store: { [unowned self] in blobs.add($0, at: world.time) })
+    post: { [unowned self] in shell.post(.below($0)) }, store: { [unowned self] in blobs.add($0, at: world.time) },
+    grant: { run, path in run.grant(of: path) })
   private var orders = WorkQueue<TaskID, () -> Void>(width: 2) { _, _ in }
   private var deliveries = WorkQueue<String, (@escaping () -> Void) -> Void>(width: 4) { _, _ in }
   private var questions = WorkQueue<String, (@escaping () -> Void) -> Void>(width: 4) { _, _ in }
@@ -131,6 +132,10 @@ package final class RegionProcess: ServerPerformer, LedgerServer, ClientOwner {
     case .publish(let descriptor): say(.descriptor(descriptor), .task(coordinator: id, task: descriptor.task))
     case .invite(let node, let invitation):
       world.auditor.invites(invitation, by: self)
+      guard let grant = machine.tasks[invitation.task]?.order?.grant else {
+        return world.auditor.fails("\(id) invites \(node) and has no grant to make a ticket of")
+      }
+      let invitation = invitation.admitting(node, by: grant, asScout: false)
       let topic = Topic.invitation(coordinator: id, node: node, task: invitation.task)
       below.publish(Packet(world.key(topic), .invitation(invitation), retained: false), onlyNow: true, in: world)
     case .roundChanged(let task): world.windowChanged(machine, task)

@@ -22,7 +22,7 @@ struct Chaos {
       let failing: Double = scenario.has(.failingTrainers) ? world.random.pick([0.1, 0.3]) ?? 0.1 : 0
       let site = device.site
       if slowness > 1 { world.network.distance[site] = world.random.within(0...400) }
-      if scenario.has(.lies), world.random.chance(0.3) { device.lie = world.random.pick(DeviceProcess.Lie.allCases) }
+      if scenario.has(.lies), world.random.chance(0.3) { device.lie = world.random.pick(Lie.allCases) }
       device.resources.load = world.random.fraction() * 4
       device.trainer = { [unowned world] job in
         let isFaulty = world.time < scenario.faulty

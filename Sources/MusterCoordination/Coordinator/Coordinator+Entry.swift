@@ -1,0 +1,53 @@
+package import MusterSchema
+
+/// Whether an upload may begin, from its headers alone.
+package enum Entry: Hashable, Sendable {
+  case unknown
+  /// A wrong ticket, or a path that has nothing to contribute here.
+  case refused(String)
+  case closed(String)
+  /// The path already counts, with these bytes.
+  case accepted(Digest)
+  case open(base: Digest)
+}
+
+// A ledger's door: asked before a body is read. What may enter is decided again when the machine is handed the contribution.
+extension Coordinator {
+  /// - Parameters:
+  ///   - path: who the upload says that it is from.
+  ///   - grant: what the ticket of a path derives from; nil when that is not known here (any more).
+  package func entry(
+    _ task: TaskID, round: Int, phase: Phase, path: NodePath, ticket: Ticket?, grant: (TaskRun, NodePath) -> Grant?
+  ) -> Entry {
+    guard let run = tasks[task], run.isLedger else { return .unknown }
+    guard let ticket else { return .refused("the upload carries no ticket: it comes with the invitation, as Authorization: Bearer") }
+    guard let grant = grant(run, path) else { return .closed("round \(round) is not open here") }
+    guard ticket == grant.ticket(task: task, round: round, phase: phase) else {
+      return .refused("the ticket does not admit this contribution")
+    }
+    if let earlier = run.accepted(round: round, phase: phase, path: path) { return .accepted(earlier.digest) }
+    if let why = stranger(path, run) { return .refused(why) }
+    if let why = refusal(run, round: round, phase: phase) { return .closed(why) }
+    guard let base = run.ledger(round: round, phase: phase)?.base else { return .closed("the round is not open") }
+    return .open(base: base)
+  }
+}
+
+extension TaskRun {
+  /// At a region that aggregates: what a device's ticket derives from.
+  package func grant(of path: NodePath) -> Grant? { path.nodes.count == 2 ? grant?.child(path.nodes[1]) : nil }
+}
+
+extension Invitation {
+  /// As it is sent: with the ticket of the node that it goes to, and for a scout the grant that its devices' tickets derive from. The
+  /// machine holds no secrets.
+  ///
+  /// - Parameter grant: the inviting coordinator's.
+  package func admitting(_ node: NodeID, by grant: Grant, asScout isScout: Bool) -> Invitation {
+    var invitation = self
+    let own = grant.child(node)
+    invitation.ticket = own.ticket(task: task, round: round, phase: phase)
+    invitation.grant = isScout ? own : nil
+    return invitation
+  }
+}
