@@ -1,3 +1,4 @@
+import FoundationEssentials
 import MusterModels
 import Testing
 
@@ -54,6 +55,24 @@ import Testing
     #expect(oneSided > 2 * even)
     let sizes = try parts(5) { .dirichlet(of: 5, index: $0, alpha: 10000, seed: 3) }.map(\.count)
     #expect(sizes.allSatisfy { (180...220).contains($0) })
+  }
+
+  /// A file that the Python package reads, too.
+  struct Vectors: Decodable {
+    struct Part: Decodable {
+      var partition: Partition
+      var positions: [Int32]
+    }
+    var labels: [Int32]
+    var parts: [Part]
+  }
+
+  @Test("A seed's split stays what it is, in every version and in Python")
+  func vectors() throws {
+    let file = "\(#filePath.split(separator: "/").dropLast(3).reduce("") { "\($0)/\($1)" })/python/tests/partitions.json"
+    let vectors = try JSONDecoder().decode(Vectors.self, from: Data(contentsOf: URL(filePath: file)))
+    for part in vectors.parts { #expect(try part.partition.positions(labels: vectors.labels) == part.positions, "\(part.partition)") }
+    #expect(vectors.parts.count == 12)
   }
 
   @Test("What is not there is refused")

@@ -73,11 +73,21 @@ def test_impossible_models_are_refused():
             models.schema(model)
 
 
-@pytest.mark.parametrize("kind", ["iid", "shards"])
-def test_parts_are_disjoint_and_together_the_whole(kind):
+@pytest.mark.parametrize("kind, more", [("iid", {}), ("shards", {}), ("dirichlet", {"alpha": 0.5}), ("dirichlet", {"alpha": 0.001})])
+def test_parts_are_disjoint_and_together_the_whole(kind, more):
     _, labels = data.load(DIGITS)
-    parts = [data.partition({kind: {"of": 8, "index": index, "seed": 3}}, labels) for index in range(8)]
+    parts = [data.partition({kind: {"of": 8, "index": index, "seed": 3, **more}}, labels) for index in range(8)]
     assert sorted(numpy.concatenate(parts)) == list(range(len(labels)))
+    assert all(len(part) for part in parts)
+
+
+VECTORS = json.loads((ROOT / "python/tests/partitions.json").read_text())
+
+
+@pytest.mark.parametrize("part", VECTORS["parts"], ids=lambda part: json.dumps(part["partition"]))
+def test_a_split_is_the_built_in_trainers_to_the_last_sample(part):
+    # What the Swift side gave, which tests itself against the same file.
+    assert data.partition(part["partition"], numpy.array(VECTORS["labels"])).tolist() == part["positions"]
 
 
 def test_data_is_read_once_as_long_as_the_files_stay(tmp_path):
@@ -110,6 +120,10 @@ def test_csv_and_cifar(tmp_path):
         ({"format": "idx"}, "needs 'images'"),
         ({"format": "idx", "images": "/nowhere", "labels": "/nowhere"}, "/nowhere cannot be read"),
         ({**DIGITS, "partition": {"iid": {"of": 2, "index": 2}}}, "part 2 of 2 does not exist"),
+        ({**DIGITS, "partition": {"iid": {"of": 2000, "index": 0}}}, "cannot be shared among 2000 nodes"),
+        ({**DIGITS, "partition": {"shards": {"of": 800, "index": 0}}}, "need more than the 1437 samples"),
+        ({**DIGITS, "partition": {"dirichlet": {"of": 2, "index": 0}}}, "needs 'alpha'"),
+        ({**DIGITS, "partition": {"dirichlet": {"of": 2, "index": 0, "alpha": 0}}}, "alpha must be more than 0"),
         ({**DIGITS, "partition": {"range": {"from": 5, "to": 5}}}, "is empty"),
         ({**DIGITS, "partition": {"odd": {}}}, "not known here"),
         ({**DIGITS, "images": DIGITS["labels"]}, "are they the right files?"),
@@ -137,6 +151,7 @@ PROGRAM = next(
     [
         {"iid": {"of": 5, "index": 3, "seed": 9}},
         {"shards": {"of": 5, "index": 3, "perNode": 3, "seed": 9}},
+        {"dirichlet": {"of": 5, "index": 3, "alpha": 0.3, "seed": 9}},
         {"range": {"from": 10, "to": 210}},
     ],
 )

@@ -9,6 +9,7 @@ from __future__ import annotations
 import csv
 import gzip
 import json
+import math
 import os
 import struct
 from collections.abc import Mapping
@@ -106,9 +107,14 @@ def _csv(configuration: Mapping[str, Any]) -> tuple[Any, Any]:
 
 
 def partition(configuration: Any, labels: numpy.ndarray[Any, Any]) -> numpy.ndarray[Any, Any]:
-    """Positions of this node's samples: ``{"range": …}``, ``{"iid": …}`` or ``{"shards": …}``, the same as the built-in trainer's."""
+    """Positions of this node's samples, the same as the built-in trainer's: every node computes one split from the same seed.
+
+    ``{"range": {"from": 0, "to": 100}}``; ``{"iid": {"of": 8, "index": 0}}``; ``{"shards": {"of": 8, "index": 0, "perNode": 2}}``: sorted by
+    class, cut, ``perNode`` pieces dealt to each node, McMahan et al. 2017; ``{"dirichlet": {"of": 8, "index": 0, "alpha": 0.5}}``: each
+    class shared out by proportions from a Dirichlet distribution, Hsu et al. 2019. All but ``range`` take a ``seed``, 1 without it.
+    """
     if not isinstance(configuration, Mapping) or len(configuration) != 1:
-        raise TrainerError("a partition is one of range, iid, shards")
+        raise TrainerError("a partition is one of range, iid, shards, dirichlet")
     ((kind, fields),) = configuration.items()
     count = len(labels)
     try:
@@ -117,25 +123,82 @@ def partition(configuration: Any, labels: numpy.ndarray[Any, Any]) -> numpy.ndar
             if not 0 <= start < end <= count:
                 raise TrainerError(f"the range {start} to {end} is not within the {count} samples, or is empty")
             return numpy.arange(start, end)
-        if kind not in ("iid", "shards"):
-            raise TrainerError(f"the partition {kind!r} is not known here: range, iid and shards are")
+        if kind not in ("iid", "shards", "dirichlet"):
+            raise TrainerError(f"the partition {kind!r} is not known here: range, iid, shards and dirichlet are")
         nodes, index, seed = int(fields["of"]), int(fields["index"]), int(fields.get("seed", 1))
-        parts, each = nodes, 1
-        positions = list(range(count))
-        if kind == "shards":
-            each = int(fields.get("perNode", 2))
-            parts = nodes * each
-            positions.sort(key=lambda position: (int(labels[position]), position))
-        else:
-            SplitMix64(seed).shuffle(positions)
-        if not 0 <= index < nodes or each < 1 or parts > count:
-            raise TrainerError(f"part {index} of {nodes} does not exist in {count} samples")
-        cuts = [positions[part * count // parts : (part + 1) * count // parts] for part in range(parts)]
+        if not 0 <= index < nodes:
+            raise TrainerError(f"part {index} of {nodes} does not exist: `index` runs from 0 to `of` − 1")
+        if nodes > count:
+            raise TrainerError(f"{count} samples cannot be shared among {nodes} nodes")
         if kind == "iid":
-            return numpy.asarray(cuts[index])
-        order = list(range(parts))
-        SplitMix64(seed).shuffle(order)
-        mine = order[index * parts // nodes : (index + 1) * parts // nodes]
-        return numpy.asarray([position for part in mine for position in cuts[part]])
+            return numpy.asarray(_cut(_shuffled(count, seed), nodes)[index])
+        if kind == "dirichlet":
+            alpha = float(fields["alpha"])
+            if not 0 < alpha < math.inf:
+                raise TrainerError(f"alpha must be more than 0, got {alpha}")
+            return numpy.asarray(_dirichlet(labels, nodes, alpha, seed)[index])
+        each = int(fields.get("perNode", 2))
+        if each < 1 or nodes * each > count:
+            raise TrainerError(f"{nodes} nodes with {each} shards each need more than the {count} samples, or no shard at all")
+        cuts = _cut(sorted(range(count), key=lambda position: (int(labels[position]), position)), nodes * each)
+        return numpy.asarray([position for part in _cut(_shuffled(len(cuts), seed), nodes)[index] for position in cuts[part]])
     except KeyError as error:
         raise TrainerError(f"the partition {kind} needs {error}") from error
+
+
+def _shuffled(count: int, seed: int) -> list[int]:
+    positions = list(range(count))
+    SplitMix64(seed).shuffle(positions)
+    return positions
+
+
+def _cut(values: list[int], parts: int) -> list[list[int]]:
+    return [values[part * len(values) // parts : (part + 1) * len(values) // parts] for part in range(parts)]
+
+
+def _dirichlet(labels: numpy.ndarray[Any, Any], nodes: int, alpha: float, seed: int) -> list[list[int]]:
+    """Step by step what MusterModels/Data/Partition.swift does, so that the numbers drawn are the same."""
+    generator = SplitMix64(seed)
+    parts: list[list[int]] = [[] for _ in range(nodes)]
+    for label in numpy.unique(labels):
+        members = [int(position) for position in numpy.flatnonzero(labels == label)]
+        generator.shuffle(members)
+        # In logarithms, because a gamma variate of a small alpha is often below the smallest float.
+        logarithms = [_log_gamma(generator, alpha) for _ in range(nodes)]
+        largest = max(logarithms)
+        shares = [math.exp(logarithm - largest) for logarithm in logarithms]
+        total, so_far, start = _fold(shares), 0.0, 0
+        for node in range(nodes):
+            so_far += shares[node]
+            last = node == nodes - 1
+            end = len(members) if last else min(len(members), max(start, int(so_far / total * len(members))))
+            parts[node] += members[start:end]
+            start = end
+    # A node that would have nothing gets one sample of the largest.
+    while (empty := next((node for node in range(nodes) if not parts[node]), None)) is not None:
+        parts[empty].append(max(parts, key=len).pop())
+    return [sorted(part) for part in parts]
+
+
+def _fold(values: list[float]) -> float:
+    """One after the other: since Python 3.12 ``sum`` compensates, which is another last bit."""
+    total = 0.0
+    for value in values:
+        total += value
+    return total
+
+
+def _log_gamma(generator: SplitMix64, shape: float) -> float:
+    """The logarithm of a Gamma(shape, 1) variate. Marsaglia and Tsang 2000, with their boost for shapes below 1."""
+    if shape < 1:
+        return _log_gamma(generator, shape + 1) + math.log(1 - generator.unit()) / shape
+    d = shape - 1.0 / 3
+    c = 1 / math.sqrt(9 * d)
+    while True:
+        x = math.sqrt(-2 * math.log(1 - generator.unit())) * math.cos(2 * math.pi * generator.unit())
+        v = 1 + c * x
+        if v <= 0:
+            continue
+        cube = v * v * v
+        if math.log(1 - generator.unit()) < 0.5 * x * x + d - d * cube + d * math.log(cube):
+            return math.log(d) + math.log(cube)
