@@ -109,9 +109,9 @@ def _csv(configuration: Mapping[str, Any]) -> tuple[Any, Any]:
 def partition(configuration: Any, labels: numpy.ndarray[Any, Any]) -> numpy.ndarray[Any, Any]:
     """Positions of this node's samples, the same as the built-in trainer's: every node computes one split from the same seed.
 
-    ``{"range": {"from": 0, "to": 100}}``; ``{"iid": {"of": 8, "index": 0}}``; ``{"shards": {"of": 8, "index": 0, "perNode": 2}}``: sorted by
-    class, cut, ``perNode`` pieces dealt to each node, McMahan et al. 2017; ``{"dirichlet": {"of": 8, "index": 0, "alpha": 0.5}}``: each
-    class shared out by proportions from a Dirichlet distribution, Hsu et al. 2019. All but ``range`` take a ``seed``, 1 without it.
+    ``{"range": {"from": 0, "to": 100}}``; ``{"iid": {"of": 8, "index": 0}}``; ``{"shards": {"of": 8, "index": 0, "perNode": 2}}``:
+    sorted by class, cut, ``perNode`` pieces dealt to each node, McMahan et al. 2017; ``{"dirichlet": {"of": 8, "index": 0, "alpha": 1}}``:
+    each class shared out by proportions from a Dirichlet distribution, Hsu et al. 2019. All but ``range`` take a ``seed``, 1 without it.
     """
     if not isinstance(configuration, Mapping) or len(configuration) != 1:
         raise TrainerError("a partition is one of range, iid, shards, dirichlet")
