@@ -42,19 +42,27 @@ def free_ports(count):
 
 
 class Member:
-    """One device's trainer: an example with its virtual environment, or (without an example) the built-in one."""
+    """One device's trainer: an example with its virtual environment, or (without an example) the built-in one.
 
-    def __init__(self, programs, example=None, python=None):
+    With ``library``, a libonnxruntime.so, the device has no Python, and no other program to find either.
+    """
+
+    def __init__(self, programs, example=None, python=None, library=None):
         self.example = example
+        self.name = None
         if example is None:
             self.program = {"command": [str(programs / "muster-train"), "--resident"], "resident": True}
             self.data = {}
             return
         agent = json.loads((example / "agent.json").read_text())
-        ((_, self.program),) = agent["trainers"].items()
-        # This run's virtual environment in place of the example's own.
+        ((self.name, self.program),) = agent["trainers"].items()
         command = list(self.program["command"])
-        command[0] = command[0].replace(".venv/bin/", f"{python.parent}/")
+        if library:
+            command[0] = str(programs / command[0])
+            self.program["environment"] = {**self.program["environment"], "MUSTER_ONNXRUNTIME": str(library), "PATH": ""}
+        else:
+            # This run's virtual environment in place of the example's own.
+            command[0] = command[0].replace(".venv/bin/", f"{python.parent}/")
         command = [str(example / part) if (example / part.partition(":")[0]).is_file() else part for part in command]
         self.program = {**self.program, "command": command}
         own = {key: value for key, value in agent["data"].items() if key not in ("format", "images", "labels", "partition")}
@@ -69,9 +77,12 @@ class Fleet:
         self.root = pathlib.Path(__file__).resolve().parents[3]
         self.digits = self.root / "examples/digits/data"
         self.task = home / "task.yaml"
-        self.task.write_text(task)
+        # A step lies beside the example's task file, not beside ours.
+        step = re.search(r"step:\s*\{blob:\s*([^}\s]+)", task)
+        self.step = (members[0].example / step.group(1)).resolve() if step else None
+        self.task.write_text(task.replace(step.group(1), str(self.step)) if step else task)
         self.model_type = re.search(r"^model:.*\btype:\s*([\w.-]+)", task, re.MULTILINE).group(1)
-        self.trainer = re.search(r"^trainer:\s*(\S+)", task, re.MULTILINE).group(1)
+        self.trainers = re.findall(r"[\w.-]+", re.search(r"^trainer:(?:\s*\{any:)?(.*)$", task, re.MULTILINE).group(1))
         self.broker, self.data, self.ops, self.region_data, self.region_ops = free_ports(5)
         self.processes = []
         (home / "logs").mkdir()
@@ -99,6 +110,7 @@ class Fleet:
         (home / "test-data.json").write_text(json.dumps(self.device_data(0, "t10k")))
         # A built-in model is initialized and measured by muster-train, so that all are judged alike; another one by the example itself.
         central = Member(self.programs) if self.model_type in BUILT_IN else self.members[0]
+        trainer = "built-in" if "built-in" in self.trainers else self.trainers[0]
         (home / "central.yaml").write_text(
             json.dumps(
                 {
@@ -107,8 +119,8 @@ class Fleet:
                     "data": {"host": "127.0.0.1", "port": self.data},
                     "ops": {"host": "127.0.0.1", "port": self.ops},
                     "regions": ["north"],
-                    "trainers": [self.trainer],
-                    "trainer": {self.trainer: {"command": central.program["command"], "resident": True}},
+                    "trainers": [trainer],
+                    "trainer": {trainer: {"command": central.program["command"], "resident": True}},
                     "testData": str(home / "test-data.json"),
                     "log": {"level": "info"},
                 }
@@ -134,7 +146,7 @@ class Fleet:
                         "region": "north",
                         "state": str(home / f"pi-{index + 1}"),
                         "broker": {"host": "127.0.0.1", "port": self.broker},
-                        "trainers": {self.trainer: member.program},
+                        "trainers": {member.name if member.name in self.trainers else self.trainers[0]: member.program},
                         "data": self.device_data(index),
                         "policy": {},
                         "log": {"level": "info"},
