@@ -63,6 +63,8 @@ package final class World {
   /// The metrics that central's evaluation of a round gives.
   package var metrics: (Int) -> [String: Double] = { ["accuracy": 0.5 + Double($0) / 100] }
   package var refusesUpdates: (NodePath) -> String? = { _ in nil }
+  /// Updates that central's rule needs, of those that were not refused; never more than the task's minimum.
+  package var fewestUpdates = 1
   /// Contributions that were answered with "stored".
   package internal(set) var promised: [(ledger: NodeID, task: TaskID, round: Int, phase: Phase, contribution: ContributionRecord)] = []
 

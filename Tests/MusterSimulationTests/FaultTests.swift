@@ -178,6 +178,25 @@ struct FaultTests {
     world.checkPromises(.digits)
   }
 
+  @Test("a further attempt invites devices that had no part in the round")
+  func freshDevices() throws {
+    let world = World.with(
+      .digits, specification(rounds: 1, size: 6, minimum: 6, seconds: 20), devices: [4, 4], without: [.pi(4), .pi(8)]
+    ) { world in
+      for number in [3, 7] { world.device(number).trainer = { _ in .hangs } }
+    }
+    #expect(world.untilTraining(.digits, started: 6))
+    world.run(seconds: 10)
+    for number in [3, 7] { world.device(number).die() }
+    #expect(world.run(seconds: 30) { $0.step(.digits) == .recruiting }, "\(world.why(.digits))")
+    for number in [4, 8] { world.device(number).start() }
+    #expect(world.finish(.digits, within: 60), "\(world.why(.digits))")
+    let record = try #require(world.task(.digits)?.records.first)
+    #expect(world.step(.digits) == .completed && record.attempts == 2, "\(world.why(.digits))")
+    #expect(record.updates.map { $0.path.nodes[1] } == [1, 2, 4, 5, 6, 8].map { NodeID.pi($0) })
+    world.checkPromises(.digits)
+  }
+
   @Test("a late update that brings the minimum closes a round that recruits again")
   func lateUpdateCloses() throws {
     let world = World.with(.digits, specification(rounds: 1, size: 6, minimum: 4, seconds: 10))

@@ -143,6 +143,40 @@ struct OperationTests {
     #expect(record.updates.count == 6)
   }
 
+  @Test("a round of which the strategy leaves too few goes on with others, and nobody trains twice for it")
+  func tooFewLeft() throws {
+    var bad: Set<NodePath> = []
+    let world = World.with(.digits, specification(rounds: 1, size: 4, minimum: 4, devices: false)) { world in
+      world.checksReplay()
+      world.fewestUpdates = 3
+      world.refusesUpdates = { [unowned world] path in
+        if world.task(.digits)?.attempt == 1, path.nodes[0] == .north { bad.insert(path) }
+        return bad.contains(path) ? "a number in fc1.weight is NaN" : nil
+      }
+    }
+    #expect(world.finish(.digits), "\(world.why(.digits))")
+    #expect(world.step(.digits) == .completed, "\(world.why(.digits))")
+    let record = try #require(world.task(.digits)?.records.first)
+    #expect(record.attempts == 2 && record.updates.count == 6)
+    #expect(Set(record.updates.filter { $0.fate == .refused }.map(\.path)) == bad && bad.count == 2)
+    #expect(world.devices.allSatisfy { $0.started.count == 1 })
+    world.checkPromises(.digits)
+  }
+
+  @Test("when nothing of any region is left and nobody else is there, the task fails in a round's time and says who was refused")
+  func nothingLeft() throws {
+    let world = World.with(.digits, specification(rounds: 1, size: 6, minimum: 4, seconds: 30, upload: .region)) { world in
+      world.checksReplay()
+      world.refusesUpdates = { $0.nodes.count == 1 ? "a number in fc1.weight is NaN" : nil }
+    }
+    #expect(world.finish(.digits, within: 60), "\(world.why(.digits))")
+    #expect(
+      world.why(.digits).contains("could not be aggregated") && world.why(.digits).contains("no other devices"), "\(world.why(.digits))")
+    let record = try #require(world.task(.digits)?.records.first)
+    #expect(record.updates.map(\.fate) == [.refused, .refused] && record.result == nil)
+    world.checkPromises(.digits)
+  }
+
   @Test("the least loaded devices are chosen when the task asks for it")
   func selectionByLoad() throws {
     let world = World.with(.digits, specification(rounds: 1, size: 2, minimum: 2, devices: false, selection: .load)) { world in

@@ -12,7 +12,7 @@ struct RegionalLedgerTests {
 
   @Test("central gets one contribution a region and phase, and each region keeps the record of its devices")
   func wholeTask() throws {
-    let world = World.with(.digits, specification(upload: .region))
+    let world = World.with(.digits, specification(upload: .region)) { $0.checksReplay() }
     #expect(world.finish(.digits), "\(world.why(.digits))")
     let run = try #require(world.task(.digits))
     #expect(world.step(.digits) == .completed, "\(world.why(.digits))")

@@ -163,6 +163,7 @@ extension Coordinator {
       run.records.append(record)
     }
     run.round = record.round
+    run.attempt = record.attempts
     run.train = nil
     run.combined = nil
     run.refused = [:]

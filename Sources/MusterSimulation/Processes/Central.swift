@@ -147,7 +147,7 @@ package final class CentralProcess: ServerPerformer, LedgerServer, ClientOwner {
 
   /// What the work will give, from what is copied out of the machine now.
   private func result(_ kind: Coordinator.Work, _ task: TaskID, _ round: Int, _ machine: Coordinator) -> (() -> Coordinator.Event)? {
-    guard let run = machine.tasks[task], run.specification != nil else { return nil }
+    guard let run = machine.tasks[task], let specification = run.specification else { return nil }
     switch kind {
     case .initialize:
       let model = ModelReference(digest: world.digest("\(task)/0"), bytes: 1000)
@@ -161,6 +161,11 @@ package final class CentralProcess: ServerPerformer, LedgerServer, ClientOwner {
       let model = ModelReference(digest: world.modelDigest(task, round, contributions), bytes: 1000)
       let refused = contributions.compactMap { update in
         world.refusesUpdates(update.path).map { Waiting(node: update.path.description, reason: $0) }
+      }
+      // Of regions that aggregate one is enough.
+      let fewest = specification.upload == .region ? 1 : max(1, min(world.fewestUpdates, specification.cohort.minimum))
+      if contributions.count - refused.count < fewest {
+        return { .fellShort(task, round: round, refused: refused, reason: "the rule needs \(fewest) updates") }
       }
       return { [unowned self] in
         for update in contributions where !blobs.contains(update.digest) {

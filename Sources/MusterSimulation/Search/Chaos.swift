@@ -33,8 +33,13 @@ struct Chaos {
       }
     }
     if scenario.has(.operators) || scenario.has(.lies) {
+      // Sometimes so many that too few are left.
+      let one: UInt64 = world.random.chance(0.3) ? 2 : 16
+      world.fewestUpdates = world.random.within(1...4)
       world.refusesUpdates = { [unowned world] path in
-        Generator.mix(UInt64(path.description.utf8.count) &+ UInt64(bitPattern: world.time)) % 16 == 0 ? "its norm is out of range" : nil
+        guard world.time < scenario.faulty else { return nil }
+        let hash = path.nodes.reduce(UInt64(bitPattern: world.time)) { Generator.mix($0 &+ UInt64($1.rawValue.utf8.last ?? 0)) }
+        return hash % one == 0 ? "its norm is out of range" : nil
       }
     }
     world.isFaulty = true
