@@ -1,5 +1,9 @@
 /// How long to wait between attempts: full jitter (each delay uniform between nothing and a ceiling that doubles), so that a fleet
 /// that lost its broker does not come back in step. https://aws.amazon.com/blogs/architecture/exponential-backoff-and-jitter/
+///
+/// Other than there, the ceiling is also never above the time that the trouble has lasted: after a restart of a few seconds the unlucky ones of
+/// a fleet would else wait for half a minute. So nobody comes back later than after twice the outage (and a second), and they come spread over
+/// as long a time as the broker was away.
 package struct MQTTReconnectDelays: Hashable, Sendable {
   /// The ceiling of the first delay.
   package var minimum: Duration
@@ -30,6 +34,11 @@ package struct MQTTReconnectDelays: Hashable, Sendable {
 struct Backoff {
   let delays: MQTTReconnectDelays
   private(set) var failures = 0
+  /// When the series began.
+  private var began: ContinuousClock.Instant?
+
+  /// Trouble counts as having lasted this long at least: a fleet shall not come back within a few milliseconds.
+  static let leastOutage = Duration.seconds(1)
 
   init(_ delays: MQTTReconnectDelays) {
     self.delays = delays
@@ -40,15 +49,23 @@ struct Backoff {
   /// - Parameters:
   ///   - error: how the last attempt or connection ended.
   ///   - lived: how long it had been connected.
-  mutating func delay(after error: MQTTError, lived: Duration, using generator: inout any RandomNumberGenerator & Sendable) -> Duration {
-    if lived >= delays.stable { failures = 0 }
+  mutating func delay(
+    after error: MQTTError, lived: Duration, at now: ContinuousClock.Instant, using generator: inout any RandomNumberGenerator & Sendable
+  ) -> Duration {
+    if lived >= delays.stable {
+      failures = 0
+      began = nil
+    }
+    let outage = now - (began ?? now)
+    began = began ?? now
     let exponent = min(failures, 20)
     failures += 1
     if error.needsOperator {
       let ceiling = min(delays.refused.upperBound, delays.refused.lowerBound * (2 << exponent))
       return .random(in: delays.refused.lowerBound...max(delays.refused.lowerBound, ceiling), using: &generator)
     }
-    return .random(in: .zero...min(delays.maximum, delays.minimum * (1 << exponent)), using: &generator)
+    let patience = max(outage, Self.leastOutage, delays.minimum)
+    return .random(in: .zero...min(delays.maximum, delays.minimum * (1 << exponent), patience), using: &generator)
   }
 }
 

@@ -166,7 +166,7 @@ final class ConnectionThread {
   ///
   /// - Returns: false when the program wants to stop.
   private func pause(after error: MQTTError, lived: Duration) -> Bool {
-    let delay = backoff.delay(after: error, lived: lived, using: &generator)
+    let delay = backoff.delay(after: error, lived: lived, at: .now, using: &generator)
     var until = ContinuousClock.now + delay
     let asked = connection.shared.withLock { state in
       state.connection = nil

@@ -12,20 +12,41 @@ struct BackoffTests {
   private func series(_ error: MQTTError, _ value: UInt64, count: Int, lived: Duration = .zero) -> [Duration] {
     var generator: any RandomNumberGenerator & Sendable = Fixed(value: value)
     var backoff = Backoff(MQTTReconnectDelays(minimum: .seconds(1), maximum: .seconds(30)))
-    return (0..<count).map { _ in backoff.delay(after: error, lived: lived, using: &generator) }
+    var now = ContinuousClock.now
+    return (0..<count).map { _ in
+      let delay = backoff.delay(after: error, lived: lived, at: now, using: &generator)
+      now += delay
+      return delay
+    }
   }
 
   @Test("The ceiling doubles up to the maximum, and the delay can be anything below it")
   func ceiling() {
     let seconds = series(.lost("x"), .max, count: 8).map { ($0 / .seconds(1)).rounded() }
-    #expect(seconds == [1, 2, 4, 8, 16, 30, 30, 30])
+    #expect(seconds == [1, 1, 2, 4, 8, 16, 30, 30])
     #expect(series(.lost("x"), 0, count: 8).allSatisfy { $0 == .zero })
+  }
+
+  @Test("Nobody waits longer for a broker that is back than it was away, and nobody asks too often", arguments: [0.5, 1, 3, 10, 60])
+  func herd(outage: Double) {
+    var generator: any RandomNumberGenerator & Sendable = SystemRandomNumberGenerator()
+    for _ in 0..<2000 {
+      var backoff = Backoff(.agent)
+      let began = ContinuousClock.now
+      var (now, attempts) = (began, 0)
+      while now - began < .seconds(outage) {
+        now += backoff.delay(after: .lost("x"), lived: .zero, at: now, using: &generator)
+        attempts += 1
+      }
+      #expect(now - began <= .seconds(outage) + min(.seconds(max(outage, 1)), .seconds(30)))
+      #expect(attempts <= 40)
+    }
   }
 
   @Test("A connection that lived for a while starts the series again; one that is thrown out at once does not")
   func stable() {
     #expect(series(.lost("x"), .max, count: 5, lived: .seconds(10)).allSatisfy { $0 < .seconds(1.1) })
-    #expect(series(.lost("x"), .max, count: 5, lived: .seconds(1)).last.map { $0 > .seconds(15) } == true)
+    #expect(series(.lost("x"), .max, count: 6, lived: .seconds(1)).last.map { $0 > .seconds(15) } == true)
   }
 
   @Test("A refusal that only an operator can mend is never retried within 5 s, and at least every 60 s")
