@@ -32,7 +32,7 @@ package struct Agent: Sendable {
     try await MQTTClient.withConnection(mqtt, subscriptions: filters, logger: logger, will: presence.will) { connection in
       presence.attach(connection)
       await withTaskGroup(of: Void.self) { group in
-        group.addTask { await follow(connection, shell, started) }
+        group.addTask { await follow(connection, shell, presence, started) }
         group.addTask {
           while !Task.isCancelled {
             await shell.alarm.wait()
@@ -75,13 +75,16 @@ package struct Agent: Sendable {
     mqtt.username = configuration.broker.username
     mqtt.password = configuration.broker.password
     mqtt.authorityFile = configuration.broker.authorityFile
+    mqtt.keepAlive = .seconds(configuration.broker.keepAlive)
     mqtt.reconnect = .agent
     mqtt.outboxLimit = 256 << 10
     mqtt.inboxLimit = 1 << 20
     return mqtt
   }
 
-  private func follow(_ connection: MQTTConnection, _ shell: AgentShell, _ started: ContinuousClock.Instant) async {
+  private func follow(
+    _ connection: MQTTConnection, _ shell: AgentShell, _ presence: Presence, _ started: ContinuousClock.Instant
+  ) async {
     var isFirst = true
     var lastError: MQTTError?
     for await event in connection.events {
@@ -94,6 +97,8 @@ package struct Agent: Sendable {
           metadata: [
             "node.id": "\(configuration.id)", "region": "\(configuration.region)",
             "broker": "\(configuration.broker.host):\(configuration.broker.port)", "after.ms": "\(Int(milliseconds))",
+            // Whoever finds a second device of this name has its session.
+            "session": "\(presence.session)",
           ])
         isFirst = false
         lastError = nil

@@ -39,7 +39,7 @@ package enum RegionProgram {
     let topics = CoordinatorTopics(
       coordinator: id, link: below, meter: TrafficMeter(folder: configuration.state, logger: logger), logger: logger)
     let performer = RegionPerformer(id: id, above: above, topics: topics, logger: logger)
-    let client = try HTTPClient(logger: logger)
+    let client = try HTTPClient(HTTPConfiguration(stallSeconds: configuration.stallSeconds), logger: logger)
     let models = BlobCache(store: store, client: client) { await shell.machine.participant.coordinatorState?.data }
     let region = Region(
       configuration: configuration, shell: shell, performer: performer, store: store, above: above, topics: topics, client: client,

@@ -22,6 +22,8 @@ package struct AgentConfiguration: Sendable {
   package var keepFailed: Int
   /// `data`: handed to the trainer as it stands.
   package var data: JSONValue
+  /// `stallSeconds`: a transfer in which nothing moves for so long is given up, and tried again. Default 30.
+  package var stallSeconds: Int
   package var policy: Policy
   package var probe: Probe
   /// `log.level` (`--log-level`): trace, debug, info, notice, warning, error or critical.
@@ -39,6 +41,9 @@ package struct AgentConfiguration: Sendable {
     package var password: String?
     /// `broker.authorityFile`: PEM; with it the connection is TLS.
     package var authorityFile: String?
+    /// `broker.keepAlive`: seconds without traffic after which the agent pings. Without an answer it gives the connection up after as many more;
+    /// the broker says that the device is offline after one and a half of it. Default 30.
+    package var keepAlive: Int
   }
 
   /// Where and how often resources are looked at.
@@ -97,6 +102,7 @@ extension AgentConfiguration {
     trainers = try Self.trainers(&settings)
     keepFailed = try settings.integer("keepFailed", in: 0...1000, else: 3)
     data = try settings.object("data").map { .object($0) } ?? .object([:])
+    stallSeconds = try settings.integer("stallSeconds", in: 5...3600, else: 30)
     policy = try Policy(&settings, trainers: Set(trainers.keys))
     probe = Probe(
       seconds: try settings.number("probe.seconds", in: 0.1...3600) ?? 10, proc: try settings.text("probe.proc", else: "/proc"),
@@ -171,6 +177,7 @@ extension AgentConfiguration.Broker {
       password = try Self.readPassword(file, settings.lastOrigin)
     }
     authorityFile = try settings.path("broker.authorityFile")
+    keepAlive = try settings.integer("broker.keepAlive", in: 5...3600, else: 30)
     guard password == nil || username != nil else {
       throw ConfigurationError("broker.username", "is missing: a password needs a user name")
     }

@@ -66,7 +66,7 @@ actor JobWorker {
   /// Made when it is first needed: an idle agent has no use for it.
   func http() throws(TransferError) -> HTTPClient {
     if let client { return client }
-    let fresh = try HTTPClient(HTTPConfiguration(idleConnections: 4), logger: logger)
+    let fresh = try HTTPClient(HTTPConfiguration(stallSeconds: configuration.stallSeconds, idleConnections: 4), logger: logger)
     client = fresh
     return fresh
   }
