@@ -94,6 +94,24 @@ struct RegionalLedgerTests {
     #expect(updates[1].reason == "its norm is 40 times the median")
   }
 
+  @Test("a region of whose updates none is left says so; the round goes on without it", arguments: [2, 4])
+  func nothingLeft(minimum: Int) throws {
+    let world = World.with(.digits, specification(rounds: 1, size: 4, minimum: minimum, upload: .region)) { world in
+      world.checksReplay()
+      world.refusesUpdates = { $0.nodes[0] == .north && $0.nodes.count == 2 ? "a number in fc1.weight is NaN" : nil }
+    }
+    #expect(world.finish(.digits), "\(world.why(.digits))")
+    #expect(world.step(.digits) == (minimum == 2 ? .completed : .failed), "\(world.why(.digits))")
+    let record = try #require(world.task(.digits)?.records.first)
+    #expect(record.updates.map(\.path) == [NodePath(.south)])
+    // With the minimum there without it, its word is the last of the round; else it was asked again, and has nobody new.
+    let word = minimum == 2 ? "none of 2 updates can be used" : "no other device is ready"
+    #expect(record.missed.contains { $0.node == "north" && $0.reason.contains(word) }, "\(record.missed)")
+    let updates = try #require(records(world, .north).first?.updates)
+    #expect(updates.allSatisfy { $0.fate == .abandoned && $0.reason?.contains("fc1.weight is NaN") == true }, "\(updates)")
+    world.checkPromises(.digits)
+  }
+
   @Test("what a region accepted for a round that ends without it is abandoned in its record, with the reason")
   func abandoned() throws {
     let world = World.with(.digits, specification(rounds: 1, size: 6, minimum: 2, seconds: 600, upload: .region)) { world in

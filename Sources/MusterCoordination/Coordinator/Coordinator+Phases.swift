@@ -138,7 +138,8 @@ extension Coordinator {
         if moved.state != .invited { moved.raisedAt = moved.raisedAt ?? now }
         tasks[id]?[keyPath: phase]?.seats[other] = moved
         tasks[id]?[keyPath: phase]?.seats[node]?.moved += spare
-        tasks[id]?.note(node.rawValue, "lacks \(lacking) of \(seat.quota) devices; \(other) was asked for \(spare) more")
+        let why = if case .lost(let reason, _) = seat.state { ": \(reason)" } else { "" }
+        tasks[id]?.note(node.rawValue, "lacks \(lacking) of \(seat.quota) devices; \(other) was asked for \(spare) more\(why)")
         lack -= spare
         invite(other, id, phase)
       }

@@ -19,6 +19,7 @@ extension Participant {
   /// Readiness is news only between jobs: while one runs, its own status stands.
   mutating func sayReadiness(_ task: TaskID) {
     guard tasks[task]?.state == .open, jobs[task] == nil, let readiness = readiness[task] else { return }
+    if failureStands(task) { return }
     let status = idleStatus(task, readiness)
     // `done` already says that the device could go on: it is not replaced by `ready`.
     if capacity == 1, said[task]?.state == .done, status.state == .ready { return }
@@ -48,8 +49,16 @@ extension Participant {
       waiting: readiness.waiting.isEmpty ? nil : readiness.waiting, trainer: readiness.devices > 0 ? readiness.trainer : nil)
   }
 
+  /// A region's failed order is its last word until it may try again: its readiness, which changes with every device, would take the place
+  /// of the answer before that was heard.
+  private func failureStands(_ task: TaskID) -> Bool {
+    capacity > 1 && said[task]?.state == .failed && setAside(task) != nil
+  }
+
   func status(_ task: TaskID) -> NodeStatus? {
-    guard let job = jobs[task] else { return readiness[task].map { idleStatus(task, $0) } }
+    guard let job = jobs[task] else {
+      return failureStands(task) ? said[task] : readiness[task].map { idleStatus(task, $0) }
+    }
     if capacity > 1 { return scoutStatus(job) }
     switch job.stage {
     case .asking: return nil

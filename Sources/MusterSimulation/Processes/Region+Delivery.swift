@@ -7,11 +7,18 @@ extension RegionProcess {
   func combine(_ task: TaskID, _ machine: Coordinator) {
     guard let run = machine.tasks[task], let key = run.order?.key, var contributions = run.frozenUpdates?.contributions else { return }
     if world.plants(.foldsWithoutTheLast), contributions.count > 1 { contributions.removeLast() }
-    let refused = contributions.compactMap { update in
-      world.refusesUpdates(update.path).map { Waiting(node: update.path.description, reason: $0) }
-    }
+    let refused =
+      key.phase == .evaluate
+      ? []
+      : contributions.compactMap { update in
+        world.refusesUpdates(update.path).map { Waiting(node: update.path.description, reason: $0) }
+      }
     let digest = world.modelDigest(task, key.round, contributions)
     addOrder(task) { [unowned self] in
+      if refused.count == contributions.count, let first = refused.first {
+        let reason = "none of \(refused.count) updates can be used: \(first.node): \(first.reason)"
+        return report(.below(.workFailed(task, .aggregate, round: key.round, reason: reason)))
+      }
       for update in contributions where key.phase == .train && !holds(update.digest) {
         world.auditor.fails("the update \(update.path) of round \(key.round) of \(task) counts, and is not in \(id)'s store")
       }
