@@ -2,7 +2,7 @@ public import MusterTensors
 
 /// The updates of one round against their base model: what filters and combiners work on.
 ///
-/// Updates are memory-mapped and sorted by the bytes of their paths, so nothing that follows depends on the order of their arrival.
+/// Updates stay in their files, and are sorted by the bytes of their paths, so nothing that follows depends on the order of their arrival.
 public struct Cohort: Sendable {
   public let base: SafetensorsFile
   /// Sorted by path.
@@ -13,6 +13,8 @@ public struct Cohort: Sendable {
   public private(set) var tensors: [TensorInfo] = []
   /// How many threads look at it.
   let threads: Int
+  /// Whether the updates are so many, or so large, that memory is given back on the way.
+  let isLarge: Bool
   /// Bytes of data looked at before the fold.
   var bytesRead = 0
   /// Whether every number was seen to be finite.
@@ -32,8 +34,9 @@ public struct Cohort: Sendable {
     let schema = base.schema
     let sorted = contributions.sorted { $0.path.utf8.lexicographicallyPrecedes($1.path.utf8) }
     for (previous, next) in zip(sorted, sorted.dropFirst()) where previous.path == next.path { throw .duplicatePath(next.path) }
+    isLarge = base.header.dataByteCount * contributions.count > Self.mappedBytes
     for contribution in sorted {
-      switch Update.open(contribution, fitting: schema) {
+      switch Update.open(contribution, fitting: schema, reading: isLarge) {
       case .success(let update): updates.append(update)
       case .failure(let reason): refused.append(Refusal(path: contribution.path, reason: reason.text))
       }
@@ -52,9 +55,10 @@ public struct Cohort: Sendable {
     }
     tensors = base.tensors.filter { $0.dtype.isFloatingPoint && common.contains($0.name) }
     updates = updates.map { $0.showing(tensors) }
-    // Where the system maps large pages, each update would take two megabytes at a time.
-    if updates.count > 12 { for update in updates { update.file.file.useSmallPages() } }
   }
+
+  /// Updates of so many bytes together are looked at where they lie in the page cache; more are read, slice by slice.
+  @TaskLocal static var mappedBytes = 64 << 20
 
   /// What is folded: the updates, or a program's result in their place.
   var folded: Cohort {
@@ -95,7 +99,7 @@ public struct Cohort: Sendable {
   /// Looks through all updates for infinities and NaNs and refuses those that hold one, unless that was done before.
   mutating func verify() {
     guard !verified else { return }
-    let sums = sums(count: 0, length: CohortSlice.capacity) { slice, _ in
+    let sums = sums(count: 0, length: CohortSlice.length(updates: updates.count)) { slice, _ in
       for index in slice.updates.indices { slice.verify(index) }
     }
     bytesRead += sums.bytesRead

@@ -42,11 +42,9 @@ extension CohortSlice {
     scales.reserveCapacity(updates.count)
     for (index, update) in updates.enumerated() {
       guard case .scaled(let info, let own, _) = update.tensors[position].storage else { return false }
-      // The mapping lives as long as the update, longer than this slice.
-      update.file.file.withBytes(of: info, elements: elements) { raw in
-        bytesRead += raw.count
-        pointers[index] = raw.baseAddress
-      }
+      let raw = bytes(of: index, info)
+      bytesRead += raw.count
+      pointers[index] = raw.baseAddress
       scales.append(own)
       weights[index] = shares[index] * update.scale
     }

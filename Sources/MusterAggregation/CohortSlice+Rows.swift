@@ -41,11 +41,9 @@ extension CohortSlice {
   private func floatRows(as element: RowBlock.Element = .float) -> RowBlock {
     for index in updates.indices {
       let info = updates[index].tensors[position]
-      withPlainBytes(of: index) { raw in
-        bytesRead += raw.count
-        // The mapping lives as long as the update, longer than this slice.
-        pointers[index] = info.dtype == .f32 || element != .float ? raw.baseAddress : decode(raw, info.dtype, row: index)
-      }
+      let raw = plainBytes(of: index)
+      bytesRead += raw.count
+      pointers[index] = info.dtype == .f32 || element != .float ? raw.baseAddress : decode(raw, info.dtype, row: index)
     }
     return RowBlock(element, rows: UnsafeBufferPointer(pointers), count: count)
   }
@@ -114,10 +112,9 @@ extension CohortSlice {
     let info = updates[index].tensors[position]
     switch info.storage {
     case .plain:
-      withPlainBytes(of: index) { raw in
-        bytesRead += raw.count
-        if Conversion.hasNonFinite(raw, info.dtype) { rejected[index] = Cohort.nonFiniteReason(tensor) }
-      }
+      let raw = plainBytes(of: index)
+      bytesRead += raw.count
+      if Conversion.hasNonFinite(raw, info.dtype) { rejected[index] = Cohort.nonFiniteReason(tensor) }
     // Scales were looked at when the file was opened.
     case .scaled: break
     case .sparse:
@@ -135,15 +132,14 @@ extension CohortSlice {
       difference(of: index, into: row)
       return rejected[index] == nil ? Rows.squares(UnsafeBufferPointer(rebasing: row[0..<count])) : 0
     }
-    return withPlainBytes(of: index) { raw in
-      bytesRead += raw.count
-      guard let base = baseBuffer.baseAddress else { return 0 }
-      if Rows.hasNonFiniteFloats(raw) {
-        rejected[index] = Cohort.nonFiniteReason(tensor)
-        return 0
-      }
-      return Rows.squaredDistance(ofFloats: raw, from: base)
+    let raw = plainBytes(of: index)
+    bytesRead += raw.count
+    guard let base = baseBuffer.baseAddress else { return 0 }
+    if Rows.hasNonFiniteFloats(raw) {
+      rejected[index] = Cohort.nonFiniteReason(tensor)
+      return 0
     }
+    return Rows.squaredDistance(ofFloats: raw, from: base)
   }
 
   private func rowScratch() -> UnsafeMutableBufferPointer<Double> {

@@ -35,6 +35,10 @@ public final class CohortSlice {
   var columns: UnsafeMutableRawPointer?
   var decoded: UnsafeMutableBufferPointer<Float>?
   let weights: UnsafeMutableBufferPointer<Double>
+  /// A row for each update whose file is read, and the slice that it holds.
+  private var window: UnsafeMutableRawPointer?
+  private var held: [Int]
+  private var number = 0
 
   init(_ cohort: Cohort, length: Int) {
     self.cohort = cohort
@@ -45,6 +49,7 @@ public final class CohortSlice {
     pointers = .allocate(capacity: updates.count)
     pointers.initialize(repeating: nil)
     weights = .allocate(capacity: updates.count)
+    held = [Int](repeating: 0, count: updates.count)
   }
 
   deinit {
@@ -55,6 +60,7 @@ public final class CohortSlice {
     columns?.deallocate()
     decoded?.deallocate()
     weights.deallocate()
+    window?.deallocate()
   }
 
   /// How long slices of so many updates are: the updates' parts together stay in the cache next to the processor.
@@ -82,6 +88,7 @@ public final class CohortSlice {
     var start = piece.elements.lowerBound
     while start < piece.elements.upperBound {
       elements = start..<min(start + length, piece.elements.upperBound)
+      number += 1
       bytesRead += count * info.dtype.byteSize
       if loadingBase { loadBase() }
       try body(self)
@@ -126,27 +133,43 @@ public final class CohortSlice {
     let info = update.tensors[position]
     let factor = factor * update.scale
     if case .sparse = info.storage, update.content == .delta { return addSparse(index, times: factor, to: sum) }
-    guard case .plain = info.storage else {
-      let loaded = update.file.load(info, elements, into: scratch)
-      bytesRead += loaded.bytesRead
-      if !loaded.isFinite {
-        rejected[index] = Cohort.nonFiniteReason(tensor)
-      } else {
-        addDifference(ofScratch: update.content, of: index, times: factor, to: sum)
-      }
-      return
-    }
-    withPlainBytes(of: index) { raw in
+    if case .plain(let own) = info.storage, own.dtype == .f32, update.content == .parameters,
+      cohort.tensors[position].dtype.byteSize >= 4
+    {
+      let raw = bytes(of: index, own)
       bytesRead += raw.count
-      if info.dtype == .f32, update.content == .parameters, cohort.tensors[position].dtype.byteSize >= 4 {
-        guard let base = baseBuffer.baseAddress, let sum = sum.baseAddress else { return }
-        if !Rows.addDifference(ofFloats: raw, base: base, times: factor, to: sum) { rejected[index] = Cohort.nonFiniteReason(tensor) }
-      } else if Conversion.hasNonFinite(raw, info.dtype) {
-        rejected[index] = Cohort.nonFiniteReason(tensor)
-      } else {
-        Conversion.load(raw, info.dtype, into: scratch)
-        addDifference(ofScratch: update.content, of: index, times: factor, to: sum)
+      guard let base = baseBuffer.baseAddress, let sum = sum.baseAddress else { return }
+      if !Rows.addDifference(ofFloats: raw, base: base, times: factor, to: sum) { rejected[index] = Cohort.nonFiniteReason(tensor) }
+    } else if !loadScratch(from: index) {
+      rejected[index] = Cohort.nonFiniteReason(tensor)
+    } else {
+      addDifference(ofScratch: update.content, of: index, times: factor, to: sum)
+    }
+  }
+
+  /// Brings one update's numbers into the scratch, in double, whatever they travel in.
+  ///
+  /// - Returns: whether they are all finite.
+  private func loadScratch(from index: Int) -> Bool {
+    let info = updates[index].tensors[position]
+    switch info.storage {
+    case .plain(let own):
+      let raw = bytes(of: index, own)
+      bytesRead += raw.count
+      Conversion.load(raw, own.dtype, into: scratch)
+      return !Conversion.hasNonFinite(raw, own.dtype)
+    case .scaled(let own, let scales, let channel):
+      let raw = bytes(of: index, own)
+      bytesRead += raw.count
+      for (i, value) in raw.enumerated() {
+        scratch[i] = Double(Int8(bitPattern: value)) * Double(scales[(elements.lowerBound + i) / channel])
       }
+      return true
+    case .sparse:
+      UnsafeMutableBufferPointer(rebasing: scratch[0..<count]).update(repeating: 0)
+      let seen = updates[index].file.forEachValue(of: info, in: elements) { scratch[$0] = Double($1) }
+      bytesRead += seen.bytesRead
+      return seen.isFinite
     }
   }
 
@@ -176,12 +199,33 @@ public final class CohortSlice {
     rejected[index] = "tensor \(shown(tensor)) leaves the range of the base's \(cohort.tensors[position].dtype.rawValue)"
   }
 
-  /// The bytes of an update's tensor that lies as it is.
-  func withPlainBytes<Result>(of index: Int, _ body: (UnsafeRawBufferPointer) -> Result) -> Result {
+  /// The slice's bytes of an update's tensor that lies as it is. Valid until the next slice.
+  func plainBytes(of index: Int) -> UnsafeRawBufferPointer {
     guard case .plain(let info) = updates[index].tensors[position].storage else {
       preconditionFailure("\(tensor) of \(updates[index].path) is encoded")
     }
-    return updates[index].file.file.withBytes(of: info, elements: elements, body)
+    return bytes(of: index, info)
+  }
+
+  /// The slice's bytes of one of an update's tensors. Valid until the next slice. Zeros where the file cannot be read any more: then the
+  /// update is rejected.
+  func bytes(of index: Int, _ info: TensorInfo) -> UnsafeRawBufferPointer {
+    let file = updates[index].file.file
+    // A mapping lives as long as the update, longer than this slice.
+    guard file.isReadable else { return file.withBytes(of: info, elements: elements) { $0 } }
+    // Not a power of two: rows that lie so would push each other out of the nearest cache.
+    let (stride, size) = (length * 8 + 64, count * info.dtype.byteSize)
+    let rows = window ?? .allocate(byteCount: updates.count * stride, alignment: 64)
+    window = rows
+    let row = UnsafeMutableRawBufferPointer(start: rows + index * stride, count: size)
+    if held[index] != number {
+      if !file.read(info, elements, into: rows + index * stride) {
+        row.initializeMemory(as: UInt8.self, repeating: 0)
+        rejected[index] = "its file cannot be read any more"
+      }
+      held[index] = number
+    }
+    return UnsafeRawBufferPointer(row)
   }
 
   /// One update's difference.

@@ -39,7 +39,7 @@ public struct ExternalRule: Combiner {
     guard !cohort.updates.isEmpty else { throw .nothingAccepted(cohort.refused) }
     let weight = cohort.updates.reduce(0) { $0 + $1.weight }
     let contribution = Contribution(path: name, file: "\(job)/result.safetensors", weight: weight)
-    switch Update.open(contribution, fitting: cohort.base.schema) {
+    switch Update.open(contribution, fitting: cohort.base.schema, reading: false) {
     case .failure(let reason): throw .external(rule: name, "its result.safetensors cannot be used: \(reason.text)")
     case .success(let update):
       if let tensor = update.file.nonFiniteTensor() {

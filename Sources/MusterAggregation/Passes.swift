@@ -28,9 +28,6 @@ enum Workers {
 }
 
 extension Cohort {
-  /// Bytes of the updates together.
-  var byteCount: Int { updates.reduce(0) { $0 + $1.file.file.header.dataByteCount } }
-
   /// The shared tensors in pieces, in order: each so large that the updates' parts of it are some megabytes. They depend on the model and
   /// the number of updates alone.
   func pieces() -> [Piece] {
@@ -44,7 +41,7 @@ extension Cohort {
 
   /// Gives back the memory of a piece that was read, where it could become much.
   func release(_ piece: Piece) {
-    guard byteCount > 64 << 20 else { return }
+    guard isLarge else { return }
     base.release(tensors[piece.tensor], elements: piece.elements)
     for update in updates { update.file.release(update.tensors[piece.tensor], elements: piece.elements) }
   }

@@ -30,14 +30,16 @@ public struct Update: Sendable {
     return update
   }
 
+  /// - Parameter reading: it is one of so many, or so large, that slices are read from its file and not looked at through a mapping.
   /// - Returns: the update, or why it cannot be one.
-  static func open(_ contribution: Contribution, fitting base: TensorSchema) -> Result<Update, Refusal.Reason> {
+  static func open(_ contribution: Contribution, fitting base: TensorSchema, reading: Bool) -> Result<Update, Refusal.Reason> {
     guard contribution.weight.isFinite, contribution.weight > 0 else {
       return .failure("its weight is \(contribution.weight): it must be a positive number")
     }
     let file: EncodedFile
     do {
-      file = try EncodedFile(SafetensorsFile(path: contribution.file), base: base)
+      let plain = reading ? try SafetensorsFile(reading: contribution.file) : try SafetensorsFile(path: contribution.file)
+      file = try EncodedFile(plain, base: base)
     } catch {
       return .failure(.init(error.description))
     }

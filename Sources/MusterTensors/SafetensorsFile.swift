@@ -10,8 +10,19 @@ public struct SafetensorsFile: Sendable {
   ///
   /// - Throws: `SafetensorsError`: it cannot be opened, is truncated, or its header is wrong.
   public init(path: String, maximumHeaderLength: Int = SafetensorsHeader.defaultMaximumLength) throws(SafetensorsError) {
+    try self.init(path, MappedFile(path), maximumHeaderLength)
+  }
+
+  /// For one of many or large files: it stays open where it can, to be read into memory of one's own. Pages of a mapping would count as
+  /// this process's memory.
+  package init(reading path: String) throws(SafetensorsError) {
+    try self.init(path, MappedFile(path, reading: true), SafetensorsHeader.defaultMaximumLength)
+    mapping.release(0..<mapping.bytes.count)
+  }
+
+  private init(_ path: String, _ mapping: MappedFile, _ maximumHeaderLength: Int) throws(SafetensorsError) {
     self.path = path
-    mapping = try MappedFile(path)
+    self.mapping = mapping
     header = try SafetensorsHeader(parsing: mapping.bytes, maximumLength: maximumHeaderLength)
   }
 
@@ -42,8 +53,17 @@ public struct SafetensorsFile: Sendable {
     return try body(data(start + elements.lowerBound * size..<start + elements.upperBound * size))
   }
 
-  /// For a file that is one of many: a look at a few of its elements brings few others into memory.
-  package func useSmallPages() { mapping.useSmallPages() }
+  /// Whether `read` may be asked.
+  package var isReadable: Bool { mapping.isReadable }
+
+  /// Copies some elements of one of this file's own tensors.
+  ///
+  /// - Parameter target: with room for them.
+  /// - Returns: false when the file cannot be read any more.
+  package func read(_ tensor: TensorInfo, _ elements: Range<Int>, into target: UnsafeMutableRawPointer) -> Bool {
+    let (start, size) = (header.dataOffset + tensor.byteRange.lowerBound, tensor.dtype.byteSize)
+    return mapping.read(start + elements.lowerBound * size..<start + elements.upperBound * size, into: target)
+  }
 
   /// Says that these elements are not needed soon: their pages no longer count as this process's memory. They may be read again.
   package func release(_ tensor: TensorInfo, elements: Range<Int>) {
@@ -73,8 +93,10 @@ public struct SafetensorsFile: Sendable {
     for tensor in tensors where tensor.dtype.isFloatingPoint {
       var range = tensor.byteRange
       while !range.isEmpty {
-        let slice = range.prefix(256 << 10)
+        let slice = range.prefix(1 << 20)
         if Conversion.hasNonFinite(data(slice), tensor.dtype) { return tensor.name }
+        // Several large files may be looked through at once.
+        mapping.release(header.dataOffset + slice.lowerBound..<header.dataOffset + slice.upperBound)
         range = slice.upperBound..<range.upperBound
       }
     }

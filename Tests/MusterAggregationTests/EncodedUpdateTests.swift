@@ -1,7 +1,8 @@
-import MusterAggregation
 import MusterTensors
 import TestSupport
 import Testing
+
+@testable import MusterAggregation
 
 @Suite("Encoded updates")
 struct EncodedUpdateTests {
@@ -61,6 +62,20 @@ struct EncodedUpdateTests {
     let bytes = try round.bytes()
     try round.aggregate(plain)
     #expect(try round.bytes() == bytes)
+  }
+
+  @Test(
+    "give the same bits, looked at where they lie or read slice by slice, and so do plain ones", arguments: encodings,
+    ["fedavg", "median", "krum", "bulyan", "fedadam", "rfa"])
+  func read(encoding: TensorEncoding, strategy: String) throws {
+    let (encoded, plain) = try updates(7, encoding)
+    let rule = try Strategy(named: strategy)
+    for contributions in [encoded, plain] {
+      try round.aggregate(contributions, rule)
+      let mapped = try round.bytes()
+      try Cohort.$mappedBytes.withValue(0) { _ = try round.aggregate(contributions, rule) }
+      #expect(try round.bytes() == mapped)
+    }
   }
 
   @Test("give the same bits in any order and with any number of threads", arguments: encodings)

@@ -1,32 +1,6 @@
 internal import CKernels
 
 extension EncodedFile {
-  /// Fills the start of `out` with some elements of a floating-point tensor of this file.
-  ///
-  /// - Returns: whether they are all finite, and the bytes that were looked at.
-  package func load(
-    _ tensor: EncodedTensor, _ elements: Range<Int>, into out: UnsafeMutableBufferPointer<Double>
-  ) -> (isFinite: Bool, bytesRead: Int) {
-    precondition(out.count >= elements.count, "a buffer for \(out.count) doubles, \(elements.count) to load")
-    switch tensor.storage {
-    case .plain(let info):
-      return file.withBytes(of: info, elements: elements) { raw in
-        Conversion.load(raw, info.dtype, into: out)
-        return (!Conversion.hasNonFinite(raw, info.dtype), raw.count)
-      }
-    case .scaled(let info, let scales, let channel):
-      return file.withBytes(of: info, elements: elements) { raw in
-        for (i, value) in raw.enumerated() {
-          out[i] = Double(Int8(bitPattern: value)) * Double(scales[(elements.lowerBound + i) / channel])
-        }
-        return (true, raw.count)
-      }
-    case .sparse:
-      UnsafeMutableBufferPointer(rebasing: out[0..<elements.count]).update(repeating: 0)
-      return forEachValue(of: tensor, in: elements) { out[$0] = Double($1) }
-    }
-  }
-
   /// Visits the elements of a sparse tensor that are there: positions count from the range's start.
   ///
   /// - Returns: as `load`.
@@ -58,9 +32,11 @@ extension EncodedFile {
   /// Says that these elements are not needed soon.
   package func release(_ tensor: EncodedTensor, elements: Range<Int>) {
     switch tensor.storage {
-    case .plain(let info), .scaled(let info, _, _): file.release(info, elements: elements)
-    // Small, and searched again for the next range.
-    case .sparse: break
+    case .plain(let info), .scaled(let info, _, _): if !file.isReadable { file.release(info, elements: elements) }
+    case .sparse(let index, let values):
+      // Searched again for the next range, wherever that may lie.
+      file.release(index, elements: 0..<index.elementCount)
+      file.release(values, elements: 0..<values.elementCount)
     }
   }
 
