@@ -10,7 +10,7 @@ internal import MusterSchema
 public struct QFedAvg: Combiner, SelfVerifying {
   /// 0: the uniform mean; the larger, the fairer.
   public let q: Double
-  /// η: the devices' learning rate.
+  /// η: the devices' learning rate; the task's `local.rate` unless the strategy gives another.
   public let rate: Double
 
   public init(q: Double = 0.2, rate: Double = 0.1) {

@@ -18,12 +18,15 @@ public struct RuleParameters: Sendable {
     }
   }
 
+  /// The learning rate of the task's devices; nil when no task asks.
+  public let localRate: Double?
   private let component: String
   private var left: [String: Double]
   private var known: [String] = []
 
-  init(of component: String, _ parameters: [String: Double]) {
+  init(of component: String, _ parameters: [String: Double], localRate: Double?) {
     self.component = component
+    self.localRate = localRate
     left = parameters
   }
 

@@ -26,25 +26,25 @@ public struct Rules: Sendable {
     }
   }
 
-  func filter(_ component: StrategySpecification.Component) throws(AggregationError) -> any Filter {
-    try make(component, "filter", filters)
+  func filter(_ component: StrategySpecification.Component, localRate: Double?) throws(AggregationError) -> any Filter {
+    try make(component, "filter", filters, localRate)
   }
 
-  func combiner(_ component: StrategySpecification.Component) throws(AggregationError) -> any Combiner {
-    try make(component, "combiner", combiners)
+  func combiner(_ component: StrategySpecification.Component, localRate: Double?) throws(AggregationError) -> any Combiner {
+    try make(component, "combiner", combiners, localRate)
   }
 
-  func optimizer(_ component: StrategySpecification.Component) throws(AggregationError) -> any ServerOptimizer {
-    try make(component, "optimizer", optimizers)
+  func optimizer(_ component: StrategySpecification.Component, localRate: Double?) throws(AggregationError) -> any ServerOptimizer {
+    try make(component, "optimizer", optimizers, localRate)
   }
 
   private func make<Step>(
-    _ component: StrategySpecification.Component, _ kind: String, _ table: [String: Make<Step>]
+    _ component: StrategySpecification.Component, _ kind: String, _ table: [String: Make<Step>], _ localRate: Double?
   ) throws(AggregationError) -> Step {
     guard let entry = Self.find(component.name, in: table) else {
       throw .unknownComponent(kind: kind, name: component.name, known: table.keys.sorted())
     }
-    var parameters = RuleParameters(of: entry.key, component.parameters)
+    var parameters = RuleParameters(of: entry.key, component.parameters, localRate: localRate)
     let step = try entry.value(&parameters)
     try parameters.finish()
     return step
@@ -78,7 +78,7 @@ public struct Rules: Sendable {
       GeometricMedian(nu: try p.number("nu", .positive, else: 1e-6), iterations: try p.count("iterations", from: 1, else: 1000))
     },
     "qFedAvg": { (p) throws(AggregationError) in
-      QFedAvg(q: try p.number("q", .notNegative, else: 0.2), rate: try p.number("rate", .positive, else: 0.1))
+      QFedAvg(q: try p.number("q", .notNegative, else: 0.2), rate: try p.number("rate", .positive, else: p.localRate ?? 0.1))
     },
   ]
 

@@ -21,25 +21,31 @@ public struct Strategy: Sendable {
   /// | `fedadagrad`, `fedyogi`, `fedadam` | mean + adagrad, yogi, adam |
   /// | `rfa` | geometricMedian |
   ///
+  /// - Parameter localRate: the learning rate of the task's devices, which `qFedAvg` follows; nil when no task asks.
   /// - Throws: `unknownStrategy` with the known names.
-  public init(named name: String, rules: Rules = Rules()) throws(AggregationError) {
+  public init(named name: String, rules: Rules = Rules(), localRate: Double? = nil) throws(AggregationError) {
     let (combiner, optimizer) = Rules.find(name, in: Self.aliases)?.value ?? (name, "replace")
     guard Rules.find(combiner, in: rules.combiners) != nil else {
       throw .unknownStrategy(name, known: (Array(Self.aliases.keys) + rules.combiners.keys).sorted())
     }
-    try self.init(.composed(filters: [], combiner: .init(combiner), optimizer: .init(optimizer)), rules: rules)
+    try self.init(.composed(filters: [], combiner: .init(combiner), optimizer: .init(optimizer)), rules: rules, localRate: localRate)
   }
 
   /// What a task asks for.
   ///
+  /// - Parameter localRate: the task's `local.rate`, which `qFedAvg` follows; nil when no task asks.
   /// - Throws: `unknownStrategy`, `unknownComponent`, `unknownParameter`, `missingParameter`, `invalidParameter`.
-  public init(_ specification: StrategySpecification, rules: Rules = Rules()) throws(AggregationError) {
+  public init(
+    _ specification: StrategySpecification, rules: Rules = Rules(), localRate: Double? = nil
+  ) throws(AggregationError) {
     switch specification {
-    case .named(let name): try self.init(named: name, rules: rules)
+    case .named(let name): try self.init(named: name, rules: rules, localRate: localRate)
     case .composed(let filters, let combiner, let optimizer):
       var made: [any Filter] = []
-      for filter in filters { made.append(try rules.filter(filter)) }
-      self.init(filters: made, combiner: try rules.combiner(combiner), optimizer: try rules.optimizer(optimizer))
+      for filter in filters { made.append(try rules.filter(filter, localRate: localRate)) }
+      self.init(
+        filters: made, combiner: try rules.combiner(combiner, localRate: localRate),
+        optimizer: try rules.optimizer(optimizer, localRate: localRate))
     }
   }
 

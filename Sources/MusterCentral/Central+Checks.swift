@@ -30,7 +30,7 @@ extension Central {
       problems.append(FieldProblem(field: "trainer", message: "to initialize and evaluate with, central \(why)"))
     }
     do {
-      let strategy = try Strategy(specification.strategy, rules: configuration.rules)
+      let strategy = try Strategy(specification.strategy, rules: configuration.rules, localRate: specification.local.rate)
       for problem in strategy.problems(minimumCohort: max(1, specification.cohort.minimum)) {
         problems.append(FieldProblem(field: "strategy", message: problem))
       }

@@ -25,7 +25,7 @@ struct RoundFold: Sendable {
       throw WorkError("the base model of round \(order.key.round) is missing from the store")
     }
     base = path
-    let whole = try Strategy(order.specification.strategy, rules: rules)
+    let whole = try Strategy(order.specification.strategy, rules: rules, localRate: order.specification.local.rate)
     strategy = try order.isRegional ? Self.above(regions: whole) : whole
     contributions = try order.contributions.map { contribution in
       guard let file = store.path(of: contribution.digest) else {

@@ -119,6 +119,10 @@ struct RefusalTests {
     let refusal = Refusal(path: "b", reason: "tensor \"w\" holds an infinity or a NaN")
     #expect(throws: AggregationError.nothingAccepted([refusal])) { try round.aggregate([round.update("b", tensor("w", [.nan]))]) }
     #expect(throws: AggregationError.nothingAccepted([])) { try round.aggregate([]) }
+    // Others may help where somebody was refused, and only there.
+    #expect(AggregationError.nothingAccepted([refusal]).refusals == [refusal])
+    #expect(AggregationError.tooFewUpdates("krum needs 5", [refusal]).refusals == [refusal])
+    #expect(AggregationError.nothingAccepted([]).refusals == nil && AggregationError.weightsOverflow.refusals == nil)
     #expect(throws: AggregationError.duplicatePath("a")) { try round.aggregate([update, update]) }
     try round.base(tensor("w", [.nan]))
     #expect(throws: AggregationError.notFinite(tensor: "w")) { try round.aggregate([update]) }
@@ -185,6 +189,21 @@ struct RefusalTests {
       #expect(throws: AggregationError.self, "\(parameter) \(value)") { try composed(.init("mean"), .init("adam", [parameter: value])) }
     }
     #expect((try composed(.init("trimmedMean", ["value": 0.2])).combiner as? TrimmedMean)?.beta == 0.2)
+  }
+
+  @Test("q-FedAvg takes the learning rate of the task's devices, unless the strategy names one")
+  func learningRate() throws {
+    func rate(_ parameters: [String: Double], local: Double?) throws -> Double? {
+      let specification = StrategySpecification.composed(
+        filters: [], combiner: .init("qFedAvg", parameters), optimizer: .init("replace"))
+      return (try Strategy(specification, localRate: local).combiner as? QFedAvg)?.rate
+    }
+    #expect(try rate([:], local: 0.03) == 0.03)
+    #expect(try rate(["rate": 0.5], local: 0.03) == 0.5)
+    #expect(try rate([:], local: nil) == 0.1)
+    #expect((try Strategy(named: "qfedavg", localRate: 0.03).combiner as? QFedAvg)?.rate == 0.03)
+    // Devices that do not learn give no L.
+    #expect(throws: AggregationError.self) { try rate([:], local: 0) }
   }
 
   @Test("Names are known in every spelling")
