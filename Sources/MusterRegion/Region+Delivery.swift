@@ -11,7 +11,7 @@ extension Region {
   var ledger: CoordinatorLedger {
     CoordinatorLedger(
       machine: { await self.shell.machine.coordinator }, replies: performer.replies, post: { self.shell.mailbox.offer(.below($0)) },
-      grant: { run, path in path.nodes.count == 2 ? run.grant?.child(path.nodes[1]) : nil }, maximumBytes: configuration.maximumBytes)
+      grant: { run, path in run.grant(of: path) }, maximumBytes: configuration.maximumBytes)
   }
 
   /// Makes one contribution of a frozen set. A result is not lost to a full disk: it is handed over until it is durable.

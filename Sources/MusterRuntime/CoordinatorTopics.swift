@@ -21,12 +21,9 @@ package final class CoordinatorTopics: Sendable {
 
   package func publish(_ descriptor: TaskDescriptor) { link.publish(.task(coordinator: coordinator, task: descriptor.task), descriptor) }
 
-  /// Adds the ticket, and for a scout the grant that its devices' tickets derive from: the machine holds no secrets.
+  /// Adds the ticket, and for a scout the grant that its devices' tickets derive from.
   package func invite(_ node: NodeID, _ invitation: Invitation, grant: Grant, isScout: Bool) {
-    var invitation = invitation
-    let own = grant.child(node)
-    invitation.ticket = own.ticket(task: invitation.task, round: invitation.round, phase: invitation.phase)
-    invitation.grant = isScout ? own : nil
+    let invitation = invitation.admitting(node, by: grant, asScout: isScout)
     meter.handsOut(invitation.base.digest, for: invitation.task)
     link.publish(.invitation(coordinator: coordinator, node: node, task: invitation.task), invitation, retained: false)
   }

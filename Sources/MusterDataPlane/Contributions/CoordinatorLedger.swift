@@ -28,19 +28,17 @@ package struct CoordinatorLedger: Ledger {
 
   package func admission(_ key: ContributionKey, ticket: Ticket?) async -> ContributionAdmission {
     let machine = await machine()
-    guard let run = machine.tasks[key.task], run.isLedger else { return .unknown }
-    guard let ticket else { return .refused("the upload carries no ticket: it comes with the invitation, as Authorization: Bearer") }
-    guard let grant = grant(run, key.path) else { return .closed("round \(key.round) is not open here") }
-    guard ticket == grant.ticket(task: key.task, round: key.round, phase: key.phase) else {
-      return .refused("the ticket does not admit this contribution")
+    switch machine.entry(key.task, round: key.round, phase: key.phase, path: key.path, ticket: ticket, grant: grant) {
+    case .unknown: return .unknown
+    case .refused(let why): return .refused(why)
+    case .closed(let why): return .closed(why)
+    case .accepted(let digest): return .accepted(digest)
+    case .open(let base):
+      guard let run = machine.tasks[key.task] else { return .unknown }
+      return .open(
+        base: base, maximumWeight: run.descriptor.maximumWeight, maximumBytes: maximumBytes, maximumDevices: run.maximumDevices,
+        encoding: run.descriptor.encoding)
     }
-    if let earlier = run.accepted(round: key.round, phase: key.phase, path: key.path) { return .accepted(earlier.digest) }
-    if let why = machine.stranger(key.path, run) { return .refused(why) }
-    if let why = machine.refusal(run, round: key.round, phase: key.phase) { return .closed(why) }
-    guard let base = run.ledger(round: key.round, phase: key.phase)?.base else { return .closed("the round is not open") }
-    return .open(
-      base: base, maximumWeight: run.descriptor.maximumWeight, maximumBytes: maximumBytes, maximumDevices: run.maximumDevices,
-      encoding: run.descriptor.encoding)
   }
 
   package func accept(_ offer: ContributionOffer) async -> Acceptance {
