@@ -27,24 +27,13 @@ final class LittleServer: Sendable {
 
   init(_ answer: @escaping @Sendable (Request) -> Answer) throws {
     self.answer = answer
-    port = try freePort()
-    listener = socket(AF_INET, Int32(SOCK_STREAM.rawValue), 0)
-    var yes: Int32 = 1
-    setsockopt(listener, SOL_SOCKET, SO_REUSEADDR, &yes, socklen_t(MemoryLayout<Int32>.size))
-    var address = sockaddr_in()
-    address.sin_family = sa_family_t(AF_INET)
-    address.sin_port = in_port_t(port).bigEndian
-    address.sin_addr.s_addr = in_addr_t(INADDR_LOOPBACK).bigEndian
-    let bound = withUnsafeMutablePointer(to: &address) { pointer in
-      pointer.withMemoryRebound(to: sockaddr.self, capacity: 1) { bind(listener, $0, socklen_t(MemoryLayout<sockaddr_in>.size)) }
-    }
-    guard listener >= 0, bound == 0, listen(listener, 16) == 0 else { throw TestSupportError("no listener: \(errno)") }
+    (listener, port) = try Loopback.listener()
     let descriptor = listener
-    spawnThread { [weak self] in
+    Loopback.thread { [weak self] in
       while true {
         let connection = accept(descriptor, nil, nil)
         guard connection >= 0, let server = self else { return }
-        spawnThread { server.serve(connection) }
+        Loopback.thread { server.serve(connection) }
       }
     }
   }
@@ -88,22 +77,4 @@ final class LittleServer: Sendable {
       guard send(connection, bytes, bytes.count, Int32(MSG_NOSIGNAL)) == bytes.count else { return }
     }
   }
-}
-
-private final class Body: Sendable {
-  let run: @Sendable () -> Void
-
-  init(_ run: @escaping @Sendable () -> Void) { self.run = run }
-}
-
-private func spawnThread(_ run: @escaping @Sendable () -> Void) {
-  var thread = pthread_t()
-  let body = Unmanaged.passRetained(Body(run))
-  pthread_create(
-    &thread, nil,
-    { @Sendable argument in
-      if let argument { Unmanaged<Body>.fromOpaque(argument).takeRetainedValue().run() }
-      return nil
-    }, body.toOpaque())
-  pthread_detach(thread)
 }

@@ -1,7 +1,7 @@
 import Glibc
 import Synchronization
 
-/// A TCP proxy that counts what clients send, and breaks the connection when a test says so.
+/// A TCP proxy that counts what clients send, and treats connections as badly as networks do: cut, half-open, lossy, slow.
 package final class CuttingProxy: Sendable {
   package enum Verdict: Sendable {
     case pass
@@ -9,12 +9,34 @@ package final class CuttingProxy: Sendable {
     case cut
   }
 
+  /// What the network does to connections.
+  package enum Weather: Hashable, Sendable {
+    case fair
+    /// Half-open: connections are there, and whatever is sent on them never arrives, also when the weather is fair again. (A router forgot them.)
+    case silent
+    /// With this probability a piece of at most 16 KiB is the last one of its connection, which ends with a reset.
+    case lossy(Double)
+    /// Bytes a second of a connection, both ways together.
+    case slow(Int)
+  }
+
   package let port: Int
   private let listener: Int32
   private let target: Int
   private let judge: @Sendable (_ total: Int) -> Verdict
-  private let total = Mutex(0)
-  private let answered = Mutex(0)
+  private let state = Mutex(State())
+
+  /// Connections have numbers, in the order in which they came.
+  private struct State {
+    var weather = Weather.fair
+    var received = 0
+    var returned = 0
+    var connections = 0
+    /// The connections below these numbers are to be reset, without a client, or half-open for good.
+    var cut = 0
+    var abandoned = 0
+    var silenced = 0
+  }
 
   /// - Parameters:
   ///   - port: where connections go.
@@ -22,24 +44,13 @@ package final class CuttingProxy: Sendable {
   package init(to target: Int, judge: @escaping @Sendable (_ total: Int) -> Verdict = { _ in .pass }) throws {
     self.target = target
     self.judge = judge
-    listener = socket(AF_INET, Int32(SOCK_STREAM.rawValue) | Int32(SOCK_CLOEXEC.rawValue), 0)
-    var address = sockaddr_in()
-    address.sin_family = sa_family_t(AF_INET)
-    address.sin_addr.s_addr = in_addr_t(INADDR_LOOPBACK).bigEndian
-    var size = socklen_t(MemoryLayout<sockaddr_in>.size)
+    (listener, port) = try Loopback.listener()
     let descriptor = listener
-    let code = withUnsafeMutablePointer(to: &address) { pointer in
-      pointer.withMemoryRebound(to: sockaddr.self, capacity: 1) {
-        bind(descriptor, $0, size) == 0 && listen(descriptor, 64) == 0 ? getsockname(descriptor, $0, &size) : -1
-      }
-    }
-    guard code == 0 else { throw TestSupportError("no proxy: \(String(cString: strerror(errno)))") }
-    port = Int(UInt16(bigEndian: address.sin_port))
-    Self.thread { [weak self] in
+    Loopback.thread { [weak self] in
       while true {
         let client = accept(descriptor, nil, nil)
         guard client >= 0, let proxy = self else { return }
-        Self.thread { proxy.serve(client) }
+        Loopback.thread { proxy.serve(client) }
       }
     }
   }
@@ -51,86 +62,126 @@ package final class CuttingProxy: Sendable {
 
   package var address: String { "http://127.0.0.1:\(port)" }
   /// Bytes that clients have sent, heads included.
-  package var received: Int { total.withLock(\.self) }
+  package var received: Int { state.withLock(\.received) }
   /// Bytes that went back to them.
-  package var returned: Int { answered.withLock(\.self) }
+  package var returned: Int { state.withLock(\.returned) }
+  /// Connections so far.
+  package var connections: Int { state.withLock(\.connections) }
+
+  package var weather: Weather {
+    get { state.withLock(\.weather) }
+    set {
+      state.withLock { state in
+        if state.weather == .silent || newValue == .silent { state.silenced = state.connections }
+        state.weather = newValue
+      }
+    }
+  }
+
+  /// Resets all connections of now, on both sides.
+  package func cut() { state.withLock { $0.cut = $0.connections } }
+
+  /// Resets all connections of now towards their clients; the other side learns nothing of it, until `cut`.
+  package func loseClients() { state.withLock { $0.abandoned = $0.connections } }
+
+  // MARK: A connection
+
+  private enum Fate {
+    case served(Weather)
+    case halfOpen
+    case abandoned
+    case cut
+  }
+
+  private func fate(of number: Int) -> Fate {
+    state.withLock { state in
+      if number < state.cut { return .cut }
+      if number < state.abandoned { return .abandoned }
+      return state.weather == .silent || number < state.silenced ? .halfOpen : .served(state.weather)
+    }
+  }
 
   private func serve(_ client: Int32) {
-    let server = connect()
-    var isCut = server < 0
-    var buffer = [UInt8](repeating: 0, count: 16 << 10)
-    var ends = [pollfd(fd: client, events: Int16(POLLIN), revents: 0), pollfd(fd: server, events: Int16(POLLIN), revents: 0)]
-    loop: while !isCut {
-      guard poll(&ends, 2, -1) > 0 || errno == EINTR else { break }
-      for (index, other) in [(0, server), (1, client)] where ends[index].revents != 0 {
-        let count = recv(ends[index].fd, &buffer, buffer.count, 0)
-        guard count > 0 else { break loop }
-        if index == 0 {
-          let now = total.withLock { total in
-            total += count
-            return total
-          }
-          if judge(now) == .cut {
-            isCut = true
-            break loop
-          }
-        } else {
-          answered.withLock { $0 += count }
+    let number = state.withLock { state in
+      defer { state.connections += 1 }
+      return state.connections
+    }
+    var link = Link(client: client, server: Loopback.connect(to: target))
+    while true {
+      guard link.server >= 0 else { return link.reset() }
+      switch fate(of: number) {
+      case .cut: return link.reset()
+      case .abandoned:
+        link.loseClient()
+        guard link.waitSilently() else { return link.close() }
+      case .halfOpen: guard link.waitSilently() else { return link.close() }
+      case .served(let weather):
+        switch pass(link, weather) {
+        case .pass?: continue
+        case .cut?: return link.reset()
+        case nil:
+          // The end of a side that was lost a moment ago is no news for the other one.
+          if case .served = fate(of: number) { return link.close() }
         }
-        guard say(other, buffer[..<count]) else { break loop }
       }
     }
-    for descriptor in [client, server] where descriptor >= 0 {
-      if isCut {
-        var hard = linger(l_onoff: 1, l_linger: 0)
-        setsockopt(descriptor, SOL_SOCKET, SO_LINGER, &hard, socklen_t(MemoryLayout<linger>.size))
+  }
+
+  /// Waits a little for bytes and hands them on.
+  ///
+  /// - Returns: nil at the end of a side.
+  private func pass(_ link: Link, _ weather: Weather) -> Verdict? {
+    var ends = [pollfd(fd: link.client, events: Int16(POLLIN), revents: 0), pollfd(fd: link.server, events: Int16(POLLIN), revents: 0)]
+    guard poll(&ends, 2, Link.turn) >= 0 || errno == EINTR else { return nil }
+    var buffer = [UInt8](repeating: 0, count: 16 << 10)
+    for (index, other) in [(0, link.server), (1, link.client)] where ends[index].revents != 0 {
+      let count = recv(ends[index].fd, &buffer, buffer.count, 0)
+      guard count > 0 else { return nil }
+      if index == 0 {
+        let now = state.withLock { state in
+          state.received += count
+          return state.received
+        }
+        if judge(now) == .cut { return .cut }
+      } else {
+        state.withLock { $0.returned += count }
       }
-      close(descriptor)
-    }
-  }
-
-  private func connect() -> Int32 {
-    let descriptor = socket(AF_INET, Int32(SOCK_STREAM.rawValue) | Int32(SOCK_CLOEXEC.rawValue), 0)
-    var address = sockaddr_in()
-    address.sin_family = sa_family_t(AF_INET)
-    address.sin_port = in_port_t(target).bigEndian
-    address.sin_addr.s_addr = in_addr_t(INADDR_LOOPBACK).bigEndian
-    let code = withUnsafePointer(to: &address) { pointer in
-      pointer.withMemoryRebound(to: sockaddr.self, capacity: 1) {
-        Glibc.connect(descriptor, $0, socklen_t(MemoryLayout<sockaddr_in>.size))
+      switch weather {
+      case .lossy(let probability): if Double.random(in: 0..<1) < probability { return .cut }
+      case .slow(let rate): usleep(UInt32(clamping: count * 1_000_000 / rate))
+      case .fair, .silent: break
       }
+      guard Loopback.send(other, buffer[..<count]) else { return nil }
     }
-    guard code == 0 else {
-      close(descriptor)
-      return -1
-    }
-    return descriptor
+    return .pass
+  }
+}
+
+/// The two sides of a connection through the proxy.
+private struct Link {
+  var client: Int32
+  let server: Int32
+
+  /// POLLRDHUP, which Glibc's module leaves out: the other side has closed, whatever it sent before.
+  private static let hungUp: Int16 = 0x2000
+  /// Milliseconds after which a connection looks at what became of it.
+  static let turn: Int32 = 50
+
+  mutating func loseClient() {
+    guard client >= 0 else { return }
+    Loopback.reset(client)
+    client = -1
   }
 
-  private func say(_ descriptor: Int32, _ bytes: ArraySlice<UInt8>) -> Bool {
-    var rest = bytes
-    while !rest.isEmpty {
-      let count = rest.withUnsafeBytes { send(descriptor, $0.baseAddress, $0.count, Int32(MSG_NOSIGNAL)) }
-      guard count > 0 else { return false }
-      rest = rest.dropFirst(count)
+  /// - Returns: false when nobody is left who could wait for something.
+  func waitSilently() -> Bool {
+    usleep(UInt32(Self.turn) * 1000)
+    return [client, server].contains { descriptor in
+      var end = pollfd(fd: descriptor, events: Self.hungUp, revents: 0)
+      return descriptor >= 0 && poll(&end, 1, 0) == 0
     }
-    return true
   }
 
-  private final class Body: Sendable {
-    let run: @Sendable () -> Void
-    init(_ run: @escaping @Sendable () -> Void) { self.run = run }
-  }
-
-  private static func thread(_ run: @escaping @Sendable () -> Void) {
-    var thread = pthread_t()
-    let body = Unmanaged.passRetained(Body(run))
-    pthread_create(
-      &thread, nil,
-      { @Sendable argument in
-        if let argument { Unmanaged<Body>.fromOpaque(argument).takeRetainedValue().run() }
-        return nil
-      }, body.toOpaque())
-    pthread_detach(thread)
-  }
+  func reset() { for descriptor in [client, server] where descriptor >= 0 { Loopback.reset(descriptor) } }
+  func close() { for descriptor in [client, server] where descriptor >= 0 { Glibc.close(descriptor) } }
 }
