@@ -52,8 +52,8 @@ actor JobWorker {
     } catch is CancellationError {
       // Not wanted any more, or the agent stops: the machine knows already.
     } catch {
-      let reason = reason(error)
       let job = order.job
+      let reason = reason(error, of: job)
       logger.warning(
         "a job failed: \(reason)",
         metadata: ["task.id": "\(job.task)", "round": "\(job.key.round)", "phase": "\(job.key.phase.rawValue)"])
@@ -175,8 +175,9 @@ actor JobWorker {
     }
   }
 
-  /// The same text each time for the same cause, short: a trainer's last word included, for it says what its owner has to mend.
-  private func reason(_ error: any Error) -> String {
+  /// The same text each time for the same cause, short: a trainer's last word included, for it says what its owner has to mend. Paths begin
+  /// at the job's folder, which is another one in each round and on each device.
+  private func reason(_ error: any Error, of job: Job) -> String {
     let text: String
     switch error {
     case let error as JobFailure: text = error.reason
@@ -186,7 +187,9 @@ actor JobWorker {
     case let error as SafetensorsError: text = "trainer left a file that is not understood: \(error)"
     default: text = "\(error)"
     }
-    return text.withoutControlCharacters.prefix(300).description
+    let folders = shell.folders
+    let ways = [folders.work(job.task, job.key), folders.job(job.task, job.key), folders.root]
+    return ways.reduce(text) { $0.replacing("\($1)/", with: "") }.withoutControlCharacters.prefix(300).description
   }
 }
 
