@@ -178,8 +178,8 @@ let package = Package(
     .testTarget(
       name: "EndToEndTests",
       dependencies: [
-        "MusterSchema", "MusterTensors", "MusterTransfer", "TestSupport", "muster", "muster-central", "muster-region", "muster-agent",
-        "muster-train", logging,
+        "MusterAgent", "MusterSchema", "MusterTensors", "MusterTransfer", "TestSupport", "muster", "muster-central", "muster-region",
+        "muster-agent", "muster-train", logging,
       ], swiftSettings: house),
   ]
 )

@@ -43,10 +43,16 @@ final class Fleet: Sendable {
   }
 
   /// Starts a program, `central`, a region or a device, from its configuration file or another one.
-  func start(_ program: String, _ arguments: [String] = [], file: String? = nil, environment: [String: String] = [:]) throws {
+  ///
+  /// - Parameter clock: the calendar time that it shall see.
+  func start(
+    _ program: String, _ arguments: [String] = [], file: String? = nil, environment: [String: String] = [:], clock: WrongClock? = nil
+  ) throws {
+    let command =
+      (clock?.command ?? []) + [places.executable(kind(program)), "--config", file ?? places.configuration(program)] + arguments
     let child = try ChildProcess(
-      places.executable(kind(program)), ["--config", file ?? places.configuration(program)] + arguments, log: places.log(program),
-      environment: environment)
+      command[0], Array(command[1...]), log: places.log(program),
+      environment: plan.environment.merging(environment) { $1 })
     programs.withLock { $0[program] = child }
   }
 

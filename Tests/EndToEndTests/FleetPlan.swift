@@ -11,6 +11,8 @@ struct FleetPlan: Sendable {
   var trainers: [String: String] = [:]
   /// A program that tasks may have as their combiner, under the name `mine`.
   var rule: [String] = []
+  /// Variables of all programs.
+  var environment: [String: String] = [:]
   /// Central has a test set of its own.
   var evaluates = true
 

@@ -1,0 +1,114 @@
+import MusterSchema
+import MusterTransfer
+import TestSupport
+import Testing
+
+extension EndToEnd {
+  /// Everything goes through the tests' proxies, MQTT and HTTP: connections that are cut, half-open, lossy and slow.
+  @Suite struct BadNetworkTests {
+    /// All ways between the programs.
+    struct Detours: Sendable {
+      let broker: CuttingProxy
+      let data: [String: CuttingProxy]
+
+      init(_ fleet: Fleet) throws {
+        broker = try CuttingProxy(to: fleet.broker.port)
+        var data = ["central": try CuttingProxy(to: fleet.places.central.data)]
+        for (region, listener) in fleet.places.regions { data[region] = try CuttingProxy(to: listener.data) }
+        self.data = data
+      }
+
+      var all: [CuttingProxy] { [broker] + data.values }
+      func set(_ weather: CuttingProxy.Weather) { for proxy in all { proxy.weather = weather } }
+      func cut() { for proxy in all { proxy.cut() } }
+
+      /// How a program is told to take them.
+      func flags(_ program: String) -> [String] {
+        guard let data = data[program] else { return ["--broker", "127.0.0.1:\(broker.port)"] }
+        return ["--broker-port", "\(broker.port)", "--data-advertise", data.address]
+      }
+    }
+
+    private func withDetours(_ body: (Fleet, Detours) async throws -> Void) async throws {
+      var plan = FleetPlan()
+      plan.devices = 4
+      // Half-open ways are noticed sooner than by default.
+      plan.environment = ["MUSTER_BROKER_KEEP_ALIVE": "5", "MUSTER_STALL_SECONDS": "5"]
+      try await withFleet(plan, starting: false) { fleet in
+        let detours = try Detours(fleet)
+        try await fleet.broker.start()
+        for name in fleet.names { try fleet.start(name, detours.flags(name)) }
+        try await fleet.waitForDevices(4)
+        try await body(fleet, detours)
+      }
+    }
+
+    private func expectComplete(_ fleet: Fleet, _ upload: UploadTarget, within bound: Duration) async throws {
+      let begin = ContinuousClock.now
+      let done = try await fleet.waitForCompletion("digits", within: bound)
+      print("completed \((ContinuousClock.now - begin).seconds) s later, attempts \(done.rounds.map(\.attempts))")
+      for record in done.rounds {
+        let expected = upload == .central ? fleet.plan.deviceList.map(\.path).sorted() : fleet.plan.regions
+        #expect(record.updates.map(\.path.description) == expected, "round \(record.round)")
+        #expect(record.attempts == 1)
+      }
+    }
+
+    private func task(_ fleet: Fleet, _ upload: UploadTarget) throws -> TaskSpecification {
+      var task = try fleet.task(rounds: 2, gated: true)
+      task.upload = upload
+      return task
+    }
+
+    @Test("Connections that are cut again and again", .timeLimit(.minutes(2)), arguments: [UploadTarget.central, .region])
+    func cut(_ upload: UploadTarget) async throws {
+      try await withDetours { fleet, detours in
+        #expect(try await fleet.push("digits", try task(fleet, upload)).status == 201)
+        try fleet.gate.open()
+        let end = ContinuousClock.now + .seconds(4)
+        _ = try await eventually(within: .seconds(4), every: .milliseconds(400)) {
+          detours.cut()
+          return ContinuousClock.now > end
+        }
+        try await expectComplete(fleet, upload, within: .seconds(30))
+      }
+    }
+
+    @Test(
+      "Connections that are half-open: given up in time, and made anew", .timeLimit(.minutes(2)),
+      arguments: [UploadTarget.central, .region])
+    func halfOpen(_ upload: UploadTarget) async throws {
+      try await withDetours { fleet, detours in
+        #expect(try await fleet.push("digits", try task(fleet, upload)).status == 201)
+        try await fleet.gate.waitForTrainers(4, "digits", round: 1)
+        detours.set(.silent)
+        try fleet.gate.open()
+        // Long enough that updates were sent into the dark.
+        let sent = detours.data.values.map(\.connections).reduce(0, +)
+        _ = try await eventually(within: .seconds(3)) { detours.data.values.map(\.connections).reduce(0, +) >= sent + 4 }
+        detours.set(.fair)
+        try await expectComplete(fleet, upload, within: .seconds(30))
+      }
+    }
+
+    @Test("Lossy connections: one piece in thirty ends one", .timeLimit(.minutes(2)), arguments: [UploadTarget.central, .region])
+    func lossy(_ upload: UploadTarget) async throws {
+      try await withDetours { fleet, detours in
+        detours.set(.lossy(1.0 / 30))
+        #expect(try await fleet.push("digits", try task(fleet, upload)).status == 201)
+        try fleet.gate.open()
+        try await expectComplete(fleet, upload, within: .seconds(60))
+      }
+    }
+
+    @Test("Slow connections: 40 KB a second each", .timeLimit(.minutes(2)), arguments: [UploadTarget.central, .region])
+    func slow(_ upload: UploadTarget) async throws {
+      try await withDetours { fleet, detours in
+        detours.set(.slow(40_000))
+        #expect(try await fleet.push("digits", try task(fleet, upload)).status == 201)
+        try fleet.gate.open()
+        try await expectComplete(fleet, upload, within: .seconds(40))
+      }
+    }
+  }
+}

@@ -1,0 +1,87 @@
+import MusterSchema
+import MusterTransfer
+import TestSupport
+import Testing
+
+extension EndToEnd {
+  /// Full disks of agents and regions; central's is in `StartTests`.
+  @Suite(.enabled(if: SmallDisk.isPossible, "needs the right to mount")) struct FullDiskTests {
+    @Test(
+      "A device whose disk is full says so, the round goes on without it, and it takes part again when there is space",
+      .timeLimit(.minutes(1)))
+    func agent() async throws {
+      var plan = FleetPlan()
+      plan.devices = 3
+      plan.environment = ["MUSTER_PROBE_SECONDS": "1"]
+      try await withDisk(of: "pi-1", mebibytes: 40, plan) { fleet, disk in
+        #expect(try await fleet.push("digits", try fleet.task(rounds: 3, minimum: 2, gated: true)).status == 201)
+        try await fleet.gate.waitForTrainers(3, "digits", round: 1)
+        try disk.fill()
+        try fleet.gate.open()
+        let first = try #require(try await fleet.wait(for: "digits", "through round 1") { $0.rounds.count == 1 }.rounds.first)
+        #expect(first.updates.map(\.path.description) == ["north/pi-3", "south/pi-2"])
+        #expect(
+          first.missed.contains { $0.node == "north/pi-1" && $0.reason.hasSuffix("update.safetensors.new: No space left on device") },
+          "\(first.missed)")
+        try fleet.gate.close()
+        let says = try await eventually {
+          let nodes: [NodeSummary] = try await fleet.http.get(from: "\(fleet.data(of: "north"))/v1/nodes")
+          return nodes.contains { $0.path.description == "north/pi-1" && $0.tasks.contains { $0.reason?.contains("disk") == true } }
+        }
+        #expect(says, "the device says that its disk is full")
+        let status = try fleet.process("pi-1").exitStatus
+        #expect(status == nil)
+        try disk.makeSpace()
+        let isReady = try await eventually {
+          let nodes: [NodeSummary] = try await fleet.http.get(from: "\(fleet.data(of: "north"))/v1/nodes")
+          return nodes.contains { $0.path.description == "north/pi-1" && $0.tasks.contains { $0.state == .ready } }
+        }
+        #expect(isReady, "the device is ready again")
+        try fleet.gate.open()
+        let done = try await fleet.waitForCompletion("digits")
+        #expect(done.rounds.last?.updates.map(\.path.description) == ["north/pi-1", "north/pi-3", "south/pi-2"])
+      }
+    }
+
+    @Test("When a region's disk is full its devices are told, nothing is lost, and it goes on when there is space", .timeLimit(.minutes(1)))
+    func region() async throws {
+      var plan = FleetPlan()
+      plan.devices = 4
+      try await withDisk(of: "north", mebibytes: 3, plan) { fleet, disk in
+        var task = try fleet.task(rounds: 2, gated: true)
+        task.upload = .region
+        #expect(try await fleet.push("digits", task).status == 201)
+        try await fleet.gate.waitForTrainers(4, "digits", round: 1)
+        try disk.fill()
+        try fleet.gate.open()
+        let isRefused = try await eventually { ["pi-1", "pi-3"].allSatisfy { fleet.log($0).contains("507") } }
+        #expect(isRefused, "the devices are told")
+        #expect(try await fleet.ask("GET", "\(fleet.ops(of: "north"))/healthz").status == 200)
+        try disk.makeSpace()
+        let done = try await fleet.waitForCompletion("digits")
+        #expect(done.rounds.allSatisfy { $0.updates.map(\.path.description) == ["north", "south"] })
+        #expect(done.rounds.map(\.attempts) == [1, 1])
+        for device in fleet.plan.deviceList { #expect(fleet.gate.times(device.id, "digits", round: 1) == 1, "\(device.id) trained once") }
+      }
+    }
+
+    private func withDisk(of program: String, mebibytes: Int, _ plan: FleetPlan, _ body: (Fleet, SmallDisk) async throws -> Void)
+      async throws
+    {
+      try await withFleet(plan, starting: false) { fleet in
+        let disk = try SmallDisk(at: fleet.places.state(program), mebibytes: mebibytes)
+        do {
+          try await fleet.startAll()
+          try await body(fleet, disk)
+        } catch {
+          fleet.keepLogs(because: "\(error)")
+          await fleet.end()
+          try disk.unmount()
+          throw error
+        }
+        try await fleet.kill(program)
+        try disk.unmount()
+      }
+    }
+  }
+}
