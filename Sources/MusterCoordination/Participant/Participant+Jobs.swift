@@ -5,6 +5,11 @@ extension Participant {
     let known = tasks[descriptor.task]
     if let known, descriptor.revision < known.revision || known.state.isFinal { return }
     guard known != descriptor else { return }
+    if descriptor.state.isFinal, let job = onItsWay(descriptor.task) {
+      held[descriptor.task, default: (nil, nil)].end = descriptor
+      effects.append(.ask(job))
+      return
+    }
     tasks[descriptor.task] = descriptor
     effects.append(.descriptor(descriptor))
     // A job that a restart restored may wait for it.
@@ -39,6 +44,11 @@ extension Participant {
         return
       }
       // A newer round of the same task: the older one is closed.
+      if let job = onItsWay(task) {
+        held[task, default: (nil, nil)].invitation = invitation
+        effects.append(.ask(job))
+        return
+      }
       drop(job, "superseded by \(invitation.key)")
     }
     if let last = last[task], invitation.key.round == last.key.round, invitation.phase == last.key.phase,
@@ -62,6 +72,18 @@ extension Participant {
       say(task)
       tick()
     }
+  }
+
+  /// A region's job whose result the ledger may have, or not.
+  private func onItsWay(_ task: TaskID) -> Job? {
+    jobs[task].flatMap { capacity > 1 && $0.result != nil && ($0.stage == .uploading || $0.stage == .asking) ? $0 : nil }
+  }
+
+  /// What was held back while a contribution was on its way, now that it is known what became of that.
+  private mutating func goOn(_ task: TaskID) {
+    guard jobs[task] == nil, let (end, invitation) = held.removeValue(forKey: task) else { return }
+    if let end { heard(end) }
+    if let invitation { heard(invitation) }
   }
 
   private mutating func repeatStatus(_ task: TaskID) {
@@ -131,6 +153,7 @@ extension Participant {
     last[task] = (job.key, status)
     say(status)
     sayOthers(task)
+    goOn(task)
   }
 
   mutating func delivered(_ task: TaskID, _ key: RoundKey) {
@@ -138,6 +161,7 @@ extension Participant {
     commit(.delivered(task, job.key))
     if let status = last[task]?.status { say(status) }
     sayOthers(task)
+    goOn(task)
   }
 
   mutating func refused(_ task: TaskID, _ key: RoundKey, _ reason: String) {
@@ -145,11 +169,13 @@ extension Participant {
     drop(job, reason)
     effects.append(.check(task))
     sayOthers(task)
+    goOn(task)
   }
 
   mutating func forget(_ task: TaskID) {
     if let job = jobs[task] { drop(job, "the coordinator no longer knows the task") }
     tasks[task] = nil
+    held[task] = nil
     said[task] = nil
     readiness[task] = nil
     standings[task] = nil

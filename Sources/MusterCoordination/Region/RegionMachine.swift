@@ -103,6 +103,8 @@ package struct RegionMachine: Machine {
   private mutating func above(_ event: Participant.Event, _ step: inout Step) {
     let (records, effects) = participant.handle(event, at: step.now)
     step.records += records.map(Record.above)
+    // Before what follows from it: the next order would find the delivered one open.
+    if case .delivered(let task, let key) = event { below(.delivered(task, key), &step) }
     for effect in effects {
       switch effect {
       case .status(let status, let lasting): step.effects.append(.status(status, lasting: lasting))
@@ -114,7 +116,6 @@ package struct RegionMachine: Machine {
       case .upload(let job): step.effects.append(.upload(job))
       }
     }
-    if case .delivered(let task, let key) = event { below(.delivered(task, key), &step) }
     if case .forget(let task) = event { below(.forget(task), &step) }
   }
 
