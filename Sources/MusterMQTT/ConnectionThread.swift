@@ -168,11 +168,12 @@ final class ConnectionThread {
   private func pause(after error: MQTTError, lived: Duration) -> Bool {
     let delay = backoff.delay(after: error, lived: lived, at: .now, using: &generator)
     var until = ContinuousClock.now + delay
-    let asked = connection.shared.withLock { state in
+    connection.shared.withLock { state in
       state.connection = nil
-      return state.reconnectAt
+      if let asked = state.reconnectAt { until = max(until, asked) }
+      // Before anybody hears of it: who reads the event and asks for the state shall not find the connection of before.
+      state.stage = .waiting(until: until, reason: error)
     }
-    if let asked { until = max(until, asked) }
     log(error, delay: until - .now)
     connection.add(.disconnected(error))
     while true {
