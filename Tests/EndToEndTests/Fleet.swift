@@ -20,7 +20,7 @@ final class Fleet: Sendable {
   init(_ plan: FleetPlan = FleetPlan()) async throws {
     self.plan = plan
     folder = try TemporaryFolder()
-    broker = try await BrokerProcess()
+    broker = try await BrokerProcess(plan.broker)
     var listeners: [String: FleetPlaces.Listener] = [:]
     for region in plan.regions { listeners[region] = .init(data: try freePort(), ops: try freePort()) }
     places = FleetPlaces(

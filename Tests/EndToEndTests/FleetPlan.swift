@@ -1,3 +1,5 @@
+import TestSupport
+
 /// What a fleet consists of, and the text of its configuration files. Pure.
 struct FleetPlan: Sendable {
   var regions = ["north", "south"]
@@ -15,6 +17,7 @@ struct FleetPlan: Sendable {
   var environment: [String: String] = [:]
   /// Central has a test set of its own.
   var evaluates = true
+  var broker = BrokerProcess.Options()
 
   struct Device: Hashable, Sendable {
     var id: String

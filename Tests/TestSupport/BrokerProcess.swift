@@ -70,6 +70,11 @@ package final class BrokerProcess: Sendable {
   /// SIGKILL.
   package func kill() async throws { try await end(SIGKILL) }
 
+  /// A signal, without a wait for what comes of it.
+  package func signal(_ number: Int32) { process.withLock(\.self)?.signal(number) }
+  /// As of ``ChildProcess``; nil, too, when it was never started.
+  package var exitStatus: Int32? { process.withLock(\.self)?.exitStatus }
+
   /// Stops it where it stands: the system still accepts connections, nobody answers. Until `thaw`.
   package func freeze() { process.withLock(\.self)?.signal(SIGSTOP) }
   package func thaw() { process.withLock(\.self)?.signal(SIGCONT) }

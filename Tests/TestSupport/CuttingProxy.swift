@@ -1,6 +1,16 @@
 import Glibc
 import Synchronization
 
+/// Sees what passes through one connection, on that connection's own thread.
+package protocol ConnectionTap: AnyObject {
+  /// The client sent this; it has not gone on yet.
+  func sent(_ bytes: ArraySlice<UInt8>)
+  /// What was sent last has gone on.
+  func wentOn()
+  /// The server answered this; it has not gone back yet.
+  func answered(_ bytes: ArraySlice<UInt8>)
+}
+
 /// A TCP proxy that counts what clients send, and treats connections as badly as networks do: cut, half-open, lossy, slow.
 package final class CuttingProxy: Sendable {
   package enum Verdict: Sendable {
@@ -24,6 +34,7 @@ package final class CuttingProxy: Sendable {
   private let listener: Int32
   private let target: Int
   private let judge: @Sendable (_ total: Int) -> Verdict
+  private let tap: @Sendable () -> (any ConnectionTap)?
   private let state = Mutex(State())
 
   /// Connections have numbers, in the order in which they came.
@@ -41,15 +52,22 @@ package final class CuttingProxy: Sendable {
   /// - Parameters:
   ///   - port: where connections go.
   ///   - judge: asked with the number of bytes that clients have sent in all, before the last piece of them goes on.
-  package init(to target: Int, judge: @escaping @Sendable (_ total: Int) -> Verdict = { _ in .pass }) throws {
+  ///   - tap: makes what sees a new connection's bytes.
+  package init(
+    to target: Int, judge: @escaping @Sendable (_ total: Int) -> Verdict = { _ in .pass },
+    tap: @escaping @Sendable () -> (any ConnectionTap)? = { nil }
+  ) throws {
     self.target = target
     self.judge = judge
+    self.tap = tap
     (listener, port) = try Loopback.listener()
     let descriptor = listener
     Loopback.thread { [weak self] in
       while true {
         let client = accept(descriptor, nil, nil)
         guard client >= 0, let proxy = self else { return }
+        // A program that is started meanwhile must not hold the connection, too: it would stay open when this end is closed.
+        _ = fcntl(client, F_SETFD, FD_CLOEXEC)
         Loopback.thread { proxy.serve(client) }
       }
     }
@@ -107,6 +125,7 @@ package final class CuttingProxy: Sendable {
       return state.connections
     }
     var link = Link(client: client, server: Loopback.connect(to: target))
+    let tap = tap()
     while true {
       guard link.server >= 0 else { return link.reset() }
       switch fate(of: number) {
@@ -116,7 +135,7 @@ package final class CuttingProxy: Sendable {
         guard link.waitSilently() else { return link.close() }
       case .halfOpen: guard link.waitSilently() else { return link.close() }
       case .served(let weather):
-        switch pass(link, weather) {
+        switch pass(link, weather, tap) {
         case .pass?: continue
         case .cut?: return link.reset()
         case nil:
@@ -130,7 +149,7 @@ package final class CuttingProxy: Sendable {
   /// Waits a little for bytes and hands them on.
   ///
   /// - Returns: nil at the end of a side.
-  private func pass(_ link: Link, _ weather: Weather) -> Verdict? {
+  private func pass(_ link: Link, _ weather: Weather, _ tap: (any ConnectionTap)?) -> Verdict? {
     var ends = [pollfd(fd: link.client, events: Int16(POLLIN), revents: 0), pollfd(fd: link.server, events: Int16(POLLIN), revents: 0)]
     guard poll(&ends, 2, Link.turn) >= 0 || errno == EINTR else { return nil }
     var buffer = [UInt8](repeating: 0, count: 16 << 10)
@@ -143,8 +162,10 @@ package final class CuttingProxy: Sendable {
           return state.received
         }
         if judge(now) == .cut { return .cut }
+        tap?.sent(buffer[..<count])
       } else {
         state.withLock { $0.returned += count }
+        tap?.answered(buffer[..<count])
       }
       switch weather {
       case .lossy(let probability): if Double.random(in: 0..<1) < probability { return .cut }
@@ -152,6 +173,7 @@ package final class CuttingProxy: Sendable {
       case .fair, .silent: break
       }
       guard Loopback.send(other, buffer[..<count]) else { return nil }
+      if index == 0 { tap?.wentOn() }
     }
     return .pass
   }

@@ -1,0 +1,83 @@
+/// Whom a run kills, and when. Pure: one seed is one plan, in any process.
+struct KillPlan: Sendable {
+  /// When the signal comes.
+  enum Moment: String, Sendable, CaseIterable {
+    /// Whenever the time has come.
+    case anyTime = "at any time"
+    /// A contribution has arrived whole, and is not answered yet.
+    case whole = "as an upload is whole"
+    /// 201 was said, and the client has not heard it yet.
+    case answered = "as 201 is said"
+  }
+
+  /// What the broker finds when it starts again.
+  enum Memory: String, Sendable, CaseIterable {
+    /// The last snapshot: what came since is lost.
+    case snapshot = "its last snapshot"
+    /// Persistence is on, and its database was emptied while it was down.
+    case zeroed = "a zeroed database"
+    /// Persistence is off. The database stays where it is: who turns it on again later finds old messages.
+    case off = "no persistence"
+  }
+
+  struct Kill: Hashable, Sendable {
+    /// `central`, a region, a device, or `broker`.
+    var victim: String
+    /// How long everybody is left alone before.
+    var pauseMilliseconds: Int
+    var moment: Moment
+    /// From that moment to the signal, so that it finds the program in the middle of this or that.
+    var delayMicroseconds: UInt32
+    var downMilliseconds: Int
+    var memory: Memory?
+  }
+
+  static let broker = "broker"
+
+  let seed: UInt64
+  var kills: [Kill]
+
+  init(seed: UInt64, kills count: Int, regions: [String], devices: [String]) {
+    self.seed = seed
+    var generator = SplitMix(state: seed)
+    kills = (0..<count).map { _ in
+      let victim =
+        switch Int.random(in: 0..<20, using: &generator) {
+        case 0..<6: "central"
+        case 6..<12: regions[Int.random(in: 0..<regions.count, using: &generator)]
+        case 12..<17: devices[Int.random(in: 0..<devices.count, using: &generator)]
+        default: Self.broker
+        }
+      let moments: [Moment] = [.anyTime, .anyTime, .whole, .answered]
+      return Kill(
+        victim: victim, pauseMilliseconds: Int.random(in: 100...2000, using: &generator),
+        moment: moments[Int.random(in: 0..<moments.count, using: &generator)],
+        delayMicroseconds: UInt32.random(in: 0...30_000, using: &generator),
+        // Some are back before anybody noticed, some stay away for longer than a client waits.
+        downMilliseconds: Int.random(in: 0..<4, using: &generator) == 0
+          ? Int.random(in: 1500...4000, using: &generator) : Int.random(in: 0...800, using: &generator),
+        memory: victim == Self.broker ? Memory.allCases.randomElement(using: &generator) : nil)
+    }
+    // Every kind has its turn, also in a short plan.
+    for (index, victim) in (["central", Self.broker] + regions + devices.prefix(1)).enumerated() where index < kills.count {
+      guard !kills.contains(where: { $0.victim == victim }) else { continue }
+      let spare = kills.indices.last { index in kills.count(where: { $0.victim == kills[index].victim }) > 1 }
+      guard let spare else { continue }
+      kills[spare].victim = victim
+      kills[spare].memory = victim == Self.broker ? Memory.allCases.randomElement(using: &generator) : nil
+    }
+  }
+}
+
+/// Sebastiano Vigna's SplitMix64.
+private struct SplitMix: RandomNumberGenerator {
+  var state: UInt64
+
+  mutating func next() -> UInt64 {
+    state &+= 0x9e37_79b9_7f4a_7c15
+    var z = state
+    z = (z ^ (z >> 30)) &* 0xbf58_476d_1ce4_e5b9
+    z = (z ^ (z >> 27)) &* 0x94d0_49bb_1331_11eb
+    return z ^ (z >> 31)
+  }
+}
