@@ -5,6 +5,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <grp.h>
+#include <poll.h>
 #include <pwd.h>
 #include <signal.h>
 #include <stdio.h>
@@ -12,6 +13,8 @@
 #include <string.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -48,6 +51,54 @@ int muster_user(const char *user, uid_t *uid, gid_t *gid, char *home, size_t len
   return 0;
 }
 
+// The guard's whole life: until `parent` is gone. `watched` is its pidfd, or -1 where the kernel has none.
+static void guard(pid_t parent, int watched, pid_t group) {
+  char mark[256] = "MUSTER_TRAINER=";
+  const char *value = getenv("MUSTER_TRAINER");
+  sigset_t signals;
+  sigfillset(&signals);
+  sigprocmask(SIG_SETMASK, &signals, NULL);
+  prctl(PR_SET_NAME, "muster-guard", 0, 0, 0);
+  // Who reads the trainer's pipes waits for their end.
+  for (int file = 0; file < 1024; file++) {
+    if (file != watched) close(file);
+  }
+  if (chdir("/")) return;
+  if (watched >= 0) {
+    struct pollfd descriptor = {.fd = watched, .events = POLLIN};
+    while (poll(&descriptor, 1, -1) < 0 && errno == EINTR) {}
+  } else {
+    while (!kill(parent, 0) || errno == EPERM) sleep(1);
+  }
+  // Out of the group that ends now.
+  setsid();
+  if (group) kill(-group, SIGKILL);
+  if (!value) return;
+  strncat(mark, value, sizeof mark - strlen(mark) - 1);
+  muster_end_marked(mark);
+}
+
+// Nobody ends the processes that a trainer started when its parent was killed: a process that the trainer does not know as its child does. It
+// is in the trainer's group, so that whoever ends that ends the guard, too, and has the rights that the trainer gives up.
+static int start_guard(pid_t parent) {
+  int watched = (int)syscall(SYS_pidfd_open, parent, 0);
+  pid_t group = getpgrp() == getpid() ? getpid() : 0;
+  pid_t child = fork();
+  int code = child < 0 ? errno : 0;
+  if (!child) {
+    pid_t grandchild = fork();
+    if (!grandchild) guard(parent, watched, group);
+    _exit(grandchild < 0 ? 1 : 0);
+  }
+  int status = 0;
+  while (child > 0 && waitpid(child, &status, 0) < 0) {
+    if (errno != EINTR) code = errno;
+    if (code) break;
+  }
+  if (watched >= 0) close(watched);
+  return code ? code : status ? EAGAIN : 0;
+}
+
 int muster_confine(const struct muster_limits *limits, pid_t parent, const char *user, const char **step) {
   struct rlimit none = {0, 0};
   struct passwd entry;
@@ -56,6 +107,9 @@ int muster_confine(const struct muster_limits *limits, pid_t parent, const char 
   // Everything that needs rights comes before they go.
   *step = "find the user";
   if (user && (code = find(user, &entry, buffer, sizeof buffer))) return code;
+  *step = "be watched over";
+  // With the first process of all its others end by themselves.
+  if (parent > 1 && getppid() == parent && (code = start_guard(parent))) return code;
   *step = "set the limit of core dumps";
   if (setrlimit(RLIMIT_CORE, &none)) return errno;
   *step = "set the limit of memory";

@@ -31,11 +31,12 @@ final class Device: Sendable {
   let region: MQTTConnection
   private let heard = Mutex<[MQTTMessage]>([])
   private let policy: String
+  private let resident: Bool
 
   /// Plays the region around `body`; the agent itself is started with `withAgent`.
   static func with(
-    trainer script: String = Device.copying, policy: String = "{}", values: Int = 3, base own: [UInt8]? = nil, answering answers: Answers,
-    _ body: @escaping @Sendable (Device) async throws -> Void
+    trainer script: String = Device.copying, resident: Bool = false, policy: String = "{}", values: Int = 3, base own: [UInt8]? = nil,
+    answering answers: Answers, _ body: @escaping @Sendable (Device) async throws -> Void
   ) async throws {
     let broker = try await BrokerProcess.started()
     let zeros = [UInt8](repeating: 0, count: values * 4)
@@ -50,7 +51,7 @@ final class Device: Sendable {
     let configuration = MQTTConfiguration(host: "127.0.0.1", port: broker.port, clientID: "test-region")
     let everything = [MQTTSubscription("muster/v1/north/#")]
     try await MQTTClient.withConnection(configuration, subscriptions: everything, logger: quiet) { region in
-      let device = Device(broker, server, folder, base, region, policy)
+      let device = Device(broker, server, folder, base, region, policy, resident)
       try await withThrowingTaskGroup(of: Void.self) { group in
         group.addTask {
           for await event in region.events {
@@ -75,7 +76,8 @@ final class Device: Sendable {
   static let quiet = Logger(label: "test") { _ in SwiftLogNoOpLogHandler() }
 
   private init(
-    _ broker: BrokerProcess, _ server: LittleServer, _ folder: TemporaryFolder, _ base: [UInt8], _ region: MQTTConnection, _ policy: String
+    _ broker: BrokerProcess, _ server: LittleServer, _ folder: TemporaryFolder, _ base: [UInt8], _ region: MQTTConnection, _ policy: String,
+    _ resident: Bool
   ) {
     self.broker = broker
     self.server = server
@@ -83,13 +85,15 @@ final class Device: Sendable {
     self.base = base
     self.region = region
     self.policy = policy
+    self.resident = resident
   }
 
   var configuration: AgentConfiguration {
     get throws {
       let json = """
         {"id":"pi-1","region":"north","state":"\(folder.file("state"))","broker":{"host":"127.0.0.1","port":\(broker.port)},
-         "trainers":{"built-in":{"command":["/bin/sh","train.sh"],"graceSeconds":0.2}},"policy":\(policy),"probe":{"seconds":0.2}}
+         "trainers":{"built-in":{"command":["/bin/sh","train.sh"],"resident":\(resident),"graceSeconds":0.2}},
+         "policy":\(policy),"probe":{"seconds":0.2}}
         """
       return try AgentConfiguration.load(file: try folder.write(json, to: "agent.json"), flags: [:], environment: [:]).configuration
     }

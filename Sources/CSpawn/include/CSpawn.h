@@ -30,8 +30,9 @@ struct muster_limits {
   int oom_score;
 };
 
-/// Puts the calling process under these limits, without core dumps, and lets it end with its parent if that is `parent`; then becomes `user` if it is
-/// not NULL (a name or a number, with its groups). Returns 0, or an errno and in `step` what failed. Cannot be undone.
+/// Puts the calling process under these limits, without core dumps, and lets it end with its parent if that is `parent`, and with it its process group
+/// and what has its variable MUSTER_TRAINER; then becomes `user` if it is not NULL (a name or a number, with its groups). Returns 0, or an errno and in
+/// `step` what failed. Cannot be undone.
 int muster_confine(const struct muster_limits *limits, pid_t parent, const char *user, const char **step);
 
 /// The user's number and home folder (`length` bytes at most). Returns 0 or an errno.
