@@ -126,7 +126,8 @@ let package = Package(
 
     .executableTarget(name: "muster", dependencies: ["MusterCommands"], swiftSettings: house),
     .executableTarget(
-      name: "muster-central", dependencies: ["MusterCentral", "MusterRuntime", argumentParser, logging], swiftSettings: house),
+      name: "muster-central", dependencies: ["MusterCentral", "MusterRuntime", "MusterTrainers", argumentParser, logging],
+      swiftSettings: house),
     .executableTarget(
       name: "muster-region", dependencies: ["MusterRegion", "MusterRuntime", argumentParser, logging], swiftSettings: house),
     .executableTarget(

@@ -24,9 +24,8 @@ package struct CentralConfiguration: Sendable {
   package var limits: DataPlaneLimits
 
   /// Keys: `state` (a folder), `broker.*`, `data.*` (default 0.0.0.0:7400), `ops.*` (default 127.0.0.1:7401), `regions` (a list of ids),
-  /// `trainers` (a list of names, default `built-in`), `trainer.NAME.command` (a list, default `muster-train --resident` for built-in),
-  /// `trainer.NAME.resident`, `trainer.NAME.timeoutSeconds` (default 3600), `testData` (path of a JSON file: where central's own test set
-  /// lies; without it, central does not evaluate), `maximumMiB` (of one contribution, default 1024), `data.limits.*` (see
+  /// `trainers` (a list of names, default `built-in`), `trainer.NAME.*` (see `CentralConfiguration+Trainers.swift`), `testData` (path of a JSON
+  /// file: where central's own test set lies; without it, central does not evaluate), `maximumMiB` (of one contribution, default 1024), `data.limits.*` (see
   /// ``DataPlaneLimits``), `rules` (names of programs that tasks may have as combiner, see docs/aggregation.md), `rule.NAME.command` (a list),
   /// `rule.NAME.timeoutSeconds` (default 600), `log.level`.
   package init(_ settings: ServerSettings, defaultState: String) async throws {
@@ -72,21 +71,6 @@ package struct CentralConfiguration: Sendable {
     }
     return rules
   }
-
-  private static func trainers(_ settings: ServerSettings) async throws -> [String: TrainerProgram] {
-    var trainers: [String: TrainerProgram] = [:]
-    for name in try await settings.list("trainers") ?? ["built-in"] {
-      let command = try await settings.list("trainer.\(name).command")
-      guard let command = command ?? (name == "built-in" ? ["muster-train", "--resident"] : nil), !command.isEmpty else {
-        throw ConfigurationError("trainer.\(name).command", "is missing: the program and its arguments")
-      }
-      let resident = try await settings.flag("trainer.\(name).resident", default: command.contains("--resident"))
-      let timeout = try await settings.number("trainer.\(name).timeoutSeconds", default: 3600, in: 0...1_000_000)
-      trainers[name] = TrainerProgram(
-        command: command, resident: resident, timeoutSeconds: timeout == 0 ? nil : Double(timeout), folder: settings.folder)
-    }
-    return trainers
-  }
 }
 
 extension CentralConfiguration {
@@ -100,8 +84,8 @@ extension CentralConfiguration {
     regions                 ids of the regions that may be invited
     trainers                names of the trainers for initializing and evaluating (default built-in)
     trainer.NAME.command    program and arguments (built-in: muster-train --resident)
-    trainer.NAME.resident   one process for many jobs
-    trainer.NAME.timeoutSeconds    of one job (default 3600; 0: as long as it takes)
+    trainer.NAME.resident, .idleSeconds, .timeoutSeconds, .graceSeconds, .threads, .environment, .folder, .models, .limits.*
+                            as in a device's agent.json (docs/agent-configuration.md)
     rules                   names of programs that a task may have as its combiner
     rule.NAME.command       program and arguments; the folder with the updates is appended
     rule.NAME.timeoutSeconds    (default 600)

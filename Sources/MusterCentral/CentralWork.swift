@@ -26,7 +26,7 @@ final class CentralWork: Sendable {
     self.testData = testData
     self.rules = rules
     capabilities = Capabilities(of: trainers)
-    self.trainers = trainers.mapValues { TrainerRunner($0, logger: logger) }
+    self.trainers = trainers.mapValues { TrainerRunner($0, launcher: TrainerLaunch.own, logger: logger) }
     self.logger = logger
     collector = BlobCollector(store: store, logger: logger)
   }

@@ -1,9 +1,11 @@
 import MusterCentral
 import MusterRuntime
+import MusterTrainers
 
 @main
 enum MusterCentralMain {
   static func main() async {
+    TrainerLaunch.performIfAsked(CommandLine.arguments)
     await ServerMain(program: "muster-central", keys: CentralConfiguration.help).run(
       reading: { try await CentralConfiguration($0, defaultState: $1) },
       { configuration, logger in try await CentralProgram.run(configuration, logger: logger) })

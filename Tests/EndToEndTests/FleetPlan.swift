@@ -11,6 +11,8 @@ struct FleetPlan: Sendable {
   var late: Set<String> = []
   /// More trainers of some devices, by device: members of the object `trainers`, as JSON.
   var trainers: [String: String] = [:]
+  /// Central's trainer `own`, YAML; nil: the built-in one under another name.
+  var centralTrainer: String?
   /// A program that tasks may have as their combiner, under the name `mine`.
   var rule: [String] = []
   /// Variables of all programs.
@@ -80,7 +82,7 @@ extension FleetPlan {
     trainer:
       built-in: {command: [\(places.executable("muster-train")), --resident]}
       gated: {command: [\(places.executable("muster-train")), --resident]}
-      own: {command: [\(places.executable("muster-train")), --resident]}
+      own: \(centralTrainer ?? "{command: [\(places.executable("muster-train")), --resident]}")
     \(evaluates ? "testData: test-data.json" : "")
     \(rule.isEmpty ? "" : "rules: [mine]\nrule: {mine: {command: [\(rule.joined(separator: ", "))]}}")
     maximumMiB: 2

@@ -88,6 +88,42 @@ extension EndToEnd {
       }
     }
 
+    @Test("Central holds its own trainers to their limits, and leaves none behind when it is killed", .timeLimit(.minutes(1)))
+    func central() async throws {
+      let notes = try TemporaryFolder()
+      let script = """
+        grep -q initialize "$1/task.json" || { setsid sleep 1000 & sleep 1000 & echo > "\(notes.path)/evaluates"; wait; }
+        { nice; ulimit -d; ulimit -f; ulimit -n; ulimit -t; echo "$OMP_NUM_THREADS $MINE"; pwd; } > "\(notes.path)/limits"
+        exec "\(try Checkout.executables())/muster-train" "$1"
+        """
+      var plan = FleetPlan()
+      plan.devices = 1
+      plan.regions = ["north"]
+      plan.centralTrainer = """
+        {command: [/bin/sh, -c, \(String(decoding: try JSON.encode(script), as: UTF8.self)), trainer], threads: 3, environment: [MINE=a=b],
+            folder: \(notes.path), limits: {memoryMiB: 900, fileMiB: 5, openFiles: 100, cpuSeconds: 50, nice: 7}}
+        """
+      try await withFleet(plan) { fleet in
+        var task = try fleet.task(rounds: 1)
+        // Versions are asked of devices: central's own may be another program of that name.
+        task.trainer = TrainerSelection(any: ["own>=2.1", "built-in"])
+        #expect(try await fleet.push("digits", task).status == 201)
+        #expect(try await eventually { access("\(notes.path)/evaluates", F_OK) == 0 })
+        let limits = try String(contentsOfFile: "\(notes.path)/limits", encoding: .utf8)
+        #expect(limits == "7\n921600\n10240\n100\n50\n3 a=b\n\(notes.path)\n")
+        let mark = Array("MUSTER_TRAINER=\(try fleet.process("central").pid).".utf8)
+        func left() throws -> [String] {
+          try FileManager.default.contentsOfDirectory(atPath: "/proc").filter { name in
+            guard let environment = FileManager.default.contents(atPath: "/proc/\(name)/environ") else { return false }
+            return environment.split(separator: 0).contains { $0.starts(with: mark) }
+          }
+        }
+        #expect(try left().count >= 4)
+        try await fleet.kill("central")
+        #expect(try await eventually(within: .seconds(5)) { try left().isEmpty })
+      }
+    }
+
     /// Which trainer each device said that it trains with.
     private func trainers(of task: String, _ capture: TopicCapture) -> [String: String] {
       var trainers: [String: String] = [:]

@@ -89,6 +89,21 @@ import Testing
     }
   }
 
+  @Test("What a launcher is told reads back the same, and nothing else is taken")
+  func flags() {
+    let limits = TrainerLimits(memoryMiB: 500, fileMiB: 3, processes: 7, openFiles: 100, cpuSeconds: 50, nice: 12)
+    let launch = TrainerLaunch(limits: limits, user: "nobody", parent: 12, resident: false, command: ["a", "--nice", "--", "b"])
+    #expect(TrainerLaunch(arguments: launch.arguments) == launch)
+    let least = TrainerLaunch(limits: TrainerLimits(nice: 0), user: nil, parent: 0, resident: false, command: ["a"])
+    #expect(TrainerLaunch(arguments: least.arguments) == least)
+    let wrong = [
+      [], ["--"], ["a"], ["--nice", "20", "--", "a"], ["--nice", "-1", "--", "a"], ["--nice", "--", "a"], ["--nice"],
+      ["--what", "1", "--", "a"],
+      ["--memory-mib", "many", "--", "a"],
+    ]
+    for arguments in wrong { #expect(TrainerLaunch(arguments: arguments) == nil, "\(arguments)") }
+  }
+
   @Test("A resident trainer gets its processor time anew for each job")
   func residentProcessorTime() async throws {
     try await withTemporaryFolder { folder in

@@ -2,7 +2,7 @@ internal import CSpawn
 internal import Glibc
 
 /// How a trainer's process comes under its limits: no hook runs between fork and exec, so the agent executes itself,
-/// `muster-agent exec-trainer …`, sets them, and then becomes the trainer.
+/// `muster-agent exec-trainer …`, sets them, and then becomes the trainer. Central does the same.
 public struct TrainerLaunch: Hashable, Sendable {
   public var limits: TrainerLimits
   /// A name or a number; nil: who one is.
@@ -62,6 +62,44 @@ public struct TrainerLaunch: Hashable, Sendable {
     let failure = muster_execute(&arguments)
     for text in arguments { free(text) }
     return "\(Self.mark)\(command.first ?? ""): \(String(cString: strerror(failure)))"
+  }
+}
+
+extension TrainerLaunch {
+  /// The launcher of a program that begins with ``performIfAsked(_:)``, for its ``TrainerRunner``.
+  package static let own = ["/proc/self/exe", "exec-trainer"]
+
+  /// What ``own`` asks of a program, before it does anything else: with `exec-trainer` as its first argument it becomes the trainer, or says why not
+  /// and ends. Otherwise it goes on.
+  package static func performIfAsked(_ arguments: [String]) {
+    guard arguments.dropFirst().first == "exec-trainer" else { return }
+    let why = TrainerLaunch(arguments: arguments.dropFirst(2))?.perform() ?? "\(mark)these flags are not understood"
+    _ = "\(why)\n".withCString { write(2, $0, strlen($0)) }
+    exit(failed)
+  }
+
+  /// From ``arguments``; nil when they are not.
+  package init?(arguments: some Sequence<String>) {
+    self.init(limits: TrainerLimits(), user: nil, parent: 0, resident: false, command: [])
+    var rest = arguments.makeIterator()
+    while let flag = rest.next(), flag != "--" {
+      guard let value = rest.next() else { return nil }
+      let number = Int(value)
+      switch flag {
+      case "--memory-mib": limits.memoryMiB = number
+      case "--file-mib": limits.fileMiB = number
+      case "--processes": limits.processes = number
+      case "--open-files": limits.openFiles = number
+      case "--cpu-seconds": limits.cpuSeconds = number
+      case "--nice": limits.nice = number ?? -1
+      case "--user": user = value
+      case "--parent": parent = Int32(value) ?? -1
+      default: return nil
+      }
+      guard number.map({ (0...1 << 30).contains($0) }) ?? (flag == "--user") else { return nil }
+    }
+    while let word = rest.next() { command.append(word) }
+    guard !command.isEmpty, limits.nice <= 19 else { return nil }
   }
 }
 

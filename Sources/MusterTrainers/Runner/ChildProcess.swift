@@ -78,7 +78,8 @@ final class ChildProcess {
       var status = stat()
       guard stat(file, &status) == 0, status.st_mode & S_IFMT == S_IFREG else { continue }
       guard access(file, X_OK) == 0 else { throw .notStarted("\(name): \(String(cString: strerror(EACCES)))") }
-      return file
+      // Absolute: the launcher stands in the trainer's folder already.
+      return JobFolder(file).path
     }
     throw .notStarted("\(name): \(String(cString: strerror(ENOENT)))")
   }

@@ -1,0 +1,64 @@
+import MusterRuntime
+import MusterTrainers
+
+extension CentralConfiguration {
+  /// Keys of each trainer, `trainer.NAME.…`, with the meaning that they have in agent.json: `command` (a list; `muster-train --resident` for
+  /// built-in), `resident` (default: whether the command says `--resident`), `idleSeconds` (600), `timeoutSeconds` (3600; 0: as long as it takes),
+  /// `graceSeconds` (5), `threads` (1), `environment` (a list of NAME=VALUE), `folder` (default: the configuration file's), `models` (a list) and
+  /// `limits.*`, where 0 stands for no limit, and `nice` is 0 without it: what central waits for has nobody to step back behind.
+  static func trainers(_ settings: ServerSettings) async throws -> [String: TrainerProgram] {
+    var trainers: [String: TrainerProgram] = [:]
+    for name in try await settings.list("trainers") ?? ["built-in"] {
+      trainers[name] = try await trainer("trainer.\(name)", name, settings)
+    }
+    return trainers
+  }
+
+  private static func trainer(_ key: String, _ name: String, _ settings: ServerSettings) async throws -> TrainerProgram {
+    let command = try await settings.list("\(key).command")
+    guard let command = command ?? (name == "built-in" ? ["muster-train", "--resident"] : nil), command.first?.isEmpty == false else {
+      throw ConfigurationError("\(key).command", "is missing: the program and its arguments")
+    }
+    var program = TrainerProgram(command: command)
+    program.resident = try await settings.flag("\(key).resident", default: command.contains("--resident"))
+    program.idleSeconds = Double(try await settings.number("\(key).idleSeconds", default: 600, in: 0...1_000_000))
+    let timeout = try await settings.number("\(key).timeoutSeconds", default: 3600, in: 0...1_000_000)
+    program.timeoutSeconds = timeout == 0 ? nil : Double(timeout)
+    program.graceSeconds = Double(try await settings.number("\(key).graceSeconds", default: 5, in: 0...3600))
+    program.threads = try await settings.number("\(key).threads", default: 1, in: 1...1024)
+    for variable in try await settings.list("\(key).environment") ?? [] {
+      let parts = variable.split(separator: "=", maxSplits: 1, omittingEmptySubsequences: false)
+      guard parts.count == 2, !parts[0].isEmpty else {
+        throw ConfigurationError("\(key).environment", "is a list of NAME=VALUE, got \"\(variable)\"")
+      }
+      program.environment[String(parts[0])] = String(parts[1])
+    }
+    program.folder = settings.folder
+    if let folder = try await settings.text("\(key).folder") {
+      program.folder = folder.hasPrefix("/") ? folder : "\(settings.folder)/\(folder)"
+    }
+    program.models = try await settings.list("\(key).models")
+    program.limits = try await limits("\(key).limits", settings)
+    return program
+  }
+
+  private static func limits(_ key: String, _ settings: ServerSettings) async throws -> TrainerLimits {
+    func number(_ name: String, _ range: ClosedRange<Int>, default fallback: Int = 0) async throws -> Int {
+      let value = try await settings.number("\(key).\(name)", default: fallback, in: 0...range.upperBound)
+      guard value == 0 || range.contains(value) else {
+        throw ConfigurationError("\(key).\(name)", "must be at least \(range.lowerBound), or 0 for no limit, got \(value)")
+      }
+      return value
+    }
+    func limit(_ name: String, _ range: ClosedRange<Int> = 1...(1 << 30)) async throws -> Int? {
+      let value = try await number(name, range)
+      return value == 0 ? nil : value
+    }
+    return TrainerLimits(
+      memoryMiB: try await limit("memoryMiB"), fileMiB: try await limit("fileMiB"), diskMiB: try await limit("diskMiB"),
+      outputMiB: try await settings.number("\(key).outputMiB", default: 64, in: 1...(1 << 20)),
+      processes: try await limit("processes", 1...1_000_000), openFiles: try await limit("openFiles", 16...1_000_000),
+      cpuSeconds: try await limit("cpuSeconds", 1...100_000_000), nice: try await number("nice", 0...19),
+      freeMiB: try await number("freeMiB", 0...(1 << 30), default: 8))
+  }
+}
