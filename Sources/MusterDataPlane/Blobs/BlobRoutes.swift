@@ -98,12 +98,6 @@ func receive(_ request: Request, _ context: RouteContext, into staged: StagedFil
 }
 
 extension Request {
-  /// What `Content-Digest` (or `Repr-Digest`) says; nil when there is none.
-  func declaredDigest(_ name: HTTPField.Name = .contentDigest) throws(Problem) -> Digest? {
-    guard let field = headers[name] else { return nil }
-    guard let digest = Digest(contentDigest: field) else {
-      throw .badRequest("\(name) is not understood: it must be sha-256=:…: with 32 bytes in base64 (RFC 9530)")
-    }
-    return digest
-  }
+  /// What `Content-Digest` says; nil when there is none.
+  func declaredDigest() throws(Problem) -> Digest? { try UploadFields.digest(headers[.contentDigest], "Content-Digest") }
 }

@@ -11,7 +11,7 @@ import MusterStorage
 extension ContributionRoutes {
   /// `PUT` with `Upload-Complete`: all of it, or the first part.
   func create(
-    _ request: Request, _ context: RouteContext, _ key: ContributionKey, _ terms: ContributionTerms, _ headers: UploadHeaders
+    _ request: Request, _ context: RouteContext, _ key: ContributionKey, _ terms: ContributionTerms, _ headers: UploadFields
   ) async throws -> Response {
     guard headers.offset ?? 0 == 0 else { throw Problem.badRequest("a PUT begins at 0: go on with PATCH") }
     guard let digest = headers.digest else {
@@ -38,8 +38,8 @@ extension ContributionRoutes {
 
   /// `PATCH`: the next part, or the last.
   func append(_ request: Request, _ context: RouteContext) async throws -> Response {
-    let key = try ContributionKey(request.uri.path, .train)
-    let headers = try UploadHeaders(request)
+    let key = try ContributionKey(address: request.uri.path)
+    let headers = try UploadFields(request)
     guard request.headers[.contentType] == "application/partial-upload" else {
       throw Problem(status: 415, title: "Unsupported media type", detail: "a part is sent as application/partial-upload")
     }
@@ -71,8 +71,8 @@ extension ContributionRoutes {
 
   /// `HEAD`: how far the upload came; whether the contribution counts already.
   func standing(_ request: Request, _ phase: Phase) async throws -> Response {
-    let key = try ContributionKey(request.uri.path, phase)
-    let headers = try UploadHeaders(request)
+    let key = try ContributionKey(address: request.uri.path)
+    let headers = try UploadFields(request)
     switch try await admit(key, request) {
     case .accepted(let digest):
       guard headers.digest ?? digest == digest else { throw Problem.conflict }
@@ -98,8 +98,8 @@ extension ContributionRoutes {
 
   /// `DELETE`: its sender has no use for it any more.
   func cancel(_ request: Request) async throws -> Response {
-    let key = try ContributionKey(request.uri.path, .train)
-    let headers = try UploadHeaders(request)
+    let key = try ContributionKey(address: request.uri.path)
+    let headers = try UploadFields(request)
     _ = try await admit(key, request)
     guard store.partials.standing("\(key)", headers.digest) != nil else { throw Problem.notFound("there is no such upload") }
     store.partials.discard("\(key)")

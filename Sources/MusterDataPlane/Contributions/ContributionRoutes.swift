@@ -47,8 +47,8 @@ package struct ContributionRoutes: Sendable {
   }
 
   private func put(_ request: Request, _ context: RouteContext, _ phase: Phase) async throws -> Response {
-    let key = try ContributionKey(request.uri.path, phase)
-    let headers = try UploadHeaders(request)
+    let key = try ContributionKey(address: request.uri.path)
+    let headers = try UploadFields(request)
     switch try await admit(key, request) {
     case .accepted(let digest): return try await repeated(request, context, headers, digest)
     case .open(let terms):
@@ -141,7 +141,7 @@ package struct ContributionRoutes: Sendable {
     }
     try terms.check(base: evaluation.base)
     try terms.check(weight: evaluation.weight, of: evaluation.count)
-    try terms.check(metrics: evaluation.metrics)
+    try UpdateMetadata.check(metrics: evaluation.metrics)
     return ContributionOffer(
       key: key, digest: digest, bytes: bytes.count, weight: evaluation.weight, count: evaluation.count,
       metrics: evaluation.metrics, base: evaluation.base)
@@ -149,7 +149,7 @@ package struct ContributionRoutes: Sendable {
 
   /// A node whose contribution counts already: the body matters only for its digest.
   func repeated(
-    _ request: Request, _ context: RouteContext, _ headers: UploadHeaders, _ digest: Digest
+    _ request: Request, _ context: RouteContext, _ headers: UploadFields, _ digest: Digest
   ) async throws -> Response {
     if let declared = headers.digest {
       guard declared == digest else { throw Problem.conflict }
@@ -178,35 +178,14 @@ package struct ContributionRoutes: Sendable {
 /// The task and the round of `/v1/tasks/{t}/rounds/{n}/…`.
 ///
 /// Read from the path as it came: nothing in it needs escaping, and what was escaped must not become a slash.
-private func taskAndRound(_ request: Request) throws -> (TaskID, Int) {
+private func taskAndRound(_ request: Request) throws(Problem) -> (TaskID, Int) {
   let parts = request.uri.path.split(separator: "/", omittingEmptySubsequences: false)
   guard parts.count > 5 else { throw Problem.notFound("there is nothing at this path") }
-  return (try TaskID(validating: parts[3]), try round(parts[5]))
-}
-
-private func round(_ text: Substring) throws(Problem) -> Int {
-  guard (1...9).contains(text.utf8.count), text.utf8.allSatisfy({ (0x30...0x39).contains($0) }), let round = Int(text) else {
-    throw .badRequest("a round is a whole number")
-  }
-  return round
-}
-
-extension ContributionKey {
-  init(_ path: String, _ phase: Phase) throws {
-    let parts = path.split(separator: "/", maxSplits: 7, omittingEmptySubsequences: false)
-    guard parts.count == 8 else { throw Problem.notFound("there is nothing at this path") }
-    self.init(
-      task: try TaskID(validating: parts[3]), round: try MusterDataPlane.round(parts[5]), phase: phase,
-      path: try NodePath(validating: String(parts[7])))
-  }
+  return try ContributionKey.taskAndRound(parts[3], parts[5])
 }
 
 extension Request {
-  /// The ticket of `Authorization: Bearer …`.
-  var ticket: Ticket? {
-    guard let field = headers[.authorization], field.lowercased().hasPrefix("bearer ") else { return nil }
-    return Ticket(String(field.dropFirst(7)))
-  }
+  var ticket: Ticket? { Ticket(authorization: headers[.authorization]) }
 }
 
 extension Problem {

@@ -18,23 +18,6 @@ package protocol BlobSource: Sendable {
   func locate(_ digest: Digest) async throws(Problem) -> String
 }
 
-/// What a contribution counts for, at most once.
-package struct ContributionKey: Hashable, Sendable, CustomStringConvertible {
-  package var task: TaskID
-  package var round: Int
-  package var phase: Phase
-  package var path: NodePath
-
-  package init(task: TaskID, round: Int, phase: Phase, path: NodePath) {
-    self.task = task
-    self.round = round
-    self.phase = phase
-    self.path = path
-  }
-
-  package var description: String { "\(task), round \(round), \(phase.rawValue), \(path)" }
-}
-
 /// A ledger's word before the body.
 package enum ContributionAdmission: Hashable, Sendable {
   /// Send it.

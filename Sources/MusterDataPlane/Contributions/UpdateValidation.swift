@@ -27,7 +27,7 @@ struct ContributionTerms: Sendable {
   }
 
   func check(weight: Double, of count: Int?) throws(Problem) {
-    guard weight.isFinite, weight > 0 else { throw .invalid("the weight must be a finite number above 0") }
+    try UpdateMetadata.check(weight: weight)
     let devices = count ?? 1
     guard devices >= 1, devices <= maximumDevices else {
       throw .invalid("the contribution stands for \(devices) devices, the round takes 1 to \(maximumDevices) in one")
@@ -36,13 +36,6 @@ struct ContributionTerms: Sendable {
       let each = devices == 1 ? "" : " for each of \(devices) devices"
       throw .invalid("the weight \(weight) is above the task's maximumWeight, \(maximumWeight)\(each)")
     }
-  }
-
-  func check(metrics: [String: Double]) throws(Problem) {
-    guard metrics.count <= 64, metrics.keys.allSatisfy({ (1...64).contains($0.utf8.count) && $0 == $0.withoutControlCharacters }) else {
-      throw .invalid("there may be 64 metrics, with names of 1 to 64 bytes without control characters")
-    }
-    if let name = metrics.filter({ !$0.value.isFinite }).keys.min() { throw .invalid("the metric \(name) is not a finite number") }
   }
 }
 
@@ -58,42 +51,18 @@ func validate(
     if case .system = error { throw Problem(status: 503, title: "Unavailable", detail: "the server cannot read what it stored") }
     throw .invalid("\(error)")
   }
-  let metadata = file.metadata
-  func value(_ name: String) throws(Problem) -> String {
-    guard let text = metadata["muster.\(name)"] else { throw .invalid("the metadata lacks muster.\(name)") }
-    return text
-  }
-  guard try value("task") == key.task.rawValue else { throw .invalid("wrong task: muster.task is not \(key.task)") }
-  guard try value("round") == "\(key.round)" else { throw .invalid("wrong round: muster.round is not \(key.round)") }
-  guard let base = Digest(try value("base")) else { throw .invalid("muster.base is no digest") }
-  try terms.check(base: base)
-  guard let weight = Double(try value("weight")) else { throw .invalid("muster.weight is no number") }
-  var count: Int?
-  if let text = metadata["muster.count"] {
-    guard let number = Int(text) else { throw .invalid("muster.count is no whole number") }
-    count = number
-  }
-  try terms.check(weight: weight, of: count)
-  if let content = metadata["muster.content"], content != "parameters", content != "delta" {
-    throw .invalid("muster.content must be parameters or delta")
-  }
-  let encoding = metadata[TensorEncoding.metadataKey] ?? "float32"
-  guard encoding == "float32" || encoding == terms.encoding.name else {
-    throw .invalid("the task's encoding is \(terms.encoding.name), not \(shown(encoding))")
+  let said = try UpdateMetadata(file.metadata)
+  guard said.task == key.task.rawValue else { throw .invalid("wrong task: muster.task is not \(key.task)") }
+  guard said.round == "\(key.round)" else { throw .invalid("wrong round: muster.round is not \(key.round)") }
+  try terms.check(base: said.base)
+  try terms.check(weight: said.weight, of: said.count)
+  guard said.encoding == "float32" || said.encoding == terms.encoding.name else {
+    throw .invalid("the task's encoding is \(terms.encoding.name), not \(shown(said.encoding))")
   }
   // What devices start from differs from what central keeps: only their differences count.
-  guard terms.encoding == .float32 || metadata["muster.content"] == "delta" else {
+  guard terms.encoding == .float32 || said.isDelta else {
     throw .invalid("muster.content must be delta: the task's encoding is \(terms.encoding.name)")
   }
-  var metrics: [String: Double] = [:]
-  if let text = metadata["muster.metrics"] {
-    do {
-      metrics = try JSON.decode([String: Double].self, from: Array(text.utf8))
-    } catch {
-      throw .invalid("muster.metrics is no JSON object of numbers")
-    }
-  }
-  try terms.check(metrics: metrics)
   let tensors: EncodedFile
   do { tensors = try EncodedFile(file, base: expected) } catch { throw .invalid("\(error)") }
   // Encoded updates leave out tensors of integers: those are not aggregated.
@@ -104,7 +73,7 @@ func validate(
     throw .invalid(difference)
   }
   if let name = tensors.nonFiniteTensor() { throw .invalid("\(shown(name)) holds an infinity or a NaN") }
-  return ContributionClaim(base: base, weight: weight, count: count, metrics: metrics)
+  return ContributionClaim(base: said.base, weight: said.weight, count: said.count, metrics: said.metrics)
 }
 
 /// The schemas of the base models in use, read once each.

@@ -1,6 +1,5 @@
+import MusterSchema
 import Testing
-
-@testable import MusterDataPlane
 
 @Suite struct ByteRangeTests {
   @Test(
@@ -28,6 +27,9 @@ import Testing
       ("bytes=1", .whole),
       ("bytes=--3", .whole),
       ("lines=1-2", .whole),
+      ("bytes\u{301}=0-3", .whole),
+      ("bytes=0-3\u{301}", .whole),
+      ("bytes=-1-", .whole),
     ] as [(String?, ByteRange)])
   func ranges(_ field: String?, _ expected: ByteRange) {
     #expect(ByteRange(field, size: 10) == expected)

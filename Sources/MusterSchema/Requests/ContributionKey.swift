@@ -1,0 +1,59 @@
+/// What a contribution counts for, at most once.
+package struct ContributionKey: Hashable, Sendable, CustomStringConvertible {
+  package var task: TaskID
+  package var round: Int
+  package var phase: Phase
+  package var path: NodePath
+
+  package init(task: TaskID, round: Int, phase: Phase, path: NodePath) {
+    self.task = task
+    self.round = round
+    self.phase = phase
+    self.path = path
+  }
+
+  package var description: String { "\(task), round \(round), \(phase.rawValue), \(path)" }
+}
+
+extension ContributionKey {
+  /// Where it goes: `/v1/tasks/{t}/rounds/{n}/updates/{path}`, or `…/evaluations/{path}`.
+  package var address: String {
+    "/v1/tasks/\(task)/rounds/\(round)/\(phase == .train ? "updates" : "evaluations")/\(path)"
+  }
+
+  /// Reads an address as it came: nothing in it needs escaping, and what was escaped must not become a slash.
+  ///
+  /// - Throws: 404 for an address of something else, 400 for one with what is no identifier, path or round in it.
+  package init(address: String) throws(Problem) {
+    let parts = address.split(separator: "/", maxSplits: 7, omittingEmptySubsequences: false)
+    guard parts.count == 8, parts[0].isEmpty, parts[1] == "v1", parts[2] == "tasks", parts[4] == "rounds",
+      parts[6] == "updates" || parts[6] == "evaluations"
+    else {
+      throw Problem(status: 404, title: "Not found", detail: "there is nothing at this path")
+    }
+    let (task, round) = try Self.taskAndRound(parts[3], parts[5])
+    do {
+      self.init(
+        task: task, round: round, phase: parts[6] == "updates" ? .train : .evaluate, path: try NodePath(validating: String(parts[7])))
+    } catch {
+      throw Problem(status: 400, title: "Bad request", detail: error.description)
+    }
+  }
+
+  /// The task and the round of an address.
+  ///
+  /// - Throws: 400.
+  package static func taskAndRound(_ task: Substring, _ round: Substring) throws(Problem) -> (TaskID, Int) {
+    do {
+      let task = try TaskID(validating: task)
+      guard (1...9).contains(round.utf8.count), let round = naturalNumber(round) else {
+        throw Problem(status: 400, title: "Bad request", detail: "a round is a whole number")
+      }
+      return (task, round)
+    } catch let problem as Problem {
+      throw problem
+    } catch {
+      throw Problem(status: 400, title: "Bad request", detail: "\(error)")
+    }
+  }
+}

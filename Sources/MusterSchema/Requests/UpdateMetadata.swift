@@ -1,0 +1,67 @@
+/// What an update says of itself in the metadata of its safetensors header, read and bounded. Whether it fits the round is the ledger's to say.
+package struct UpdateMetadata: Hashable, Sendable {
+  /// As it stands there: compared, never used as an identifier.
+  package var task: String
+  package var round: String
+  /// The model that it started from.
+  package var base: Digest
+  /// Finite and above 0.
+  package var weight: Double
+  /// Devices behind it; nil: one.
+  package var count: Int?
+  /// Whether it holds differences; else parameters.
+  package var isDelta: Bool
+  package var encoding: String
+  /// At most 64, finite, with names of 1 to 64 bytes without control characters.
+  package var metrics: [String: Double]
+
+  /// - Parameter metadata: of the whole header.
+  /// - Throws: 422, with the member that is wrong.
+  package init(_ metadata: [String: String]) throws(Problem) {
+    func value(_ name: String) throws(Problem) -> String {
+      guard let text = metadata["muster.\(name)"] else { throw wrong("the metadata lacks muster.\(name)") }
+      return text
+    }
+    task = try value("task")
+    round = try value("round")
+    guard let base = Digest(try value("base")) else { throw wrong("muster.base is no digest") }
+    self.base = base
+    guard let weight = Double(try value("weight")) else { throw wrong("muster.weight is no number") }
+    self.weight = weight
+    try Self.check(weight: weight)
+    if let text = metadata["muster.count"] {
+      guard let number = Int(text) else { throw wrong("muster.count is no whole number") }
+      count = number
+    }
+    let content = metadata["muster.content"] ?? "parameters"
+    guard content == "parameters" || content == "delta" else { throw wrong("muster.content must be parameters or delta") }
+    isDelta = content == "delta"
+    encoding = metadata["muster.encoding"] ?? "float32"
+    metrics = [:]
+    if let text = metadata["muster.metrics"] {
+      // An object of 64 numbers with the longest names is far smaller.
+      guard text.utf8.count <= 64 << 10 else { throw wrong("muster.metrics is too long") }
+      do {
+        metrics = try JSON.decode([String: Double].self, from: Array(text.utf8))
+      } catch {
+        throw wrong("muster.metrics is no JSON object of numbers")
+      }
+    }
+    try Self.check(metrics: metrics)
+  }
+
+  /// - Throws: 422 unless it is finite and above 0.
+  package static func check(weight: Double) throws(Problem) {
+    guard weight.isFinite, weight > 0 else { throw wrong("the weight must be a finite number above 0") }
+  }
+
+  /// - Throws: 422 for too many, for names that are not fit for a log, and for what is no number.
+  package static func check(metrics: [String: Double]) throws(Problem) {
+    guard metrics.count <= 64, metrics.keys.allSatisfy({ (1...64).contains($0.utf8.count) && $0 == $0.withoutControlCharacters }) else {
+      throw wrong("there may be 64 metrics, with names of 1 to 64 bytes without control characters")
+    }
+    if let name = metrics.filter({ !$0.value.isFinite }).keys.min() { throw wrong("the metric \(name) is not a finite number") }
+  }
+}
+
+private func wrong(_ detail: String) -> Problem { Problem(status: 422, title: "Invalid", detail: detail) }

@@ -1,0 +1,83 @@
+/// What a request says of the upload that it belongs to: the header fields of draft-ietf-httpbis-resumable-upload-12 and RFC 9530.
+package struct UploadFields: Hashable, Sendable {
+  /// `Upload-Complete`: whether the upload ends with this request. Nil: it is not resumable.
+  package var complete: Bool?
+  /// `Upload-Offset`: where this request's body begins.
+  package var offset: Int?
+  /// `Upload-Length`: bytes of the whole.
+  package var length: Int?
+  /// Of the whole: `?digest=…` of the upload's own address, else `Repr-Digest`, else the `Content-Digest` of a request that holds all of it.
+  package var digest: Digest?
+
+  /// Reads the fields as they came; nil stands for a field that is not there.
+  ///
+  /// - Parameters:
+  ///   - isPut: a `PUT` may hold all of it, and then its `Content-Digest` is the whole's.
+  ///   - query: behind the `?` of the address.
+  /// - Throws: 400, with the field that is wrong.
+  package init(
+    isPut: Bool, query: String?, complete: String?, offset: String?, length: String?, reprDigest: String?, contentDigest: String?
+  ) throws(Problem) {
+    self.complete = try Self.boolean(complete, "Upload-Complete")
+    self.offset = try Self.integer(offset, "Upload-Offset")
+    self.length = try Self.integer(length, "Upload-Length")
+    let named = try Self.digest(ofQuery: query)
+    let represented = try Self.digest(reprDigest, "Repr-Digest")
+    let content = isPut && self.complete != false ? try Self.digest(contentDigest, "Content-Digest") : nil
+    let digests = [named, represented, content].compactMap(\.self)
+    digest = digests.first
+    guard Set(digests).count <= 1 else { throw wrong("the digests in address, Repr-Digest and Content-Digest differ") }
+  }
+
+  /// What a digest field says; nil when there is none.
+  ///
+  /// - Throws: 400 when it is not understood.
+  package static func digest(_ field: String?, _ name: String) throws(Problem) -> Digest? {
+    guard let field else { return nil }
+    guard let digest = Digest(contentDigest: field) else {
+      throw wrong("\(name) is not understood: it must be sha-256=:…: with 32 bytes in base64 (RFC 9530)")
+    }
+    return digest
+  }
+
+  /// `?0` or `?1`, as structured fields write them.
+  private static func boolean(_ text: String?, _ name: String) throws(Problem) -> Bool? {
+    switch text {
+    case nil: return nil
+    case "?1": return true
+    case "?0": return false
+    default: throw wrong("\(name) must be ?0 or ?1")
+    }
+  }
+
+  private static func integer(_ text: String?, _ name: String) throws(Problem) -> Int? {
+    guard let text else { return nil }
+    // Structured fields have integers of fifteen digits.
+    guard (1...15).contains(text.utf8.count), let number = naturalNumber(text[...]) else {
+      throw wrong("\(name) must be a whole number from 0")
+    }
+    return number
+  }
+
+  private static func digest(ofQuery query: String?) throws(Problem) -> Digest? {
+    let members = (query ?? "").split(separator: "&").filter { $0.hasPrefix("digest=") }
+    guard let member = members.first else { return nil }
+    guard members.count == 1, let digest = Digest(member.dropFirst(7).replacing("%3A", with: ":").replacing("%3a", with: ":")) else {
+      throw wrong("?digest= must be sha256: and 64 hexadecimal digits")
+    }
+    return digest
+  }
+}
+
+extension Ticket {
+  /// The ticket of `Authorization: Bearer …`; nil for every other scheme.
+  package init?(authorization field: String?) {
+    guard let field, field.utf8.count > 7, field.prefix(7).lowercased() == "bearer " else { return nil }
+    self.init(String(field.dropFirst(7)))
+  }
+}
+
+/// Digits and nothing else, no sign; nil when there are none, or when the number is too large.
+func naturalNumber(_ text: Substring) -> Int? { text.utf8.allSatisfy { (0x30...0x39).contains($0) } ? Int(text) : nil }
+
+private func wrong(_ detail: String) -> Problem { Problem(status: 400, title: "Bad request", detail: detail) }
