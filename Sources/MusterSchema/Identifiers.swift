@@ -15,8 +15,7 @@ public struct IdentifierError: Error, Hashable, CustomStringConvertible {
   public let text: String
 
   public var description: String {
-    let shown = text.count > 80 ? String(text.prefix(80)) + "…" : text
-    return "\(noun) \"\(shown.withoutControlCharacters)\" must be 1 to 63 of a-z, 0-9 and -, and start with a letter or a digit"
+    return "\(noun) \"\(text.shown(80))\" must be 1 to 63 of a-z, 0-9 and -, and start with a letter or a digit"
   }
 }
 
@@ -62,6 +61,20 @@ extension String {
   /// The text with control characters replaced, safe for a log line or a terminal.
   public var withoutControlCharacters: String {
     String(String.UnicodeScalarView(unicodeScalars.map { $0.value < 0x20 || ($0.value >= 0x7f && $0.value < 0xa0) ? "\u{FFFD}" : $0 }))
+  }
+}
+
+extension StringProtocol {
+  /// At most so many bytes of it, without control characters: what others wrote, for a message or a log. Characters are no bound, one may be
+  /// any number of bytes long.
+  func shown(_ limit: Int) -> String {
+    guard utf8.count > limit else { return String(self).withoutControlCharacters }
+    var short = ""
+    for scalar in unicodeScalars {
+      guard short.utf8.count + scalar.utf8.count <= limit else { break }
+      short.unicodeScalars.append(scalar)
+    }
+    return short.withoutControlCharacters + "…"
   }
 }
 

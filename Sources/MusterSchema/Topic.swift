@@ -42,7 +42,7 @@ public enum TopicError: Error, Hashable, CustomStringConvertible {
 
   public var description: String {
     switch self {
-    case .foreign(let topic): "\"\(topic.prefix(120).description.withoutControlCharacters)\" is not a topic of Muster"
+    case .foreign(let topic): "\"\(topic.shown(120))\" is not a topic of Muster"
     case .newerVersion(let version):
       "the topic speaks protocol version \(version), this program speaks \(Topic.version): update this program"
     case .identifier(let error): error.description
@@ -52,6 +52,8 @@ public enum TopicError: Error, Hashable, CustomStringConvertible {
 
 extension Topic {
   public init(parsing text: String) throws(TopicError) {
+    // Longer than the longest; what is very long takes very long to compare.
+    guard text.utf8.count <= 512 else { throw .foreign(text) }
     let levels = text.split(separator: "/", maxSplits: 8, omittingEmptySubsequences: false)
     guard levels.count >= 4, levels[0] == "muster", levels[1].first == "v", let version = Int(levels[1].dropFirst()),
       levels[1] == "v\(version)"

@@ -12,6 +12,10 @@ struct HeaderScanner {
 
   /// NumPy's and PyTorch's limit.
   static let maximumRank = 64
+  /// Of a tensor's or a member's name, in bytes.
+  static let maximumNameLength = 1024
+  /// Of the bytes beyond ASCII in a text. To hash or compare texts takes time that grows with the square of their combining marks.
+  static let maximumBeyondASCII = 4096
 
   private let bytes: UnsafeRawBufferPointer
   private var position = 0
@@ -29,7 +33,7 @@ struct HeaderScanner {
       if key == "__metadata__" {
         try scanner.object { (scanner, key) throws(SafetensorsError) in
           guard metadata[key] == nil else { throw .duplicateName(key) }
-          metadata[key] = try scanner.string(what: "a string, as every value of __metadata__ is,")
+          metadata[key] = try scanner.string(what: "a string, as every value of __metadata__ is,", atMost: .max)
         }
       } else {
         entries.append(try scanner.entry(named: key))
@@ -103,19 +107,19 @@ struct HeaderScanner {
     return value
   }
 
-  private mutating func string(what: String) throws(SafetensorsError) -> String {
+  private mutating func string(what: String, atMost limit: Int = maximumNameLength) throws(SafetensorsError) -> String {
     guard accept("\"") else { throw fail("expected \(what) in quotes") }
     let start = position
     while let byte = peek, byte != UInt8(ascii: "\""), byte != UInt8(ascii: "\\"), byte >= 0x20 { position += 1 }
     if peek == UInt8(ascii: "\"") {
       defer { position += 1 }
-      return try text(UnsafeRawBufferPointer(rebasing: bytes[start..<position]))
+      return try text(UnsafeRawBufferPointer(rebasing: bytes[start..<position]), atMost: limit)
     }
     var buffer = Array(bytes[start..<position])
     while let byte = peek {
       position += 1
       switch byte {
-      case UInt8(ascii: "\""): return try buffer.withRawBytes { (raw) throws(SafetensorsError) in try text(raw) }
+      case UInt8(ascii: "\""): return try buffer.withRawBytes { (raw) throws(SafetensorsError) in try text(raw, atMost: limit) }
       case UInt8(ascii: "\\"): try escape(into: &buffer)
       case 0..<0x20: throw fail("a control character stands in a string")
       default: buffer.append(byte)
@@ -124,7 +128,11 @@ struct HeaderScanner {
     throw fail("a string does not end")
   }
 
-  private func text(_ raw: UnsafeRawBufferPointer) throws(SafetensorsError) -> String {
+  private func text(_ raw: UnsafeRawBufferPointer, atMost limit: Int) throws(SafetensorsError) -> String {
+    guard raw.count <= limit else { throw fail("a name has more than \(limit) bytes") }
+    guard raw.count <= Self.maximumBeyondASCII || raw.count(where: { $0 >= 0x80 }) <= Self.maximumBeyondASCII else {
+      throw fail("a text has more than \(Self.maximumBeyondASCII) bytes beyond ASCII")
+    }
     guard let text = String(validating: raw, as: UTF8.self) else { throw fail("a string is not UTF-8") }
     return text
   }

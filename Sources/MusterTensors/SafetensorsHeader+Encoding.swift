@@ -2,7 +2,7 @@ extension SafetensorsHeader {
   /// Lays tensors out for a new file: larger elements first, so that every tensor is aligned, then by the bytes of their names. The same
   /// tensors in any order give the same file.
   ///
-  /// - Throws: `duplicateName`, `invalidShape`.
+  /// - Throws: `duplicateName`, `invalidShape`, `malformed` for a name of more than 1,024 bytes.
   public init(tensors described: [TensorDescription], metadata: [String: String] = [:]) throws(SafetensorsError) {
     let sorted = described.sorted {
       if $0.dtype.byteSize != $1.dtype.byteSize { return $0.dtype.byteSize > $1.dtype.byteSize }
@@ -13,6 +13,9 @@ extension SafetensorsHeader {
     var end = 0
     for tensor in sorted {
       guard names.insert(tensor.name).inserted else { throw .duplicateName(tensor.name) }
+      guard tensor.name.utf8.count <= HeaderScanner.maximumNameLength else {
+        throw .malformed(offset: 0, reason: "a name has more than \(HeaderScanner.maximumNameLength) bytes")
+      }
       guard tensor.shape.count <= HeaderScanner.maximumRank else {
         throw .invalidShape(tensor: tensor.name, reason: "has more than \(HeaderScanner.maximumRank) dimensions")
       }

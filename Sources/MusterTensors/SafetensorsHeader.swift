@@ -3,7 +3,8 @@
 ///
 /// A file is eight bytes with the header's length (little-endian), that many bytes of JSON, then the data section.
 ///
-/// Format: https://github.com/huggingface/safetensors. Stricter than that: fields nobody knows are refused, as are more than 64 dimensions.
+/// Format: https://github.com/huggingface/safetensors. Stricter than that: fields nobody knows are refused, as are more than 64 dimensions,
+/// names of more than 1,024 bytes, and texts with more than 4,096 bytes beyond ASCII.
 public struct SafetensorsHeader: Hashable, Sendable {
   /// No header may be longer, whatever a caller asks for; the format's own limit.
   public static let absoluteMaximumLength = 100_000_000

@@ -136,6 +136,29 @@ struct HeaderTests {
     #expect(throws: SafetensorsError.self) { try SafetensorsHeader(parsing: file("{\(tensor("a", "U8", deep, 0, 1))}", data: 1)) }
   }
 
+  @Test("What would take time that grows with the square of its length is refused: long names, and texts of combining marks")
+  func slowTexts() throws {
+    let long = String(repeating: "n", count: 1025)
+    let marks = "a" + String(repeating: "\u{301}\u{316}", count: 1_000_000)
+    for json in [
+      #"{"\#(long)":{"dtype":"F32","shape":[0],"data_offsets":[0,0]}}"#, #"{"\#(marks)":{"dtype":"F32","shape":[0],"data_offsets":[0,0]}}"#,
+      #"{"a":{"\#(marks)":"F32","shape":[0],"data_offsets":[0,0]}}"#, #"{"a":{"dtype":"\#(marks)","shape":[0],"data_offsets":[0,0]}}"#,
+      #"{"__metadata__":{"\#(marks)":"x"}}"#, #"{"__metadata__":{"muster.encoding":"\#(marks)"}}"#,
+      #"{"__metadata__":{"muster.encoding":"\#(String(repeating: "\\u0301", count: 100_000))"}}"#,
+    ] {
+      #expect(throws: SafetensorsError.self) { try SafetensorsHeader(parsing: file(json)) }
+    }
+    // The longest that may be, can be written and read.
+    let name = String(long.dropLast())
+    let bytes = try SafetensorsHeader(
+      tensors: [TensorDescription(name: name, dtype: .f32, shape: [0])], metadata: ["k": String(repeating: "ü", count: 2048), "l": long]
+    ).encoded()
+    #expect(try SafetensorsHeader(parsing: bytes).tensors.map(\.name) == [name])
+    #expect(throws: SafetensorsError.self) {
+      try SafetensorsHeader(tensors: [TensorDescription(name: long, dtype: .f32, shape: [0])])
+    }
+  }
+
   @Test("Names from a file are shortened and escaped in messages")
   func messages() {
     let error = SafetensorsError.noSuchTensor("a\n\u{1b}[31m" + String(repeating: "x", count: 1000))

@@ -16,7 +16,7 @@ public enum MessageError: Error, Hashable, CustomStringConvertible {
     switch self {
     case .tooLarge(let bytes): "the payload has \(bytes) bytes, at most \(MessageCoder.maximumBytes) are allowed"
     case .malformed(let why): "the payload is not understood: \(why)"
-    case .wrongKind(let expected, let got): "the payload is of kind \"\(got.prefix(40))\" where \"\(expected)\" belongs"
+    case .wrongKind(let expected, let got): "the payload is of kind \"\(got.shown(40))\" where \"\(expected)\" belongs"
     case .newerProtocol(let version):
       "the payload speaks protocol version \(version), this program speaks \(Topic.version): update this program"
     }
@@ -47,7 +47,7 @@ public enum MessageCoder {
     do {
       let envelope = try JSONDecoder().decode(Envelope.self, from: data)
       if let version = envelope.protocol, version > Topic.version { throw MessageError.newerProtocol(version) }
-      guard envelope.kind == M.kind else { throw MessageError.wrongKind(expected: M.kind, got: envelope.kind.withoutControlCharacters) }
+      guard envelope.kind == M.kind else { throw MessageError.wrongKind(expected: M.kind, got: envelope.kind) }
       return try JSONDecoder().decode(M.self, from: data)
     } catch let error as MessageError {
       throw error
@@ -74,12 +74,48 @@ public enum JSON {
     Array(try encoder(pretty: pretty).encode(value))
   }
 
+  /// - Throws: `DecodingError`, also for a text with more than 1,000 letters beyond ASCII: to compare one takes time that grows with the square
+  ///   of its combining marks, and nothing of ours is that long.
   public static func decode<T: Decodable>(_: T.Type, from bytes: some Sequence<UInt8>) throws -> T {
-    try JSONDecoder().decode(T.self, from: Data(bytes))
+    let bytes = Array(bytes)
+    try requireShortTexts(bytes)
+    return try JSONDecoder().decode(T.self, from: Data(bytes))
   }
 
-  /// A decoding error as a person would say it: `cohort.size: expected a number`.
+  static func requireShortTexts(_ bytes: some Collection<UInt8>) throws {
+    guard bytes.count > 1000 else { return }
+    // The decoder would also take UTF-16 and UTF-32, in which nothing below is true.
+    let start = Array(bytes.prefix(4))
+    guard !start.contains(0), !start.starts(with: [0xfe, 0xff]), !start.starts(with: [0xff, 0xfe]) else {
+      throw DecodingError.dataCorrupted(.init(codingPath: [], debugDescription: "JSON is written in UTF-8"))
+    }
+    var (isText, isEscaped, beyond) = (false, false, 0)
+    for byte in bytes {
+      if isEscaped {
+        isEscaped = false
+        if byte == UInt8(ascii: "u") { beyond += 1 }
+      } else if byte == UInt8(ascii: "\"") {
+        isText.toggle()
+        beyond = 0
+      } else if isText {
+        isEscaped = byte == UInt8(ascii: "\\")
+        // Letters, not bytes: those that follow the first of a letter are 10xxxxxx.
+        if byte >= 0xc0 { beyond += 1 }
+      }
+      guard beyond <= 1000 else {
+        throw DecodingError.dataCorrupted(
+          .init(codingPath: [], debugDescription: "a text has more than 1000 letters beyond ASCII"))
+      }
+    }
+  }
+
+  /// A decoding error as a person would say it: `cohort.size: expected a number`. Names and values in it come from whoever wrote the JSON: it is
+  /// short, and without control characters.
   public static func explain(_ error: any Error) -> String {
+    explanation(error).shown(600)
+  }
+
+  private static func explanation(_ error: any Error) -> String {
     guard let error = error as? DecodingError else { return "\(error)" }
     func at(_ context: DecodingError.Context, _ key: (any CodingKey)? = nil) -> String {
       var path = ""

@@ -14,7 +14,7 @@ public struct LabelSelector: Hashable, Sendable {
     public let part: String
     public var description: String {
       let hint = part.contains("==") ? ": write one =" : ""
-      return "\"\(part.withoutControlCharacters)\" is none of key=value, key!=value, key, !key\(hint)"
+      return "\"\(part.shown(120))\" is none of key=value, key!=value, key, !key\(hint)"
     }
   }
 

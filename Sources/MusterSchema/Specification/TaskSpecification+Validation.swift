@@ -20,7 +20,9 @@ extension TaskSpecification {
     let decoder = JSONDecoder()
     decoder.userInfo[.strictFields] = true
     do {
-      self = try decoder.decode(TaskSpecification.self, from: Data(bytes))
+      let data = Data(bytes)
+      try JSON.requireShortTexts(data)
+      self = try decoder.decode(TaskSpecification.self, from: data)
     } catch {
       throw FieldProblem.List([FieldProblem(field: "", message: JSON.explain(error))])
     }
@@ -49,7 +51,7 @@ extension TaskSpecification {
     if let step = model.step {
       check(
         TrainingStep.formats.contains(step.format), "model.step.format",
-        "\"\(step.format.withoutControlCharacters)\" is not known; known: \(TrainingStep.formats.joined(separator: ", "))")
+        "\"\(step.format.shown(60))\" is not known; known: \(TrainingStep.formats.joined(separator: ", "))")
       check(step.bytes.map { $0 > 0 } ?? true, "model.step.bytes", "must be more than 0")
     }
     if let problem = trainer.problem { check(false, "trainer", problem) }
