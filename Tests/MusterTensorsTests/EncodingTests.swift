@@ -87,11 +87,13 @@ struct EncodingTests {
     let tensors = try [
       Tensor(name: "w", shape: [100, 1000], floats: [Float](repeating: 1, count: 100_000)),
       Tensor(name: "scale/w", shape: [2], floats: [1, 2]), Tensor(name: "value/w", shape: [2], floats: [3, 4]),
+      // A mark that joins whatever stands before it.
+      Tensor(name: "\u{301}n", shape: [2], floats: [5, 6]),
     ]
     try SafetensorsWriter.write(tensors, to: folder.file("model"))
     try TensorEncoding.int8.encode(model: SafetensorsFile(path: folder.file("model")), to: folder.file("encoded"))
     let encoded = try EncodedFile(SafetensorsFile(path: folder.file("encoded")))
-    #expect(encoded.file.header.dataByteCount == 100_000 + 400 + 2 * (2 + 4))
+    #expect(encoded.file.header.dataByteCount == 100_000 + 400 + 3 * (2 + 4))
     #expect(encoded.schema == TensorSchema(tensors.map(\.description)))
     try encoded.decode(to: folder.file("decoded"))
     let last = try #require(try SafetensorsFile(path: folder.file("decoded")).floats(of: "value/w").last)

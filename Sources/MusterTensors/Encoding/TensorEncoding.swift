@@ -50,7 +50,10 @@ enum TensorPart: String {
   func name(_ tensor: String) -> String { "\(rawValue)/\(tensor)" }
 
   static func split(_ name: String) -> (part: TensorPart, tensor: String)? {
-    guard let slash = name.firstIndex(of: "/"), let part = TensorPart(rawValue: String(name[..<slash])) else { return nil }
-    return (part, String(name[name.index(after: slash)...]))
+    // A byte, not a character: a name may begin with a mark that joins the slash.
+    guard let slash = name.utf8.firstIndex(of: UInt8(ascii: "/")), let part = TensorPart(rawValue: String(name[..<slash])) else {
+      return nil
+    }
+    return (part, String(name[name.utf8.index(after: slash)...]))
   }
 }
