@@ -154,7 +154,7 @@ let package = Package(
       name: "MusterTrainersTests",
       dependencies: ["MusterTrainers", "MusterTensors", "MusterSchema", "muster-train", "muster-agent", logging],
       swiftSettings: house),
-    .testTarget(name: "MusterMQTTTests", dependencies: ["MusterMQTT"], swiftSettings: house),
+    .testTarget(name: "MusterMQTTTests", dependencies: ["MusterMQTT", logging], swiftSettings: house),
     .testTarget(
       name: "MusterTransferTests", dependencies: ["MusterTransfer", "MusterSchema", "TestSupport", logging], swiftSettings: house),
     .testTarget(

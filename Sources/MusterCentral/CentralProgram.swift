@@ -29,7 +29,7 @@ package enum CentralProgram {
           version: Muster.version))
     }
     let topics = CoordinatorTopics(
-      coordinator: .central, link: link, meter: TrafficMeter(folder: configuration.state, logger: logger), logger: logger)
+      coordinator: .central, link: link, meter: TrafficMeter(folder: configuration.state, logger: logger))
     let work = CentralWork(
       store: store, trainers: configuration.trainers, testData: configuration.testData, rules: configuration.rules, logger: logger)
     let performer = CentralPerformer(topics: topics, work: work, secret: store.secretKey)

@@ -153,9 +153,7 @@ extension ConnectionThread {
       }
     }
     if oversized > 0 {
-      logger.notice(
-        "dropped MQTT messages above the payload limit",
-        metadata: ["mqtt.count": "\(oversized)", "mqtt.limit": "\(configuration.maximumPayload)"])
+      drops.note("it has more than \(configuration.maximumPayload) bytes", topic: nil)
     }
     for filter in session.takeRefusedFilters() {
       logger.error("the broker refused a subscription; check its ACL", metadata: ["mqtt.filter": "\(filter)"])

@@ -18,6 +18,7 @@ final class ConnectionThread {
   let connection: MQTTConnection
   let configuration: MQTTConfiguration
   let logger: Logger
+  let drops: DropLog
   private let will: @Sendable (Int) -> MQTTMessage?
   private var generator: any RandomNumberGenerator & Sendable
   private var backoff: Backoff
@@ -35,6 +36,7 @@ final class ConnectionThread {
     self.connection = connection
     self.configuration = configuration
     self.logger = logger
+    drops = DropLog(logger)
     self.generator = generator
     self.will = will
     backoff = Backoff(configuration.reconnect)

@@ -57,13 +57,13 @@ final class Region: Sendable {
       case .invitation(_, id, let task):
         let invitation = try MessageCoder.decode(Invitation.self, from: message.payload)
         guard invitation.task == task else { return }
-        // The devices will want it next: it is on its way while they are invited.
-        fetches.add(invitation.base.digest, invitation.base.digest)
+        // The devices will want it next: it is on its way while they are invited. Of known tasks alone.
+        if await shell.machine.participant.tasks[task] != nil { fetches.add(invitation.base.digest, invitation.base.digest) }
         await shell.mailbox.post(.above(.invitation(invitation)))
       default: break
       }
     } catch {
-      logger.notice("a message was dropped: \(error)", metadata: ["topic": "\(topic)"])
+      above.drops.note("\(error)", topic: "\(topic)")
     }
   }
 

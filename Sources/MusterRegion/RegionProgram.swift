@@ -37,7 +37,7 @@ package enum RegionProgram {
           version: Muster.version))
     }
     let topics = CoordinatorTopics(
-      coordinator: id, link: below, meter: TrafficMeter(folder: configuration.state, logger: logger), logger: logger)
+      coordinator: id, link: below, meter: TrafficMeter(folder: configuration.state, logger: logger))
     let performer = RegionPerformer(id: id, above: above, topics: topics, logger: logger)
     let client = try HTTPClient(HTTPConfiguration(stallSeconds: configuration.stallSeconds), logger: logger)
     let models = BlobCache(store: store, client: client) { await shell.machine.participant.coordinatorState?.data }

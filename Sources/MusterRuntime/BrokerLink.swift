@@ -24,6 +24,8 @@ package final class BrokerLink: Sendable {
   private let presence: Presence
   private let logger: Logger
   private let state = Mutex(State())
+  /// Of this connection's messages.
+  package let drops: DropLog
 
   /// - Parameters:
   ///   - topic: where the role's own state lives.
@@ -36,6 +38,7 @@ package final class BrokerLink: Sendable {
     self.filters = filters
     self.logger = logger
     self.presence = presence
+    drops = DropLog(logger)
   }
 
   package var isConnected: Bool {
@@ -146,7 +149,7 @@ package final class BrokerLink: Sendable {
     do {
       topic = try Topic(parsing: message.topic)
     } catch {
-      logger.notice("a message was dropped: \(error)")
+      drops.note("\(error)", topic: nil)
       return
     }
     guard topic == self.topic else {
@@ -156,7 +159,7 @@ package final class BrokerLink: Sendable {
     guard let watch else { return }
     guard let own = OwnState(message.payload), own.speaks(for: topic) else {
       // Cleared, or written over by somebody: what we say of ourselves goes there again.
-      if !message.payload.isEmpty { logger.notice("a message was dropped: it is no state of ours", metadata: ["topic": "\(topic)"]) }
+      if !message.payload.isEmpty { drops.note("it is no state of ours", topic: "\(topic)") }
       return publishBirth()
     }
     switch watch.action(online: own.online, session: own.session, retained: message.retained) {

@@ -1,4 +1,3 @@
-package import Logging
 package import MusterCoordination
 package import MusterMQTT
 package import MusterSchema
@@ -9,14 +8,12 @@ package final class CoordinatorTopics: Sendable {
   private let coordinator: NodeID
   package let link: BrokerLink
   package let meter: TrafficMeter
-  private let logger: Logger
   private let window = Mutex(RoundWindow())
 
-  package init(coordinator: NodeID, link: BrokerLink, meter: TrafficMeter, logger: Logger) {
+  package init(coordinator: NodeID, link: BrokerLink, meter: TrafficMeter) {
     self.coordinator = coordinator
     self.link = link
     self.meter = meter
-    self.logger = logger
   }
 
   package func publish(_ descriptor: TaskDescriptor) { link.publish(.task(coordinator: coordinator, task: descriptor.task), descriptor) }
@@ -62,13 +59,13 @@ package final class CoordinatorTopics: Sendable {
       default: return nil
       }
     } catch {
-      logger.notice("a message was dropped: \(error)", metadata: ["topic": "\(topic)"])
+      link.drops.note("\(error)", topic: "\(topic)")
       return nil
     }
   }
 
   private func foreign(_ topic: Topic, _ node: NodeID) -> Coordinator.Event? {
-    logger.notice("a message was dropped: it speaks for \(node), whose topic this is not", metadata: ["topic": "\(topic)"])
+    link.drops.note("it speaks for \(node), whose topic this is not", topic: "\(topic)")
     return nil
   }
 

@@ -34,7 +34,6 @@ actor AgentShell {
   /// Ended tasks whose descriptors are remembered; older ones would fill the memory over the years.
   private var ended: [TaskID] = []
   private static let endedKept = 64
-  private var dropped = 0
   private var journalFails = false
   /// When the disk shall hold what the journal says; nil: it does, or nothing is to be kept.
   private var secureAt: ContinuousClock.Instant?
@@ -177,21 +176,12 @@ actor AgentShell {
       default: return
       }
     } catch {
-      drop(message, error)
+      presence.drops.note("\(error)", topic: message.topic.prefix(120).description.withoutControlCharacters)
     }
   }
 
   private func check(_ holds: Bool) throws(MessageError) {
     guard holds else { throw .malformed("it speaks of something else than its topic") }
-  }
-
-  /// Whoever sends garbage shall not fill the log.
-  private func drop(_ message: MQTTMessage, _ error: MessageError) {
-    dropped += 1
-    guard dropped <= 20 || dropped.isMultiple(of: 1000) else { return }
-    logger.notice(
-      "a message was dropped: \(error)",
-      metadata: ["topic": "\(message.topic.prefix(120).description.withoutControlCharacters)", "dropped": "\(dropped)"])
   }
 
   /// The coordinator lists these tasks; jobs that began before the question and are not among them are dropped.

@@ -18,11 +18,13 @@ final class Presence: Sendable {
   let region: NodeID
   private let logger: Logger
   private let state = Mutex(State())
+  let drops: DropLog
 
   init(id: NodeID, region: NodeID, logger: Logger) {
     self.id = id
     self.region = region
     self.logger = logger
+    drops = DropLog(logger)
   }
 
   var topic: Topic { .nodeState(coordinator: region, node: id) }
@@ -74,7 +76,7 @@ final class Presence: Sendable {
     do {
       let other = try MessageCoder.decode(NodeState.self, from: message.payload)
       guard other.node == id else {
-        logger.notice("a message was dropped: it speaks for \(other.node), whose topic this is not", metadata: ["topic": "\(topic)"])
+        drops.note("it speaks for \(other.node), whose topic this is not", topic: "\(topic)")
         return .publishBirth
       }
       let (watch, connection) = state.withLock { ($0.watch, $0.connection) }
@@ -90,7 +92,7 @@ final class Presence: Sendable {
       }
       return action
     } catch {
-      logger.notice("a message was dropped: \(error)", metadata: ["topic": "\(topic)"])
+      drops.note("\(error)", topic: "\(topic)")
       return .publishBirth
     }
   }
