@@ -2,8 +2,12 @@ internal import MusterSchema
 
 // What nodes say on topics, and what it means for the seats that they hold.
 extension Coordinator {
+  /// So many nodes are remembered; who shows himself beyond that is left alone. Topics name any number of them at no cost.
+  static let maximumNodes = 20_000
+
   mutating func heard(_ state: NodeState) {
     let before = nodes[state.node]
+    guard before != nil || nodes.count < Self.maximumNodes else { return }
     if returning.removeValue(forKey: state.node) != nil {
       // From now on he can hear an invitation.
       for id in tasks.keys where tasks[id]?.train?.seats[state.node]?.state == .invited { tasks[id]?.train?.seats[state.node]?.since = now }
@@ -39,7 +43,7 @@ extension Coordinator {
   }
 
   mutating func heard(_ status: NodeStatus) {
-    guard let run = tasks[status.task] else { return }
+    guard let run = tasks[status.task], run.statuses[status.node] != nil || run.statuses.count < Self.maximumNodes else { return }
     guard !run.isEnded else {
       effects.append(clearing(status.node, status.task))
       return
