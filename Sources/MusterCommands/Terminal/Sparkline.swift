@@ -13,8 +13,9 @@ enum Sparkline {
       shown.map { value in
         guard let value else { return " " }
         guard high > low else { return bars[3] }
-        let position = (value - low) / (high - low) * Double(bars.count - 1)
-        return bars[min(bars.count - 1, max(0, Int(position.rounded())))]
+        // Halves, for what lies further apart than a number can say.
+        let position = (value / 2 - low / 2) / (high / 2 - low / 2) * Double(bars.count - 1)
+        return bars[position.isFinite ? min(bars.count - 1, max(0, Int(position.rounded()))) : 3]
       })
   }
 }
