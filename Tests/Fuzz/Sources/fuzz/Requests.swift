@@ -25,7 +25,7 @@ private func fields(_ input: ArraySlice<UInt8>, isPut: Bool) {
     require([400, 404].contains(error.status), "an address is answered with \(error.status)")
   }
   if let ticket = Ticket(authorization: authorization) {
-    require(ticket == Ticket(ticket.text) && !"\(ticket)".contains(ticket.text), "a ticket shows itself")
+    require(ticket == Ticket(ticket.text) && "\(ticket)" == "ticket:•••", "a ticket shows itself")
   }
   for size in [0, 1, 10, Int.max] {
     if case .part(let part) = ByteRange(range, size: size) {
