@@ -9,9 +9,16 @@ public struct TrainerSelection: Codable, Hashable, Sendable, CustomStringConvert
 
     /// From `pytorch` or `pytorch>=2.1`.
     public init(_ text: String) {
-      let parts = text.firstRange(of: ">=")
-      name = String((parts.map { text[..<$0.lowerBound] } ?? text[...]).trimmed)
-      least = parts.map { String(text[$0.upperBound...].trimmed) }
+      // Bytes, not characters: a mark that joins what stands before it would hide a sign or a space.
+      let bytes = Array(text.utf8)
+      let sign = bytes.indices.first { bytes[$0...].starts(with: Array(">=".utf8)) }
+      func part(_ bytes: ArraySlice<UInt8>) -> String {
+        let isBlank: (UInt8) -> Bool = { $0 == 0x20 || $0 == 0x09 }
+        let end = bytes.lastIndex { !isBlank($0) }.map { $0 + 1 } ?? bytes.startIndex
+        return String(decoding: bytes[..<end].drop(while: isBlank), as: UTF8.self)
+      }
+      name = part(bytes[..<(sign ?? bytes.endIndex)])
+      least = sign.map { part(bytes[($0 + 2)...]) }
     }
 
     public var description: String { least.map { "\(name)>=\($0)" } ?? name }
