@@ -72,7 +72,7 @@ extension EncodedFile {
   }
 
   /// Fills `out` with as many elements as it has, in single precision.
-  func load(_ tensor: EncodedTensor, _ elements: Range<Int>, into out: UnsafeMutableBufferPointer<Float>) {
+  package func load(_ tensor: EncodedTensor, _ elements: Range<Int>, into out: UnsafeMutableBufferPointer<Float>) {
     precondition(out.count == elements.count, "a buffer for \(out.count) floats, \(elements.count) to load")
     guard let target = out.baseAddress else { return }
     switch tensor.storage {

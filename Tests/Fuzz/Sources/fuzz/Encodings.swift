@@ -21,7 +21,7 @@ func encodings(_ input: ArraySlice<UInt8>) {
   }
   if let difference = encoded.schema.difference(from: base, anyFloatingPoint: true) { requireFitForLogs(difference) }
   let broken = encoded.nonFiniteTensor()
-  var numbers: [String: [Double]] = [:]
+  var numbers: [String: [Float]] = [:]
   for tensor in encoded.tensors where tensor.dtype.isFloatingPoint { numbers[tensor.name] = load(tensor, of: encoded, broken) }
 
   let decoded = "\(folder)/decoded"
@@ -31,29 +31,32 @@ func encodings(_ input: ArraySlice<UInt8>) {
     require(plain.schema.difference(from: encoded.schema, anyFloatingPoint: true) == nil, "decoded, it has another schema")
     for (name, wanted) in numbers {
       let found = try plain.floats(of: name)
-      require(found.count == wanted.count && zip(found, wanted).allSatisfy { $0 == Float($1) }, "\(name) is decoded to other numbers")
+      require(found.count == wanted.count && zip(found, wanted).allSatisfy { $0 == $1 }, "\(name) is decoded to other numbers")
     }
     encodeAnew(plain, folder)
   } catch {
     // Infinities, and numbers beyond float32.
-    require(numbers.values.contains { $0.contains { !Float($0).isFinite } }, "it holds together, but cannot be decoded: \(error)")
+    require(numbers.values.contains { $0.contains { !$0.isFinite } }, "it holds together, but cannot be decoded: \(error)")
     requireFitForLogs("\(error)")
   }
 }
 
 /// All numbers of a tensor, in ranges of odd lengths.
-private func load(_ tensor: EncodedTensor, of file: EncodedFile, _ broken: String?) -> [Double] {
+private func load(_ tensor: EncodedTensor, of file: EncodedFile, _ broken: String?) -> [Float] {
   let count = tensor.elementCount
-  var numbers: [Double] = []
-  withUnsafeTemporaryAllocation(of: Double.self, capacity: 997) { block in
+  var numbers: [Float] = []
+  withUnsafeTemporaryAllocation(of: Float.self, capacity: 997) { block in
     var start = 0
     while start < count {
       let part = start..<min(start + block.count, count)
-      let (isFinite, bytesRead) = file.load(tensor, part, into: block)
-      require(bytesRead >= 0 && (isFinite || broken != nil), "\(tensor.name) holds what is not finite, and nobody noticed")
+      file.load(tensor, part, into: UnsafeMutableBufferPointer(rebasing: block[0..<part.count]))
       numbers += block[0..<part.count]
       start = part.upperBound
     }
+  }
+  if case .sparse = tensor.storage {
+    let (isFinite, _) = file.forEachValue(of: tensor, in: 0..<count) { require(numbers[$0] == $1 || !$1.isFinite, "another number") }
+    require(isFinite || broken != nil, "\(tensor.name) holds what is not finite, and nobody noticed")
   }
   return numbers
 }
