@@ -5,7 +5,8 @@ extension CentralConfiguration {
   /// Keys of each trainer, `trainer.NAME.…`, with the meaning that they have in agent.json: `command` (a list; `muster-train --resident` for
   /// built-in), `resident` (default: whether the command says `--resident`), `idleSeconds` (600), `timeoutSeconds` (3600; 0: as long as it takes),
   /// `graceSeconds` (5), `threads` (1), `environment` (a list of NAME=VALUE), `folder` (default: the configuration file's), `models` (a list) and
-  /// `limits.*`, where 0 stands for no limit, and `nice` is 0 without it: what central waits for has nobody to step back behind.
+  /// `limits.*`, where 0 stands for no limit, `nice` is 0 without it (what central waits for has nobody to step back behind), and `freeMiB` 1:
+  /// central says by itself when its disk is full, and goes on when there is space.
   static func trainers(_ settings: ServerSettings) async throws -> [String: TrainerProgram] {
     var trainers: [String: TrainerProgram] = [:]
     for name in try await settings.list("trainers") ?? ["built-in"] {
@@ -59,6 +60,6 @@ extension CentralConfiguration {
       outputMiB: try await settings.number("\(key).outputMiB", default: 64, in: 1...(1 << 20)),
       processes: try await limit("processes", 1...1_000_000), openFiles: try await limit("openFiles", 16...1_000_000),
       cpuSeconds: try await limit("cpuSeconds", 1...100_000_000), nice: try await number("nice", 0...19),
-      freeMiB: try await number("freeMiB", 0...(1 << 30), default: 8))
+      freeMiB: try await number("freeMiB", 0...(1 << 30), default: 1))
   }
 }

@@ -75,7 +75,7 @@ struct Gate: Sendable {
     return begun(task, round: round)
   }
 
-  /// The trainers of this gate that run now.
+  /// The trainers of this gate that run now, without the guards beside them.
   var processes: [Int32] {
     let entries: [String]
     do {
@@ -89,7 +89,9 @@ struct Gate: Sendable {
       defer { Glibc.close(file) }
       var bytes = [UInt8](repeating: 0, count: 4096)
       let count = read(file, &bytes, bytes.count)
-      return count > 0 && String(decoding: bytes[..<count], as: UTF8.self).contains("gated-trainer\0\(folder)\0")
+      guard count > 0, String(decoding: bytes[..<count], as: UTF8.self).contains("gated-trainer\0\(folder)\0") else { return false }
+      // One that ended meanwhile has no name any more.
+      return (try? String(contentsOfFile: "/proc/\(pid)/comm", encoding: .utf8)) != "muster-guard\n"
     }
   }
 

@@ -26,6 +26,8 @@ struct WrongClock: Sendable {
     let settings = [
       "LD_PRELOAD=\(Self.library ?? "")", "FAKETIME_TIMESTAMP_FILE=\(file)", "FAKETIME_NO_CACHE=1", "FAKETIME_DONT_FAKE_MONOTONIC=1",
       "DONT_FAKE_MONOTONIC=1",
+      // Nor do files' times move when somebody sets the clock.
+      "NO_FAKE_STAT=1",
     ]
     return ["/usr/bin/env"] + settings + ["/usr/bin/env"]
   }
