@@ -51,6 +51,21 @@ struct RegionalLedgerTests {
     world.checkPromises(.digits)
   }
 
+  @Test("who comes again with what counts is told so, also by a region that was killed after it had settled the round")
+  func toldAgain() throws {
+    let world = World.with(.digits, specification(rounds: 1, upload: .region))
+    #expect(world.run(seconds: 60) { !records($0, .north).isEmpty })
+    let region = try #require(world.region(.north))
+    let update = try #require(records(world, .north).first?.updates.first)
+    region.die(power: false)
+    region.start()
+    let machine = region.machine.coordinator
+    let run = try #require(machine.tasks[.digits])
+    let ticket = try #require(run.grant(of: update.path)).ticket(task: .digits, round: 1, phase: .train)
+    let entry = machine.entry(.digits, round: 1, phase: .train, path: update.path, ticket: ticket) { $0.grant(of: $1) }
+    #expect(entry == .accepted(update.digest))
+  }
+
   @Test("at its time a region delivers what it has when that is its share of the minimum")
   func minimum() throws {
     let world = World.with(.digits, specification(rounds: 1, size: 6, minimum: 4, seconds: 60, upload: .region)) { world in

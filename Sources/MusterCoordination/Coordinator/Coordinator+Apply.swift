@@ -43,7 +43,9 @@ extension Coordinator {
         tasks[id]?.centralMetrics = metrics
         tasks[id]?.centralEvaluates = false
       }
-    case .completed(let id, let record): applyCompleted(id, record)
+    case .completed(let id, let record, let grant):
+      applyCompleted(id, record)
+      if let grant { tasks[id]?.grant = grant }
     case .ended(let id, let step, let reason): applyEnded(id, step, reason)
     case .forgotten(let id): tasks[id] = nil
     }

@@ -70,7 +70,7 @@ extension Coordinator {
           result: isTraining && reason == nil ? run.combined?.result.digest : nil,
           strategy: run.descriptor.strategy ?? .named("fedavg"), updates: isTraining ? fates : [], evaluations: isTraining ? [] : fates,
           missed: missed, metrics: nil, deviceMetrics: isTraining ? nil : Self.weighted(Array(phase.accepted.values)),
-          seconds: now.seconds(since: phase.opened))))
+          seconds: now.seconds(since: phase.opened)), grant: run.grant))
     effects += [.roundChanged(id), .standingChanged(id), .collect]
   }
 }

@@ -45,7 +45,7 @@ extension Coordinator {
 
   mutating func end(_ id: TaskID, _ step: RoundState.Step, _ reason: String) {
     guard let run = tasks[id], !run.isEnded else { return }
-    if run.train != nil, let record = abandonedRound(run, reason) { commit(.completed(id, record)) }
+    if run.train != nil, let record = abandonedRound(run, reason) { commit(.completed(id, record, grant: run.grant)) }
     commit(.ended(id, step, reason: reason))
     effects.append(.publish(describe(id)))
     effects.append(.roundChanged(id))

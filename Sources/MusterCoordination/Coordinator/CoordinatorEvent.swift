@@ -104,7 +104,9 @@ extension Coordinator {
     case combined(TaskID, Combined)
     case evaluated(TaskID, round: Int, metrics: [String: Double])
     /// A round is over: at the root, or a phase of it at a region that aggregates.
-    case completed(TaskID, RoundRecord)
+    ///
+    /// - Parameter grant: at a region that aggregates, what its devices' tickets derive from: whoever comes again with what counts shall be told.
+    case completed(TaskID, RoundRecord, grant: Grant? = nil)
     case ended(TaskID, RoundState.Step, reason: String)
     case forgotten(TaskID)
 
@@ -113,7 +115,7 @@ extension Coordinator {
       case .accepted(let task, _), .revised(let task, _, _), .published(let task, _, _, _), .opened(let task, _),
         .contributed(let task, _, _, _), .closed(let task, _, _), .reopened(let task, _, _), .combined(let task, _),
         .evaluated(let task, _, _),
-        .completed(let task, _),
+        .completed(let task, _, _),
         .ended(let task, _, _), .forgotten(let task):
         task
       case .forwarded(let descriptor): descriptor.task

@@ -47,7 +47,7 @@ extension Auditor {
       check(book.models[round] == nil, "task \(id): round \(round) opens again and has a model")
       let known = Set(rows.keys.map(\.description))
       check(refused.allSatisfy { known.contains($0.node) }, "task \(id), round \(round): what never counted is refused")
-    case .completed(_, let record): completed(id, record, &book)
+    case .completed(_, let record, _): completed(id, record, &book)
     case .ended:
       for (key, rows) in book.rows where key.round > book.completed && !rows.isEmpty {
         fails("task \(id) ends, and what counts of round \(key.round) is in no record")
@@ -141,7 +141,7 @@ extension Auditor {
       guard let key = orders[region]?[id] else { return fails("\(region) combines for \(id) without an order") }
       let digest = fold(id, PhaseKey(round: key.round, phase: key.phase), book)
       check(combined.result.digest == digest, "task \(id), \(key): what \(region) made is not the fold of what counts")
-    case .completed(_, let record): settled(id, record, &book)
+    case .completed(_, let record, _): settled(id, record, &book)
     case .forgotten:
       settles(id, region, book)
       book = Book()

@@ -67,7 +67,7 @@ struct Scenario {
         every: random.chance(0.8) ? 1 : 2, devices: random.chance(0.6), seconds: Double(random.within(3...12))),
       stop: random.chance(0.1) ? StopSpecification(metric: "accuracy", at: nil, patience: 1) : nil,
       upload: random.chance(0.4) ? .region : .central,
-      keep: KeepSpecification(updates: random.within(0...2), checkpoints: random.within(1...3)), maxAttempts: 60, validSeconds: 3600)
+      keep: KeepSpecification(updates: random.within(0...2), checkpoints: random.within(1...3)), maxAttempts: 20, validSeconds: 3600)
   }
 
   func has(_ trouble: Trouble) -> Bool { troubles.contains(trouble) }
