@@ -12,7 +12,7 @@ struct Benchmark {
     var arguments = Array(CommandLine.arguments.dropFirst())
     func take(_ fallback: Int) -> Int { arguments.isEmpty ? fallback : Int(arguments.removeFirst()) ?? fallback }
     guard arguments.count >= 2 else {
-      throw Wrong("usage: aggregation-benchmark mean|rules|encodings FOLDER [UPDATES ELEMENTS DTYPE-BYTES REPEATS]")
+      throw Wrong("usage: aggregation-benchmark mean|rules|encodings|read FOLDER [UPDATES ELEMENTS DTYPE-BYTES REPEATS]")
     }
     let (mode, folder) = (arguments.removeFirst(), arguments.removeFirst())
     switch mode {
@@ -26,6 +26,7 @@ struct Benchmark {
         }
       try mean(folder, updates: updates, count: count, dtype: dtype, repeats: take(7))
     case "encodings": try encodings(folder, count: take(25_000_000), repeats: take(5))
+    case "read": try read(folder, count: take(25_000_000), repeats: take(5))
     case "rules": try rules(folder, updates: take(20), count: take(1_000_000), repeats: take(5))
     default: throw Wrong("unknown mode \(mode)")
     }
@@ -173,6 +174,29 @@ struct Benchmark {
         figures["encodedBytes"] = try SafetensorsFile(path: output).header.fileByteCount
         if number > 0 { try report(figures) }
       }
+    }
+  }
+
+  // MARK: - Reading
+
+  /// A model of 100 tensors: its header, and all of its numbers as floats of the program's own.
+  static func read(_ folder: String, count: Int, repeats: Int) throws {
+    try FileManager.default.createDirectory(atPath: folder, withIntermediateDirectories: true)
+    let path = "\(folder)/model.safetensors"
+    let tensors = (0..<100).map { TensorDescription(name: "layer\($0).weight", dtype: .f32, shape: [count / 100]) }
+    let writer = try SafetensorsWriter(path: path, tensors: tensors)
+    for _ in tensors { try writer.write([UInt8](repeating: 1, count: count / 100 * 4)) }
+    try writer.finish(durable: false)
+    let offset = try SafetensorsFile(path: path).header.dataOffset
+    for number in 0...repeats {
+      var figures: [String: Any] = ["mode": "read", "bytes": count / 100 * 400]
+      figures["plain"] = withCStrings([path]) { plain_mean($0, [1], 1, offset, count / 100 * 100, nil, 1) }
+      figures["open"] = try seconds { _ = try SafetensorsFile(path: path) }
+      figures["read"] = try seconds {
+        let file = try SafetensorsFile(path: path)
+        for tensor in file.tensors { _ = try file.floats(of: tensor.name) }
+      }
+      if number > 0 { try report(figures) }
     }
   }
 
