@@ -117,7 +117,7 @@ import Testing
         update.tensors = tensors
         let answer = try await put(server, try update.bytes)
         #expect(answer.status == 422 && answer.detail.contains(reason), "\(reason): \(answer)")
-        #expect(try server.staged == 0)
+        #expect(try await eventually { try server.staged == 0 })
       }
     }
   }
