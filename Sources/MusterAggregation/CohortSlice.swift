@@ -69,6 +69,9 @@ public final class CohortSlice {
   /// The same where updates are decoded: what they become is to stay nearer still.
   static func decodedLength(updates: Int) -> Int { max(64, min(capacity, (1 << 15) / max(1, updates) / 64 * 64)) }
 
+  /// The same where updates are read: a call for each slice of each of them costs more than a way to the next cache.
+  static func readLength(updates: Int) -> Int { max(64, min(capacity, (1 << 20) / max(1, updates) / 64 * 64)) }
+
   /// The number of elements.
   public var count: Int { elements.count }
 

@@ -102,9 +102,13 @@ struct Fold: Sendable {
       self.places = places
       self.statePlaces = statePlaces
       let count = fold.cohort.updates.count
-      // What is read costs a call for each slice of each update: longer ones pay.
-      let isDecoded = !fold.cohort.isLarge && fold.cohort.updates.contains { $0.tensors.contains { $0.dtype != .f32 } }
-      length = isDecoded ? CohortSlice.decodedLength(updates: count) : CohortSlice.length(updates: count)
+      let isDecoded = fold.cohort.updates.contains { $0.tensors.contains { $0.dtype != .f32 } }
+      length =
+        if fold.cohort.isLarge {
+          CohortSlice.readLength(updates: count)
+        } else {
+          isDecoded ? CohortSlice.decodedLength(updates: count) : CohortSlice.length(updates: count)
+        }
       slice = CohortSlice(fold.cohort, length: length)
       numbers = .allocate(capacity: length * (2 + fold.state.parts.count))
     }
