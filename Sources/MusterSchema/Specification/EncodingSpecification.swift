@@ -56,8 +56,7 @@ public enum EncodingSpecification: Codable, Hashable, Sendable {
   private enum CodingKeys: String, CodingKey, CaseIterable { case topk }
 
   public init(from decoder: any Decoder) throws {
-    // A word or an object: what is no word is read as the object, whose reader says what is wrong with it.
-    if let name = try? decoder.singleValueContainer().decode(String.self) {
+    if let name = decoder.word {
       self.init(name: name)
       return
     }

@@ -15,7 +15,7 @@ public enum StrategySpecification: Codable, Hashable, Sendable {
     }
 
     public init(from decoder: any Decoder) throws {
-      if let name = try? decoder.singleValueContainer().decode(String.self) {
+      if let name = decoder.word {
         self.init(name)
         return
       }
@@ -49,7 +49,7 @@ public enum StrategySpecification: Codable, Hashable, Sendable {
   private enum CodingKeys: String, CodingKey, CaseIterable { case filters, combiner, optimizer }
 
   public init(from decoder: any Decoder) throws {
-    if let name = try? decoder.singleValueContainer().decode(String.self) {
+    if let name = decoder.word {
       self = .named(name)
       return
     }

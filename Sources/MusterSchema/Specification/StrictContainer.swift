@@ -2,7 +2,7 @@
 struct StrictContainer<Key: CodingKey & CaseIterable> {
   private let container: KeyedDecodingContainer<Key>
 
-  /// - Parameter strict: messages between programs pass unknown fields; files that people write do not.
+  /// Messages between programs pass unknown fields; files that people write do not.
   init(_ decoder: any Decoder) throws {
     container = try decoder.container(keyedBy: Key.self)
     guard decoder.userInfo[.strictFields] != nil else { return }
@@ -40,4 +40,10 @@ struct AnyKey: CodingKey {
   init(_ stringValue: String) { self.stringValue = stringValue }
   init(stringValue: String) { self.stringValue = stringValue }
   init?(intValue: Int) { nil }
+}
+
+extension Decoder {
+  /// The word that stands here, where a word or an object may. Nil for all else, which is then read as the object: that says what is wrong
+  /// with it.
+  var word: String? { try? singleValueContainer().decode(String.self) }
 }

@@ -57,8 +57,7 @@ public struct TrainerSelection: Codable, Hashable, Sendable, CustomStringConvert
   private enum CodingKeys: String, CodingKey, CaseIterable { case any }
 
   public init(from decoder: any Decoder) throws {
-    // A word or an object: what is no word is read as the object, whose reader says what is wrong with it.
-    if let name = try? decoder.singleValueContainer().decode(String.self) {
+    if let name = decoder.word {
       self.init(name)
     } else {
       self.init(any: try StrictContainer<CodingKeys>(decoder).value(.any))
