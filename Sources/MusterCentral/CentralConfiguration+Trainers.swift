@@ -39,27 +39,13 @@ extension CentralConfiguration {
       program.folder = folder.hasPrefix("/") ? folder : "\(settings.folder)/\(folder)"
     }
     program.models = try await settings.list("\(key).models")
-    program.limits = try await limits("\(key).limits", settings)
-    return program
-  }
-
-  private static func limits(_ key: String, _ settings: ServerSettings) async throws -> TrainerLimits {
-    func number(_ name: String, _ range: ClosedRange<Int>, default fallback: Int = 0) async throws -> Int {
-      let value = try await settings.number("\(key).\(name)", default: fallback, in: 0...range.upperBound)
+    program.limits = try await TrainerLimits(nice: 0, freeMiB: 1) { name, fallback, range in
+      let value = try await settings.number("\(key).limits.\(name)", default: fallback, in: 0...range.upperBound)
       guard value == 0 || range.contains(value) else {
-        throw ConfigurationError("\(key).\(name)", "must be at least \(range.lowerBound), or 0 for no limit, got \(value)")
+        throw ConfigurationError("\(key).limits.\(name)", "must be at least \(range.lowerBound), or 0 for no limit, got \(value)")
       }
       return value
     }
-    func limit(_ name: String, _ range: ClosedRange<Int> = 1...(1 << 30)) async throws -> Int? {
-      let value = try await number(name, range)
-      return value == 0 ? nil : value
-    }
-    return TrainerLimits(
-      memoryMiB: try await limit("memoryMiB"), fileMiB: try await limit("fileMiB"), diskMiB: try await limit("diskMiB"),
-      outputMiB: try await settings.number("\(key).outputMiB", default: 64, in: 1...(1 << 20)),
-      processes: try await limit("processes", 1...1_000_000), openFiles: try await limit("openFiles", 16...1_000_000),
-      cpuSeconds: try await limit("cpuSeconds", 1...100_000_000), nice: try await number("nice", 0...19),
-      freeMiB: try await number("freeMiB", 0...(1 << 30), default: 1))
+    return program
   }
 }

@@ -42,24 +42,51 @@ public struct TrainerLimits: Codable, Hashable, Sendable {
 
   enum CodingKeys: String, CodingKey, CaseIterable {
     case memoryMiB, fileMiB, diskMiB, outputMiB, processes, openFiles, cpuSeconds, nice, freeMiB
+
+    var range: ClosedRange<Int> {
+      switch self {
+      case .memoryMiB, .fileMiB, .diskMiB: 1...(1 << 30)
+      case .outputMiB: 1...(1 << 20)
+      case .processes: 1...1_000_000
+      case .openFiles: 16...1_000_000
+      case .cpuSeconds: 1...100_000_000
+      case .nice: 0...19
+      case .freeMiB: 0...(1 << 30)
+      }
+    }
   }
 
   public init(from decoder: any Decoder) throws {
     let container = try decoder.container(keyedBy: CodingKeys.self)
-    func number(_ key: CodingKeys, _ range: ClosedRange<Int>) throws -> Int? {
+    func number(_ key: CodingKeys) throws -> Int? {
       guard let value = try container.decodeIfPresent(Int.self, forKey: key) else { return nil }
-      guard range.contains(value) else {
+      guard key.range.contains(value) else {
         throw DecodingError.dataCorruptedError(
-          forKey: key, in: container, debugDescription: "must be between \(range.lowerBound) and \(range.upperBound)")
+          forKey: key, in: container, debugDescription: "must be between \(key.range.lowerBound) and \(key.range.upperBound)")
       }
       return value
     }
     self.init(
-      memoryMiB: try number(.memoryMiB, 1...(1 << 30)), fileMiB: try number(.fileMiB, 1...(1 << 30)),
-      diskMiB: try number(.diskMiB, 1...(1 << 30)), outputMiB: try number(.outputMiB, 1...(1 << 20)) ?? 64,
-      processes: try number(.processes, 1...1_000_000), openFiles: try number(.openFiles, 16...1_000_000),
-      cpuSeconds: try number(.cpuSeconds, 1...100_000_000), nice: try number(.nice, 0...19) ?? Self.defaultNice,
-      freeMiB: try number(.freeMiB, 0...(1 << 30)) ?? 8)
+      memoryMiB: try number(.memoryMiB), fileMiB: try number(.fileMiB), diskMiB: try number(.diskMiB),
+      outputMiB: try number(.outputMiB) ?? 64, processes: try number(.processes), openFiles: try number(.openFiles),
+      cpuSeconds: try number(.cpuSeconds), nice: try number(.nice) ?? Self.defaultNice, freeMiB: try number(.freeMiB) ?? 8)
+  }
+
+  /// From a configuration that has numbers alone: 0 stands for no limit, where that is no value of its own.
+  ///
+  /// - Parameter number: the value of a key, `fallback` where there is none, checked to be 0 or in the range.
+  package init(
+    nice: Int, freeMiB: Int, reading number: (_ key: String, _ fallback: Int, _ range: ClosedRange<Int>) async throws -> Int
+  ) async throws {
+    func limit(_ key: CodingKeys) async throws -> Int? {
+      let value = try await number(key.rawValue, 0, key.range)
+      return value == 0 ? nil : value
+    }
+    self.init(
+      memoryMiB: try await limit(.memoryMiB), fileMiB: try await limit(.fileMiB), diskMiB: try await limit(.diskMiB),
+      outputMiB: try await limit(.outputMiB) ?? 64, processes: try await limit(.processes), openFiles: try await limit(.openFiles),
+      cpuSeconds: try await limit(.cpuSeconds), nice: try await number(CodingKeys.nice.rawValue, nice, CodingKeys.nice.range),
+      freeMiB: try await number(CodingKeys.freeMiB.rawValue, freeMiB, CodingKeys.freeMiB.range))
   }
 
   /// The keys of the object, for messages about one that does not exist.
