@@ -139,7 +139,7 @@ let package = Package(
       dependencies: ["MusterModels", "MusterOnnx", "MusterTrainers", "MusterTensors", "MusterSchema", argumentParser],
       swiftSettings: house),
 
-    .target(name: "TestSupport", path: "Tests/TestSupport", swiftSettings: house),
+    .target(name: "TestSupport", dependencies: [logging], path: "Tests/TestSupport", swiftSettings: house),
     .testTarget(name: "MusterSchemaTests", dependencies: ["MusterSchema"], swiftSettings: house),
     .testTarget(
       name: "MusterTensorsTests", dependencies: ["MusterTensors", "CKernels", "TestSupport"], exclude: ["Python"], swiftSettings: house),
@@ -154,7 +154,7 @@ let package = Package(
       name: "MusterTrainersTests",
       dependencies: ["MusterTrainers", "MusterTensors", "MusterSchema", "muster-train", "muster-agent", logging],
       swiftSettings: house),
-    .testTarget(name: "MusterMQTTTests", dependencies: ["MusterMQTT", logging], swiftSettings: house),
+    .testTarget(name: "MusterMQTTTests", dependencies: ["MusterMQTT", "TestSupport", logging], swiftSettings: house),
     .testTarget(
       name: "MusterTransferTests", dependencies: ["MusterTransfer", "MusterSchema", "TestSupport", logging], swiftSettings: house),
     .testTarget(

@@ -2,26 +2,19 @@ import FoundationEssentials
 import Glibc
 import Logging
 import MusterAgent
-import Synchronization
 import TestSupport
 
 /// Many agents in this process, each with a state folder, a connection and a log of its own: what a fleet of hundreds does together.
 final class AgentHost: Sendable {
-  /// What a device's log said of one attempt to reach the broker.
-  struct Attempt: Sendable {
-    var at: ContinuousClock.Instant
-    var succeeded: Bool
-  }
-
   let names: [String]
   fileprivate let agents: [Agent]
-  private let attempts: Attempts
+  private let logs: [String: LogRecorder]
 
   /// - Parameter region: a region of the fleet.
   init(_ count: Int, of fleet: Fleet, in region: String) throws {
     try Self.allowManyFiles()
     let names = (1...count).map { "device-\($0)" }
-    let attempts = Attempts()
+    let logs = Dictionary(uniqueKeysWithValues: names.map { ($0, LogRecorder(label: $0)) })
     let configuration = try fleet.folder.write(#"{"log": {"level": "debug"}}"#, to: "hosted.json")
     agents = try names.map { name in
       let flags: AgentFlags = [
@@ -29,16 +22,19 @@ final class AgentHost: Sendable {
         "state": ("--state", fleet.places.state(name)),
       ]
       let (configuration, _) = try AgentConfiguration.load(file: configuration, flags: flags, environment: [:])
-      var logger = Logger(label: name) { _ in AttemptLog(device: name, attempts: attempts) }
+      var logger = logs[name, default: LogRecorder()].logger
       logger.logLevel = .debug
       return Agent(configuration, logger: logger)
     }
-    (self.names, self.attempts) = (names, attempts)
+    (self.names, self.logs) = (names, logs)
   }
 
-  /// What each device tried from then on, by its name.
-  func attempts(since start: ContinuousClock.Instant) -> [String: [Attempt]] {
-    attempts.all.withLock { $0.mapValues { $0.filter { $0.at >= start } } }
+  static let connected = "connected to the broker"
+
+  /// What each device's log says of its attempts to reach the broker from then on, by its name.
+  func attempts(since start: ContinuousClock.Instant) -> [String: [LogRecorder.Record]] {
+    let tries: Set = [Self.connected, "no MQTT connection", "still no MQTT connection"]
+    return logs.mapValues { log in log.records.filter { $0.time >= start && tries.contains($0.message) } }
   }
 
   /// A connection takes three descriptors, a device some more.
@@ -60,33 +56,5 @@ func withAgents(_ count: Int, of fleet: Fleet, in region: String, _ body: (Agent
     try await body(host)
     group.cancelAll()
     try await group.waitForAll()
-  }
-}
-
-private final class Attempts: Sendable {
-  let all = Mutex<[String: [AgentHost.Attempt]]>([:])
-}
-
-/// Keeps what an agent says of its connection, and nothing else.
-private struct AttemptLog: LogHandler {
-  let device: String
-  let attempts: Attempts
-  var metadata: Logger.Metadata = [:]
-  var logLevel = Logger.Level.debug
-
-  subscript(metadataKey key: String) -> Logger.Metadata.Value? {
-    get { metadata[key] }
-    set { metadata[key] = newValue }
-  }
-
-  func log(event: LogEvent) {
-    let succeeded: Bool
-    switch "\(event.message)" {
-    case "connected to the broker": succeeded = true
-    case "no MQTT connection", "still no MQTT connection": succeeded = false
-    default: return
-    }
-    let attempt = AgentHost.Attempt(at: .now, succeeded: succeeded)
-    attempts.all.withLock { $0[device, default: []].append(attempt) }
   }
 }

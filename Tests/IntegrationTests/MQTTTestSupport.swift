@@ -53,33 +53,3 @@ extension MQTTState {
 extension MQTTMessage {
   var text: String { String(decoding: payload, as: UTF8.self) }
 }
-
-/// Log records of one logger, for asking what was said.
-final class LogRecorder: Sendable {
-  struct Record: Sendable {
-    var level: Logger.Level
-    var text: String
-  }
-
-  private let records = Mutex<[Record]>([])
-
-  func logger() -> Logger { Logger(label: "recorded") { _ in Handler(recorder: self) } }
-  func contains(_ level: Logger.Level, _ text: String) -> Bool {
-    records.withLock { $0.contains { $0.level == level && $0.text.contains(text) } }
-  }
-
-  private struct Handler: LogHandler {
-    let recorder: LogRecorder
-    var metadata: Logger.Metadata = [:]
-    var logLevel = Logger.Level.trace
-
-    subscript(metadataKey key: String) -> Logger.Metadata.Value? {
-      get { metadata[key] }
-      set { metadata[key] = newValue }
-    }
-
-    func log(event: LogEvent) {
-      recorder.records.withLock { $0.append(Record(level: event.level, text: "\(event.message) \(event.metadata ?? [:])")) }
-    }
-  }
-}

@@ -40,14 +40,21 @@ import Testing
     }
   }
 
-  @Test("No process of a trainer outlives an agent that is killed", arguments: Trainer.allCases)
-  func killed(trainer: Trainer) async throws {
+  /// An agent whose trainer has started others.
+  private func withFamily(of trainer: Trainer, _ body: @escaping @Sendable (ChildProcess) async throws -> Void) async throws {
     try await Device.with(trainer: Self.script(trainer), resident: trainer != .oneShot, answering: .always(201)) { device in
       let agent = try await device.process()
       try await device.prepare()
       try device.invite()
       #expect(try await eventually { Files.exists(device.folder.file("family")) })
       if trainer == .residentIdle { #expect(try await eventually { device.states.last == .done }) }
+      try await body(agent)
+    }
+  }
+
+  @Test("No process of a trainer outlives an agent that is killed", arguments: Trainer.allCases)
+  func killed(trainer: Trainer) async throws {
+    try await withFamily(of: trainer) { (agent) async throws in
       // The trainer, two that it started, and their guard.
       #expect(left(by: agent.pid).count >= 4)
       agent.signal(SIGKILL)
@@ -58,12 +65,7 @@ import Testing
 
   @Test("Nor one that is stopped in order", arguments: Trainer.allCases)
   func stopped(trainer: Trainer) async throws {
-    try await Device.with(trainer: Self.script(trainer), resident: trainer != .oneShot, answering: .always(201)) { device in
-      let agent = try await device.process()
-      try await device.prepare()
-      try device.invite()
-      #expect(try await eventually { Files.exists(device.folder.file("family")) })
-      if trainer == .residentIdle { #expect(try await eventually { device.states.last == .done }) }
+    try await withFamily(of: trainer) { (agent) async throws in
       agent.signal(SIGTERM)
       #expect(try await agent.wait() == 0)
       #expect(left(by: agent.pid).isEmpty)

@@ -171,7 +171,7 @@ import Testing
         """)
       connection.say(Array(round.body[..<30]))
       let answer = await connection.hear(until: "408")
-      #expect(answer.contains("HTTP/1.1 408"), "\(answer) \(round.server.log.all)")
+      #expect(answer.contains("HTTP/1.1 408"), "\(answer) \(round.server.log.lines)")
       #expect(try await round.offset() == 30)
       #expect(!round.server.log.lines(with: "limit=data.limits.").isEmpty)
       // A byte now and then is not enough either.
@@ -181,7 +181,7 @@ import Testing
       let isOver = try await eventually(within: .seconds(20), every: .milliseconds(100)) { !trickle.trySay([1]) }
       #expect(isOver)
       let last = await heard
-      #expect(last.contains("408"), "\(last) \(round.server.log.all)")
+      #expect(last.contains("408"), "\(last) \(round.server.log.lines)")
     }
   }
 

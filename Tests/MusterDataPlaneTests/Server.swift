@@ -18,7 +18,7 @@ struct Server: Sendable {
   let ledger: FakeLedger
   let client: HTTPClient
   let folder: TemporaryFolder
-  let log: LogRecord
+  let log: LogRecorder
 
   var address: String { "http://127.0.0.1:\(port)" }
 
@@ -32,7 +32,7 @@ struct Server: Sendable {
       try Store(folder: folder.file("state"), partials: limits.partials, logger: quiet)
     }
     let ledger = FakeLedger()
-    let (record, refusals) = (LogRecord(), RefusalLog())
+    let (record, refusals) = (LogRecorder(), RefusalLog())
     let router = makeRouter(limits: limits, log: refusals)
     let source = StoreSource(store: store)
     BlobRoutes(source: source, store: store, maximumBytes: 1 << 20).add(to: router)

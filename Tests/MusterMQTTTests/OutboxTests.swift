@@ -1,3 +1,4 @@
+import TestSupport
 import Testing
 
 @testable import MusterMQTT
@@ -85,7 +86,7 @@ struct OutboxTests {
   @Test("A queue gives its elements in order whatever is taken out of the middle, and numbers keep growing")
   func keyedQueue() throws {
     var queue = KeyedQueue<Int>()
-    var generator = SplitMix(state: 7)
+    var generator = SeededGenerator(seed: 7)
     var model: [(sequence: UInt64, key: String, value: Int)] = []
     for value in 0..<20_000 {
       switch UInt8.random(in: 0..<8, using: &generator) {
@@ -111,18 +112,6 @@ struct OutboxTests {
       }
       try #require(queue.count == model.count)
       try #require(queue.firstSequence == model.first?.sequence)
-    }
-  }
-
-  private struct SplitMix: RandomNumberGenerator {
-    var state: UInt64
-
-    mutating func next() -> UInt64 {
-      state &+= 0x9e37_79b9_7f4a_7c15
-      var mixed = state
-      mixed = (mixed ^ (mixed >> 30)) &* 0xbf58_476d_1ce4_e5b9
-      mixed = (mixed ^ (mixed >> 27)) &* 0x94d0_49bb_1331_11eb
-      return mixed ^ (mixed >> 31)
     }
   }
 }

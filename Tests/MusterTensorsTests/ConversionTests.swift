@@ -1,5 +1,6 @@
 import CKernels
 import MusterTensors
+import TestSupport
 import Testing
 
 @Suite("Conversion of elements")

@@ -6,7 +6,7 @@ import Testing
 struct EncodingTests {
   /// Numbers of every size, from a seed: one row each.
   static func rows(_ count: Int, of length: Int, largest: Float, seed: UInt64) -> [[Float]] {
-    var generator = Generator(state: seed)
+    var generator = SeededGenerator(seed: seed)
     return (0..<count).map { row in
       switch row % 6 {
       case 0: [Float](repeating: 0, count: length)
@@ -16,17 +16,6 @@ struct EncodingTests {
       case 4: (0..<length).map { _ in Float.random(in: -1...1, using: &generator) * 1e-6 }
       default: (0..<length).map { $0 == 0 ? largest : Float.random(in: -1...1, using: &generator) }
       }
-    }
-  }
-
-  struct Generator: RandomNumberGenerator {
-    var state: UInt64
-    mutating func next() -> UInt64 {
-      state &+= 0x9e37_79b9_7f4a_7c15
-      var z = state
-      z = (z ^ (z >> 30)) &* 0xbf58_476d_1ce4_e5b9
-      z = (z ^ (z >> 27)) &* 0x94d0_49bb_1331_11eb
-      return z ^ (z >> 31)
     }
   }
 
@@ -163,7 +152,7 @@ struct EncodingTests {
   func feedback() throws {
     let folder = try TemporaryFolder()
     let base = TensorSchema([TensorDescription(name: "w", dtype: .f32, shape: [200])])
-    var generator = Generator(state: 3)
+    var generator = SeededGenerator(seed: 3)
     var (learned, sent) = ([Double](repeating: 0, count: 200), [Double](repeating: 0, count: 200))
     for round in 0..<30 {
       let values = (0..<200).map { Float($0 % 7) * 0.01 + Float.random(in: -0.1...0.1, using: &generator) }

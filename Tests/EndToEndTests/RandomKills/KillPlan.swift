@@ -1,3 +1,5 @@
+import TestSupport
+
 /// Whom a run kills, and when. Pure: one seed is one plan, in any process.
 struct KillPlan: Sendable {
   /// When the signal comes.
@@ -39,7 +41,7 @@ struct KillPlan: Sendable {
 
   init(seed: UInt64, kills count: Int, regions: [String], devices: [String]) {
     self.seed = seed
-    var generator = SplitMix(state: seed)
+    var generator = SeededGenerator(seed: seed)
     kills = (0..<count).map { _ in
       let victim =
         switch Int.random(in: 0..<20, using: &generator) {
@@ -66,18 +68,5 @@ struct KillPlan: Sendable {
       kills[spare].victim = victim
       kills[spare].memory = victim == Self.broker ? Memory.allCases.randomElement(using: &generator) : nil
     }
-  }
-}
-
-/// Sebastiano Vigna's SplitMix64.
-private struct SplitMix: RandomNumberGenerator {
-  var state: UInt64
-
-  mutating func next() -> UInt64 {
-    state &+= 0x9e37_79b9_7f4a_7c15
-    var z = state
-    z = (z ^ (z >> 30)) &* 0xbf58_476d_1ce4_e5b9
-    z = (z ^ (z >> 27)) &* 0x94d0_49bb_1331_11eb
-    return z ^ (z >> 31)
   }
 }

@@ -92,11 +92,11 @@ final class RandomKills: Sendable {
 
   /// Lets time pass, and starts again who was down for long enough.
   private func pass(_ time: Duration, until condition: () -> Bool) async throws {
-    let end = ContinuousClock.now + time
-    while !condition(), ContinuousClock.now < end {
+    _ = try await eventually(within: time) {
+      if condition() { return true }
       let due = state.withLock { state in state.down.filter { $0.value.until <= .now }.keys.sorted() }
       for name in due { try await bringBack(name) }
-      try await Task.sleep(for: .milliseconds(5))
+      return false
     }
   }
 
