@@ -99,28 +99,6 @@ import Testing
     }
   }
 
-  @Test("CSV mistakes are named with their line")
-  func brokenCSV() throws {
-    try withTemporaryFolder { folder in
-      let path = "\(folder)/table.csv"
-      func check(_ text: String, _ label: LabelColumn, _ part: String) throws {
-        try write(Array(text.utf8), to: path)
-        let message = message(DataConfiguration(csv: path, label: label))
-        #expect(message.contains(part), "\(message)")
-      }
-      try check("", .position(0), "holds no samples")
-      try check("", .name("a"), "is empty")
-      try check("a,b\n1,2\n", .name("c"), "has no column \"c\"; its columns are a, b")
-      try check("a,b\n1,2\n1,2,3\n", .name("b"), "line 3 has 3 fields, the first line has 2")
-      try check("a,b\nx,2\n", .name("b"), "line 2, field 1: \"x\" is not a number")
-      try check("a,b\nnan,2\n", .name("b"), "is not a number")
-      try check("a,b\n1,red\n", .name("b"), "name the classes in `classNames`")
-      try check("1,2\n", .position(2), "there is no column 2")
-      try check("1\n", .position(0), "is the separator right?")
-      try check("\"1,2\n", .position(0), "never ends")
-    }
-  }
-
   @Test("The configuration is what stands under `data` in JSON")
   func json() throws {
     let text = #"{"format":"idx","images":"i.gz","labels":"l.gz","partition":{"iid":{"of":8,"index":2}}}"#

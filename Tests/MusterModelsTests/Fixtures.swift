@@ -2,9 +2,14 @@ import FoundationEssentials
 import MusterModels
 import Testing
 
+/// The folder that this package lies in.
+enum Checkout {
+  static let folder = #filePath.split(separator: "/").dropLast(3).reduce("") { "\($0)/\($1)" }
+}
+
 /// The digits of `examples/digits`.
 enum Digits {
-  static let folder = "\(#filePath.split(separator: "/").dropLast(3).reduce("") { "\($0)/\($1)" })/examples/digits/data"
+  static let folder = "\(Checkout.folder)/examples/digits/data"
   static let training = DataConfiguration(
     images: "\(folder)/train-images-idx3-ubyte.gz", labels: "\(folder)/train-labels-idx1-ubyte.gz")
   static let test = DataConfiguration(images: "\(folder)/t10k-images-idx3-ubyte.gz", labels: "\(folder)/t10k-labels-idx1-ubyte.gz")

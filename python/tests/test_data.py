@@ -19,6 +19,9 @@ DIGITS = {
     "labels": str(ROOT / "examples/digits/data/train-labels-idx1-ubyte.gz"),
 }
 
+IMAGES = bytes([0, 0, 8, 3, 0, 0, 0, 2, 0, 0, 0, 1, 0, 0, 0, 3, 1, 2, 3, 4, 5, 255])
+RECORD = bytes([5]) * 3072
+
 
 def test_the_generator_gives_the_published_numbers():
     # The first numbers of seed 1234567, from the reference implementation.
@@ -118,7 +121,7 @@ def test_csv_and_cifar(tmp_path):
         (None, "no data"),
         ({"format": "wav"}, "not known"),
         ({"format": "idx"}, "needs 'images'"),
-        ({"format": "idx", "images": "/nowhere", "labels": "/nowhere"}, "/nowhere cannot be read"),
+        ({"format": "idx", "images": "/nowhere", "labels": "/nowhere"}, "/nowhere: cannot be read"),
         ({**DIGITS, "partition": {"iid": {"of": 2, "index": 2}}}, "part 2 of 2 does not exist"),
         ({**DIGITS, "partition": {"iid": {"of": 2000, "index": 0}}}, "cannot be shared among 2000 nodes"),
         ({**DIGITS, "partition": {"shards": {"of": 800, "index": 0}}}, "need more than the 1437 samples"),
@@ -126,13 +129,66 @@ def test_csv_and_cifar(tmp_path):
         ({**DIGITS, "partition": {"dirichlet": {"of": 2, "index": 0, "alpha": 0}}}, "alpha must be more than 0"),
         ({**DIGITS, "partition": {"range": {"from": 5, "to": 5}}}, "is empty"),
         ({**DIGITS, "partition": {"odd": {}}}, "not known here"),
-        ({**DIGITS, "images": DIGITS["labels"]}, "are they the right files?"),
+        ({**DIGITS, "partition": {"range": {"from": 0, "to": 1.5}}}, "`to` must be a whole number, got 1.5"),
+        ({**DIGITS, "partition": {"iid": {"of": "2", "index": 0}}}, "`of` must be a whole number, got '2'"),
+        ({**DIGITS, "partition": {"iid": {"of": 2, "index": True}}}, "`index` must be a whole number, got True"),
+        ({**DIGITS, "partition": {"iid": {"of": 2, "index": 0, "seed": -1}}}, "`seed` must be 0 or more, got -1"),
+        ({**DIGITS, "images": DIGITS["labels"]}, "has 1 dimensions, expected 2 to 4: is it the right file?"),
     ],
 )
 def test_wrong_data_is_said(configuration, reason):
     with pytest.raises(TrainerError) as caught:
         data.load(configuration)
     assert reason in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "images, reason",
+    [
+        (b"", "is truncated: its header"),
+        (bytes([0, 0, 8, 3]), "is truncated: its header should have 12 bytes, only 0"),
+        (IMAGES[:-1], "is truncated: 2×1×3 values should have 6 bytes, only 5"),
+        (IMAGES + b"\0", "more data than its header says"),
+        (bytes([0, 0, 8, 3, *[255] * 12]), "is truncated"),
+        (bytes([0, 0, 8, 3, 0, 0, 0, 0, 0, 0, 0, 1, 0, 0, 0, 3]), "holds no samples"),
+        (bytes([0, 0, 13, 3]) + IMAGES[4:], "IDX type 13"),
+        (bytes([1, 0, 8, 3]) + IMAGES[4:], "is not an IDX file"),
+        (gzip.compress(IMAGES)[:-9], "truncated"),
+        (gzip.compress(IMAGES)[:12] + b"zzzz" + gzip.compress(IMAGES)[16:], "damaged"),
+    ],
+)
+def test_truncated_and_lying_idx_files_are_refused_with_the_reason(tmp_path, images, reason):
+    (tmp_path / "x").write_bytes(images)
+    write_idx(tmp_path / "y", [7, 9])
+    with pytest.raises(TrainerError) as caught:
+        data.load({"format": "idx", "images": str(tmp_path / "x"), "labels": str(tmp_path / "y")})
+    assert str(caught.value).startswith(f"{tmp_path}/x: ") and reason in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "files, reason",
+    [
+        ([], "names no file"),
+        ([b""], "one-0: is empty"),
+        ([bytes([3]) + RECORD, bytes([10]) + RECORD], "one-1: record 0 has label 10, not 0 to 9"),
+        # Together as long as whole records.
+        ([bytes([3]) + RECORD[:-1], bytes([3, 0]) + RECORD], "one-0: is truncated: record 0 has 3072 of 3073 bytes"),
+    ],
+)
+def test_every_file_of_cifar_must_hold_whole_records_of_ten_classes(tmp_path, files, reason):
+    paths = [tmp_path / f"one-{index}" for index in range(len(files))]
+    for path, contents in zip(paths, files):
+        path.write_bytes(contents)
+    with pytest.raises(TrainerError) as caught:
+        data.load({"format": "cifar10", "files": [str(path) for path in paths]})
+    assert reason in str(caught.value)
+
+
+def test_a_class_that_the_model_does_not_know_is_refused_also_when_the_data_is_in_memory():
+    assert len(data.load(DIGITS, 10)[1]) == 1437
+    for _ in range(2):
+        with pytest.raises(TrainerError, match="it has a sample of class 9, the model knows 0 to 8"):
+            data.load(DIGITS, 9)
 
 
 PROGRAM = next(

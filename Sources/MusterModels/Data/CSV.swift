@@ -1,4 +1,5 @@
-/// Numbers in columns, one of which is the label (RFC 4180: quoted fields, CR LF or LF). Plain or gzip.
+/// Numbers in columns, one of which is the label (RFC 4180: quoted fields, CR LF or LF). Plain or gzip. What a file means is said in
+/// docs/data.md; `Tests/Cases/csv` holds this reader and the Python package's to it.
 enum CSV {
   struct Layout {
     /// The label's column: its name in the header line, or its position (negative: from the end).
@@ -15,20 +16,13 @@ enum CSV {
     guard layout.scale.isFinite, layout.scale != 0 else { throw .data(file: path, "`scale` must not be 0") }
     let reader = try FileReader(path)
     var lines = Lines(bytes: try reader.read(upTo: 1 << 34), separator: layout.separator, path: path)
-    var width = 0
-    var column = 0
     var numbers: [Float] = []
     var labels: [Int32] = []
-    if layout.header {
-      guard let names = try lines.next() else { throw .data(file: path, "is empty") }
-      width = names.count
-      column = try layout.label.position(in: width, names: names, path: path)
-    }
-    while let fields = try lines.next() {
-      if width == 0 {
-        width = fields.count
-        column = try layout.label.position(in: width, names: nil, path: path)
-      }
+    guard let first = try lines.next() else { throw .data(file: path, "is empty") }
+    let width = first.count
+    let column = try layout.label.position(in: width, names: layout.header ? first : nil, path: path)
+    var record = layout.header ? try lines.next() : first
+    while let fields = record {
       guard fields.count == width else {
         throw .data(file: path, "line \(lines.number) has \(fields.count) fields, the first line has \(width)")
       }
@@ -37,12 +31,10 @@ enum CSV {
         if index == column {
           labels.append(try label(field, layout, line: lines.number, path: path))
         } else {
-          guard let number = Double(field), number.isFinite else {
-            throw .data(file: path, "line \(lines.number), field \(index + 1): \"\(field.prefix(40))\" is not a number")
-          }
-          numbers.append(Float(number / layout.scale))
+          numbers.append(try value(field, layout, line: lines.number, index, path: path))
         }
       }
+      record = try lines.next()
     }
     guard !labels.isEmpty else { throw .data(file: path, "holds no samples") }
     return DataSet(shape: SampleShape(channels: 1, height: 1, width: width - 1), numbers: numbers, labels: labels)
@@ -55,11 +47,47 @@ enum CSV {
       }
       return Int32(index)
     }
-    guard let value = Double(field), value.rounded() == value, (0...100_000).contains(value) else {
+    guard let value = decimal(field), value.rounded() == value, (0...100_000).contains(value) else {
       throw .data(
-        file: path, "line \(line): the label \"\(field.prefix(40))\" is not a whole number of 0 or more; name the classes in `classNames`")
+        file: path,
+        "line \(line): the label \"\(field.prefix(40))\" is not a whole number from 0 to 100000; name the classes in `classNames`")
     }
     return Int32(value)
+  }
+
+  private static func value(
+    _ field: String, _ layout: Layout, line: Int, _ index: Int, path: String
+  ) throws(ModelError) -> Float {
+    func refused(_ why: String) -> ModelError { .data(file: path, "line \(line), field \(index + 1): \"\(field.prefix(40))\" \(why)") }
+    guard let number = decimal(field) else { throw refused("is not a number") }
+    let scaled = Float(number / layout.scale)
+    guard scaled.isFinite else { throw refused("is too large for single precision") }
+    return scaled
+  }
+
+  /// A decimal number: sign, digits, point, exponent. `Double` alone would take hexadecimal numbers, infinities and nan as well, which
+  /// other readers spell in other ways. Infinite if it is beyond double precision.
+  private static func decimal(_ field: String) -> Double? {
+    var rest = field.utf8[...]
+    func sign() { if rest.first == UInt8(ascii: "+") || rest.first == UInt8(ascii: "-") { rest.removeFirst() } }
+    func digits() -> Int {
+      let count = rest.prefix { (UInt8(ascii: "0")...UInt8(ascii: "9")).contains($0) }.count
+      rest.removeFirst(count)
+      return count
+    }
+    sign()
+    var mantissa = digits()
+    if rest.first == UInt8(ascii: ".") {
+      rest.removeFirst()
+      mantissa += digits()
+    }
+    guard mantissa > 0 else { return nil }
+    if rest.first == UInt8(ascii: "e") || rest.first == UInt8(ascii: "E") {
+      rest.removeFirst()
+      sign()
+      guard digits() > 0 else { return nil }
+    }
+    return rest.isEmpty ? Double(field) : nil
   }
 
   /// Splits text into lines and fields.
@@ -67,7 +95,9 @@ enum CSV {
     let bytes: [UInt8]
     let separator: UInt8
     let path: String
-    var number = 0
+    /// Where the record that was read last begins, counted from 1.
+    private(set) var number = 0
+    private var breaks = 0
     private var position = 0
 
     init(bytes: [UInt8], separator: UInt8, path: String) {
@@ -77,16 +107,17 @@ enum CSV {
       if bytes.starts(with: [0xef, 0xbb, 0xbf]) { position = 3 }
     }
 
-    /// The fields of the next line that is not empty, trimmed of blanks.
+    /// The fields of the next line that is not blank, trimmed of blanks. Within quotes it may go over several lines of the file.
     mutating func next() throws(ModelError) -> [String]? {
       while position < bytes.count {
-        number += 1
+        number = breaks + 1
         var fields: [String] = []
         var field: [UInt8] = []
         var quoted = false
         line: while position < bytes.count {
           let byte = bytes[position]
           position += 1
+          if byte == UInt8(ascii: "\n") { breaks += 1 }
           if byte == UInt8(ascii: "\"") {
             if quoted, position < bytes.count, bytes[position] == byte {
               field.append(byte)
@@ -149,7 +180,12 @@ package enum LabelColumn: Hashable, Sendable, Codable {
     case .name(let name):
       guard let names else { throw .data(file: path, "`label` is a column's name, so `header` must be true") }
       guard let index = names.firstIndex(of: name) else {
-        throw .data(file: path, "has no column \"\(name)\"; its columns are \(names.prefix(20).joined(separator: ", "))")
+        let shown = names.prefix(20).map { String($0.prefix(40)) }.joined(separator: ", ")
+        throw .data(file: path, "has no column \"\(name)\"; its columns are \(shown)")
+      }
+      let named = names.count { $0 == name }
+      guard named == 1 else {
+        throw .data(file: path, "has \(named) columns \"\(name)\": give the position of the one that is meant")
       }
       return index
     case .position(let position):

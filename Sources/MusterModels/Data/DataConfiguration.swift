@@ -3,7 +3,7 @@
 /// `{"format":"idx","images":FILE,"labels":FILE}`, `{"format":"cifar10","files":[FILE,…]}`, or
 /// `{"format":"csv","file":FILE,"label":NAME or POSITION}`, the latter with `header` (default: true if `label` is a name), `scale`
 /// (values are divided by it, default 1), `classNames` (where labels are words) and `separator`. Each may have a `partition`. All files may
-/// be gzip.
+/// be gzip. Every key: docs/data.md.
 package struct DataConfiguration: Codable, Hashable, Sendable {
   package enum Format: String, Codable, Hashable, Sendable { case idx, cifar10, csv }
 
@@ -73,8 +73,9 @@ package struct DataConfiguration: Codable, Hashable, Sendable {
       var named = false
       if case .name = label { named = true }
       let separator = separator ?? ","
-      guard let byte = separator.utf8.first, separator.utf8.count == 1 else {
-        throw .data(file: file, "`separator` must be one character, got \"\(separator)\"")
+      guard let byte = separator.utf8.first, separator.utf8.count == 1, !"\"\r\n".utf8.contains(byte) else {
+        throw .data(
+          file: file, "`separator` must be one ASCII character and not a quotation mark or line break, got \"\(separator.prefix(40))\"")
       }
       let layout = CSV.Layout(label: label, header: header ?? named, scale: scale ?? 1, classNames: classNames, separator: byte)
       return try CSV.read(file, layout)

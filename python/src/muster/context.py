@@ -65,7 +65,7 @@ class Context:
 
     def data(self) -> tuple[numpy.ndarray[Any, Any], numpy.ndarray[Any, Any]]:
         """Samples and classes of this device's data configuration, in the built-in trainer's formats: :mod:`muster.data`."""
-        return data.load(self.task.data)
+        return data.load(self.task.data, self.task.model.classes)
 
     def batches(self, samples: int) -> Batches:
         """The batches of this job's training; reports progress by itself."""

@@ -1,18 +1,21 @@
 """The built-in trainer's data formats and splits, for trainers that want to share a device's configuration with it.
 
 The object under ``data`` in ``agent.json``: ``{"format":"idx","images":FILE,"labels":FILE}``, ``{"format":"cifar10","files":[FILE,…]}`` or
-``{"format":"csv","file":FILE,"label":COLUMN}``, each with an optional ``partition``. A trainer is free to read anything else instead.
+``{"format":"csv","file":FILE,"label":COLUMN}``, each with an optional ``partition``; every key is in docs/data.md. What the built-in
+trainer refuses is refused here, with the same words. A trainer is free to read anything else instead.
 """
 
 from __future__ import annotations
 
-import csv
 import gzip
+import itertools
 import json
 import math
 import os
+import re
 import struct
-from collections.abc import Mapping
+import zlib
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import numpy
@@ -23,8 +26,11 @@ from .random import SplitMix64
 _cache: dict[str, tuple[Any, Any]] = {}
 
 
-def load(configuration: Any) -> tuple[numpy.ndarray[Any, Any], numpy.ndarray[Any, Any]]:
-    """Samples (float32, count × the shape of one) and classes (int64) of this device. Again with unchanged files it costs nothing."""
+def load(configuration: Any, classes: int | None = None) -> tuple[numpy.ndarray[Any, Any], numpy.ndarray[Any, Any]]:
+    """Samples (float32, count × the shape of one) and classes (int64) of this device. Again with unchanged files it costs nothing.
+
+    :param classes: how many classes the model knows: a sample of another one raises :class:`TrainerError`.
+    """
     if not isinstance(configuration, Mapping):
         raise TrainerError("this device has no data: its configuration has nothing under `data`")
     files = [configuration.get("images"), configuration.get("labels"), configuration.get("file"), *(configuration.get("files") or [])]
@@ -36,14 +42,19 @@ def load(configuration: Any) -> tuple[numpy.ndarray[Any, Any], numpy.ndarray[Any
             rows = partition(configuration["partition"], y)
             x, y = x[rows], y[rows]
         _cache[key] = (x, y)
-    return _cache[key]
+    x, y = _cache[key]
+    if classes is not None and len(y) and y.max() >= classes:
+        wrong = int(y[numpy.argmax(y >= classes)])
+        name = next(name for name in files if name)
+        raise TrainerError(f"{name}: it has a sample of class {wrong}, the model knows 0 to {classes - 1}")
+    return x, y
 
 
 def _identity(name: str) -> list[Any]:
     try:
         status = os.stat(name)
     except OSError as error:
-        raise TrainerError(f"{name} cannot be read: {error.strerror}") from error
+        raise TrainerError(f"{name}: cannot be read: {error.strerror}") from error
     return [name, status.st_size, status.st_mtime_ns, status.st_ino]
 
 
@@ -51,21 +62,9 @@ def _read(configuration: Mapping[str, Any]) -> tuple[Any, Any]:
     kind = configuration.get("format")
     try:
         if kind == "idx":
-            pixels, labels = _idx(configuration["images"]), _idx(configuration["labels"])
-            if pixels.ndim < 2 or labels.ndim != 1:
-                raise TrainerError(
-                    f"{configuration['images']} has {pixels.ndim} dimensions, the labels {labels.ndim}: are they the right files?"
-                )
-            if len(pixels) != len(labels):
-                raise TrainerError(f"{configuration['labels']} holds {len(labels)} labels for {len(pixels)} samples")
-            # Channels × height × width, as models want it.
-            shape = pixels.shape if pixels.ndim != 3 else (len(pixels), 1, *pixels.shape[1:])
-            return pixels.reshape(shape).astype(numpy.float32) / numpy.float32(255), labels.astype(numpy.int64)
+            return _idx(configuration["images"], configuration["labels"])
         if kind == "cifar10":
-            data = b"".join(_bytes(name) for name in configuration["files"])
-            records = numpy.frombuffer(data, numpy.uint8).reshape(-1, 1 + 3 * 32 * 32)
-            samples = records[:, 1:].reshape(-1, 3, 32, 32).astype(numpy.float32) / numpy.float32(255)
-            return samples, records[:, 0].astype(numpy.int64)
+            return _cifar10(configuration["files"])
         if kind == "csv":
             return _csv(configuration)
     except KeyError as error:
@@ -78,32 +77,192 @@ def _read(configuration: Mapping[str, Any]) -> tuple[Any, Any]:
 def _bytes(name: str) -> bytes:
     with open(name, "rb") as file:
         data = file.read()
-    return gzip.decompress(data) if data[:2] == b"\x1f\x8b" else data
+    try:
+        return gzip.decompress(data) if data[:2] == b"\x1f\x8b" else data
+    except EOFError as error:
+        raise TrainerError(f"{name}: its compressed data ends too early: the file is truncated") from error
+    except (OSError, zlib.error) as error:
+        raise TrainerError(f"{name}: its compressed data is damaged: {error}") from error
 
 
-def _idx(name: str) -> numpy.ndarray[Any, Any]:
+def _idx(images: str, labels: str) -> tuple[Any, Any]:
+    pixels, classes = _idx_values(images, 2, 4), _idx_values(labels, 1, 1)
+    if len(pixels) != len(classes):
+        raise TrainerError(f"{labels}: holds {len(classes)} labels for the {len(pixels)} samples of {images}")
+    # Channels × height × width, as models want it.
+    shape = pixels.shape if pixels.ndim != 3 else (len(pixels), 1, *pixels.shape[1:])
+    return pixels.reshape(shape).astype(numpy.float32) / numpy.float32(255), classes.astype(numpy.int64)
+
+
+def _idx_values(name: str, fewest: int, most: int) -> numpy.ndarray[Any, Any]:
     data = _bytes(name)
-    if data[:3] != b"\x00\x00\x08":
-        raise TrainerError(f"{name} is not an IDX file of bytes")
+    if len(data) < 4:
+        raise TrainerError(f"{name}: is truncated: its header should have 4 bytes, only {len(data)} are there")
+    if data[:2] != b"\x00\x00":
+        raise TrainerError(f"{name}: is not an IDX file: it does not start with two zero bytes")
+    if data[2] != 8:
+        raise TrainerError(f"{name}: holds values of IDX type {data[2]}, only unsigned bytes (8) are supported")
+    if not fewest <= data[3] <= most:
+        raise TrainerError(f"{name}: has {data[3]} dimensions, expected {fewest} to {most}: is it the right file?")
+    start = 4 + 4 * data[3]
+    if len(data) < start:
+        raise TrainerError(f"{name}: is truncated: its header should have {start - 4} bytes, only {len(data) - 4} are there")
     sizes = struct.unpack_from(f">{data[3]}I", data, 4)
-    return numpy.frombuffer(data, numpy.uint8, offset=4 + 4 * data[3]).reshape(sizes)
+    count, there = math.prod(sizes), len(data) - start
+    if count == 0:
+        raise TrainerError(f"{name}: holds no samples: its sizes are {list(sizes)}")
+    if there < count:
+        described = "×".join(str(size) for size in sizes)
+        raise TrainerError(f"{name}: is truncated: {described} values should have {count} bytes, only {there} are there")
+    if there > count:
+        raise TrainerError(f"{name}: has more data than its header says")
+    return numpy.frombuffer(data, numpy.uint8, offset=start).reshape(sizes)
+
+
+def _cifar10(files: list[str]) -> tuple[Any, Any]:
+    size = 1 + 3 * 32 * 32
+    if not files:
+        raise TrainerError("cifar10: `files` names no file")
+    parts = []
+    for name in files:
+        data = _bytes(name)
+        if len(data) % size:
+            raise TrainerError(f"{name}: is truncated: record {len(data) // size} has {len(data) % size} of {size} bytes")
+        if not data:
+            raise TrainerError(f"{name}: is empty")
+        records = numpy.frombuffer(data, numpy.uint8).reshape(-1, size)
+        wrong = numpy.flatnonzero(records[:, 0] > 9)
+        if len(wrong):
+            raise TrainerError(f"{name}: record {wrong[0]} has label {records[wrong[0], 0]}, not 0 to 9: is it CIFAR-10's binary version?")
+        parts.append(records)
+    records = numpy.concatenate(parts)
+    return records[:, 1:].reshape(-1, 3, 32, 32).astype(numpy.float32) / numpy.float32(255), records[:, 0].astype(numpy.int64)
+
+
+# What a number is, for both readers: `float` alone would take nan, infinities, underscores and digits of other scripts as well.
+_DECIMAL = re.compile(r"[+-]?(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][+-]?[0-9]+)?")
 
 
 def _csv(configuration: Mapping[str, Any]) -> tuple[Any, Any]:
-    name, label = configuration["file"], configuration["label"]
-    text = _bytes(name).decode("utf-8-sig").splitlines()
-    lines = [line for line in csv.reader(text, delimiter=configuration.get("separator", ",")) if line]
-    if configuration.get("header", isinstance(label, str)):
-        names, lines = [field.strip() for field in lines[0]], lines[1:]
-        if isinstance(label, str):
-            label = names.index(label)
-    if not lines:
-        raise TrainerError(f"{name} holds no samples")
-    column = int(label) % len(lines[0])
-    classes = configuration.get("classNames")
-    labels = [classes.index(line[column].strip()) if classes else int(float(line[column])) for line in lines]
-    values = numpy.array([line[:column] + line[column + 1 :] for line in lines], dtype=numpy.float64)
-    return (values / float(configuration.get("scale", 1))).astype(numpy.float32), numpy.array(labels, numpy.int64)
+    name, label, classes = configuration["file"], configuration["label"], configuration.get("classNames")
+    separator, scale = configuration.get("separator", ","), float(configuration.get("scale", 1))
+    if not (isinstance(separator, str) and len(separator) == 1 and separator.isascii() and separator not in '"\r\n'):
+        raise TrainerError(
+            f'{name}: `separator` must be one ASCII character and not a quotation mark or line break, got "{str(separator)[:40]}"'
+        )
+    if not math.isfinite(scale) or scale == 0:
+        raise TrainerError(f"{name}: `scale` must not be 0")
+    # A name that is not UTF-8 may stand in the header: only the label's matters.
+    text = _bytes(name).removeprefix(b"\xef\xbb\xbf").decode("utf-8", "replace")
+    records = _records(text, separator, name)
+    top = next(records, None)
+    if top is None:
+        raise TrainerError(f"{name}: is empty")
+    first = top[1]
+    header = configuration.get("header", isinstance(label, str))
+    column = _column(label, first if header else None, len(first), name)
+    labels: list[int] = []
+    values: list[list[float]] = []
+    for number, fields in records if header else itertools.chain([top], records):
+        if len(fields) != len(first):
+            raise TrainerError(f"{name}: line {number} has {len(fields)} fields, the first line has {len(first)}")
+        if len(fields) < 2:
+            raise TrainerError(f"{name}: has a label but no values: is the separator right?")
+        row = []
+        for index, field in enumerate(fields):
+            if index == column:
+                labels.append(_label(field, classes, f"{name}: line {number}"))
+            else:
+                row.append(_number(field, scale, f"{name}: line {number}, field {index + 1}"))
+        values.append(row)
+    if not labels:
+        raise TrainerError(f"{name}: holds no samples")
+    return numpy.array(values, numpy.float64).astype(numpy.float32), numpy.array(labels, numpy.int64)
+
+
+def _records(text: str, separator: str, name: str) -> Iterator[tuple[int, list[str]]]:
+    """The fields of each line that is not blank, trimmed of blanks, and the line's number. Within quotes it may go over several lines."""
+    lines = enumerate(text.split("\n"), 1)
+    for number, line in lines:
+        if line.count('"') % 2:
+            parts = [line]
+            for _, line in lines:
+                parts.append(line)
+                if line.count('"') % 2:
+                    break
+            else:
+                raise TrainerError(f"{name}: line {number} opens a quotation that never ends")
+            line = "\n".join(parts)
+        fields = [field.strip(" \t\r") for field in (_unquoted(line, separator) if '"' in line else line.split(separator))]
+        if fields != [""]:
+            yield number, fields
+
+
+def _unquoted(line: str, separator: str) -> list[str]:
+    fields, quoted, position = [""], False, 0
+    while position < len(line):
+        character = line[position]
+        position += 1
+        if character == '"':
+            if quoted and line[position : position + 1] == '"':
+                fields[-1] += '"'
+                position += 1
+            else:
+                quoted = not quoted
+        elif character == separator and not quoted:
+            fields.append("")
+        else:
+            fields[-1] += character
+    return fields
+
+
+def _column(label: Any, names: list[str] | None, width: int, name: str) -> int:
+    if isinstance(label, str):
+        if names is None:
+            raise TrainerError(f"{name}: `label` is a column's name, so `header` must be true")
+        if label not in names:
+            shown = ", ".join(known[:40] for known in names[:20])
+            raise TrainerError(f'{name}: has no column "{label}"; its columns are {shown}')
+        if names.count(label) > 1:
+            raise TrainerError(f'{name}: has {names.count(label)} columns "{label}": give the position of the one that is meant')
+        return names.index(label)
+    position = _whole(label, "label")
+    if not -width <= position < width:
+        raise TrainerError(f"{name}: has {width} columns, so there is no column {position}")
+    return position % width
+
+
+def _label(field: str, classes: list[str] | None, where: str) -> int:
+    if classes is not None:
+        if field not in classes:
+            raise TrainerError(f'{where}: the label "{field[:40]}" is none of `classNames`')
+        return classes.index(field)
+    value = float(field) if _DECIMAL.fullmatch(field) else -1
+    if not 0 <= value <= 100_000 or value != int(value):
+        raise TrainerError(f'{where}: the label "{field[:40]}" is not a whole number from 0 to 100000; name the classes in `classNames`')
+    return int(value)
+
+
+def _number(field: str, scale: float, where: str) -> float:
+    if not _DECIMAL.fullmatch(field):
+        raise TrainerError(f'{where}: "{field[:40]}" is not a number')
+    value = float(field) / scale
+    if not abs(value) < _BEYOND_SINGLE:
+        raise TrainerError(f'{where}: "{field[:40]}" is too large for single precision')
+    return value
+
+
+# Half a step above the largest number of single precision: from here on it is rounded to infinity.
+_BEYOND_SINGLE = 2.0**128 - 2.0**103
+
+
+def _whole(value: Any, name: str, least: int | None = None) -> int:
+    """A whole number as JSON has it, not what `int` makes of a fraction or a string."""
+    if isinstance(value, bool) or not isinstance(value, (int, float)) or value != value // 1:
+        raise TrainerError(f"data: `{name}` must be a whole number, got {value!r}")
+    if least is not None and value < least:
+        raise TrainerError(f"data: `{name}` must be {least} or more, got {value!r}")
+    return int(value)
 
 
 def partition(configuration: Any, labels: numpy.ndarray[Any, Any]) -> numpy.ndarray[Any, Any]:
@@ -119,13 +278,13 @@ def partition(configuration: Any, labels: numpy.ndarray[Any, Any]) -> numpy.ndar
     count = len(labels)
     try:
         if kind == "range":
-            start, end = int(fields["from"]), int(fields["to"])
+            start, end = _whole(fields["from"], "from"), _whole(fields["to"], "to")
             if not 0 <= start < end <= count:
                 raise TrainerError(f"the range {start} to {end} is not within the {count} samples, or is empty")
             return numpy.arange(start, end)
         if kind not in ("iid", "shards", "dirichlet"):
             raise TrainerError(f"the partition {kind!r} is not known here: range, iid, shards and dirichlet are")
-        nodes, index, seed = int(fields["of"]), int(fields["index"]), int(fields.get("seed", 1))
+        nodes, index, seed = _whole(fields["of"], "of"), _whole(fields["index"], "index"), _whole(fields.get("seed", 1), "seed", 0)
         if not 0 <= index < nodes:
             raise TrainerError(f"part {index} of {nodes} does not exist: `index` runs from 0 to `of` − 1")
         if nodes > count:
@@ -137,7 +296,7 @@ def partition(configuration: Any, labels: numpy.ndarray[Any, Any]) -> numpy.ndar
             if not 0 < alpha < math.inf:
                 raise TrainerError(f"alpha must be more than 0, got {alpha}")
             return numpy.asarray(_dirichlet(labels, nodes, alpha, seed)[index])
-        each = int(fields.get("perNode", 2))
+        each = _whole(fields.get("perNode", 2), "perNode")
         if each < 1 or nodes * each > count:
             raise TrainerError(f"{nodes} nodes with {each} shards each need more than the {count} samples, or no shard at all")
         cuts = _cut(sorted(range(count), key=lambda position: (int(labels[position]), position)), nodes * each)
