@@ -137,6 +137,7 @@ extension EndToEnd {
     @Test(
       "Built-in, NumPy and ONNX devices in one task reach what built-in devices alone reach, within a point",
       .enabled(if: MixedFleet.library != nil, "MUSTER_ONNXRUNTIME names no libonnxruntime.so: scripts/test sets it"),
+      .enabled(if: MixedFleet.python != nil, "MUSTER_PYTHON names no Python with numpy and safetensors"),
       .timeLimit(.minutes(2)))
     func mixedFleet() async throws {
       var plan = FleetPlan()
@@ -147,15 +148,13 @@ extension EndToEnd {
                    "environment": {"MUSTER_ONNXRUNTIME": "\(MixedFleet.library ?? "")", "PATH": "/nowhere"}}
           """
       }
-      var expected = ["pi-1": "onnx", "pi-2": "onnx", "pi-3": "built-in", "pi-4": "built-in", "pi-5": "built-in", "pi-6": "built-in"]
-      if let python = MixedFleet.python {
-        for device in ["pi-3", "pi-4"] {
-          expected[device] = "numpy"
-          plan.trainers[device] = """
-            "numpy": {"command": ["\(python)", "-m", "muster", "--resident", "\(try Checkout.file("examples/trainers/numpy"))/trainer.py:train"],
-                      "resident": true, "environment": {"PYTHONPATH": "\(try Checkout.file("python/src"))"}}
-            """
-        }
+      let expected = ["pi-1": "onnx", "pi-2": "onnx", "pi-3": "numpy", "pi-4": "numpy", "pi-5": "built-in", "pi-6": "built-in"]
+      let python = try #require(MixedFleet.python)
+      for device in ["pi-3", "pi-4"] {
+        plan.trainers[device] = """
+          "numpy": {"command": ["\(python)", "-m", "muster", "--resident", "\(try Checkout.file("examples/trainers/numpy"))/trainer.py:train"],
+                    "resident": true, "environment": {"PYTHONPATH": "\(try Checkout.file("python/src"))"}}
+          """
       }
       let step = Array(try Data(contentsOf: URL(filePath: try Checkout.file("examples/trainers/onnxruntime/lenet5.onnx"))))
       // The same id gives the same seeds: the two runs differ in nothing but who trains.

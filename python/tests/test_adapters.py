@@ -258,12 +258,14 @@ def test_mlx_agrees_with_numpy(tmp_path, reference):
         mlx.load(trainer.model, {name: value for name, value in given.items() if name != "fc3.bias"})
 
 
+@pytest.mark.large
 def test_torch_agrees_with_numpy(tmp_path, reference):
     pytest.importorskip("torch")
     task = make_task()
     agrees(load_example("pytorch").train(task, models.initial(LENET5, 1), context(task, tmp_path)), reference)
 
 
+@pytest.mark.large
 def test_torch_takes_tied_weights_subsets_and_bfloat16():
     torch = pytest.importorskip("torch")
     from muster.adapters import torch as bridge
