@@ -1,13 +1,13 @@
 """A Flower client as one has it: it knows nothing of Muster. Its lists are ordered by layer, weights before biases."""
 
-import flwr
 import numpy as np
+from flwr.client import NumPyClient
 from lenet import run
 
 NAMES = [f"{layer}.{kind}" for layer in ("conv1", "conv2", "fc1", "fc2", "fc3") for kind in ("weight", "bias")]
 
 
-class DigitsClient(flwr.client.NumPyClient):
+class DigitsClient(NumPyClient):
     """:param loader: gives the positions of each batch's samples, for a round's config."""
 
     def __init__(self, x, y, loader):

@@ -63,7 +63,7 @@ class Member:
         else:
             # This run's virtual environment in place of the example's own.
             command[0] = command[0].replace(".venv/bin/", f"{python.parent}/")
-        command = [str(example / part) if (example / part.partition(":")[0]).is_file() else part for part in command]
+        command = [str(example / part) if (example / part.partition(":")[0]).exists() else part for part in command]
         self.program = {**self.program, "command": command}
         own = {key: value for key, value in agent["data"].items() if key not in ("format", "images", "labels", "partition")}
         self.data = {key: str(example / value) if (example / str(value)).is_file() else value for key, value in own.items()}

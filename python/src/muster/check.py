@@ -32,7 +32,8 @@ def main(arguments: list[str] | None = None) -> int:
         description="Tries a trainer against a made-up job and says what is wrong with it.",
         epilog="Without --data the job has 60 made-up samples of the size that --model says. Exit status: 1 if something is wrong.",
     )
-    parser.add_argument("trainer", metavar="MODULE:FUNCTION")
+    parser.add_argument("trainer", metavar="MODULE:FUNCTION", help="or: flower APPDIR")
+    parser.add_argument("app", nargs="?", help=argparse.SUPPRESS)
     parser.add_argument("--model", type=json.loads, default=MODEL, metavar="JSON", help=f"the task's model, by default {json.dumps(MODEL)}")
     parser.add_argument(
         "--local", type=json.loads, default={}, metavar="JSON", help="hyperparameters that differ from the task file's defaults"
@@ -41,6 +42,8 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--global", dest="model_file", type=Path, metavar="FILE", help="the first model, if the trainer makes none")
     parser.add_argument("--seconds", type=float, default=120, help="how long one job may take")
     options = parser.parse_args(arguments)
+    if (options.trainer == "flower") != (options.app is not None):
+        parser.error("give MODULE:FUNCTION, or flower and the folder of a Flower app")
     with tempfile.TemporaryDirectory(prefix="muster-check-") as folder:
         return Check(options, Path(folder)).run()
 
@@ -56,10 +59,10 @@ class Silence(Wrong):
 class Process:
     """The trainer, resident."""
 
-    def __init__(self, name: str, log: Path, folder: Path) -> None:
+    def __init__(self, trainer: list[str], log: Path, folder: Path) -> None:
         self._log = open(log, "wb")
         self.child = subprocess.Popen(
-            [sys.executable, "-m", "muster", "--resident", name],
+            [sys.executable, "-m", "muster", "--resident", *trainer],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=self._log,
@@ -139,11 +142,11 @@ class Check:
         return 1 if self.wrong else 0
 
     def _steps(self) -> None:
-        name = self.options.trainer
+        name, app = self.options.trainer, self.options.app
         if Path(name.rpartition(":")[0]).is_file():
             name = f"{Path(name.rpartition(':')[0]).resolve()}:{name.rpartition(':')[2]}"
         start = time.monotonic()
-        self.process = Process(name, self.log, self.home)
+        self.process = Process([name] if app is None else [name, str(Path(app).resolve())], self.log, self.home)
         # A folder without a job: whoever answers has been imported.
         self._job_answer(self.folder / "none")
         text = self.log.read_text(errors="replace")

@@ -18,22 +18,28 @@ def main(arguments: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(
         prog="muster-trainer",
         description="Does jobs under Muster's trainer contract with a function of your own.",
+        usage="%(prog)s [-h] [--resident] (MODULE:FUNCTION | flower APPDIR) [JOBFOLDER]",
         epilog="muster-trainer check MODULE:FUNCTION tries a trainer against a made-up job and says what is wrong.",
     )
     parser.add_argument("--resident", action="store_true", help='read {"job":"FOLDER"} lines from standard input, answer each')
     parser.add_argument("trainer", metavar="MODULE:FUNCTION", help="its train function; FILE.py:FUNCTION works too")
-    parser.add_argument("folder", nargs="?", metavar="JOBFOLDER", help="the job to do (not with --resident)")
-    options = parser.parse_args(arguments)
-    if options.resident == (options.folder is not None):
+    parser.add_argument("rest", nargs="*", metavar="JOBFOLDER", help="the job to do (not with --resident)")
+    parser.add_argument_group("or: flower APPDIR", "a Flower app, by the folder that has its pyproject.toml")
+    options = parser.parse_intermixed_args(arguments)
+    rest: list[str] = options.rest
+    if options.trainer == "flower" and not rest:
+        parser.error("flower needs the folder of a Flower app")
+    app = rest.pop(0) if options.trainer == "flower" else None
+    if len(rest) != (0 if options.resident else 1):
         parser.error("give either a job folder or --resident")
 
     # Before user code and its frameworks are imported: they print, start threads and read their settings then.
     limit()
     from .protocol import Protocol
-    from .runner import CANCELLED, Runner
+    from .runner import CANCELLED, Runner, Trainer
 
-    runner = Runner(options.trainer, Protocol())
-    status = runner.resident() if options.resident else runner.once(options.folder)
+    runner = Runner(lambda: Trainer.flower(app) if app is not None else Trainer.named(options.trainer), Protocol())
+    status = runner.resident() if options.resident else runner.once(rest[0])
     if status == CANCELLED:
         # At once: to take a large framework apart in good order takes seconds.
         sys.stdout.flush()

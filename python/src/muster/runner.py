@@ -26,7 +26,15 @@ class Trainer:
     ``module:object`` works too, for an object, or a class without arguments, that has these as methods.
     """
 
-    def __init__(self, name: str) -> None:
+    def __init__(self, name: str, train: Callable[..., Any], owner: Any) -> None:
+        self.name = name
+        self.train = train
+        self.evaluate: Callable[..., Any] | None = getattr(owner, "evaluate", None)
+        self.initialize: Callable[..., Any] | None = getattr(owner, "initialize", None)
+
+    @classmethod
+    def named(cls, name: str) -> Trainer:
+        """What the command line names."""
         path, separator, attribute = name.rpartition(":")
         if not separator:
             path, attribute = name, "train"
@@ -37,11 +45,23 @@ class Trainer:
         if isinstance(target, type):
             target = target()
         owner: Any = target if hasattr(target, "train") and not _is_function(target) else module
-        self.train: Callable[..., Any] = target.train if owner is target else target
-        self.evaluate: Callable[..., Any] | None = getattr(owner, "evaluate", None)
-        self.initialize: Callable[..., Any] | None = getattr(owner, "initialize", None)
-        if not callable(self.train):
+        train: Any = target.train if owner is target else target
+        if not callable(train):
             raise TrainerError(f"{name} is neither a function nor has it a method `train`")
+        return cls(name, train, owner)
+
+    @classmethod
+    def flower(cls, folder: str) -> Trainer:
+        """A Flower app, by its folder."""
+        try:
+            from .adapters.flower_app import FlowerApp
+
+            app = FlowerApp(folder)
+        except ModuleNotFoundError as error:
+            if error.name != "flwr" and not str(error.name).startswith("flwr."):
+                raise
+            raise TrainerError(f"Flower 1.21 or later is not installed for {sys.executable}: pip install flwr") from error
+        return cls(f"the Flower app {folder}", app.train, app)
 
 
 def _is_function(target: Any) -> bool:
@@ -73,10 +93,13 @@ def import_module(path: str) -> ModuleType:
 
 
 class Runner:
-    """Does jobs with one trainer, which is imported at the first."""
+    """Does jobs with one trainer, which is imported at the first.
 
-    def __init__(self, name: str, protocol: Protocol) -> None:
-        self._name = name
+    :param make: imports it.
+    """
+
+    def __init__(self, make: Callable[[], Trainer], protocol: Protocol) -> None:
+        self._make = make
         self._protocol = protocol
         self._trainer: Trainer | None = None
 
@@ -119,7 +142,7 @@ class Runner:
 
     def _load(self) -> Trainer:
         if self._trainer is None:
-            self._trainer = Trainer(self._name)
+            self._trainer = self._make()
             self._protocol.watch_signals()
         return self._trainer
 
@@ -161,7 +184,7 @@ class Runner:
             _refuse(tensors.problems(update.parameters, tensors.load(folder / "global.safetensors")))
             return _writer(folder, update.parameters, "update.safetensors", document)
         if trainer.evaluate is None:
-            raise TrainerError(f"{self._name} cannot evaluate: there is no function `evaluate` beside it")
+            raise TrainerError(f"{trainer.name} cannot evaluate: there is no function `evaluate` beside it")
         evaluation = trainer.evaluate(task, given, context)
         if not isinstance(evaluation, Evaluation):
             raise TrainerError(f"evaluate returned {type(evaluation).__name__}, not muster.Evaluation(samples, metrics)")

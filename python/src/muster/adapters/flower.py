@@ -1,4 +1,4 @@
-"""Flower: a ``NumPyClient`` as it stands is a trainer.
+"""Flower: a ``NumPyClient`` as it stands is a trainer. Apps with a ``ClientApp`` need no code at all: :mod:`.flower_app`.
 
 ::
 
@@ -35,7 +35,7 @@ class FlowerTrainer:
     def __init__(self, client: Any, names: Sequence[str] | None = None, config: Callable[[Task], dict[str, Any]] | None = None) -> None:
         self._make = client
         self._names = list(names) if names is not None else None
-        self._config = config or _configuration
+        self._config = config or configuration
         self._client: Any = None
 
     def train(self, task: Task, parameters: Parameters, context: Context) -> Update:
@@ -90,7 +90,8 @@ class FlowerTrainer:
         return {name: numpy.asarray(value) for name, value in zip(names, values)}
 
 
-def _configuration(task: Task) -> dict[str, Any]:
+def configuration(task: Task) -> dict[str, Any]:
+    """What a client is told: round, seeds and hyperparameters, under the names that Flower's examples use."""
     local = task.local
     return {
         "server_round": task.round,
@@ -103,4 +104,12 @@ def _configuration(task: Task) -> dict[str, Any]:
         "momentum": local.momentum,
         "weight_decay": local.weight_decay,
         "proximal_mu": local.proximal,
+        # As apps with messages spell them.
+        "server-round": task.round,
+        "lr": local.rate,
+        "learning-rate": local.rate,
+        "local-epochs": local.epochs,
+        "batch-size": local.batch,
+        "weight-decay": local.weight_decay,
+        "proximal-mu": local.proximal,
     }
