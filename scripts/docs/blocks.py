@@ -1,0 +1,82 @@
+"""The fenced blocks of a Markdown page, each with what stands in the comment above it."""
+
+import re
+from dataclasses import dataclass, field
+
+FENCE = re.compile(r"^(\s*)```(\S*)\s*$")
+COMMENT = re.compile(r"^\s*<!-- check: (.*?)(?:\n(.*?))?\s*-->\s*$", re.DOTALL)
+
+
+@dataclass
+class Block:
+    page: str
+    line: int
+    language: str
+    text: str
+    words: list = field(default_factory=list)
+    """What the comment says, `run fleet like`; empty without one."""
+    setup: str = ""
+    """The comment's further lines: commands that run before, unseen by the reader."""
+
+    @property
+    def place(self):
+        return f"{self.page}:{self.line}"
+
+
+@dataclass
+class Command:
+    line: int
+    text: str
+    output: list
+
+
+def parse(page, text):
+    lines = text.splitlines()
+    blocks, number = [], 0
+    while number < len(lines):
+        fence = FENCE.match(lines[number])
+        if not fence:
+            number += 1
+            continue
+        indent, start = len(fence.group(1)), number
+        number += 1
+        body = []
+        while number < len(lines) and lines[number].strip() != "```":
+            body.append(lines[number][indent:] if not lines[number][:indent].strip() else lines[number])
+            number += 1
+        number += 1
+        words, setup = directive(lines, start)
+        blocks.append(Block(page, start + 1, fence.group(2), "\n".join(body), words, setup))
+    return blocks
+
+
+def directive(lines, fence):
+    """The comment that ends right above a fence."""
+    end = fence - 1
+    if end < 0 or not lines[end].rstrip().endswith("-->"):
+        return [], ""
+    start = end
+    while start > 0 and "<!--" not in lines[start]:
+        start -= 1
+    match = COMMENT.match("\n".join(lines[start : end + 1]))
+    if not match:
+        return [], ""
+    return match.group(1).split(), match.group(2) or ""
+
+
+def commands(block):
+    """`$ ` begins a command, which goes on after a backslash or in a here-document; what follows is its output."""
+    found, lines = [], block.text.splitlines()
+    number = 0
+    while number < len(lines):
+        line = lines[number]
+        if line.startswith("$ "):
+            text = [line[2:]]
+            while text[-1].rstrip().endswith("\\") and number + 1 < len(lines):
+                number += 1
+                text.append(lines[number])
+            found.append(Command(block.line + 1 + number, "\n".join(text), []))
+        elif found:
+            found[-1].output.append(line)
+        number += 1
+    return found

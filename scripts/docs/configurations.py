@@ -1,0 +1,55 @@
+"""Configurations and task files of the pages, read by the programs that they are for."""
+
+import json
+import re
+import subprocess
+
+from scenes import Failed, programs
+
+# What a fragment of a task file needs around it.
+TASK = {
+    "name": "name: check",
+    "model": "model: {type: softmax, input: [1, 8, 8], classes: 10}",
+    "regions": "regions: [north]",
+    "rounds": "rounds: 1",
+    "cohort": "cohort: {size: 9, minimum: 9}",
+}
+
+
+def check(block, kind, folder):
+    """None, or what is wrong."""
+    if kind in ("central", "region", "agent"):
+        return program(f"muster-{kind}", block.text, folder)
+    if kind == "task":
+        return task(block.text, folder)
+    if kind == "tasks":
+        # Several ways to write one field, each of which is a file of its own.
+        first = re.match(r"\w+", block.text).group()
+        parts = [part for part in re.split(rf"^(?={first}:)", block.text, flags=re.MULTILINE) if part.strip()]
+        return next((wrong for part in parts if (wrong := task(part, folder))), None)
+    raise Failed(f"{block.place}: there is no kind of configuration {kind}")
+
+
+def program(name, text, folder):
+    file = folder / ("checked.json" if name == "muster-agent" else "checked.yaml")
+    if name == "muster-agent":
+        # A part of the file: its needed keys belong to it.
+        fields = json.loads(text if text.lstrip().startswith("{") else "{" + text + "}")
+        text = json.dumps({"id": "pi-1", "region": "north", **fields})
+    if name == "muster-central" and not re.search(r"^regions:", text, re.MULTILINE):
+        text = f"regions: [north]\n{text}"
+    if name == "muster-region" and not re.search(r"^id:", text, re.MULTILINE):
+        text = f"id: north\n{text}"
+    file.write_text(text)
+    result = subprocess.run([programs() / name, "config", "print", "--config", file], capture_output=True, text=True)
+    return None if result.returncode == 0 else f"{name} config print says: {(result.stderr or result.stdout).strip()}"
+
+
+def task(text, folder):
+    needed = [line for key, line in TASK.items() if not re.search(rf"^{key}:", text, re.MULTILINE)]
+    file = folder / "checked-task.yaml"
+    file.write_text("\n".join([*needed, text]) + "\n")
+    # Nothing listens there: a file that is right gets as far as that (exit 4), a wrong one does not (exit 2).
+    command = [programs() / "muster", "task", "push", file, "--id", "check", "--central", "http://127.0.0.1:1"]
+    result = subprocess.run(command, capture_output=True, text=True, cwd=folder)
+    return None if result.returncode == 4 else f"muster task push says: {result.stderr.strip()}"
