@@ -11,13 +11,16 @@ package struct JournalEntry: Hashable, Sendable {
   package var at: Int64
   /// JSON.
   package var body: [UInt8]
+  /// When the store committed it; nil before that, and for rows of version 0.1.0.
+  package var committed: WallTime?
 
-  package init(machine: String, task: TaskID?, kind: String, at: Int64, body: [UInt8]) {
+  package init(machine: String, task: TaskID?, kind: String, at: Int64, body: [UInt8], committed: WallTime? = nil) {
     self.machine = machine
     self.task = task
     self.kind = kind
     self.at = at
     self.body = body
+    self.committed = committed
   }
 }
 

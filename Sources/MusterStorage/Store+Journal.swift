@@ -9,12 +9,16 @@ extension Store {
   /// Waits off the cooperative threads, and is not given up when the task is cancelled: what was begun is finished.
   ///
   /// - Parameter ranges: older entries that these replace, removed first in the same transaction.
-  package func append(_ entries: [JournalEntry], replacing ranges: [JournalRange] = []) async throws(StorageError) {
-    guard !entries.isEmpty || !ranges.isEmpty else { return }
+  /// - Returns: the time of day that is stored beside the entries, for people.
+  @discardableResult
+  package func append(_ entries: [JournalEntry], replacing ranges: [JournalRange] = []) async throws(StorageError) -> WallTime {
+    let committed = wallClock()
+    guard !entries.isEmpty || !ranges.isEmpty else { return committed }
     try await commit { database in
       for range in ranges { try database.remove(range) }
-      for entry in entries { try database.append(entry) }
+      for entry in entries { try database.append(entry, committed) }
     }
+    return committed
   }
 
   /// Every entry of a machine, in the order of appending. Blocks.
@@ -22,7 +26,8 @@ extension Store {
     do {
       return try database.read { database in
         let rows = try Row.fetchCursor(
-          database, sql: "SELECT task, kind, instant, body FROM journal WHERE machine = ? ORDER BY position", arguments: [machine])
+          database, sql: "SELECT task, kind, instant, body, committed FROM journal WHERE machine = ? ORDER BY position",
+          arguments: [machine])
         var entries: [JournalEntry] = []
         while let row = try rows.next() { entries.append(try JournalEntry(machine, row)) }
         return entries
@@ -72,15 +77,15 @@ extension Store {
 }
 
 extension Database {
-  fileprivate func append(_ entry: JournalEntry) throws {
+  fileprivate func append(_ entry: JournalEntry, _ committed: WallTime) throws {
     try cachedStatement(
       sql: """
         INSERT INTO machine (name, instant) VALUES (?, ?)
         ON CONFLICT (name) DO UPDATE SET instant = max(instant, excluded.instant)
         """
     ).execute(arguments: [entry.machine, entry.at])
-    try cachedStatement(sql: "INSERT INTO journal (machine, task, kind, instant, body) VALUES (?, ?, ?, ?, ?)").execute(
-      arguments: [entry.machine, entry.task?.rawValue, entry.kind, entry.at, Data(entry.body)])
+    try cachedStatement(sql: "INSERT INTO journal (machine, task, kind, instant, body, committed) VALUES (?, ?, ?, ?, ?, ?)").execute(
+      arguments: [entry.machine, entry.task?.rawValue, entry.kind, entry.at, Data(entry.body), committed.milliseconds])
   }
 
   fileprivate func remove(_ range: JournalRange) throws {
@@ -103,8 +108,10 @@ extension JournalEntry {
     let task: String? = row["task"]
     let body: Data = row["body"]
     do {
+      let committed: Int64? = row["committed"]
       self.init(
-        machine: machine, task: try task.map { try TaskID(validating: $0) }, kind: row["kind"], at: row["instant"], body: Array(body))
+        machine: machine, task: try task.map { try TaskID(validating: $0) }, kind: row["kind"], at: row["instant"], body: Array(body),
+        committed: committed.map(WallTime.init(milliseconds:)))
     } catch {
       throw StorageError.corrupt("the journal names a task \"\(task ?? "")\"; restore the state folder from a backup")
     }

@@ -1,6 +1,7 @@
 import GRDB
 import Glibc
 package import Logging
+package import MusterSchema
 
 /// A server's state folder: the journal of its machines in SQLite, and the blobs beside it.
 ///
@@ -21,15 +22,20 @@ package final class Store: Sendable {
   package let blobs: BlobFolder
   package let partials: PartialUploads
   let database: DatabasePool
+  let wallClock: @Sendable () -> WallTime
   private let lock: FolderLock
 
   /// Opens the folder, or makes it (0700). Blocks.
+  ///
+  /// - Parameter wallClock: what the rows of the journal are stamped with.
   package init(
-    folder: String, partials limits: PartialUploadLimits = PartialUploadLimits(), logger: Logger = Logger(label: "muster.storage")
+    folder: String, partials limits: PartialUploadLimits = PartialUploadLimits(),
+    wallClock: @escaping @Sendable () -> WallTime = { WallTime.now }, logger: Logger = Logger(label: "muster.storage")
   ) throws(StorageError) {
     signal(SIGXFSZ, SIG_IGN)
     try makeFolder(folder)
     self.folder = folder
+    self.wallClock = wallClock
     lock = try FolderLock(folder: folder)
     secretKey = try SecretKey.load(folder: folder)
     blobs = try BlobFolder(folder: folder)
@@ -86,6 +92,11 @@ package final class Store: Sendable {
           ) STRICT;
           CREATE INDEX journal_by_task ON journal (machine, task, kind);
           """)
+    }
+    migrator.registerMigration("2 wall clock") { database in
+      // When the row was committed by the clock on the wall, milliseconds since 1970 in UTC; NULL for rows of version 0.1.0. For people
+      // only: the protocol knows no time of day.
+      try database.execute(sql: "ALTER TABLE journal ADD COLUMN committed INTEGER")
     }
     return migrator
   }

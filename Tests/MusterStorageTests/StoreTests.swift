@@ -98,6 +98,25 @@ import Testing
 }
 
 @Suite struct JournalTests {
+  @Test("each entry keeps when it was committed, and those of version 0.1.0 have no such time")
+  func wallClock() async throws {
+    let root = try TemporaryFolder()
+    let times = [WallTime(milliseconds: 1_795_913_980_123), WallTime(milliseconds: 1)]
+    for (index, time) in times.enumerated() {
+      let store = try Store(folder: root.path, wallClock: { time })
+      #expect(try await store.append([entry("kind-\(index)")]) == time)
+    }
+    let store = try Store(folder: root.path)
+    try await store.database.write { try $0.execute(sql: "UPDATE journal SET committed = NULL WHERE kind = 'kind-1'") }
+    #expect(try store.entries(machine: "coordinator").map(\.committed) == [times[0], nil])
+  }
+
+  private func with(_ entry: JournalEntry, committed: WallTime?) -> JournalEntry {
+    var entry = entry
+    entry.committed = committed
+    return entry
+  }
+
   @Test("entries come back in the order of appending, each to its machine, also after a restart")
   func order() async throws {
     let root = try TemporaryFolder()
@@ -109,7 +128,7 @@ import Testing
       try await store.append(Array(entries[40...]))
     }
     let store = try Store(folder: root.path)
-    #expect(try store.entries(machine: "coordinator") == entries)
+    #expect(try store.entries(machine: "coordinator").map { with($0, committed: nil) } == entries)
     #expect(try store.entries(machine: "participant").count == 1)
     #expect(try store.entries(machine: "nobody").isEmpty)
   }
