@@ -83,6 +83,6 @@ extension Central {
 
   func refusal(_ problems: [FieldProblem]) -> Problem {
     Problem(
-      status: 422, title: "The task is refused", detail: problems.map(\.description).joined(separator: "; "), problems: problems)
+      .invalidTask, problems.map(\.description).joined(separator: "; "), problems: problems)
   }
 }

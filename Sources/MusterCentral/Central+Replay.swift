@@ -9,18 +9,18 @@ extension Central {
   func replay(_ task: TaskID, round: Int) async throws(Problem) -> ReplayReport {
     guard let run = await shell.machine.tasks[task] else { throw unknown(task) }
     guard let record = run.records.last(where: { $0.round == round }) else {
-      throw Problem(status: 404, title: "Unknown round", detail: "task \(task) has no record of a round \(round)")
+      throw Problem(.unknownRound, "task \(task) has no record of a round \(round)")
     }
     guard let recorded = record.result, let order = WorkOrder(replaying: record, of: task, run) else {
       throw Problem(
-        status: 409, title: "No model", detail: "round \(round) of task \(task) ended without a model: nothing is to be computed")
+        .noModel, "round \(round) of task \(task) ended without a model: nothing is to be computed")
     }
     var report = ReplayReport(task: task, round: round, recorded: recorded, computed: nil, collected: collected(order))
     guard report.collected.isEmpty else { return report }
     do {
       report.computed = try await work.replay(order)
     } catch {
-      throw Problem(status: 500, title: "Not computed", detail: "round \(round) of task \(task) could not be computed again: \(error)")
+      throw Problem(.replayFailed, "round \(round) of task \(task) could not be computed again: \(error)")
     }
     return report
   }

@@ -48,8 +48,7 @@ extension Central {
     guard let run = machine.tasks[task] else { throw unknown(task) }
     guard !run.isEnded || action == "evaluate" else {
       throw Problem(
-        status: 409, title: "The task has ended",
-        detail: "task \(task) is \(machine.summary(task)?.step.rawValue ?? "over"): it takes no \(action.withoutControlCharacters)")
+        .taskEnded, "task \(task) is \(machine.summary(task)?.step.rawValue ?? "over"): it takes no \(action.withoutControlCharacters)")
     }
     switch action {
     case "pause": try await deliver(.pause(task))
@@ -57,15 +56,15 @@ extension Central {
     case "cancel": try await deliver(.cancel(task, reason: "cancelled by an operator"))
     case "evaluate":
       guard configuration.testData != nil else {
-        throw Problem(status: 409, title: "Central cannot evaluate", detail: "its configuration names no testData")
+        throw Problem(.noTestData, "its configuration names no testData")
       }
       guard run.latestModel != nil else {
-        throw Problem(status: 409, title: "There is no model yet", detail: "task \(task) has not made its initial model")
+        throw Problem(.noModel, "task \(task) has not made its initial model")
       }
       try await deliver(.evaluate(task))
     default:
       throw Problem(
-        status: 404, title: "Unknown action", detail: "\(action.withoutControlCharacters) is none of pause, resume, cancel, evaluate")
+        .unknownAction, "\(action.withoutControlCharacters) is none of pause, resume, cancel, evaluate")
     }
     return try await summary(task)
   }
@@ -74,8 +73,8 @@ extension Central {
   private func deliver(_ event: Coordinator.Event) async throws(Problem) {
     switch await shell.mailbox.submit(event) {
     case .committed: return
-    case .busy: throw Problem(status: 503, title: "Central is busy", detail: "its mailbox is full: try again")
-    case .failed(let error): throw Problem(status: error.isDiskFull ? 507 : 503, title: "Not stored", detail: "\(error)")
+    case .busy: throw Problem(.mailboxFull, "its mailbox is full: try again")
+    case .failed(let error): throw Problem(error.isDiskFull ? .diskFull : .unavailable, "\(error)")
     }
   }
 
@@ -83,10 +82,10 @@ extension Central {
   func descriptors() async -> [TaskDescriptor] { await shell.machine.descriptors }
 
   private func taken(_ task: TaskID) -> Problem {
-    Problem(status: 409, title: "The task id is taken", detail: "task \(task) exists with another content: push under another id")
+    Problem(.taskExists, "task \(task) exists with another content: push under another id")
   }
 
   func unknown(_ task: TaskID) -> Problem {
-    Problem(status: 404, title: "Unknown task", detail: "central has no task \(task): `muster task list` names those it has")
+    Problem(.unknownTask, "central has no task \(task): `muster task list` names those it has")
   }
 }

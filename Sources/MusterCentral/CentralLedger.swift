@@ -17,7 +17,7 @@ extension Central {
 extension Central: BlobSource {
   func locate(_ digest: Digest) async throws(Problem) -> String {
     guard let path = store.path(of: digest) else {
-      throw Problem(status: 404, title: "Unknown blob", detail: "central holds no blob \(digest): it never did, or retention collected it")
+      throw Problem(.unknownBlob, "central holds no blob \(digest): it never did, or retention collected it")
     }
     return path
   }

@@ -1,29 +1,13 @@
 import ArgumentParser
-import MusterSchema
+package import MusterSchema
 import MusterTransfer
 
 /// Why a command did not succeed: the sentence for people and the exit code for scripts.
 package struct CommandError: Error, Hashable, CustomStringConvertible {
-  /// What the program ends with. The table stands in `docs/cli.md` and in `muster --help`.
-  package enum Exit: Int32, CaseIterable, Sendable {
-    /// A fault of this program, of the machine, or an answer that makes no sense.
-    case unexpected = 1
-    /// The command line or the task file is wrong.
-    case usage = 2
-    /// Central, or what it keeps, says no.
-    case refused = 3
-    /// Central or the broker does not answer.
-    case unreachable = 4
-    /// The task that was watched failed or was cancelled.
-    case taskFailed = 5
-    /// Ctrl-C or SIGTERM, as a shell reports it.
-    case interrupted = 130
-  }
-
-  package let exit: Exit
+  package let exit: ExitStatus
   package let description: String
 
-  init(_ exit: Exit, _ message: String) {
+  init(_ exit: ExitStatus, _ message: String) {
     self.exit = exit
     description = message
   }
@@ -39,13 +23,22 @@ extension CommandError {
     case .problem(let problem, _):
       let fields = (problem.problems ?? []).map { "\n  \($0)".withoutEscapes }.joined()
       let text = fields.isEmpty ? problem.description.withoutEscapes : problem.title.withoutEscapes + fields
-      switch problem.status {
-      case 502, 503, 504: self.init(.unreachable, "central at \(central) cannot answer now: \(text)")
-      case 400..<500, 507: self.init(.refused, text)
-      default: self.init(.unexpected, "central at \(central) answered with \(problem.status): \(text)")
+      switch problem.code?.exit ?? Self.exit(for: problem.status) {
+      case .unreachable: self.init(.unreachable, "central at \(central) cannot answer now: \(text)")
+      case .unexpected: self.init(.unexpected, "central at \(central) answered with \(problem.status): \(text)")
+      case let exit: self.init(exit, text)
       }
     case .cancelled: self.init(.interrupted, "interrupted")
     case .digestMismatch, .tooLarge, .io: self.init(.unexpected, "\(error)")
+    }
+  }
+
+  /// For an answer without a code of ours: of something between here and central, or of version 0.1.0.
+  private static func exit(for status: Int) -> ExitStatus {
+    switch status {
+    case 502, 503, 504: .unreachable
+    case 400..<500, 507: .refused
+    default: .unexpected
     }
   }
 }
@@ -64,7 +57,7 @@ struct LastWord: Hashable {
       code = error.exit.rawValue
       complaint = error.description.isEmpty ? "" : "muster: \(error)"
     case is CancellationError:
-      code = CommandError.Exit.interrupted.rawValue
+      code = ExitStatus.interrupted.rawValue
     default:
       let parser = MusterCommand.exitCode(for: error)
       let message = MusterCommand.fullMessage(for: error)
@@ -73,10 +66,10 @@ struct LastWord: Hashable {
         code = 0
         output = message
       } else if isParsing || parser == .validationFailure {
-        code = CommandError.Exit.usage.rawValue
+        code = ExitStatus.usage.rawValue
         complaint = message
       } else {
-        code = CommandError.Exit.unexpected.rawValue
+        code = ExitStatus.unexpected.rawValue
         complaint = "muster: \(error)"
       }
     }

@@ -68,7 +68,7 @@ extension Region {
   func task(_ id: TaskID) async throws(Problem) -> RegionTask {
     let machine = await shell.machine.coordinator
     guard let run = machine.tasks[id], let now = machine.roundState(id) else {
-      throw Problem(status: 404, title: "Unknown task", detail: "region \(self.id) has no task \(id)")
+      throw Problem(.unknownTask, "region \(self.id) has no task \(id)")
     }
     return RegionTask(descriptor: run.descriptor, now: now, rounds: run.records, traffic: topics.meter.traffic(of: id))
   }

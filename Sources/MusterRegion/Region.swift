@@ -160,14 +160,13 @@ final class Region: Sendable {
   func push(_ task: TaskID, _ body: [UInt8]) async throws(Problem) -> HTTPResponse {
     guard let central = await shell.machine.participant.coordinatorState, central.online, let ops = central.ops else {
       throw Problem(
-        status: 503, title: "Central is not known",
-        detail: "the region has not heard of central on its broker yet: push to central, or try again")
+        .centralUnknown, "the region has not heard of central on its broker yet: push to central, or try again")
     }
     do {
       return try await client.send("PUT", "\(ops)/v1/tasks/\(task)", body: body, contentType: "application/json")
     } catch {
       if let problem = error.problem { throw problem }
-      throw Problem(status: 502, title: "Central does not answer", detail: "\(error); central's ops address is \(ops)")
+      throw Problem(.centralUnreachable, "\(error); central's ops address is \(ops)")
     }
   }
 }
@@ -184,7 +183,7 @@ struct BlobCache: BlobSource {
     return try await flights.run(digest) { () async throws(Problem) -> String in
       if let path = store.path(of: digest) { return path }
       guard let central = await central() else {
-        throw Problem(status: 503, title: "Central is not known", detail: "the region has not heard of central on its broker yet")
+        throw Problem(.centralUnknown, "the region has not heard of central on its broker yet")
       }
       return try await fetch(digest, from: central)
     }
@@ -198,12 +197,12 @@ struct BlobCache: BlobSource {
       _ = try store.adopt(file: temporary, digest: digest)
     } catch let error as TransferError {
       if let problem = error.problem { throw problem }
-      throw Problem(status: 502, title: "Central does not answer", detail: "\(error)")
+      throw Problem(.centralUnreachable, "\(error)")
     } catch {
-      throw Problem(status: 503, title: "Not stored", detail: "\(error)")
+      throw Problem(.unavailable, "\(error)")
     }
     guard let path = store.path(of: digest) else {
-      throw Problem(status: 503, title: "Not stored", detail: "the blob \(digest) was removed as soon as it was fetched")
+      throw Problem(.unavailable, "the blob \(digest) was removed as soon as it was fetched")
     }
     return path
   }

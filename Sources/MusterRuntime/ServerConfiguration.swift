@@ -1,6 +1,7 @@
 import Configuration
 import FoundationEssentials
 package import MusterMQTT
+import MusterSchema
 import Synchronization
 import SystemPackage
 import Yams
@@ -110,11 +111,16 @@ extension ServerSettings {
   package var summary: String { record.summary }
 
   /// A flag, or a key of the file, that the program never asked for is a mistake: it is named, with its neighbours.
-  package func refuseUnknownKeys() throws(ConfigurationError) {
+  ///
+  /// - Throws: `UsageError` for a flag, ``ConfigurationError`` for a key of the file.
+  func refuseUnknownKeys() throws {
     let flags = Set(record.keys.map(Self.flag)).union(["--config"])
     for argument in arguments where argument.hasPrefix("--") {
       let name = String(argument.prefix { $0 != "=" })
-      if !flags.contains(name) { throw ConfigurationError(name, "there is no such flag; --help lists the keys") }
+      if !flags.contains(name) {
+        throw UsageError(
+          description: "there is no flag \(name.shown(60)).\(Suggestion.question(name, among: flags)) --help lists the keys")
+      }
     }
     // A file that cannot be read was refused when the settings were made; one that need not be there has no keys.
     guard let text = try? String(contentsOf: URL(filePath: file), encoding: .utf8) else { return }
@@ -127,8 +133,8 @@ extension ServerSettings {
     let known = record.keys
     for key in root.map({ flatten($0, under: "") }) ?? [] where !known.contains(key) {
       let siblings = known.filter { $0.split(separator: ".").dropLast() == key.split(separator: ".").dropLast() }.sorted()
-      throw ConfigurationError(
-        key, "there is no such key in \(file)\(siblings.isEmpty ? "" : "; known here: \(siblings.joined(separator: ", "))")")
+      let neighbours = siblings.isEmpty ? "" : "; known here: \(siblings.joined(separator: ", "))"
+      throw ConfigurationError(key, "there is no such key in \(file)\(neighbours).\(Suggestion.question(key, among: known))")
     }
   }
 

@@ -2,6 +2,11 @@ import Glibc
 package import Logging
 import MusterSchema
 
+/// Why a server's command line is not understood.
+struct UsageError: Error, Hashable, CustomStringConvertible {
+  let description: String
+}
+
 /// What the servers' `main` share: `--help`, `--version`, `config print`, logging to standard error, one line for an error, an exit code.
 package struct ServerMain: Sendable {
   private let program: String
@@ -16,25 +21,24 @@ package struct ServerMain: Sendable {
   }
 
   /// Reads the configuration and runs the program, or prints what holds; never returns normally. Exit codes: 0 stopped as told, 1 failed,
-  /// 2 not usable as configured.
+  /// 2 wrong command line, 78 not usable as configured.
   package func run<Configuration: Sendable>(
     reading read: @Sendable (_ settings: ServerSettings, _ defaultState: String) async throws -> Configuration,
     _ body: @Sendable (Configuration, _ logger: Logger) async throws -> Void
   ) async -> Never {
-    var arguments = CommandLine.arguments
+    let arguments = CommandLine.arguments
     if arguments.contains("--help") || arguments.contains("-h") {
       print(usage)
-      exit(0)
+      exit(ExitStatus.success.rawValue)
     }
     if arguments.contains("--version") {
       print("\(program) \(Muster.version)")
-      exit(0)
+      exit(ExitStatus.success.rawValue)
     }
-    let prints = arguments.dropFirst().starts(with: ["config", "print"])
-    if prints { arguments.removeSubrange(1...2) }
     do {
+      let (flags, prints) = try Self.split(arguments)
       let environment = environmentVariables()
-      let settings = try await ServerSettings(arguments: arguments, environment: environment, defaultFile: defaultFile)
+      let settings = try await ServerSettings(arguments: flags, environment: environment, defaultFile: defaultFile)
       let state = defaultStateFolder(
         program: "\(program.split(separator: "-").last ?? "")", environment: environment, isRoot: geteuid() == 0)
       let level = try await level(settings)
@@ -42,7 +46,7 @@ package struct ServerMain: Sendable {
       try settings.refuseUnknownKeys()
       if prints {
         print("# \(settings.file)\n\(settings.summary)")
-        exit(0)
+        exit(ExitStatus.success.rawValue)
       }
       LoggingSystem.bootstrap { label in
         var handler = StreamLogHandler.standardError(label: label)
@@ -51,14 +55,34 @@ package struct ServerMain: Sendable {
       }
       raiseFileLimit()
       try await body(configuration, Logger(label: program))
-      exit(0)
+      exit(ExitStatus.success.rawValue)
+    } catch let error as UsageError {
+      complain(error)
+      exit(ExitStatus.usage.rawValue)
     } catch let error as ConfigurationError {
       complain(error)
-      exit(2)
+      exit(ExitStatus.configuration.rawValue)
     } catch {
       complain(error)
-      exit(1)
+      exit(ExitStatus.unexpected.rawValue)
     }
+  }
+
+  /// Separates `config print`, wherever it stands, from the flags and their values.
+  ///
+  /// - Returns: the program's name and its flags, and whether the configuration is only to be printed.
+  static func split(_ arguments: [String]) throws(UsageError) -> (flags: [String], prints: Bool) {
+    var (flags, words) = (Array(arguments.prefix(1)), [String]())
+    var takesValue = false
+    for argument in arguments.dropFirst() {
+      let isFlag = argument.hasPrefix("--")
+      if isFlag || takesValue { flags.append(argument) } else { words.append(argument) }
+      takesValue = isFlag && !argument.contains("=")
+    }
+    guard words.isEmpty || words == ["config", "print"] else {
+      throw UsageError(description: "there is no command \"\(words.joined(separator: " "))\"; there is only \"config print\"")
+    }
+    return (flags, !words.isEmpty)
   }
 
   private func level(_ settings: ServerSettings) async throws -> Logger.Level {

@@ -67,7 +67,7 @@ extension String {
 extension StringProtocol {
   /// At most so many bytes of it, without control characters: what others wrote, for a message or a log. Characters are no bound, one may be
   /// any number of bytes long.
-  func shown(_ limit: Int) -> String {
+  package func shown(_ limit: Int) -> String {
     guard utf8.count > limit else { return String(self).withoutControlCharacters }
     var short = ""
     for scalar in unicodeScalars {

@@ -62,7 +62,7 @@ extension HTTPClient {
       return try await sendParts(of: upload, reader, from: start)
     } catch {
       // What an earlier attempt had left was spoiled by a loss of power, and the server has dropped it.
-      guard start > 0, let problem = error.problem, problem.status == 422, problem.detail.hasPrefix("wrong digest") else { throw error }
+      guard start > 0, error.problem?.code == .wrongDigest else { throw error }
       return try await sendParts(of: upload, reader, from: 0)
     }
   }

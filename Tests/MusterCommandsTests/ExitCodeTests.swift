@@ -15,6 +15,8 @@ struct ExitCodeTests {
     (problem(404), 3), (problem(409), 3), (problem(422), 3), (problem(507), 3), (problem(500), 1), (problem(503), 4),
     (.unreachable(host: "h", why: "w"), 4), (.timedOut(host: "h"), 4), (.io("x"), 1), (.tooLarge(maximumBytes: 1), 1),
     (.digestMismatch(expected: Digest(of: [1]), got: Digest(of: [2])), 1), (.cancelled, 130),
+    (.problem(Problem(.mailboxFull, ""), retryAfter: 1), 4), (.problem(Problem(.taskEnded, ""), retryAfter: nil), 3),
+    (.problem(Problem(.replayFailed, ""), retryAfter: nil), 1),
   ]
 
   @Test("what central answers decides the code", arguments: answers)
@@ -33,8 +35,7 @@ struct ExitCodeTests {
   @Test("a refused task names every field")
   func fields() {
     let problem = Problem(
-      status: 422, title: "The task is refused", detail: "",
-      problems: [.init(field: "rounds", message: "too few"), .init(field: "", message: "x")])
+      .invalidTask, "", problems: [.init(field: "rounds", message: "too few"), .init(field: "", message: "x")])
     let error = CommandError(.problem(problem, retryAfter: nil), central: "http://c")
     #expect(error.description == "The task is refused\n  rounds: too few\n  x")
   }

@@ -1,5 +1,6 @@
 import FoundationEssentials
 import Glibc
+import MusterSchema
 import TestSupport
 import Testing
 

@@ -119,7 +119,7 @@ import Testing
           headers: [("Content-Digest", Digest(of: [1]).contentDigest)])
       }
       #expect(error?.status == 422)
-      #expect(error?.problem?.detail.contains("wrong digest") == true)
+      #expect(error?.problem?.code == .wrongDigest)
     }
   }
 

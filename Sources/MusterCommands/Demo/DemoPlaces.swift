@@ -1,5 +1,6 @@
 import FoundationEssentials
 import Glibc
+import MusterSchema
 
 /// Where things lie that the demo needs: its own executables, the checkout, the broker.
 enum DemoPlaces {

@@ -1,4 +1,5 @@
 import Glibc
+import MusterSchema
 import Subprocess
 import SystemPackage
 

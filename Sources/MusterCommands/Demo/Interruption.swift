@@ -1,4 +1,5 @@
 import Glibc
+import MusterSchema
 import Synchronization
 
 /// Ctrl-C, SIGTERM and SIGHUP as an error in the middle of a scope, so that what it started is stopped in order.

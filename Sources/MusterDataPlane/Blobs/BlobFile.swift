@@ -13,7 +13,7 @@ final class BlobFile: Sendable {
     descriptor = open(path, O_RDONLY | O_CLOEXEC)
     guard descriptor >= 0 else {
       throw errno == ENOENT
-        ? .notFound("this blob is not here any more") : Problem(status: 503, title: "Unavailable", detail: "the blob cannot be read now")
+        ? .notFound("this blob is not here any more") : Problem(.unavailable, "the blob cannot be read now")
     }
     var status = stat()
     size = fstat(descriptor, &status) == 0 ? Int(status.st_size) : 0

@@ -55,7 +55,7 @@ package struct BlobRoutes: Sendable {
       return Response(status: .partialContent, headers: headers, body: try file.body(part))
     case .unsatisfiable:
       var response = problemResponse(
-        Problem(status: 416, title: "Range not satisfiable", detail: "the blob has \(file.size) bytes"))
+        Problem(.rangeNotSatisfiable, "the blob has \(file.size) bytes"))
       response.headers[.contentRange] = "bytes */\(file.size)"
       return response
     }
@@ -86,7 +86,7 @@ func receive(
   let staged = try store.stage(maximumBytes: maximum)
   try await receive(request, context, into: staged)
   if let declared, case let digest = staged.digest, declared != digest {
-    throw Problem.invalid("wrong digest: the body is \(digest), its Content-Digest says \(declared)")
+    throw Problem(.wrongDigest, "the body is \(digest), its Content-Digest says \(declared)")
   }
   return staged
 }

@@ -41,7 +41,7 @@ extension ContributionRoutes {
     let key = try ContributionKey(address: request.uri.path)
     let headers = try UploadFields(request)
     guard request.headers[.contentType] == "application/partial-upload" else {
-      throw Problem(status: 415, title: "Unsupported media type", detail: "a part is sent as application/partial-upload")
+      throw Problem(.wrongMediaType, "a part is sent as application/partial-upload")
     }
     guard let complete = headers.complete, let offset = headers.offset, let digest = headers.digest else {
       throw Problem.badRequest("a part needs Upload-Complete, Upload-Offset and the upload's address with ?digest=, or Repr-Digest")
@@ -138,8 +138,8 @@ extension ContributionRoutes {
     let store = store
     let claimed = try await checked(key, terms, file.path) {
       guard file.digest == identity.digest else {
-        throw Problem.invalid(
-          "wrong digest: the bytes are \(file.digest), they were announced as \(identity.digest); send them again from 0")
+        throw Problem(
+          .wrongDigest, "the bytes are \(file.digest), they were announced as \(identity.digest); send them again from 0")
       }
     } adopting: {
       try store.partials.adopt(file, of: name)

@@ -83,10 +83,10 @@ package struct ContributionRoutes: Sendable {
       return .accepted(digest)
     case .unknown: throw Problem.notFound("this server has no phase that takes \(key)")
     case .closed(let reason): throw Problem.closed(reason)
-    case .refused(let reason): throw Problem(status: 403, title: "Not admitted", detail: reason)
+    case .refused(let reason): throw Problem(.notAdmitted, reason)
     case .busy(let seconds):
       throw ProblemWithRetry(
-        problem: Problem(status: 429, title: "Busy", detail: "too many uploads at once, try again later"), retryAfter: seconds)
+        problem: Problem(.tooManyUploads, "too many uploads at once, try again later"), retryAfter: seconds)
     case .unavailable: throw Self.unavailable
     }
   }
@@ -103,7 +103,7 @@ package struct ContributionRoutes: Sendable {
     case .unknown: throw Problem.notFound("this server has no phase that takes \(offer.key)")
     case .closed(let reason): throw Problem.closed(reason)
     case .unavailable: throw Self.unavailable
-    case .full: throw Problem(status: 507, title: "Insufficient storage", detail: "the server's disk is full")
+    case .full: throw Problem(.diskFull, "the server's disk is full")
     }
   }
 
@@ -131,7 +131,7 @@ package struct ContributionRoutes: Sendable {
     let bytes = try await request.bytes(context: context, upTo: min(terms.maximumBytes, 64 << 10))
     let digest = Digest(of: bytes)
     if let declared, declared != digest {
-      throw Problem.invalid("wrong digest: the body is \(digest), its Content-Digest says \(declared)")
+      throw Problem(.wrongDigest, "the body is \(digest), its Content-Digest says \(declared)")
     }
     let evaluation: Evaluation
     do {
@@ -172,7 +172,7 @@ package struct ContributionRoutes: Sendable {
   }
 
   private static let unavailable = ProblemWithRetry(
-    problem: Problem(status: 503, title: "Unavailable", detail: "the ledger cannot answer now, try again"), retryAfter: 1)
+    problem: Problem(.unavailable, "the ledger cannot answer now, try again"), retryAfter: 1)
 }
 
 /// The task and the round of `/v1/tasks/{t}/rounds/{n}/…`.
@@ -189,6 +189,6 @@ extension Request {
 }
 
 extension Problem {
-  static let conflict = Problem(status: 409, title: "Conflict", detail: "yours already counts")
-  static func closed(_ reason: String) -> Problem { Problem(status: 410, title: "Closed", detail: reason) }
+  static let conflict = Problem(.alreadyCounted, "yours already counts")
+  static func closed(_ reason: String) -> Problem { Problem(.phaseClosed, reason) }
 }

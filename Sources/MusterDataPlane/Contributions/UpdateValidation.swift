@@ -48,7 +48,7 @@ func validate(
     file = try SafetensorsFile(path: path)
   } catch {
     // Not the path: it is the server's own.
-    if case .system = error { throw Problem(status: 503, title: "Unavailable", detail: "the server cannot read what it stored") }
+    if case .system = error { throw Problem(.unavailable, "the server cannot read what it stored") }
     throw .invalid("\(error)")
   }
   let said = try UpdateMetadata(file.metadata)
@@ -103,7 +103,7 @@ final class BaseSchemas: Sendable {
     do {
       schema = try await offloading { () throws(SafetensorsError) in try EncodedFile(SafetensorsFile(path: path)).schema }
     } catch {
-      throw Problem(status: 503, title: "Unavailable", detail: "the round's base model cannot be read: it is not a model of this server")
+      throw Problem(.unavailable, "the round's base model cannot be read: it is not a model of this server")
     }
     state.withLock { state in
       if state.schemas.updateValue(schema, forKey: digest) == nil { state.order.append(digest) }

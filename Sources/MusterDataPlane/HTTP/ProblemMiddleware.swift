@@ -37,7 +37,7 @@ package struct ProblemMiddleware: RouterMiddleware {
       return problemResponse(.notFound("there is no \(request.method.rawValue) \(path) here"))
     } catch {
       context.logger.error("a request failed", metadata: ["http.path": "\(request.uri.path.prefix(200))", "error": "\(error)"])
-      return problemResponse(Problem(status: 500, title: "Internal error", detail: "the server's log says more"))
+      return problemResponse(Problem(.internalError, "the server's log says more"))
     }
   }
 
@@ -60,11 +60,11 @@ extension Problem {
   /// What a client is told when the disk fails: 507 when it is full, 503 when it may pass, 413 for a body over its bound.
   package init(_ error: StorageError) {
     switch error {
-    case .diskFull: self.init(status: 507, title: "Insufficient storage", detail: "the server's disk is full")
+    case .diskFull: self.init(.diskFull, "the server's disk is full")
     case .tooLarge(let maximum): self = .tooLarge(maximum)
-    case .crowded: self.init(status: 429, title: "Busy", detail: "the server keeps as many half uploads as it may, try again later")
-    case .superseded: self.init(status: 503, title: "Unavailable", detail: "another request goes on with this upload")
-    case .busy, .corrupt, .newer, .io: self.init(status: 503, title: "Unavailable", detail: "the server cannot store this now")
+    case .crowded: self.init(.tooManyUploads, "the server keeps as many half uploads as it may, try again later")
+    case .superseded: self.init(.unavailable, "another request goes on with this upload")
+    case .busy, .corrupt, .newer, .io: self.init(.unavailable, "the server cannot store this now")
     }
   }
 }

@@ -57,7 +57,7 @@ extension Request {
     do {
       return try JSON.decode(type, from: bytes)
     } catch {
-      throw Problem(status: 400, title: "Not understood", detail: JSON.explain(error))
+      throw Problem(.badRequest, JSON.explain(error))
     }
   }
 
@@ -72,7 +72,7 @@ extension Request {
       do {
         piece = try await pieces.next()
       } catch is SlowClient {
-        throw Problem(status: 408, title: "Too slow", detail: "\(count) bytes came, and then no more for too long")
+        throw Problem(.slowBody, "\(count) bytes came, and then no more for too long")
       } catch {
         throw Problem.incomplete("the connection broke after \(count) bytes")
       }
@@ -86,11 +86,11 @@ extension Request {
 }
 
 extension Problem {
-  package static func notFound(_ detail: String) -> Problem { Problem(status: 404, title: "Not found", detail: detail) }
-  package static func badRequest(_ detail: String) -> Problem { Problem(status: 400, title: "Bad request", detail: detail) }
-  static func incomplete(_ detail: String) -> Problem { Problem(status: 400, title: "Incomplete", detail: detail) }
+  package static func notFound(_ detail: String) -> Problem { Problem(.notFound, detail) }
+  package static func badRequest(_ detail: String) -> Problem { Problem(.badRequest, detail) }
+  static func incomplete(_ detail: String) -> Problem { Problem(.incompleteBody, detail) }
   static func tooLarge(_ maximum: Int) -> Problem {
-    Problem(status: 413, title: "Too large", detail: "the body may have \(maximum) bytes at most")
+    Problem(.bodyTooLarge, "the body may have \(maximum) bytes at most")
   }
-  static func invalid(_ detail: String) -> Problem { Problem(status: 422, title: "Invalid", detail: detail) }
+  static func invalid(_ detail: String) -> Problem { Problem(.invalidBody, detail) }
 }

@@ -45,7 +45,7 @@ struct RateMiddleware: RouterMiddleware {
   func handle(_ request: Request, context: RouteContext, next: (Request, RouteContext) async throws -> Response) async throws -> Response {
     if request.uri.path != "/healthz", let wait = rate.refusal(context.client) {
       throw ProblemWithRetry(
-        problem: Problem(status: 429, title: "Too many requests", detail: "this address asks more often than this server allows"),
+        problem: Problem(.tooManyRequests, "this address asks more often than this server allows"),
         retryAfter: wait)
     }
     return try await next(request, context)

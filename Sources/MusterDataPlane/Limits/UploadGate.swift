@@ -39,7 +39,7 @@ final class UploadGate: Sendable {
     }
     guard refused > 0 else { return }
     throw ProblemWithRetry(
-      problem: Problem(status: 429, title: "Busy", detail: "\(why): try again later"),
+      problem: Problem(.tooManyUploads, "\(why): try again later"),
       retryAfter: min(30, Double(1 + refused / max(count, 1))))
   }
 

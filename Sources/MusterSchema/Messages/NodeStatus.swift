@@ -6,10 +6,13 @@ public struct Waiting: Codable, Hashable, Sendable {
   /// A node's id, or its path below the coordinator that says so.
   public var node: String
   public var reason: String
+  /// The kind of reason, where a program acts on it.
+  public var code: ErrorCode?
 
-  public init(node: String, reason: String) {
+  public init(node: String, reason: String, code: ErrorCode? = nil) {
     self.node = node
     self.reason = reason
+    self.code = code
   }
 }
 
@@ -46,6 +49,8 @@ public struct NodeStatus: Message {
   public var attempt: Int?
   public var phase: Phase?
   public var reason: String?
+  /// The kind of reason, where the coordinator acts on it.
+  public var code: ErrorCode?
   public var retrySeconds: Double?
   public var progress: Double?
   public var loss: Double?
@@ -65,7 +70,7 @@ public struct NodeStatus: Message {
   public init(
     node: NodeID, task: TaskID, state: State, round: Int? = nil, attempt: Int? = nil, phase: Phase? = nil, reason: String? = nil,
     retrySeconds: Double? = nil, progress: Double? = nil, loss: Double? = nil, devices: Int? = nil, declined: Int? = nil,
-    have: Int? = nil, waiting: [Waiting]? = nil, quota: Int? = nil, trainer: String? = nil
+    have: Int? = nil, waiting: [Waiting]? = nil, quota: Int? = nil, trainer: String? = nil, code: ErrorCode? = nil
   ) {
     self.node = node
     self.task = task
@@ -83,6 +88,7 @@ public struct NodeStatus: Message {
     self.waiting = waiting
     self.quota = quota
     self.trainer = trainer
+    self.code = code
   }
 }
 

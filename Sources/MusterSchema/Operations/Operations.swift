@@ -325,26 +325,6 @@ public struct Evaluation: Codable, Hashable, Sendable {
   }
 }
 
-/// `application/problem+json`, RFC 9457.
-public struct Problem: Codable, Hashable, Sendable, Error, CustomStringConvertible {
-  public static let contentType = "application/problem+json"
-
-  public var status: Int
-  public var title: String
-  public var detail: String
-  /// Every field that is wrong, for a refused task.
-  public var problems: [FieldProblem]?
-
-  public init(status: Int, title: String, detail: String, problems: [FieldProblem]? = nil) {
-    self.status = status
-    self.title = title
-    self.detail = detail
-    self.problems = problems
-  }
-
-  public var description: String { detail.isEmpty ? title : "\(title): \(detail)" }
-}
-
 /// The version that every program of this tree announces.
 public enum Muster {
   public static let version = "0.1.0"

@@ -29,14 +29,14 @@ extension ContributionKey {
     guard parts.count == 8, parts[0].isEmpty, parts[1] == "v1", parts[2] == "tasks", parts[4] == "rounds",
       parts[6] == "updates" || parts[6] == "evaluations"
     else {
-      throw Problem(status: 404, title: "Not found", detail: "there is nothing at this path")
+      throw Problem(.notFound, "there is nothing at this path")
     }
     let (task, round) = try Self.taskAndRound(parts[3], parts[5])
     do {
       self.init(
         task: task, round: round, phase: parts[6] == "updates" ? .train : .evaluate, path: try NodePath(validating: String(parts[7])))
     } catch {
-      throw Problem(status: 400, title: "Bad request", detail: error.description)
+      throw Problem(.badRequest, error.description)
     }
   }
 
@@ -47,13 +47,13 @@ extension ContributionKey {
     do {
       let task = try TaskID(validating: task)
       guard (1...9).contains(round.utf8.count), let round = naturalNumber(round) else {
-        throw Problem(status: 400, title: "Bad request", detail: "a round is a whole number")
+        throw Problem(.badRequest, "a round is a whole number")
       }
       return (task, round)
     } catch let problem as Problem {
       throw problem
     } catch {
-      throw Problem(status: 400, title: "Bad request", detail: "\(error)")
+      throw Problem(.badRequest, "\(error)")
     }
   }
 }

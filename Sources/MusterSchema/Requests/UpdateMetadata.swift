@@ -64,4 +64,4 @@ package struct UpdateMetadata: Hashable, Sendable {
   }
 }
 
-private func wrong(_ detail: String) -> Problem { Problem(status: 422, title: "Invalid", detail: detail) }
+private func wrong(_ detail: String) -> Problem { Problem(.invalidBody, detail) }

@@ -80,4 +80,4 @@ extension Ticket {
 /// Digits and nothing else, no sign; nil when there are none, or when the number is too large.
 func naturalNumber(_ text: Substring) -> Int? { text.utf8.allSatisfy { (0x30...0x39).contains($0) } ? Int(text) : nil }
 
-private func wrong(_ detail: String) -> Problem { Problem(status: 400, title: "Bad request", detail: detail) }
+private func wrong(_ detail: String) -> Problem { Problem(.badRequest, detail) }

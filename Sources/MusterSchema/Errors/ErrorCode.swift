@@ -1,0 +1,100 @@
+/// The registry of errors that one program reports to another, or to a script. A code's word never changes and is never used again for
+/// something else; the sentence beside it is for people and may change.
+///
+/// The table in `docs/errors.md` is made of this file; a test compares them.
+public enum ErrorCode: String, Hashable, Sendable, CaseIterable {
+  // What a request may get wrong.
+  case badRequest = "bad-request"
+  case incompleteBody = "incomplete-body"
+  case notAdmitted = "not-admitted"
+  case notFound = "not-found"
+  case unknownTask = "unknown-task"
+  case unknownRound = "unknown-round"
+  case unknownBlob = "unknown-blob"
+  case unknownAction = "unknown-action"
+  case slowBody = "slow-body"
+  case taskExists = "task-exists"
+  case taskEnded = "task-ended"
+  case alreadyCounted = "already-counted"
+  case noTestData = "no-test-data"
+  case noModel = "no-model"
+  case phaseClosed = "phase-closed"
+  case bodyTooLarge = "body-too-large"
+  case wrongMediaType = "wrong-media-type"
+  case rangeNotSatisfiable = "range-not-satisfiable"
+  case invalidBody = "invalid-body"
+  case wrongDigest = "wrong-digest"
+  case invalidTask = "invalid-task"
+  case tooManyRequests = "too-many-requests"
+  case tooManyUploads = "too-many-uploads"
+
+  // What a server cannot do now, or at all.
+  case internalError = "internal-error"
+  case replayFailed = "replay-failed"
+  case centralUnreachable = "central-unreachable"
+  case centralUnknown = "central-unknown"
+  case uploadSuperseded = "upload-superseded"
+  case mailboxFull = "mailbox-full"
+  case unavailable = "unavailable"
+  case diskFull = "disk-full"
+
+  // What ends a task, or a node's part in a round.
+  case everyDeviceFailed = "every-device-failed"
+  case trainerFailed = "trainer-failed"
+
+  /// Sent by a newer program, or by something between client and server.
+  case unrecognized
+
+  /// The HTTP status that the error is answered with; nil for one that only statuses, records and programs report.
+  public var httpStatus: Int? { entry.status }
+  /// What `muster` exits with when central answers with it, or when the watched task ends with it.
+  public var exit: ExitStatus { entry.exit }
+  /// A few words for people, the `title` of a ``Problem``.
+  public var title: String { entry.title }
+
+  private var entry: (status: Int?, exit: ExitStatus, title: String) {
+    switch self {
+    case .badRequest: (400, .refused, "Bad request")
+    case .incompleteBody: (400, .refused, "Incomplete body")
+    case .notAdmitted: (403, .refused, "Not admitted")
+    case .notFound: (404, .refused, "Not found")
+    case .unknownTask: (404, .refused, "Unknown task")
+    case .unknownRound: (404, .refused, "Unknown round")
+    case .unknownBlob: (404, .refused, "Unknown blob")
+    case .unknownAction: (404, .refused, "Unknown action")
+    case .slowBody: (408, .refused, "Too slow")
+    case .taskExists: (409, .refused, "The task id is taken")
+    case .taskEnded: (409, .refused, "The task has ended")
+    case .alreadyCounted: (409, .refused, "Conflict")
+    case .noTestData: (409, .refused, "Central cannot evaluate")
+    case .noModel: (409, .refused, "There is no model")
+    case .phaseClosed: (410, .refused, "Closed")
+    case .bodyTooLarge: (413, .refused, "Too large")
+    case .wrongMediaType: (415, .refused, "Unsupported media type")
+    case .rangeNotSatisfiable: (416, .refused, "Range not satisfiable")
+    case .invalidBody: (422, .refused, "Invalid")
+    case .wrongDigest: (422, .refused, "Wrong digest")
+    case .invalidTask: (422, .refused, "The task is refused")
+    case .tooManyRequests: (429, .refused, "Too many requests")
+    case .tooManyUploads: (429, .refused, "Busy")
+    case .internalError: (500, .unexpected, "Internal error")
+    case .replayFailed: (500, .unexpected, "Not computed")
+    case .centralUnreachable: (502, .unreachable, "Central does not answer")
+    case .centralUnknown: (503, .unreachable, "Central is not known")
+    case .uploadSuperseded: (503, .unreachable, "Another request continues this upload")
+    case .mailboxFull: (503, .unreachable, "Busy")
+    case .unavailable: (503, .unreachable, "Unavailable")
+    case .diskFull: (507, .refused, "Insufficient storage")
+    case .everyDeviceFailed: (nil, .taskFailed, "Every invited device failed")
+    case .trainerFailed: (nil, .taskFailed, "The trainer failed")
+    case .unrecognized: (nil, .unexpected, "Unrecognized")
+    }
+  }
+}
+
+extension ErrorCode: Codable {
+  /// A code that this program does not know becomes ``unrecognized``: codes may be added without a new version of the protocol.
+  public init(from decoder: any Decoder) throws {
+    self = ErrorCode(rawValue: try decoder.singleValueContainer().decode(String.self)) ?? .unrecognized
+  }
+}
