@@ -67,7 +67,9 @@ extension Central {
     let (nodes, unreachable) = await nodes()
     let descriptor = TaskDescriptor(
       task: TaskID(unchecked: "check"), specification: specification, revision: 1, state: .open, central: configuration.data.advertise)
-    var check = TaskCheck(problems: problems(specification), matching: [], others: [], unreachable: unreachable)
+    let concerned = Set(specification.regions.map(\.rawValue))
+    var check = TaskCheck(
+      problems: problems(specification), matching: [], others: [], unreachable: unreachable.filter { concerned.contains($0.node) })
     for node in nodes {
       guard let region = node.path.nodes.first, specification.regions.contains(region) else { continue }
       if !node.state.online {

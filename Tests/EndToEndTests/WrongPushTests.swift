@@ -91,7 +91,8 @@ extension EndToEnd {
           (right + "strategy: fedmagic\n", [], 3, ["strategy", "fedmagic"]),
           (right.replacing("[north]", with: "[west]"), [], 3, ["regions", "west", "north"]),
           (right, ["--id", "a/b"], 2, ["a/b"]), (right, ["--id", "a#"], 2, ["a#"]), (right, ["--region", "North"], 2, ["North"]),
-          (right, ["--central", "http://127.0.0.1:\(try freePort())"], 4, ["does not answer", "--central"]),
+          (right, ["--central", "http://127.0.0.1:\(try freePort())"], 4, ["does not answer", "--central", "Repeat the push with --id"]),
+          (right.replacing("size: ", with: "minimum: 9000, size: 900"), ["--dry-run"], 3, ["too few"]),
         ]
         for (text, arguments, status, words) in wrong {
           let file = try fleet.folder.write(text, to: "task.yaml")
@@ -106,6 +107,13 @@ extension EndToEnd {
         let pushed = try await fleet.muster(["task", "push", file, "--id", "right", "--watch"])
         #expect(pushed.status == 0, "\(pushed.output)")
         #expect(try await fleet.detail("right").summary.step == .completed)
+
+        // The same file under the id of a task that was cancelled starts nothing, and does not look as if it had.
+        let long = try fleet.folder.write(right.replacing("rounds: 1", with: "rounds: 1000"), to: "long.yaml")
+        #expect(try await fleet.muster(["task", "push", long, "--id", "long"]).status == 0)
+        #expect(try await fleet.muster(["task", "cancel", "long"]).status == 0)
+        let again = try await fleet.muster(["task", "push", long, "--id", "long"])
+        #expect(again.status == 3 && again.output.contains("exists already and is cancelled"), "\(again)")
       }
     }
 

@@ -8,8 +8,8 @@ struct TaskPush: AsyncParsableCommand {
     commandName: "push", abstract: "Give central a task.",
     discussion: """
       The file is YAML or JSON. `initial: {blob: FILE}` may name a safetensors file beside the task file, and \
-      `model: {step: {blob: FILE}}` an exported training step: they are uploaded first. A push \
-      that is repeated with the same --id is the same task.
+      `model: {step: {blob: FILE}}` an exported training step: they are uploaded first. The id is printed before anything is sent: when \
+      no answer came, repeat the push with it. A push that is repeated with the same --id is the same task.
       """)
 
   @Argument(help: "The task file.", completion: .file(extensions: ["yaml", "yml", "json"]))
@@ -50,10 +50,32 @@ struct TaskPush: AsyncParsableCommand {
     for blob in task.blobs { try await client.store(blob: try blob.bytes(), digest: blob.digest) }
     var generator = SystemRandomNumberGenerator()
     let id = id ?? Slug.taskID(task.specification.name, using: &generator)
-    let summary = try await client.push(id, task.specification)
+    Console.note("task \(id)")
+    let summary = try await send(task, id, client)
+    if let refusal = Self.refusal(of: summary) { throw CommandError(.refused, refusal) }
     guard watch else { return try Console.show(one: summary, as: format.output) }
-    if format.output == .table { Console.note("task \(id)") }
     try await TaskWatcher(client: client, task: id, format: format.output).run()
+  }
+
+  /// Pushes under an id that the person at the terminal has seen: without an answer nobody knows whether the task arrived.
+  private func send(_ task: TaskFile, _ id: TaskID, _ client: OpsClient) async throws(CommandError) -> TaskSummary {
+    do {
+      return try await client.push(id, task.specification)
+    } catch {
+      guard error.exit == .unreachable || error.exit == .interrupted else { throw error }
+      throw CommandError(
+        error.exit, "\(error)\nThe task may have arrived all the same. Repeat the push with --id \(id): it is then the same task")
+    }
+  }
+
+  /// Why a push under the id of a task that exists already does not start anything; nil when it does, or when the task is completed.
+  static func refusal(of summary: TaskSummary) -> String? {
+    switch summary.step {
+    case .cancelled, .failed:
+      "task \(summary.task) exists already and is \(summary.step.rawValue)"
+        + " (\(summary.step.reason(in: summary.why))): push it under another --id"
+    default: nil
+    }
   }
 
   private func check(_ task: TaskFile, _ client: OpsClient) async throws {
@@ -69,6 +91,10 @@ struct TaskPush: AsyncParsableCommand {
     }
     guard answer.problems.isEmpty else {
       throw CommandError(.refused, "central would refuse the task:" + task.describe(answer.problems).map { "\n  \($0)" }.joined())
+    }
+    guard answer.matching.count >= task.specification.cohort.minimum else {
+      // The sentence stands above already.
+      throw CommandError(.refused, format.output == .table ? "" : Self.verdict(answer, task.specification))
     }
   }
 
