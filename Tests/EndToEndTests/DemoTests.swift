@@ -1,6 +1,8 @@
 import FoundationEssentials
 import Glibc
+import MusterSchema
 import MusterTensors
+import MusterTransfer
 import TestSupport
 import Testing
 
@@ -27,6 +29,23 @@ extension EndToEnd {
       #expect(isUp, "\(demo.log.suffix(2000))")
       demo.signal(SIGINT)
       #expect(try await demo.wait(within: .seconds(20)) == 130)
+      #expect(programs(naming: folder.path).isEmpty)
+    }
+
+    @Test("With --stay the fleet runs on after its task until Ctrl-C, which is then no failure", .timeLimit(.minutes(1)))
+    func stays() async throws {
+      let folder = try TemporaryFolder()
+      let demo = try start(["--folder", folder.file("fleet"), "--rounds", "1", "--stay"], in: folder)
+      let isDone = try await eventually(within: .seconds(40)) { demo.log.contains("The fleet stays until Ctrl-C") }
+      #expect(isDone, "\(demo.log.suffix(2000))")
+      #expect(programs(naming: folder.path).count { $0.contains("muster-agent") } == 8)
+      // The lines that it offers work as they stand.
+      let offered = try #require(demo.log.split(separator: "\n").first { $0.contains("curl -s http://") })
+      let address = try #require(offered.split(separator: " ").last.map(String.init))
+      let tasks: [TaskSummary] = try await HTTPClient(HTTPConfiguration()).get(from: address)
+      #expect(tasks.map(\.step) == [.completed])
+      demo.signal(SIGINT)
+      #expect(try await demo.wait(within: .seconds(20)) == 0, "\(demo.log.suffix(2000))")
       #expect(programs(naming: folder.path).isEmpty)
     }
 

@@ -8,12 +8,15 @@ struct DemoCommand: AsyncParsableCommand {
   static let configuration = CommandConfiguration(
     commandName: "demo", abstract: "Run the whole system on this machine: a broker, central, regions, agents, and one task.",
     discussion: """
-      Every program is a process of its own, on free ports of 127.0.0.1. Ends by itself when the task has; Ctrl-C stops everything. The \
+      Every program is a process of its own, on free ports of 127.0.0.1. Ends by itself when the task has, with --stay at Ctrl-C. The \
       model becomes global.safetensors in --folder, or else in the current folder (a file of that name is replaced).
       """)
 
   @Flag(help: "Keep the folder with configurations, logs and state.")
   var keep = false
+
+  @Flag(help: "Keep the fleet running after the task, to look around in it, until Ctrl-C.")
+  var stay = false
 
   @Option(help: ArgumentHelp("Where to put configurations, logs and state (default: a temporary folder). It is kept.", valueName: "dir"))
   var folder: String?
@@ -49,7 +52,7 @@ struct DemoCommand: AsyncParsableCommand {
     let home = try prepareFolder()
     let plan = try plan(executables, checkout: checkout, folder: home)
     do {
-      let session = DemoSession(plan: plan, task: task, format: format.output, model: model(home))
+      let session = DemoSession(plan: plan, task: task, format: format.output, model: model(home), stays: stay)
       try await ProgramFleet.with { fleet in try await session.run(fleet) }
     } catch {
       if (error as? CommandError)?.exit == .interrupted, !keep, folder == nil {

@@ -173,11 +173,12 @@ struct DemoPlan: Hashable, Sendable {
       log: log(name), files: [file: json])
   }
 
-  /// What to type in another terminal meanwhile.
-  var hints: [String] {
-    [
-      "mosquitto_sub -p \(broker) -v -t 'muster/v1/#'", "curl -s \(central)/v1/tasks",
-      "\(executables.folder)/muster tail --central \(central)", "\(executables.folder)/muster node list --central \(central)",
+  /// What to type in another terminal while the fleet stays.
+  func hints(_ task: TaskID) -> [String] {
+    let muster = "\(executables.folder)/muster"
+    return [
+      "mosquitto_sub -p \(broker) -v -t 'muster/v1/#'", "curl -s \(central)/v1/tasks", "export MUSTER_CENTRAL=\(central)",
+      "\(muster) task show \(task)", "\(muster) node list", "\(muster) task push examples/digits/task.yaml --watch", "\(muster) tail",
     ]
   }
 }

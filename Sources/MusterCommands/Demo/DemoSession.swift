@@ -7,14 +7,12 @@ struct DemoSession: Sendable {
   var format: OutputFormat
   /// Where the model goes.
   var model: String
+  /// Keeps the fleet after the task until Ctrl-C.
+  var stays = false
 
   func run(_ fleet: ProgramFleet) async throws {
     let client = try OpsClient(central: plan.central)
     try await start(fleet, client)
-    Console.note("\nMeanwhile, in another terminal:")
-    for hint in plan.hints { Console.note("  \(hint)") }
-    Console.note("")
-
     var generator = SystemRandomNumberGenerator()
     let id = Slug.taskID(task.specification.name, using: &generator)
     _ = try await client.push(id, task.specification)
@@ -22,6 +20,10 @@ struct DemoSession: Sendable {
     let checkpoint = try ModelChoice.last.pick(from: detail.models, stop: nil, task: id)
     try await client.download(checkpoint, to: model)
     try report(id, checkpoint)
+    guard stays else { return Console.note("to look around in a running fleet: --stay keeps it until Ctrl-C") }
+    Console.note("\nThe fleet stays until Ctrl-C. In another terminal:")
+    for hint in plan.hints(id) { Console.note("  \(hint)") }
+    try await fleet.stay()
   }
 
   private func start(_ fleet: ProgramFleet, _ client: OpsClient) async throws {

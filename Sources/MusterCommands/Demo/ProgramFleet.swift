@@ -12,6 +12,8 @@ final class ProgramFleet: Sendable {
     /// Programs that are looked after, those included that are just being started and have no pid yet.
     var kept: [DemoPlan.Stage: Int] = [:]
     var isStopping = false
+    /// The demo has done its work, and a signal is how it is to end.
+    var isStaying = false
     /// Once all are up, a program that dies is started again; before, its death is the demo's failure.
     var isUp = false
     var failure: CommandError?
@@ -58,13 +60,20 @@ final class ProgramFleet: Sendable {
   /// From now on the dead are raised.
   func isUp() { state.withLock { $0.isUp = true } }
 
+  /// Keeps everything running until a signal comes, which then is no interruption.
+  func stay() async throws {
+    state.withLock { $0.isStaying = true }
+    while !Interruption.hasCome { try await Task.sleep(for: .milliseconds(50)) }
+  }
+
   private func supervised<Result: Sendable>(_ body: @escaping @Sendable (ProgramFleet) async throws -> Result) async throws -> Result {
     try await withThrowingTaskGroup(of: Result?.self) { group in
       group.addTask { try await body(self) }
       group.addTask {
         while !Task.isCancelled {
-          try Interruption.check()
-          if let failure = self.state.withLock({ $0.failure }) { throw failure }
+          let (isStaying, failure) = self.state.withLock { ($0.isStaying, $0.failure) }
+          if !isStaying { try Interruption.check() }
+          if let failure { throw failure }
           try await Task.sleep(for: .milliseconds(50))
         }
         return nil
