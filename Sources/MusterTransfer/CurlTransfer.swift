@@ -93,7 +93,7 @@ final class CurlTransfer {
     let text = String(decoding: line, as: UTF8.self)
     if text.hasPrefix("HTTP/") {
       headers = []
-      status = text.split(separator: " ").dropFirst().first.flatMap { Int($0) } ?? 0
+      status = text.split(separator: " ").dropFirst().first.flatMap { Bounds.status.read($0) } ?? 0
     } else if let colon = text.firstIndex(of: ":"), headers.count < 200 {
       headers.append((text[..<colon].lowercased(), text[text.index(after: colon)...].trimmed))
     }
@@ -139,7 +139,8 @@ final class CurlTransfer {
     } else if offset > 0 {
       writer.restart()
     }
-    if let text = headers.first(where: { $0.name == "content-length" })?.value, let length = Int64(text),
+    if let text = headers.first(where: { $0.name == "content-length" })?.value,
+      case let length = Bounds.bytes.read(text).map(Int64.init) ?? .max,
       length > Int64(writer.maximum) - writer.offset
     {
       failure = .tooLarge(maximumBytes: writer.maximum)

@@ -35,7 +35,8 @@ extension HTTPResponse {
     guard status >= 300, status != 304 else { return nil }
     // Where an upload goes on: an answer, not a failure.
     if status == 409, self["upload-offset"] != nil { return nil }
-    let retryAfter = self["retry-after"].flatMap { Double($0) }.flatMap { $0.isFinite && $0 >= 0 ? $0 : nil }
+    // A server that asks for longer than the bound is not believed to the second.
+    let retryAfter = self["retry-after"].flatMap { Double($0) }.flatMap { $0 >= 0 ? Bounds.seconds.limited($0) : nil }
     if var problem = try? JSON.decode(Problem.self, from: body) {
       problem.status = status
       return .problem(problem, retryAfter: retryAfter)

@@ -1,3 +1,5 @@
+import MusterSchema
+
 /// How often and how patiently a request is repeated that failed for a passing reason.
 package struct RetryPolicy: Hashable, Sendable {
   /// In all, the first one included.
@@ -25,11 +27,11 @@ package struct RetryPolicy: Hashable, Sendable {
     after error: TransferError, attempt: Int, using generator: inout some RandomNumberGenerator
   ) -> Duration? {
     guard attempt < attempts, error.isTransient else { return nil }
-    let most = min(cap, base * (1 << min(attempt - 1, 20)))
+    let most = min(cap, base * (1 << min(max(attempt - 1, 0), 20)))
     let jitter = most * Double.random(in: 0...1, using: &generator)
     guard case .problem(_, let seconds?) = error else { return jitter }
     // Many were told the same number, and shall not come back at the same moment.
-    let asked = min(.seconds(seconds), patience)
+    let asked = min(.seconds(Bounds.seconds.limited(seconds)), patience)
     return asked + max(asked * 0.5, min(most, .seconds(1))) * Double.random(in: 0...1, using: &generator)
   }
 }

@@ -49,6 +49,14 @@ import Testing
     #expect(configuration.broker.port == 1884)
   }
 
+  @Test("A time that no clock can hold is refused", arguments: ["idleSeconds", "graceSeconds", "timeoutSeconds"])
+  func hugeTimes(key: String) throws {
+    for value in ["1e300", "1e10", "-1", "9223372036854775807"] {
+      let json = #"{"id":"pi-1","region":"north","trainers":{"mine":{"command":["x"],"\#(key)":\#(value)}}}"#
+      #expect(try complaint(json).contains("between 0 and 1000000000"), "\(value)")
+    }
+  }
+
   @Test("Relative paths in the file start from its folder, and each identity has a state folder of its own")
   func paths() throws {
     let json = #"{"id":"pi-1","region":"north","state":"here","broker":{"authorityFile":"ca.pem"}}"#

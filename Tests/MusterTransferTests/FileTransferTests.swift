@@ -181,7 +181,12 @@ import Testing
     let pauses = (0..<100).compactMap { _ in pause(problem(429, 5), 1) }
     #expect(pauses.allSatisfy { (.seconds(5) ... .milliseconds(7500)).contains($0) })
     #expect(Set(pauses).count > 90)
-    #expect(pause(problem(429, 1e9), 1).map { (.seconds(10) ... .seconds(15)).contains($0) } == true)
+    for asked in [1e9, 1e21, 1e300, .infinity, .greatestFiniteMagnitude] {
+      #expect(pause(problem(429, asked), 1).map { (.seconds(10) ... .seconds(15)).contains($0) } == true, "\(asked)")
+    }
+    for asked in [-1, -1e300, -.infinity, .nan] {
+      #expect(pause(problem(503, asked), 1).map { (.zero ... .seconds(1)).contains($0) } == true)
+    }
   }
 
   @Test("a request is repeated until it succeeds, or the attempts are used up")

@@ -95,6 +95,9 @@ import Testing
       switch request.path {
       case "/problem": .answer(422, (try? JSON.encode(problem)) ?? [])
       case "/busy": .answer(429, Array("later".utf8), headers: ["Retry-After: 7"])
+      case "/patient": .answer(429, headers: ["Retry-After: 1e21"])
+      case "/hasty": .answer(429, headers: ["Retry-After: -5"])
+      case "/status": .text("HTTP/1.1 99999999999999999999 X\r\nContent-Length: 0\r\n\r\n")
       case "/html": .answer(502, Array("<html>\u{1}bad\u{7}gateway</html>".utf8))
       case "/long": .answer(500, [UInt8](repeating: 0x61, count: 1 << 20))
       default: .answer(302, headers: ["Location: http://127.0.0.1:1/elsewhere"])
@@ -106,6 +109,19 @@ import Testing
     }
     #expect(await error("/problem") == .problem(problem, retryAfter: nil))
     #expect(await error("/busy") == .problem(Problem(status: 429, title: "HTTP 429", detail: "later"), retryAfter: 7))
+    for (path, seconds) in [("/patient", 1e9), ("/hasty", nil)] {
+      guard case .problem(_, let retryAfter) = await error(path) else {
+        Issue.record("\(path) is no problem")
+        continue
+      }
+      #expect(retryAfter == seconds)
+    }
+    // A status that no answer can have is no answer: libcurl gives the connection up, or there is none.
+    do throws(TransferError) {
+      #expect(try await client.send("GET", server.address + "/status").status == 0)
+    } catch {
+      #expect(error.problem == nil)
+    }
     #expect(await error("/html")?.problem?.detail == "<html>\u{FFFD}bad\u{FFFD}gateway</html>")
     #expect(await error("/long")?.problem?.detail.count == 200)
     let redirect = await error("/away")

@@ -21,7 +21,8 @@ struct SavedBytes: Hashable, Sendable {
     case .central: updates = counted.reduce(0) { $0 + $1.bytes }
     case .region: updates = traffic.filter { $0.coordinator != .central }.reduce(0) { $0 + $1.traffic.received }
     }
-    plainUpdates = counted.reduce(0) { $0 + $1.devices } * model.bytes
+    let (product, isTooLarge) = counted.reduce(0) { $0 + $1.devices }.multipliedReportingOverflow(by: model.bytes)
+    plainUpdates = isTooLarge ? .max : product
     plainModel = model.bytes
     self.model = model.distributed.bytes
   }

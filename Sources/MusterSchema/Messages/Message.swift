@@ -48,7 +48,9 @@ public enum MessageCoder {
       let envelope = try JSONDecoder().decode(Envelope.self, from: data)
       if let version = envelope.protocol, version > Topic.version { throw MessageError.newerProtocol(version) }
       guard envelope.kind == M.kind else { throw MessageError.wrongKind(expected: M.kind, got: envelope.kind) }
-      return try JSONDecoder().decode(M.self, from: data)
+      let message = try JSONDecoder().decode(M.self, from: data)
+      try (message as? any RangeChecked)?.checkRanges()
+      return message
     } catch let error as MessageError {
       throw error
     } catch {
@@ -75,11 +77,13 @@ public enum JSON {
   }
 
   /// - Throws: `DecodingError`, also for a text with more than 1,000 letters beyond ASCII: to compare one takes time that grows with the square
-  ///   of its combining marks, and nothing of ours is that long.
+  ///   of its combining marks, and nothing of ours is that long. ``RangeError`` for a number that is out of its range.
   public static func decode<T: Decodable>(_: T.Type, from bytes: some Sequence<UInt8>) throws -> T {
     let bytes = Array(bytes)
     try requireShortTexts(bytes)
-    return try JSONDecoder().decode(T.self, from: Data(bytes))
+    let value = try JSONDecoder().decode(T.self, from: Data(bytes))
+    try (value as? any RangeChecked)?.checkRanges()
+    return value
   }
 
   static func requireShortTexts(_ bytes: some Collection<UInt8>) throws {

@@ -46,7 +46,7 @@ extension ContributionKey {
   package static func taskAndRound(_ task: Substring, _ round: Substring) throws(Problem) -> (TaskID, Int) {
     do {
       let task = try TaskID(validating: task)
-      guard (1...9).contains(round.utf8.count), let round = naturalNumber(round) else {
+      guard round.utf8.count <= 9, let round = Bounds.count.read(round) else {
         throw Problem(.badRequest, "a round is a whole number")
       }
       return (task, round)

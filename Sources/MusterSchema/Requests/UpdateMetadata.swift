@@ -30,7 +30,9 @@ package struct UpdateMetadata: Hashable, Sendable {
     self.weight = weight
     try Self.check(weight: weight)
     if let text = metadata["muster.count"] {
-      guard let number = Int(text) else { throw wrong("muster.count is no whole number") }
+      guard let number = Bounds.count.read(text) else {
+        throw wrong("muster.count must be a whole number from 0 to \(Bounds.count.range.upperBound)")
+      }
       count = number
     }
     let content = metadata["muster.content"] ?? "parameters"

@@ -52,10 +52,8 @@ package struct UploadFields: Hashable, Sendable {
 
   private static func integer(_ text: String?, _ name: String) throws(Problem) -> Int? {
     guard let text else { return nil }
-    // Structured fields have integers of fifteen digits.
-    guard (1...15).contains(text.utf8.count), let number = naturalNumber(text[...]) else {
-      throw wrong("\(name) must be a whole number from 0")
-    }
+    // Structured fields have integers of fifteen digits, which is less than this bound.
+    guard text.utf8.count <= 15, let number = Bounds.bytes.read(text) else { throw wrong("\(name) must be a whole number from 0") }
     return number
   }
 
@@ -76,8 +74,5 @@ extension Ticket {
     self.init(String(field.dropFirst(7)))
   }
 }
-
-/// Digits and nothing else, no sign; nil when there are none, or when the number is too large.
-func naturalNumber(_ text: Substring) -> Int? { text.utf8.allSatisfy { (0x30...0x39).contains($0) } ? Int(text) : nil }
 
 private func wrong(_ detail: String) -> Problem { Problem(.badRequest, detail) }

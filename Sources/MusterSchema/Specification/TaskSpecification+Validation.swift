@@ -43,6 +43,9 @@ extension TaskSpecification {
       check(
         (1...4).contains(input.count) && input.allSatisfy { (1...1_000_000).contains($0) }, "model.input",
         "must be one to four sizes of at least 1")
+      check(
+        input.reduce(1.0) { $0 * Double($1) } <= 1e9, "model.input",
+        "makes samples of more than 1000000000 numbers: \(input.map(String.init).joined(separator: " × "))")
     }
     if let classes = model.classes { check((2...1_000_000).contains(classes), "model.classes", "must be at least 2, got \(classes)") }
     if let hidden = model.hidden {
@@ -52,7 +55,7 @@ extension TaskSpecification {
       check(
         TrainingStep.formats.contains(step.format), "model.step.format",
         "\"\(step.format.shown(60))\" is not known; known: \(TrainingStep.formats.joined(separator: ", "))")
-      check(step.bytes.map { $0 > 0 } ?? true, "model.step.bytes", "must be more than 0")
+      check(step.bytes.map { $0 > 0 && Bounds.bytes.contains($0) } ?? true, "model.step.bytes", "must be more than 0, and below a pebibyte")
     }
     if let problem = trainer.problem { check(false, "trainer", problem) }
     check(!regions.isEmpty, "regions", "names no region: give at least one (--region)")
@@ -65,9 +68,9 @@ extension TaskSpecification {
     if let requires {
       check(requires.maxLoad.map { finite($0, 0...100_000) } ?? true, "requires.maxLoad", "must be 0 or more")
       check(requires.minBattery.map { (0...100).contains($0) } ?? true, "requires.minBattery", "must be between 0 and 100")
-      check((requires.memoryMiB ?? 0) >= 0, "requires.memoryMiB", "must be 0 or more")
-      check((requires.diskMiB ?? 0) >= 0, "requires.diskMiB", "must be 0 or more")
-      check((requires.cores ?? 0) >= 0, "requires.cores", "must be 0 or more")
+      for (field, value) in [("memoryMiB", requires.memoryMiB), ("diskMiB", requires.diskMiB), ("cores", requires.cores)] {
+        check(Bounds.count.contains(value ?? 0), "requires.\(field)", "must be between 0 and \(Bounds.count.range.upperBound)")
+      }
     }
     check((1...100_000).contains(rounds), "rounds", "must be between 1 and 100000, got \(rounds)")
     check((1...100_000).contains(cohort.size), "cohort.size", "must be between 1 and 100000, got \(cohort.size)")
@@ -83,7 +86,7 @@ extension TaskSpecification {
     check(finite(local.momentum, 0...0.999_999), "local.momentum", "must be at least 0 and less than 1, got \(local.momentum)")
     check(finite(local.weightDecay, 0...1e6), "local.weightDecay", "must be 0 or more, got \(local.weightDecay)")
     check(finite(local.proximal, 0...1e6), "local.proximal", "must be 0 or more, got \(local.proximal)")
-    check(evaluate.every >= 0, "evaluate.every", "must be 0 (never) or more")
+    check((0...100_000).contains(evaluate.every), "evaluate.every", "must be 0 (never) or more, at most 100000")
     check(finite(evaluate.seconds, 1...2_592_000), "evaluate.seconds", "must be between 1 and 2592000, got \(evaluate.seconds)")
     if let stop {
       check((1...63).contains(stop.metric.utf8.count), "stop.metric", "must name a metric")

@@ -70,10 +70,13 @@ public struct TrainerProgram: Codable, Hashable, Sendable {
       throw DecodingError.dataCorrupted(
         .init(codingPath: decoder.codingPath, debugDescription: "models are at most 32 names of 63 bytes, version is one text of 63 bytes"))
     }
-    guard idleSeconds >= 0, graceSeconds >= 0, threads >= 1, timeoutSeconds.map({ $0 > 0 }) ?? true else {
+    guard Bounds.seconds.contains(idleSeconds), Bounds.seconds.contains(graceSeconds), (1...1024).contains(threads),
+      timeoutSeconds.map({ $0 > 0 && Bounds.seconds.contains($0) }) ?? true
+    else {
       throw DecodingError.dataCorrupted(
         .init(
-          codingPath: decoder.codingPath, debugDescription: "idleSeconds, graceSeconds, timeoutSeconds and threads must not be negative"))
+          codingPath: decoder.codingPath,
+          debugDescription: "idleSeconds, graceSeconds and timeoutSeconds must be between 0 and 1000000000, threads between 1 and 1024"))
     }
   }
 }
