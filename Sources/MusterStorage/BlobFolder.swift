@@ -36,11 +36,13 @@ package final class BlobFolder: Sendable {
   }
 
   /// Makes a staged file a blob. The same bytes again are fine.
+  ///
+  /// - Parameter path: where it lies by now; nil: where it was made.
   @discardableResult
-  package func adopt(_ staged: StagedFile) throws(StorageError) -> Digest {
+  package func adopt(_ staged: StagedFile, at path: String? = nil) throws(StorageError) -> Digest {
     let (digest, _) = try staged.finish()
     if try !isPresent(digest) {
-      try settle(digest, move(staged.path, to: digest))
+      try settle(digest, move(path ?? staged.path, to: digest))
       staged.markAdopted()
     }
     return digest

@@ -14,6 +14,8 @@ package enum StorageError: Error, Hashable, Sendable, CustomStringConvertible {
   case tooLarge(maximumBytes: Int)
   /// Another request goes on with the same half upload.
   case superseded
+  /// Another request has all of the same half upload, and makes a contribution of it.
+  case claimed
   /// No room for another half upload now.
   case crowded(String)
   case io(String)
@@ -26,6 +28,7 @@ package enum StorageError: Error, Hashable, Sendable, CustomStringConvertible {
     case .newer(let what): what
     case .tooLarge(let bytes): "the body is larger than the \(bytes) bytes allowed"
     case .superseded: "another request goes on with this upload"
+    case .claimed: "another request completes this upload: ask again in a moment"
     case .crowded(let what): "no room for another upload: \(what)"
     case .io(let what): what
     }

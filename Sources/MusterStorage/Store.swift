@@ -39,7 +39,7 @@ package final class Store: Sendable {
     lock = try FolderLock(folder: folder)
     secretKey = try SecretKey.load(folder: folder)
     blobs = try BlobFolder(folder: folder)
-    partials = try PartialUploads(folder: folder, blobs: blobs, limits: limits)
+    partials = try PartialUploads(folder: folder, blobs: blobs, limits: limits, logger: logger)
     let path = "\(folder)/muster.sqlite"
     do {
       database = try Self.open(path)

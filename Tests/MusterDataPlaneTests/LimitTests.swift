@@ -258,7 +258,7 @@ import Testing
   }
 }
 
-private final class Counter: Sendable {
+final class Counter: Sendable {
   private let value = Mutex(0)
 
   var count: Int { value.withLock(\.self) }

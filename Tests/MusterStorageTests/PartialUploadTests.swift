@@ -29,7 +29,9 @@ import Testing
     let rest = try #require(file)
     try rest.write(Array(bytes[100_000...]))
     #expect(rest.digest == identity.digest)
-    #expect(try store.partials.adopt(rest, of: identity.name) == identity.digest)
+    let claim = try store.partials.claim(rest, of: identity.name)
+    #expect(try store.partials.adopt(claim) == identity.digest)
+    store.partials.release(claim)
     #expect(store.size(of: identity.digest) == bytes.count)
     #expect(store.partials.standing(identity.name, nil)?.isStored == true)
   }
@@ -41,7 +43,8 @@ import Testing
       let store = try Store(folder: root.path)
       let file = try store.partials.begin(identity, expecting: bytes.count, maximumBytes: 1 << 20)
       try file.write(bytes)
-      _ = try store.partials.adopt(file, of: identity.name)
+      _ = try store.partials.adopt(try store.partials.claim(file, of: identity.name))
+      // And dies before it is through.
     }
     let store = try Store(folder: root.path)
     let standing = store.partials.standing(identity.name, identity.digest)
@@ -66,6 +69,91 @@ import Testing
     #expect(store.partials.standing(identity.name, identity.digest)?.offset == 30)
   }
 
+  @Test("What was claimed is what becomes the blob, whatever other requests try meanwhile")
+  func claims() throws {
+    let root = try TemporaryFolder()
+    let store = try Store(folder: root.path)
+    let file = try store.partials.begin(identity, expecting: bytes.count, maximumBytes: 1 << 20)
+    try file.write(bytes)
+    let claim = try store.partials.claim(file, of: identity.name)
+    // Nobody else begins, resumes or claims, and nothing is written any more.
+    #expect(throws: StorageError.claimed) { try store.partials.begin(identity, expecting: 1, maximumBytes: 1 << 20) }
+    #expect(throws: StorageError.claimed) {
+      try store.partials.resume(identity.name, identity.digest, at: bytes.count, expecting: 0, maximumBytes: 1 << 20)
+    }
+    #expect(throws: StorageError.superseded) { try store.partials.claim(file, of: identity.name) }
+    #expect(throws: StorageError.superseded) { () throws in try file.write([1]) }
+    // Who asks is told the truth, and does not end the claim.
+    #expect(store.partials.standing(identity.name, identity.digest)?.offset == bytes.count)
+    #expect(store.partials.standing(identity.name, identity.digest)?.isStored == false)
+    store.partials.release(file, of: identity.name)
+    #expect(try store.partials.adopt(claim) == identity.digest)
+    store.partials.release(claim)
+    #expect(store.partials.standing(identity.name, identity.digest)?.isStored == true)
+    #expect(try store.blobs.digest(ofFile: try #require(store.path(of: identity.digest))) == identity.digest)
+    store.partials.discard(identity.name)
+    #expect(names(in: root.file("uploads")).isEmpty)
+  }
+
+  @Test("A request whose upload was taken over cannot claim what the other one wrote")
+  func claimOfAnother() throws {
+    let root = try TemporaryFolder()
+    let store = try Store(folder: root.path)
+    let first = try store.partials.begin(identity, expecting: bytes.count, maximumBytes: 1 << 20)
+    try first.write(bytes)
+    let second = try store.partials.begin(identity, expecting: bytes.count, maximumBytes: 1 << 20)
+    try second.write(Array(bytes[..<10]))
+    #expect(throws: StorageError.superseded) { try store.partials.claim(first, of: identity.name) }
+    #expect(store.size(of: identity.digest) == nil)
+    try second.write(Array(bytes[10...]))
+    let claim = try store.partials.claim(second, of: identity.name)
+    #expect(try store.partials.adopt(claim) == identity.digest)
+    store.partials.release(claim)
+    #expect(try store.blobs.digest(ofFile: try #require(store.path(of: identity.digest))) == identity.digest)
+  }
+
+  @Test("What was claimed and not adopted can be continued, also after the process died; what was discarded meanwhile goes")
+  func unadopted() throws {
+    let root = try TemporaryFolder()
+    func written(_ store: Store) throws -> UploadClaim {
+      let file = try store.partials.begin(identity, expecting: bytes.count, maximumBytes: 1 << 20)
+      try file.write(bytes)
+      return try store.partials.claim(file, of: identity.name)
+    }
+    do {
+      let store = try Store(folder: root.path)
+      store.partials.release(try written(store))
+      #expect(store.partials.standing(identity.name, identity.digest)?.offset == bytes.count)
+      let (_, again) = try store.partials.resume(identity.name, identity.digest, at: bytes.count, expecting: 0, maximumBytes: 1 << 20)
+      _ = try store.partials.claim(try #require(again), of: identity.name)
+      // The process dies here.
+    }
+    let store = try Store(folder: root.path)
+    #expect(store.partials.standing(identity.name, identity.digest)?.offset == bytes.count)
+    let claim = try written(store)
+    store.partials.discard(identity.name, Digest(of: [1]))
+    #expect(store.partials.standing(identity.name, nil) != nil)
+    store.partials.discard(identity.name)
+    #expect(store.partials.standing(identity.name, nil) == nil)
+    store.partials.release(claim)
+    #expect(names(in: root.file("uploads")).isEmpty)
+    #expect(store.partials.totals.count == 0)
+  }
+
+  @Test("Numbers near the end of what fits one are bounds like others")
+  func numbers() throws {
+    let root = try TemporaryFolder()
+    let store = try Store(folder: root.path)
+    let unknown = PartialUploads.Identity(name: "a", owner: "a", digest: Digest(of: [1]), length: nil)
+    let file = try store.partials.begin(unknown, expecting: .max, maximumBytes: 1000)
+    try file.write([1, 2, 3])
+    store.partials.release(file, of: "a")
+    let (standing, again) = try store.partials.resume("a", unknown.digest, at: 3, expecting: .max, maximumBytes: 1000)
+    #expect(standing?.offset == 3)
+    #expect(again != nil)
+    #expect(try store.partials.resume("a", unknown.digest, at: .max, expecting: .max, maximumBytes: 1000).file == nil)
+  }
+
   @Test("Garbage and strangers in the folder are removed, links are not followed")
   func garbage() throws {
     let root = try TemporaryFolder()
@@ -87,7 +175,8 @@ import Testing
   func bounds() throws {
     let root = try TemporaryFolder()
     let limits = PartialUploadLimits(count: 3, perOwner: 2, bytes: 1000, ageSeconds: 100, graceSeconds: 0)
-    let store = try Store(folder: root.path, partials: limits)
+    let log = LogRecorder()
+    let store = try Store(folder: root.path, partials: limits, logger: log.logger)
     func begin(_ name: String, _ owner: String, _ length: Int = 100) throws {
       let identity = PartialUploads.Identity(name: name, owner: owner, digest: Digest(of: [1]), length: length)
       let file = try store.partials.begin(identity, expecting: 10, maximumBytes: 1 << 20)
@@ -98,6 +187,9 @@ import Testing
     #expect(store.partials.totals.count == 2)
     for name in ["d", "e", "f"] { try begin(name, name) }
     #expect(store.partials.totals.count == 3)
+    // It is said which limit made them go, and once.
+    #expect(log.lines(with: "made room").count == 1)
+    #expect(log.lines(with: "limit=data.limits.partialUploadsPerNode").count == 1)
     try begin("g", "g", 900)
     #expect(store.partials.totals.bytes <= 1000)
     #expect(throws: StorageError.tooLarge(maximumBytes: 1000)) { try begin("h", "h", 1001) }

@@ -81,7 +81,7 @@ private func matches(_ field: String, _ tag: String) -> Bool {
 func receive(
   _ request: Request, _ context: RouteContext, into store: Store, upTo maximum: Int
 ) async throws -> StagedFile {
-  if let length = request.contentLength, length > maximum { throw Problem.tooLarge(maximum) }
+  if let length = try request.contentLength, length > maximum { throw Problem.tooLarge(maximum) }
   let declared = try request.declaredDigest()
   let staged = try store.stage(maximumBytes: maximum)
   try await receive(request, context, into: staged)

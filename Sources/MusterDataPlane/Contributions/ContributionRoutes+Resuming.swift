@@ -18,11 +18,12 @@ extension ContributionRoutes {
       throw Problem.badRequest("Repr-Digest is missing: sha-256=:…: of the whole update, by which the upload is known later")
     }
     let isWhole = headers.complete == true
-    let length = headers.length ?? (isWhole ? request.contentLength : nil)
+    let content = try request.contentLength
+    let length = headers.length ?? (isWhole ? content : nil)
     if let length, length > terms.maximumBytes { throw tooLarge(terms) }
-    if isWhole, let length, let content = request.contentLength, length != content { throw Self.inconsistent }
+    if isWhole, let length, let content, length != content { throw Self.inconsistent }
     let identity = PartialUploads.Identity(name: "\(key)", owner: "\(key.path)", digest: digest, length: length)
-    let (store, expecting) = (store, request.contentLength ?? 0)
+    let (store, expecting) = (store, content ?? 0)
     let file = try await offloading { () throws(StorageError) in
       try store.partials.begin(identity, expecting: expecting, maximumBytes: terms.maximumBytes)
     }
@@ -51,7 +52,7 @@ extension ContributionRoutes {
     case .accepted(let digest): return try await repeated(request, context, headers, digest)
     case .open(let open): terms = open
     }
-    let announced = request.contentLength ?? min(terms.maximumBytes, 64 << 20)
+    let announced = try announced(request, terms, from: offset)
     try gate.enter(announced)
     defer { gate.leave(announced) }
     let (store, name) = (store, "\(key)")
@@ -62,7 +63,7 @@ extension ContributionRoutes {
       return try UploadProblem.mismatch(expected: standing?.offset ?? 0, provided: offset)
     }
     if standing.isStored {
-      guard complete, request.contentLength ?? 0 == 0 else { throw Problem.badRequest("all \(offset) bytes are here already") }
+      guard complete, try request.contentLength ?? 0 == 0 else { throw Problem.badRequest("all \(offset) bytes are here already") }
       return try await finish(key, terms, digest)
     }
     guard let file else { throw Problem(StorageError.superseded) }
@@ -135,16 +136,8 @@ extension ContributionRoutes {
       return Response(status: status, headers: standing.headers(maximumBytes: terms.maximumBytes, limits: store.partials.limits))
     }
     if let length = identity.length, file.count != length { throw Self.inconsistent }
-    let store = store
-    let claimed = try await checked(key, terms, file.path) {
-      guard file.digest == identity.digest else {
-        throw Problem(
-          .wrongDigest, "the bytes are \(file.digest), they were announced as \(identity.digest); send them again from 0")
-      }
-    } adopting: {
-      try store.partials.adopt(file, of: name)
-    }
-    return try await settle(offer(key, identity.digest, bytes: file.count, claimed))
+    let said = try await checkedAndStored(file, key, terms, identity)
+    return try await settle(offer(key, identity.digest, bytes: file.count, said))
   }
 
   /// All bytes are here since an earlier request.
@@ -153,28 +146,38 @@ extension ContributionRoutes {
       store.partials.discard("\(key)")
       return try UploadProblem.mismatch(expected: 0, provided: 0)
     }
-    let claimed = try await checked(key, terms, path) {
-    } adopting: {
-      digest
-    }
-    return try await settle(offer(key, digest, bytes: bytes, claimed))
+    let expected = try await schemas.schema(of: terms.base)
+    let said = try await discardingInvalid(key, digest) { try validate(update: path, for: key, terms, expected) }
+    return try await settle(offer(key, digest, bytes: bytes, said))
   }
 
-  /// Checks an update's contents and makes it durable. What is found wrong is of no use: it goes.
-  private func checked(
-    _ key: ContributionKey, _ terms: ContributionTerms, _ path: String, _ first: @escaping @Sendable () throws -> Void,
-    adopting adopt: @escaping @Sendable () throws -> Digest
+  /// Claims what came, checks its contents and makes it durable. Whoever asks for the same upload meanwhile is told to wait.
+  private func checkedAndStored(
+    _ file: StagedFile, _ key: ContributionKey, _ terms: ContributionTerms, _ identity: PartialUploads.Identity
   ) async throws -> ContributionClaim {
     let expected = try await schemas.schema(of: terms.base)
-    do {
-      return try await offloading { () throws(any Error) in
-        try first()
-        let claim = try validate(update: path, for: key, terms, expected)
-        _ = try adopt()
-        return claim
+    let store = store
+    return try await discardingInvalid(key, identity.digest) {
+      let claim = try store.partials.claim(file, of: identity.name)
+      defer { store.partials.release(claim) }
+      guard claim.digest == identity.digest else {
+        throw Problem(
+          .wrongDigest, "the bytes are \(claim.digest), they were announced as \(identity.digest); send them again from 0")
       }
+      let said = try validate(update: claim.path, for: key, terms, expected)
+      _ = try store.partials.adopt(claim)
+      return said
+    }
+  }
+
+  /// Checks an update's contents, away from the cooperative threads. What is found wrong is of no use: it goes.
+  private func discardingInvalid(
+    _ key: ContributionKey, _ digest: Digest, _ check: @escaping @Sendable () throws -> ContributionClaim
+  ) async throws -> ContributionClaim {
+    do {
+      return try await offloading { () throws(any Error) in try check() }
     } catch let problem as Problem {
-      if problem.status == 422 { store.partials.discard("\(key)") }
+      if problem.status == 422 { store.partials.discard("\(key)", digest) }
       throw problem
     }
   }
@@ -182,10 +185,6 @@ extension ContributionRoutes {
   private func offer(_ key: ContributionKey, _ digest: Digest, bytes: Int, _ claim: ContributionClaim) -> ContributionOffer {
     ContributionOffer(
       key: key, digest: digest, bytes: bytes, weight: claim.weight, count: claim.count, metrics: claim.metrics, base: claim.base)
-  }
-
-  private func tooLarge(_ terms: ContributionTerms) -> ProblemWithRetry {
-    ProblemWithRetry(problem: .tooLarge(terms.maximumBytes), headers: [.uploadLimit: "max-size=\(terms.maximumBytes)"])
   }
 
   private static let inconsistent = Problem.badRequest("the upload's length is not the one that was announced")

@@ -52,7 +52,7 @@ package struct ContributionRoutes: Sendable {
     switch try await admit(key, request) {
     case .accepted(let digest): return try await repeated(request, context, headers, digest)
     case .open(let terms):
-      let announced = request.contentLength ?? min(terms.maximumBytes, 64 << 20)
+      let announced = try announced(request, terms)
       try gate.enter(announced)
       defer { gate.leave(announced) }
       if phase == .train, headers.complete != nil { return try await create(request, context, key, terms, headers) }
@@ -63,6 +63,21 @@ package struct ContributionRoutes: Sendable {
         }
       return try await settle(offer)
     }
+  }
+
+  /// Bytes that the body says it has, or may have when it is chunked: at most what a contribution may have, so that sums of them cannot
+  /// overflow.
+  ///
+  /// - Parameter offset: what of the contribution is here already.
+  func announced(_ request: Request, _ terms: ContributionTerms, from offset: Int = 0) throws -> Int {
+    let room = terms.maximumBytes - min(offset, terms.maximumBytes)
+    guard let length = try request.contentLength else { return min(room, 64 << 20) }
+    guard length <= room else { throw tooLarge(terms) }
+    return length
+  }
+
+  func tooLarge(_ terms: ContributionTerms) -> ProblemWithRetry {
+    ProblemWithRetry(problem: .tooLarge(terms.maximumBytes), headers: [.uploadLimit: "max-size=\(terms.maximumBytes)"])
   }
 
   /// What a ledger says before a body, if it lets the request go on.
@@ -110,7 +125,6 @@ package struct ContributionRoutes: Sendable {
   private func update(
     _ request: Request, _ context: RouteContext, _ key: ContributionKey, _ terms: ContributionTerms
   ) async throws -> ContributionOffer {
-    if let length = request.contentLength, length > terms.maximumBytes { throw Problem.tooLarge(terms.maximumBytes) }
     let expected = try await schemas.schema(of: terms.base)
     let staged = try await receive(request, context, into: store, upTo: terms.maximumBytes)
     // Checking reads every number, adopting waits for the disk: one hop for both.
@@ -128,7 +142,7 @@ package struct ContributionRoutes: Sendable {
     _ request: Request, _ context: RouteContext, _ key: ContributionKey, _ terms: ContributionTerms
   ) async throws -> ContributionOffer {
     let declared = try request.declaredDigest()
-    let bytes = try await request.bytes(context: context, upTo: min(terms.maximumBytes, 64 << 10))
+    let bytes = try await request.bytes(context: context, upTo: min(terms.maximumBytes, Self.evaluationBytes))
     let digest = Digest(of: bytes)
     if let declared, declared != digest {
       throw Problem(.wrongDigest, "the body is \(digest), its Content-Digest says \(declared)")
@@ -147,21 +161,25 @@ package struct ContributionRoutes: Sendable {
       metrics: evaluation.metrics, base: evaluation.base)
   }
 
-  /// A node whose contribution counts already: the body matters only for its digest.
+  /// A node whose contribution counts already: the body matters only for its digest. A longer one than what counts is another one: it is not
+  /// read to its end.
   func repeated(
     _ request: Request, _ context: RouteContext, _ headers: UploadFields, _ digest: Digest
   ) async throws -> Response {
     if let declared = headers.digest {
       guard declared == digest else { throw Problem.conflict }
-      let bytes = store.size(of: digest) ?? headers.length ?? request.contentLength ?? 0
+      let bytes = try store.size(of: digest) ?? headers.length ?? request.contentLength ?? 0
       return try jsonResponse(StoredBlob(digest: digest, bytes: bytes), headers: [.uploadComplete: "?1"])
     }
+    let most = store.size(of: digest) ?? Self.evaluationBytes
+    if let length = try request.contentLength, length > most { throw Problem.conflict }
     var hasher = Digest.Hasher()
     var count = 0
     try await context.expectBody(request)
     try await request.forEachPiece { buffer in
-      buffer.withUnsafeReadableBytes { hasher.update($0) }
       count += buffer.readableBytes
+      guard count <= most else { throw Problem.conflict }
+      buffer.withUnsafeReadableBytes { hasher.update($0) }
     }
     guard hasher.finish() == digest else { throw Problem.conflict }
     return try jsonResponse(StoredBlob(digest: digest, bytes: count))
@@ -170,6 +188,9 @@ package struct ContributionRoutes: Sendable {
   func receipt(_ status: HTTPTypes.HTTPResponse.Status, _ offer: ContributionOffer) throws -> Response {
     try jsonResponse(StoredBlob(digest: offer.digest, bytes: offer.bytes), status: status, headers: [.uploadComplete: "?1"])
   }
+
+  /// Of an evaluation, which is no blob.
+  private static let evaluationBytes = 64 << 10
 
   private static let unavailable = ProblemWithRetry(
     problem: Problem(.unavailable, "the ledger cannot answer now, try again"), retryAfter: 1)

@@ -23,7 +23,7 @@ package struct ProblemMiddleware: RouterMiddleware {
       let problem = Problem(error)
       switch error {
       // Nothing is wrong with the disk.
-      case .tooLarge, .superseded, .crowded: break
+      case .tooLarge, .superseded, .claimed, .crowded: break
       case .diskFull, .busy, .corrupt, .newer, .io:
         context.logger.error("the state folder failed", metadata: ["http.path": "\(request.uri.path.prefix(200))", "error": "\(error)"])
       }
@@ -63,7 +63,7 @@ extension Problem {
     case .diskFull: self.init(.diskFull, "the server's disk is full")
     case .tooLarge(let maximum): self = .tooLarge(maximum)
     case .crowded: self.init(.tooManyUploads, "the server keeps as many half uploads as it may, try again later")
-    case .superseded: self.init(.unavailable, "another request goes on with this upload")
+    case .superseded, .claimed: self.init(.uploadSuperseded, "\(error)")
     case .busy, .corrupt, .newer, .io: self.init(.unavailable, "the server cannot store this now")
     }
   }

@@ -32,14 +32,23 @@ struct ProblemWithRetry: Error {
 }
 
 extension Request {
-  /// Bytes that the body will have, as its sender says; nil when it is chunked.
-  var contentLength: Int? { headers[.contentLength].flatMap { Int($0) } }
+  /// Bytes that the body will have, as its sender says; nil when it is chunked. The one place where that number enters.
+  ///
+  /// - Throws: `Problem` 400 for what is no number, 413 for one that no body here can have.
+  var contentLength: Int? {
+    get throws(Problem) {
+      guard let text = headers[.contentLength] else { return nil }
+      if let length = Bounds.bytes.read(text) { return length }
+      throw !text.isEmpty && text.utf8.allSatisfy { (0x30...0x39).contains($0) }
+        ? .tooLarge(Bounds.bytes.range.upperBound) : .badRequest("Content-Length must be a whole number from 0")
+    }
+  }
 
   /// Reads a body of at most so many bytes.
   ///
   /// - Throws: `Problem` 413, or 400 when the connection ends before the body does.
   package func bytes(context: RouteContext, upTo maximum: Int) async throws -> [UInt8] {
-    if let length = contentLength, length > maximum { throw Problem.tooLarge(maximum) }
+    if let length = try contentLength, length > maximum { throw Problem.tooLarge(maximum) }
     try await context.expectBody(self)
     var bytes: [UInt8] = []
     try await forEachPiece { buffer in
@@ -81,7 +90,7 @@ extension Request {
       try use(piece)
     }
     // An end of the connection looks like an end of the body.
-    if let length = contentLength, length != count { throw Problem.incomplete("\(count) of \(length) bytes came") }
+    if let length = try contentLength, length != count { throw Problem.incomplete("\(count) of \(length) bytes came") }
   }
 }
 

@@ -1,5 +1,6 @@
 import HTTPTypes
 package import Hummingbird
+package import Logging
 import NIOCore
 import NIOHTTPTypes
 
@@ -11,6 +12,16 @@ package struct RouteContext: RequestContext {
   package init(source: ApplicationRequestContextSource) {
     coreContext = .init(source: source)
     channel = source.channel
+  }
+
+  /// For a request that came over no connection.
+  package init(logger: Logger) {
+    coreContext = .init(source: NoConnection(logger: logger))
+    channel = nil
+  }
+
+  private struct NoConnection: RequestContextSource {
+    let logger: Logger
   }
 
   /// The address that the request came from, without its port.
@@ -36,6 +47,12 @@ package func makeRouter(
 ) -> Router<RouteContext> {
   let router = Router(context: RouteContext.self)
   router.add(middleware: ProblemMiddleware(log: log))
-  if limits.requestsPerSecond > 0 { router.add(middleware: RateMiddleware(rate: RequestRate(perSecond: limits.requestsPerSecond))) }
+  if limits.requestsPerSecond > 0 {
+    let logger = Logger(label: "muster.data")
+    let rate = RequestRate(perSecond: limits.requestsPerSecond) {
+      log.note(429, "more than \(RequestRate.capacity) addresses ask: the quietest are forgotten", [:], to: logger)
+    }
+    router.add(middleware: RateMiddleware(rate: rate))
+  }
   return router
 }

@@ -1,5 +1,6 @@
 import HTTPTypes
 import Logging
+import MusterSchema
 import NIOCore
 import NIOHTTP1
 import NIOHTTPTypes
@@ -34,6 +35,8 @@ final class ConnectionGuard: ChannelDuplexHandler, RemovableChannelHandler {
   /// Requests whose answer has not ended: more than one when a client sends ahead.
   private var unanswered = 0
   private var received = 0
+  /// Bytes that the body has, as its head says; nil when it is chunked.
+  private var announced: Int?
   private var waited = TimeAmount.zero
   private var waitingSince: NIODeadline?
   private var unwritableSince: NIODeadline?
@@ -84,15 +87,19 @@ final class ConnectionGuard: ChannelDuplexHandler, RemovableChannelHandler {
       waitingSince = nil
     }
     switch Self.unwrapInboundIn(data) {
-    case .head:
+    case .head(let head):
       phase = .body
+      announced = head.headerFields[.contentLength].flatMap { Bounds.bytes.read($0) }
       unanswered += 1
       (received, waited) = (0, .zero)
     case .body(let buffer):
       received += buffer.readableBytes
       if case .rest(let bytes, let until) = phase {
         phase = .rest(bytes: bytes - buffer.readableBytes, until: until)
-        if bytes < buffer.readableBytes { return end(context) }
+        if bytes < buffer.readableBytes {
+          note(413, "a body goes on after its answer", limit: "uploadMiB", context)
+          return end(context)
+        }
       }
     case .end:
       switch phase {
@@ -124,8 +131,10 @@ final class ConnectionGuard: ChannelDuplexHandler, RemovableChannelHandler {
       unanswered -= 1
       switch phase {
       case _ where unanswered > 0: break
-      // A good answer to a body that is known already: it may come to its end, at its pace.
-      case .body: phase = .rest(bytes: status < 300 ? .max : Self.rest, until: .now() + .seconds(status < 300 ? 3600 : 10))
+      // A good answer to a body that is known already: it may come to its end, at its pace, if it said where that is.
+      case .body:
+        let most = status < 300 ? max(Self.rest, (announced ?? 0) - received) : Self.rest
+        phase = .rest(bytes: most, until: .now() + .seconds(status < 300 ? 3600 : 10))
       case .answer: rearm()
       case .head, .rest, .closing: break
       }

@@ -1,8 +1,10 @@
+import Glibc
 import Hummingbird
 import MusterSchema
 import Synchronization
 
-/// A token bucket for each client address. The table is bounded: who was quiet the longest is forgotten.
+/// A token bucket for each client: an IPv4 address, or the 64 bits of an IPv6 address that name a network, since the rest is the client's to
+/// choose. The table is bounded: the clients that were quiet the longest are forgotten.
 final class RequestRate: Sendable {
   private struct Bucket {
     var tokens: Double
@@ -11,23 +13,47 @@ final class RequestRate: Sendable {
 
   private let rate: Double
   private let buckets = Mutex<[String: Bucket]>([:])
-  private static let capacity = 4096
+  static let capacity = 4096
+  /// Told when clients are forgotten: more than the table holds ask at once.
+  private let forgets: @Sendable () -> Void
 
-  init(perSecond: Int) { rate = Double(perSecond) }
+  init(perSecond: Int, forgets: @escaping @Sendable () -> Void = {}) {
+    rate = Double(perSecond)
+    self.forgets = forgets
+  }
 
   /// - Returns: seconds to wait; nil: go on.
   func refusal(_ address: String, now: ContinuousClock.Instant = .now) -> Double? {
     guard rate > 0 else { return nil }
     let burst = max(1, rate * 2)
-    return buckets.withLock { buckets in
-      if buckets[address] == nil, buckets.count >= Self.capacity { Self.forget(&buckets) }
-      var bucket = buckets[address] ?? Bucket(tokens: burst, at: now)
+    let client = Self.client(address)
+    let (wait, isFull) = buckets.withLock { buckets -> (Double?, Bool) in
+      let isFull = buckets[client] == nil && buckets.count >= Self.capacity
+      if isFull { Self.forget(&buckets) }
+      var bucket = buckets[client] ?? Bucket(tokens: burst, at: now)
       bucket.tokens = min(burst, bucket.tokens + (now - bucket.at) / .seconds(1) * rate)
       bucket.at = now
-      defer { buckets[address] = bucket }
-      guard bucket.tokens >= 1 else { return max(1, (1 - bucket.tokens) / rate) }
+      defer { buckets[client] = bucket }
+      guard bucket.tokens >= 1 else { return (max(1, (1 - bucket.tokens) / rate), isFull) }
       bucket.tokens -= 1
-      return nil
+      return (nil, isFull)
+    }
+    if isFull { forgets() }
+    return wait
+  }
+
+  /// Clients that are counted now.
+  var count: Int { buckets.withLock(\.count) }
+
+  private static func client(_ address: String) -> String {
+    var bytes = in6_addr()
+    guard address.contains(":"), inet_pton(AF_INET6, address.prefix { $0 != "%" }.description, &bytes) == 1 else { return address }
+    return withUnsafeBytes(of: &bytes) { bytes in
+      // An IPv4 address as a socket for both shows it.
+      if bytes.prefix(10).allSatisfy({ $0 == 0 }), bytes[10] == 0xff, bytes[11] == 0xff {
+        return bytes[12...].map { "\($0)" }.joined(separator: ".")
+      }
+      return bytes.prefix(8).map { String($0, radix: 16) }.joined(separator: ":")
     }
   }
 

@@ -27,7 +27,7 @@ final class UploadGate: Sendable {
         if state.count >= count {
           "\(count) uploads are under way, which is as many as this server takes"
         } else if state.count > 0,
-          state.bytes + announced > bytes
+          announced > bytes - state.bytes
         { "the uploads under way have announced as many bytes as this server takes" } else { "" }
       if why.isEmpty {
         state.count += 1

@@ -1,0 +1,73 @@
+import MusterSchema
+import MusterStorage
+import MusterTransfer
+import Synchronization
+import TestSupport
+import Testing
+
+@testable import MusterDataPlane
+
+/// Several requests about one upload at the same time.
+@Suite struct OverlappingUploadTests {
+  /// What a client that lost its connection does, several times at once.
+  private enum Step: CaseIterable { case begin, put, rest, empty, head, plain, cancel }
+
+  @Test("However requests for one upload overlap, what is stored has its digest, and its sender is never told that good bytes are bad")
+  func overlap() async throws {
+    try await UploadProtocolTests.with { round in
+      var generator = SeededGenerator(seed: 9)
+      for _ in 0..<60 {
+        let steps = (0..<6).map { _ in Step.allCases.randomElement(using: &generator) ?? .put }
+        _ = try? await round.begin(round.body.count / 2)
+        await withTaskGroup(of: Void.self) { group in
+          for step in steps + [.rest] { group.addTask { await take(step, round) } }
+        }
+        // Afterwards its sender gets it through.
+        let isThrough = try await eventually { (try? await finish(round)) == true }
+        #expect(isThrough, "after \(steps)")
+        let stored = try #require(round.server.store.path(of: round.digest))
+        #expect(try round.server.store.blobs.digest(ofFile: stored) == round.digest, "after \(steps)")
+        // The next time it becomes a blob anew.
+        round.server.store.partials.discard(round.server.partialName)
+        _ = round.server.store.blobs.discard([round.digest], olderThan: .seconds(-10))
+        #expect(round.server.store.path(of: round.digest) == nil)
+      }
+      #expect(Set(round.server.ledger.offers.map(\.digest)) == [round.digest])
+    }
+  }
+
+  private func take(_ step: Step, _ round: UploadProtocolTests.Round) async {
+    let whole = round.body.count
+    do throws(any Error) {
+      switch step {
+      case .begin: _ = try await round.begin(whole / 3)
+      case .put:
+        _ = try await round.send(
+          "PUT", round.url, round.body[...], [("Upload-Complete", "?1"), ("Repr-Digest", round.digest.contentDigest)])
+      case .rest: _ = try await finish(round)
+      case .empty: _ = try await round.append(whole..<whole, last: true)
+      case .head: _ = try await round.offset()
+      case .plain: _ = try await round.send("PUT", round.url, round.body[...], [])
+      case .cancel: _ = try await round.send("DELETE", nil, nil, [])
+      }
+    } catch {
+      let status = (error as? TransferError)?.status
+      // Superseded, claimed, cut off, or gone; never "these bytes are bad".
+      #expect([400, 404, 409, 503].contains(status ?? 409), "\(step): \(error)")
+    }
+  }
+
+  /// Asks where the upload stands, and sends what is missing.
+  private func finish(_ round: UploadProtocolTests.Round) async throws -> Bool {
+    let offset = try await round.offset() ?? 0
+    let answer =
+      offset == 0
+      ? try await round.send("PUT", round.url, round.body[...], [("Upload-Complete", "?1"), ("Repr-Digest", round.digest.contentDigest)])
+      : try await round.append(offset..<round.body.count, last: true)
+    return answer.status == 201 || answer.status == 200
+  }
+}
+
+extension Server {
+  fileprivate var partialName: String { "digits, round 3, train, north/pi-1" }
+}
