@@ -160,6 +160,9 @@ let package = Package(
     .testTarget(
       name: "MusterStorageTests", dependencies: ["MusterStorage", "MusterSchema", "TestSupport", grdb, logging], swiftSettings: house),
     .testTarget(
+      name: "MusterRuntimeTests", dependencies: ["MusterRuntime", "MusterMQTT", "MusterSchema", "TestSupport", logging],
+      swiftSettings: house),
+    .testTarget(
       name: "MusterDataPlaneTests",
       dependencies: [
         "MusterDataPlane", "MusterSchema", "MusterStorage", "MusterTensors", "MusterTransfer", "TestSupport", hummingbird, httpTypes,

@@ -1,12 +1,18 @@
 import MusterSchema
 
-/// Lets the first of several callers with the same key do the work, and gives the others its result.
+/// Lets the first of several callers with the same key do the work, and gives the others its result. Strangers name the keys: no more than
+/// ``capacity`` of them are worked on at once, and further ones are told to come back.
 actor SingleFlight<Key: Hashable & Sendable> {
+  private static var capacity: Int { 64 }
   private var waiting: [Key: [CheckedContinuation<Result<String, Problem>, Never>]] = [:]
 
   func run(_ key: Key, _ work: @Sendable () async throws(Problem) -> String) async throws(Problem) -> String {
     if waiting[key] != nil {
       return try await withCheckedContinuation { waiting[key]?.append($0) }.get()
+    }
+    guard waiting.count < Self.capacity else {
+      throw Problem(
+        status: 503, title: "Busy", detail: "the region fetches \(waiting.count) models at once, which is as many as it may: try again")
     }
     waiting[key] = []
     let result: Result<String, Problem>

@@ -15,6 +15,8 @@ struct StatusWindow: Sendable {
 
   /// Takes a batch's words in their order, and gives back those to say now.
   mutating func take(_ words: some Sequence<Word>, at now: ContinuousClock.Instant) -> [Word] {
+    // Only the last second matters.
+    said = said.filter { now - $0.value < .seconds(1) }
     var newest: [TaskID: Word] = [:]
     for word in words {
       let lasting = word.lasting || newest[word.status.task]?.lasting ?? false

@@ -14,7 +14,7 @@ package struct RoundWindow: Sendable {
     let due = pending.filter { task in isFinal(task) || published[task].map { now - $0 >= .seconds(1) } ?? true }.sorted()
     for task in due {
       pending.remove(task)
-      published[task] = now
+      published[task] = isFinal(task) ? nil : now
     }
     return due
   }

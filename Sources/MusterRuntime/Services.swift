@@ -44,8 +44,9 @@ package func trafficKeeper(_ meter: TrafficMeter, machine: @escaping @Sendable (
   BackgroundService {
     while !Task.isCancelled {
       do { try await Task.sleep(for: .seconds(5)) } catch {}
-      let tasks = await machine().tasks.keys
-      await offloading { meter.save(keeping: tasks) }
+      let tasks = await machine().tasks
+      let (known, open) = (Array(tasks.keys), tasks.values.filter { !$0.isEnded }.map(\.id))
+      await offloading { meter.save(keeping: known, open: open) }
     }
   }
 }
