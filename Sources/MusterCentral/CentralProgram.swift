@@ -61,7 +61,7 @@ package enum CentralProgram {
         BackgroundService { await work.run { await report($0, to: shell, logger) } },
         data, ops,
         BackgroundService {
-          await ready.wait()
+          try await ready.wait()
           logger.info(
             "muster-central is ready",
             metadata: ["data": "\(configuration.data.advertise)", "ops": "\(configuration.ops.advertise)", "version": "\(Muster.version)"])

@@ -71,7 +71,7 @@ package enum RegionProgram {
         BackgroundService { await performer.deliveries.run { await region.deliver($0) } },
         data, ops,
         BackgroundService {
-          await readyAbove.wait()
+          try await readyAbove.wait()
           logger.info(
             "muster-region is ready",
             metadata: [
@@ -82,7 +82,7 @@ package enum RegionProgram {
             connected: { await shell.mailbox.post(.above(.connected)) }, disconnected: {}, receive: { await region.heardAbove($0, $1) })
         },
         BackgroundService {
-          await readyBelow.wait()
+          try await readyBelow.wait()
           try await below.run(
             connected: { await shell.mailbox.post(.below(.connected)) }, disconnected: { await shell.mailbox.post(.below(.disconnected)) },
             receive: { await region.heardBelow($0, $1) })

@@ -75,11 +75,14 @@ package final class ListenersReady: Sendable {
   package func running() { mark.yield() }
 
   /// For one waiter.
-  package func wait() async {
+  ///
+  /// - Throws: `CancellationError` when the program ends before all of them accept connections: whoever waits must not go on then.
+  package func wait() async throws {
     var running = 0
     for await _ in stream {
       running += 1
-      if running == count { return }
+      if running == count { return try Task.checkCancellation() }
     }
+    throw CancellationError()
   }
 }

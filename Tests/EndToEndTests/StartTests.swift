@@ -44,6 +44,7 @@ extension EndToEnd {
       plan.devices = 1
       plan.regions = ["north"]
       try await withFleet(plan) { fleet in
+        let topics = try await fleet.capture()
         // The same ports, another state folder; then the same state folder, other ports.
         for (program, listener) in [("central", fleet.places.central), ("north", fleet.places.regions["north"])] {
           let listener = try #require(listener)
@@ -73,7 +74,12 @@ extension EndToEnd {
           #expect(Int(failed.status) == code && failed.output.contains(words), "\(program) \(arguments): \(failed.status) \(failed.output)")
         }
 
-        // The first ones never noticed.
+        // The first ones never noticed: nobody said a word under their names.
+        let births = topics.heard.filter { heard in
+          !heard.retained && ["central/state", "north/state"].contains { heard.topic.hasSuffix($0) }
+        }
+        #expect(births.isEmpty, "\(births.map { "\($0.topic) \($0.payload)" })")
+        try await topics.end()
         #expect(try await fleet.push("digits", try fleet.task(rounds: 1)).status == 201)
         try await fleet.waitForCompletion("digits")
       }
