@@ -96,7 +96,7 @@ package struct Agent: Sendable {
           isFirst ? "muster-agent is ready" : "connected again",
           metadata: [
             "node.id": "\(configuration.id)", "region": "\(configuration.region)",
-            "broker": "\(configuration.broker.host):\(configuration.broker.port)", "after.ms": "\(Int(milliseconds))",
+            "broker": "\(mqtt.address)", "after.ms": "\(Int(milliseconds))",
             // Whoever finds a second device of this name has its session.
             "session": "\(presence.session)",
           ])

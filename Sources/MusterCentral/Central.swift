@@ -35,7 +35,7 @@ final class Central: Sendable {
 
   func info() -> ServerInfo {
     ServerInfo(
-      coordinator: .central, version: Muster.version, broker: "mqtt://\(configuration.broker.host):\(configuration.broker.port)",
+      coordinator: .central, version: Muster.version, broker: "mqtt://\(configuration.broker.address)",
       data: configuration.data.advertise)
   }
 }

@@ -84,12 +84,12 @@ extension ConnectionThread {
         var size = socklen_t(MemoryLayout<Int32>.size)
         getsockopt(descriptor, SOL_SOCKET, SO_ERROR, &code, &size)
         guard code == 0 else {
-          throw .failed(.unreachable("\(configuration.host):\(configuration.port): \(String(cString: strerror(code)))"))
+          throw .failed(.unreachable("\(configuration.address): \(String(cString: strerror(code)))"))
         }
         return
       }
       guard ContinuousClock.now < deadline else {
-        throw .failed(.unreachable("\(configuration.host):\(configuration.port) does not answer"))
+        throw .failed(.unreachable("\(configuration.address) does not answer"))
       }
     }
   }

@@ -27,6 +27,9 @@ package struct MQTTConfiguration: Hashable, Sendable {
     self.clientID = clientID
   }
 
+  /// Host and port, an IPv6 address in brackets.
+  package var address: String { host.contains(":") ? "[\(host)]:\(port)" : "\(host):\(port)" }
+
   func validate() throws(MQTTError) {
     func check(_ holds: Bool, _ message: String) throws(MQTTError) {
       guard holds else { throw .configuration("MQTT: \(message)") }
@@ -49,7 +52,7 @@ extension MQTTConfiguration: CustomStringConvertible {
   /// Without the password.
   package var description: String {
     let user = username.map { "\($0)@" } ?? ""
-    return "\(authorityFile == nil ? "mqtt" : "mqtts")://\(user)\(host):\(port) as \(clientID)"
+    return "\(authorityFile == nil ? "mqtt" : "mqtts")://\(user)\(address) as \(clientID)"
   }
 }
 

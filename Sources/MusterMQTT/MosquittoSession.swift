@@ -73,8 +73,8 @@ final class MosquittoSession {
     case MOSQ_ERR_SUCCESS.rawValue: break
     case MOSQ_ERR_EAI.rawValue: throw .unreachable("the name \(configuration.host) does not resolve")
     case MOSQ_ERR_TLS.rawValue: throw .tls(complaint ?? Self.text(code))
-    case MOSQ_ERR_ERRNO.rawValue: throw .unreachable("\(configuration.host):\(configuration.port): \(String(cString: strerror(reason)))")
-    default: throw .unreachable("\(configuration.host):\(configuration.port): \(Self.text(code))")
+    case MOSQ_ERR_ERRNO.rawValue: throw .unreachable("\(configuration.address): \(String(cString: strerror(reason)))")
+    default: throw .unreachable("\(configuration.address): \(Self.text(code))")
     }
     // A program that we start must not keep the connection open when we die: the Will would never come.
     if let descriptor { _ = fcntl(descriptor, F_SETFD, FD_CLOEXEC) }

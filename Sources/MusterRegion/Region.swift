@@ -145,7 +145,7 @@ final class Region: Sendable {
 
   func info() -> ServerInfo {
     ServerInfo(
-      coordinator: id, version: Muster.version, broker: "mqtt://\(configuration.broker.host):\(configuration.broker.port)",
+      coordinator: id, version: Muster.version, broker: "mqtt://\(configuration.broker.address)",
       data: configuration.data.advertise)
   }
 

@@ -1,7 +1,7 @@
 import Configuration
 import FoundationEssentials
 package import MusterMQTT
-import MusterSchema
+package import MusterSchema
 import Synchronization
 import SystemPackage
 import Yams
@@ -68,6 +68,15 @@ package struct ServerSettings: Sendable {
   package func required(_ key: String, _ why: String) async throws -> String {
     guard let value = try await text(key), !value.isEmpty else { throw ConfigurationError(key, "is missing: \(why)") }
     return value
+  }
+
+  /// A name, an IPv4 address, or an IPv6 address in either spelling.
+  package func host(_ key: String, default fallback: String) async throws -> Host {
+    do {
+      return try Host(validating: try await text(key, default: fallback))
+    } catch let error as AddressError {
+      throw ConfigurationError(key, error.description)
+    }
   }
 
   package func list(_ key: String) async throws -> [String]? {
@@ -167,19 +176,34 @@ package struct ListenerConfiguration: Sendable {
   package var port: Int
   /// `http://host:port`, as others reach it.
   package var advertise: String
+  /// Names by which callers may ask for it, beside its addresses and `localhost`.
+  package var names: [Host] = []
 
-  /// Keys: `NAME.host`, `NAME.port` (1–65535), `NAME.advertise` (default: the host and port).
-  package init(_ settings: ServerSettings, _ name: String, host: String, port: Int) async throws {
-    self.host = try await settings.text("\(name).host", default: host)
+  /// Keys: `NAME.host`, `NAME.port` (1–65535), `NAME.advertise` (default: the host and port); with `namesCallers` also `NAME.hosts`, a list of
+  /// further names of this server.
+  ///
+  /// - Parameter namesCallers: whether the listener checks by which name it is asked for.
+  package init(_ settings: ServerSettings, _ name: String, host: String, port: Int, namesCallers: Bool = false) async throws {
+    self.host = try await settings.host("\(name).host", default: host).name
     self.port = try await settings.number("\(name).port", default: port, in: 1...65535)
     let reachable = self.host == "0.0.0.0" || self.host == "::" ? "127.0.0.1" : self.host
-    let address = reachable.contains(":") ? "[\(reachable)]" : reachable
-    var advertise = try await settings.text("\(name).advertise", default: "http://\(address):\(self.port)")
+    var advertise = try await settings.text("\(name).advertise", default: "http://\(try Host(validating: reachable)):\(self.port)")
     while advertise.hasSuffix("/") { advertise.removeLast() }
-    guard advertise.hasPrefix("http://") || advertise.hasPrefix("https://") else {
-      throw ConfigurationError("\(name).advertise", "must start with http:// or https://, got \"\(advertise)\"")
+    do {
+      let address = try ServerAddress(base: advertise)
+      self.advertise = address.description
+      names = [address.host, try Host(validating: self.host)]
+    } catch {
+      throw ConfigurationError("\(name).advertise", error.description)
     }
-    self.advertise = advertise
+    guard namesCallers else { return }
+    for text in try await settings.list("\(name).hosts") ?? [] {
+      do {
+        names.append(try Host(validating: text))
+      } catch {
+        throw ConfigurationError("\(name).hosts", error.description)
+      }
+    }
   }
 }
 
@@ -188,7 +212,7 @@ extension MQTTConfiguration {
   /// `NAME.keepAlive` (seconds, default 30).
   package init(_ settings: ServerSettings, _ name: String, clientID: String) async throws {
     self.init(
-      host: try await settings.text("\(name).host", default: "127.0.0.1"),
+      host: try await settings.host("\(name).host", default: "127.0.0.1").name,
       port: try await settings.number("\(name).port", default: 1883, in: 1...65535), clientID: clientID)
     username = try await settings.text("\(name).username")
     password = try await settings.text("\(name).password", isSecret: true)

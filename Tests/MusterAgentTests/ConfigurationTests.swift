@@ -49,6 +49,24 @@ import Testing
     #expect(configuration.broker.port == 1884)
   }
 
+  @Test("An IPv6 broker is taken in both spellings, and what can be no address is refused by its key")
+  func addresses() throws {
+    for host in ["::1", "[::1]"] {
+      #expect(try load(#"{"id":"pi-1","region":"north","broker":{"host":"\#(host)"}}"#).configuration.broker.host == "::1")
+    }
+    let both = try load(small, environment: ["MUSTER_BROKER": "[2001:db8::5]:1884"]).configuration.broker
+    #expect(both.host == "2001:db8::5" && both.port == 1884)
+    for host in ["a b", "256.1.1.1", "mqtt://hub", "hub:1883", "[hub]"] {
+      let said = try complaint(#"{"id":"pi-1","region":"north","broker":{"host":"\#(host)"}}"#)
+      #expect(said.contains("broker.host") && said.contains("is not a host"), "\(said)")
+    }
+    for both in ["hub", "hub:0", "::1:x", "[::1]", ":1883"] {
+      #expect(try complaint(small, environment: ["MUSTER_BROKER": both]).contains("must be HOST:PORT"), "\(both)")
+    }
+    let hosts = try complaint(#"{"id":"pi-1","region":"north","policy":{"uploadHosts":["http://hub"]}}"#)
+    #expect(hosts.contains("policy.uploadHosts") && hosts.contains("is not a host"), "\(hosts)")
+  }
+
   @Test("A time that no clock can hold is refused", arguments: ["idleSeconds", "graceSeconds", "timeoutSeconds"])
   func hugeTimes(key: String) throws {
     for value in ["1e300", "1e10", "-1", "9223372036854775807"] {

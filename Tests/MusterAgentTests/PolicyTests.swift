@@ -86,11 +86,21 @@ import Testing
     #expect(LedgerAddress(invitation(upload)) == nil)
   }
 
+  @Test("An IPv6 host is allowed in either spelling, with or without its port")
+  func spellings() {
+    let address = "http://[2001:db8::5]:7400/v1/tasks/digits"
+    for entry in ["2001:db8::5", "[2001:db8::5]", "[2001:DB8:0::5]:7400"] {
+      #expect(Policy(uploadHosts: [entry]).uploadRefusal(address) == nil, "\(entry)")
+    }
+    #expect(Policy(uploadHosts: ["[2001:db8::5]:80"]).uploadRefusal(address)?.hasSuffix("uploads to [2001:db8::5]") == true)
+    #expect(Policy(uploadHosts: ["2001:db8::6"]).uploadRefusal(address) != nil)
+  }
+
   @Test("Hosts are read as a client would reach them, and nothing else is")
   func hosts() {
-    #expect(ServerAddress("http://Hub.Example:7400/v1")?.hostAndPort == "hub.example:7400")
+    #expect(ServerAddress("http://Hub.Example:7400/v1")?.server.description == "hub.example:7400")
     #expect(ServerAddress("https://hub")?.port == 443)
-    #expect(ServerAddress("http://[::1]:80/x")?.host == "[::1]")
+    #expect(ServerAddress("http://[::1]:80/x")?.host.description == "[::1]")
     #expect(ServerAddress("http://allowed@evil/") == nil)
     #expect(ServerAddress("http://") == nil)
     #expect(ServerAddress("http://h:0/") == nil)

@@ -119,6 +119,8 @@ struct TimelineTests {
     "a broker's address has a scheme, a host and a port",
     arguments: [
       ("mqtt://127.0.0.1:1884", "mqtt://127.0.0.1:1884"), ("mqtt://hub", "mqtt://hub:1883"), ("mqtts://hub/", "mqtts://hub:8883"),
+      ("mqtt://[::1]:1884", "mqtt://[::1]:1884"), ("mqtt://::1", "mqtt://[::1]:1883"),
+      ("mqtts://[2001:DB8::5]/", "mqtts://[2001:db8::5]:8883"),
     ])
   func address(text: String, expected: String) throws {
     #expect(try TopicTail.Address(parsing: text).description == expected)
@@ -126,7 +128,9 @@ struct TimelineTests {
 
   @Test(
     "what is no broker's address is a mistake of the command line",
-    arguments: ["hub:1883", "http://hub", "mqtt://", "mqtt://:1", "mqtt://h:0"])
+    arguments: [
+      "hub:1883", "http://hub", "mqtt://", "mqtt://:1", "mqtt://h:0", "mqtt://[::1", "mqtt://a b", "mqtt://u@h", "mqtt://256.1.1.1",
+    ])
   func noAddress(text: String) {
     #expect { try TopicTail.Address(parsing: text) } throws: { ($0 as? CommandError)?.exit == .usage }
   }

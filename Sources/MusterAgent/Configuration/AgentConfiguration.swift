@@ -158,14 +158,20 @@ extension AgentConfiguration.Broker {
     // `--broker HOST:PORT` and MUSTER_BROKER are short for the two keys, and stand above them.
     let both = try settings.text("broker")
     if let both {
-      guard let colon = both.lastIndex(of: ":"), colon != both.startIndex, let number = Int(both[both.index(after: colon)...]),
-        (1...65_535).contains(number)
-      else { throw ConfigurationError("broker", in: settings.lastOrigin, "must be HOST:PORT with a port from 1 to 65535") }
-      host = String(both[..<colon])
-      port = number
+      do {
+        let server = try HostAndPort(validating: both)
+        (host, port) = (server.host.name, server.port)
+      } catch {
+        throw ConfigurationError("broker", in: settings.lastOrigin, "must be HOST:PORT with a port from 1 to 65535: \(error)")
+      }
       _ = (settings.value("broker.host"), settings.value("broker.port"))
     } else {
-      host = try settings.text("broker.host", else: "127.0.0.1")
+      let text = try settings.text("broker.host", else: "127.0.0.1")
+      do {
+        host = try Host(validating: text).name
+      } catch {
+        throw ConfigurationError("broker.host", in: settings.lastOrigin, "\(error)")
+      }
       port = try settings.integer("broker.port", in: 1...65_535, else: 1883)
     }
     username = try settings.text("broker.username")

@@ -48,6 +48,13 @@ package struct Policy: Hashable, Sendable {
         "no trainer \"\(name.withoutControlCharacters)\" is configured; there are: \(configured.sorted().joined(separator: ", "))")
     }
     uploadHosts = try settings.texts("policy.uploadHosts") ?? []
+    for host in uploadHosts {
+      do {
+        _ = try HostAndPort(validating: host, defaultPort: 1)
+      } catch {
+        throw ConfigurationError("policy.uploadHosts", in: settings.lastOrigin, "\(error)")
+      }
+    }
   }
 
   /// Why the device takes no part now; nil when it may.
@@ -78,12 +85,21 @@ package struct Policy: Hashable, Sendable {
     return nil
   }
 
+  /// Whether an entry is this server's host, in either spelling of IPv6, and its port, if it names one.
+  private static func allows(_ entry: String, _ server: ServerAddress) -> Bool {
+    do {
+      // The port of an entry that names none is the server's own.
+      return try HostAndPort(validating: entry, defaultPort: server.port) == server.server
+    } catch {
+      return false
+    }
+  }
+
   /// Why nothing is uploaded to that address; nil when it may be.
   package func uploadRefusal(_ address: String) -> String? {
     guard !uploadHosts.isEmpty else { return nil }
     guard let server = ServerAddress(address) else { return "the upload address is not understood" }
-    let allowed = uploadHosts.contains { $0.lowercased() == server.host || $0.lowercased() == server.hostAndPort }
-    return allowed ? nil : "the device's owner does not allow uploads to \(server.host)"
+    return uploadHosts.contains { Self.allows($0, server) } ? nil : "the device's owner does not allow uploads to \(server.host)"
   }
 }
 

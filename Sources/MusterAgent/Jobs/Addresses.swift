@@ -1,44 +1,5 @@
 import MusterSchema
 
-/// Scheme, host and port of an HTTP address.
-struct ServerAddress: Hashable {
-  /// In lowercase; an IPv6 address keeps its brackets.
-  let host: String
-  let port: Int
-  /// Everything behind host and port, from its `/`.
-  let path: String
-
-  var hostAndPort: String { "\(host):\(port)" }
-
-  /// Nil for what is not plain `http(s)://host[:port][/path]`: credentials in an address are refused.
-  init?(_ address: String) {
-    let standardPort: Int
-    var rest = address[...]
-    if rest.hasPrefix("http://") {
-      standardPort = 80
-      rest = rest.dropFirst(7)
-    } else if rest.hasPrefix("https://") {
-      standardPort = 443
-      rest = rest.dropFirst(8)
-    } else {
-      return nil
-    }
-    let authority = rest.prefix { $0 != "/" && $0 != "?" && $0 != "#" }
-    path = String(rest[authority.endIndex...])
-    guard !authority.isEmpty, authority.utf8.allSatisfy({ $0 > 0x20 && $0 < 0x7f }), !authority.contains("@"), !authority.contains("\\")
-    else { return nil }
-    let colon = authority.lastIndex(of: ":").flatMap { authority[$0...].contains("]") ? nil : $0 }
-    if let colon {
-      guard let number = Int(authority[authority.index(after: colon)...]), (1...65_535).contains(number) else { return nil }
-      port = number
-    } else {
-      port = standardPort
-    }
-    host = authority[..<(colon ?? authority.endIndex)].lowercased()
-    guard !host.isEmpty else { return nil }
-  }
-}
-
 /// Where a contribution goes, and so where its ledger can be asked: `…/v1/tasks/{t}/rounds/{n}/updates/{path}` without the path.
 struct LedgerAddress: Hashable {
   /// The phase's ledger.

@@ -11,10 +11,11 @@ struct OpsClient: Sendable {
   init(central: String) throws(CommandError) {
     var address = central
     while address.hasSuffix("/") { address.removeLast() }
-    guard address.hasPrefix("http://") || address.hasPrefix("https://") else {
-      throw CommandError(.usage, "\"\(central)\" is no address of central: it starts with http:// or https:// (--central, MUSTER_CENTRAL)")
+    do {
+      self.central = try ServerAddress(base: address).description
+    } catch {
+      throw CommandError(.usage, "not an address of central: \(error) (--central, MUSTER_CENTRAL)")
     }
-    self.central = address
     do {
       client = try HTTPClient(HTTPConfiguration(maximumBody: 256 << 20))
     } catch {

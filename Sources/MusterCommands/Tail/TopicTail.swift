@@ -6,8 +6,7 @@ import MusterSchema
 struct TopicTail: Sendable {
   /// Where a broker listens: `mqtt://host:1883`, `mqtts://host:8883`.
   struct Address: Hashable, Sendable, CustomStringConvertible {
-    var host: String
-    var port: Int
+    var server: HostAndPort
     var isTLS: Bool
 
     init(parsing text: String) throws(CommandError) {
@@ -16,24 +15,21 @@ struct TopicTail: Sendable {
       isTLS = parts[0] == "mqtts"
       var rest = parts[1]
       while rest.last == "/" { rest.removeLast() }
-      guard let colon = rest.lastIndex(of: ":"), !rest.hasSuffix("]") else {
-        host = String(rest)
-        port = isTLS ? 8883 : 1883
-        guard !host.isEmpty else { throw Self.malformed(text) }
-        return
-      }
-      guard let port = Int(rest[rest.index(after: colon)...]), (1...65_535).contains(port), colon > rest.startIndex else {
+      do {
+        server = try HostAndPort(validating: rest, defaultPort: isTLS ? 8883 : 1883)
+      } catch {
         throw Self.malformed(text)
       }
-      host = String(rest[..<colon])
-      self.port = port
     }
 
     private static func malformed(_ text: String) -> CommandError {
-      CommandError(.usage, "\"\(text.withoutControlCharacters)\" is no broker: mqtt://HOST:PORT or mqtts://HOST:PORT")
+      CommandError(
+        .usage, "\"\(text.withoutControlCharacters)\" is not a broker: mqtt://HOST:PORT or mqtts://HOST:PORT, like mqtt://[::1]:1883")
     }
 
-    var description: String { "\(isTLS ? "mqtts" : "mqtt")://\(host):\(port)" }
+    var host: String { server.host.name }
+    var port: Int { server.port }
+    var description: String { "\(isTLS ? "mqtts" : "mqtt")://\(server)" }
   }
 
   struct Message: Hashable, Sendable {

@@ -1,0 +1,110 @@
+internal import Glibc
+
+/// Why a text is not an address.
+package struct AddressError: Error, Hashable, CustomStringConvertible {
+  package let description: String
+
+  init(_ description: String) { self.description = description }
+}
+
+/// A host as people write it: a name, an IPv4 address, or an IPv6 address with or without its brackets.
+///
+/// Whether a name resolves is found out later; what no resolver could ever take is refused here.
+package struct Host: Hashable, Sendable, CustomStringConvertible {
+  /// As sockets and resolvers take it: without brackets, in lowercase, an IPv6 address in its shortest form.
+  package let name: String
+
+  package init(validating text: some StringProtocol) throws(AddressError) {
+    let isBracketed = text.hasPrefix("[") && text.hasSuffix("]")
+    let bare = String(isBracketed ? text.dropFirst().dropLast() : text[...])
+    if isBracketed || bare.contains(":") {
+      guard let address = Self.canonicalIPv6(bare) else { throw Self.refusal(text) }
+      name = address
+    } else {
+      guard Self.isName(bare) || Self.isIPv4(bare) else { throw Self.refusal(text) }
+      name = bare.lowercased()
+    }
+  }
+
+  package var isIPv6: Bool { name.contains(":") }
+  /// Whether it is an address, not a name.
+  package var isNumeric: Bool { isIPv6 || Self.isIPv4(name) }
+  package var isLoopback: Bool { name == "::1" || name == "localhost" || name.hasPrefix("127.") && isNumeric }
+
+  /// As it stands in a URL, and before a port.
+  package var description: String { isIPv6 ? "[\(name)]" : name }
+
+  fileprivate static func refusal(_ text: some StringProtocol) -> AddressError {
+    AddressError(
+      "\"\(text.shown(100))\" is not a host: give a name, an IPv4 or an IPv6 address, without scheme, port or path")
+  }
+
+  private static func isIPv4(_ text: String) -> Bool {
+    var address = in_addr()
+    return inet_pton(AF_INET, text, &address) == 1
+  }
+
+  private static func canonicalIPv6(_ text: String) -> String? {
+    // A link-local address names its interface: fe80::1%eth0.
+    let parts = text.split(separator: "%", maxSplits: 1, omittingEmptySubsequences: false)
+    var address = in6_addr()
+    guard let number = parts.first, inet_pton(AF_INET6, String(number), &address) == 1 else { return nil }
+    var buffer = [CChar](repeating: 0, count: Int(INET6_ADDRSTRLEN))
+    guard inet_ntop(AF_INET6, &address, &buffer, socklen_t(buffer.count)) != nil else { return nil }
+    let canonical = String(decoding: buffer.prefix { $0 != 0 }.map { UInt8(bitPattern: $0) }, as: UTF8.self)
+    guard parts.count == 2 else { return canonical }
+    guard (1...15).contains(parts[1].utf8.count), parts[1].utf8.allSatisfy(isNameByte) else { return nil }
+    return "\(canonical)%\(parts[1])"
+  }
+
+  /// Labels of letters, digits, `-` and `_`. The last one is not a number: such a name is an IPv4 address that went wrong.
+  private static func isName(_ text: String) -> Bool {
+    guard (1...253).contains(text.utf8.count) else { return false }
+    let labels = text.utf8.split(separator: UInt8(ascii: "."), omittingEmptySubsequences: false)
+    // A dot at the end says that the name is complete.
+    let named = labels.count > 1 && labels.last?.isEmpty == true ? labels.dropLast() : labels[...]
+    guard let last = named.last, !last.allSatisfy({ (0x30...0x39).contains($0) }) else { return false }
+    return named.allSatisfy { label in
+      (1...63).contains(label.count) && label.allSatisfy { $0 != UInt8(ascii: ".") && isNameByte($0) } && label.first != UInt8(ascii: "-")
+    }
+  }
+
+  private static func isNameByte(_ byte: UInt8) -> Bool {
+    (0x30...0x39).contains(byte) || (0x41...0x5a).contains(byte) || (0x61...0x7a).contains(byte) || byte == UInt8(ascii: "-")
+      || byte == UInt8(ascii: "_") || byte == UInt8(ascii: ".")
+  }
+}
+
+/// A host and a port: `broker.lan:1883`, `10.0.0.5:1883`, `[2001:db8::5]:1883`.
+package struct HostAndPort: Hashable, Sendable, CustomStringConvertible {
+  package let host: Host
+  package let port: Int
+
+  package init(_ host: Host, port: Int) {
+    self.host = host
+    self.port = port
+  }
+
+  /// - Parameter defaultPort: when the text names none; nil: it must.
+  package init(validating text: some StringProtocol, defaultPort: Int? = nil) throws(AddressError) {
+    // A whole URL, most likely: its scheme is no host.
+    if text.contains("/") { throw Host.refusal(text) }
+    // An IPv6 address without brackets has more than one colon: then all of it is the host.
+    let isBareIPv6 = !text.hasPrefix("[") && text.filter { $0 == ":" }.count > 1
+    let colon = isBareIPv6 ? nil : text.lastIndex(of: ":").flatMap { text[$0...].contains("]") ? nil : $0 }
+    host = try Host(validating: text[..<(colon ?? text.endIndex)])
+    if let colon {
+      guard let number = Bounds(1...65_535).read(text[text.index(after: colon)...]) else {
+        throw AddressError("\"\(text.shown(100))\" has no port from 1 to 65535 behind its colon")
+      }
+      port = number
+    } else {
+      guard let defaultPort else {
+        throw AddressError("\"\(text.shown(100))\" needs a port: write \(host):PORT")
+      }
+      port = defaultPort
+    }
+  }
+
+  package var description: String { "\(host):\(port)" }
+}
