@@ -32,7 +32,7 @@ package struct CentralConfiguration: Sendable {
     state = try await settings.text("state", default: defaultState)
     broker = try await MQTTConfiguration(settings, "broker", clientID: clientID("central"))
     data = try await ListenerConfiguration(settings, "data", host: "0.0.0.0", port: 7400)
-    ops = try await ListenerConfiguration(settings, "ops", host: "127.0.0.1", port: 7401)
+    ops = try await ListenerConfiguration(settings, "ops", host: "127.0.0.1", port: 7401, namesCallers: true)
     var regions: [NodeID] = []
     for name in try await settings.list("regions") ?? [] {
       do {
@@ -81,6 +81,7 @@ extension CentralConfiguration {
     data.host, .port        where devices and regions reach it (default 0.0.0.0:7400)
     data.advertise          that address as others reach it: http://host:7400
     ops.host, .port, .advertise    for operators (default 127.0.0.1:7401)
+    ops.hosts               further names by which operators ask for it
     regions                 ids of the regions that may be invited
     trainers                names of the trainers for initializing and evaluating (default built-in)
     trainer.NAME.command    program and arguments (built-in: muster-train --resident)

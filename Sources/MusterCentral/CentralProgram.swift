@@ -99,6 +99,7 @@ package enum CentralProgram {
 
   private static func opsRouter(_ central: Central) -> Router<RouteContext> {
     let router = makeRouter()
+    router.add(middleware: SiteMiddleware(hosts: central.configuration.ops.names))
     OperationsRoutes(central: central).add(to: router)
     BlobRoutes(source: central, store: central.store).add(to: router)
     return router

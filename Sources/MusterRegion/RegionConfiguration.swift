@@ -35,7 +35,7 @@ package struct RegionConfiguration: Sendable {
     let above = try await settings.text("centralBroker.host") == nil ? "broker" : "centralBroker"
     centralBroker = try await MQTTConfiguration(settings, above, clientID: clientID("\(id)-above"))
     data = try await ListenerConfiguration(settings, "data", host: "0.0.0.0", port: 7410)
-    ops = try await ListenerConfiguration(settings, "ops", host: "127.0.0.1", port: 7411)
+    ops = try await ListenerConfiguration(settings, "ops", host: "127.0.0.1", port: 7411, namesCallers: true)
     maximumBytes = try await settings.number("maximumMiB", default: 1024, in: 1...65536) << 20
     stallSeconds = try await settings.number("stallSeconds", default: 30, in: 5...3600)
     limits = try await DataPlaneLimits { try await settings.number($0, default: $1, in: $2) }
@@ -52,6 +52,7 @@ extension RegionConfiguration {
     data.host, .port        where devices reach it (default 0.0.0.0:7410)
     data.advertise          that address as devices reach it: http://host:7410
     ops.host, .port, .advertise    for operators (default 127.0.0.1:7411)
+    ops.hosts               further names by which operators ask for it
     maximumMiB              of one contribution, where the region aggregates (default 1024)
     stallSeconds            a transfer to or from central in which nothing moves for so long is tried again (default 30)
     log.level               trace, debug, info, notice, warning, error

@@ -114,6 +114,7 @@ package enum RegionProgram {
 
   private static func opsRouter(_ region: Region) -> Router<RouteContext> {
     let router = makeRouter()
+    router.add(middleware: SiteMiddleware(hosts: region.configuration.ops.names))
     router.get("healthz") { _, _ in textResponse("ok\n") }
     router.get("readyz") { _, _ in
       let isReady = region.above.isConnected && region.topics.link.isConnected

@@ -11,8 +11,7 @@ actor SingleFlight<Key: Hashable & Sendable> {
       return try await withCheckedContinuation { waiting[key]?.append($0) }.get()
     }
     guard waiting.count < Self.capacity else {
-      throw Problem(
-        status: 503, title: "Busy", detail: "the region fetches \(waiting.count) models at once, which is as many as it may: try again")
+      throw Problem(.unavailable, "the region fetches \(waiting.count) models at once, which is as many as it may: try again")
     }
     waiting[key] = []
     let result: Result<String, Problem>

@@ -1,5 +1,6 @@
 import Configuration
 import FoundationEssentials
+import Glibc
 package import MusterMQTT
 package import MusterSchema
 import Synchronization
@@ -197,6 +198,7 @@ package struct ListenerConfiguration: Sendable {
       throw ConfigurationError("\(name).advertise", error.description)
     }
     guard namesCallers else { return }
+    if let machine = Host(ofThisMachine: ()) { names.append(machine) }
     for text in try await settings.list("\(name).hosts") ?? [] {
       do {
         names.append(try Host(validating: text))
@@ -218,6 +220,16 @@ extension MQTTConfiguration {
     password = try await settings.text("\(name).password", isSecret: true)
     authorityFile = try await settings.text("\(name).authorityFile")
     keepAlive = .seconds(try await settings.number("\(name).keepAlive", default: 30, in: 5...3600))
+  }
+}
+
+extension Host {
+  /// This machine's name; nil when it has none that could be asked for.
+  fileprivate init?(ofThisMachine: Void) {
+    var buffer = [CChar](repeating: 0, count: 256)
+    guard gethostname(&buffer, buffer.count - 1) == 0 else { return nil }
+    let name = String(decoding: buffer.prefix { $0 != 0 }.map { UInt8(bitPattern: $0) }, as: UTF8.self)
+    do { try self.init(validating: name) } catch { return nil }
   }
 }
 

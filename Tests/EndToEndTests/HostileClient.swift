@@ -115,7 +115,8 @@ final class HostileClient: Sendable {
     }
     for (body, expected) in pushes {
       try say(
-        Array("PUT /v1/tasks/wrong HTTP/1.1\r\nHost: h\r\nContent-Length: \(body.count)\r\n\r\n".utf8) + body, to: fleet.places.central.ops,
+        Array("PUT /v1/tasks/wrong HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Length: \(body.count)\r\n\r\n".utf8) + body,
+        to: fleet.places.central.ops,
         expected: expected)
     }
   }
@@ -148,7 +149,7 @@ final class HostileClient: Sendable {
     let digest = "sha256:\(String(repeating: "0", count: 64))"
     var heads: [(String, [Int?])] = []
     func add(_ method: String, _ path: String, _ fields: String = "", _ expected: [Int?]) {
-      heads.append(("\(method) \(path) HTTP/1.1\r\nHost: h\r\n\(fields)Connection: close\r\n\r\n", expected))
+      heads.append(("\(method) \(path) HTTP/1.1\r\nHost: 127.0.0.1\r\n\(fields)Connection: close\r\n\r\n", expected))
     }
     for id in Self.injections {
       for path in [
@@ -175,11 +176,12 @@ final class HostileClient: Sendable {
     // Heads that are none.
     let large = String(repeating: "x", count: 40_000)
     heads += [
-      ("GET /healthz HTTP/1.1\r\nHost: h\r\nX-Large: \(large)\r\n\r\n", [431]), ("GET /\(large) HTTP/1.1\r\nHost: h\r\n\r\n", [414, 431]),
-      ("GET /healthz HTTP/1.1\r\nHost: h\r\n" + String(repeating: "X-Many: 1\r\n", count: 2000) + "\r\n", [431]),
-      ("PUT /v1/tasks/a HTTP/1.1\r\nHost: h\r\nContent-Length: -1\r\n\r\n", [400]),
-      ("PUT /v1/tasks/a HTTP/1.1\r\nHost: h\r\nContent-Length: 1\r\nContent-Length: 2\r\n\r\nx", [400]),
-      ("PUT /v1/tasks/a HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\n\r\nffffffffffffffffff\r\n", [400, 404, 405]),
+      ("GET /healthz HTTP/1.1\r\nHost: 127.0.0.1\r\nX-Large: \(large)\r\n\r\n", [431]),
+      ("GET /\(large) HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n", [414, 431]),
+      ("GET /healthz HTTP/1.1\r\nHost: 127.0.0.1\r\n" + String(repeating: "X-Many: 1\r\n", count: 2000) + "\r\n", [431]),
+      ("PUT /v1/tasks/a HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Length: -1\r\n\r\n", [400]),
+      ("PUT /v1/tasks/a HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Length: 1\r\nContent-Length: 2\r\n\r\nx", [400]),
+      ("PUT /v1/tasks/a HTTP/1.1\r\nHost: 127.0.0.1\r\nTransfer-Encoding: chunked\r\n\r\nffffffffffffffffff\r\n", [400, 404, 405]),
       ("\u{16}\u{3}\u{1}\u{2}\u{0}\u{1}", [400, nil]), ("\r\n\r\n\r\n\u{0}\u{0}", [400, nil]), ("G\u{0}T / HTTP/1.1\r\n\r\n", [400, nil]),
       ("GET / HTTP/9.9\r\n\r\n", [400, 404, 505, nil]), ("GET /healthz HTTP/1.1\nHost : h\n\n", [200, 400, nil]),
     ]
@@ -192,7 +194,7 @@ final class HostileClient: Sendable {
     let ticket = "Authorization: Bearer \(invitation.ticket?.text ?? "")\r\n"
     let digest = Digest(of: Array("x".utf8))
     func head(_ method: String, _ fields: String, _ count: Int, ticket: String) -> String {
-      "\(method) \(path) HTTP/1.1\r\nHost: h\r\n\(ticket)\(fields)Content-Length: \(count)\r\n\r\n"
+      "\(method) \(path) HTTP/1.1\r\nHost: 127.0.0.1\r\n\(ticket)\(fields)Content-Length: \(count)\r\n\r\n"
     }
     var uploads: [(String, [UInt8], [Int?])] = []
     for body in Self.bodies { uploads.append((head("PUT", "", body.count, ticket: ticket), body, [422, 404])) }

@@ -38,25 +38,10 @@ struct Server: Sendable {
     BlobRoutes(source: source, store: store, maximumBytes: 1 << 20).add(to: router)
     ContributionRoutes(ledger: ledger, source: source, store: store, limits: limits).add(to: router)
     routes(router)
-    let ports = AsyncStream<Int>.makeStream()
     router.get("healthz") { _, _ in textResponse("ok\n") }
-    let listener = listener(
-      router, host: "127.0.0.1", port: 0, name: "data", limits: limits, log: refusals, logger: record.logger
-    ) { ports.continuation.yield($0) }
     let client = try HTTPClient()
-    let services = ServiceGroup(services: [listener], logger: quiet)
-    try await withThrowingTaskGroup(of: Void.self) { group in
-      group.addTask { try await services.run() }
-      var iterator = ports.stream.makeAsyncIterator()
-      guard let port = await iterator.next() else { throw TestSupportError("no port") }
-      do {
-        try await body(Server(port: port, store: store, ledger: ledger, client: client, folder: folder, log: record))
-      } catch {
-        await services.triggerGracefulShutdown()
-        throw error
-      }
-      await services.triggerGracefulShutdown()
-      try await group.waitForAll()
+    try await withListener(router, limits: limits, log: refusals, logger: record.logger) { port in
+      try await body(Server(port: port, store: store, ledger: ledger, client: client, folder: folder, log: record))
     }
   }
 
@@ -69,6 +54,31 @@ struct Server: Sendable {
 
   var staged: Int {
     get throws { try FileManager.default.contentsOfDirectory(atPath: "\(store.folder)/staging").count }
+  }
+}
+
+/// Serves a router on a free port for as long as the closure runs.
+func withListener(
+  _ router: Router<RouteContext>, limits: DataPlaneLimits = DataPlaneLimits(), log: RefusalLog = RefusalLog(), logger: Logger = quiet,
+  _ body: (_ port: Int) async throws -> Void
+) async throws {
+  let ports = AsyncStream<Int>.makeStream()
+  let listener = listener(
+    router, host: "127.0.0.1", port: 0, name: "data", limits: limits, log: log, logger: logger
+  ) { ports.continuation.yield($0) }
+  let services = ServiceGroup(services: [listener], logger: quiet)
+  try await withThrowingTaskGroup(of: Void.self) { group in
+    group.addTask { try await services.run() }
+    var iterator = ports.stream.makeAsyncIterator()
+    guard let port = await iterator.next() else { throw TestSupportError("no port") }
+    do {
+      try await body(port)
+    } catch {
+      await services.triggerGracefulShutdown()
+      throw error
+    }
+    await services.triggerGracefulShutdown()
+    try await group.waitForAll()
   }
 }
 

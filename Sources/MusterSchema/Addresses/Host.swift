@@ -29,7 +29,6 @@ package struct Host: Hashable, Sendable, CustomStringConvertible {
   package var isIPv6: Bool { name.contains(":") }
   /// Whether it is an address, not a name.
   package var isNumeric: Bool { isIPv6 || Self.isIPv4(name) }
-  package var isLoopback: Bool { name == "::1" || name == "localhost" || name.hasPrefix("127.") && isNumeric }
 
   /// As it stands in a URL, and before a port.
   package var description: String { isIPv6 ? "[\(name)]" : name }

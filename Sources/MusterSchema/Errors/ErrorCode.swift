@@ -7,6 +7,7 @@ public enum ErrorCode: String, Hashable, Sendable, CaseIterable {
   case badRequest = "bad-request"
   case incompleteBody = "incomplete-body"
   case notAdmitted = "not-admitted"
+  case foreignSite = "foreign-site"
   case notFound = "not-found"
   case unknownTask = "unknown-task"
   case unknownRound = "unknown-round"
@@ -57,6 +58,7 @@ public enum ErrorCode: String, Hashable, Sendable, CaseIterable {
     case .badRequest: (400, .refused, "Bad request")
     case .incompleteBody: (400, .refused, "Incomplete body")
     case .notAdmitted: (403, .refused, "Not admitted")
+    case .foreignSite: (403, .refused, "Not from here")
     case .notFound: (404, .refused, "Not found")
     case .unknownTask: (404, .refused, "Unknown task")
     case .unknownRound: (404, .refused, "Unknown round")

@@ -1,0 +1,67 @@
+import HTTPTypes
+package import Hummingbird
+package import MusterSchema
+
+/// Keeps web pages away from a listener that trusts whoever reaches it: a browser on an operator's machine reaches the loopback address, too,
+/// and sends what any page tells it to.
+///
+/// A request of a page says so in `Origin` and `Sec-Fetch-Site`, which no script can change. A page whose own name was made to resolve to this
+/// address (DNS rebinding) shows in `Host`, which must be an address or a name that this server is known by. Programs send neither `Origin`
+/// nor `Sec-Fetch-Site`, and name the server as their caller did.
+package struct SiteMiddleware: RouterMiddleware {
+  private let names: Set<String>
+
+  /// - Parameter hosts: names that the server is known by, beside its addresses and `localhost`.
+  package init(hosts: [Host]) { names = Set(hosts.map(\.name)) }
+
+  package func handle(
+    _ request: Request, context: RouteContext, next: (Request, RouteContext) async throws -> Response
+  ) async throws -> Response {
+    // Whether the server lives is no secret, and whoever watches it may know it by any name.
+    if request.uri.path != "/healthz" { try check(request) }
+    return try await next(request, context)
+  }
+
+  private func check(_ request: Request) throws(Problem) {
+    let authority = request.head.authority
+    if let authority, !isKnown(authority) {
+      throw .foreignSite(
+        "this server is not known as \"\(String(authority.prefix(100)).withoutControlCharacters)\": ask its address, or add the name to ops.hosts"
+      )
+    }
+    if let origin = request.headers[.origin], !isOwn(origin, authority) {
+      throw .foreignSite("a page of another site (\(String(origin.prefix(100)).withoutControlCharacters)) may not use this API")
+    }
+    if let site = request.headers[.fetchSite], site != "same-origin", site != "none" {
+      throw .foreignSite(
+        "a page of another site may not use this API (Sec-Fetch-Site: \(String(site.prefix(40)).withoutControlCharacters))")
+    }
+  }
+
+  private func isKnown(_ authority: String) -> Bool {
+    do {
+      let host = try HostAndPort(validating: authority, defaultPort: 80).host
+      return host.isNumeric || host.name == "localhost" || names.contains(host.name)
+    } catch {
+      return false
+    }
+  }
+
+  /// Whether a page came from this very server: `http://` and what `Host` says.
+  private func isOwn(_ origin: String, _ authority: String?) -> Bool {
+    guard let page = ServerAddress(origin), page.path.isEmpty, let authority else { return false }
+    do {
+      return try HostAndPort(validating: authority, defaultPort: page.isTLS ? 443 : 80) == page.server
+    } catch {
+      return false
+    }
+  }
+}
+
+extension HTTPField.Name {
+  fileprivate static let fetchSite = HTTPField.Name("Sec-Fetch-Site").unsafelyUnwrapped
+}
+
+extension Problem {
+  fileprivate static func foreignSite(_ detail: String) -> Problem { Problem(.foreignSite, detail) }
+}
