@@ -51,6 +51,7 @@ package struct CentralConfiguration: Sendable {
     if let path = try await settings.text("testData") {
       let bytes = try settings.read("testData", path)
       do {
+        try JSON.requireDistinctNames(bytes)
         testData = try JSON.decode(JSONValue.self, from: bytes)
       } catch {
         throw ConfigurationError("testData", "\(path) is not JSON: \(JSON.explain(error))")

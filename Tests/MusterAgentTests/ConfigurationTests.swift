@@ -75,6 +75,11 @@ import Testing
     }
   }
 
+  @Test("A name that stands twice in an object is refused")
+  func twice() throws {
+    #expect(try complaint(#"{"id":"pi-1","region":"north","policy":{"maxLoad":1,"maxLoad":2}}"#).contains("\"maxLoad\" stands twice"))
+  }
+
   @Test("Relative paths in the file start from its folder, and each identity has a state folder of its own")
   func paths() throws {
     let json = #"{"id":"pi-1","region":"north","state":"here","broker":{"authorityFile":"ca.pem"}}"#

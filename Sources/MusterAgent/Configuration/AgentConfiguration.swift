@@ -85,6 +85,7 @@ extension AgentConfiguration {
       throw ConfigurationError("", in: path, "the file cannot be read: \(error.reason)")
     }
     do {
+      try JSON.requireDistinctNames(bytes)
       return try JSON.decode([String: JSONValue].self, from: bytes)
     } catch {
       throw ConfigurationError("", in: path, "this is not a JSON object: \(JSON.explain(error))")

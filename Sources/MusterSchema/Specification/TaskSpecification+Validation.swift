@@ -22,6 +22,7 @@ extension TaskSpecification {
     do {
       let data = Data(bytes)
       try JSON.requireShortTexts(data)
+      try JSON.requireDistinctNames(data)
       self = try decoder.decode(TaskSpecification.self, from: data)
     } catch {
       throw FieldProblem.List([FieldProblem(field: "", message: JSON.explain(error))])

@@ -1,0 +1,61 @@
+extension JSON {
+  /// Refuses an object that has a name twice: a decoder would take one of the two values, and its writer meant the other.
+  ///
+  /// For what people write. The bytes need not be JSON: what is wrong in another way is left to the decoder.
+  ///
+  /// - Throws: `DecodingError` with the name and where it stands.
+  package static func requireDistinctNames(_ bytes: some Collection<UInt8>) throws {
+    var scanner = NameScanner()
+    for byte in bytes { try scanner.take(byte) }
+  }
+}
+
+/// Follows the names of objects through JSON, a byte at a time.
+private struct NameScanner {
+  /// An object: its names so far, and the one whose value is being read; or an array, which has none.
+  private struct Level {
+    var isObject: Bool
+    var names: Set<String> = []
+    var current = ""
+    var expectsName = true
+  }
+
+  private var levels: [Level] = []
+  /// Of the string that is being read, quotes included; empty outside of one.
+  private var text: [UInt8] = []
+  private var isEscaped = false
+
+  mutating func take(_ byte: UInt8) throws {
+    guard text.isEmpty else { return try takeText(byte) }
+    switch byte {
+    case UInt8(ascii: "\""): text = [byte]
+    case UInt8(ascii: "{"): levels.append(Level(isObject: true))
+    case UInt8(ascii: "["): levels.append(Level(isObject: false))
+    case UInt8(ascii: "}"), UInt8(ascii: "]"): _ = levels.popLast()
+    case UInt8(ascii: ","), UInt8(ascii: ":"):
+      if !levels.isEmpty { levels[levels.count - 1].expectsName = byte == UInt8(ascii: ",") }
+    default: break
+    }
+  }
+
+  private mutating func takeText(_ byte: UInt8) throws {
+    text.append(byte)
+    if isEscaped {
+      isEscaped = false
+    } else if byte == UInt8(ascii: "\\") {
+      isEscaped = true
+    } else if byte == UInt8(ascii: "\"") {
+      defer { text = [] }
+      guard let top = levels.indices.last, levels[top].isObject, levels[top].expectsName else { return }
+      let name =
+        text.contains(UInt8(ascii: "\\"))
+        ? try JSON.decode(String.self, from: text) : String(decoding: text[1..<text.count - 1], as: UTF8.self)
+      guard levels[top].names.insert(name).inserted else {
+        let path = levels.dropLast().filter(\.isObject).map { AnyKey($0.current) }
+        throw DecodingError.dataCorrupted(
+          .init(codingPath: path, debugDescription: "the name \"\(name.shown(80))\" stands twice in this object"))
+      }
+      levels[top].current = name
+    }
+  }
+}
