@@ -2,8 +2,9 @@
 
 import PackageDescription
 
-// The rooms under test are links to the project's own: so this package fetches nothing but swift-crypto, sees what is `package` there, and only
-// our code is compiled with the fuzzer's eyes in it. `scripts/fuzz` builds it: libFuzzer's own file is named on its command line.
+// The rooms under test are links to the project's own: so this package sees what is `package` there, and only our code is compiled with the
+// fuzzer's eyes in it. The routes need Hummingbird and SQLite, which are most of the time that this takes to build; what of the data plane needs
+// a broker is left out. `scripts/fuzz` builds it: libFuzzer's own file is named on its command line.
 
 let house: [SwiftSetting] = [
   .swiftLanguageMode(.v6),
@@ -15,18 +16,50 @@ let house: [SwiftSetting] = [
 
 let watched: [SwiftSetting] = house + [.unsafeFlags(["-sanitize=fuzzer,address"])]
 let crypto: Target.Dependency = .product(name: "Crypto", package: "swift-crypto")
+let grdb: Target.Dependency = .product(name: "GRDB", package: "GRDB.swift")
+let httpTypes: Target.Dependency = .product(name: "HTTPTypes", package: "swift-http-types")
+let hummingbird: Target.Dependency = .product(name: "Hummingbird", package: "hummingbird")
+let hummingbirdCore: Target.Dependency = .product(name: "HummingbirdCore", package: "hummingbird")
+let lifecycle: Target.Dependency = .product(name: "ServiceLifecycle", package: "swift-service-lifecycle")
+let logging: Target.Dependency = .product(name: "Logging", package: "swift-log")
+let nioCore: Target.Dependency = .product(name: "NIOCore", package: "swift-nio")
+let nioHTTP1: Target.Dependency = .product(name: "NIOHTTP1", package: "swift-nio")
+let nioHTTPTypes: Target.Dependency = .product(name: "NIOHTTPTypes", package: "swift-nio-extras")
+let nioPosix: Target.Dependency = .product(name: "NIOPosix", package: "swift-nio")
 
 let package = Package(
   name: "fuzz",
-  dependencies: [.package(url: "https://github.com/apple/swift-crypto", from: "4.5.2")],
+  dependencies: [
+    .package(url: "https://github.com/apple/swift-crypto", from: "4.5.2"),
+    .package(url: "https://github.com/apple/swift-http-types", from: "1.8.0"),
+    .package(url: "https://github.com/apple/swift-log", from: "1.16.2"),
+    .package(url: "https://github.com/apple/swift-nio", from: "2.101.2"),
+    .package(url: "https://github.com/apple/swift-nio-extras", from: "1.35.2"),
+    .package(url: "https://github.com/groue/GRDB.swift", from: "7.10.0"),
+    .package(url: "https://github.com/hummingbird-project/hummingbird", from: "2.28.1"),
+    .package(url: "https://github.com/swift-server/swift-service-lifecycle", from: "2.13.0"),
+  ],
   targets: [
     .target(name: "CFuzzer"),
     .target(name: "CKernels", cSettings: [.unsafeFlags(["-O2", "-fsanitize=fuzzer-no-link,address"])]),
     .target(name: "MusterSchema", dependencies: [crypto], swiftSettings: watched),
     .target(name: "MusterTensors", dependencies: ["CKernels"], swiftSettings: watched),
     .target(name: "MusterCoordination", dependencies: ["MusterSchema"], swiftSettings: watched),
+    .target(name: "MusterStorage", dependencies: ["MusterSchema", grdb, logging], swiftSettings: watched),
+    .target(
+      name: "MusterDataPlane",
+      dependencies: [
+        "MusterSchema", "MusterTensors", "MusterStorage", hummingbird, hummingbirdCore, httpTypes, nioCore, nioHTTP1, nioHTTPTypes,
+        nioPosix,
+        lifecycle, logging,
+      ], exclude: ["Contributions/CoordinatorLedger.swift", "HTTP/TrafficMiddleware.swift"], swiftSettings: watched),
     .executableTarget(
-      name: "fuzz", dependencies: ["CFuzzer", "MusterSchema", "MusterTensors", "MusterCoordination"], swiftSettings: watched,
+      name: "fuzz",
+      dependencies: [
+        "CFuzzer", "MusterSchema", "MusterTensors", "MusterCoordination", "MusterStorage", "MusterDataPlane", hummingbird, httpTypes,
+        logging,
+        nioCore,
+      ], swiftSettings: watched,
       linkerSettings: [.unsafeFlags(["-sanitize=address"])]),
   ]
 )

@@ -102,6 +102,8 @@ enum Scratch {
   private static func remove() {
     for name in ["in", "decoded", "encoded"] { unlink("\(folder)/\(name)") }
     rmdir(folder)
+    // The state folder of the routes, if there is one.
+    try? FileManager.default.removeItem(atPath: "\(folder)-store")
   }
 
   static func fill(_ path: String, _ bytes: [UInt8]) {

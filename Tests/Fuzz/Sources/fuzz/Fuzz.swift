@@ -16,6 +16,7 @@ enum Fuzz {
     ("tasks", { Fuzz.run($0, $1, tasks) }, taskSeeds),
     ("requests", { Fuzz.run($0, $1, requests) }, requestSeeds),
     ("machines", { Fuzz.run($0, $1, machines) }, machineSeeds),
+    ("routes", { Fuzz.run($0, $1, routes) }, routeSeeds),
   ]
 
   static func main() throws {
