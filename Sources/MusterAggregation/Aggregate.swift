@@ -16,7 +16,7 @@ internal import MusterTensors
 ///   - strategy: what to do with them.
 ///   - names: the tensors that an update must hold; nil: those that most updates hold.
 ///   - output: path of the new model; appears whole, or not at all.
-///   - metadata: the new model's.
+///   - metadata: the new model's, beside the declaration of buffers, which is the base's.
 ///   - durable: false does not wait for the disk: for a caller that makes the files durable itself.
 ///   - stateIn: path of what the server optimizer remembers from the round before; nil: it begins anew.
 ///   - stateOut: where what it remembers from this round goes, just before `output` appears. Nothing is written for an optimizer that
@@ -44,6 +44,7 @@ public func aggregate(
     if let problem = strategy.combiner.problem(updates: cohort.updates.count) { throw .tooFewUpdates(problem, cohort.refused) }
     let combiner = try strategy.combiner.prepare(&cohort)
     guard !cohort.updates.isEmpty else { throw .nothingAccepted(cohort.refused) }
+    let metadata = metadata.merging(cohort.buffers.metadata) { own, _ in own }
     let fold = Fold(cohort: cohort.folded, combiner: combiner, optimizer: strategy.optimizer, state: state)
     let outcome = try fold.write(to: output, metadata: metadata, durable: durable, stateOut: stateOut)
     if let standIn = cohort.standIn, let reason = outcome.rejected[0] { throw .external(rule: standIn.rule, "of its result, \(reason)") }

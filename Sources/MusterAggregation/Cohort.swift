@@ -11,6 +11,8 @@ public struct Cohort: Sendable {
   public private(set) var refused: [Refusal] = []
   /// The base's floating-point tensors that the updates hold, in the order of the base's data. All else stays as it is in the base.
   public private(set) var tensors: [TensorInfo] = []
+  /// Which of the base's tensors are state and not parameters.
+  public let buffers: ModelBuffers
   /// How many threads look at it.
   let threads: Int
   /// Whether the updates are so many, or so large, that memory is given back on the way.
@@ -30,6 +32,7 @@ public struct Cohort: Sendable {
   ///   first path.
   init(base: SafetensorsFile, contributions: [Contribution], names: Set<String>?, threads: Int? = nil) throws(AggregationError) {
     self.base = base
+    do { buffers = try base.buffers() } catch { throw .base(path: base.path, error) }
     self.threads = threads ?? Workers.suggested(bytes: base.header.dataByteCount * contributions.count)
     let schema = base.schema
     let sorted = contributions.sorted { $0.path.utf8.lexicographicallyPrecedes($1.path.utf8) }
@@ -84,7 +87,7 @@ public struct Cohort: Sendable {
     refused.insert(Refusal(path: path, reason: reason), at: place)
   }
 
-  /// Shrinks (or grows) the update of this path: from now on its difference is read times `factor`.
+  /// Shrinks (or grows) the update of this path: from now on the difference of its parameters is read times `factor`. Its buffers stay.
   public mutating func scale(_ path: String, by factor: Double) {
     guard let index = updates.firstIndex(where: { $0.path == path }) else { return }
     updates[index].scale *= factor
@@ -100,17 +103,18 @@ public struct Cohort: Sendable {
   mutating func verify() {
     guard !verified else { return }
     let sums = sums(count: 0, length: CohortSlice.length(updates: updates.count)) { slice, _ in
-      for index in slice.updates.indices { slice.verify(index) }
+      slice.verify()
     }
     bytesRead += sums.bytesRead
     refuse(sums.rejected)
     verified = true
   }
 
-  /// The norms ‖D_i‖ over all shared tensors, in the order of the updates that are left: one that holds an infinity or a NaN is refused.
+  /// The norms ‖D_i‖ over all shared parameters, in the order of the updates that are left: one that holds an infinity or a NaN is refused.
   public mutating func norms() -> [Double] {
     while squaredNorms == nil {
       let sums = sums(count: updates.count, length: CohortSlice.length(updates: updates.count)) { slice, sums in
+        guard !slice.isBuffer else { return slice.verify() }
         for index in slice.updates.indices { sums[index] += slice.squaredNorm(of: index) }
       }
       bytesRead += sums.bytesRead
@@ -121,7 +125,7 @@ public struct Cohort: Sendable {
     return (squaredNorms ?? []).map { $0.squareRoot() }
   }
 
-  /// The distances between all updates. One that holds an infinity or a NaN is refused.
+  /// The distances between the parameters of all updates. One that holds an infinity or a NaN is refused.
   ///
   /// - Parameter exactly: whether sums in Float32 over some hundred elements will not do.
   public mutating func distances(exactly: Bool = false) -> Distances {
@@ -129,6 +133,7 @@ public struct Cohort: Sendable {
       let n = updates.count
       let length = exactly ? Self.exactLength(updates: n) : CohortSlice.length(updates: n)
       let sums = sums(count: n * n, length: length) { slice, sums in
+        guard !slice.isBuffer else { return slice.verify() }
         slice.rows(differences: exactly)?.block.addSquaredDistances(to: sums)
       }
       bytesRead += sums.bytesRead
@@ -138,10 +143,11 @@ public struct Cohort: Sendable {
     }
   }
 
-  /// (w_i − w_r)·(w_j − w_r) for i ≤ j, at i · n + j, in double: every number was seen to be finite before.
+  /// (w_i − w_r)·(w_j − w_r) over the parameters for i ≤ j, at i · n + j, in double: every number was seen to be finite before.
   mutating func products(around reference: Int) -> [Double] {
     let n = updates.count
     let sums = sums(count: n * n, length: Self.exactLength(updates: n)) { slice, sums in
+      guard !slice.isBuffer else { return }
       slice.rows(differences: true)?.block.addProducts(around: reference, to: sums)
     }
     bytesRead += sums.bytesRead
@@ -153,7 +159,7 @@ public struct Cohort: Sendable {
 
   static func nonFiniteReason(_ tensor: String) -> String { "tensor \(shown(tensor)) holds an infinity or a NaN" }
 
-  /// Goes through the shared tensors slice by slice, in order. The slice is valid only inside `body`.
+  /// Goes through the shared tensors slice by slice, in order, buffers included: `CohortSlice.isBuffer` tells them. The slice is valid only inside `body`.
   public func forEachSlice<Failure: Error>(_ body: (CohortSlice) throws(Failure) -> Void) throws(Failure) {
     let slice = CohortSlice(self, length: CohortSlice.capacity)
     for (index, tensor) in tensors.enumerated() { try slice.forEach(in: Piece(tensor: index, elements: 0..<tensor.elementCount), body) }

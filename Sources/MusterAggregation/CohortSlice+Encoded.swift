@@ -46,7 +46,7 @@ extension CohortSlice {
       bytesRead += raw.count
       pointers[index] = raw.baseAddress
       scales.append(own)
-      weights[index] = shares[index] * update.scale
+      weights[index] = shares[index] * scale(of: index)
     }
     let rows = EncodedRows(
       rows: UnsafeBufferPointer(pointers), scales: scales, channel: channel, first: elements.lowerBound, count: count,

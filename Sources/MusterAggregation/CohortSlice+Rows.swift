@@ -15,7 +15,7 @@ extension CohortSlice {
   /// - Returns: nil when an update cannot count; then the pass has no result anyway.
   func rows(differences: Bool = false) -> Block? {
     guard rejected.isEmpty else { return nil }
-    if floatContent == .parameters, !differences, updates.allSatisfy({ $0.scale == 1 }) {
+    if floatContent == .parameters, !differences, updates.indices.allSatisfy({ scale(of: $0) == 1 }) {
       let block = floatRows()
       for index in updates.indices {
         let row = UnsafeRawBufferPointer(start: pointers[index], count: count * 4)
@@ -94,7 +94,7 @@ extension CohortSlice {
 
   private func weighted(_ shares: [Double]) -> (RowBlock, UnsafePointer<Double>, areDifferences: Bool, read: Int)? {
     guard rejected.isEmpty, let content = floatContent, let own = weights.baseAddress else { return nil }
-    for index in updates.indices { weights[index] = shares[index] * updates[index].scale }
+    for index in updates.indices { weights[index] = shares[index] * scale(of: index) }
     let read = bytesRead
     return (floatRows(as: summedElement), UnsafePointer(own), content == .delta, read)
   }
@@ -106,8 +106,11 @@ extension CohortSlice {
     return space
   }
 
+  /// Rejects the updates whose numbers are not all finite.
+  func verify() { for index in updates.indices { verify(index) } }
+
   /// Rejects the update if its numbers are not all finite.
-  func verify(_ index: Int) {
+  private func verify(_ index: Int) {
     guard rejected[index] == nil else { return }
     let info = updates[index].tensors[position]
     switch info.storage {

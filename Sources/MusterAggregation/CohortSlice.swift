@@ -12,6 +12,8 @@ public final class CohortSlice {
   public let updates: [Update]
   /// The tensor's name.
   public private(set) var tensor = ""
+  /// Whether the tensor is a buffer of the model: state and not parameters.
+  public private(set) var isBuffer = false
   /// Which of its elements, counted row by row.
   public private(set) var elements = 0..<0
   /// Why updates, by index, cannot count: met while reading them. What they gave to a combination is void.
@@ -85,6 +87,7 @@ public final class CohortSlice {
     let info = cohort.tensors[piece.tensor]
     position = piece.tensor
     tensor = info.name
+    isBuffer = cohort.buffers.contains(info.name)
     floatContent = commonFloatContent()
     summedElement = commonSummedElement()
     scaledChannel = commonScaledChannel()
@@ -116,11 +119,14 @@ public final class CohortSlice {
     return fits ? content : nil
   }
 
+  /// What a filter shrinks this update's difference by: buffers are not shrunk.
+  func scale(of index: Int) -> Double { isBuffer ? 1 : updates[index].scale }
+
   /// The common case: `Float` parameters, as they are, of a base that can hold them. They only have to be finite.
   func isPlain(_ index: Int) -> Bool {
     let update = updates[index]
     guard case .plain(let info) = update.tensors[position].storage else { return false }
-    return info.dtype == .f32 && update.content == .parameters && update.scale == 1
+    return info.dtype == .f32 && update.content == .parameters && scale(of: index) == 1
       && cohort.tensors[position].dtype.byteSize >= 4
   }
 
@@ -134,7 +140,7 @@ public final class CohortSlice {
     guard rejected[index] == nil else { return }
     let update = updates[index]
     let info = update.tensors[position]
-    let factor = factor * update.scale
+    let factor = factor * scale(of: index)
     if case .sparse = info.storage, update.content == .delta { return addSparse(index, times: factor, to: sum) }
     if case .plain(let own) = info.storage, own.dtype == .f32, update.content == .parameters,
       cohort.tensors[position].dtype.byteSize >= 4

@@ -70,6 +70,8 @@ public struct ExternalRule: Combiner {
     var parameters: [String: Double]
     var base = "base.safetensors"
     var tensors: [String]
+    /// Those of `tensors` that are state and not parameters.
+    var buffers: [String]
     var updates: [Member]
     var result = "result.safetensors"
   }
@@ -80,7 +82,8 @@ public struct ExternalRule: Combiner {
   }
 
   private func write(_ cohort: Cohort, to job: String) throws(AggregationError) {
-    var description = Job(rule: name, parameters: parameters, tensors: cohort.tensors.map(\.name), updates: [])
+    var description = Job(rule: name, parameters: parameters, tensors: cohort.tensors.map(\.name), buffers: [], updates: [])
+    description.buffers = description.tensors.filter(cohort.buffers.contains)
     do {
       try FileManager.default.createDirectory(atPath: "\(job)/updates", withIntermediateDirectories: true)
       try link("\(job)/base.safetensors", to: cohort.base.path)

@@ -29,7 +29,7 @@ struct Fold: Sendable {
       writer = try SafetensorsWriter(path: path, tensors: cohort.base.schema.tensors, metadata: metadata)
       try keep(in: writer)
     } catch { throw .output(path: path, error) }
-    let stateWriter = try stateOut.flatMap { (path) throws(AggregationError) in try state.writer(to: path, for: cohort.tensors) }
+    let stateWriter = try stateOut.flatMap { (path) throws(AggregationError) in try state.writer(to: path, for: cohort) }
     let outcome = fold(writer, stateWriter)
     guard outcome.rejected.isEmpty else { return outcome }
     if let (_, tensor) = outcome.notFinite { throw .notFinite(tensor: tensor) }
@@ -110,7 +110,7 @@ struct Fold: Sendable {
           isDecoded ? CohortSlice.decodedLength(updates: count) : CohortSlice.length(updates: count)
         }
       slice = CohortSlice(fold.cohort, length: length)
-      numbers = .allocate(capacity: length * (2 + fold.state.parts.count))
+      numbers = .allocate(capacity: length * (2 + max(3, fold.state.parts.count)))
     }
 
     deinit {
@@ -129,8 +129,9 @@ struct Fold: Sendable {
         bytes.deallocate()
         bytes = .allocate(byteCount: needed, alignment: 64)
       }
+      let isBuffer = fold.cohort.buffers.contains(tensor.name)
       // The plain mean of floats goes from the files to the result in one loop.
-      let plain = fold.optimizer is Replace ? fold.combiner as? WeightedSum : nil
+      let plain = fold.optimizer is Replace && !isBuffer ? fold.combiner as? WeightedSum : nil
       slice.forEach(in: piece, loadingBase: plain == nil) { slice in
         let start = (slice.elements.lowerBound - piece.elements.lowerBound) * tensor.dtype.byteSize
         let result = UnsafeMutableRawBufferPointer(rebasing: bytes[start..<start + slice.count * tensor.dtype.byteSize])
@@ -141,6 +142,14 @@ struct Fold: Sendable {
         guard !Conversion.hasNonFinite(UnsafeRawBufferPointer(slice.base), .f64) else { return notFinite(piece, tensor.name) }
         let (w, d) = (numbers(0), numbers(1))
         d.update(repeating: 0)
+        if isBuffer {
+          fold.combiner.combineBuffer(slice, into: d)
+          slice.replace(by: d, low: numbers(2), high: numbers(3), row: numbers(4), into: w)
+          guard slice.rejected.isEmpty else { return }
+          Conversion.store(UnsafeBufferPointer(w), as: tensor.dtype, into: result)
+          if Conversion.hasNonFinite(UnsafeRawBufferPointer(result), tensor.dtype) { notFinite(piece, tensor.name) }
+          return
+        }
         fold.combiner.combine(slice, into: d)
         guard slice.rejected.isEmpty else { return }
         _ = w.update(from: slice.base)

@@ -26,8 +26,21 @@ public struct Mean: Combiner {
 struct WeightedSum: SliceCombiner {
   /// In the order of the updates.
   let shares: [Double]
+  /// Those of a rule whose shares do not sum to one, for the mean of buffers.
+  let bufferShares: [Double]
 
-  func combine(_ slice: CohortSlice, into difference: UnsafeMutableBufferPointer<Double>) {
+  init(shares: [Double], bufferShares: [Double]? = nil) {
+    self.shares = shares
+    self.bufferShares = bufferShares ?? shares
+  }
+
+  func combine(_ slice: CohortSlice, into difference: UnsafeMutableBufferPointer<Double>) { sum(shares, slice, into: difference) }
+
+  func combineBuffer(_ slice: CohortSlice, into difference: UnsafeMutableBufferPointer<Double>) {
+    sum(bufferShares, slice, into: difference)
+  }
+
+  private func sum(_ shares: [Double], _ slice: CohortSlice, into difference: UnsafeMutableBufferPointer<Double>) {
     if slice.weightedSum(shares, into: difference) { return }
     if slice.addScaled(shares, to: difference) { return }
     for (index, share) in shares.enumerated() { slice.addDifference(of: index, times: share, to: difference) }

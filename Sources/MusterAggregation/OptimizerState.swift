@@ -73,15 +73,21 @@ struct OptimizerState: Sendable {
     }
   }
 
-  /// Begins the next state's file, with what is remembered of tensors that are not folded this time.
+  /// Begins the next state's file, with what is remembered of parameters that are not folded this time. Nothing is remembered of buffers,
+  /// also not what version 0.1.0 did.
   ///
   /// - Returns: nil for an optimizer that remembers nothing.
-  func writer(to path: String, for tensors: [TensorInfo]) throws(AggregationError) -> Writer? {
+  func writer(to path: String, for cohort: Cohort) throws(AggregationError) -> Writer? {
     guard !parts.isEmpty else { return nil }
     do {
+      let tensors = cohort.tensors.filter { !cohort.buffers.contains($0.name) }
       let own = parts.flatMap { part in tensors.map { TensorDescription(name: "\(part)/\($0.name)", dtype: .f64, shape: $0.shape) } }
       let names = Set(own.map(\.name))
-      let others = file?.tensors.filter { !names.contains($0.name) } ?? []
+      let others =
+        file?.tensors.filter { other in
+          guard !names.contains(other.name), let slash = other.name.firstIndex(of: "/") else { return false }
+          return !cohort.buffers.contains(String(other.name[other.name.index(after: slash)...]))
+        } ?? []
       let all = own + others.map { TensorDescription(name: $0.name, dtype: $0.dtype, shape: $0.shape) }
       let writer = try SafetensorsWriter(path: path, tensors: all, metadata: ["muster.state": Self.version])
       let places = writer.places
@@ -92,7 +98,11 @@ struct OptimizerState: Sendable {
       var offsets: [[Int]] = []
       for part in parts {
         var row: [Int] = []
-        for tensor in tensors { row.append(try writer.header.tensor(named: "\(part)/\(tensor.name)").byteRange.lowerBound) }
+        for tensor in cohort.tensors {
+          let name = "\(part)/\(tensor.name)"
+          // No place is needed for a buffer.
+          row.append(cohort.buffers.contains(tensor.name) ? 0 : try writer.header.tensor(named: name).byteRange.lowerBound)
+        }
         offsets.append(row)
       }
       return Writer(file: writer, places: Places(places: places, offsets: offsets))

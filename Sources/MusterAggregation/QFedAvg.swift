@@ -41,7 +41,8 @@ public struct QFedAvg: Combiner, SelfVerifying {
       total += q * power / loss * (l * norm) * (l * norm) + l * power
       return power
     }
-    return WeightedSum(shares: powers.map { l * $0 / total })
+    let count = Double(powers.count)
+    return WeightedSum(shares: powers.map { l * $0 / total }, bufferShares: powers.map { _ in 1 / count })
   }
 
   private static func initialLoss(_ update: Update) -> Double? {

@@ -48,9 +48,17 @@ public protocol SliceCombiner: Sendable {
   ///   - slice: gives the updates' differences.
   ///   - difference: gets `slice.count` elements; zeros before.
   func combine(_ slice: CohortSlice, into difference: UnsafeMutableBufferPointer<Double>)
+
+  /// The same for a slice of a buffer (`slice.isBuffer`), of which a mean over updates is wanted. Without it, `combine` is asked. What comes
+  /// out is brought into the range of what the updates say, and replaces the base's numbers: no server optimizer sees it.
+  func combineBuffer(_ slice: CohortSlice, into difference: UnsafeMutableBufferPointer<Double>)
 }
 
-/// The last step: moves the model by the combined difference. Several threads ask it for different slices at once.
+extension SliceCombiner {
+  public func combineBuffer(_ slice: CohortSlice, into difference: UnsafeMutableBufferPointer<Double>) { combine(slice, into: difference) }
+}
+
+/// The last step: moves the model's parameters by the combined difference. It is not asked about buffers. Several threads ask it for different slices at once.
 public protocol ServerOptimizer: Sendable {
   /// The names of what it remembers from round to round: each stands for as many numbers as the model has. They go through a file, see
   /// `aggregate`, and begin as zeros.

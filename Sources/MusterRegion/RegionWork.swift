@@ -100,7 +100,8 @@ struct RegionWork: Sendable {
     guard order.encoding != .float32 else { return model }
     let zeros = "\(try store.workFolder())/zeros-\(order.task)-\(order.key.round)"
     try await offloading { () throws(SafetensorsError) in
-      try EncodedFile(SafetensorsFile(path: model)).schema.writeZeros(to: zeros)
+      let model = try SafetensorsFile(path: model)
+      try EncodedFile(model).schema.writeZeros(to: zeros, metadata: model.buffers().metadata)
     }
     return zeros
   }

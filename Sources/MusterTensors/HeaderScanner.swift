@@ -63,6 +63,19 @@ struct HeaderScanner {
     return Entry(name: name, dtype: dtype, shape: shape, begin: offsets[0], end: offsets[1])
   }
 
+  /// An array of tensor names and nothing else, as `muster.buffers` holds it.
+  mutating func names() throws(SafetensorsError) -> [String] {
+    try expect("[")
+    var result: [String] = []
+    if !accept("]") {
+      repeat { result.append(try string(what: "a tensor's name")) } while accept(",")
+      try expect("]")
+    }
+    skipSpace()
+    guard position == bytes.count else { throw fail("something follows the array") }
+    return result
+  }
+
   // MARK: JSON
 
   private mutating func object(

@@ -32,6 +32,8 @@ public enum SafetensorsError: Error, Hashable, Sendable {
   case wrongDataLength(tensor: String?, expected: Int, found: Int)
   /// What a file says to be encoded does not hold together, or a number does not fit its encoding.
   case encoding(String)
+  /// A model's declaration of its buffers cannot be understood.
+  case buffers(String)
 }
 
 extension SafetensorsError: CustomStringConvertible {
@@ -62,6 +64,7 @@ extension SafetensorsError: CustomStringConvertible {
     case .wrongDataLength(let tensor, let expected, let found):
       "\(tensor.map { "tensor \(shown($0))" } ?? "the data section") takes \(expected) bytes, \(found) were given"
     case .encoding(let reason): reason
+    case .buffers(let reason): "the model's \(ModelBuffers.metadataKey) \(reason)"
     }
   }
 }

@@ -31,6 +31,11 @@ public struct SafetensorsFile: Sendable {
   public var metadata: [String: String] { header.metadata }
   public var schema: TensorSchema { header.schema }
 
+  /// Which of a model's tensors are buffers.
+  ///
+  /// - Throws: `buffers` for a declaration that cannot be understood.
+  public func buffers() throws(SafetensorsError) -> ModelBuffers { try ModelBuffers(metadata: metadata) }
+
   /// Hands the bytes of one tensor to `body`; they are valid only there, and may lie at any alignment.
   ///
   /// - Throws: `noSuchTensor`, and what `body` throws.

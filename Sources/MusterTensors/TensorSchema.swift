@@ -31,9 +31,9 @@ public struct TensorSchema: Hashable, Sendable {
   public subscript(name: String) -> TensorDescription? { index[name].map { tensors[$0] } }
 
   /// Writes zeros for every floating-point tensor, as F32.
-  public func writeZeros(to path: String) throws(SafetensorsError) {
+  public func writeZeros(to path: String, metadata: [String: String] = [:]) throws(SafetensorsError) {
     let floats = tensors.filter(\.dtype.isFloatingPoint).map { TensorDescription(name: $0.name, dtype: .f32, shape: $0.shape) }
-    let writer = try SafetensorsWriter(path: path, tensors: floats)
+    let writer = try SafetensorsWriter(path: path, tensors: floats, metadata: metadata)
     let zeros = [UInt8](repeating: 0, count: 1 << 16)
     while writer.written < writer.header.dataByteCount {
       let count = min(zeros.count, writer.header.dataByteCount - writer.written)

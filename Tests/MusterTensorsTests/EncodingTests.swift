@@ -124,6 +124,64 @@ struct EncodingTests {
     }
   }
 
+  // MARK: Buffers
+
+  private static let encodings = [TensorEncoding.float16, .bfloat16, .int8, .topK(fraction: 0.3)]
+
+  @Test("buffers travel whole: no encoding rounds them, leaves some out, or adds what was left out before", arguments: encodings)
+  func buffers(encoding: TensorEncoding) throws {
+    let folder = try TemporaryFolder()
+    func write(_ name: String, _ w: [Float], _ v: [Float]) throws -> SafetensorsFile {
+      try SafetensorsWriter.write(
+        [Tensor(name: "w", shape: [w.count], floats: w), Tensor(name: "bn.running_var", shape: [v.count], floats: v)], to: folder.file(name)
+      )
+      return try SafetensorsFile(path: folder.file(name))
+    }
+    let base = try write("base", [0, 0, 0, 0], [1, 1, 1, 1])
+    let said: [Float] = [0.01, 1e-7, 70_000, 1.001]
+    let update = try write("update", [4, 3, 2, 1], said)
+    let residual = try write("residual", [0, 0, 0, 8], [9, 9, 9, 9])
+    let sparse = !encoding.encodesModels
+    try encoding.encode(
+      update: update, since: base, to: folder.file("encoded"), residual: sparse ? residual : nil,
+      newResidual: sparse ? folder.file("rest") : nil)
+    let encoded = try EncodedFile(SafetensorsFile(path: folder.file("encoded")), base: base.schema)
+    #expect(encoded.schema.difference(from: base.schema, anyFloatingPoint: true) == nil)
+    try encoded.decode(to: folder.file("decoded"))
+    let sent = try SafetensorsFile(path: folder.file("decoded")).floats(of: "bn.running_var")
+    #expect(sent == said.map { $0 - 1 })
+    if sparse { #expect(try SafetensorsFile(path: folder.file("rest")).tensors.map(\.name) == ["w"]) }
+  }
+
+  @Test("a model's buffers travel exactly, and its declaration with them", arguments: encodings.dropLast())
+  func bufferModels(encoding: TensorEncoding) throws {
+    let folder = try TemporaryFolder()
+    let values: [Float] = [0.123_456_7, 1e-7, 70_000]
+    let metadata = ["muster.buffers": "[\"state\"]"]
+    try SafetensorsWriter.write(
+      [Tensor(name: "w", shape: [3], floats: [1, 2, 3]), Tensor(name: "state", shape: [3], floats: values)], metadata: metadata,
+      to: folder.file("model"))
+    try encoding.encode(model: SafetensorsFile(path: folder.file("model")), to: folder.file("wire"))
+    try EncodedFile(SafetensorsFile(path: folder.file("wire"))).decode(to: folder.file("decoded"))
+    let file = try SafetensorsFile(path: folder.file("decoded"))
+    #expect(try file.floats(of: "state") == values)
+    #expect(file.metadata == metadata)
+  }
+
+  @Test("a declaration of buffers replaces the frameworks' names, and one that is not understood is an error")
+  func declarations() throws {
+    let usual = try ModelBuffers(metadata: [:])
+    #expect(usual.contains("bn1.running_var") && usual.contains("layer/moving_mean") && !usual.contains("fc.weight"))
+    let own = try ModelBuffers(metadata: ["muster.buffers": " [ \"ema\", \"bn\\u0031\" ] "])
+    #expect(own.contains("ema") && own.contains("bn1") && !own.contains("bn1.running_var"))
+    let schema = TensorSchema([TensorDescription(name: "ema", dtype: .f32, shape: [1])])
+    #expect(own.problem(in: schema) == "its muster.buffers names \"bn1\", which is not a tensor of the model")
+    #expect(try !ModelBuffers(metadata: ["muster.buffers": "[]"]).contains("running_var"))
+    for wrong in ["", "ema", "[", "[1]", "[\"a\"", "[\"a\"] x", "{\"a\":1}", "[\"a\",]"] {
+      #expect(throws: SafetensorsError.self, "\(wrong)") { try ModelBuffers(metadata: ["muster.buffers": wrong]) }
+    }
+  }
+
   // MARK: Top-k
 
   @Test("top-k sends the largest, of equal ones the first, and the rest goes into the residual")

@@ -121,6 +121,8 @@ def test_keras_layouts_go_both_ways_bit_exactly():
     back = keras.parameters(model)
     assert all(back[name].tobytes() == given[name].tobytes() and back[name].flags.c_contiguous for name in given)
     assert list(keras.parameters(model, ["head.*"])) == ["head.fc1.weight", "head.fc1.bias"]
+    assert back.buffers == ("norm.running_mean", "norm.running_var")
+    assert keras.parameters(model, ["head.*"]).buffers == ()
 
 
 def test_keras_says_what_does_not_fit():
@@ -263,6 +265,23 @@ def test_torch_agrees_with_numpy(tmp_path, reference):
     pytest.importorskip("torch")
     task = make_task()
     agrees(load_example("pytorch").train(task, models.initial(LENET5, 1), context(task, tmp_path)), reference)
+
+
+@pytest.mark.large
+def test_torch_declares_a_modules_buffers():
+    """Also those whose names no list knows."""
+    torch = pytest.importorskip("torch")
+    from muster.adapters import torch as bridge
+
+    class Module(torch.nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.norm = torch.nn.BatchNorm1d(3)
+            self.register_buffer("ema", torch.zeros(2))
+
+    names = ("ema", "norm.num_batches_tracked", "norm.running_mean", "norm.running_var")
+    assert bridge.parameters(Module()).buffers == names
+    assert bridge.parameters(Module(), ["norm.weight"]).buffers == ()
 
 
 @pytest.mark.large

@@ -4,7 +4,7 @@ import numpy
 import pytest
 from safetensors import SafetensorError
 
-from muster import TrainerError, tensors
+from muster import Tensors, TrainerError, tensors
 
 
 def test_arrays_that_are_not_contiguous_are_written_right(tmp_path):
@@ -76,3 +76,39 @@ def test_damaged_files_are_said(tmp_path):
 
 def test_integers_and_booleans_are_always_finite():
     assert tensors.problems({"i": numpy.array([1]), "b": numpy.array([True])}, None) == []
+
+
+def metadata(path):
+    import json
+
+    raw = path.read_bytes()
+    return json.loads(raw[8 : 8 + int.from_bytes(raw[:8], "little")]).get("__metadata__")
+
+
+def test_buffers_are_declared_unless_their_names_say_it(tmp_path):
+    one = numpy.ones(1, numpy.float32)
+    path = tmp_path / "m.safetensors"
+    for buffers, written in (
+        (None, None),
+        (["bn.running_var"], None),
+        (["ema", "bn.running_var"], {"muster.buffers": '["bn.running_var","ema"]'}),
+        ([], {"muster.buffers": "[]"}),
+    ):
+        tensors.save(Tensors({"w": one, "ema": one, "bn.running_var": one}, buffers), path)
+        assert metadata(path) == written
+        assert tensors.load(path).buffers == tuple(sorted(["bn.running_var"] if buffers is None else buffers))
+    tensors.save({"w": one, "bn.running_var": one}, path)
+    assert metadata(path) is None and tensors.load(path).buffers == ("bn.running_var",)
+
+
+def test_a_buffer_that_is_not_a_tensor_is_refused():
+    problems = tensors.problems(Tensors({"w": numpy.ones(1, numpy.float32)}, ["ema"]), None)
+    assert problems == ["ema is declared as a buffer, but is not a tensor of the model"]
+
+
+def test_a_declaration_that_is_not_understood_is_an_error(tmp_path):
+    from safetensors.numpy import save_file
+
+    save_file({"w": numpy.ones(1, numpy.float32)}, str(tmp_path / "m"), {"muster.buffers": "ema"})
+    with pytest.raises(TrainerError, match="muster.buffers is not a JSON array of names"):
+        tensors.load(tmp_path / "m")

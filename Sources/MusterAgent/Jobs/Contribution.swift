@@ -55,7 +55,7 @@ enum Contribution {
   ) async throws {
     let pending = "\(folder.path)/\(residual)"
     let isDelta = update.metadata["muster.content"] == "delta"
-    let base = isDelta ? nil : try SafetensorsFile(path: base)
+    let model = try SafetensorsFile(path: base)
     try await onThread { () throws(SafetensorsError) in
       var left: SafetensorsFile?
       if !encoding.encodesModels, Files.exists(kept) {
@@ -63,7 +63,8 @@ enum Contribution {
         do { left = try SafetensorsFile(path: kept) } catch { Files.remove(kept) }
       }
       try encoding.encode(
-        update: update, since: base, to: "\(folder.path)/\(encoded)", metadata: metadata, residual: left,
+        update: update, since: isDelta ? nil : model, buffers: model.buffers(), to: "\(folder.path)/\(encoded)", metadata: metadata,
+        residual: left,
         newResidual: encoding.encodesModels ? nil : pending)
     }
   }

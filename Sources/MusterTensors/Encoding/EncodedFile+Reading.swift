@@ -40,11 +40,12 @@ extension EncodedFile {
     }
   }
 
-  /// Writes what it stands for, floating-point tensors as F32 and others as they are.
+  /// Writes what it stands for, floating-point tensors as F32 and others as they are. A declaration of buffers is carried over.
   ///
   /// - Throws: `SafetensorsError` for a file that cannot be written, or whose numbers are not finite.
   public func decode(to path: String, metadata: [String: String] = [:], durable: Bool = false) throws(SafetensorsError) {
     let described = tensors.map { TensorDescription(name: $0.name, dtype: $0.dtype.isFloatingPoint ? .f32 : $0.dtype, shape: $0.shape) }
+    let metadata = metadata.merging(try file.buffers().metadata) { own, _ in own }
     let writer = try SafetensorsWriter(path: path, tensors: described, metadata: metadata)
     let block = UnsafeMutableBufferPointer<Float>.allocate(capacity: 1 << 16)
     defer { block.deallocate() }

@@ -1,31 +1,38 @@
 internal import CKernels
 
 extension TensorEncoding {
-  /// Writes a model in this encoding: every tensor, those of integers as they are.
+  /// Writes a model in this encoding: every tensor, those of integers as they are, and buffers as F32. The model's declaration of its
+  /// buffers is carried over.
   ///
   /// - Throws: `SafetensorsError.encoding` for a number that is not finite or leaves float16's range, and what reading and writing give.
   public func encode(
     model: SafetensorsFile, to path: String, metadata: [String: String] = [:], durable: Bool = false
   ) throws(SafetensorsError) {
     let numbers = Numbers(result: EncodedFile(plain: model), base: nil, residual: nil)
-    try EncodedWriter(self, numbers, integers: true, to: path, metadata: metadata).write(durable: durable, residual: nil)
+    let buffers = try model.buffers()
+    let metadata = metadata.merging(buffers.metadata) { own, _ in own }
+    try EncodedWriter(self, numbers, integers: true, buffers, to: path, metadata: metadata).write(durable: durable, residual: nil)
   }
 
-  /// Writes in this encoding by how much an update differs from its base: its floating-point tensors.
+  /// Writes in this encoding by how much an update differs from its base: its floating-point tensors. The differences of buffers are written
+  /// whole, as F32, and have no residual.
   ///
   /// - Parameters:
   ///   - update: resulting parameters, or differences when `base` is nil.
+  ///   - buffers: those of the base model; nil: as the base, or without one the update, declares them.
   ///   - residual: what earlier updates left out, tensors by name: it is added first. A tensor that is missing or of another shape counts
   ///     as zeros.
   ///   - newResidual: where the sum of what this one leaves out goes.
   /// - Throws: as above.
   public func encode(
-    update: SafetensorsFile, since base: SafetensorsFile?, to path: String, metadata: [String: String] = [:],
+    update: SafetensorsFile, since base: SafetensorsFile?, buffers: ModelBuffers? = nil, to path: String, metadata: [String: String] = [:],
     residual: SafetensorsFile? = nil, newResidual: String? = nil, durable: Bool = false
   ) throws(SafetensorsError) {
+    let buffers = if let buffers { buffers } else { try (base ?? update).buffers() }
     let numbers = Numbers(
       result: EncodedFile(plain: update), base: base.map(EncodedFile.init(plain:)), residual: residual.map(EncodedFile.init(plain:)))
-    try EncodedWriter(self, numbers, integers: false, to: path, metadata: metadata).write(durable: durable, residual: newResidual)
+    try EncodedWriter(self, numbers, integers: false, buffers, to: path, metadata: metadata)
+      .write(durable: durable, residual: newResidual)
   }
 
   /// Elements of a tensor that top-k keeps.
@@ -47,7 +54,10 @@ private struct Numbers {
   let base: EncodedFile?
   let residual: EncodedFile?
 
-  func load(_ tensor: EncodedTensor, _ elements: Range<Int>, into out: UnsafeMutableBufferPointer<Float>) throws(SafetensorsError) {
+  /// - Parameter isWhole: nothing of this tensor was left out before.
+  func load(
+    _ tensor: EncodedTensor, _ elements: Range<Int>, isWhole: Bool, into out: UnsafeMutableBufferPointer<Float>
+  ) throws(SafetensorsError) {
     result.load(tensor, elements, into: out)
     if let base {
       guard let own = base.tensor(named: tensor.name), own.dtype.isFloatingPoint, own.shape == tensor.shape else {
@@ -55,7 +65,7 @@ private struct Numbers {
       }
       combine(base, own, elements, into: out) { $0 - $1 }
     }
-    if let residual, let own = residual.tensor(named: tensor.name), own.dtype == .f32, own.shape == tensor.shape {
+    if let residual, !isWhole, let own = residual.tensor(named: tensor.name), own.dtype == .f32, own.shape == tensor.shape {
       combine(residual, own, elements, into: out) { $0 + $1 }
     }
     guard muster_magnitude_f32(out.baseAddress, out.count) < Float.infinity.bitPattern else {
@@ -84,45 +94,56 @@ private struct EncodedWriter {
   let encoding: TensorEncoding
   let numbers: Numbers
   let tensors: [EncodedTensor]
+  let buffers: ModelBuffers
   let writer: SafetensorsWriter
 
   init(
-    _ encoding: TensorEncoding, _ numbers: Numbers, integers: Bool, to path: String, metadata: [String: String]
+    _ encoding: TensorEncoding, _ numbers: Numbers, integers: Bool, _ buffers: ModelBuffers, to path: String, metadata: [String: String]
   ) throws(SafetensorsError) {
     self.encoding = encoding
     self.numbers = numbers
+    self.buffers = buffers
     tensors = numbers.result.tensors.filter { integers || $0.dtype.isFloatingPoint }
     var metadata = metadata
     metadata[TensorEncoding.metadataKey] = encoding.name
-    writer = try SafetensorsWriter(path: path, tensors: tensors.flatMap { Self.parts(of: $0, encoding) }, metadata: metadata)
+    writer = try SafetensorsWriter(path: path, tensors: tensors.flatMap { Self.parts(of: $0, encoding, buffers) }, metadata: metadata)
   }
 
-  private static func parts(of tensor: EncodedTensor, _ encoding: TensorEncoding) -> [TensorDescription] {
+  /// Whether a tensor is written number by number, as F32.
+  private func isWhole(_ tensor: EncodedTensor) -> Bool { buffers.contains(tensor.name) }
+
+  private static func parts(of tensor: EncodedTensor, _ encoding: TensorEncoding, _ buffers: ModelBuffers) -> [TensorDescription] {
+    let isWhole = buffers.contains(tensor.name)
+    let plain = tensor.dtype.isFloatingPoint ? DType.f32 : tensor.dtype
     func part(_ part: TensorPart, _ dtype: DType, _ shape: [Int]) -> TensorDescription {
       TensorDescription(name: part.name(tensor.name), dtype: dtype, shape: shape)
     }
     switch encoding {
     case .float16, .bfloat16:
-      let dtype = !tensor.dtype.isFloatingPoint ? tensor.dtype : encoding == .float16 ? DType.f16 : .bf16
+      let dtype = isWhole || !tensor.dtype.isFloatingPoint ? plain : encoding == .float16 ? .f16 : .bf16
       return [TensorDescription(name: tensor.name, dtype: dtype, shape: tensor.shape)]
     case .int8:
-      guard tensor.dtype.isFloatingPoint else { return [part(.value, tensor.dtype, tensor.shape)] }
+      guard tensor.dtype.isFloatingPoint, !isWhole else { return [part(.value, plain, tensor.shape)] }
       return [part(.value, .i8, tensor.shape), part(.scale, .f32, tensor.shape.count < 2 ? [] : [tensor.shape[0]])]
     case .topK(let fraction):
-      guard tensor.dtype.isFloatingPoint else { return [part(.value, tensor.dtype, tensor.shape)] }
+      guard tensor.dtype.isFloatingPoint, !isWhole else { return [part(.value, plain, tensor.shape)] }
       let kept = TensorEncoding.kept(of: tensor.elementCount, fraction: fraction)
       return [part(.index, .i32, [kept]), part(.value, .f32, [kept])]
     }
   }
 
   func write(durable: Bool, residual path: String?) throws(SafetensorsError) {
-    let floats = tensors.filter(\.dtype.isFloatingPoint)
+    let floats = tensors.filter { $0.dtype.isFloatingPoint && !isWhole($0) }
     let rest: SafetensorsWriter? = try path.map { (path) throws(SafetensorsError) in
       try SafetensorsWriter(path: path, tensors: floats.map { TensorDescription(name: $0.name, dtype: .f32, shape: $0.shape) })
     }
     for tensor in tensors {
       guard tensor.dtype.isFloatingPoint else {
         try keep(tensor)
+        continue
+      }
+      guard !isWhole(tensor) else {
+        try whole(tensor)
         continue
       }
       switch encoding {
@@ -146,7 +167,7 @@ private struct EncodedWriter {
 
   private func keep(_ tensor: EncodedTensor) throws(SafetensorsError) {
     guard case .plain(let info) = tensor.storage else { return }
-    let name = Self.parts(of: tensor, encoding)[0].name
+    let name = Self.parts(of: tensor, encoding, buffers)[0].name
     try numbers.result.file.withBytes(of: info, elements: 0..<info.elementCount) { (raw) throws(SafetensorsError) in try put(raw, name) }
   }
 
@@ -161,9 +182,16 @@ private struct EncodedWriter {
     var start = 0
     while start < count {
       let part = UnsafeMutableBufferPointer(rebasing: block[0..<min(block.count, count - start)])
-      try numbers.load(tensor, start..<start + part.count, into: part)
+      try numbers.load(tensor, start..<start + part.count, isWhole: isWhole(tensor), into: part)
       try body(start, part)
       start += part.count
+    }
+  }
+
+  private func whole(_ tensor: EncodedTensor) throws(SafetensorsError) {
+    let name = Self.parts(of: tensor, encoding, buffers)[0].name
+    try forEachBlock(of: tensor, run: 1) { (start, block) throws(SafetensorsError) in
+      try put(UnsafeRawBufferPointer(block), name, at: start)
     }
   }
 

@@ -1,5 +1,7 @@
 /// How floating-point tensors lie in a file that travels, when it is not as they are.
 ///
+/// A model's buffers (`ModelBuffers`) lie in every encoding as plain F32: under their own names, or `value/NAME` where tensors have parts.
+///
 /// The bounds are those of one number x and what is read back for it, in a tensor or channel whose largest magnitude is m.
 public enum TensorEncoding: Hashable, Sendable {
   /// F16 under the tensors' own names; |error| ≤ max(2⁻¹¹ |x|, 2⁻²⁵).

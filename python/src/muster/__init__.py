@@ -23,7 +23,7 @@ A trainer is a module with a function ``train`` and, if it can, ``evaluate`` and
 from .batches import Batches
 from .budget import threads
 from .context import Cancelled, Context
-from .contract import Evaluation, Local, Model, Parameters, Task, TrainerError, Update
+from .contract import Evaluation, Local, Model, Parameters, Task, Tensors, TrainerError, Update
 
 __all__ = [
     "Batches",
@@ -34,6 +34,7 @@ __all__ = [
     "Model",
     "Parameters",
     "Task",
+    "Tensors",
     "TrainerError",
     "Update",
     "threads",

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import math
 import numbers
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -17,6 +17,27 @@ VERSION = 1
 Parameters = dict[str, "numpy.ndarray[Any, Any]"]
 """A model: arrays by name. Names and layouts are PyTorch's: ``conv1.weight`` is out × in × height × width, ``fc1.weight`` out × in.
 They come in the order of their names, which is not the order of the layers."""
+
+
+class Tensors(dict[str, "numpy.ndarray[Any, Any]"]):
+    """Parameters that also say which of them are *buffers*: state that no gradient belongs to, such as running statistics.
+
+    Buffers are averaged over devices and replaced; no server optimizer steps them, and nothing clips or sparsifies them. ``initialize`` declares
+    a model's buffers by returning this; without it, tensors are buffers whose names end as in :data:`USUAL_BUFFERS`.
+    """
+
+    def __init__(self, parameters: Mapping[str, "numpy.ndarray[Any, Any]"], buffers: Iterable[str] | None = None) -> None:
+        super().__init__(parameters)
+        self.buffers: tuple[str, ...] = tuple(sorted(usual_buffers(self) if buffers is None else set(buffers)))
+
+
+USUAL_BUFFERS = ("running_mean", "running_var", "num_batches_tracked", "moving_mean", "moving_variance")
+"""How the names of PyTorch's and Keras' running statistics end."""
+
+
+def usual_buffers(names: Iterable[str]) -> set[str]:
+    """The names that are buffers where a model declares nothing."""
+    return {name for name in names if name.endswith(USUAL_BUFFERS)}
 
 
 class TrainerError(Exception):

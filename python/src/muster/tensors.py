@@ -10,14 +10,18 @@ from typing import Any
 
 import numpy
 
-from .contract import Parameters, TrainerError
+from .contract import Parameters, Tensors, TrainerError, usual_buffers
+
+BUFFERS = "muster.buffers"
+"""Where a model's metadata declares its buffers: a JSON array of names."""
 
 
-def load(path: Path) -> Parameters:
+def load(path: Path) -> Tensors:
     """Reads a model. Arrays are copies that may be written to."""
     from safetensors.numpy import load_file
 
-    if "BF16" in _dtypes(path):
+    header = _header(path)
+    if "BF16" in [entry.get("dtype", "") for name, entry in header.items() if name != "__metadata__"]:
         try:
             # Registers the type that numpy lacks.
             import ml_dtypes  # noqa: F401
@@ -27,18 +31,29 @@ def load(path: Path) -> Parameters:
         tensors = load_file(str(path))
     except Exception as error:
         raise TrainerError(f"{path.name} cannot be read: {error}") from error
-    return {name: array if array.flags.writeable else array.copy() for name, array in sorted(tensors.items())}
+    declared = header.get("__metadata__", {}).get(BUFFERS)
+    try:
+        buffers = None if declared is None else [str(name) for name in json.loads(declared)]
+    except (ValueError, TypeError) as error:
+        raise TrainerError(f"{path.name}: its {BUFFERS} is not a JSON array of names: {declared!r}") from error
+    return Tensors({name: array if array.flags.writeable else array.copy() for name, array in sorted(tensors.items())}, buffers)
 
 
 def save(parameters: Parameters, path: Path) -> None:
-    """Writes a model: next to ``path``, then renamed, so that who sees the file sees all of it."""
+    """Writes a model: next to ``path``, then renamed, so that who sees the file sees all of it.
+
+    Buffers that :class:`muster.Tensors` declares stand in the metadata, unless their names say it already.
+    """
     from safetensors.numpy import save_file
 
+    metadata = None
+    if isinstance(parameters, Tensors) and set(parameters.buffers) != usual_buffers(parameters):
+        metadata = {BUFFERS: json.dumps(list(parameters.buffers), separators=(",", ":"))}
     temporary = path.with_name(f".{path.name}.{os.getpid()}")
     try:
         # safetensors takes the memory as it lies: without this a transposed array is written wrong, silently. (ascontiguousarray would give
         # a scalar a dimension.)
-        save_file({name: numpy.asarray(array, order="C") for name, array in parameters.items()}, str(temporary))
+        save_file({name: numpy.asarray(array, order="C") for name, array in parameters.items()}, str(temporary), metadata)
         # It makes files that only their owner may read.
         os.chmod(temporary, 0o644)
         os.replace(temporary, path)
@@ -84,6 +99,8 @@ def problems(parameters: Any, like: Parameters | None) -> list[str]:
             found.append(f"{name} has the shape {list(array.shape)}, the global model's has {list(like[name].shape)}{hint}")
         if array.dtype != like[name].dtype:
             found.append(f"{name} is {array.dtype}, the global model's is {like[name].dtype}")
+    if isinstance(parameters, Tensors):
+        found += [f"{name} is declared as a buffer, but is not a tensor of the model" for name in parameters.buffers if name not in parameters]
     if like is not None:
         for name in sorted(set(like) - set(parameters)):
             found.append(f"{name} is missing: every tensor of the global model must come back")
@@ -97,11 +114,13 @@ def _floating(array: numpy.ndarray[Any, Any]) -> bool:
     return array.dtype.kind in "fcV"
 
 
-def _dtypes(path: Path) -> list[str]:
+def _header(path: Path) -> dict[str, Any]:
     try:
         with open(path, "rb") as file:
             (size,) = struct.unpack("<Q", file.read(8))
             header = json.loads(file.read(min(size, 100_000_000)))
     except (OSError, ValueError, struct.error) as error:
         raise TrainerError(f"{path.name} is not a safetensors file: {error}") from error
-    return [entry.get("dtype", "") for name, entry in header.items() if name != "__metadata__"]
+    if not isinstance(header, dict):
+        raise TrainerError(f"{path.name} is not a safetensors file: its header is not an object")
+    return header

@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy
 
-from ..contract import Parameters
+from ..contract import Parameters, Tensors
 from .selection import complain, select
 
 # Keras' name of a variable: PyTorch's.
@@ -25,6 +25,8 @@ _NAMES = {
     "moving_mean": "running_mean",
     "moving_variance": "running_var",
 }
+
+_BUFFERS = ("moving_mean", "moving_variance")
 
 
 def to_keras(array: numpy.ndarray[Any, Any], kind: str = "kernel") -> numpy.ndarray[Any, Any]:
@@ -59,10 +61,11 @@ def _variables(model: Any) -> Iterator[tuple[str, str, Any]]:
                 yield f"{layer.name}.{_NAMES[kind]}", kind, variable
 
 
-def parameters(model: Any, names: Sequence[str] | None = None) -> Parameters:
-    """The model's variables as Muster's parameters; with ``names``, those that match."""
+def parameters(model: Any, names: Sequence[str] | None = None) -> Tensors:
+    """The model's variables as Muster's parameters; with ``names``, those that match. Moving averages are declared as buffers."""
     every = {name: (kind, variable) for name, kind, variable in _variables(model)}
-    return {name: from_keras(numpy.array(every[name][1]), every[name][0]) for name in select(every, names)}
+    chosen = {name: from_keras(numpy.array(every[name][1]), every[name][0]) for name in select(every, names)}
+    return Tensors(chosen, (name for name in chosen if every[name][0] in _BUFFERS))
 
 
 def load(model: Any, given: Parameters, names: Sequence[str] | None = None) -> None:

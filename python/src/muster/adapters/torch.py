@@ -8,7 +8,7 @@ from typing import Any
 import numpy
 
 from ..budget import threads
-from ..contract import Parameters
+from ..contract import Parameters, Tensors
 from .selection import complain, select
 
 
@@ -19,15 +19,15 @@ def limit_threads() -> None:
     torch.set_num_threads(threads())
 
 
-def parameters(module: Any, names: Sequence[str] | None = None) -> Parameters:
-    """The module's tensors as Muster's parameters.
+def parameters(module: Any, names: Sequence[str] | None = None) -> Tensors:
+    """The module's tensors as Muster's parameters. The module's buffers are declared as such.
 
     Tied weights (one tensor under two names) come once, under the first name: like that files of Transformers have them.
 
     :param names: names or patterns (``classifier.*``) of the ones that travel; by default all, buffers such as batch normalization's too.
     """
     state = module.state_dict()
-    found: Parameters = {}
+    found: dict[str, numpy.ndarray[Any, Any]] = {}
     seen = set()
     for name in select(state, names):
         tensor = state[name]
@@ -35,7 +35,8 @@ def parameters(module: Any, names: Sequence[str] | None = None) -> Parameters:
             continue
         seen.add(_place(tensor))
         found[name] = _array(tensor)
-    return found
+    trained = {name for name, _ in module.named_parameters(remove_duplicate=False)}
+    return Tensors(found, (name for name in found if name not in trained))
 
 
 def load(module: Any, given: Parameters, names: Sequence[str] | None = None) -> None:
