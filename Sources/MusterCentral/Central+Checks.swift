@@ -40,6 +40,12 @@ extension Central {
     } catch {
       problems.append(FieldProblem(field: "strategy", message: "\(error)"))
     }
+    if let stop = specification.stop, configuration.testData == nil, !specification.evaluate.devices {
+      problems.append(
+        FieldProblem(
+          field: "stop.metric",
+          message: "nothing would measure \(stop.metric): central has no testData, and evaluate.devices is false"))
+    }
     if specification.shared != ["*"] {
       problems.append(FieldProblem(field: "shared", message: "only [\"*\"], all layers, is supported"))
     }

@@ -3,42 +3,77 @@ import MusterSchema
 // The rows of the tables. What stands in JSON is the schema's own payload, untouched.
 
 extension TaskSummary: Tabular {
-  static var columns: [Table.Column] { ["TASK", "STATE", .number("ROUND"), .number("LOSS"), .number("ACCURACY"), "REGIONS", "WHY"] }
+  static var columns: [Table.Column] { ["TASK", "STATE", .number("ROUND"), "METRICS", "REGIONS", "WHY"] }
 
   var row: [String] {
-    [
-      task.rawValue, step.rawValue, "\(round)/\(rounds)", cell(metrics, "loss"), cell(metrics, "accuracy"),
+    let shown = Words.metrics(metrics ?? [:], first: metric).prefix(2).joined(separator: ", ")
+    return [
+      task.rawValue, step.rawValue, "\(round)/\(rounds)", shown.isEmpty ? "-" : shown,
       regions.map(\.rawValue).joined(separator: ","), step.reason(in: why),
     ]
   }
 }
 
-extension RoundRecord: Tabular {
-  static var columns: [Table.Column] {
-    [
-      .number("ROUND"), .number("UPDATES"), .number("SAMPLES"), .number("LOSS"), .number("ACCURACY"), .number("ON DEVICES"),
-      .number("SECONDS"), .number("ATTEMPTS"), "MISSED",
-    ]
+extension Table {
+  /// A task's rounds, with what its evaluations report. Where central and devices both evaluate, `ON DEVICES` is theirs of the task's metric.
+  static func rounds(_ detail: TaskDetail) -> Table {
+    let metrics = MetricColumns(detail.rounds.map(\.evaluation), first: detail.summary.metric)
+    let both = detail.rounds.contains { $0.metrics?.isEmpty == false } && detail.rounds.contains { $0.deviceMetrics?.isEmpty == false }
+    let own = detail.summary.metric ?? metrics.names.first
+    var columns: [Column] = [.number("ROUND"), .number("UPDATES"), .number("SAMPLES")]
+    columns += metrics.columns
+    if both { columns.append(.number("ON DEVICES")) }
+    columns += [.number("SECONDS"), .number("ATTEMPTS"), "MISSED"]
+    let rows = detail.rounds.map { record in
+      let devices = own.flatMap { record.deviceMetrics?[$0] }.map(Words.measure) ?? "-"
+      var cells = record.cells.work + metrics.cells(record.evaluation)
+      if both { cells.append(devices) }
+      return cells + record.cells.rest
+    }
+    return Table(columns: columns, rows: rows)
   }
 
-  var row: [String] {
-    let counted = updates.filter { $0.fate == .counted }
-    let devices = counted.reduce(0) { $0 + $1.devices }
-    let samples = counted.reduce(0) { $0 + $1.weight }
-    return [
-      "\(round)", counted.count == updates.count ? "\(devices)" : "\(devices) of \(updates.reduce(0) { $0 + $1.devices })",
-      Words.number(samples, digits: samples == samples.rounded() ? 0 : 1), cell(metrics, "loss"), cell(metrics, "accuracy"),
-      cell(deviceMetrics, "accuracy"), Words.number(seconds, digits: 1), "\(attempts)",
-      missed.map { "\($0.node): \($0.reason)" }.joined(separator: "; "),
-    ]
+  /// A task's models, with what their evaluations report.
+  static func models(_ models: [ModelCheckpoint], metric: String? = nil) -> Table {
+    let metrics = MetricColumns(models.map(\.evaluation), first: metric)
+    var columns: [Column] = [.number("ROUND")]
+    columns += metrics.columns
+    columns += [.number("SIZE"), "KEPT", "DIGEST"]
+    let rows = models.map { model in
+      ["\(model.round)"] + metrics.cells(model.evaluation)
+        + [Words.bytes(model.bytes), model.kept ? "yes" : "no", model.digest.description]
+    }
+    return Table(columns: columns, rows: rows)
   }
 }
 
-extension ModelCheckpoint: Tabular {
-  static var columns: [Table.Column] { [.number("ROUND"), .number("LOSS"), .number("ACCURACY"), .number("SIZE"), "KEPT", "DIGEST"] }
+/// A column for each metric that evaluations report.
+struct MetricColumns: Hashable, Sendable {
+  /// More would not fit a line.
+  static let limit = 4
 
-  var row: [String] {
-    ["\(round)", cell(metrics, "loss"), cell(metrics, "accuracy"), Words.bytes(bytes), kept ? "yes" : "no", digest.description]
+  let names: [String]
+
+  init(_ evaluations: [[String: Double]?], first: String?) {
+    names = Array(Words.order(of: evaluations.compactMap { $0 }.flatMap(\.keys), first: first).prefix(Self.limit))
+  }
+
+  var columns: [Table.Column] { names.map { .number($0.withoutEscapes.uppercased()) } }
+  func cells(_ metrics: [String: Double]?) -> [String] { names.map { metrics?[$0].map(Words.measure) ?? "-" } }
+}
+
+extension RoundRecord {
+  /// What stands before the metrics, and behind them.
+  fileprivate var cells: (work: [String], rest: [String]) {
+    let counted = updates.filter { $0.fate == .counted }
+    let devices = counted.reduce(0) { $0 + $1.devices }
+    let samples = counted.reduce(0) { $0 + $1.weight }
+    let work = [
+      "\(round)", counted.count == updates.count ? "\(devices)" : "\(devices) of \(updates.reduce(0) { $0 + $1.devices })",
+      Words.number(samples, digits: samples == samples.rounded() ? 0 : 1),
+    ]
+    let names = missed.map { "\($0.node): \($0.reason)" }.joined(separator: "; ")
+    return (work, [Words.number(seconds, digits: 1), "\(attempts)", names])
   }
 }
 
@@ -85,10 +120,6 @@ extension NodeSummary: Tabular {
 extension Waiting: Tabular {
   static var columns: [Table.Column] { ["NODE", "REASON"] }
   var row: [String] { [node, reason] }
-}
-
-private func cell(_ metrics: [String: Double]?, _ name: String) -> String {
-  metrics?[name].map { Words.number($0, digits: 4) } ?? "-"
 }
 
 extension Console {

@@ -72,6 +72,43 @@ struct WatchTests {
     #expect(lines.contains("  and 17 more") && lines.contains("  north/pi-3   offline") && !lines.contains { $0.contains("pi-4 ") })
   }
 
+  @Test("tables, watch and sparklines show what the task reports, its own metric first, whoever measured it")
+  func anyMetric() {
+    func task(_ central: [[String: Double]?], _ devices: [[String: Double]?], metric: String?) -> TaskDetail {
+      var detail = detail(.training, round: 3)
+      detail.summary.metric = metric
+      detail.summary.metrics = central.last ?? nil ?? devices.last ?? nil
+      for index in central.indices {
+        let digest = Digest(of: [UInt8(index)])
+        detail.rounds.append(
+          RoundRecord(
+            round: index + 1, attempts: 1, base: digest, result: digest, strategy: .named("fedavg"), updates: [], evaluations: [],
+            missed: [], metrics: central[index], deviceMetrics: devices[index], seconds: 2))
+        detail.models.append(
+          ModelCheckpoint(
+            round: index + 1, digest: digest, bytes: 1024, metrics: central[index], deviceMetrics: devices[index], kept: true))
+      }
+      return detail
+    }
+    let mse = [["mse": 0.5, "r2": 0.1], ["mse": 0.000_012_34, "r2": 0.9]]
+    let alone = task([nil, [:]], mse, metric: "mse")
+    #expect(
+      Table.rounds(alone).lines().map { $0.split(separator: " ").joined(separator: " ") } == [
+        "ROUND UPDATES SAMPLES MSE R2 SECONDS ATTEMPTS MISSED", "1 0 0 0.5000 0.1000 2.0 1", "2 0 0 1.23e-5 0.9000 2.0 1",
+      ])
+    #expect(Table.models(alone.models, metric: "mse").lines()[0].contains("MSE") && Table.models([]).columns.count == 4)
+    let lines = WatchView(detail: alone, nodes: []).lines(width: 80, ink: .none)
+    #expect(lines.contains("mse       1.23e-5  █▁") && lines.contains("r2        0.9000  ▁█"))
+    var watch = WatchLines()
+    #expect(watch.lines(alone)[1] == "round 2/4  closed  0 updates  2 s  mse 1.23e-5  r2 0.9000")
+    let both = task(mse, [["mse": 0.7], ["mse": 0.6]], metric: "mse")
+    #expect(Table.rounds(both).lines()[1].split(separator: " ").contains("0.7000"))
+    #expect(both.summary.row[3] == "mse 1.23e-5, r2 0.9000")
+    let many = task([Dictionary(uniqueKeysWithValues: (0..<30).map { ("m\($0)", 1.0) })], [nil], metric: "m7")
+    #expect(
+      Table.rounds(many).columns.map(\.title) == ["ROUND", "UPDATES", "SAMPLES", "M7", "M0", "M1", "M10", "SECONDS", "ATTEMPTS", "MISSED"])
+  }
+
   @Test("the best model is the one that the task's own stop metric prefers")
   func best() throws {
     func model(_ round: Int, _ metrics: [String: Double]?, kept: Bool = true) -> ModelCheckpoint {

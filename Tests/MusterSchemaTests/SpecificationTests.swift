@@ -106,6 +106,8 @@ struct SpecificationTests {
     ("evaluate.every", { $0.evaluate.every = -1 }), ("evaluate.seconds", { $0.evaluate.seconds = 0 }),
     ("stop.metric", { $0.stop = StopSpecification(metric: "", at: 1) }), ("stop", { $0.stop = StopSpecification(metric: "loss") }),
     ("stop.patience", { $0.stop = StopSpecification(metric: "loss", patience: 0) }),
+    ("stop.mode", { $0.stop = StopSpecification(metric: "loss_reduction", at: 1) }),
+    ("stop.at", { $0.stop = StopSpecification(metric: "loss", at: .nan) }),
     (
       "stop",
       {

@@ -76,7 +76,7 @@ struct DemoSession: Sendable {
     switch format {
     case .json: try Console.show(jsonLine: Report(task: id, model: model, checkpoint: checkpoint))
     case .table:
-      let metrics = Words.metrics(checkpoint.metrics ?? [:]).map { ", \($0)" }.joined()
+      let metrics = Words.metrics(checkpoint.evaluation ?? [:]).map { ", \($0)" }.joined()
       try Console.print("model: \(model)\(metrics)")
     }
   }

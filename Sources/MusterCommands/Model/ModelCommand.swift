@@ -1,4 +1,5 @@
 import ArgumentParser
+import MusterSchema
 
 /// `muster model …`
 struct ModelCommand: AsyncParsableCommand {
@@ -14,5 +15,13 @@ struct ModelList: AsyncParsableCommand {
   @OptionGroup var server: CentralOptions
   @OptionGroup var format: OutputOptions
 
-  func run() async throws { try Console.show(try await server.client().models(target.task), as: format.output) }
+  func run() async throws {
+    let client = try server.client()
+    switch format.output {
+    case .json: try Console.show(json: try await client.models(target.task))
+    case .table:
+      let detail = try await client.task(target.task)
+      try Console.show(Table.models(detail.models, metric: detail.summary.metric))
+    }
+  }
 }

@@ -9,7 +9,7 @@ struct ModelGet: AsyncParsableCommand {
   @OptionGroup var target: TaskArgument
 
   @Option(
-    help: ArgumentHelp("A round's number, best (by the task's stop metric, else accuracy, else loss), or last.", valueName: "round"),
+    help: ArgumentHelp("A round's number, best (by the task's metric: muster task show says which), or last.", valueName: "round"),
     transform: ModelChoice.init(parsing:))
   var round: ModelChoice = .last
 
@@ -27,7 +27,7 @@ struct ModelGet: AsyncParsableCommand {
     switch format.output {
     case .json: try Console.show(json: Downloaded(file: out, model: model))
     case .table:
-      let metrics = Words.metrics(model.metrics ?? [:]).map { ", \($0)" }.joined()
+      let metrics = Words.metrics(model.evaluation ?? [:], first: detail.summary.metric).map { ", \($0)" }.joined()
       try Console.print("\(out)  round \(model.round), \(Words.bytes(model.bytes))\(metrics)")
     }
   }
@@ -60,7 +60,7 @@ enum ModelChoice: Hashable, Sendable {
     switch self {
     case .round(let round): found = models.first { $0.round == round }
     case .last: found = models.max { $0.round < $1.round }
-    case .best: found = best(models, stop)
+    case .best: found = TaskMetric.best(of: models, stop: stop)
     }
     guard let found else {
       switch self {
@@ -74,17 +74,5 @@ enum ModelChoice: Hashable, Sendable {
       throw CommandError(.refused, "the model of round \(found.round) was collected: the task keeps the last few and the best (`keep`)")
     }
     return found
-  }
-
-  private func best(_ models: [ModelCheckpoint], _ stop: StopSpecification?) -> ModelCheckpoint? {
-    let candidates = [stop?.metric, "accuracy", "loss"].compactMap { $0 }
-    guard let name = candidates.first(where: { name in models.contains { $0.metrics?[name] != nil } }) else { return nil }
-    let order = StopSpecification(metric: name)
-    var best: (model: ModelCheckpoint, value: Double)?
-    for model in models {
-      guard let value = model.metrics?[name], value.isFinite else { continue }
-      if best.map({ order.isBetter(value, than: $0.value) }) ?? true { best = (model, value) }
-    }
-    return best?.model
   }
 }

@@ -18,9 +18,9 @@ struct TaskShow: AsyncParsableCommand {
     for line in Self.head(detail, traffic, ink: ink) { try Console.print(line) }
     guard !detail.rounds.isEmpty else { return }
     try Console.print("")
-    try Console.show(detail.rounds, as: .table)
+    try Console.show(Table.rounds(detail))
     try Console.print("")
-    try Console.show(detail.models, as: .table)
+    try Console.show(Table.models(detail.models, metric: detail.summary.metric))
   }
 
   /// What stands above the tables.
@@ -36,7 +36,7 @@ struct TaskShow: AsyncParsableCommand {
       ("regions", task.regions.map(\.rawValue).joined(separator: ", ")),
       ("where", task.where ?? ""),
       ("cohort", "\(cohort.size) devices, at least \(cohort.minimum), within \(Words.seconds(cohort.seconds))"),
-      ("metrics", Words.metrics(summary.metrics ?? [:]).joined(separator: "  ")),
+      ("metrics", Words.metrics(summary.metrics ?? [:], first: summary.metric).joined(separator: "  ")),
       ("traffic", traffic.map(Self.words).joined(separator: "; ")),
       ("encoding", SavedBytes(detail, traffic)?.words ?? ""),
     ]

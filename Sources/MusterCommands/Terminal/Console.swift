@@ -35,10 +35,11 @@ enum Console {
     switch format {
     case .json: try show(json: items)
     case .table:
-      let table = Table(columns: T.columns, rows: items.map(\.row))
-      for line in table.lines(ink: Ink(Terminal.output)) { try print(line) }
+      try show(T.table(items))
     }
   }
+
+  static func show(_ table: Table) throws { for line in table.lines(ink: Ink(Terminal.output)) { try print(line) } }
 
   @inline(never)
   static func show(json value: some Encodable) throws {

@@ -7,6 +7,10 @@ protocol Tabular: Encodable {
   var row: [String] { get }
 }
 
+extension Tabular {
+  static func table(_ items: [Self]) -> Table { Table(columns: columns, rows: items.map(\.row)) }
+}
+
 /// Aligned columns with a head, two spaces between them.
 struct Table: Hashable, Sendable {
   struct Column: Hashable, Sendable, ExpressibleByStringLiteral {

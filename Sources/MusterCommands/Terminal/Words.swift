@@ -40,11 +40,30 @@ enum Words {
     }
   }
 
-  /// `loss 0.312  accuracy 0.9722`, loss and accuracy first.
-  static func metrics(_ metrics: [String: Double]) -> [String] {
-    let order = ["loss", "accuracy"]
-    let names = order.filter { metrics[$0] != nil } + metrics.keys.filter { !order.contains($0) }.sorted()
-    return names.compactMap { name in metrics[name].map { "\(name.withoutEscapes) \(number($0, digits: 4))" } }
+  /// A metric's value: four digits behind the point, or of a small one its first three.
+  static func measure(_ value: Double) -> String {
+    guard value != 0, value.isFinite, value.magnitude < 0.001 else { return number(value, digits: 4) }
+    var (scaled, exponent) = (value.magnitude, 0)
+    while scaled < 0.9995, exponent < 400 {
+      scaled *= 10
+      exponent += 1
+    }
+    return "\(value < 0 ? "-" : "")\(number(scaled, digits: 2))e-\(exponent)"
+  }
+
+  /// The names in the order in which people look at them: the task's own metric, unless it is one of loss and accuracy, these two, the others.
+  static func order(of metrics: some Sequence<String>, first: String? = nil) -> [String] {
+    let known = Set(metrics)
+    let usual = ["loss", "accuracy"]
+    let leading = ([first].compactMap { $0 }.filter { !usual.contains($0) } + usual).filter(known.contains)
+    var names: [String] = []
+    for name in leading + known.sorted() where !names.contains(name) { names.append(name) }
+    return names
+  }
+
+  /// `loss 0.312  accuracy 0.9722`, in that order.
+  static func metrics(_ metrics: [String: Double], first: String? = nil) -> [String] {
+    order(of: metrics.keys, first: first).compactMap { name in metrics[name].map { "\(name.withoutEscapes) \(measure($0))" } }
   }
 
   /// `12:03:11`, in the machine's time zone.

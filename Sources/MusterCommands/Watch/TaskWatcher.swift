@@ -98,18 +98,18 @@ struct WatchLines {
     let now = detail.now
     var lines: [String] = []
     for record in detail.rounds.dropFirst(closed) {
-      let metrics = record.metrics ?? record.deviceMetrics ?? [:]
+      let metrics = record.evaluation ?? [:]
       let updates = record.updates.count { $0.fate == .counted }
       let parts = [
         "round \(record.round)/\(now.rounds)", record.result == nil ? "ended" : "closed", Words.count(updates, "update"),
         Words.seconds(record.seconds),
       ]
-      lines.append((parts + Words.metrics(metrics)).joined(separator: "  "))
+      lines.append((parts + Words.metrics(metrics, first: detail.summary.metric)).joined(separator: "  "))
     }
     closed = max(closed, detail.rounds.count)
     guard isNew(detail) else { return lines }
     if now.step.isFinal {
-      let parts = [now.step.rawValue] + Words.metrics(now.metrics ?? [:]) + [now.reason]
+      let parts = [now.step.rawValue] + Words.metrics(now.metrics ?? [:], first: detail.summary.metric) + [now.reason]
       lines.append(parts.filter { !$0.isEmpty }.joined(separator: "  "))
     } else {
       let count = now.needed > 0 ? ["\(now.have)/\(now.needed)"] : []

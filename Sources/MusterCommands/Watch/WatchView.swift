@@ -20,10 +20,7 @@ struct WatchView {
       let counts = now.needed > 0 ? "\(now.have) of \(now.needed) \(now.step == .recruiting ? "devices ready" : "contributions")" : ""
       if !(counts + left).isEmpty { lines.append(counts + ink.dim(left)) }
     }
-    for name in ["loss", "accuracy"] {
-      guard let line = series(name, width: max(8, min(40, width - 40)), ink) else { continue }
-      lines.append(line)
-    }
+    lines += series(width: max(8, min(40, width - 40)), ink)
     lines += devices(ink)
     let why = now.reason
     if !why.isEmpty { lines.append(now.step.isFinal ? why : ink.yellow(why)) }
@@ -43,11 +40,17 @@ struct WatchView {
     }
   }
 
-  /// Central's own evaluation, else the devices'.
-  private func series(_ name: String, width: Int, _ ink: Ink) -> String? {
-    let values = detail.rounds.map { $0.metrics?[name] ?? $0.deviceMetrics?[name] }
-    guard let last = values.last(where: { $0 != nil }) ?? nil else { return nil }
-    return "\(name.padded(to: 9)) \(Words.number(last, digits: 4))  \(ink.blue(Sparkline.text(values, width: width)))"
+  /// A line for each of the first three metrics that evaluations report, the task's own among them.
+  private func series(width: Int, _ ink: Ink) -> [String] {
+    let evaluations = detail.rounds.map(\.evaluation)
+    let names = Words.order(of: evaluations.compactMap { $0 }.flatMap(\.keys), first: detail.summary.metric).prefix(3)
+    let column = min(24, max(9, names.map { $0.withoutEscapes.count }.max() ?? 0))
+    return names.compactMap { name in
+      let values = evaluations.map { $0?[name] }
+      guard let last = values.last(where: { $0 != nil }) ?? nil else { return nil }
+      let title = name.withoutEscapes.cut(to: column).padded(to: column)
+      return "\(title) \(Words.measure(last))  \(ink.blue(Sparkline.text(values, width: width)))"
+    }
   }
 
   private func devices(_ ink: Ink) -> [String] {

@@ -140,14 +140,16 @@ extension Coordinator {
     run.gathering = nil
     run.stage = .recruiting
     run.attempt = 0
-    if let stop = specification.stop, let value = record.metrics?[stop.metric] ?? record.deviceMetrics?[stop.metric] {
+    if let index = run.models.lastIndex(where: { $0.round == record.round }) { run.models[index].deviceMetrics = record.deviceMetrics }
+    if let stop = specification.stop, let value = record.evaluation?[stop.metric], value.isFinite {
       if let best = run.best, !stop.isBetter(value, than: best.value) {
         run.best = (best.value, best.since + 1)
       } else {
         run.best = (value, 0)
       }
     }
-    for index in run.models.indices { run.models[index].kept = keeps(run.models, index, specification) }
+    let best = TaskMetric.best(of: run.models, stop: specification.stop)?.round
+    for index in run.models.indices { run.models[index].kept = keeps(run.models, index, best, specification) }
     tasks[id] = run
   }
 
@@ -187,19 +189,9 @@ extension Coordinator {
   }
 
   /// The newest checkpoints, the best and the initial model stay.
-  private func keeps(_ models: [ModelCheckpoint], _ index: Int, _ specification: TaskSpecification) -> Bool {
+  private func keeps(_ models: [ModelCheckpoint], _ index: Int, _ best: Int?, _ specification: TaskSpecification) -> Bool {
     if index >= models.count - specification.keep.checkpoints || index == 0 { return models[index].kept }
-    return models[index].kept && index == bestModel(models, specification)
-  }
-
-  private func bestModel(_ models: [ModelCheckpoint], _ specification: TaskSpecification) -> Int? {
-    let stop = specification.stop ?? StopSpecification(metric: "accuracy", at: nil, patience: 1)
-    var best: (index: Int, value: Double)?
-    for (index, model) in models.enumerated() {
-      guard let value = model.metrics?[stop.metric] else { continue }
-      if best.map({ stop.isBetter(value, than: $0.value) }) ?? true { best = (index, value) }
-    }
-    return best?.index
+    return models[index].kept && models[index].round == best
   }
 
   /// Every blob that something still refers to; the rest may be collected.

@@ -79,7 +79,7 @@ extension Coordinator {
       }
     }
     guard run.round >= specification.rounds else { return nil }
-    return specification.rounds == 1 ? "its one round is done" : "all \(specification.rounds) rounds are done"
+    return (specification.rounds == 1 ? "its one round is done" : "all \(specification.rounds) rounds are done") + unreported(run)
   }
 
   /// Metrics over devices: each metric's mean, weighted by samples, over those that report it.

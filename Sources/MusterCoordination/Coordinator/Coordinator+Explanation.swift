@@ -16,7 +16,13 @@ extension Coordinator {
       have: recruiting
         ? count?.total ?? standing(id)?.readiness.devices ?? 0 : phase.map { $0.order == nil ? $0.acceptedDevices : $0.atWork } ?? 0,
       closesInSeconds: deadline.map { max(0, $0) }, why: sentence(run, waiting), waiting: Array(waiting.prefix(5)),
-      more: max(0, waiting.count - 5), metrics: run.latestMetrics)
+      more: max(0, waiting.count - 5), metrics: run.latestMetrics.map { Self.brief($0, first: run.metric?.name) })
+  }
+
+  /// As many metrics as a message on a topic has room for, the task's own first.
+  private static func brief(_ metrics: [String: Double], first: String?) -> [String: Double] {
+    let names = [first].compactMap { $0 } + metrics.keys.filter { $0 != first }.sorted()
+    return metrics.filter { Set(names.prefix(8)).contains($0.key) }
   }
 
   package func explanation(_ id: TaskID) -> Explanation? {
@@ -30,7 +36,7 @@ extension Coordinator {
     guard let run = tasks[id], let state = roundState(id) else { return nil }
     return TaskSummary(
       task: id, name: run.descriptor.name, step: state.step, round: state.round, rounds: state.rounds, attempt: state.attempt,
-      regions: run.descriptor.regions, metrics: state.metrics, why: state.why)
+      regions: run.descriptor.regions, metrics: run.latestMetrics, metric: run.metric?.name, why: state.why)
   }
 
   func currentPhase(_ run: TaskRun) -> PhaseRun? { run.stage == .evaluating ? run.evaluation : run.train }
@@ -114,7 +120,14 @@ extension Coordinator {
     if case .ended(let step, let reason) = run.stage { return reason.isEmpty ? step.rawValue : "\(step.rawValue): \(reason)" }
     let paused = run.isPaused ? "paused by an operator; when resumed: " : ""
     let deaf = isConnected ? "" : "\(id) has no connection to its broker; "
-    return deaf + paused + activity(run, waiting)
+    return deaf + paused + activity(run, waiting) + unreported(run)
+  }
+
+  /// Said from the first evaluation on: such a task goes on to its last round.
+  func unreported(_ run: TaskRun) -> String {
+    guard let (metric, reported) = run.unreportedStop else { return "" }
+    let names = reported.prefix(5).joined(separator: ", ") + (reported.count > 5 ? ", …" : "")
+    return "; no evaluation reports the stop metric \(metric), only \(names)"
   }
 
   private func activity(_ run: TaskRun, _ waiting: [Waiting]) -> String {

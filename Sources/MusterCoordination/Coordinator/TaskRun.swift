@@ -66,7 +66,16 @@ package struct TaskRun: Sendable {
   package var isEnded: Bool { if case .ended = stage { true } else { false } }
   var isPaused: Bool { pausedAt != nil }
   package var latestModel: ModelCheckpoint? { models.last }
-  package var latestMetrics: [String: Double]? { models.last { $0.metrics != nil }?.metrics }
+  /// The newest evaluation, central's or the devices'.
+  package var latestMetrics: [String: Double]? { models.last { $0.evaluation != nil }?.evaluation }
+  /// What the task's models are compared by; nil while nothing was evaluated.
+  package var metric: TaskMetric? { TaskMetric(stop: specification?.stop, in: models.compactMap(\.evaluation)) }
+  /// What the evaluations report instead, when there were some and none reports the metric that is to stop the task.
+  var unreportedStop: (metric: String, reported: [String])? {
+    guard let stop = specification?.stop else { return nil }
+    let reported = Set(models.compactMap(\.evaluation).flatMap(\.keys))
+    return reported.isEmpty || reported.contains(stop.metric) ? nil : (stop.metric, reported.sorted())
+  }
 
   /// Whoever was invited has the whole time to answer, from now on.
   mutating func restartPatience(at now: Instant) {

@@ -9,13 +9,16 @@ public struct TaskSummary: Codable, Hashable, Sendable {
   public var rounds: Int
   public var attempt: Int
   public var regions: [NodeID]
+  /// The newest evaluation's, central's or the devices'.
   public var metrics: [String: Double]?
+  /// Which of them the task's models are compared by.
+  public var metric: String?
   /// What it waits for, or why it ended.
   public var why: String
 
   public init(
     task: TaskID, name: String, step: RoundState.Step, round: Int, rounds: Int, attempt: Int, regions: [NodeID],
-    metrics: [String: Double]?, why: String
+    metrics: [String: Double]?, metric: String? = nil, why: String
   ) {
     self.task = task
     self.name = name
@@ -25,6 +28,7 @@ public struct TaskSummary: Codable, Hashable, Sendable {
     self.attempt = attempt
     self.regions = regions
     self.metrics = metrics
+    self.metric = metric
     self.why = why
   }
 }
@@ -185,20 +189,25 @@ public struct ModelCheckpoint: Codable, Hashable, Sendable {
   public var bytes: Int
   /// What devices download instead, when the task's encoding is another than float32.
   public var wire: ModelReference?
+  /// Central's evaluation.
   public var metrics: [String: Double]?
+  /// The devices' evaluations, weighted.
+  public var deviceMetrics: [String: Double]?
   /// False when retention has collected it.
   public var kept: Bool
   /// What the server optimizer remembers from this round, a blob; nil when it remembers nothing. Kept as long as the model.
   public var state: Digest?
 
   public init(
-    round: Int, digest: Digest, bytes: Int, wire: ModelReference? = nil, metrics: [String: Double]?, kept: Bool, state: Digest? = nil
+    round: Int, digest: Digest, bytes: Int, wire: ModelReference? = nil, metrics: [String: Double]?,
+    deviceMetrics: [String: Double]? = nil, kept: Bool, state: Digest? = nil
   ) {
     self.round = round
     self.digest = digest
     self.bytes = bytes
     self.wire = wire
     self.metrics = metrics
+    self.deviceMetrics = deviceMetrics
     self.kept = kept
     self.state = state
   }

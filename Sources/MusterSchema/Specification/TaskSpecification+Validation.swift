@@ -91,6 +91,10 @@ extension TaskSpecification {
     check(finite(evaluate.seconds, 1...2_592_000), "evaluate.seconds", "must be between 1 and 2592000, got \(evaluate.seconds)")
     if let stop {
       check((1...63).contains(stop.metric.utf8.count), "stop.metric", "must name a metric")
+      check(
+        stop.metric.isEmpty || stop.mode != nil || MetricMode.known(stop.metric) != nil, "stop.mode",
+        "is needed: nothing says whether \"\(stop.metric.shown(60))\" is better when it is lower (min) or higher (max)")
+      check(stop.at?.isFinite ?? true, "stop.at", "must be a number")
       check(stop.at != nil || stop.patience != nil, "stop", "needs `at` or `patience`")
       check(stop.patience.map { $0 >= 1 } ?? true, "stop.patience", "must be at least 1")
       check(evaluate.every > 0, "stop", "needs evaluations, but evaluate.every is 0")

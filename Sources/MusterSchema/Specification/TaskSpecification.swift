@@ -200,29 +200,39 @@ public struct EvaluationSpecification: Codable, Hashable, Sendable {
 
 /// When a task ends before its last round.
 public struct StopSpecification: Codable, Hashable, Sendable {
-  /// The evaluated metric to watch; one whose name holds `loss` or `error` is better when lower.
+  /// The evaluated metric to watch.
   public var metric: String
+  /// Which way it is better; nil: as ``MetricMode/known(_:)`` says of its name.
+  public var mode: MetricMode?
   /// Ends when the metric reaches this.
   public var at: Double?
   /// Ends after so many evaluations without a new best.
   public var patience: Int?
 
-  enum CodingKeys: String, CodingKey, CaseIterable { case metric, at, patience }
+  enum CodingKeys: String, CodingKey, CaseIterable { case metric, mode, at, patience }
 
-  public init(metric: String, at: Double? = nil, patience: Int? = nil) {
+  public init(metric: String, mode: MetricMode? = nil, at: Double? = nil, patience: Int? = nil) {
     self.metric = metric
+    self.mode = mode
     self.at = at
     self.patience = patience
   }
 
   public init(from decoder: any Decoder) throws {
     let fields = try StrictContainer<CodingKeys>(decoder)
-    self.init(metric: try fields.value(.metric), at: try fields.optional(.at), patience: try fields.optional(.patience))
+    self.init(
+      metric: try fields.value(.metric), mode: try fields.optional(.mode), at: try fields.optional(.at),
+      patience: try fields.optional(.patience))
   }
 
-  public var lowerIsBetter: Bool { metric.contains("loss") || metric.contains("error") }
-  public func isBetter(_ value: Double, than other: Double) -> Bool { lowerIsBetter ? value < other : value > other }
-  public func isReached(by value: Double) -> Bool { at.map { lowerIsBetter ? value <= $0 : value >= $0 } ?? false }
+  /// Which way the metric is better. A name that is not known is refused at the push, unless the task says its mode; a task that version
+  /// 0.1.0 accepted under such a name goes on as it began.
+  public var order: MetricMode {
+    mode ?? MetricMode.known(metric) ?? (metric.contains("loss") || metric.contains("error") ? .min : .max)
+  }
+
+  public func isBetter(_ value: Double, than other: Double) -> Bool { order.isBetter(value, than: other) }
+  public func isReached(by value: Double) -> Bool { at.map { order.isReached($0, by: value) } ?? false }
 }
 
 /// What stays after a round: the rest is collected.
