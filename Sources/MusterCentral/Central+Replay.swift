@@ -18,7 +18,7 @@ extension Central {
     var report = ReplayReport(task: task, round: round, recorded: recorded, computed: nil, collected: collected(order))
     guard report.collected.isEmpty else { return report }
     do {
-      report.computed = try await work.replay(order)
+      report.computed = try await work.replay(order, recorded: recorded)
     } catch {
       throw Problem(.replayFailed, "round \(round) of task \(task) could not be computed again: \(error)")
     }

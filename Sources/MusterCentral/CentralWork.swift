@@ -122,13 +122,20 @@ final class CentralWork: Sendable {
   }
 
   /// Makes a round's model again, for comparison only.
-  func replay(_ order: WorkOrder) async throws -> Digest {
+  ///
+  /// - Parameter recorded: the model's digest. Version 0.1.0 wrote the task's id into its models: such a one is compared with that.
+  func replay(_ order: WorkOrder, recorded: Digest) async throws -> Digest {
     let output = "\(try store.workFolder())/replay-\(order.key.task)-\(order.key.round)-\(UInt64.random(in: .min ... .max))"
     let result = try await RoundFold(order, store, rules: rules).write(to: output)
     let store = store
     return try await offloading { () throws in
       defer { for file in [result.model, result.state].compactMap({ $0 }) { unlink(file) } }
-      return try store.blobs.digest(ofFile: result.model)
+      let digest = try store.blobs.digest(ofFile: result.model)
+      if digest == recorded { return digest }
+      let file = try SafetensorsFile(path: result.model)
+      let metadata = file.metadata.merging(["muster.task": order.key.task.rawValue]) { $1 }
+      try SafetensorsWriter.rewriteMetadata(from: file, metadata: metadata, to: result.model)
+      return try store.blobs.digest(ofFile: result.model) == recorded ? recorded : digest
     }
   }
 

@@ -49,7 +49,8 @@ struct RoundFold: Sendable {
 
   /// - Parameter output: the model's file; the state's lies beside it.
   func write(to output: String) async throws -> Output {
-    let metadata = ["muster.task": order.key.task.rawValue, "muster.round": "\(order.key.round)"]
+    // Not the task's id: the same rounds of another task are to give the same bytes.
+    let metadata = ["muster.round": "\(order.key.round)"]
     let stateOut = strategy.optimizer.memory.isEmpty ? nil : "\(output)-state"
     let result = try await offloading { () throws(AggregationError) in
       try aggregate(

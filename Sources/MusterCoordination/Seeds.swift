@@ -1,9 +1,17 @@
-internal import MusterSchema
+package import MusterSchema
 
 /// Seeds that derive from seeds: the machines draw no randomness of their own, so the same inputs give the same cohort, also in another process.
 ///
 /// The mixing is SplitMix64's (Steele, Lea and Flood, 2014) over an FNV-1a of the text.
 package enum Seeds {
+  /// The seed of a round's phase: from the task's own seed, never its id, so that a task pushed again goes the same way.
+  package static func phase(_ local: LocalTraining, round: Int, _ phase: Phase) -> UInt64 {
+    derive(local.seed, "\(round)/\(phase.rawValue)")
+  }
+
+  /// What one device trains with: the phase's seed and the device's path, so that no two devices take their samples in the same order.
+  package static func device(_ seed: UInt64, _ path: NodePath) -> UInt64 { derive(seed, path.description) }
+
   package static func derive(_ seed: UInt64, _ text: String) -> UInt64 {
     var hash: UInt64 = 0xcbf2_9ce4_8422_2325 ^ seed
     for byte in text.utf8 { hash = (hash ^ UInt64(byte)) &* 0x100_0000_01b3 }

@@ -31,6 +31,24 @@ extension EndToEnd {
       }
     }
 
+    @Test("The same task under another id trains the same models, byte for byte; another local.seed trains others", .timeLimit(.minutes(1)))
+    func sameAgain() async throws {
+      var plan = FleetPlan()
+      plan.devices = 4
+      try await withFleet(plan) { fleet in
+        let task = try fleet.task(rounds: 2, epochs: 1)
+        var other = task
+        other.local.seed = 2
+        var models: [String: [Digest]] = [:]
+        for (id, task) in [("first", task), ("again-7kq2xm", task), ("other", other)] {
+          #expect(try await fleet.push(id, task).status == 201)
+          models[id] = try await fleet.waitForCompletion(id).models.map(\.digest)
+        }
+        #expect(models["first"]?.count == 3 && models["first"] == models["again-7kq2xm"])
+        #expect(models["first"]?[0] == models["other"]?[0] && models["first"]?[1] != models["other"]?[1])
+      }
+    }
+
     /// Trains in copies of the folders that the agents made, with nothing of the system around.
     private func localTrainings(
       _ task: String, _ fleet: Fleet, _ capture: TopicCapture, _ specification: TaskSpecification
@@ -41,13 +59,18 @@ extension EndToEnd {
       }
       struct Metrics: Decodable { var samples: Double }
       var trainings: [TrainedUpdate] = []
+      var (seeds, rounds): (Set<UInt64>, Set<UInt64>) = ([], [])
       for device in fleet.plan.deviceList {
         let folder = fleet.gate.job(device.id, task, round: 1)
         let job = try JSON.decode(Job.self, from: try Data(contentsOf: URL(filePath: "\(folder)/task.json")))
         let invitation = capture.heard.compactMap { heard in
           heard.topic == "muster/v1/\(device.region)/nodes/\(device.id)/invitations/\(task)" ? heard.decode(Invitation.self) : nil
         }
-        #expect(invitation.first?.seed == job.seed && job.local == specification.local)
+        #expect(job.local == specification.local)
+        // The round's seed is the same for all, what a device draws from it is its own.
+        let round = try #require(invitation.first?.seed)
+        #expect(round != job.seed && seeds.insert(job.seed).inserted)
+        #expect(rounds.insert(round).inserted == trainings.isEmpty)
         // The agent's own environment: a variable may choose other kernels of the numeric library, which round otherwise.
         let trainer = try ChildProcess(
           "/usr/bin/env", ["-i", "PATH=/usr/bin:/bin", fleet.places.executable("muster-train"), folder],

@@ -37,7 +37,7 @@ extension EndToEnd {
         let (out, state) = (fleet.folder.file("out"), fleet.folder.file("state-out"))
         let arguments =
           ["aggregate", "--strategy", strategy, "--global", try await file(base.digest), "--out", out]
-          + ["--state-in", try await file(base.state), "--state-out", state, "--metadata", "muster.task=adam", "muster.round=3"]
+          + ["--state-in", try await file(base.state), "--state-out", state, "--metadata", "muster.round=3"]
         let answer = try await fleet.muster(arguments + ["--update"] + updates.reversed())
         #expect(answer.status == 0, "\(answer.output)")
         #expect(Digest(of: try Data(contentsOf: URL(filePath: out))) == model.digest)

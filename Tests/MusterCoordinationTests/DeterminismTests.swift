@@ -31,6 +31,32 @@ struct DeterminismTests {
       (5, [1, 1, 1, 1, 1, 1], [1, 1, 1, 1, 1, 0]),
     ])
   func splitting(total: Int, weights: [Int], parts: [Int]) { #expect(split(total, over: weights) == parts) }
+
+  @Test("the same task under two ids has the same seeds, cohort and invitations; another local.seed has others")
+  func seeds() throws {
+    func seeds(_ id: String, _ seed: UInt64) throws -> [UInt64] {
+      var task = specification(rounds: 2, size: 1, minimum: 1, devices: true)
+      task.local.seed = seed
+      let id = TaskID(unchecked: id)
+      var bench = CentralBench(nil)
+      bench.tell(.accept(id, task))
+      bench.tell(.initialized(id, CentralBench.model))
+      bench.tell(.node(NodeState(node: .north, online: true, session: "1", nodeKind: .region)))
+      bench.tell(.status(NodeStatus(node: .north, task: id, state: .ready, devices: 1, declined: 0)))
+      let train = try #require(bench.invitation)
+      let contribution = ContributionRecord(path: NodePath(.north, .pi(1)), digest: Digest(of: "u"), weight: 1, bytes: 1, metrics: [:])
+      bench.tell(.contribution(id, round: 1, phase: .train, contribution, reply: Coordinator.Reply(1)))
+      bench.tell(.aggregated(id, round: 1, ModelReference(digest: Digest(of: "m1"), bytes: 10), refused: []))
+      let evaluate = try #require(bench.invitation)
+      #expect(train.key.phase == .train && evaluate.key.phase == .evaluate)
+      return [train.seed, evaluate.seed]
+    }
+    let first = try seeds("digits-7kq2xm", 1)
+    #expect(first == (try seeds("another", 1)) && Set(first).count == 2)
+    #expect(first != (try seeds("digits-7kq2xm", 2)))
+    let (one, two) = (NodePath(.north, .pi(1)), NodePath(.north, .pi(2)))
+    #expect(Seeds.device(first[0], one) != Seeds.device(first[0], two) && Seeds.device(first[0], one) < 1 << 53)
+  }
 }
 
 /// Computed on its own, in Python.

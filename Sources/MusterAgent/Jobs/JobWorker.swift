@@ -94,7 +94,7 @@ actor JobWorker {
     Files.remove(folder.path)
     let description = TrainerJobDescription(
       key.phase == .train ? .train : .evaluate, task: task, round: key.round, model: descriptor.model, local: descriptor.local,
-      seed: job.invitation.seed, data: configuration.data)
+      seed: Seeds.device(job.invitation.seed, NodePath(configuration.region, configuration.id)), data: configuration.data)
     try folder.prepare(description, global: base, sharing: true, step: step, state: shell.folders.trainerState(task))
     if let user = program.user { try folder.hand(to: user) }
     let untouched = Files.stamp(base)

@@ -43,7 +43,7 @@ struct AggregateCommand: ParsableCommand {
 
   @Option(
     parsing: .upToNextOption,
-    help: ArgumentHelp("The next model's metadata; central's models have muster.task and muster.round.", valueName: "key=value"),
+    help: ArgumentHelp("The next model's metadata; central's models have muster.round.", valueName: "key=value"),
     transform: { text in
       guard let cut = text.firstIndex(of: "=") else { throw ValidationError("metadata is written key=value") }
       return (String(text[..<cut]), String(text[text.index(after: cut)...]))

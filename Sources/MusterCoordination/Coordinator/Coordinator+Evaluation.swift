@@ -27,7 +27,7 @@ extension Coordinator {
     }
     let opening = PhaseOpening(
       key: RoundKey(round: run.round, phase: .evaluate, attempt: 1), base: model.distributed,
-      seed: Seeds.derive(specification.local.seed, "\(id)/\(run.round)/evaluate"), needed: quotas.reduce(0, +), minimum: 0,
+      seed: Seeds.phase(specification.local, round: run.round, .evaluate), needed: quotas.reduce(0, +), minimum: 0,
       deadline: now.advanced(bySeconds: specification.evaluate.seconds),
       cohort: Dictionary(uniqueKeysWithValues: zip(count.ready.map(\.node), quotas).filter { $0.1 > 0 }), order: nil)
     commit(.opened(id, opening))

@@ -60,7 +60,7 @@ extension Coordinator {
       (node, quota + (run.train?.accepted(from: node) ?? 0))
     }
     let round = run.train == nil ? run.round + 1 : run.round
-    let seed = Seeds.derive(specification.local.seed, "\(id)/\(round)/train")
+    let seed = Seeds.phase(specification.local, round: round, .train)
     let opening = PhaseOpening(
       key: RoundKey(round: round, phase: .train, attempt: run.attempt + 1), base: model.distributed,
       seed: seed, needed: accepted + min(wanted, quotas.reduce(0, +)), minimum: cohort.minimum,

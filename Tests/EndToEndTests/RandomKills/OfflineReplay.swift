@@ -26,7 +26,7 @@ struct OfflineReplay {
       let out = fleet.folder.file("offline-\(task.id)-\(round.round)")
       let fold = Fold(
         name: "\(task.id)-\(round.round)", strategy: task.central, base: base, updates: updates.map { ($0, task.weight(of: $0)) },
-        metadata: ["muster.task": task.id, "muster.round": "\(round.round)"], stateIn: state, out: out)
+        metadata: ["muster.round": "\(round.round)"], stateIn: state, out: out)
       let digest = try await aggregate(fold)
       if digest != round.result {
         let recorded = round.result?.description ?? "nothing"

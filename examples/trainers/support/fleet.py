@@ -195,7 +195,6 @@ class Fleet:
         self.wait("central", lambda: self.listens(self.ops) and self.listens(self.region_ops), 20)
         for name in [f"pi-{index + 1}" for index in range(len(self.members))]:
             self.start(name, [str(self.programs / "muster-agent"), "--config", str(self.home / f"{name}.json")])
-        # The id is part of every round's seed: the same one, the same order of samples.
         subprocess.run(
             [str(self.programs / "muster"), "task", "push", str(self.task), "--id", "digits", "--central", f"http://127.0.0.1:{self.ops}"],
             check=True,
