@@ -7,6 +7,7 @@ import time
 
 import numpy
 import pytest
+from conftest import MODEL
 
 GOOD = """
     def train(task, parameters, context):
@@ -53,6 +54,51 @@ def test_initialize_of_the_trainer_is_used(job):
     from safetensors.numpy import load_file
 
     assert load_file(job.folder / "global.safetensors")["w"].tolist() == [5, 5, 5]
+
+
+def test_initialize_declares_buffers_and_train_sees_them(job):
+    job.task("initialize", model={"type": "mine"})
+    source = """
+    import numpy
+
+    def initialize(task, context):
+        return muster.Tensors({"w": numpy.ones(2, numpy.float32), "ema": numpy.zeros(2, numpy.float32)}, ["ema"])
+
+    def train(task, parameters, context):
+        assert parameters.buffers == ("ema",), parameters.buffers
+        return muster.Update(parameters, 1)
+    """
+    job.source(source)
+    assert job.run()[0] == 0
+    raw = (job.folder / "global.safetensors").read_bytes()
+    header = json.loads(raw[8 : 8 + int.from_bytes(raw[:8], "little")])
+    assert header["__metadata__"] == {"muster.buffers": '["ema"]'}
+    job.task("train", model={"type": "mine"})
+    assert job.run()[0] == 0
+    job.source(source.replace('["ema"])', '["em"])'))
+    job.task("initialize", model={"type": "mine"})
+    status, log = job.run()[0], job.run()[-1]
+    assert status == 1 and "em is declared as a buffer, but is not a tensor of the model" in str(log)
+
+
+def test_a_trainers_own_options_reach_it_as_they_are(job):
+    options = {"optimizer": "adamw", "warmup": 100, "rates": [0.1, {"deep": None}], "on": True}
+    job.task(model={**MODEL, "options": {"width": 0.5}}, local={"options": options})
+    job.model()
+    job.source(f"""
+    def train(task, parameters, context):
+        assert task.local.options == {options!r}, task.local.options
+        assert task.model.options == {{"width": 0.5}}, task.model.options
+        return muster.Update(parameters, 1)
+    """)
+    assert job.run()[0] == 0
+    job.task()
+    job.source("""
+    def train(task, parameters, context):
+        assert task.local.options == {} and task.model.options == {}
+        return muster.Update(parameters, 1)
+    """)
+    assert job.run()[0] == 0
 
 
 def test_a_model_that_nobody_initializes_is_said(job):

@@ -147,7 +147,7 @@ enum StrategyText {
   static func specification(_ text: String) throws(CommandError) -> StrategySpecification {
     if text.hasPrefix("@") { return try TaskFile(path: String(text.dropFirst())).specification.strategy }
     // Read as the field of a task file: the same words, the same complaints.
-    let field = text.hasPrefix("{") ? text : JSONValue.quote(text)
+    let field = text.hasPrefix("{") ? text : OrderedJSON.quote(text)
     let task = "{name: offline, model: {type: any}, rounds: 1, cohort: {size: 1}, strategy: \(field)}"
     return try TaskFile(text: task, path: "--strategy").specification.strategy
   }

@@ -77,7 +77,7 @@ struct DemoPlan: Hashable, Sendable {
   }
 
   private func log(_ name: String) -> String { "\(folder)/logs/\(name).log" }
-  private func text(_ path: String) -> String { JSONValue.quote(path) }
+  private func text(_ path: String) -> String { OrderedJSON.quote(path) }
 
   private var brokerProgram: Program {
     let file = "\(folder)/mosquitto.conf"

@@ -79,8 +79,8 @@ enum TailLine {
   /// `{"time":SECONDS SINCE 1970,"kept":…,"topic":…,"message":{…}}`; what is no JSON stands under `payload`, as text.
   static func json(_ message: TopicTail.Message, time: Int) -> String {
     let text = Masking.text(message.payload)
-    let body = isJSON(text) ? "\"message\":\(text)" : "\"payload\":\(JSONValue.quote(text))"
-    return "{\"time\":\(time),\"kept\":\(message.isKept),\"topic\":\(JSONValue.quote(message.topic)),\(body)}"
+    let body = isJSON(text) ? "\"message\":\(text)" : "\"payload\":\(OrderedJSON.quote(text))"
+    return "{\"time\":\(time),\"kept\":\(message.isKept),\"topic\":\(OrderedJSON.quote(message.topic)),\(body)}"
   }
 
   private static func isJSON(_ text: String) -> Bool {

@@ -20,7 +20,7 @@ struct YAMLProblem: Error, Hashable, CustomStringConvertible {
 ///
 /// Plain scalars follow YAML 1.2's core schema, so that a region called `no` stays a text.
 struct YAMLDocument: Sendable {
-  var root: JSONValue
+  var root: OrderedJSON
   /// By path: `cohort.size`, `regions[1]`.
   private(set) var positions: [String: TextPosition] = [:]
   /// Values written so far: a chain of aliases can stand for more than memory holds.
@@ -43,7 +43,7 @@ struct YAMLDocument: Sendable {
     root = try convert(node, path: "", depth: 0)
   }
 
-  private mutating func convert(_ node: Node, path: String, depth: Int) throws(YAMLProblem) -> JSONValue {
+  private mutating func convert(_ node: Node, path: String, depth: Int) throws(YAMLProblem) -> OrderedJSON {
     let position = TextPosition(node)
     if positions[path] == nil { positions[path] = position }
     count += 1
@@ -53,11 +53,11 @@ struct YAMLDocument: Sendable {
     switch node {
     case .scalar(let scalar): return try value(scalar, at: position)
     case .sequence(let sequence):
-      var items: [JSONValue] = []
+      var items: [OrderedJSON] = []
       for (index, item) in sequence.enumerated() { items.append(try convert(item, path: "\(path)[\(index)]", depth: depth + 1)) }
       return .array(items)
     case .mapping(let mapping):
-      var members: [JSONValue.Member] = []
+      var members: [OrderedJSON.Member] = []
       for (key, item) in mapping {
         guard case .scalar(let name) = key else {
           throw YAMLProblem(position: TextPosition(key), message: "a field's name must be a text")
@@ -65,14 +65,14 @@ struct YAMLDocument: Sendable {
         guard name.string != "<<" else { throw YAMLProblem(position: TextPosition(key), message: "merge keys (<<) are not supported") }
         let inner = path.isEmpty ? name.string : "\(path).\(name.string)"
         if positions[inner] == nil { positions[inner] = TextPosition(key) }
-        members.append(JSONValue.Member(name: name.string, value: try convert(item, path: inner, depth: depth + 1)))
+        members.append(OrderedJSON.Member(name: name.string, value: try convert(item, path: inner, depth: depth + 1)))
       }
       return .object(members)
     case .alias: throw YAMLProblem(position: position, message: "the alias has no anchor")
     }
   }
 
-  private func value(_ scalar: Node.Scalar, at position: TextPosition?) throws(YAMLProblem) -> JSONValue {
+  private func value(_ scalar: Node.Scalar, at position: TextPosition?) throws(YAMLProblem) -> OrderedJSON {
     let text = scalar.string
     guard scalar.style == .plain || scalar.style == .any, scalar.tag != Tag(.str) else { return .string(text) }
     switch text {

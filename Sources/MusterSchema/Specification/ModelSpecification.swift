@@ -8,9 +8,15 @@ public struct ModelSpecification: Codable, Hashable, Sendable {
   public var hidden: [Int]?
   /// The model's exported training step, for trainers that execute such.
   public var step: TrainingStep?
+  /// The trainer's own parameters of the model: handed to it as they are.
+  public var options: [String: JSONValue]?
 
-  public init(type: String, input: [Int]? = nil, classes: Int? = nil, hidden: [Int]? = nil, step: TrainingStep? = nil) {
+  public init(
+    type: String, input: [Int]? = nil, classes: Int? = nil, hidden: [Int]? = nil, step: TrainingStep? = nil,
+    options: [String: JSONValue]? = nil
+  ) {
     self.step = step
+    self.options = options
     self.type = type
     self.input = input
     self.classes = classes
@@ -21,10 +27,10 @@ public struct ModelSpecification: Codable, Hashable, Sendable {
     let fields = try StrictContainer<CodingKeys>(decoder)
     self.init(
       type: try fields.value(.type), input: try fields.optional(.input), classes: try fields.optional(.classes),
-      hidden: try fields.optional(.hidden), step: try fields.optional(.step))
+      hidden: try fields.optional(.hidden), step: try fields.optional(.step), options: try fields.optional(.options))
   }
 
-  enum CodingKeys: String, CodingKey, CaseIterable { case type, input, classes, hidden, step }
+  enum CodingKeys: String, CodingKey, CaseIterable { case type, input, classes, hidden, step, options }
 }
 
 /// A training step that was exported off the device: forward, backward and optimizer as one graph. It is data, travels as a blob, and lies in a job's
@@ -69,11 +75,14 @@ public struct LocalTraining: Codable, Hashable, Sendable {
   public var proximal: Double
   /// Combined with the round's seed: the order of the samples.
   public var seed: UInt64
+  /// The trainer's own parameters of training: handed to it as they are.
+  public var options: [String: JSONValue]?
 
   public init(
     epochs: Int = 1, batch: Int = 32, rate: Double = 0.1, momentum: Double = 0, weightDecay: Double = 0, proximal: Double = 0,
-    seed: UInt64 = 1
+    seed: UInt64 = 1, options: [String: JSONValue]? = nil
   ) {
+    self.options = options
     self.epochs = epochs
     self.batch = batch
     self.rate = rate
@@ -88,8 +97,9 @@ public struct LocalTraining: Codable, Hashable, Sendable {
     self.init(
       epochs: try fields.value(.epochs, else: 1), batch: try fields.value(.batch, else: 32), rate: try fields.value(.rate, else: 0.1),
       momentum: try fields.value(.momentum, else: 0), weightDecay: try fields.value(.weightDecay, else: 0),
-      proximal: try fields.value(.proximal, else: 0), seed: try fields.value(.seed, else: 1))
+      proximal: try fields.value(.proximal, else: 0), seed: try fields.value(.seed, else: 1),
+      options: try fields.optional(.options))
   }
 
-  enum CodingKeys: String, CodingKey, CaseIterable { case epochs, batch, rate, momentum, weightDecay, proximal, seed }
+  enum CodingKeys: String, CodingKey, CaseIterable { case epochs, batch, rate, momentum, weightDecay, proximal, seed, options }
 }

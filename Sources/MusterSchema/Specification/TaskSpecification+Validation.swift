@@ -29,6 +29,16 @@ extension TaskSpecification {
     }
   }
 
+  /// Of the JSON of `model.options` and `local.options` together: they travel in the descriptor.
+  public static let maximumOptionBytes = 1024
+
+  private var optionBytes: Int {
+    // What was read from JSON can be written as JSON.
+    [model.options, local.options].reduce(0) { sum, options in
+      sum + (options.map { options in (try? JSON.encode(options).count) ?? Self.maximumOptionBytes + 1 } ?? 0)
+    }
+  }
+
   /// Everything that is wrong with the task by itself, in the order of the file. What depends on central (regions it knows, trainers it
   /// has, strategies) is checked there.
   public func problems() -> [FieldProblem] {
@@ -87,6 +97,9 @@ extension TaskSpecification {
     check(finite(local.momentum, 0...0.999_999), "local.momentum", "must be at least 0 and less than 1, got \(local.momentum)")
     check(finite(local.weightDecay, 0...1e6), "local.weightDecay", "must be 0 or more, got \(local.weightDecay)")
     check(finite(local.proximal, 0...1e6), "local.proximal", "must be 0 or more, got \(local.proximal)")
+    check(
+      optionBytes <= Self.maximumOptionBytes, local.options == nil ? "model.options" : "local.options",
+      "model.options and local.options may have \(Self.maximumOptionBytes) bytes of JSON together, these have \(optionBytes)")
     check((0...100_000).contains(evaluate.every), "evaluate.every", "must be 0 (never) or more, at most 100000")
     check(finite(evaluate.seconds, 1...2_592_000), "evaluate.seconds", "must be between 1 and 2592000, got \(evaluate.seconds)")
     if let stop {

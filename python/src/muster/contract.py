@@ -53,6 +53,8 @@ class Model:
     """The shape of one sample: channels, height, width."""
     classes: int | None = None
     hidden: tuple[int, ...] = ()
+    options: Mapping[str, Any] = field(default_factory=dict)
+    """The task's ``model.options``: the trainer's own parameters of the model."""
     raw: Mapping[str, Any] = field(default_factory=dict)
     """All of it, with fields that this package does not know."""
 
@@ -69,6 +71,8 @@ class Local:
     proximal: float = 0.0
     """FedProx's μ: the loss gains (μ/2)‖w − base‖²."""
     seed: int = 1
+    options: Mapping[str, Any] = field(default_factory=dict)
+    """The task's ``local.options``: the trainer's own parameters of training."""
 
     def only(self, *supported: str) -> None:
         """Raises :class:`TrainerError` if the task asks for momentum, weight_decay or proximal, and it is not named here."""
@@ -131,6 +135,7 @@ class Task:
                     input=tuple(model["input"]) if model.get("input") else None,
                     classes=model.get("classes"),
                     hidden=tuple(model.get("hidden") or ()),
+                    options=dict(model.get("options") or {}),
                     raw=model,
                 ),
                 local=Local(
@@ -141,6 +146,7 @@ class Task:
                     weight_decay=float(local.get("weightDecay", 0)),
                     proximal=float(local.get("proximal", 0)),
                     seed=int(local.get("seed", 1)),
+                    options=dict(local.get("options") or {}),
                 ),
                 raw=fields,
             )

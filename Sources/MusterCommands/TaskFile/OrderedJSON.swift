@@ -1,19 +1,19 @@
 /// JSON in the order it was written, numbers as they were written.
-enum JSONValue: Hashable, Sendable {
+enum OrderedJSON: Hashable, Sendable {
   case null
   case boolean(Bool)
   case number(String)
   case string(String)
-  case array([JSONValue])
+  case array([OrderedJSON])
   case object([Member])
 
   struct Member: Hashable, Sendable {
     var name: String
-    var value: JSONValue
+    var value: OrderedJSON
   }
 
   /// A member of nested objects. Setting what is not there does nothing.
-  subscript(path: [String]) -> JSONValue? {
+  subscript(path: [String]) -> OrderedJSON? {
     get {
       guard let name = path.first else { return self }
       guard case .object(let members) = self else { return nil }

@@ -1,4 +1,4 @@
-/// Any JSON, carried without being understood: a device's own data configuration is its trainer's business alone.
+/// Any JSON, carried without being understood: a device's own data configuration and a task's options are the trainer's business alone.
 public enum JSONValue: Codable, Hashable, Sendable {
   case null
   case bool(Bool)
@@ -10,7 +10,14 @@ public enum JSONValue: Codable, Hashable, Sendable {
   case array([JSONValue])
   case object([String: JSONValue])
 
+  /// Of arrays and objects inside each other, counted from the document's root: what comes from elsewhere is read on a bounded stack.
+  public static let maximumDepth = 32
+
   public init(from decoder: any Decoder) throws {
+    guard decoder.codingPath.count <= Self.maximumDepth else {
+      throw DecodingError.dataCorrupted(
+        .init(codingPath: decoder.codingPath, debugDescription: "is nested deeper than \(Self.maximumDepth) levels"))
+    }
     let container = try decoder.singleValueContainer()
     if container.decodeNil() {
       self = .null
@@ -30,6 +37,20 @@ public enum JSONValue: Codable, Hashable, Sendable {
       self = .object(try container.decode([String: JSONValue].self))
     }
   }
+
+  /// The place of the first number that is not finite, members in the order of their names.
+  var nonFiniteNumber: String? {
+    switch self {
+    case .number(let value): value.isFinite ? nil : ""
+    case .array(let items):
+      items.enumerated().lazy.compactMap { index, item in item.nonFiniteNumber.map { join("[\(index)]", $0) } }.first
+    case .object(let members):
+      members.sorted { $0.key < $1.key }.lazy.compactMap { name, value in value.nonFiniteNumber.map { join(name, $0) } }.first
+    case .null, .bool, .integer, .unsigned, .string: nil
+    }
+  }
+
+  private func join(_ head: String, _ tail: String) -> String { tail.isEmpty || tail.hasPrefix("[") ? head + tail : "\(head).\(tail)" }
 
   public func encode(to encoder: any Encoder) throws {
     var container = encoder.singleValueContainer()
