@@ -3,6 +3,7 @@ import MusterCoordination
 import MusterRuntime
 import MusterSchema
 import MusterStorage
+import MusterTensors
 import MusterTrainers
 
 // What is wrong with a task before it is accepted, and which devices would match it.
@@ -18,8 +19,20 @@ extension Central {
     }
   }
 
-  /// What is wrong with a task, central's own knowledge included.
-  func problems(_ specification: TaskSpecification) -> [FieldProblem] {
+  /// What is wrong with a task, central's own knowledge and the task's first model included.
+  func problems(_ specification: TaskSpecification) async -> [FieldProblem] {
+    var problems = problemsBesidesModel(specification)
+    if case .blob(let digest) = specification.initial, let path = store.path(of: digest) {
+      // The whole file is read.
+      let problem = await offloading { () -> String? in
+        do { return try SafetensorsFile(path: path).problemAsModel() } catch { return "\(error)" }
+      }
+      if let problem { problems.append(FieldProblem(field: "initial.blob", message: "\(digest) cannot be the first model: \(problem)")) }
+    }
+    return problems
+  }
+
+  private func problemsBesidesModel(_ specification: TaskSpecification) -> [FieldProblem] {
     var problems = specification.problems()
     for region in specification.regions where !configuration.regions.contains(region) {
       let known = configuration.regions.map(\.rawValue).joined(separator: ", ")
@@ -75,7 +88,8 @@ extension Central {
       task: TaskID(unchecked: "check"), specification: specification, revision: 1, state: .open, central: configuration.data.advertise)
     let concerned = Set(specification.regions.map(\.rawValue))
     var check = TaskCheck(
-      problems: problems(specification), matching: [], others: [], unreachable: unreachable.filter { concerned.contains($0.node) })
+      problems: await problems(specification), matching: [], others: [],
+      unreachable: unreachable.filter { concerned.contains($0.node) })
     for node in nodes {
       guard let region = node.path.nodes.first, specification.regions.contains(region) else { continue }
       if !node.state.online {

@@ -35,7 +35,7 @@ extension Central {
       guard run.specification == specification else { throw taken(task) }
       return (try await summary(task), false)
     }
-    let problems = problems(specification)
+    let problems = await problems(specification)
     guard problems.isEmpty else { throw refusal(problems) }
     try await deliver(.accept(task, specification))
     // Of two pushes at once under one id the first counts.

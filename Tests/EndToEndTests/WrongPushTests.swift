@@ -13,7 +13,15 @@ extension EndToEnd {
       try await withFleet(plan) { fleet in
         let right = try JSON.decode([String: Loose].self, from: JSON.encode(try fleet.task(rounds: 1)))
         func with(_ field: String, _ value: Loose) throws -> [UInt8] { try JSON.encode(right.merging([field: value]) { $1 }) }
+        let yaml = Array("name: digits".utf8)
+        #expect(try await fleet.ask("POST", "\(fleet.ops)/v1/blobs", yaml).status == 201)
         let wrong: [(body: [UInt8], status: Int, words: [String])] = [
+          (
+            try with("initial", .object(["blob": .text("\(Digest(of: yaml))")])), 422,
+            ["initial.blob", "cannot be the first model", "safetensors"]
+          ),
+          (try with("stop", .object(["metric": .text("speed"), "patience": .number(1)])), 422, ["stop.mode", "speed", "min", "max"]),
+          (try with("local", .object(["options": .text("x")])), 422, ["local.options", "object"]),
           (Array("{\"name\": \"digits\", rounds".utf8), 422, ["JSON"]),
           (Array("".utf8), 422, []),
           (Array("[1, 2]".utf8), 422, ["object"]),

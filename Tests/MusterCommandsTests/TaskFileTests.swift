@@ -86,10 +86,11 @@ struct TaskFileTests {
   @Test("a model beside the task file is found there and becomes its digest")
   func initialModel() throws {
     let folder = try TemporaryFolder()
-    try folder.write("weights", to: "start.safetensors")
+    let model = Self.model([1, 2])
+    try folder.write(model, to: "start.safetensors")
     let path = try folder.write(Self.digits + "\ninitial: {blob: start.safetensors}\n", to: "task.yaml")
     let task = try TaskFile(path: path)
-    let digest = Digest(of: Array("weights".utf8))
+    let digest = Digest(of: model)
     #expect(task.specification.initial == .blob(digest))
     #expect(task.blobs == [TaskFile.BlobFile(field: "initial.blob", path: folder.file("start.safetensors"), digest: digest)])
     try folder.write("graph", to: "step.onnx")
@@ -100,6 +101,54 @@ struct TaskFileTests {
     #expect(stepped.blobs == [TaskFile.BlobFile(field: "model.step.blob", path: folder.file("step.onnx"), digest: graph)])
     let missing = try folder.write(Self.digits + "\ninitial: {blob: none.safetensors}\n", to: "missing.yaml")
     #expect(throws: CommandError.self) { try TaskFile(path: missing) }
+  }
+
+  /// A safetensors file with one tensor of float32.
+  private static func model(_ values: [Float], name: String = "w") -> [UInt8] {
+    let header = #"{"\#(name)":{"dtype":"F32","shape":[\#(values.count)],"data_offsets":[0,\#(4 * values.count)]}}"#
+    let length = withUnsafeBytes(of: UInt64(header.utf8.count).littleEndian) { Array($0) }
+    return length + Array(header.utf8) + values.flatMap { value in withUnsafeBytes(of: value.bitPattern.littleEndian) { Array($0) } }
+  }
+
+  @Test("a first model that cannot be one is refused before anything is sent, with its place and the reason")
+  func wrongModels() throws {
+    let folder = try TemporaryFolder()
+    let wrong: [(bytes: [UInt8], reason: String)] = [
+      (Array(Self.digits.utf8), "no safetensors file"), ([], "not a safetensors file"),
+      (Self.model([1, .nan]), #"tensor "w" holds an infinity or a NaN"#), (Self.model([1, -.infinity]), "infinity"),
+      (Self.model([]), "no floating-point parameters"), (Self.model([1], name: "bn.running_var"), "no floating-point parameters"),
+    ]
+    for (bytes, reason) in wrong {
+      try folder.write(bytes, to: "start.safetensors")
+      let path = try folder.write(Self.digits + "\ninitial: {blob: start.safetensors}\n", to: "task.yaml")
+      #expect {
+        try TaskFile(path: path)
+      } throws: { error in
+        let text = "\(error)"
+        return text.contains(reason) && text.contains("initial.blob: ") && text.contains("start.safetensors")
+          && (error as? CommandError)?.exit == .usage
+      }
+    }
+  }
+
+  @Test("a trainer's own options stay as they are written, and have a bound")
+  func options() throws {
+    func task(_ options: String) throws -> TaskFile {
+      let text = Self.digits.replacing("type: lenet5", with: "type: lenet5, options: {width: 0.5}")
+      return try TaskFile(text: text.replacing("local: {", with: "local: {options: \(options), "), path: "task.yaml")
+    }
+    let read = try task("{a: [1, two, null, true], b: {c: 1.5}}").specification
+    #expect(read.model.options == ["width": .number(0.5)])
+    #expect(
+      read.local.options == [
+        "a": .array([.integer(1), .string("two"), .null, .bool(true)]), "b": .object(["c": .number(1.5)]),
+      ])
+    try task("{text: \(String(repeating: "x", count: 990))}").check()
+    let long = try task("{text: \(String(repeating: "x", count: 1000))}")
+    #expect { try long.check() } throws: { "\($0)".contains("local.options: model.options and local.options may have 1024 bytes") }
+    let deep = String(repeating: "[", count: 40) + String(repeating: "]", count: 40)
+    #expect(throws: CommandError.self) { try task("{a: \(deep)}") }
+    #expect(throws: CommandError.self) { try task("3") }
   }
 
   @Test("a file that is not there says so")

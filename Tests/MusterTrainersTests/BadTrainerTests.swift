@@ -61,6 +61,12 @@ import Testing
   @Test("One whose numbers are not finite")
   func nan() async throws {
     let files = ["nan": [try Tensor(name: "w", shape: [2], floats: [1, .nan])]]
+    for (number, place) in [("NaN", "b"), ("-Infinity", "b"), ("1e400", nil)] as [(String, String?)] {
+      let said = try await error(
+        "\(RunnerTests.good); echo '{\"samples\":1,\"metrics\":{\"a\":1,\"b\":\(number),\"c\":2}}' > \"$1/metrics.json\"", files: files)
+      if let place { #expect(said?.reason == "the trainer's result is refused: the metric \(place) is not a finite number") }
+      #expect(said != nil)
+    }
     let nan = try await error("\(RunnerTests.good); cp ~/nan \"$1/update.safetensors\"", files: files)
     #expect(nan?.reason == "the trainer's result is refused: tensor w is not finite")
     let metrics = try await error("\(RunnerTests.good); echo '{\"samples\":1e999,\"metrics\":{}}' > \"$1/metrics.json\"")

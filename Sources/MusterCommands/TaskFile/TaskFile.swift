@@ -1,5 +1,6 @@
 import FoundationEssentials
 import MusterSchema
+import MusterTensors
 
 /// A task as a file holds it, YAML or JSON, with the place of each field for error messages.
 struct TaskFile: Sendable {
@@ -48,6 +49,7 @@ struct TaskFile: Sendable {
       let field = place.joined(separator: ".")
       do {
         let blob = BlobFile(field: field, path: file, digest: Digest(of: try readFile(file, as: field)))
+        if field == "initial.blob", let problem = Self.problem(ofModel: file) { throw CommandError(.usage, "\(file): \(problem)") }
         document.root[place] = .string(blob.digest.description)
         blobs.append(blob)
       } catch {
@@ -63,6 +65,11 @@ struct TaskFile: Sendable {
       }
       throw CommandError(.usage, lines.joined(separator: "\n"))
     }
+  }
+
+  /// Why a file cannot be the first model; nil when it can.
+  private static func problem(ofModel path: String) -> String? {
+    do { return try SafetensorsFile(path: path).problemAsModel() } catch { return "\(error)" }
   }
 
   /// As central accepts it.

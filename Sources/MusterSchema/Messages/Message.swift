@@ -86,6 +86,19 @@ public enum JSON {
     return value
   }
 
+  /// Where the first `NaN` or `Infinity` stands in a document that is JSON otherwise: `metrics.loss`. Nil when there is none, or it is not.
+  public static func nonFiniteNumber(in bytes: some Sequence<UInt8>) -> String? {
+    let bytes = Array(bytes)
+    let decoder = JSONDecoder()
+    decoder.allowsJSON5 = true
+    do {
+      try requireShortTexts(bytes)
+      return try decoder.decode(JSONValue.self, from: Data(bytes)).nonFiniteNumber?.shown(200)
+    } catch {
+      return nil
+    }
+  }
+
   static func requireShortTexts(_ bytes: some Collection<UInt8>) throws {
     guard bytes.count > 1000 else { return }
     // The decoder would also take UTF-16 and UTF-32, in which nothing below is true.

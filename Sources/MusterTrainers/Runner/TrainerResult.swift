@@ -17,7 +17,17 @@ func readResult(
   try checkFile(folder.metrics, log)
   let result: TrainerMetrics
   do {
-    result = try JSON.decode(TrainerMetrics.self, from: try readFile(folder.metrics, limit: 1 << 20))
+    let bytes = try readFile(folder.metrics, limit: 1 << 20)
+    do {
+      result = try JSON.decode(TrainerMetrics.self, from: bytes)
+    } catch {
+      // Python writes NaN and Infinity, which are not JSON: which number it is helps more than the place where reading ended.
+      guard let place = JSON.nonFiniteNumber(in: bytes) else { throw error }
+      let metric = place.hasPrefix("metrics.") ? "the metric \(place.dropFirst(8))" : place
+      throw TrainerError.nonFinite("\(metric) is not a finite number", log: log)
+    }
+  } catch let error as TrainerError {
+    throw error
   } catch {
     throw .malformed("metrics.json: \(JSON.explain(error))", log: log)
   }
@@ -30,6 +40,8 @@ func readResult(
     throw .malformed("\(name(path)): \(difference.withoutControlCharacters)", log: log)
   }
   if let wrong = file.nonFiniteTensor() { throw .nonFinite("tensor \(wrong.withoutControlCharacters) is not finite", log: log) }
+  // As a model that an operator brings is checked.
+  if kind == .initialize, let problem = file.problemAsModel() { throw .malformed("\(name(path)): \(problem)", log: log) }
   return result
 }
 
