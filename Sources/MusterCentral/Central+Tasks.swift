@@ -20,8 +20,14 @@ extension Central {
     guard let run = machine.tasks[task], let specification = run.specification, let summary = machine.summary(task),
       let now = machine.roundState(task)
     else { throw unknown(task) }
+    // A model counts as kept only if its file is there: version 0.1.0 did not keep every model that would be kept today.
+    let models = run.models.map { model in
+      var model = model
+      model.kept = model.kept && store.path(of: model.digest) != nil
+      return model
+    }
     return TaskDetail(
-      summary: summary, revision: run.descriptor.revision, specification: specification, now: now, rounds: run.records, models: run.models)
+      summary: summary, revision: run.descriptor.revision, specification: specification, now: now, rounds: run.records, models: models)
   }
 
   func explanation(_ task: TaskID) async throws(Problem) -> Explanation {

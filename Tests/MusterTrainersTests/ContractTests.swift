@@ -2,8 +2,9 @@ import FoundationEssentials
 import Glibc
 import MusterSchema
 import MusterTensors
-import MusterTrainers
 import Testing
+
+@testable import MusterTrainers
 
 @Suite struct ContractTests {
   @Test("task.json has the contract's fields")
@@ -42,6 +43,24 @@ import Testing
     #expect(program == TrainerProgram(command: ["muster-train", "--resident"], resident: true, idleSeconds: 600, threads: 1))
     for text in [#"{}"#, #"{"command":[]}"#, #"{"command":[""]}"#, #"{"command":["a"],"threads":0}"#] {
       #expect(throws: DecodingError.self) { try JSON.decode(TrainerProgram.self, from: text.utf8) }
+    }
+  }
+
+  @Test("A trainer declares its model's buffers, and none that the model does not have")
+  func buffers() async throws {
+    try await withTemporaryFolder { folder in
+      let work = JobFolder("\(folder)/job")
+      try work.prepare(Jobs.job(.initialize))
+      let job = try TrainerJob(folder: work.path, output: ProtocolOutput(descriptor: 2))
+      let tensors = try ["w", "ema", "bn.running_var"].map { try Tensor(name: $0, shape: [1], floats: [1]) }
+      #expect(throws: TrainerJobError.badResult(#"its muster.buffers names "em", which is not a tensor of the model"#)) {
+        try job.finish(tensors, buffers: ["w", "em"], metrics: TrainerMetrics(samples: 0))
+      }
+      try job.finish(tensors, buffers: ["ema"], metrics: TrainerMetrics(samples: 0))
+      let file = try SafetensorsFile(path: work.global)
+      #expect(try file.buffers().contains("ema") && !file.buffers().contains("bn.running_var") && file.problemAsModel() == nil)
+      try job.finish(tensors, metrics: TrainerMetrics(samples: 0))
+      #expect(try SafetensorsFile(path: work.global).metadata.isEmpty)
     }
   }
 

@@ -69,8 +69,12 @@ public final class TrainerJob {
   }
 
   /// Leaves the resulting parameters (of initialize: the first model; of evaluate: pass none) and the metrics.
-  /// - Throws: `badResult` before anything is written, when a number is not finite or there were no samples.
-  public func finish(_ tensors: [Tensor] = [], metrics: TrainerMetrics) throws(TrainerJobError) {
+  ///
+  /// - Parameter buffers: of initialize: the names of the tensors that are state and not parameters, see `ModelBuffers`; nil declares nothing.
+  /// - Throws: `badResult` before anything is written, when a number is not finite, a buffer is not a tensor, or there were no samples.
+  public func finish(
+    _ tensors: [Tensor] = [], buffers: [String]? = nil, metrics: TrainerMetrics
+  ) throws(TrainerJobError) {
     try check(metrics)
     if let file = folder.result(of: description.job) {
       guard !tensors.isEmpty else { throw .badResult("a job of kind \(description.job.rawValue) leaves parameters") }
@@ -79,7 +83,12 @@ public final class TrainerJob {
         for tensor in tensors where tensor.dtype.isFloatingPoint {
           guard try tensor.floats().allSatisfy(\.isFinite) else { throw TrainerJobError.badResult("\(tensor.name) is not finite") }
         }
-        bytes = try SafetensorsWriter.bytes(tensors)
+        var metadata: [String: String] = [:]
+        if let buffers { metadata[ModelBuffers.metadataKey] = String(decoding: try JSON.encode(buffers.sorted()), as: UTF8.self) }
+        if let problem = try ModelBuffers(metadata: metadata).problem(in: TensorSchema(tensors.map(\.description))) {
+          throw TrainerJobError.badResult(problem)
+        }
+        bytes = try SafetensorsWriter.bytes(tensors, metadata: metadata)
       } catch let error as TrainerJobError {
         throw error
       } catch {
