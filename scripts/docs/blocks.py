@@ -1,6 +1,7 @@
 """The fenced blocks of a Markdown page, each with what stands in the comment above it."""
 
 import re
+import subprocess
 from dataclasses import dataclass, field
 
 FENCE = re.compile(r"^(\s*)```(\S*)\s*$")
@@ -64,15 +65,20 @@ def directive(lines, fence):
     return match.group(1).split(), match.group(2) or ""
 
 
+def whole(text):
+    """Whether bash would run it, or wait for more."""
+    return subprocess.run(["bash", "-n", "-c", text], capture_output=True).returncode == 0
+
+
 def commands(block):
-    """`$ ` begins a command, which goes on after a backslash or in a here-document; what follows is its output."""
+    """`$ ` begins a command, which goes on after a backslash, or until a loop ends; what follows is its output."""
     found, lines = [], block.text.splitlines()
     number = 0
     while number < len(lines):
         line = lines[number]
         if line.startswith("$ "):
             text = [line[2:]]
-            while text[-1].rstrip().endswith("\\") and number + 1 < len(lines):
+            while number + 1 < len(lines) and (text[-1].endswith("\\") or not whole("\n".join(text))):
                 number += 1
                 text.append(lines[number])
             found.append(Command(block.line + 1 + number, "\n".join(text), []))

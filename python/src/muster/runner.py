@@ -53,14 +53,9 @@ class Trainer:
     @classmethod
     def flower(cls, folder: str) -> Trainer:
         """A Flower app, by its folder."""
-        try:
-            from .adapters.flower_app import FlowerApp
+        from .adapters.flower_app import FlowerApp
 
-            app = FlowerApp(folder)
-        except ModuleNotFoundError as error:
-            if error.name != "flwr" and not str(error.name).startswith("flwr."):
-                raise
-            raise TrainerError(f"Flower 1.21 or later is not installed for {sys.executable}: pip install flwr") from error
+        app = FlowerApp(folder)
         return cls(f"the Flower app {folder}", app.train, app)
 
 

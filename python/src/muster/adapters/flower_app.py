@@ -157,6 +157,8 @@ class FlowerApp:
             target: Any = importlib.import_module(path)
         except ModuleNotFoundError as error:
             raise TrainerError(f"{reference} needs the module {error.name!r}, which is not installed for {sys.executable}") from error
+        except ImportError as error:
+            raise TrainerError(f"{reference} cannot be imported: {error}. Apps with messages need flwr 1.21 or later") from error
         for name in attribute.split("."):
             if not hasattr(target, name):
                 raise TrainerError(f"{reference}: there is no {name!r} in {path}")
