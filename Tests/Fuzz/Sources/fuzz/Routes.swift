@@ -166,8 +166,9 @@ final class RouteWorld: Sendable {
 
   /// The good update gets through, whatever came before, and is stored as it is.
   func finish() async {
+    var beginsAnew = false
     for attempt in 0... {
-      let head = await offset()
+      let head = beginsAnew ? 0 : await offset()
       var script = RouteScript(method: head == 0 ? "PUT" : "PATCH", address: head == 0 ? "@" : "@?")
       script.fields = [
         ("Upload-Complete", "?1"), ("Repr-Digest", "*"), ("Content-Length", "\(Self.update.count - head)"),
@@ -177,10 +178,13 @@ final class RouteWorld: Sendable {
       guard let request = script.request else { fail("a good request is none") }
       let (status, body) = await answer(request)
       if status == 201 || status == 200 { break }
-      // The input had left other bytes under the good digest: they are gone now, and a client begins at 0, once.
-      if status == 422, head > 0, attempt < 100 { continue }
+      // The input had left other bytes under the good digest, or another length: a client begins at 0 then.
+      if head > 0, [400, 409, 422].contains(status) {
+        beginsAnew = true
+        continue
+      }
       require(
-        [409, 429, 503].contains(status) && attempt < 100,
+        [429, 503].contains(status) && attempt < 100,
         "good bytes are answered with \(status): \(String(decoding: body, as: UTF8.self))")
     }
     guard let path = store.path(of: Self.digest) else { fail("what was answered with 201 is not stored") }
