@@ -28,8 +28,8 @@ package struct CentralConfiguration: Sendable {
   /// file: where central's own test set lies; without it, central does not evaluate), `maximumMiB` (of one contribution, default 1024), `data.limits.*` (see
   /// ``DataPlaneLimits``), `rules` (names of programs that tasks may have as combiner, see docs/aggregation.md), `rule.NAME.command` (a list),
   /// `rule.NAME.timeoutSeconds` (default 600), `log.level`.
-  package init(_ settings: ServerSettings, defaultState: String) async throws {
-    state = try await settings.text("state", default: defaultState)
+  package init(_ settings: ServerSettings, defaultState: String?) async throws {
+    state = try await settings.state(default: defaultState)
     broker = try await MQTTConfiguration(settings, "broker", clientID: clientID("central"))
     data = try await ListenerConfiguration(settings, "data", host: "0.0.0.0", port: 7400)
     ops = try await ListenerConfiguration(settings, "ops", host: "127.0.0.1", port: 7401, namesCallers: true)

@@ -23,14 +23,14 @@ package struct RegionConfiguration: Sendable {
   /// Keys: `id`, `state` (a folder), `broker.*` (the devices'), `centralBroker.*` (default: `broker`), `data.*` (default 0.0.0.0:7410), `ops.*`
   /// (default 127.0.0.1:7411), `maximumMiB` (of one contribution, default 1024), `stallSeconds` (a transfer in which nothing moves for so long
   /// is given up and tried again, default 30), `data.limits.*` (see ``DataPlaneLimits``), `log.level`.
-  package init(_ settings: ServerSettings, defaultState: String) async throws {
+  package init(_ settings: ServerSettings, defaultState: String?) async throws {
     do {
       id = try NodeID(validating: try await settings.required("id", "the region's id, as central's configuration declares it"))
     } catch let error as IdentifierError {
       throw ConfigurationError("id", error.description)
     }
     guard id != .central else { throw ConfigurationError("id", "\"central\" is reserved") }
-    state = try await settings.text("state", default: defaultState)
+    state = try await settings.state(default: defaultState)
     broker = try await MQTTConfiguration(settings, "broker", clientID: clientID("\(id)"))
     let above = try await settings.text("centralBroker.host") == nil ? "broker" : "centralBroker"
     centralBroker = try await MQTTConfiguration(settings, above, clientID: clientID("\(id)-above"))

@@ -250,20 +250,27 @@ package func clientID(_ role: String) -> String {
 }
 
 /// The state folder of a program: `/var/lib/muster/{program}` for root, under `$XDG_STATE_HOME/muster` for an ordinary user.
-package func defaultStateFolder(program: String, environment: [String: String], isRoot: Bool) -> String {
+/// Nil when there is no home folder.
+package func defaultStateFolder(program: String, environment: [String: String], isRoot: Bool) -> String? {
   if isRoot { return "/var/lib/muster/\(program)" }
-  let base = environment["XDG_STATE_HOME"] ?? "\(environment["HOME"] ?? ".")/.local/state"
-  return "\(base)/muster/\(program)"
+  return HomeFolder.state(environment: environment).map { "\($0)/muster/\(program)" }
 }
 
 extension ServerSettings {
+  /// `state`: the program's folder. It has to be configured only where there is no default.
+  package func state(default fallback: String?) async throws -> String {
+    if let fallback { return try await text("state", default: fallback) }
+    guard let folder = try await text("state"), !folder.isEmpty else { throw ConfigurationError("state", HomeFolder.missing) }
+    return folder
+  }
+
   /// A file that a setting names, relative to the configuration file; the error names both.
   package func read(_ key: String, _ path: String) throws(ConfigurationError) -> [UInt8] {
     let file = path.hasPrefix("/") ? path : "\(folder)/\(path)"
     do {
       return Array(try Data(contentsOf: URL(filePath: file)))
     } catch {
-      throw ConfigurationError(key, "the file \(file) cannot be read: \(error)")
+      throw ConfigurationError(key, "the file \(file) cannot be read: \(systemReason(error))")
     }
   }
 }

@@ -23,7 +23,7 @@ package struct ServerMain: Sendable {
   /// Reads the configuration and runs the program, or prints what holds; never returns normally. Exit codes: 0 stopped as told, 1 failed,
   /// 2 wrong command line, 78 not usable as configured.
   package func run<Configuration: Sendable>(
-    reading read: @Sendable (_ settings: ServerSettings, _ defaultState: String) async throws -> Configuration,
+    reading read: @Sendable (_ settings: ServerSettings, _ defaultState: String?) async throws -> Configuration,
     _ body: @Sendable (Configuration, _ logger: Logger) async throws -> Void
   ) async -> Never {
     let arguments = CommandLine.arguments

@@ -1,4 +1,5 @@
 internal import FoundationEssentials
+internal import MusterSchema
 
 extension Store {
   /// A folder for files that are being made: on the same file system as the blobs, so that a finished one is adopted by a rename.
@@ -16,7 +17,7 @@ extension Store {
         try FileManager.default.removeItem(atPath: "\(path)/\(name)")
       }
     } catch {
-      throw .io("\(path) cannot be emptied: \(error)")
+      throw .io("\(path) cannot be emptied: \(systemReason(error))")
     }
   }
 }

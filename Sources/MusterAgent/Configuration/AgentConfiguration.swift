@@ -96,8 +96,14 @@ extension AgentConfiguration {
     id = try settings.identifier("id", flag: "--id")
     guard id != .central else { throw ConfigurationError("id", in: settings.lastOrigin, "\"central\" is the root coordinator's own id") }
     region = try settings.identifier("region", flag: "--region")
-    let folder = "\(Self.defaultState(environment))/\(region)/\(id)"
-    state = try settings.path("state", else: folder) ?? folder
+    if let base = Self.defaultState(environment) {
+      let folder = "\(base)/\(region)/\(id)"
+      state = try settings.path("state", else: folder) ?? folder
+    } else if let folder = try settings.path("state") {
+      state = folder
+    } else {
+      throw ConfigurationError("state", HomeFolder.missing)
+    }
     broker = try Broker(&settings)
     labels = try Self.labels(&settings)
     trainers = try Self.trainers(&settings)
@@ -116,10 +122,10 @@ extension AgentConfiguration {
     logLevel = known
   }
 
-  private static func defaultState(_ environment: [String: String]) -> String {
+  /// Nil when there is no home folder.
+  private static func defaultState(_ environment: [String: String]) -> String? {
     if Files.isRoot { return "/var/lib/muster/agent" }
-    if let folder = environment["XDG_STATE_HOME"], folder.hasPrefix("/") { return "\(folder)/muster/agent" }
-    return "\(environment["HOME"] ?? "/tmp")/.local/state/muster/agent"
+    return HomeFolder.state(environment: environment).map { "\($0)/muster/agent" }
   }
 
   private static func labels(_ settings: inout AgentSettings) throws(ConfigurationError) -> [String: String] {

@@ -102,7 +102,7 @@ struct DemoCommand: AsyncParsableCommand {
     } catch let error as CommandError {
       throw error
     } catch {
-      throw CommandError(.usage, "\(home) cannot be used: \(error)")
+      throw CommandError(.usage, "\(home) cannot be used: \(systemReason(error))")
     }
     return home
   }
@@ -132,7 +132,7 @@ struct DemoCommand: AsyncParsableCommand {
     do {
       try FileManager.default.removeItem(atPath: home)
     } catch {
-      Console.note("muster: \(home) stays: \(error)")
+      Console.note("muster: \(home) stays: \(systemReason(error))")
     }
   }
 }

@@ -57,7 +57,7 @@ enum DemoPlaces {
       try FileManager.default.createDirectory(atPath: parent(of: path), withIntermediateDirectories: true)
       try Data(text.utf8).write(to: URL(filePath: path))
     } catch {
-      throw CommandError(.unexpected, "\(path) cannot be written: \(error)")
+      throw CommandError(.unexpected, "\(path) cannot be written: \(systemReason(error))")
     }
   }
 
@@ -67,7 +67,7 @@ enum DemoPlaces {
       let text = String(decoding: try Data(contentsOf: URL(filePath: path)), as: UTF8.self)
       return text.split(separator: "\n").suffix(lines).map { "  \($0)".withoutEscapes }.joined(separator: "\n")
     } catch {
-      return "  (\(path) cannot be read: \(error))"
+      return "  (\(path) cannot be read: \(systemReason(error)))"
     }
   }
 

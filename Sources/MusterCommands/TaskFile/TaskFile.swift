@@ -112,7 +112,7 @@ func readFile(_ path: String, as role: String) throws(CommandError) -> [UInt8] {
   do {
     return Array(try Data(contentsOf: URL(filePath: path)))
   } catch {
-    let why = (error as? CocoaError)?.code == .fileReadNoSuchFile ? "there is no such file" : "\(error)"
+    let why = (error as? CocoaError)?.code == .fileReadNoSuchFile ? "there is no such file" : systemReason(error)
     throw CommandError(.usage, "\(role) \(path) cannot be read: \(why)")
   }
 }
