@@ -27,6 +27,11 @@ package struct Agent: Sendable {
     let presence = Presence(id: configuration.id, region: configuration.region, logger: logger)
     let shell = AgentShell(configuration, journal: journal, presence: presence, folders: folders, logger: logger)
     folders.removeOrphans(except: await shell.jobs)
+    for (name, program) in configuration.trainers.sorted(by: { $0.key < $1.key }) {
+      if let why = program.whyNotFound {
+        logger.warning("the trainer \"\(name)\" cannot be started, its jobs will fail: \(why)", metadata: ["trainer": "\(name)"])
+      }
+    }
     let worker = JobWorker(configuration, launcher: launcher, shell: shell, logger: logger)
     let filters = Topic.participantFilters(configuration.region, node: configuration.id).map { MQTTSubscription($0) }
     try await MQTTClient.withConnection(mqtt, subscriptions: filters, logger: logger, will: presence.will) { connection in
@@ -37,6 +42,12 @@ package struct Agent: Sendable {
           while !Task.isCancelled {
             await shell.alarm.wait()
             if !Task.isCancelled { await shell.wake() }
+          }
+        }
+        group.addTask {
+          while !Task.isCancelled {
+            await shell.secureDue.wait()
+            if !Task.isCancelled { await shell.secure() }
           }
         }
         group.addTask { await worker.run() }

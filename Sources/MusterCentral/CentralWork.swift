@@ -107,9 +107,11 @@ final class CentralWork: Sendable {
       return ModelReference(digest: digest, bytes: bytes)
     case .seed(let seed):
       let folder = try folder(order)
-      defer { remove(folder) }
-      _ = try await train(order, .initialize, seed: seed, base: nil, in: folder)
-      return try await adopt(folder.global)
+      return try await removing(folder) {
+        let outcome = try await train(order, .initialize, seed: seed, base: nil, in: folder)
+        guard let model = outcome.parameters else { throw WorkError("the trainer left no model") }
+        return try await adopt(model)
+      }
     }
   }
 
@@ -154,9 +156,7 @@ final class CentralWork: Sendable {
     guard let base = order.base, let path = store.path(of: base) else { throw WorkError("the model to evaluate is missing from the store") }
     guard testData != nil else { return [:] }
     let folder = try folder(order)
-    defer { remove(folder) }
-    let outcome = try await train(order, .evaluate, seed: 0, base: path, in: folder)
-    return outcome.result.metrics
+    return try await removing(folder) { try await train(order, .evaluate, seed: 0, base: path, in: folder).result.metrics }
   }
 
   private func train(
@@ -192,12 +192,16 @@ final class CentralWork: Sendable {
     }
   }
 
-  private func remove(_ folder: JobFolder) {
+  /// Removes a job folder after its use. Off the cooperative pool: a trainer may leave any number of files.
+  private func removing<Result>(_ folder: JobFolder, after body: () async throws -> Result) async throws -> Result {
+    let outcome: Swift.Result<Result, any Error>
+    do { outcome = .success(try await body()) } catch { outcome = .failure(error) }
     do {
-      try FileManager.default.removeItem(atPath: folder.path)
+      try await offloading { () throws(TrainerError) in try folder.remove() }
     } catch {
       logger.notice("a used job folder stays: \(error)", metadata: ["folder": "\(folder.path)"])
     }
+    return try outcome.get()
   }
 }
 

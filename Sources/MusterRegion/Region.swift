@@ -194,7 +194,9 @@ struct BlobCache: BlobSource {
       let temporary = "\(try store.workFolder())/fetch-\(digest.hexadecimal)"
       // It is flushed as it becomes a blob.
       try await client.download("\(central)/v1/blobs/\(digest)", to: temporary, expecting: digest, maximumBytes: 64 << 30, durable: false)
-      _ = try store.adopt(file: temporary, digest: digest)
+      // Flushing a model takes seconds on a slow disk.
+      let store = store
+      _ = try await offloading { () throws(StorageError) in try store.adopt(file: temporary, digest: digest) }
     } catch let error as TransferError {
       if let problem = error.problem { throw problem }
       throw Problem(.centralUnreachable, "\(error)")

@@ -120,9 +120,13 @@ struct RegionWork: Sendable {
     let evaluation = Evaluation(
       base: order.base, weight: order.contributions.reduce(0) { $0 + $1.weight }, count: order.contributions.count,
       metrics: Coordinator.weighted(order.contributions) ?? [:])
-    let staged = try store.stage()
-    try JSON.encode(evaluation).withUnsafeBytes { try staged.write($0) }
-    let digest = try store.adopt(staged)
+    let body = try JSON.encode(evaluation)
+    let store = store
+    let digest = try await offloading { () throws in
+      let staged = try store.stage()
+      try body.withUnsafeBytes { try staged.write($0) }
+      return try store.adopt(staged)
+    }
     return try result(digest)
   }
 

@@ -100,16 +100,17 @@ final class Device: Sendable {
   }
 
   /// The agent's own process, for tests that kill it.
-  func process() async throws -> ChildProcess {
+  func process(environment: [String: String] = [:]) async throws -> ChildProcess {
     _ = try configuration
-    let process = try ChildProcess("muster-agent", ["--config", folder.file("agent.json")], log: folder.file("agent.log"))
+    let process = try ChildProcess(
+      "muster-agent", ["--config", folder.file("agent.json")], log: folder.file("agent.log"), environment: environment)
     guard try await eventually({ self.node?.online == true }) else { throw TestSupportError("no agent: \(process.log)") }
     return process
   }
 
   /// Runs the agent around the body, and stops it in order.
-  func withAgent(_ body: @escaping @Sendable () async throws -> Void) async throws {
-    let agent = Agent(try configuration, logger: Self.quiet)
+  func withAgent(logger: Logger = Device.quiet, _ body: @escaping @Sendable () async throws -> Void) async throws {
+    let agent = Agent(try configuration, logger: logger)
     try await withThrowingTaskGroup(of: Void.self) { group in
       group.addTask { try await agent.run() }
       group.addTask {

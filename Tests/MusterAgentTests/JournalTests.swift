@@ -29,7 +29,7 @@ import Testing
     let result = JobResult(file: "update.safetensors", digest: Digest(of: [1]), bytes: 1)
     try journal.commit([.taken(one)], at: Instant(milliseconds: 5))
     try journal.commit([.ready(one.task, one.key, result)], at: Instant(milliseconds: 9))
-    try journal.secure()
+    try Journal.flush(journal.path)
     var restored = try Journal.open(path).journal
     #expect(restored.at == Instant(milliseconds: 9))
     #expect(restored.records.map(\.record) == [.taken(one), .ready(one.task, one.key, result)])

@@ -152,9 +152,9 @@ import Testing
     let metrics = try await error("\(RunnerTests.good); mv \"$1/metrics.json\" ~/m; ln -s ~/m \"$1/metrics.json\"")
     #expect(metrics?.reason == "the trainer's result is not understood: metrics.json is a link, it must be a file")
     let pipe = try await error("\(RunnerTests.good); rm \"$1/metrics.json\"; mkfifo \"$1/metrics.json\"")
-    #expect(pipe?.reason == "the trainer's result is not understood: metrics.json is no file")
+    #expect(pipe?.reason == "the trainer's result is not understood: metrics.json is not a file")
     let folder = try await error("\(RunnerTests.good); rm \"$1/update.safetensors\"; mkdir \"$1/update.safetensors\"")
-    #expect(folder?.reason == "the trainer's result is not understood: update.safetensors is no file")
+    #expect(folder?.reason == "the trainer's result is not understood: update.safetensors is not a file")
   }
 
   @Test("One that changes the global model that it is compared with")

@@ -33,6 +33,7 @@ import Testing
   @Test("It is a session and group of its own, with a minimal environment and only the standard descriptors")
   func surroundings() async throws {
     setenv("MUSTER_BROKER_PASSWORD", "secret", 1)
+    defer { unsetenv("MUSTER_BROKER_PASSWORD") }
     let log = try await log(
       "env; ls /proc/self/fd | tr '\\n' ' '; echo; read -r pid _ _ _ group session _ < /proc/self/stat; echo $pid $group $session")
     #expect(!log.contains { $0.contains("secret") || $0.hasPrefix("MUSTER_BROKER") })

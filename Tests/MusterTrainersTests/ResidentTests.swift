@@ -46,7 +46,7 @@ import Testing
     }
   }
 
-  @Test("A process that answers with an error stays for the next job")
+  @Test("A process that answers with an error ends, and the next job has a new one")
   func answers() async throws {
     try await withTemporaryFolder { folder in
       let answer = #"while read -r line; do job="${line#*:\"}"; job="${job%\"*}"; echo "{\"done\":\"$job\",\"exit\":1}"; done"#
@@ -56,9 +56,43 @@ import Testing
           Issue.record("the job did not fail")
           return
         }
+        // The script says its process's number when it starts.
         #expect(log.count == 1)
         let again = await failure { _ = try await runner.run(Jobs.job(.evaluate), in: job.path) }
-        #expect(again == .failed(exit: 1, log: []))
+        guard case .failed(exit: 1, let next) = again else {
+          Issue.record("the second job: \(String(describing: again))")
+          return
+        }
+        #expect(next.count == 1 && next != log)
+      }
+    }
+  }
+
+  @Test("A process whose code was corrected is started again: its script, its module, and a module beside that")
+  func corrected() async throws {
+    try await withTemporaryFolder { folder in
+      try FileManager.default.createDirectory(atPath: "\(folder)/package", withIntermediateDirectories: true)
+      for name in ["other.py", "helper.py", "package/__init__.py", "package/layers.py", "notes.txt"] {
+        try Data("1".utf8).write(to: URL(filePath: "\(folder)/\(name)"))
+      }
+      var program = TrainerProgram(command: try residentScript(Self.good, in: folder), resident: true)
+      program.command += ["\(folder)/other.py:train", "package.layers:run"]
+      program.folder = folder
+      try await withRunner(program) { runner in
+        func pid() async throws -> Double {
+          try await runner.run(Jobs.job(.train), in: Jobs.folder(.train, in: folder).path).result.samples
+        }
+        var last = try await pid()
+        #expect(try await pid() == last)
+        try Data("22".utf8).write(to: URL(filePath: "\(folder)/notes.txt"))
+        #expect(try await pid() == last, "not its code")
+        for name in [program.command[1], "\(folder)/other.py", "\(folder)/helper.py", "\(folder)/package/__init__.py"] {
+          let old = try Data(contentsOf: URL(filePath: name))
+          try (old + Data("\n".utf8)).write(to: URL(filePath: name))
+          let next = try await pid()
+          #expect(next != last, "\(name)")
+          last = next
+        }
       }
     }
   }

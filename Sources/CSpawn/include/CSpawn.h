@@ -44,8 +44,16 @@ int muster_execute(char *const arguments[]);
 /// Lets another process use so many more seconds of processor time than it has used, then SIGXCPU. Returns 0 or an errno.
 int muster_grant_cpu(pid_t pid, unsigned long long seconds);
 
-// Copies a file from where both stand to its end. Returns 0 or an error number.
-int muster_copy(int from, int to);
+/// Copies a file from where both stand to its end, or `most` bytes of one that is longer (another process may still write to it). Returns 0
+/// or an errno.
+int muster_copy(int from, int to, unsigned long long most);
+
+/// Removes a file, or a folder with everything in it, whoever else changes it meanwhile: follows no link and leaves no other file system's
+/// files. A path that does not exist is fine. Returns 0 or the errno of the first entry that stays.
+int muster_remove(const char *path);
+
+/// Bytes that the files below a folder take up. Follows no link; counts at most a million entries and 32 levels.
+unsigned long long muster_usage(const char *path);
 
 /// SIGKILL to every process but this one whose environment began with this variable, `NAME=value`. One that hides its environment stays hidden.
 void muster_end_marked(const char *variable);

@@ -17,16 +17,16 @@ enum Contribution {
   static let residual = "residual.safetensors"
 
   /// - Parameters:
+  ///   - folder: where the runner put the trainer's result, out of the trainer's reach.
   ///   - encoding: nil: the tensors go as they are.
   ///   - base: the model that the trainer was given.
   ///   - residual: what sparse updates left out so far.
   static func pack(
-    _ outcome: TrainerOutcome, of trainer: String, in folder: JobFolder, for job: Job, maximumWeight: Double,
+    _ outcome: TrainerOutcome, of trainer: String, in folder: String, for job: Job, maximumWeight: Double,
     encoding: TensorEncoding? = nil, base: String, residual: String
   ) async throws -> JobResult {
-    // A trainer may leave anything.
-    for name in [Self.residual, encoded] { Files.remove("\(folder.path)/\(name)") }
-    let file = try SafetensorsFile(path: folder.update)
+    let update = "\(folder)/\(tensors)"
+    let file = try SafetensorsFile(path: update)
     var metrics = outcome.result.metrics
     metrics["initialLoss"] = outcome.result.initialLoss ?? metrics["initialLoss"]
     var metadata = [
@@ -40,20 +40,20 @@ enum Contribution {
     if let encoding {
       metadata["muster.content"] = "delta"
       try await encode(file, since: base, as: encoding, metadata, in: folder, residual: residual)
-      let (digest, bytes) = try await measure(UploadSource(file: "\(folder.path)/\(encoded)"))
+      let (digest, bytes) = try await measure(UploadSource(file: "\(folder)/\(encoded)"))
       return JobResult(file: encoded, digest: digest, bytes: bytes)
     }
     let header = try file.header.replacing(metadata: metadata).encoded()
-    try Files.write(header, to: "\(folder.path)/\(head)", durable: false)
-    let (digest, bytes) = try await measure(UploadSource(file: folder.update, offset: file.header.dataOffset, head: header))
+    try Files.write(header, to: "\(folder)/\(head)", durable: false)
+    let (digest, bytes) = try await measure(UploadSource(file: update, offset: file.header.dataOffset, head: header))
     return JobResult(file: tensors, digest: digest, bytes: bytes)
   }
 
   private static func encode(
-    _ update: SafetensorsFile, since base: String, as encoding: TensorEncoding, _ metadata: [String: String], in folder: JobFolder,
+    _ update: SafetensorsFile, since base: String, as encoding: TensorEncoding, _ metadata: [String: String], in folder: String,
     residual kept: String
   ) async throws {
-    let pending = "\(folder.path)/\(residual)"
+    let pending = "\(folder)/\(residual)"
     let isDelta = update.metadata["muster.content"] == "delta"
     let model = try SafetensorsFile(path: base)
     try await onThread { () throws(SafetensorsError) in
@@ -63,7 +63,7 @@ enum Contribution {
         do { left = try SafetensorsFile(path: kept) } catch { Files.remove(kept) }
       }
       try encoding.encode(
-        update: update, since: isDelta ? nil : model, buffers: model.buffers(), to: "\(folder.path)/\(encoded)", metadata: metadata,
+        update: update, since: isDelta ? nil : model, buffers: model.buffers(), to: "\(folder)/\(encoded)", metadata: metadata,
         residual: left,
         newResidual: encoding.encodesModels ? nil : pending)
     }
@@ -79,9 +79,9 @@ enum Contribution {
     return plain
   }
 
-  static func pack(evaluation result: TrainerMetrics, in folder: JobFolder, for job: Job) async throws -> JobResult {
+  static func pack(evaluation result: TrainerMetrics, in folder: String, for job: Job) async throws -> JobResult {
     let body = try JSON.encode(Evaluation(base: job.invitation.base.digest, weight: result.samples, metrics: result.metrics))
-    try Files.write(body, to: "\(folder.path)/\(evaluation)", durable: false)
+    try Files.write(body, to: "\(folder)/\(evaluation)", durable: false)
     return JobResult(file: evaluation, digest: Digest(of: body), bytes: body.count)
   }
 
@@ -91,7 +91,7 @@ enum Contribution {
     if result.file == encoded { return (UploadSource(file: path), "application/octet-stream") }
     guard result.file == tensors else { return (UploadSource(file: path), "application/json") }
     let header = try Files.read("\(folder)/\(head)", maximumBytes: SafetensorsHeader.absoluteMaximumLength)
-    let offset = try SafetensorsFile(path: path).header.dataOffset
+    let offset = try SafetensorsHeader(readingFile: path).dataOffset
     return (UploadSource(file: path, offset: offset, head: header), "application/octet-stream")
   }
 

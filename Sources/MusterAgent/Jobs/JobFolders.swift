@@ -3,12 +3,13 @@ import MusterSchema
 import MusterTrainers
 
 /// Where things lie below the state folder: `jobs/TASK.ROUND.PHASE` (results; behind another dot and this process's mark: work that is not done), `trainers/TASK` (what a trainer keeps between rounds), `residuals/TASK` (what sparse
-/// updates left out so far), `blobs/DIGEST`, and `failed/…`, the last jobs that failed, each with its log.
+/// updates left out so far), `blobs/DIGEST`, `failed/…`, the last jobs that failed, each with its log, and `trash/…`, what is being removed.
 struct JobFolders: Sendable {
   let root: String
   /// A trainer that outlived a killed agent may still write into its folder: nobody reads what it leaves there.
   private let mark = String(UInt32.random(in: .min ... .max), radix: 36)
 
+  private let trash: TrashFolder
   private let failedKept: Int
   /// Larger files of a failed job are not kept: it may have failed because it filled the disk.
   private static let largestKept = 16 << 20
@@ -20,6 +21,7 @@ struct JobFolders: Sendable {
     self.root = root
     self.failedKept = failedKept
     for folder in ["jobs", "trainers", "residuals", "blobs", "failed"] { try Files.makeFolder("\(root)/\(folder)") }
+    trash = try TrashFolder("\(root)/trash", mark: mark)
     for folder in ["", "/jobs", "/trainers"] { try Files.setMode(root + folder, forOthers ? 0o711 : 0o700) }
   }
 
@@ -27,6 +29,8 @@ struct JobFolders: Sendable {
   func job(_ task: TaskID, _ key: RoundKey) -> String { "\(root)/jobs/\(name(task, key))" }
   /// Where a trainer works.
   func work(_ task: TaskID, _ key: RoundKey) -> String { "\(job(task, key)).\(mark)" }
+  /// Where the runner puts what a trainer left.
+  func taken(_ task: TaskID, _ key: RoundKey) -> String { JobFolder(work(task, key)).taken }
   func trainerState(_ task: TaskID) -> String { "\(root)/trainers/\(task)" }
   func residual(_ task: TaskID) -> String { "\(root)/residuals/\(task)" }
   var blobs: String { "\(root)/blobs" }
@@ -34,19 +38,19 @@ struct JobFolders: Sendable {
   private func name(_ task: TaskID, _ key: RoundKey) -> String { "\(task).\(key.round).\(key.phase.rawValue)" }
 
   func remove(_ task: TaskID, _ key: RoundKey) {
-    Files.remove(work(task, key))
-    Files.remove(job(task, key))
+    for folder in [work(task, key), taken(task, key), job(task, key)] { trash.take(folder) }
   }
 
-  /// The work is done and packed.
+  /// The work is done and packed: only what was taken out of the trainer's hands stays.
   func settle(_ task: TaskID, _ key: RoundKey) throws(FileError) {
-    Files.remove(job(task, key))
-    try Files.rename(work(task, key), to: job(task, key))
+    trash.take(job(task, key))
+    try Files.rename(taken(task, key), to: job(task, key))
+    trash.take(work(task, key))
   }
 
   /// The task has ended: what its trainer kept goes.
   func forget(_ task: TaskID) {
-    Files.remove(trainerState(task))
+    trash.take(trainerState(task))
     Files.remove(residual(task))
   }
 
@@ -59,15 +63,16 @@ struct JobFolders: Sendable {
   /// Removes jobs that nobody knows any more.
   func removeOrphans(except jobs: [Job]) {
     let known = Set(jobs.map { name($0.task, $0.key) })
-    for entry in Files.names(in: "\(root)/jobs") where !known.contains(entry) { Files.remove("\(root)/jobs/\(entry)") }
+    for entry in Files.names(in: "\(root)/jobs") where !known.contains(entry) { trash.take("\(root)/jobs/\(entry)") }
   }
 
   /// Puts a failed job aside, without the model, and forgets older ones.
   func keepFailed(_ task: TaskID, _ key: RoundKey, reason: String, log: [String]) {
     let unfinished = work(task, key)
+    trash.take(taken(task, key))
     let source = Files.exists(unfinished) ? unfinished : job(task, key)
     guard Files.exists(source) else { return }
-    guard failedKept > 0 else { return Files.remove(source) }
+    guard failedKept > 0 else { return trash.take(source) }
     Files.remove("\(source)/global.safetensors")
     Files.remove("\(source)/state")
     var log = log
@@ -77,17 +82,17 @@ struct JobFolders: Sendable {
       log.append("(\(entry.withoutControlCharacters), \(size >> 20) MiB, is not kept)")
     }
     let target = "\(root)/failed/\(name(task, key))"
-    Files.remove(target)
+    trash.take(target)
     do {
       try Files.write(Array((log + [reason, ""]).joined(separator: "\n").utf8), to: "\(source)/trainer.log", durable: false)
       try Files.rename(source, to: target)
     } catch {
       // The disk may be full; the reason is in the agent's own log as well.
-      Files.remove(source)
+      trash.take(source)
     }
     let byAge = Files.names(in: "\(root)/failed").sorted {
       (Files.modified("\(root)/failed/\($0)") ?? 0, $0) > (Files.modified("\(root)/failed/\($1)") ?? 0, $1)
     }
-    for entry in byAge.dropFirst(failedKept) { Files.remove("\(root)/failed/\(entry)") }
+    for entry in byAge.dropFirst(failedKept) { trash.take("\(root)/failed/\(entry)") }
   }
 }

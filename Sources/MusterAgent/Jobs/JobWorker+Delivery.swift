@@ -37,6 +37,7 @@ extension JobWorker {
         if attempt == 1, result.bytes <= Self.partBytes { await secure(result, in: folder) }
         logger.info(
           "the upload waits: \(error)", metadata: ["task.id": "\(job.task)", "round": "\(job.key.round)", "attempt": "\(attempt)"])
+        await shell.receive(.hindered(job.task, job.key, reason: "cannot deliver its result: \(describe(error))"))
         attempt += 1
         await control.hurry.wait(until: .now + pause)
         try Task.checkCancellation()
@@ -85,7 +86,8 @@ extension JobWorker {
 
   private func secure(_ result: JobResult, in folder: String) async {
     do throws(FileError) {
-      try Contribution.secure(result, in: folder)
+      // A large model on a slow card: seconds, in which the few threads of the cooperative pool have other work.
+      try await onThread { () throws(FileError) in try Contribution.secure(result, in: folder) }
       await shell.secureJournal()
     } catch {
       logger.warning("the result is not safe from a loss of power: \(error)")

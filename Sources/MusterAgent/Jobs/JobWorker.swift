@@ -90,13 +90,17 @@ actor JobWorker {
       step = try await fetch(reference, for: job)
     }
     let folder = JobFolder(shell.folders.work(task, key))
-    // Nothing of an earlier try shall be in the way.
-    Files.remove(folder.path)
     let description = TrainerJobDescription(
       key.phase == .train ? .train : .evaluate, task: task, round: key.round, model: descriptor.model, local: descriptor.local,
       seed: Seeds.device(job.invitation.seed, NodePath(configuration.region, configuration.id)), data: configuration.data)
-    try folder.prepare(description, global: base, sharing: true, step: step, state: shell.folders.trainerState(task))
-    if let user = program.user { try folder.hand(to: user) }
+    // Whoever shares a file can truncate it: one that is mapped later, to send only the difference to it, is copied.
+    let (model, stepFile, state, sharing) = (base, step, shell.folders.trainerState(task), encoding == nil)
+    try await onThread { () throws(TrainerError) in
+      // Nothing of an earlier try may be in the way.
+      try folder.remove()
+      try folder.prepare(description, global: model, sharing: sharing, step: stepFile, state: state)
+      if let user = program.user { try folder.hand(to: user) }
+    }
     let untouched = Files.stamp(base)
     let outcome = try await run(description, in: folder, with: runner(trainer, program), for: job)
     guard Files.stamp(base) == untouched else {
@@ -106,9 +110,9 @@ actor JobWorker {
     switch key.phase {
     case .train:
       result = try await Contribution.pack(
-        outcome, of: trainer, in: folder, for: job, maximumWeight: descriptor.maximumWeight, encoding: encoding, base: base,
+        outcome, of: trainer, in: folder.taken, for: job, maximumWeight: descriptor.maximumWeight, encoding: encoding, base: base,
         residual: shell.folders.residual(task))
-    case .evaluate: result = try await Contribution.pack(evaluation: outcome.result, in: folder, for: job)
+    case .evaluate: result = try await Contribution.pack(evaluation: outcome.result, in: folder.taken, for: job)
     }
     try Task.checkCancellation()
     try shell.folders.settle(task, key)
@@ -162,11 +166,16 @@ actor JobWorker {
     var attempt = 1
     while true {
       do throws(TransferError) {
-        return try await blobs.file(blob, from: address ?? "", http: http())
+        let file = try await blobs.file(blob, from: address ?? "", http: http())
+        if attempt > 1 { await shell.receive(.hindered(job.task, job.key, reason: nil)) }
+        return file
       } catch {
         guard error != .cancelled else { throw CancellationError() }
-        guard let pause = error.patience(attempt), ContinuousClock.now + pause < deadline else { throw error }
-        logger.debug("the base model is not to be had yet: \(error)")
+        // With the address: it is the coordinator's word, and wrong more often than the network.
+        let why = "cannot fetch the model from \(address ?? "its coordinator"): \(error.problem.map { "\($0)" } ?? "\(error)")"
+        guard let pause = error.patience(attempt), ContinuousClock.now + pause < deadline else { throw JobFailure(why) }
+        if attempt == 1 { logger.notice("\(why.withoutControlCharacters); it is tried again", metadata: ["task.id": "\(job.task)"]) }
+        await shell.receive(.hindered(job.task, job.key, reason: why))
         await shell.coordinatorHeard.wait(until: .now + pause)
         try Task.checkCancellation()
         attempt += 1
@@ -181,14 +190,13 @@ actor JobWorker {
     let text: String
     switch error {
     case let error as JobFailure: text = error.reason
-    case let error as TrainerError:
-      text = error.description.hasPrefix("the trainer") ? String(error.description.dropFirst(4)) : error.description
+    case let error as TrainerError: text = error.briefDescription
     case let error as TransferError: text = error.problem.map { "\($0)" } ?? "\(error)"
     case let error as SafetensorsError: text = "trainer left a file that is not understood: \(error)"
     default: text = "\(error)"
     }
     let folders = shell.folders
-    let ways = [folders.work(job.task, job.key), folders.job(job.task, job.key), folders.root]
+    let ways = [folders.taken(job.task, job.key), folders.work(job.task, job.key), folders.job(job.task, job.key), folders.root]
     return ways.reduce(text) { $0.replacing("\($1)/", with: "") }.withoutControlCharacters.prefix(300).description
   }
 }

@@ -11,22 +11,26 @@ func measure(_ source: UploadSource) async throws(TransferError) -> (digest: Dig
 /// Does what takes its time on a thread of its own.
 func onThread<T: Sendable, E: Error>(_ body: @escaping @Sendable () throws(E) -> T) async throws(E) -> T {
   let result: Result<T, E> = await withCheckedContinuation { continuation in
-    let work = Unmanaged.passRetained(ThreadWork { continuation.resume(returning: Result(catching: body)) })
-    var thread = pthread_t()
-    let code = pthread_create(
-      &thread, nil,
-      { @Sendable argument in
-        if let argument { Unmanaged<ThreadWork>.fromOpaque(argument).takeRetainedValue().run() }
-        return nil
-      }, work.toOpaque())
-    if code == 0 {
-      pthread_detach(thread)
-    } else {
-      // No thread to be had: then here.
-      work.takeRetainedValue().run()
-    }
+    startThread { continuation.resume(returning: Result(catching: body)) }
   }
   return try result.get()
+}
+
+/// Runs a closure on a thread that nobody waits for; here, if there is no thread to be had.
+func startThread(_ run: @escaping @Sendable () -> Void) {
+  let work = Unmanaged.passRetained(ThreadWork(run))
+  var thread = pthread_t()
+  let code = pthread_create(
+    &thread, nil,
+    { @Sendable argument in
+      if let argument { Unmanaged<ThreadWork>.fromOpaque(argument).takeRetainedValue().run() }
+      return nil
+    }, work.toOpaque())
+  if code == 0 {
+    pthread_detach(thread)
+  } else {
+    work.takeRetainedValue().run()
+  }
 }
 
 private final class ThreadWork: Sendable {

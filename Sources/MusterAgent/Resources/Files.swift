@@ -1,4 +1,5 @@
 import Glibc
+import MusterTrainers
 
 /// A file that could not be read or written.
 struct FileError: Error, Hashable, CustomStringConvertible {
@@ -102,11 +103,14 @@ enum Files {
     return names.sorted()
   }
 
-  /// Removes a file, or a folder with everything in it. Follows no symbolic links. What is not there is fine.
-  static func remove(_ path: String) {
-    if unlink(path) == 0 || errno == ENOENT { return }
-    for name in names(in: path) { remove("\(path)/\(name)") }
-    rmdir(path)
+  /// Removes a file, or a folder with everything in it. Follows no link, not even one that a trainer puts in a folder's place meanwhile. A path
+  /// that does not exist is fine; what cannot be removed stays.
+  static func remove(_ path: String) { FileTree.remove(path) }
+
+  /// Whether there is anything of this name, a link that leads nowhere included.
+  static func isThere(_ path: String) -> Bool {
+    var status = stat()
+    return lstat(path, &status) == 0
   }
 
   /// Seconds since 1970 of the last change; nil when it is not there.

@@ -25,6 +25,8 @@ actor AgentShell {
   nonisolated let coordinatorHeard = Bell()
   /// Rung when the coordinator's list of tasks should be compared.
   nonisolated let listWanted = Bell()
+  /// Rung when results and journal should be flushed to the disk.
+  nonisolated let secureDue = Bell()
   nonisolated let folders: JobFolders
 
   private var seen: (resources: Resources, at: ContinuousClock.Instant)?
@@ -37,6 +39,9 @@ actor AgentShell {
   private var journalFails = false
   /// When the disk shall hold what the journal says; nil: it does, or nothing is to be kept.
   private var secureAt: ContinuousClock.Instant?
+  private var listening: Listening?
+  /// Said of this region, and not yet taken back.
+  private var complaints: [String] = []
   private static let secureAfter = Duration.seconds(1)
 
   init(
@@ -72,11 +77,12 @@ actor AgentShell {
   var dataAddress: String? { machine.coordinatorState?.data }
   var jobs: [Job] { machine.jobs.values.sorted { $0.task < $1.task } }
 
-  /// A result will have to wait: the disk shall hold what leads to it.
-  func secureJournal() {
+  /// A result will have to wait: the disk shall hold what leads to it. The journal's newest bytes are flushed, not on the cooperative pool.
+  func secureJournal() async {
     secureAt = nil
-    do {
-      try journal.secure()
+    let path = journal.path
+    do throws(FileError) {
+      try await onThread { () throws(FileError) in try Journal.flush(path) }
     } catch {
       logger.warning("the journal is not safe from a loss of power: \(error)")
     }
@@ -139,6 +145,7 @@ actor AgentShell {
   /// The birth on a new connection, and everything that is owed.
   func connected(_ number: Int) {
     presence.begin(number)
+    listening = Listening(from: .now)
     publishState(look())
     receive(.connected)
     listWanted.ring()
@@ -156,10 +163,12 @@ actor AgentShell {
       guard !message.payload.isEmpty || topic == presence.topic else { return }
       switch topic {
       case presence.topic:
+        listening?.hear(own: true)
         if presence.judge(message) == .publishBirth { publishState(look()) }
       case .coordinatorState(machine.coordinator):
         let state = try MessageCoder.decode(CoordinatorState.self, from: message.payload)
         try check(state.coordinator == machine.coordinator)
+        heardRegion()
         let isNew = state.session != machine.coordinatorState?.session
         receive(.coordinator(state))
         coordinatorHeard.ring()
@@ -178,6 +187,22 @@ actor AgentShell {
     } catch {
       presence.drops.note("\(error)", topic: message.topic.prefix(120).description.withoutControlCharacters)
     }
+  }
+
+  private func heardRegion() {
+    listening?.hear(own: false)
+    guard !complaints.isEmpty else { return }
+    complaints = []
+    logger.notice("the region is heard now", metadata: ["region": "\(machine.coordinator)"])
+  }
+
+  private func judgeSilence() {
+    guard let listening else { return }
+    self.listening = nil
+    let found = listening.complaints(id: machine.id, region: machine.coordinator, user: configuration.broker.username)
+    // The same on the next connection is not news.
+    for complaint in found where !complaints.contains(complaint) { logger.warning("\(complaint)") }
+    complaints = found
   }
 
   private func check(_ holds: Bool) throws(MessageError) {
@@ -241,9 +266,10 @@ actor AgentShell {
       for task in machine.tasks.keys.sorted() where machine.tasks[task]?.state == .open { receive(.readiness(task, readiness(task))) }
     }
     if let secureAt, now >= secureAt {
-      secureResults()
-      secureJournal()
+      self.secureAt = nil
+      secureDue.ring()
     }
+    if let listening, now >= listening.until { judgeSilence() }
     for (task, entry) in progress {
       guard let status = entry.waiting, now >= entry.last + Self.progressInterval else { continue }
       progress[task] = (now, nil)
@@ -252,12 +278,19 @@ actor AgentShell {
     setAlarm()
   }
 
-  private func secureResults() {
+  /// Makes the disk hold small results and the journal. In a task of its own: a slow disk delays nothing else.
+  func secure() async {
+    await secureResults()
+    await secureJournal()
+  }
+
+  private func secureResults() async {
     for job in machine.jobs.values {
       // A large one is made safe before its upload begins, and not here, where it would hold everything up.
       guard let result = job.result, result.bytes <= JobWorker.partBytes else { continue }
+      let folder = folders.job(job.task, job.key)
       do throws(FileError) {
-        try Contribution.secure(result, in: folders.job(job.task, job.key))
+        try await onThread { () throws(FileError) in try Contribution.secure(result, in: folder) }
       } catch {
         // It may just have been delivered and removed.
         logger.debug("a result is not safe from a loss of power: \(error)")
@@ -268,7 +301,7 @@ actor AgentShell {
   private func setAlarm() {
     let deadline = machine.nextDeadline.map { clock.time(of: $0) }
     let waiting = progress.values.compactMap { $0.waiting == nil ? nil : $0.last + Self.progressInterval }.min()
-    alarm.set([nextProbe, deadline, waiting, secureAt].compactMap(\.self).min() ?? nextProbe)
+    alarm.set([nextProbe, deadline, waiting, secureAt, listening?.until].compactMap(\.self).min() ?? nextProbe)
   }
 
   // MARK: Statuses

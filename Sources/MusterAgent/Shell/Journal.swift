@@ -82,8 +82,11 @@ struct Journal {
     try write(durable: durable)
   }
 
-  /// Makes the disk hold what is committed.
-  func secure() throws(FileError) { try write(durable: true) }
+  /// Makes the disk hold what is committed. Blocks as long as the disk does.
+  static func flush(_ path: String) throws(FileError) {
+    try Files.synchronize(path)
+    try Files.synchronize(String(path[..<(path.lastIndex(of: "/") ?? path.startIndex)]))
+  }
 
   private func write(durable: Bool) throws(FileError) {
     let bytes: [UInt8]

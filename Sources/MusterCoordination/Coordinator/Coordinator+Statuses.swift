@@ -97,7 +97,8 @@ extension Coordinator {
     case .accepted, .training, .uploading:
       var seat = round.seats[status.node] ?? Seat(quota: 1, since: now)
       seat.state = .working(progress: status.progress)
-      seat.reason = status.state.rawValue
+      // At work, and yet in trouble: it tries again by itself, and `why` says what hinders it.
+      seat.reason = status.reason?.brief ?? status.state.rawValue
       tasks[id]?.train?.seats[status.node] = seat
     case .done where run.isLedger:
       // Here it is known what arrived.

@@ -134,9 +134,16 @@ extension Participant {
     if let status = status(task) { say(status, lasting: said[task]?.state != status.state) }
   }
 
+  mutating func hindered(_ task: TaskID, _ key: RoundKey, _ reason: String?) {
+    guard let job = jobs[task], job.isSameWork(as: key) else { return }
+    jobs[task]?.hindrance = reason?.brief
+    say(task)
+  }
+
   mutating func finished(_ task: TaskID, _ key: RoundKey, _ result: JobResult) {
     guard let job = jobs[task], job.isSameWork(as: key) else { return }
     failures[task] = nil
+    jobs[task]?.hindrance = nil
     commit(.ready(task, job.key, result))
     if let job = jobs[task] { effects.append(.upload(job)) }
     say(task)

@@ -63,13 +63,13 @@ extension Participant {
     switch job.stage {
     case .asking: return nil
     case .waiting: return status(job, .accepted)
-    case .training(nil, _): return status(job, .accepted)
+    case .training(nil, _): return status(job, .accepted, reason: job.hindrance)
     case .training(let progress, let loss):
       var status = status(job, .training)
       status.progress = progress.map { ($0 * 1000).rounded() / 1000 }
       status.loss = loss
       return status
-    case .uploading: return status(job, .uploading)
+    case .uploading: return status(job, .uploading, reason: job.hindrance)
     case .delivered: return status(job, .done)
     }
   }

@@ -73,6 +73,7 @@ package struct Participant: Sendable {
       readiness[task] = standing.readiness
       if standing.key != nil || jobs[task] != nil { say(task) } else { sayReadiness(task) }
     case .progress(let task, let key, let fraction, let loss): progressed(task, key, fraction, loss)
+    case .hindered(let task, let key, let reason): hindered(task, key, reason)
     case .finished(let task, let key, let result): finished(task, key, result)
     case .failed(let task, let key, let reason): failed(task, key, reason)
     case .delivered(let task, let key): delivered(task, key)

@@ -13,6 +13,9 @@ extension Participant {
 
     // The job in progress. Each says which one it belongs to.
     case progress(TaskID, RoundKey, fraction: Double, loss: Double?)
+    /// What keeps the job from going on for now, while it is tried again: the model cannot be fetched, or the result not delivered. Nil: nothing
+    /// any more.
+    case hindered(TaskID, RoundKey, reason: String?)
     case finished(TaskID, RoundKey, JobResult)
     case failed(TaskID, RoundKey, reason: String)
     case delivered(TaskID, RoundKey)
@@ -88,6 +91,8 @@ package struct Job: Hashable, Sendable {
   package var invitation: Invitation
   package var stage: Stage
   package var result: JobResult?
+  /// What keeps it from going on for now.
+  package var hindrance: String?
 
   package var task: TaskID { invitation.task }
   package var key: RoundKey { invitation.key }

@@ -24,6 +24,20 @@ public struct JobFolder: Hashable, Sendable {
   public var metrics: String { "\(path)/metrics.json" }
   public var state: String { "\(path)/state" }
 
+  /// Beside the job folder: where the runner puts what a trainer left, out of its reach. A trainer, or a process that it forgot, may still
+  /// truncate or replace any file of the job folder while that is read.
+  public var taken: String { "\(path).taken" }
+
+  /// Removes the job folder and what was taken out of it.
+  public func remove() throws(TrainerError) {
+    for folder in [taken, path] {
+      if let code = FileTree.remove(folder) {
+        errno = code
+        throw failure("remove", folder)
+      }
+    }
+  }
+
   /// Where a job of this kind leaves its tensors; nil for evaluate.
   public func result(of kind: TrainerJobDescription.Kind) -> String? {
     switch kind {
@@ -93,7 +107,7 @@ public struct JobFolder: Hashable, Sendable {
     let to = open(target, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0o444)
     guard to >= 0 else { throw failure("make", target) }
     defer { close(to) }
-    let code = muster_copy(from, to)
+    let code = muster_copy(from, to, UInt64.max)
     guard code == 0 else {
       errno = code
       throw failure("copy", source)
@@ -141,6 +155,11 @@ func readFile(_ path: String, limit: Int, following: Bool = false) throws(FileEr
   let file = open(path, O_RDONLY | O_CLOEXEC | (following ? 0 : O_NOFOLLOW) | O_NONBLOCK)
   guard file >= 0 else { throw FileError("read", path) }
   defer { close(file) }
+  return try readFile(file, path, limit: limit)
+}
+
+/// The same of an open file. `path` is for the message.
+func readFile(_ file: Int32, _ path: String, limit: Int) throws(FileError) -> [UInt8] {
   var bytes: [UInt8] = []
   var chunk = [UInt8](repeating: 0, count: 16384)
   while true {

@@ -69,6 +69,11 @@ extension TrainerLaunch {
   /// The launcher of a program that begins with ``performIfAsked(_:)``, for its ``TrainerRunner``.
   package static let own = ["/proc/self/exe", "exec-trainer"]
 
+  /// What stands before a command that ``own`` puts under these limits, and that ends with this process.
+  package static func prefix(_ limits: TrainerLimits) -> [String] {
+    own + TrainerLaunch(limits: limits, user: nil, parent: getpid(), resident: false, command: []).arguments
+  }
+
   /// What ``own`` asks of a program, before it does anything else: with `exec-trainer` as its first argument it becomes the trainer, or says why not
   /// and ends. Otherwise it goes on.
   package static func performIfAsked(_ arguments: [String]) {

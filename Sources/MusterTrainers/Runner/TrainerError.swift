@@ -31,18 +31,21 @@ public enum TrainerError: Error, Hashable, Sendable, CustomStringConvertible {
   }
 
   /// One line without the log, the same each time for the same cause.
-  public var reason: String {
+  public var reason: String { "the \(brief)" }
+
+  /// The same without its article: for a list of what went wrong, where each device has a few words.
+  private var brief: String {
     switch self {
-    case .jobFolder(let why): "the job folder cannot be used: \(why)"
-    case .notStarted(let why): "the trainer cannot be started: \(why)"
-    case .failed(let exit, _): "the trainer failed with exit status \(exit)"
-    case .signalled(let signal, _): "the trainer was killed by signal \(Self.describe(signal))"
-    case .noResult(let file, _): "the trainer ended well but left no \(file)"
-    case .malformed(let why, _): "the trainer's result is not understood: \(why)"
-    case .nonFinite(let why, _): "the trainer's result is refused: \(why)"
-    case .timedOut(let seconds, _): "the trainer took longer than \(seconds) s"
-    case .overLimit(let what, _): "the trainer \(what)"
-    case .cancelled: "the trainer was cancelled"
+    case .jobFolder(let why): "job folder cannot be used: \(why)"
+    case .notStarted(let why): "trainer cannot be started: \(why)"
+    case .failed(let exit, _): "trainer failed with exit status \(exit)"
+    case .signalled(let signal, _): "trainer was killed by signal \(Self.describe(signal))"
+    case .noResult(let file, _): "trainer ended well but left no \(file)"
+    case .malformed(let why, _): "trainer's result is not understood: \(why)"
+    case .nonFinite(let why, _): "trainer's result is refused: \(why)"
+    case .timedOut(let seconds, _): "trainer took longer than \(seconds) s"
+    case .overLimit(let what, _): "trainer \(what)"
+    case .cancelled: "trainer was cancelled"
     }
   }
 
@@ -74,14 +77,20 @@ public enum TrainerError: Error, Hashable, Sendable, CustomStringConvertible {
     }
   }
 
-  public var description: String { log.last.map { "\(reason): \($0)" } ?? reason }
+  public var description: String { withLastLine(reason) }
+
+  /// ``description`` without its article.
+  package var briefDescription: String { withLastLine(brief) }
+
+  private func withLastLine(_ text: String) -> String { log.last.map { "\(text): \($0)" } ?? text }
 }
 
 /// What a trainer left behind.
 public struct TrainerOutcome: Hashable, Sendable {
   /// Samples, metrics and initial loss; checked: all finite.
   public var result: TrainerMetrics
-  /// The file with the resulting parameters: `update.safetensors`, for initialize `global.safetensors`, for evaluate nil.
+  /// The file with the resulting parameters, a checked copy in ``JobFolder/taken``: `update.safetensors`, for initialize
+  /// `global.safetensors`, for evaluate nil.
   public var parameters: String?
   /// Wall clock of the job, start of the program included.
   public var duration: Duration

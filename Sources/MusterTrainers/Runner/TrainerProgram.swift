@@ -1,3 +1,4 @@
+internal import Glibc
 public import MusterSchema
 
 /// How a trainer is run: the object that agent.json has under `trainers`, by name.
@@ -86,6 +87,18 @@ extension TrainerProgram {
   public static let builtInModels = ["softmax", "mlp", "lenet5"]
   /// Stands for every model that comes with an ONNX training step.
   public static let onnxStep = "step:onnx"
+
+  /// Why its program cannot be started, as far as the file system tells; nil when it is there and may be executed.
+  package var whyNotFound: String? {
+    let path = environment["PATH"] ?? getenv("PATH").map { String(cString: $0) } ?? "/usr/local/bin:/usr/bin:/bin"
+    do throws(TrainerError) {
+      _ = try ChildProcess.find(command.first ?? "", path: path, folder: folder)
+      return nil
+    } catch {
+      if case .notStarted(let why) = error { return why }
+      return error.reason
+    }
+  }
 
   /// Whether it is our own.
   private var isOurs: Bool { command.first?.split(separator: "/").last == "muster-train" }

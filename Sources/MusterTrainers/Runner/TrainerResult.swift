@@ -1,59 +1,119 @@
+internal import CSpawn
 internal import FoundationEssentials
 internal import Glibc
 internal import MusterSchema
 internal import MusterTensors
 
-/// What a global model consists of.
+/// What a global model consists of. Read, not mapped: a resident trainer may still have a link to the file.
 func readSchema(_ model: String) throws(TrainerError) -> TensorSchema {
-  do { return try SafetensorsFile(path: model).schema } catch { throw .jobFolder("\(error)") }
+  do { return try SafetensorsHeader(readingFile: model).schema } catch { throw .jobFolder("\(error)") }
 }
 
-/// The result of a job that ended well, checked: a trainer may leave anything.
+/// Takes a job's result out of a trainer's hands: nothing that a trainer can still change is trusted, or mapped.
 ///
-/// - Parameter base: of the global model, whose tensors an update must have.
-func readResult(
-  of kind: TrainerJobDescription.Kind, in folder: JobFolder, base: TensorSchema?, log: [String]
-) throws(TrainerError) -> TrainerMetrics {
-  try checkFile(folder.metrics, log)
-  let result: TrainerMetrics
-  do {
-    let bytes = try readFile(folder.metrics, limit: 1 << 20)
+/// Whoever truncates a file that another process has mapped ends that process with SIGBUS, and a trainer, or a process that it left behind,
+/// may do so at any time after it said that it is done. So the tensors are copied into a folder that only this process's user can reach, and
+/// the copy is checked. (Where the file system can, the copy shares its blocks with the original.)
+struct ResultTaker {
+  let kind: TrainerJobDescription.Kind
+  let folder: JobFolder
+  /// Of the global model, whose tensors an update must have.
+  let base: TensorSchema?
+  /// The user that the trainer runs as, where that is not ours: a hard link to somebody else's file is no result.
+  let owner: UInt32?
+  let log: [String]
+
+  /// - Returns: what `metrics.json` says, and the path of the copy; nil for a job without tensors.
+  func take() throws(TrainerError) -> (metrics: TrainerMetrics, parameters: String?) {
+    let metrics: TrainerMetrics
+    let file = try open(folder.metrics)
     do {
-      result = try JSON.decode(TrainerMetrics.self, from: bytes)
+      defer { close(file) }
+      let bytes = try readFile(file, folder.metrics, limit: 1 << 20)
+      do {
+        metrics = try JSON.decode(TrainerMetrics.self, from: bytes)
+      } catch {
+        // Python writes NaN and Infinity, which are not JSON: which number it is helps more than the place where reading ended.
+        guard let place = JSON.nonFiniteNumber(in: bytes) else { throw error }
+        let metric = place.hasPrefix("metrics.") ? "the metric \(place.dropFirst(8))" : place
+        throw TrainerError.nonFinite("\(metric) is not a finite number", log: log)
+      }
+    } catch let error as TrainerError {
+      throw error
     } catch {
-      // Python writes NaN and Infinity, which are not JSON: which number it is helps more than the place where reading ended.
-      guard let place = JSON.nonFiniteNumber(in: bytes) else { throw error }
-      let metric = place.hasPrefix("metrics.") ? "the metric \(place.dropFirst(8))" : place
-      throw TrainerError.nonFinite("\(metric) is not a finite number", log: log)
+      throw .malformed("metrics.json: \(JSON.explain(error))", log: log)
     }
-  } catch let error as TrainerError {
-    throw error
-  } catch {
-    throw .malformed("metrics.json: \(JSON.explain(error))", log: log)
+    if let problem = metrics.problem(for: kind) { throw .nonFinite(problem, log: log) }
+    if let code = FileTree.remove(folder.taken) { throw failure("remove", folder.taken, code) }
+    guard mkdir(folder.taken, 0o700) == 0 else { throw failure("make", folder.taken, errno) }
+    guard let path = folder.result(of: kind) else { return (metrics, nil) }
+    let copy = "\(folder.taken)/\(name(path))"
+    try takeOut(path, to: copy)
+    try check(copy)
+    return (metrics, copy)
   }
-  if let problem = result.problem(for: kind) { throw .nonFinite(problem, log: log) }
-  guard let path = folder.result(of: kind) else { return result }
-  try checkFile(path, log)
-  let file: SafetensorsFile
-  do { file = try SafetensorsFile(path: path) } catch { throw .malformed("\(error)", log: log) }
-  if let base, let difference = file.schema.difference(from: base, anyFloatingPoint: true) {
-    throw .malformed("\(name(path)): \(difference.withoutControlCharacters)", log: log)
-  }
-  if let wrong = file.nonFiniteTensor() { throw .nonFinite("tensor \(wrong.withoutControlCharacters) is not finite", log: log) }
-  // As a model that an operator brings is checked.
-  if kind == .initialize, let problem = file.problemAsModel() { throw .malformed("\(name(path)): \(problem)", log: log) }
-  return result
-}
 
-/// A plain file of the folder, nothing that leads elsewhere: what it holds will be sent to a server.
-private func checkFile(_ path: String, _ log: [String]) throws(TrainerError) {
-  var status = stat()
-  guard lstat(path, &status) == 0 else { throw .noResult(file: name(path), log: log) }
-  switch status.st_mode & S_IFMT {
-  case S_IFREG: return
-  case S_IFLNK: throw .malformed("\(name(path)) is a link, it must be a file", log: log)
-  default: throw .malformed("\(name(path)) is no file", log: log)
+  private func takeOut(_ path: String, to copy: String) throws(TrainerError) {
+    let from = try open(path)
+    defer { close(from) }
+    var status = stat()
+    guard fstat(from, &status) == 0 else { throw failure("examine", path, errno) }
+    let size = Int64(status.st_size)
+    guard size <= mostBytes else { throw .malformed("\(name(path)) has \(size) bytes, at most \(mostBytes) are expected", log: log) }
+    var room = statvfs()
+    if statvfs(folder.taken, &room) == 0 {
+      // A file with holes is as large as it says once it is copied.
+      let free = Int64(clamping: UInt64(room.f_bavail).multipliedReportingOverflow(by: UInt64(room.f_frsize)).partialValue)
+      guard size <= free else { throw failure("copy", path, ENOSPC) }
+    }
+    let to = Glibc.open(copy, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0o600)
+    guard to >= 0 else { throw failure("make", copy, errno) }
+    defer { close(to) }
+    let code = muster_copy(from, to, UInt64(size))
+    guard code == 0 else { throw failure("copy", path, code) }
   }
-}
 
-private func name(_ path: String) -> String { path.split(separator: "/").last.map { String($0) } ?? path }
+  /// An update has the base's tensors, each in a type of at most eight bytes, behind a header.
+  private var mostBytes: Int64 {
+    guard let base else { return .max }
+    let elements = base.tensors.reduce(0) { $0 + ($1.dtype.byteCount(shape: $1.shape) ?? 0) / $1.dtype.byteSize }
+    return Int64(elements) * 8 + Int64(SafetensorsHeader.defaultMaximumLength) + 8
+  }
+
+  private func check(_ copy: String) throws(TrainerError) {
+    let file: SafetensorsFile
+    do { file = try SafetensorsFile(path: copy) } catch { throw .malformed("\(error)", log: log) }
+    if let base, let difference = file.schema.difference(from: base, anyFloatingPoint: true) {
+      throw .malformed("\(name(copy)): \(difference.withoutControlCharacters)", log: log)
+    }
+    if let wrong = file.nonFiniteTensor() { throw .nonFinite("tensor \(wrong.withoutControlCharacters) is not finite", log: log) }
+    // As a model that an operator brings is checked.
+    if kind == .initialize, let problem = file.problemAsModel() { throw .malformed("\(name(copy)): \(problem)", log: log) }
+  }
+
+  /// Opens a plain file of the job folder: nothing that leads elsewhere, and no pipe that would be waited for. What it holds goes to a server.
+  private func open(_ path: String) throws(TrainerError) -> Int32 {
+    let file = Glibc.open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK)
+    guard file >= 0 else {
+      switch errno {
+      case ELOOP: throw .malformed("\(name(path)) is a link, it must be a file", log: log)
+      case ENOENT: throw .noResult(file: name(path), log: log)
+      case ENXIO: throw .malformed("\(name(path)) is not a file", log: log)
+      case let code: throw failure("read", path, code)
+      }
+    }
+    var status = stat()
+    let isPlain = fstat(file, &status) == 0 && status.st_mode & S_IFMT == S_IFREG
+    guard isPlain, owner.map({ $0 == status.st_uid }) ?? true else {
+      close(file)
+      throw .malformed("\(name(path)) \(isPlain ? "belongs to another user than the trainer's" : "is not a file")", log: log)
+    }
+    return file
+  }
+
+  private func failure(_ verb: String, _ path: String, _ code: Int32) -> TrainerError {
+    .jobFolder("cannot \(verb) \(path): \(String(cString: strerror(code)))")
+  }
+
+  private func name(_ path: String) -> String { path.split(separator: "/").last.map { String($0) } ?? path }
+}

@@ -12,6 +12,8 @@ final class TrainerWorker {
   private let mailbox: TrainerMailbox
   private var logger: Logger
   private var child: ChildProcess?
+  /// What the resident process was started from.
+  private var sources: TrainerSources?
   private var idleSince = ContinuousClock.now
   private var buffer = [UInt8](repeating: 0, count: 65536)
 
@@ -36,6 +38,8 @@ final class TrainerWorker {
         mailbox.finished(request.id)
         idleSince = .now
         request.finish(result)
+        // Its code may be corrected before the next job, and whatever the failure left in its memory would be in the way there.
+        if case .failure = result { stopChild() }
       case .wait: waitIdle()
       case .stop:
         stopChild()
@@ -91,12 +95,20 @@ final class TrainerWorker {
     if mailbox.isCancelled(request.id) { return .failure(.cancelled) }
     guard exit == 0 else { return .failure(failure(exit, reader.log)) }
     do throws(TrainerError) {
-      let result = try readResult(of: request.job.job, in: request.folder, base: base, log: reader.log)
-      let parameters = request.folder.result(of: request.job.job)
-      return .success(TrainerOutcome(result: result, parameters: parameters, duration: .now - start, log: reader.log))
+      let taker = ResultTaker(
+        kind: request.job.job, folder: request.folder, base: base, owner: try owner(), log: reader.log)
+      let (metrics, parameters) = try taker.take()
+      return .success(TrainerOutcome(result: metrics, parameters: parameters, duration: .now - start, log: reader.log))
     } catch {
       return .failure(error)
     }
+  }
+
+  /// Whose files a result may consist of; nil: the trainer runs as our own user.
+  private func owner() throws(TrainerError) -> UInt32? {
+    guard let user = program.user else { return nil }
+    guard let account = TrainerAccount(user) else { throw .notStarted("there is no user \"\(user.withoutControlCharacters)\"") }
+    return account.uid
   }
 
   private func failure(_ exit: Int32, _ log: [String]) -> TrainerError {
@@ -114,6 +126,11 @@ final class TrainerWorker {
     }
     let line: String
     do { line = String(decoding: try JSON.encode(["job": folder.path]), as: UTF8.self) } catch { throw .jobFolder("\(error)") }
+    let current = TrainerSources(program)
+    if child != nil, current != sources {
+      logger.info("the resident trainer is started again: its files have changed")
+      stopChild()
+    }
     if let child, child.reap() == nil {
       if let seconds = program.limits.cpuSeconds { child.grant(processorSeconds: seconds) }
       if child.send(line) { return child }
@@ -123,13 +140,14 @@ final class TrainerWorker {
     if let seconds = program.limits.cpuSeconds { fresh.grant(processorSeconds: seconds) }
     guard fresh.send(line) else { throw .notStarted("it does not read its standard input") }
     child = fresh
+    sources = current
     return fresh
   }
 
   private func spawn(_ command: [String]) throws(TrainerError) -> ChildProcess {
     let own = ProcessInfo.processInfo.environment
     var environment = ["PATH": own["PATH"] ?? "/usr/local/bin:/usr/bin:/bin", "LANG": own["LANG"] ?? "C.UTF-8"]
-    environment["HOME"] = own["HOME"]
+    environment["HOME"] = HomeFolder.path(environment: own)
     if let user = program.user {
       guard let account = TrainerAccount(user) else { throw .notStarted("there is no user \"\(user.withoutControlCharacters)\"") }
       environment["HOME"] = account.home

@@ -1,0 +1,56 @@
+internal import Glibc
+
+/// The files that a resident trainer was made from, as they were when it was started: a process that goes on after its code was corrected would
+/// train with the old one.
+///
+/// The program itself, each argument that is a file, and where an argument names Python code (`trainer.py`, `trainer.py:train`, `module`,
+/// `package.module:train`), the modules that lie beside it. Libraries elsewhere are not watched.
+struct TrainerSources: Hashable {
+  private struct Stamp: Hashable {
+    var size: Int
+    var seconds: Int
+    var nanoseconds: Int
+    var file: UInt64
+  }
+
+  private var stamps: [String: Stamp] = [:]
+  /// Modules beside one: nobody keeps more in one folder in earnest.
+  private static let mostModules = 500
+
+  init(_ program: TrainerProgram) {
+    let path = program.environment["PATH"] ?? getenv("PATH").map { String(cString: $0) } ?? "/usr/local/bin:/usr/bin:/bin"
+    let folder = program.folder ?? "."
+    do throws(TrainerError) {
+      note(try ChildProcess.find(program.command.first ?? "", path: path, folder: program.folder))
+    } catch {
+      // It is said when the trainer is started.
+    }
+    for argument in program.command.dropFirst() where !argument.hasPrefix("-") && !argument.isEmpty {
+      let name = argument.lastIndex(of: ":").map { String(argument[..<$0]) } ?? argument
+      for candidate in [argument, name, "\(name.replacing(".", with: "/")).py", "\(name.replacing(".", with: "/"))/__init__.py"] {
+        let file = candidate.hasPrefix("/") ? candidate : "\(folder)/\(candidate)"
+        if note(file), file.hasSuffix(".py") { noteModules(beside: file) }
+      }
+    }
+  }
+
+  @discardableResult
+  private mutating func note(_ file: String) -> Bool {
+    var status = stat()
+    guard stat(file, &status) == 0, status.st_mode & S_IFMT == S_IFREG else { return false }
+    stamps[file] = Stamp(
+      size: Int(status.st_size), seconds: Int(status.st_mtim.tv_sec), nanoseconds: Int(status.st_mtim.tv_nsec), file: UInt64(status.st_ino))
+    return true
+  }
+
+  private mutating func noteModules(beside file: String) {
+    let folder = String(file[..<(file.lastIndex(of: "/") ?? file.startIndex)])
+    guard let handle = opendir(folder) else { return }
+    defer { closedir(handle) }
+    var count = 0
+    while count < Self.mostModules, let entry = readdir(handle) {
+      let name = withUnsafeBytes(of: entry.pointee.d_name) { String(decoding: $0.prefix { $0 != 0 }, as: UTF8.self) }
+      if name.hasSuffix(".py"), note("\(folder)/\(name)") { count += 1 }
+    }
+  }
+}

@@ -1,0 +1,162 @@
+import FoundationEssentials
+import Glibc
+import MusterSchema
+import TestSupport
+import Testing
+
+@testable import MusterAgent
+
+/// What a device says when something around it is wrong.
+@Suite(.timeLimit(.minutes(2))) struct DeviceTroubleTests {
+  @Test("A trainer that truncates its update over and over after it is done costs its job, not the agent")
+  func truncation() async throws {
+    let script = """
+      while read -r line; do
+        job="${line#*:\\"}"; job="${job%\\"*}"
+        if [ ! -e "$job/../../../once" ]; then
+          : > "$job/../../../once"
+          cp "$job/global.safetensors" "$job/update.safetensors"
+          ln "$job/update.safetensors" "$job/again"
+          echo '{"samples":7,"metrics":{"loss":0.25}}' > "$job/metrics.json"
+          (cd "$job"; n=0; while [ $n -lt 20000 ]; do : > again; n=$((n+1)); done) &
+        else
+          cp "$job/global.safetensors" "$job/update.safetensors"
+          echo '{"samples":7,"metrics":{"loss":0.25}}' > "$job/metrics.json"
+        fi
+        echo "{\\"done\\":\\"$job\\",\\"exit\\":0}"
+      done
+      """
+    try await Device.with(trainer: script, resident: true, values: 200_000, answering: .always(201)) { device in
+      let agent = try await device.process()
+      try await device.prepare()
+      try device.invite()
+      let isOver = try await eventually { [.failed, .done].contains(device.states.last) }
+      #expect(isOver, "\(device.states)")
+      #expect(agent.exitStatus == nil, "\(agent.log.suffix(2000))")
+      try device.invite(round: 2)
+      let isDone = try await eventually { device.statuses.last.map { $0.round == 2 && $0.state == .done } ?? false }
+      #expect(isDone, "\(device.statuses) \(agent.log.suffix(2000))")
+      #expect(device.uploads().last?.body.isEmpty == false)
+    }
+  }
+
+  @Test("A device whose region is not at its broker says so within ten seconds, and when it is heard after all")
+  func noRegion() async throws {
+    try await Device.with(answering: .always(201)) { device in
+      let log = LogRecorder()
+      try await device.withAgent(logger: log.logger) {
+        let says = try await eventually(within: .seconds(10)) { !log.lines(with: "nothing is heard of the region \"north\"").isEmpty }
+        #expect(says, "\(log.lines)")
+        #expect(log.lines(with: "does not pass on what this device says").isEmpty)
+        try device.announce()
+        let takesBack = try await eventually { !log.lines(with: "the region is heard now").isEmpty }
+        #expect(takesBack)
+      }
+    }
+  }
+
+  @Test("What a device does not hear is named: topic, user, and where to look")
+  func complaints() throws {
+    var listening = Listening(from: .now)
+    let (id, region) = (Device.id, Device.region)
+    let both = listening.complaints(id: id, region: region, user: "pi-1")
+    #expect(both.count == 2)
+    #expect(both[0].contains("muster/v1/north/state") && both[0].contains("the user pi-1"))
+    #expect(both[1].contains("muster/v1/north/nodes/pi-1/state"))
+    listening.hear(own: true)
+    #expect(listening.complaints(id: id, region: region, user: nil).map { $0.contains("a client without a user name") } == [true])
+    listening.hear(own: false)
+    #expect(listening.complaints(id: id, region: region, user: nil) == [])
+  }
+
+  @Test("A trainer whose program is not there is named at the start, with its path")
+  func missingTrainer() async throws {
+    let folder = try TemporaryFolder()
+    let broker = try await BrokerProcess.started()
+    let json = """
+      {"id":"pi-1","region":"north","state":"\(folder.file("state"))","broker":{"host":"127.0.0.1","port":\(broker.port)},
+       "trainers":{"good":{"command":["/bin/sh"]},"mine":{"command":["/opt/nowhere/trainer","--resident"]},"bare":{"command":["no-such-program"]}}}
+      """
+    let file = try folder.write(json, to: "agent.json")
+    let log = LogRecorder()
+    let configuration = try AgentConfiguration.load(file: file, flags: [:], environment: [:]).configuration
+    try await withThrowingTaskGroup(of: Void.self) { group in
+      group.addTask { try await Agent(configuration, logger: log.logger).run() }
+      let says = try await eventually { log.lines(with: "cannot be started").count == 2 }
+      #expect(says, "\(log.lines)")
+      #expect(log.lines(with: "\"mine\"").first?.contains("/opt/nowhere/trainer: No such file or directory") == true)
+      #expect(log.lines(with: "\"bare\"").first?.contains("no-such-program") == true)
+      group.cancelAll()
+      try await group.waitForAll()
+    }
+  }
+
+  @Test("While the model cannot be fetched from where the region says, the device's status has that address as its reason")
+  func wrongAddress() async throws {
+    try await Device.with(answering: .always(201)) { device in
+      try await device.withAgent {
+        let nowhere = "http://127.0.0.1:\(try freePort())"
+        try await device.prepare(data: nowhere)
+        try device.invite()
+        let says = try await eventually {
+          device.statuses.last.map { $0.state == .accepted && $0.reason?.hasPrefix("cannot fetch the model from \(nowhere): ") == true }
+            ?? false
+        }
+        #expect(says, "\(device.statuses)")
+        try device.announce(session: "s2")
+        let isDone = try await eventually { device.states.last == .done }
+        #expect(isDone, "\(device.statuses)")
+        #expect(device.statuses.last?.reason == nil)
+      }
+    }
+  }
+
+  private static let compiler: String? = {
+    let places: [String] = ["/usr/bin/cc", "/usr/bin/clang", "/opt/swift/usr/bin/clang"]
+    return places.first { access($0, X_OK) == 0 }
+  }()
+
+  @Test("While a slow disk flushes a result, the agent goes on hearing and answering", .enabled(if: compiler != nil, "needs a C compiler"))
+  func slowDisk() async throws {
+    // A large file's fsync takes as long as the mark is there.
+    let source = """
+      #define _GNU_SOURCE
+      #include <fcntl.h>
+      #include <stdlib.h>
+      #include <sys/stat.h>
+      #include <sys/syscall.h>
+      #include <unistd.h>
+      int fsync(int file) {
+        struct stat status;
+        const char *mark = getenv("SLOW_DISK");
+        if (mark && !fstat(file, &status) && S_ISREG(status.st_mode) && status.st_size > 1 << 20) {
+          close(open(mark, O_CREAT | O_WRONLY, 0600));
+          while (!access(mark, F_OK)) usleep(10000);
+        }
+        return (int)syscall(SYS_fsync, file);
+      }
+      """
+    let folder = try TemporaryFolder()
+    let library = folder.file("slow.so")
+    let arguments = ["-shared", "-fPIC", "-o", library, try folder.write(source, to: "slow.c")]
+    let compiling = try ChildProcess(try #require(Self.compiler), arguments, log: folder.file("cc.log"))
+    try #require(try await compiling.wait() == 0, "\(compiling.log)")
+    let mark = folder.file("mark")
+    try await Device.with(values: 600_000, answering: .always(201)) { device in
+      // One thread for everything that is not on a thread of its own.
+      let agent = try await device.process(
+        environment: ["LD_PRELOAD": library, "SLOW_DISK": mark, "LIBDISPATCH_COOPERATIVE_POOL_STRICT": "1"])
+      try await device.prepare()
+      try device.invite()
+      let isFlushing = try await eventually { access(mark, F_OK) == 0 }
+      #expect(isFlushing, "\(agent.log.suffix(2000))")
+      let before = device.statuses.count
+      try device.describe(revision: 2)
+      let answers = try await eventually(within: .seconds(5)) { device.statuses.count > before }
+      #expect(answers, "\(device.statuses)")
+      #expect(access(mark, F_OK) == 0, "the disk is still at it")
+      unlink(mark)
+      #expect(agent.exitStatus == nil)
+    }
+  }
+}
