@@ -120,11 +120,12 @@ let package = Package(
     .target(
       name: "MusterCommands",
       dependencies: [
-        "MusterSchema", "MusterSimulation", "MusterTensors", "MusterAggregation", "MusterTransfer", "MusterMQTT", argumentParser, yams,
+        "MusterSchema", "MusterSimulation", "MusterTensors", "MusterAggregation", "MusterTrainers", "MusterTransfer", "MusterMQTT",
+        argumentParser, yams,
         subprocess, systemPackage, logging,
       ], swiftSettings: house),
 
-    .executableTarget(name: "muster", dependencies: ["MusterCommands"], swiftSettings: house),
+    .executableTarget(name: "muster", dependencies: ["MusterCommands", "MusterTrainers"], swiftSettings: house),
     .executableTarget(
       name: "muster-central", dependencies: ["MusterCentral", "MusterRuntime", "MusterTrainers", argumentParser, logging],
       swiftSettings: house),

@@ -19,26 +19,62 @@ public struct ExternalRule: Combiner {
   public let folder: String
   /// How long it may take.
   public let timeout: Duration
+  /// What else it may use.
+  public let confinement: Confinement
 
-  public init(name: String, command: [String], parameters: [String: Double] = [:], folder: String, timeout: Duration = .seconds(600)) {
+  /// What the program gets of its caller's process, and what it may use. Nothing of the caller's environment is handed on by itself: a server's
+  /// holds passwords.
+  public struct Confinement: Hashable, Sendable {
+    /// A program and arguments that stand before the command: it sets the kernel's limits on itself and becomes the command, as
+    /// `muster-central exec-trainer … --` does. Empty: no such limits.
+    public var launcher: [String]
+    /// Added to the minimal environment (PATH, HOME, LANG).
+    public var environment: [String: String]
+    /// What it may print, MiB.
+    public var outputMiB: Int
+    /// What its folder may take up, MiB. nil: no limit.
+    public var diskMiB: Int?
+    /// Free space that must stay on the folder's file system, MiB.
+    public var freeMiB: Int
+
+    public init(
+      launcher: [String] = [], environment: [String: String] = [:], outputMiB: Int = 64, diskMiB: Int? = nil, freeMiB: Int = 1
+    ) {
+      self.launcher = launcher
+      self.environment = environment
+      self.outputMiB = outputMiB
+      self.diskMiB = diskMiB
+      self.freeMiB = freeMiB
+    }
+  }
+
+  public init(
+    name: String, command: [String], parameters: [String: Double] = [:], folder: String, timeout: Duration = .seconds(600),
+    confinement: Confinement = Confinement()
+  ) {
     self.name = name
     self.command = command
     self.parameters = parameters
     self.folder = folder
     self.timeout = timeout
+    self.confinement = confinement
   }
 
   public var readsAhead: Bool { true }
 
   public func prepare(_ cohort: inout Cohort) throws(AggregationError) -> any SliceCombiner {
     let job = "\(folder)/\(name)-\(getpid())-\(String(UInt32.random(in: .min ... .max), radix: 16))"
-    defer { removeFolder(job) }
+    let taken = "\(job).taken"
+    // Nothing refers to them afterwards: a folder that stays costs only space.
+    defer { for path in [job, taken] { _ = muster_remove(path) } }
     try write(cohort, to: job)
-    try run(in: job)
+    try ConfinedProgram(rule: self, folder: job).run()
     try takeRefusals(from: "\(job)/refused.json", &cohort)
     guard !cohort.updates.isEmpty else { throw .nothingAccepted(cohort.refused) }
     let weight = cohort.updates.reduce(0) { $0 + $1.weight }
-    let contribution = Contribution(path: name, file: "\(job)/result.safetensors", weight: weight)
+    // A process that the program left behind could truncate the result while it is mapped.
+    try takeOut("\(job)/result.safetensors", to: taken)
+    let contribution = Contribution(path: name, file: taken, weight: weight)
     switch Update.open(contribution, fitting: cohort.base.schema, reading: false) {
     case .failure(let reason): throw .external(rule: name, "its result.safetensors cannot be used: \(reason.text)")
     case .success(let update):
@@ -100,7 +136,7 @@ public struct ExternalRule: Combiner {
       }
       try Data(try JSON.encode(description, pretty: true)).write(to: URL(filePath: "\(job)/job.json"))
     } catch {
-      throw .external(rule: name, "its folder cannot be made: \(error)")
+      throw .external(rule: name, "its folder cannot be made: \(systemReason(error))")
     }
   }
 
@@ -110,67 +146,52 @@ public struct ExternalRule: Combiner {
   }
 
   private func takeRefusals(from path: String, _ cohort: inout Cohort) throws(AggregationError) {
-    guard FileManager.default.fileExists(atPath: path) else { return }
+    guard let file = try openResult(path) else { return }
+    defer { close(file) }
     do {
-      let refused = try JSON.decode([Refused].self, from: Array(Data(contentsOf: URL(filePath: path))))
+      let refused = try JSON.decode([Refused].self, from: try readResult(file, atMost: 64 << 20))
       for update in refused { cohort.refuse(update.path, "refused by \(name): \(shown(update.reason))") }
+    } catch let error as AggregationError {
+      throw error
     } catch {
       throw .external(rule: name, "its refused.json is not what it should be: \(JSON.explain(error))")
     }
   }
 
-  private func removeFolder(_ job: String) {
-    // Nothing refers to it any more: what stays is only space.
-    do { try FileManager.default.removeItem(atPath: job) } catch {}
+  private func takeOut(_ path: String, to copy: String) throws(AggregationError) {
+    guard let from = try openResult(path) else { throw .external(rule: name, "its result.safetensors cannot be used: there is none") }
+    defer { close(from) }
+    let to = open(copy, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0o600)
+    guard to >= 0 else { throw .external(rule: name, "its result cannot be copied: \(String(cString: strerror(errno)))") }
+    defer { close(to) }
+    var status = stat()
+    let code = fstat(from, &status) == 0 ? muster_copy(from, to, UInt64(clamping: status.st_size)) : errno
+    guard code == 0 else { throw .external(rule: name, "its result cannot be copied: \(String(cString: strerror(code)))") }
   }
 
-  // MARK: - The program
-
-  private func run(in job: String) throws(AggregationError) {
-    let log = "\(job)/log"
-    let output = open(log, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0o644)
-    let input = open("/dev/null", O_RDONLY | O_CLOEXEC)
-    defer { for descriptor in [output, input] where descriptor >= 0 { close(descriptor) } }
-    guard output >= 0, input >= 0, let program = command.first else { throw .external(rule: name, "its command is empty, or has no log") }
-    var arguments: [UnsafeMutablePointer<CChar>?] = (command + [job]).map { strdup($0) } + [nil]
-    let environment = ProcessInfo.processInfo.environment.sorted { $0.key < $1.key }
-    var variables: [UnsafeMutablePointer<CChar>?] = environment.map { strdup("\($0.key)=\($0.value)") } + [nil]
-    defer { for text in arguments + variables { free(text) } }
-    var pid: pid_t = 0
-    let code = muster_spawn(&pid, program, &arguments, &variables, job, input, output, output)
-    guard code == 0 else { throw .external(rule: name, "\(program) cannot be started: \(String(cString: strerror(code)))") }
-    let status = wait(for: pid)
-    // What it may have left behind.
-    kill(-pid, SIGKILL)
-    guard let status else { throw .external(rule: name, "it was not done within \(timeout)") }
-    guard status == 0 else {
-      let how = status & 0x7f == 0 ? "exit code \((status >> 8) & 0xff)" : "signal \(status & 0x7f)"
-      throw .external(rule: name, "it ended with \(how)\(lastLine(of: log).map { ": \($0)" } ?? "")")
+  /// - Returns: nil when there is no such file. A link or a pipe is refused: the first leads elsewhere, the second would be waited for.
+  private func openResult(_ path: String) throws(AggregationError) -> Int32? {
+    let file = open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK)
+    if file < 0, errno == ENOENT { return nil }
+    var status = stat()
+    guard file >= 0, fstat(file, &status) == 0, status.st_mode & S_IFMT == S_IFREG else {
+      if file >= 0 { close(file) }
+      throw .external(rule: name, "its \(path.split(separator: "/").last ?? "result") is not an ordinary file")
     }
+    return file
   }
 
-  /// - Returns: nil when it took too long, and was ended.
-  private func wait(for pid: pid_t) -> Int32? {
-    let deadline = ContinuousClock.now + timeout
-    var (status, pause): (Int32, UInt32) = (0, 500)
+  private func readResult(_ file: Int32, atMost limit: Int) throws(AggregationError) -> [UInt8] {
+    var bytes: [UInt8] = []
+    var piece = [UInt8](repeating: 0, count: 1 << 16)
     while true {
-      let ended = waitpid(pid, &status, WNOHANG)
-      if ended == pid { return status }
-      if ended < 0 && errno != EINTR { return nil }
-      if ContinuousClock.now > deadline {
-        kill(-pid, SIGKILL)
-        waitpid(pid, &status, 0)
-        return nil
-      }
-      // waitpid knows no time-out, and aggregation blocks its thread anyway: it looks again, at most 50 ms late.
-      usleep(pause)
-      pause = min(50_000, pause * 2)
+      let count = read(file, &piece, piece.count)
+      if count < 0, errno == EINTR { continue }
+      guard count >= 0 else { throw .external(rule: name, "its refused.json cannot be read: \(String(cString: strerror(errno)))") }
+      if count == 0 { return bytes }
+      bytes += piece[..<count]
+      guard bytes.count <= limit else { throw .external(rule: name, "its refused.json is larger than \(limit >> 20) MiB") }
     }
-  }
-
-  private func lastLine(of log: String) -> String? {
-    guard let data = FileManager.default.contents(atPath: log) else { return nil }
-    return String(decoding: data.suffix(2000), as: UTF8.self).split(whereSeparator: \.isNewline).last.map { shown(String($0)) }
   }
 }
 

@@ -20,9 +20,13 @@ public struct Rules: Sendable {
   public mutating func add(optimizer name: String, _ make: @escaping Make<any ServerOptimizer>) { optimizers[name] = make }
 
   /// Adds a combiner that is a program, see `ExternalRule`. Whatever parameters a task gives it are handed on.
-  public mutating func add(external name: String, command: [String], folder: String, timeout: Duration = .seconds(600)) {
+  public mutating func add(
+    external name: String, command: [String], folder: String, timeout: Duration = .seconds(600),
+    confinement: ExternalRule.Confinement = .init()
+  ) {
     add(combiner: name) { (parameters) throws(AggregationError) in
-      ExternalRule(name: name, command: command, parameters: try parameters.rest(), folder: folder, timeout: timeout)
+      ExternalRule(
+        name: name, command: command, parameters: try parameters.rest(), folder: folder, timeout: timeout, confinement: confinement)
     }
   }
 

@@ -27,25 +27,37 @@ extension CentralConfiguration {
     program.timeoutSeconds = timeout == 0 ? nil : Double(timeout)
     program.graceSeconds = Double(try await settings.number("\(key).graceSeconds", default: 5, in: 0...3600))
     program.threads = try await settings.number("\(key).threads", default: 1, in: 1...1024)
-    for variable in try await settings.list("\(key).environment") ?? [] {
-      let parts = variable.split(separator: "=", maxSplits: 1, omittingEmptySubsequences: false)
-      guard parts.count == 2, !parts[0].isEmpty else {
-        throw ConfigurationError("\(key).environment", "is a list of NAME=VALUE, got \"\(variable)\"")
-      }
-      program.environment[String(parts[0])] = String(parts[1])
-    }
+    program.environment = try await environment(key, settings)
     program.folder = settings.folder
     if let folder = try await settings.text("\(key).folder") {
       program.folder = folder.hasPrefix("/") ? folder : "\(settings.folder)/\(folder)"
     }
     program.models = try await settings.list("\(key).models")
-    program.limits = try await TrainerLimits(nice: 0, freeMiB: 1) { name, fallback, range in
+    program.limits = try await limits(key, settings)
+    return program
+  }
+
+  /// `KEY.environment`: a list of NAME=VALUE.
+  static func environment(_ key: String, _ settings: ServerSettings) async throws -> [String: String] {
+    var environment: [String: String] = [:]
+    for variable in try await settings.list("\(key).environment") ?? [] {
+      let parts = variable.split(separator: "=", maxSplits: 1, omittingEmptySubsequences: false)
+      guard parts.count == 2, !parts[0].isEmpty else {
+        throw ConfigurationError("\(key).environment", "is a list of NAME=VALUE, got \"\(variable)\"")
+      }
+      environment[String(parts[0])] = String(parts[1])
+    }
+    return environment
+  }
+
+  /// `KEY.limits.*`.
+  static func limits(_ key: String, _ settings: ServerSettings) async throws -> TrainerLimits {
+    try await TrainerLimits(nice: 0, freeMiB: 1) { name, fallback, range in
       let value = try await settings.number("\(key).limits.\(name)", default: fallback, in: 0...range.upperBound)
       guard value == 0 || range.contains(value) else {
         throw ConfigurationError("\(key).limits.\(name)", "must be at least \(range.lowerBound), or 0 for no limit, got \(value)")
       }
       return value
     }
-    return program
   }
 }

@@ -68,7 +68,12 @@ package struct CentralConfiguration: Sendable {
         throw ConfigurationError("rule.\(name).command", "is missing: the program and its arguments")
       }
       let seconds = try await settings.number("rule.\(name).timeoutSeconds", default: 600, in: 1...1_000_000)
-      rules.add(external: name, command: command, folder: "\(folder)/work", timeout: .seconds(seconds))
+      let limits = try await limits("rule.\(name)", settings)
+      let confinement = ExternalRule.Confinement(
+        launcher: TrainerLaunch.prefix(limits), environment: try await environment("rule.\(name)", settings),
+        outputMiB: limits.outputMiB, diskMiB: limits.diskMiB, freeMiB: limits.freeMiB)
+      rules.add(
+        external: name, command: command, folder: "\(folder)/work", timeout: .seconds(seconds), confinement: confinement)
     }
     return rules
   }
@@ -91,6 +96,7 @@ extension CentralConfiguration {
     rules                   names of programs that a task may have as its combiner
     rule.NAME.command       program and arguments; the folder with the updates is appended
     rule.NAME.timeoutSeconds    (default 600)
+    rule.NAME.environment, .limits.*    as a trainer's
     testData                a JSON file: where central's own test set lies; without it central does not evaluate
     maximumMiB              of one contribution (default 1024)
     log.level               trace, debug, info, notice, warning, error

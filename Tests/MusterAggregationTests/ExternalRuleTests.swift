@@ -1,4 +1,5 @@
 import FoundationEssentials
+import Glibc
 import MusterAggregation
 import MusterSchema
 import MusterTensors
@@ -24,18 +25,24 @@ struct ExternalRuleTests {
   }
 
   /// A strategy whose combiner runs this script of the shell; `$1` is the folder.
-  private func strategy(_ script: String, timeout: Duration = .seconds(20)) throws -> Strategy {
+  private func strategy(
+    _ script: String, timeout: Duration = .seconds(20), confinement: ExternalRule.Confinement = .init()
+  ) throws -> Strategy {
     let program = try programs.write("#!/bin/sh\nset -e\n\(script)\n", to: "rule")
     var rules = Rules()
-    rules.add(external: "mine", command: ["/bin/sh", program], folder: programs.path, timeout: timeout)
+    rules.add(external: "mine", command: ["/bin/sh", program], folder: programs.path, timeout: timeout, confinement: confinement)
     return try Strategy(
       .composed(
         filters: [.init("clip", ["norm": 1000])], combiner: .init("mine", ["alpha": 0.5]), optimizer: .init("momentum", ["rate": 0.5])),
       rules: rules)
   }
 
-  private func failure(_ script: String, timeout: Duration = .seconds(20)) throws -> String {
-    let error = #expect(throws: AggregationError.self) { try round.aggregate(updates(), strategy(script, timeout: timeout)) }
+  private func failure(
+    _ script: String, timeout: Duration = .seconds(20), confinement: ExternalRule.Confinement = .init()
+  ) throws -> String {
+    let error = #expect(throws: AggregationError.self) {
+      try round.aggregate(updates(), strategy(script, timeout: timeout, confinement: confinement))
+    }
     return error.map { "\($0)" } ?? ""
   }
 
@@ -89,6 +96,61 @@ struct ExternalRuleTests {
     let head = try round.folder.write(SafetensorsWriter.bytes([tensor("head", [1])]), to: "other")
     #expect(try failure("cp \(head) result.safetensors").contains("misses tensor \"w\""))
     #expect(try FileManager.default.contentsOfDirectory(atPath: programs.path) == ["rule"])
+  }
+
+  /// The kernel's limits, through the built `muster`.
+  private func limited(_ limits: [String]) throws -> [String] {
+    [try Executable.find("muster"), "exec-trainer"] + limits + ["--parent", "\(getpid())", "--"]
+  }
+
+  @Test("It gets nothing of its caller's environment, and what its configuration gives it")
+  func environment() throws {
+    setenv("MUSTER_BROKER_PASSWORD", "secret", 1)
+    defer { unsetenv("MUSTER_BROKER_PASSWORD") }
+    let script = "env > \(programs.path)/seen; cp \"$1\"/updates/000001.safetensors result.safetensors"
+    _ = try round.aggregate(updates(), strategy(script, confinement: .init(environment: ["RULE_MODE": "strict"])))
+    let seen = try String(contentsOfFile: programs.file("seen"), encoding: .utf8)
+    #expect(!seen.contains("secret") && !seen.contains("MUSTER_BROKER"))
+    #expect(seen.contains("RULE_MODE=strict") && seen.contains("PATH="))
+  }
+
+  @Test("It is under the limits of a trainer: memory, files, processes, output, disk")
+  func limits() throws {
+    let script = "ulimit -d; ulimit -f; ulimit -n; grep NoNewPrivs /proc/self/status; exit 1"
+    let launcher = try limited(["--memory-mib", "500", "--file-mib", "3", "--open-files", "100"])
+    let log = "\(programs.path)/limits"
+    _ = try failure("(\(script)) > \(log)", confinement: .init(launcher: launcher))
+    let seen = try String(contentsOfFile: log, encoding: .utf8).split(separator: "\n").map { $0.replacing("\t", with: " ") }
+    #expect(seen == ["512000", "6144", "100", "NoNewPrivs: 1"])
+    #expect(try failure("yes", confinement: .init(outputMiB: 1)).contains("it printed more than 1 MiB"))
+    let filling = "dd if=/dev/zero of=big bs=1M count=3 2> /dev/null; sleep 60"
+    #expect(try failure(filling, confinement: .init(diskMiB: 2)).contains("it left more than 2 MiB in its folder"))
+    let missing = try failure("true", confinement: .init(launcher: try limited(["--user", "nobody-at-all"])))
+    #expect(missing.contains("exec-trainer: cannot find the user"), "\(missing)")
+  }
+
+  @Test("What it leaves running in another session ends with it, and cannot harm who reads its result")
+  func leftovers() async throws {
+    let script = """
+      setsid sh -c 'echo $$ > \(programs.path)/pid; sleep 1000' &
+      while [ ! -s \(programs.path)/pid ]; do sleep 0.01; done
+      cp updates/000001.safetensors result.safetensors
+      """
+    _ = try round.aggregate(updates(), strategy(script))
+    let pid = try #require(Int32(String(contentsOfFile: programs.file("pid"), encoding: .utf8).split(separator: "\n").first ?? ""))
+    #expect(try await eventually { kill(pid, 0) != 0 || !Self.isRunning(pid) })
+  }
+
+  private static func isRunning(_ pid: Int32) -> Bool {
+    guard let text = try? String(contentsOfFile: "/proc/\(pid)/stat", encoding: .utf8) else { return false }
+    return text.split(separator: ")").last?.split(separator: " ").first != "Z"
+  }
+
+  @Test("A result or a list of refusals that is a link or a pipe is refused, and nobody waits for it")
+  func notFiles() throws {
+    let pipe = try failure("mkfifo refused.json; cp updates/000000.safetensors result.safetensors")
+    #expect(pipe.contains("refused.json is not an ordinary file"), "\(pipe)")
+    #expect(try failure("ln -s updates/000000.safetensors result.safetensors").contains("result.safetensors is not an ordinary file"))
   }
 
   @Test("Regions do not aggregate for it")

@@ -3,6 +3,7 @@ import FoundationEssentials
 import MusterAggregation
 import MusterSchema
 import MusterTensors
+import MusterTrainers
 
 /// `muster aggregate`: what central does at the end of a round, with files.
 struct AggregateCommand: ParsableCommand {
@@ -67,7 +68,11 @@ struct AggregateCommand: ParsableCommand {
 
   func run() throws {
     var rules = Rules()
-    for rule in rule { rules.add(external: rule.name, command: rule.command, folder: FileManager.default.temporaryDirectory.path) }
+    for rule in rule {
+      rules.add(
+        external: rule.name, command: rule.command, folder: FileManager.default.temporaryDirectory.path,
+        confinement: .init(launcher: TrainerLaunch.prefix(TrainerLimits(nice: 0))))
+    }
     let strategy = try StrategyText.strategy(strategy, rules: rules)
     let contributions = try update.map { try $0.contribution() }
     let result: AggregationResult
