@@ -82,13 +82,15 @@ let package = Package(
     .target(
       name: "MusterOnnx", dependencies: ["MusterModels", "MusterTrainers", "MusterTensors", "MusterSchema", "COnnxRuntime"],
       swiftSettings: house),
+    .target(name: "MusterLog", dependencies: [logging], swiftSettings: house),
     .target(name: "MusterMQTT", dependencies: ["CMosquitto", logging], swiftSettings: house),
     .target(name: "MusterTransfer", dependencies: ["MusterSchema", "CCurl", logging], swiftSettings: house),
     .target(name: "MusterStorage", dependencies: ["MusterSchema", grdb, logging], swiftSettings: house),
     .target(
       name: "MusterRuntime",
       dependencies: [
-        "MusterSchema", "MusterCoordination", "MusterStorage", "MusterMQTT", "MusterTransfer", configuration, lifecycle, unixSignals,
+        "MusterSchema", "MusterCoordination", "MusterStorage", "MusterLog", "MusterMQTT", "MusterTransfer", configuration, lifecycle,
+        unixSignals,
         logging, systemPackage, yams,
       ], swiftSettings: house),
     .target(
@@ -132,7 +134,7 @@ let package = Package(
     .executableTarget(
       name: "muster-region", dependencies: ["MusterRegion", "MusterRuntime", argumentParser, logging], swiftSettings: house),
     .executableTarget(
-      name: "muster-agent", dependencies: ["MusterAgent", "MusterTrainers", argumentParser, logging], swiftSettings: house,
+      name: "muster-agent", dependencies: ["MusterAgent", "MusterLog", "MusterTrainers", argumentParser, logging], swiftSettings: house,
       // Its symbol table is of no use to anybody and costs a megabyte on every device.
       linkerSettings: [.unsafeFlags(["-Xlinker", "--no-export-dynamic"], .when(configuration: .release))]),
     .executableTarget(
@@ -155,6 +157,8 @@ let package = Package(
       name: "MusterTrainersTests",
       dependencies: ["MusterTrainers", "MusterTensors", "MusterSchema", "muster-train", "muster-agent", logging],
       swiftSettings: house),
+    .testTarget(
+      name: "MusterLogTests", dependencies: ["MusterLog", "TestSupport", "muster-agent", logging], swiftSettings: house),
     .testTarget(name: "MusterMQTTTests", dependencies: ["MusterMQTT", "TestSupport", logging], swiftSettings: house),
     .testTarget(
       name: "MusterTransferTests", dependencies: ["MusterTransfer", "MusterSchema", "TestSupport", logging], swiftSettings: house),

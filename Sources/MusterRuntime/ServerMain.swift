@@ -1,5 +1,6 @@
 import Glibc
 package import Logging
+import MusterLog
 import MusterSchema
 
 /// Why a server's command line is not understood.
@@ -48,11 +49,7 @@ package struct ServerMain: Sendable {
         print("# \(settings.file)\n\(settings.summary)")
         exit(ExitStatus.success.rawValue)
       }
-      LoggingSystem.bootstrap { label in
-        var handler = StreamLogHandler.standardError(label: label)
-        handler.logLevel = level
-        return handler
-      }
+      LoggingSystem.bootstrap { LineLogHandler(label: $0, level: level) }
       raiseFileLimit()
       try await body(configuration, Logger(label: program))
       exit(ExitStatus.success.rawValue)

@@ -1,6 +1,7 @@
 import ArgumentParser
 import Logging
 import MusterAgent
+import MusterLog
 
 /// `muster-agent`: runs the agent, or shows its configuration.
 ///
@@ -9,7 +10,27 @@ import MusterAgent
 struct MusterAgentCommand: AsyncParsableCommand {
   static let configuration = CommandConfiguration(
     commandName: "muster-agent", abstract: "The agent of Muster on a device: takes part in training, with data that stays here.",
-    version: MusterAgentVersion.text, subcommands: [Run.self, Config.self, ExecTrainer.self], defaultSubcommand: Run.self)
+    discussion: "Runs until SIGTERM or SIGINT. Every other setting stands in the configuration file, see docs/agent-configuration.md.",
+    version: MusterAgentVersion.text, subcommands: [Run.self, Config.self, ExecTrainer.self])
+
+  @OptionGroup var flags: Flags
+
+  static func main() async { await main(ConfigVerb.first(Array(CommandLine.arguments.dropFirst()))) }
+
+  func run() async throws { try await flags.runAgent() }
+}
+
+/// `muster-agent --config FILE config print` means what `muster-agent config print --config FILE` does.
+enum ConfigVerb {
+  /// Moves `config print` in front of the flags that precede it. Each of ours has a value.
+  static func first(_ arguments: [String]) -> [String] {
+    var index = 0
+    while index < arguments.count, arguments[index].hasPrefix("--"), arguments[index] != "--" {
+      index += arguments[index].contains("=") ? 1 : 2
+    }
+    guard index > 0, index + 1 < arguments.count, arguments[index...index + 1] == ["config", "print"] else { return arguments }
+    return ["config", "print"] + arguments[..<index] + arguments[(index + 2)...]
+  }
 }
 
 /// The flags. Each wins over MUSTER_* and the configuration file.
@@ -48,10 +69,13 @@ struct Run: AsyncParsableCommand {
 
   @OptionGroup var flags: Flags
 
-  func run() async throws {
-    let (configuration, _) = try flags.load()
-    var logger = Logger(label: "muster.agent") { StreamLogHandler.standardError(label: $0) }
-    logger.logLevel = configuration.logLevel
+  func run() async throws { try await flags.runAgent() }
+}
+
+extension Flags {
+  func runAgent() async throws {
+    let (configuration, _) = try load()
+    let logger = Logger(label: "muster.agent") { LineLogHandler(label: $0, level: configuration.logLevel) }
     let agent = Agent(configuration, launcher: ["/proc/self/exe", "exec-trainer"], logger: logger)
     do {
       try await withThrowingTaskGroup(of: Void.self) { group in
