@@ -7,9 +7,10 @@ extension ConnectionThread {
   /// Works for a connection until it ends.
   func serve(_ session: MosquittoSession) -> Ending {
     defer {
-      connection.shared.withLock { state in
+      lastUnacknowledged = connection.shared.withLock { state in
+        defer { state.outbox.connectionLost() }
         state.connection = nil
-        state.outbox.connectionLost()
+        return state.outbox.largestUnacknowledged
       }
     }
     do throws(Ending) {
@@ -83,6 +84,8 @@ extension ConnectionThread {
         var code: Int32 = 0
         var size = socklen_t(MemoryLayout<Int32>.size)
         getsockopt(descriptor, SOL_SOCKET, SO_ERROR, &code, &size)
+        // Accepted, and reset at once.
+        if code == ECONNRESET { throw .failed(session.closedEarly) }
         guard code == 0 else {
           throw .failed(.unreachable("\(configuration.address): \(String(cString: strerror(code)))"))
         }
@@ -128,9 +131,11 @@ extension ConnectionThread {
   }
 
   private func exchange(_ session: MosquittoSession, until deadline: ContinuousClock.Instant) throws(MQTTError) {
+    if idleTurns >= Self.idleTurnsAllowed { poll(nil, until: min(deadline, .now + .milliseconds(20))) }
     guard let descriptor = session.descriptor else { return }
     let isPaused = connection.shared.withLock { $0.inbox.isOverfull }
     let wantsWrite = session.wantsWrite
+    let before = (session.reports, muster_pending(descriptor))
     var events: Int16 = isPaused ? 0 : Int16(POLLIN)
     if wantsWrite && !isWriteStalled { events |= Int16(POLLOUT) }
     let latest = isWriteStalled ? min(deadline, .now + .milliseconds(20)) : deadline
@@ -140,8 +145,16 @@ extension ConnectionThread {
       try session.write()
       isWriteStalled = session.wantsWrite
     }
-    if ready & ~Int16(POLLOUT) != 0, session.descriptor != nil { try session.read() }
+    if ready & ~Int16(POLLOUT) != 0, session.descriptor != nil {
+      try session.read()
+      if session.isClosedByBroker { throw session.failure(MOSQ_ERR_CONN_LOST.rawValue, 0) }
+    }
+    let isIdle = session.descriptor.map { before == (session.reports, muster_pending($0)) && session.wantsWrite == wantsWrite } ?? false
+    idleTurns = ready != 0 && isIdle ? idleTurns + 1 : 0
   }
+
+  /// In a row, before the loop takes a rest of 20 ms each time.
+  private static let idleTurnsAllowed = 16
 
   private func passOn(_ session: MosquittoSession) {
     let identifiers = session.takeAcknowledged()

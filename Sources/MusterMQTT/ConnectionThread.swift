@@ -26,8 +26,16 @@ final class ConnectionThread {
   /// What arrives before the connection is reported as ready: retained messages of the first filters.
   private var held: Inbox
   private var isReady = false
+  /// Attempts in a row that the broker ended without an answer to CONNECT.
+  private var silentEndings = 0
+  /// What was unacknowledged when the connection before this one ended soon after it was made.
+  private var suspect: String?
   /// Set after a write that got nowhere though the socket was writable, as in a TLS handshake that waits for the other side.
   var isWriteStalled = false
+  /// Turns in a row in which the socket was ready and yet nothing came of it: whatever the reason, the loop must not run at full speed.
+  var idleTurns = 0
+  /// The largest message that the last connection left unacknowledged.
+  var lastUnacknowledged: (topic: String, bytes: Int)?
 
   private init(
     _ connection: MQTTConnection, _ configuration: MQTTConfiguration, _ logger: Logger, _ generator: any RandomNumberGenerator & Sendable,
@@ -91,8 +99,23 @@ final class ConnectionThread {
     switch ending {
     case .stopped: return nil
     case .requested: return (.requested, .zero)
-    case .failed(let error): return (error, connectedAt.map { .now - $0 } ?? .zero)
+    case .failed(let error):
+      let lived = connectedAt.map { .now - $0 } ?? .zero
+      return (connectedAt == nil ? error : explain(error, lived: lived), lived)
     }
+  }
+
+  /// A broker whose limit on the size of messages is too low hangs up on the first that is too large, again on each connection.
+  private func explain(_ error: MQTTError, lived: Duration) -> MQTTError {
+    guard case .lost(let why) = error, lived < configuration.reconnect.stable, let (topic, bytes) = lastUnacknowledged else {
+      suspect = nil
+      return error
+    }
+    defer { suspect = topic }
+    guard suspect == topic else { return error }
+    return .lost(
+      "\(why), twice right after a message of \(bytes) bytes on \(topic) was sent; does the broker allow 4 KiB (mosquitto: max_packet_size)?"
+    )
   }
 
   private func live(_ number: Int, _ connectedAt: inout ContinuousClock.Instant?) -> Ending {
@@ -135,8 +158,7 @@ final class ConnectionThread {
       session = try open(number, overIPv4: true)
       try awaitTCP(session)
     }
-    try turn(session, until: "its answer to CONNECT") { session.connack != nil }
-    if let code = session.connack, code != 0 { throw .failed(.refused(.init(connack: Int(code)))) }
+    try awaitAnswer(session, number)
     let subscriptions = connection.shared.withLock { state in
       _ = state.takeAddedSubscriptions()
       return state.subscriptions
@@ -144,15 +166,52 @@ final class ConnectionThread {
     try subscribe(session, to: subscriptions)
     // Thousands of retained messages may come between two answers: then it is ready as it is.
     try turn(session, until: "its answer to SUBSCRIBE") { !session.isSubscribing || held.isFull }
+    if let filter = session.downgraded { throw .failed(.unfit(Self.noQuality(filter))) }
     return session
   }
 
-  private func open(_ number: Int, overIPv4: Bool) throws(Ending) -> MosquittoSession {
+  private static func noQuality(_ filter: String) -> String {
+    "it grants QoS 0 for \(filter), QoS 1 is needed (mosquitto: max_qos)"
+  }
+
+  /// CONNACK. Brokers that do not take a client's Will hang up without a word: if that happens again, a look without one shows it.
+  private func awaitAnswer(_ session: MosquittoSession, _ number: Int) throws(Ending) {
+    do throws(Ending) {
+      try turn(session, until: "its answer to CONNECT") { session.connack != nil }
+      if let code = session.connack, code != 0 { throw .failed(.refused(.init(connack: Int(code)))) }
+      silentEndings = 0
+    } catch .failed(.lost(let why)) where will(number) != nil {
+      silentEndings += 1
+      guard silentEndings > 1, let missing = try examine(number) else { throw .failed(.lost(why)) }
+      throw .failed(.unfit(missing))
+    }
+  }
+
+  /// Connects once more, without a Will.
+  ///
+  /// - Returns: why the broker did not take the one before; nil when this one fares no better.
+  private func examine(_ number: Int) throws(Ending) -> String? {
+    do throws(Ending) {
+      let session = try open(number, overIPv4: false, willing: false)
+      try awaitTCP(session)
+      try turn(session, until: "its answer to CONNECT") { session.connack != nil }
+      guard session.connack == 0 else { return nil }
+      try subscribe(session, to: connection.shared.withLock(\.subscriptions))
+      try turn(session, until: "its answer to SUBSCRIBE") { !session.isSubscribing || held.isFull }
+      session.disconnect()
+      return session.downgraded.map { Self.noQuality($0) } ?? "it takes no retained Will (mosquitto: retain_available)"
+    } catch .failed {
+      return nil
+    }
+  }
+
+  private func open(_ number: Int, overIPv4: Bool, willing: Bool = true) throws(Ending) -> MosquittoSession {
     connection.shared.withLock { $0.isResolving = true }
     defer { connection.shared.withLock { $0.isResolving = false } }
     isWriteStalled = false
+    idleTurns = 0
     do throws(MQTTError) {
-      let session = try MosquittoSession(configuration, will: will(number)) { [self] message in receive(message) }
+      let session = try MosquittoSession(configuration, will: willing ? will(number) : nil) { [self] message in receive(message) }
       try session.open(configuration, overIPv4: overIPv4)
       return session
     } catch {
@@ -197,7 +256,11 @@ final class ConnectionThread {
       "mqtt.broker": "\(configuration)", "mqtt.retry_ms": "\(delay.milliseconds)", "mqtt.reason": "\(error)",
     ]
     if error.needsOperator {
-      logger.error("no MQTT connection, and none before somebody mends this", metadata: metadata)
+      if error == reported {
+        logger.debug("still no MQTT connection", metadata: metadata)
+      } else {
+        logger.error("not connected to the broker, and retrying will not help until the cause is fixed", metadata: metadata)
+      }
     } else if error != reported {
       logger.info("no MQTT connection", metadata: metadata)
     } else {

@@ -7,6 +7,8 @@ package enum MQTTError: Error, Hashable, Sendable, CustomStringConvertible {
   case tls(String)
   /// The broker answered, and said no.
   case refused(Refusal)
+  /// It answered, and leaves out something that Muster cannot do without.
+  case unfit(String)
   case timedOut(String)
   case lost(String)
   /// The program asked for it: `reconnect(after:)`.
@@ -37,7 +39,7 @@ package enum MQTTError: Error, Hashable, Sendable, CustomStringConvertible {
     switch self {
     case .configuration(let why): why
     case .unreachable(let why): "the broker cannot be reached: \(why)"
-    case .tls(let why): "no TLS session with the broker: \(why); check its certificate, its name and the configured CA file"
+    case .tls(let why): "no TLS session with the broker: \(why)"
     case .refused(.protocolVersion): "the broker does not speak MQTT 3.1.1"
     case .refused(.identifier): "the broker refused the client id; check it, and the prefixes that the broker allows"
     case .refused(.unavailable): "the broker says that it is not available"
@@ -45,6 +47,7 @@ package enum MQTTError: Error, Hashable, Sendable, CustomStringConvertible {
     case .refused(.notAuthorized):
       "the broker does not let this client in; check user name, password and whether it allows anonymous clients"
     case .refused(.other(let code)): "the broker refused the connection with code \(code)"
+    case .unfit(let why): "the broker does not do what Muster needs: \(why); see broker/README.md"
     case .timedOut(let step): "the broker did not answer in time (\(step))"
     case .lost(let why): "the connection to the broker was lost: \(why)"
     case .requested: "the program dropped the connection"
@@ -54,7 +57,7 @@ package enum MQTTError: Error, Hashable, Sendable, CustomStringConvertible {
   /// Nothing but a change of somebody's configuration helps, so that asking often only fills the logs of two machines.
   var needsOperator: Bool {
     switch self {
-    case .configuration, .tls: true
+    case .configuration, .tls, .unfit: true
     case .refused(let refusal): refusal != .unavailable
     case .unreachable, .timedOut, .lost, .requested: false
     }

@@ -9,16 +9,22 @@ final class MosquittoSession {
   private let handle: OpaquePointer
   private let maximumPayload: Int
   private let deliver: (MQTTMessage) -> Void
+  /// Of a connection over TLS.
+  let authorityFile: String?
 
   /// The code of the broker's answer to CONNECT, 0 for yes.
   private(set) var connack: Int32?
   private(set) var acknowledged: [Int32] = []
   private(set) var oversized = 0
   /// Subscriptions on their way: the filters of each SUBSCRIBE by its message identifier.
-  private var subscribing: [Int32: [String]] = [:]
+  private var subscribing: [Int32: (filters: [String], quality: MQTTQuality)] = [:]
+  /// A filter for which the broker granted less than was asked for, and a message may so get lost.
+  private(set) var downgraded: String?
   private(set) var refusedFilters: [String] = []
   /// The last error line that the library logged: the only place where a TLS failure is explained.
-  private var complaint: String?
+  private(set) var complaint: TLSComplaint?
+  /// Counts what the library reported: without a change, a turn of the loop came to nothing.
+  private(set) var reports = 0
 
   init(_ configuration: MQTTConfiguration, will: MQTTMessage?, deliver: @escaping (MQTTMessage) -> Void) throws(MQTTError) {
     _ = Self.library
@@ -28,6 +34,7 @@ final class MosquittoSession {
     self.handle = handle
     self.deliver = deliver
     maximumPayload = configuration.maximumPayload
+    authorityFile = configuration.authorityFile
     // Sound: the callbacks only run inside calls of this object's methods, while it lives.
     mosquitto_user_data_set(handle, Unmanaged.passUnretained(self).toOpaque())
     setCallbacks()
@@ -72,7 +79,10 @@ final class MosquittoSession {
     switch code {
     case MOSQ_ERR_SUCCESS.rawValue: break
     case MOSQ_ERR_EAI.rawValue: throw .unreachable("the name \(configuration.host) does not resolve")
-    case MOSQ_ERR_TLS.rawValue: throw .tls(complaint ?? Self.text(code))
+    case MOSQ_ERR_TLS.rawValue: throw failure(code, reason)
+    // The handshake has begun: TCP stands.
+    case MOSQ_ERR_ERRNO.rawValue where authorityFile != nil && (reason == EPROTO || reason == ECONNRESET || reason == EPIPE):
+      throw failure(code, reason)
     case MOSQ_ERR_ERRNO.rawValue: throw .unreachable("\(configuration.address): \(String(cString: strerror(reason)))")
     default: throw .unreachable("\(configuration.address): \(Self.text(code))")
     }
@@ -89,7 +99,7 @@ final class MosquittoSession {
       var identifier: Int32 = 0
       let code = mosquitto_subscribe_multiple(handle, &identifier, Int32(copies.count), copies, quality.rawValue, 0, nil)
       guard code == MOSQ_ERR_SUCCESS.rawValue else { throw .lost("subscribing failed: \(Self.text(code))") }
-      subscribing[identifier] = filters
+      subscribing[identifier] = (filters, quality)
     }
   }
 
@@ -149,30 +159,22 @@ extension MosquittoSession {
   /// Once a process. It also sets SIGPIPE to ignored.
   private static let library: Int32 = mosquitto_lib_init()
 
-  private static func text(_ code: Int32) -> String { String(cString: mosquitto_strerror(code)) }
-
   private static func check(_ code: Int32, _ what: String) throws(MQTTError) {
     guard code == MOSQ_ERR_SUCCESS.rawValue else { throw .configuration("MQTT: \(what): \(text(code))") }
   }
 
   private func checkConnection(_ code: Int32) throws(MQTTError) {
     let reason = errno
-    if let connack, connack != 0 { throw .refused(.init(connack: Int(connack))) }
-    guard code != MOSQ_ERR_SUCCESS.rawValue else { return }
-    if let complaint, complaint.contains("SSL") || complaint.contains("TLS") || complaint.contains("certificate") { throw .tls(complaint) }
-    switch code {
-    case MOSQ_ERR_TLS.rawValue: throw .tls(complaint ?? Self.text(code))
-    case MOSQ_ERR_ERRNO.rawValue: throw .lost(String(cString: strerror(reason)))
-    default: throw .lost(complaint ?? Self.text(code))
-    }
+    let isRefused = connack.map { $0 != 0 } ?? false
+    if isRefused || code != MOSQ_ERR_SUCCESS.rawValue { throw failure(code, reason) }
   }
 
   private func setCallbacks() {
     mosquitto_connect_callback_set(handle) { @Sendable _, object, code in
-      MosquittoSession.of(object)?.connack = code
+      MosquittoSession.of(object)?.answered(code)
     }
     mosquitto_publish_callback_set(handle) { @Sendable _, object, identifier in
-      MosquittoSession.of(object)?.acknowledged.append(identifier)
+      MosquittoSession.of(object)?.acknowledge(identifier)
     }
     mosquitto_subscribe_callback_set(handle) { @Sendable _, object, identifier, count, granted in
       MosquittoSession.of(object)?.subscribed(identifier, granted: UnsafeBufferPointer(start: granted, count: Int(count)))
@@ -183,7 +185,7 @@ extension MosquittoSession {
     }
     mosquitto_log_callback_set(handle) { @Sendable _, object, level, text in
       guard level == MOSQ_LOG_ERR, let text else { return }
-      MosquittoSession.of(object)?.complaint = String(cString: text)
+      MosquittoSession.of(object)?.complaint = TLSComplaint(String(cString: text))
     }
   }
 
@@ -191,12 +193,26 @@ extension MosquittoSession {
     object.map { Unmanaged<MosquittoSession>.fromOpaque($0).takeUnretainedValue() }
   }
 
+  private func answered(_ code: Int32) {
+    reports += 1
+    connack = code
+  }
+
+  private func acknowledge(_ identifier: Int32) {
+    reports += 1
+    acknowledged.append(identifier)
+  }
+
   private func subscribed(_ identifier: Int32, granted: UnsafeBufferPointer<Int32>) {
-    guard let filters = subscribing.removeValue(forKey: identifier) else { return }
-    for (filter, quality) in zip(filters, granted) where quality > 2 { refusedFilters.append(filter) }
+    reports += 1
+    guard let (filters, wanted) = subscribing.removeValue(forKey: identifier) else { return }
+    for (filter, quality) in zip(filters, granted) {
+      if quality > 2 { refusedFilters.append(filter) } else if quality < wanted.rawValue { downgraded = filter }
+    }
   }
 
   private func received(_ message: mosquitto_message) {
+    reports += 1
     guard let topic = message.topic else { return }
     let count = Int(message.payloadlen)
     guard count <= maximumPayload else {

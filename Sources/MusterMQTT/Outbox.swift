@@ -92,6 +92,11 @@ struct Outbox {
     return true
   }
 
+  /// Of what the broker has and did not acknowledge.
+  var largestUnacknowledged: (topic: String, bytes: Int)? {
+    inFlight.values.map { ($0.element.message.topic, $0.element.message.payload.count) }.max { $0.1 < $1.1 }
+  }
+
   /// The connection is gone: what was not acknowledged goes to the front again, but for states that are outdated by now.
   mutating func connectionLost() {
     let returned = (Array(inFlight.values) + inHand).sorted { $0.sequence < $1.sequence }

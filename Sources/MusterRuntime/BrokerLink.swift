@@ -16,6 +16,9 @@ package final class BrokerLink: Sendable {
     var number: Int?
     var session = ""
     var sessions: [Int: String] = [:]
+    var probe: BrokerProbe?
+    /// What the broker turned out not to do, in a sentence.
+    var missing: String?
   }
 
   private let configuration: MQTTConfiguration
@@ -41,16 +44,17 @@ package final class BrokerLink: Sendable {
     drops = DropLog(logger)
   }
 
+  /// Connected to a broker that does what is needed, as far as that is known.
   package var isConnected: Bool {
     state.withLock { state in
-      if case .connected = state.connection?.state { true } else { false }
+      if case .connected = state.connection?.state { state.missing == nil } else { false }
     }
   }
 
   /// A sentence about the connection, for `/readyz`.
   package var summary: String {
     switch state.withLock({ $0.connection?.state }) {
-    case .connected: "connected to \(configuration)"
+    case .connected: "connected to \(configuration)\(state.withLock(\.missing).map { ", but \($0); see broker/README.md" } ?? "")"
     case .connecting: "connecting to \(configuration)"
     case .waiting(_, let reason): "not connected to \(configuration): \(reason)"
     case .closed, nil: "not connected to \(configuration)"
@@ -98,6 +102,9 @@ package final class BrokerLink: Sendable {
       state.withLock { $0.connection = connection }
       var watch: PresenceGuard?
       var trouble = ""
+      // Ends a probe that the broker leaves without an answer. Bounded: only the newest connection's matters.
+      let (probes, probed) = AsyncStream.makeStream(of: Int.self, bufferingPolicy: .bufferingNewest(1))
+      async let judging: Void = judge(probes)
       for await event in connection.events {
         switch event {
         case .connected(let number):
@@ -105,6 +112,8 @@ package final class BrokerLink: Sendable {
           connection.publish(
             topic: "\(topic)", payload: presence(true, state.withLock(\.session)), retained: true, on: number)
           trouble = ""
+          probe(connection, number)
+          probed.yield(number)
           await connected()
         case .disconnected(let error):
           state.withLock { $0.number = nil }
@@ -114,12 +123,68 @@ package final class BrokerLink: Sendable {
             logger.warning("no connection to the broker: \(error)", metadata: ["broker": "\(configuration)"])
           }
           await disconnected()
-        case .message(let message): await handle(message, watch, receive)
+        case .message(let message):
+          if !takeProbe(message, connection) { await handle(message, watch, receive) }
         }
       }
+      probed.finish()
+      await judging
       connection.publish(topic: "\(topic)", payload: presence(false, state.withLock(\.session)), retained: true)
       if !(await connection.flush(timeout: .seconds(2))) { logger.notice("the broker did not acknowledge the farewell in time") }
       state.withLock { $0.connection = nil }
+    }
+  }
+
+  // MARK: Whether the broker does what is needed
+
+  private func probe(_ connection: MQTTConnection, _ number: Int) {
+    guard case .coordinatorState(let id) = topic else { return }
+    let probe = BrokerProbe(coordinator: id)
+    state.withLock { state in
+      state.probe = probe
+      state.missing = nil
+    }
+    connection.publish(topic: probe.topic, payload: BrokerProbe.payload, retained: true, on: number)
+  }
+
+  /// - Returns: whether the message belonged to the probe.
+  private func takeProbe(_ message: MQTTMessage, _ connection: MQTTConnection) -> Bool {
+    let (action, isOurs) = state.withLock { state in
+      guard let topic = state.probe?.topic, message.topic == topic else { return (BrokerProbe.Action?.none, false) }
+      return (state.probe?.received(message), true)
+    }
+    switch action {
+    case .ask:
+      do throws(MQTTError) {
+        try connection.subscribe(to: [MQTTSubscription(message.topic)])
+      } catch {
+        logger.error("the broker is not probed: \(error)")
+      }
+    case .clear:
+      logger.debug("the broker does what is needed", metadata: ["broker": "\(configuration)"])
+      connection.publish(topic: message.topic, payload: [], retained: true)
+    case nil: break
+    }
+    return isOurs
+  }
+
+  /// Says what a broker leaves out, some time after each connection.
+  private func judge(_ connections: AsyncStream<Int>) async {
+    await withTaskGroup(of: Void.self) { group in
+      for await number in connections {
+        group.addTask {
+          do { try await Task.sleep(for: BrokerProbe.patience) } catch { return }
+          let missing = self.state.withLock { state -> String? in
+            guard state.number == number, let missing = state.probe?.missing else { return nil }
+            state.missing = missing
+            return missing
+          }
+          if let missing {
+            self.logger.error("\(missing); see broker/README.md", metadata: ["broker": "\(self.configuration)"])
+          }
+        }
+      }
+      group.cancelAll()
     }
   }
 

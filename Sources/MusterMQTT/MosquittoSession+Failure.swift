@@ -1,0 +1,78 @@
+import CMosquitto
+import Glibc
+
+/// Why a TLS session did not come about, from the reason code that OpenSSL puts at the head of its message: `error:0A000086:SSL routines::…`.
+///
+/// The library hands on that line alone. Its words differ between versions of OpenSSL, the code does not.
+struct TLSComplaint: Hashable {
+  let line: String
+  /// The last three hexadecimal digits and what stands before them; nil for a line that is not OpenSSL's.
+  let reason: Int?
+
+  init(_ line: String) {
+    self.line = line
+    let fields = line.split(separator: ":")
+    let code = fields.firstIndex { $0 == "error" || $0.hasSuffix(" error") }.flatMap { fields.dropFirst($0 + 1).first }
+    reason = code.flatMap { Int($0, radix: 16) }.map { $0 & 0x7f_ffff }
+  }
+
+  /// The other side ended the connection without a word of TLS: it may be going down, so that this passes more often than not.
+  var isPlainEnd: Bool { reason == 294 }
+
+  /// What it means to the person who set the client up.
+  func explained(authority: String) -> String {
+    switch reason {
+    case 134: "the broker's certificate is not vouched for by \(authority)"
+    case 267, 156: "the broker does not speak TLS at this port"
+    case 1116: "the broker asks for a client certificate, which Muster's programs do not have"
+    case 1040: "the broker refused the handshake; it may ask for a client certificate, which Muster's programs do not have"
+    case 1048: "the broker does not trust the authority of a client certificate"
+    case 1070, 258: "broker and client have no version of TLS in common"
+    default: line
+    }
+  }
+}
+
+extension MosquittoSession {
+  /// What ended the connection or the attempt.
+  ///
+  /// - Parameters:
+  ///   - code: the library's answer.
+  ///   - reason: `errno` behind it.
+  func failure(_ code: Int32, _ reason: Int32) -> MQTTError {
+    if let connack, connack != 0 { return .refused(.init(connack: Int(connack))) }
+    if let authorityFile {
+      if let complaint, !complaint.isPlainEnd, complaint.reason != nil || code == MOSQ_ERR_TLS.rawValue {
+        return .tls(complaint.explained(authority: authorityFile))
+      }
+      if connack == nil {
+        // OpenSSL had been told more than the library hands on: an alert right behind the handshake.
+        if code == MOSQ_ERR_ERRNO.rawValue, reason == EPROTO {
+          return .tls("the broker ended the session at once; it may ask for a client certificate, which Muster's programs do not have")
+        }
+        return closedEarly
+      }
+    } else if connack == nil {
+      return closedEarly
+    }
+    return code == MOSQ_ERR_ERRNO.rawValue ? .lost(String(cString: strerror(reason))) : .lost(complaint?.line ?? Self.text(code))
+  }
+
+  /// The broker, or what listens in its place, hung up before it answered.
+  var closedEarly: MQTTError {
+    authorityFile == nil
+      ? .lost("it was closed before the broker answered CONNECT; does the broker expect TLS at this port? Then set broker.authorityFile")
+      : .lost("it was closed during the TLS handshake; does the broker speak TLS at this port, and is it up?")
+  }
+
+  static func text(_ code: Int32) -> String { String(cString: mosquitto_strerror(code)) }
+
+  /// Whether the other side has closed the connection and everything that it sent has been read. The library takes a connection that is reset
+  /// in a TLS handshake for one that goes on: `poll` then reports it ready over and over.
+  var isClosedByBroker: Bool {
+    guard let descriptor else { return false }
+    var byte: UInt8 = 0
+    let count = recv(descriptor, &byte, 1, Int32(MSG_PEEK) | Int32(MSG_DONTWAIT))
+    return count == 0 || (count < 0 && errno != EAGAIN && errno != EINTR)
+  }
+}
