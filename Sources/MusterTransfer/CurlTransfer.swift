@@ -58,7 +58,9 @@ final class CurlTransfer {
     set(CURLOPT_TCP_NODELAY, 1)
     set(CURLOPT_BUFFERSIZE, 256 << 10)
     set(CURLOPT_USERAGENT, "muster/\(Muster.version)")
-    set(CURLOPT_NOPROXY, noProxy)
+    // A fleet's transfers go where its own programs say, as its MQTT does: a proxy of the environment is for the outside, and would only be in
+    // the way (or see tickets). An empty text keeps libcurl from looking at http_proxy, HTTPS_PROXY and ALL_PROXY.
+    set(CURLOPT_PROXY, "")
     muster_curl_set_pointer(handle, CURLOPT_ERRORBUFFER, errors)
     muster_curl_set_pointer(handle, CURLOPT_HTTPHEADER, fields)
     muster_curl_set_data(handle, CURLOPT_WRITEFUNCTION, receiveBody)
@@ -196,11 +198,10 @@ final class CurlTransfer {
     case CURLE_OK: return .success(response)
     case CURLE_SEND_FAIL_REWIND: return .failure(.unreachable(host: host(of: request.url), why: "the connection broke"))
     case CURLE_OPERATION_TIMEDOUT:
-      var connected = 0
-      muster_curl_get_long(handle, CURLINFO_RESPONSE_CODE, &connected)
-      return .failure(
-        text.hasPrefix("Connection timed") || text.hasPrefix("Resolving timed")
-          ? .unreachable(host: host(of: request.url), why: text) : .timedOut(host: host(of: request.url)))
+      // Zero until name, connection and TLS are through: then the far side was never reached.
+      var began: curl_off_t = 0
+      muster_curl_get_offset(handle, CURLINFO_PRETRANSFER_TIME_T, &began)
+      return .failure(began == 0 ? .unreachable(host: host(of: request.url), why: text) : .timedOut(host: host(of: request.url)))
     case CURLE_UNSUPPORTED_PROTOCOL, CURLE_URL_MALFORMAT:
       return .failure(.io("the address \(shown(request.url)) is not understood: \(text)"))
     default: return .failure(.unreachable(host: host(of: request.url), why: text))
@@ -232,12 +233,6 @@ private let seekBody: muster_curl_seek = { context, offset, origin in
   return Unmanaged<CurlTransfer>.fromOpaque(context).takeUnretainedValue().seek(to: Int64(offset))
     ? CURL_SEEKFUNC_OK : CURL_SEEKFUNC_FAIL
 }
-
-/// What the environment excludes from proxies, and this machine: the demo and the tests stay on loopback.
-private let noProxy: String = {
-  let given = (getenv("no_proxy") ?? getenv("NO_PROXY")).map { String(cString: $0) }
-  return [given, "localhost", "127.0.0.1", "::1"].compactMap(\.self).joined(separator: ",")
-}()
 
 /// `host:port` of an address, for messages.
 func host(of url: String) -> String {

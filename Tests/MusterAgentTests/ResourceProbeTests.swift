@@ -66,6 +66,59 @@ import Testing
     #expect(probe.look() == Resources(diskMiB: probe.look().diskMiB))
   }
 
+  private static let machine = [
+    "proc/meminfo": "MemAvailable:    20971520 kB\n", "proc/self/status": "Cpus_allowed:\tffff\n",
+  ]
+
+  @Test("In a unit or container of version 2, the tightest group around the process counts, without what the kernel can take back")
+  func unified() throws {
+    try write(Self.machine)
+    try write([
+      "proc/self/cgroup": "0::/system.slice/muster-agent.service\n", "sys/fs/cgroup/cgroup.controllers": "cpu memory\n",
+      "sys/fs/cgroup/system.slice/memory.max": "\(300 << 20)\n", "sys/fs/cgroup/system.slice/memory.current": "\(10 << 20)\n",
+      "sys/fs/cgroup/system.slice/cpu.max": "350000 100000\n",
+      "sys/fs/cgroup/system.slice/muster-agent.service/memory.max": "\(200 << 20)\n",
+      "sys/fs/cgroup/system.slice/muster-agent.service/memory.current": "\(80 << 20)\n",
+      "sys/fs/cgroup/system.slice/muster-agent.service/memory.stat": "anon 1\ninactive_file \(30 << 20)\nactive_file 5\n",
+      "sys/fs/cgroup/system.slice/muster-agent.service/cpu.max": "max 100000\n",
+    ])
+    #expect(probe.look().memoryMiB == 150)
+    #expect(probe.look().cores == 3)
+    try write(["sys/fs/cgroup/system.slice/memory.current": "\(260 << 20)\n"])
+    #expect(probe.look().memoryMiB == 40, "its parent is nearly full")
+    try write(["sys/fs/cgroup/system.slice/muster-agent.service/memory.high": "\(60 << 20)\n"])
+    #expect(probe.look().memoryMiB == 10, "beyond `high` a process is slowed down until it stands")
+    try write(["sys/fs/cgroup/system.slice/muster-agent.service/cpu.max": "50000 100000\n"])
+    #expect(probe.look().cores == 1, "half a processor is one that is slow")
+  }
+
+  @Test("In a container of version 1, whose own group is the root of what it sees")
+  func version1() throws {
+    try write(Self.machine)
+    try write([
+      "proc/self/cgroup": "5:memory:/docker/0af3\n4:cpu,cpuacct:/docker/0af3\n1:name=systemd:/docker/0af3\n0::/docker/0af3\n",
+      "sys/fs/cgroup/memory/memory.limit_in_bytes": "\(200 << 20)\n", "sys/fs/cgroup/memory/memory.usage_in_bytes": "\(90 << 20)\n",
+      "sys/fs/cgroup/memory/memory.stat": "inactive_file 1\ntotal_inactive_file \(40 << 20)\n",
+      "sys/fs/cgroup/cpu,cpuacct/cpu.cfs_quota_us": "200000\n", "sys/fs/cgroup/cpu,cpuacct/cpu.cfs_period_us": "100000\n",
+    ])
+    #expect(probe.look().memoryMiB == 150)
+    #expect(probe.look().cores == 2)
+  }
+
+  @Test("Groups without limits, or that make no sense, change nothing")
+  func unlimited() throws {
+    try write(Self.machine)
+    try write([
+      "proc/self/cgroup": "5:memory:/a\n4:cpu:/a\n0::/../../b\nnonsense\n:::\n",
+      "sys/fs/cgroup/memory/a/memory.limit_in_bytes": "9223372036854771712\n", "sys/fs/cgroup/memory/memory.limit_in_bytes": "-1x\n",
+      "sys/fs/cgroup/cpu/a/cpu.cfs_quota_us": "-1\n", "sys/fs/cgroup/cpu/a/cpu.cfs_period_us": "100000\n",
+      "sys/fs/cgroup/b/memory.max": "max\n", "sys/fs/cgroup/b/cpu.max": "0 0\n", "sys/fs/cgroup/cpu.max": "99999999999999999999 1\n",
+      "sys/fs/cgroup/memory.max": "-5\n",
+    ])
+    #expect(probe.look().memoryMiB == 20480)
+    #expect(probe.look().cores == 16)
+  }
+
   @Test("The real machine has a load, memory and processors")
   func real() {
     let resources = ResourceProbe(folder: folder.path).look()

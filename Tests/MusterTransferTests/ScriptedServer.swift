@@ -41,13 +41,14 @@ final class ScriptedServer: Sendable {
   private let log = Mutex<(connections: Int, requests: [Request])>((0, []))
   private let ended = Mutex(0)
 
-  init(_ respond: @escaping @Sendable (Request) -> Answer) throws {
+  /// - Parameter host: the last number of the loopback address that it listens at.
+  init(at host: UInt32 = 1, _ respond: @escaping @Sendable (Request) -> Answer) throws {
     self.respond = respond
     let descriptor = socket(AF_INET, Int32(SOCK_STREAM.rawValue) | Int32(SOCK_CLOEXEC.rawValue), 0)
     self.descriptor = descriptor
     var address = sockaddr_in()
     address.sin_family = sa_family_t(AF_INET)
-    address.sin_addr.s_addr = in_addr_t(INADDR_LOOPBACK).bigEndian
+    address.sin_addr.s_addr = in_addr_t((127 << 24) + host).bigEndian
     var size = socklen_t(MemoryLayout<sockaddr_in>.size)
     let code = withUnsafeMutablePointer(to: &address) { pointer in
       pointer.withMemoryRebound(to: sockaddr.self, capacity: 1) {

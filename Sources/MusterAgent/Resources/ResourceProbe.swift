@@ -21,8 +21,13 @@ package struct ResourceProbe: Sendable {
       cores: cores(), load: load(), memoryMiB: memoryMiB(), diskMiB: diskMiB(), battery: battery, mains: mains, celsius: celsius())
   }
 
-  /// Processors that this process may run on: `Cpus_allowed`, a mask in hexadecimal words.
-  private func cores() -> Int? {
+  private var groups: ControlGroups { ControlGroups(proc: proc, sys: sys) }
+
+  /// Processors that this process may run on, or the time of that many that its control groups leave it.
+  private func cores() -> Int? { [allowedProcessors(), groups.processors].compactMap(\.self).min() }
+
+  /// `Cpus_allowed`, a mask in hexadecimal words.
+  private func allowedProcessors() -> Int? {
     for line in text("\(proc)/self/status")?.split(separator: "\n") ?? [] where line.hasPrefix("Cpus_allowed:") {
       let count = line.dropFirst(13).compactMap(\.hexDigitValue).reduce(0) { $0 + $1.nonzeroBitCount }
       return count > 0 ? count : nil
@@ -34,9 +39,12 @@ package struct ResourceProbe: Sendable {
     text("\(proc)/loadavg")?.split(separator: " ").first.flatMap { Double($0) }.flatMap { $0.isFinite && $0 >= 0 ? $0 : nil }
   }
 
-  private func memoryMiB() -> Int? {
+  /// What the machine has, or what the control groups leave of it.
+  private func memoryMiB() -> Int? { [availableMiB(), groups.memoryLeft.map { $0 >> 20 }].compactMap(\.self).min() }
+
+  private func availableMiB() -> Int? {
     for line in text("\(proc)/meminfo")?.split(separator: "\n") ?? [] where line.hasPrefix("MemAvailable:") {
-      return line.split(separator: " ").dropFirst().first.flatMap { Int($0) }.map { $0 / 1024 }
+      return line.split(separator: " ").dropFirst().first.flatMap { Int($0) }.flatMap { $0 >= 0 ? $0 / 1024 : nil }
     }
     return nil
   }
@@ -83,14 +91,7 @@ package struct ResourceProbe: Sendable {
 
   private func number(_ path: String) -> Int? { text(path).flatMap { Int($0) } }
 
-  private func text(_ path: String) -> String? {
-    do {
-      let bytes = try Files.read(path, maximumBytes: 64 << 10)
-      return String(decoding: bytes.reversed().drop { $0 <= 0x20 }.reversed(), as: UTF8.self)
-    } catch {
-      return nil
-    }
-  }
+  private func text(_ path: String) -> String? { ControlGroups.text(path) }
 }
 
 extension Resources {
