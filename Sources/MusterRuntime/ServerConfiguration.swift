@@ -40,9 +40,18 @@ package struct ServerSettings: Sendable {
       providers.append(try await DirectoryFilesProvider(directoryPath: FilePath(folder), allowMissing: true))
     }
     do {
+      // The provider would say the same in Foundation's words.
+      _ = try Data(contentsOf: URL(filePath: file))
+    } catch let error as CocoaError where error.code == .fileReadNoSuchFile && named == nil {
+      // The default file need not exist.
+    } catch {
+      throw ConfigurationError(file, "cannot be read: \(systemReason(error))")
+    }
+    do {
       providers.append(try await FileProvider<YAMLSnapshot>(filePath: FilePath(file), allowMissing: named == nil))
     } catch {
-      throw ConfigurationError(file, "cannot be read: \(error)")
+      let why = "\(error)".split(whereSeparator: \.isNewline).joined(separator: "; ")
+      throw ConfigurationError(file, "is not a YAML file of settings: \(why)")
     }
     reader = ConfigReader(providers: providers)
   }

@@ -55,6 +55,33 @@ import Testing
     }
   }
 
+  @Test("A device that the broker's ACL hides everything from says so within ten seconds, with the topics and the user")
+  func hidden() async throws {
+    var options = BrokerProcess.Options()
+    options.users = ["pi-1": "secret"]
+    options.accessList = "user pi-1\ntopic write muster/v1/north/nodes/pi-1/state\n"
+    let broker = try await BrokerProcess.started(options)
+    let folder = try TemporaryFolder()
+    let json = """
+      {"id":"pi-1","region":"north","state":"\(folder.file("state"))",
+       "broker":{"host":"127.0.0.1","port":\(broker.port),"username":"pi-1","password":"secret"}}
+      """
+    let configuration = try AgentConfiguration.load(
+      file: try folder.write(json, to: "agent.json"), flags: [:], environment: [:]
+    ).configuration
+    let log = LogRecorder()
+    try await withThrowingTaskGroup(of: Void.self) { group in
+      group.addTask { try await Agent(configuration, logger: log.logger).run() }
+      let says = try await eventually(within: .seconds(10)) {
+        !log.lines(with: "does not pass on what this device says").isEmpty && !log.lines(with: "nothing is heard of the region").isEmpty
+      }
+      #expect(says, "\(log.lines)")
+      #expect(log.lines(with: "the user pi-1").count == 2)
+      group.cancelAll()
+      try await group.waitForAll()
+    }
+  }
+
   @Test("What a device does not hear is named: topic, user, and where to look")
   func complaints() throws {
     var listening = Listening(from: .now)
