@@ -72,11 +72,14 @@ import Testing
   func corrected() async throws {
     try await withTemporaryFolder { folder in
       try FileManager.default.createDirectory(atPath: "\(folder)/package", withIntermediateDirectories: true)
-      for name in ["other.py", "helper.py", "package/__init__.py", "package/layers.py", "notes.txt"] {
+      try FileManager.default.createDirectory(atPath: "\(folder)/app/inner", withIntermediateDirectories: true)
+      for name in [
+        "other.py", "helper.py", "package/__init__.py", "package/layers.py", "notes.txt", "app/pyproject.toml", "app/inner/task.py",
+      ] {
         try Data("1".utf8).write(to: URL(filePath: "\(folder)/\(name)"))
       }
       var program = TrainerProgram(command: try residentScript(Self.good, in: folder), resident: true)
-      program.command += ["\(folder)/other.py:train", "package.layers:run"]
+      program.command += ["\(folder)/other.py:train", "package.layers:run", "\(folder)/app"]
       program.folder = folder
       try await withRunner(program) { runner in
         func pid() async throws -> Double {
@@ -86,7 +89,10 @@ import Testing
         #expect(try await pid() == last)
         try Data("22".utf8).write(to: URL(filePath: "\(folder)/notes.txt"))
         #expect(try await pid() == last, "not its code")
-        for name in [program.command[1], "\(folder)/other.py", "\(folder)/helper.py", "\(folder)/package/__init__.py"] {
+        for name in [
+          program.command[1], "\(folder)/other.py", "\(folder)/helper.py", "\(folder)/package/__init__.py", "\(folder)/app/pyproject.toml",
+          "\(folder)/app/inner/task.py",
+        ] {
           let old = try Data(contentsOf: URL(filePath: name))
           try (old + Data("\n".utf8)).write(to: URL(filePath: name))
           let next = try await pid()

@@ -4,7 +4,8 @@ internal import Glibc
 /// train with the old one.
 ///
 /// The program itself, each argument that is a file, and where an argument names Python code (`trainer.py`, `trainer.py:train`, `module`,
-/// `package.module:train`), the modules that lie beside it. Libraries elsewhere are not watched.
+/// `package.module:train`, or the folder of an app), the modules that lie beside it or in it, one folder deep. Libraries elsewhere are not
+/// watched.
 struct TrainerSources: Hashable {
   private struct Stamp: Hashable {
     var size: Int
@@ -14,8 +15,8 @@ struct TrainerSources: Hashable {
   }
 
   private var stamps: [String: Stamp] = [:]
-  /// Modules beside one: nobody keeps more in one folder in earnest.
-  private static let mostModules = 500
+  /// Entries of one folder that are looked at: nobody keeps more modules in one in earnest.
+  private static let mostEntries = 2000
 
   init(_ program: TrainerProgram) {
     let path = program.environment["PATH"] ?? getenv("PATH").map { String(cString: $0) } ?? "/usr/local/bin:/usr/bin:/bin"
@@ -29,7 +30,11 @@ struct TrainerSources: Hashable {
       let name = argument.lastIndex(of: ":").map { String(argument[..<$0]) } ?? argument
       for candidate in [argument, name, "\(name.replacing(".", with: "/")).py", "\(name.replacing(".", with: "/"))/__init__.py"] {
         let file = candidate.hasPrefix("/") ? candidate : "\(folder)/\(candidate)"
-        if note(file), file.hasSuffix(".py") { noteModules(beside: file) }
+        if note(file) {
+          if file.hasSuffix(".py") { noteModules(in: String(file[..<(file.lastIndex(of: "/") ?? file.startIndex)]), below: false) }
+        } else if candidate == argument {
+          noteModules(in: file, below: true)
+        }
       }
     }
   }
@@ -43,14 +48,19 @@ struct TrainerSources: Hashable {
     return true
   }
 
-  private mutating func noteModules(beside file: String) {
-    let folder = String(file[..<(file.lastIndex(of: "/") ?? file.startIndex)])
+  /// - Parameter below: also in its folders.
+  private mutating func noteModules(in folder: String, below: Bool) {
     guard let handle = opendir(folder) else { return }
     defer { closedir(handle) }
     var count = 0
-    while count < Self.mostModules, let entry = readdir(handle) {
+    while count < Self.mostEntries, let entry = readdir(handle) {
+      count += 1
       let name = withUnsafeBytes(of: entry.pointee.d_name) { String(decoding: $0.prefix { $0 != 0 }, as: UTF8.self) }
-      if name.hasSuffix(".py"), note("\(folder)/\(name)") { count += 1 }
+      if name.hasSuffix(".py") || name == "pyproject.toml" {
+        note("\(folder)/\(name)")
+      } else if below, !name.hasPrefix("."), entry.pointee.d_type == UInt8(DT_DIR) {
+        noteModules(in: "\(folder)/\(name)", below: false)
+      }
     }
   }
 }
