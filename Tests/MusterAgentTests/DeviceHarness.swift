@@ -100,10 +100,13 @@ final class Device: Sendable {
   }
 
   /// The agent's own process, for tests that kill it.
-  func process(environment: [String: String] = [:]) async throws -> ChildProcess {
+  ///
+  /// - Parameter launcher: a program that becomes the agent, with its arguments.
+  func process(under launcher: [String] = [], environment: [String: String] = [:]) async throws -> ChildProcess {
     _ = try configuration
+    let command = launcher + [try Executable.find("muster-agent"), "--config", folder.file("agent.json")]
     let process = try ChildProcess(
-      "muster-agent", ["--config", folder.file("agent.json")], log: folder.file("agent.log"), environment: environment)
+      command[0], Array(command.dropFirst()), log: folder.file("agent.log"), environment: environment)
     guard try await eventually({ self.node?.online == true }) else { throw TestSupportError("no agent: \(process.log)") }
     return process
   }

@@ -8,35 +8,34 @@ import Testing
 
 /// What a device says when something around it is wrong.
 @Suite(.timeLimit(.minutes(2))) struct DeviceTroubleTests {
-  @Test("A trainer that truncates its update over and over after it is done costs its job, not the agent")
+  @Test("A trainer that truncates its update after it is done, sooner or later, costs its job, not the agent")
   func truncation() async throws {
+    // In each round it waits a little longer: so one of them meets the agent while it reads.
     let script = """
+      round=0
       while read -r line; do
-        job="${line#*:\\"}"; job="${job%\\"*}"
-        if [ ! -e "$job/../../../once" ]; then
-          : > "$job/../../../once"
-          cp "$job/global.safetensors" "$job/update.safetensors"
-          ln "$job/update.safetensors" "$job/again"
-          echo '{"samples":7,"metrics":{"loss":0.25}}' > "$job/metrics.json"
-          (cd "$job"; n=0; while [ $n -lt 20000 ]; do : > again; n=$((n+1)); done) &
-        else
-          cp "$job/global.safetensors" "$job/update.safetensors"
-          echo '{"samples":7,"metrics":{"loss":0.25}}' > "$job/metrics.json"
-        fi
-        echo "{\\"done\\":\\"$job\\",\\"exit\\":0}"
+        job="${line#*:\"}"; job="${job%\"*}"; round=$((round+1))
+        cp "$job/global.safetensors" "$job/update.safetensors"
+        ln "$job/update.safetensors" "$job/again"
+        echo '{"samples":7,"metrics":{"loss":0.25}}' > "$job/metrics.json"
+        (sleep 0.00$((round*2)); : > "$job/again") &
+        echo "{\"done\":\"$job\",\"exit\":0}"
       done
       """
-    try await Device.with(trainer: script, resident: true, values: 200_000, answering: .always(201)) { device in
+    let answers = Answers { _ in .init(status: 201, headers: [("Upload-Complete", "?1")]) }
+    try await Device.with(trainer: script, resident: true, values: 6_000_000, answering: answers) { device in
       let agent = try await device.process()
       try await device.prepare()
-      try device.invite()
-      let isOver = try await eventually { [.failed, .done].contains(device.states.last) }
-      #expect(isOver, "\(device.states)")
-      #expect(agent.exitStatus == nil, "\(agent.log.suffix(2000))")
-      try device.invite(round: 2)
-      let isDone = try await eventually { device.statuses.last.map { $0.round == 2 && $0.state == .done } ?? false }
-      #expect(isDone, "\(device.statuses) \(agent.log.suffix(2000))")
-      #expect(device.uploads().last?.body.isEmpty == false)
+      for round in 1...4 {
+        try device.invite(round: round)
+        let isOver = try await eventually(within: .seconds(20)) {
+          agent.exitStatus != nil || device.statuses.last.map { $0.round == round && [.failed, .done].contains($0.state) } ?? false
+        }
+        #expect(isOver, "\(device.statuses)")
+        #expect(agent.exitStatus == nil, "round \(round): \(agent.log.suffix(2000))")
+        // One that was cut short while it was copied is a failure, and a device that failed is not asked again at once.
+        guard device.states.last == .done else { break }
+      }
     }
   }
 
@@ -170,9 +169,8 @@ import Testing
     try #require(try await compiling.wait() == 0, "\(compiling.log)")
     let mark = folder.file("mark")
     try await Device.with(values: 600_000, answering: .always(201)) { device in
-      // One thread for everything that is not on a thread of its own.
-      let agent = try await device.process(
-        environment: ["LD_PRELOAD": library, "SLOW_DISK": mark, "LIBDISPATCH_COOPERATIVE_POOL_STRICT": "1"])
+      // On one processor there is one thread for everything that has none of its own.
+      let agent = try await device.process(under: ["taskset", "-c", "0"], environment: ["LD_PRELOAD": library, "SLOW_DISK": mark])
       try await device.prepare()
       try device.invite()
       let isFlushing = try await eventually { access(mark, F_OK) == 0 }
