@@ -10,8 +10,8 @@ extension EndToEnd {
       "A user without a home folder is told to configure `state`; nothing is written where others could reach it",
       .timeLimit(.minutes(1)),
       arguments: [
-        ("muster-agent", ["--id", "pi-1", "--region", "north"], 78), ("muster-central", ["--regions", "north"], 2),
-        ("muster-region", ["--id", "north"], 2),
+        ("muster-agent", ["--id", "pi-1", "--region", "north"], 78), ("muster-central", ["--regions", "north"], 78),
+        ("muster-region", ["--id", "north"], 78),
       ])
     func homeless(program: String, flags: [String], status: Int32) async throws {
       let folder = try TemporaryFolder()
