@@ -5,14 +5,15 @@ import MusterStorage
 
 // What operators ask about tasks, and wish for.
 extension Central {
-  func summaries() async -> [TaskSummary] {
+  /// The newest first.
+  func summaries() async throws(Problem) -> [TaskSummary] {
     let machine = await shell.machine
-    return machine.tasks.keys.sorted().compactMap(machine.summary)
+    return try await dated(machine.tasks.keys.compactMap(machine.summary))
   }
 
   func summary(_ task: TaskID) async throws(Problem) -> TaskSummary {
     guard let summary = await shell.machine.summary(task) else { throw unknown(task) }
-    return summary
+    return try await dated([summary], of: task)[0]
   }
 
   func detail(_ task: TaskID) async throws(Problem) -> TaskDetail {
@@ -27,7 +28,8 @@ extension Central {
       return model
     }
     return TaskDetail(
-      summary: summary, revision: run.descriptor.revision, specification: specification, now: now, rounds: run.records, models: models)
+      summary: try await dated([summary], of: task)[0], revision: run.descriptor.revision, specification: specification, now: now,
+      rounds: try await dated(run.records, of: task), models: models)
   }
 
   func explanation(_ task: TaskID) async throws(Problem) -> Explanation {

@@ -11,15 +11,18 @@ import MusterTransfer
 
 /// Puts central together and runs it until it is told to stop.
 package enum CentralProgram {
+  /// The name of its machine in the journal.
+  static let machineName = "coordinator"
+
   package static func run(_ configuration: CentralConfiguration, logger: Logger) async throws {
     let store = try Store(folder: configuration.state, partials: configuration.limits.partials, logger: logger)
     try store.emptyWorkFolder()
-    let records = try store.records(Coordinator.Record.self, machine: "coordinator")
+    let records = try store.records(Coordinator.Record.self, machine: Self.machineName)
     let machine = Coordinator(
       id: .central,
       configuration: CoordinatorConfiguration(data: configuration.data.advertise, declared: Set(configuration.regions)), restoring: records)
-    let clock = MachineClock(resuming: Instant(milliseconds: try store.lastInstant(machine: "coordinator")))
-    let shell = Shell(machine, name: "coordinator", store: store, clock: clock, logger: logger)
+    let clock = MachineClock(resuming: Instant(milliseconds: try store.lastInstant(machine: Self.machineName)))
+    let shell = Shell(machine, name: Self.machineName, store: store, clock: clock, logger: logger)
     let link = BrokerLink(
       configuration.broker, topic: .coordinatorState(.central), filters: Topic.coordinatorFilters(.central), logger: logger
     ) { online, session in

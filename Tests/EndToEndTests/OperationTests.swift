@@ -6,6 +6,30 @@ import Testing
 
 extension EndToEnd {
   @Suite struct OperationTests {
+    @Test("Tasks and rounds say when they were pushed and ended, the newest task first, also after a restart", .timeLimit(.minutes(1)))
+    func dates() async throws {
+      var plan = FleetPlan()
+      (plan.regions, plan.devices) = (["north"], 1)
+      try await withFleet(plan) { fleet in
+        let before = WallTime.now
+        for task in ["first", "second"] {
+          #expect(try await fleet.push(task, try fleet.task(rounds: 2)).status == 201)
+          try await fleet.waitForCompletion(task)
+        }
+        try await fleet.kill("central")
+        try fleet.start("central")
+        let detail = try await fleet.wait(for: "second", "there again") { _ in true }
+        let times = [before, detail.summary.pushed] + detail.rounds.map(\.ended) + [detail.summary.ended, WallTime.now]
+        let known = times.compactMap { $0 }
+        #expect(known.count == times.count && known == known.sorted(), "\(times)")
+        let tasks: [TaskSummary] = try await fleet.http.get(from: "\(fleet.ops)/v1/tasks")
+        #expect(tasks.map(\.task.rawValue) == ["second", "first"])
+        let list = try await fleet.muster(["task", "list", "--state", "completed", "--last", "1"])
+        #expect(list.status == 0 && list.output.contains("second") && !list.output.contains("first"), "\(list)")
+        #expect(try await fleet.muster(["task", "list", "--state", "failed"]).output.contains("second") == false)
+      }
+    }
+
     @Test("Pause, resume and cancel act within a second, and nothing trains on after a cancel", .timeLimit(.minutes(1)))
     func pauseResumeCancel() async throws {
       var plan = FleetPlan()

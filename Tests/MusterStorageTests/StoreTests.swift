@@ -2,6 +2,7 @@ import FoundationEssentials
 import GRDB
 import Glibc
 import MusterSchema
+import Synchronization
 import TestSupport
 import Testing
 
@@ -109,6 +110,30 @@ import Testing
     let store = try Store(folder: root.path)
     try await store.database.write { try $0.execute(sql: "UPDATE journal SET committed = NULL WHERE kind = 'kind-1'") }
     #expect(try store.entries(machine: "coordinator").map(\.committed) == [times[0], nil])
+  }
+
+  @Test("when entries were committed is told by kind and task, in their order")
+  func commitTimes() async throws {
+    let root = try TemporaryFolder()
+    let (one, two) = (TaskID(unchecked: "one"), TaskID(unchecked: "two"))
+    let time = Mutex(Int64(0))
+    let store = try Store(
+      folder: root.path,
+      wallClock: {
+        WallTime(
+          milliseconds: time.withLock {
+            $0 += 1
+            return $0
+          })
+      })
+    for (task, kind) in [(one, "accepted"), (two, "accepted"), (one, "contributed"), (one, "ended")] {
+      try await store.append([entry(kind, task: task)])
+    }
+    try await store.append([entry("accepted", task: nil)])
+    let all = try store.commitTimes(machine: "coordinator", kinds: ["accepted", "ended"])
+    #expect(all.map { "\($0.task) \($0.kind) \($0.committed?.milliseconds ?? 0)" } == ["one accepted 1", "two accepted 2", "one ended 4"])
+    #expect(try store.commitTimes(machine: "coordinator", kinds: ["accepted", "ended"], task: two).map(\.task) == [two])
+    #expect(try store.commitTimes(machine: "participant", kinds: ["accepted"]).isEmpty)
   }
 
   private func with(_ entry: JournalEntry, committed: WallTime?) -> JournalEntry {

@@ -1,15 +1,40 @@
 import ArgumentParser
+import MusterSchema
 
 /// `muster task list`
 struct TaskList: AsyncParsableCommand {
-  static let configuration = CommandConfiguration(commandName: "list", abstract: "All tasks that central keeps.")
+  static let configuration = CommandConfiguration(commandName: "list", abstract: "The tasks that central keeps, the newest first.")
+
+  @Option(
+    parsing: .singleValue, help: ArgumentHelp("Only tasks in this state: training, failed, … Repeat it for more.", valueName: "state"),
+    transform: step)
+  var state: [RoundState.Step] = []
+
+  @Option(help: ArgumentHelp("Only so many of the newest.", valueName: "n"))
+  var last: Int?
 
   @OptionGroup var server: CentralOptions
   @OptionGroup var format: OutputOptions
 
+  func validate() throws {
+    if let last, last < 1 { throw ValidationError("--last must be 1 or more") }
+  }
+
   func run() async throws {
     let tasks = try await server.client().tasks()
-    try Console.show(tasks, as: format.output)
+    try Console.show(chosen(of: tasks), as: format.output)
     if tasks.isEmpty, format.output == .table { Console.note("no tasks yet: muster task push FILE --region REGION") }
   }
+
+  /// - Parameter tasks: the newest first.
+  func chosen(of tasks: [TaskSummary]) -> [TaskSummary] {
+    Array(tasks.filter { state.isEmpty || state.contains($0.step) }.prefix(last ?? .max))
+  }
+}
+
+private func step(_ text: String) throws -> RoundState.Step {
+  guard let step = RoundState.Step(rawValue: text) else {
+    throw ValidationError("\(text) is not a state; it is one of \(RoundState.Step.allCases.map(\.rawValue).joined(separator: ", "))")
+  }
+  return step
 }

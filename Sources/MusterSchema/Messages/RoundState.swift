@@ -2,7 +2,7 @@
 public struct RoundState: Message {
   public static var kind: String { "round-state" }
 
-  public enum Step: String, Codable, Sendable {
+  public enum Step: String, Codable, CaseIterable, Sendable {
     case initializing, recruiting, training, aggregating, evaluating, paused, completed, failed, cancelled
 
     public var isFinal: Bool { self == .completed || self == .failed || self == .cancelled }

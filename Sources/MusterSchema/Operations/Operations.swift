@@ -15,6 +15,10 @@ public struct TaskSummary: Codable, Hashable, Sendable {
   public var metric: String?
   /// What it waits for, or why it ended.
   public var why: String
+  /// When central accepted it, in UTC, for people; nil for a task of version 0.1.0.
+  public var pushed: WallTime?
+  /// When it ended.
+  public var ended: WallTime?
 
   public init(
     task: TaskID, name: String, step: RoundState.Step, round: Int, rounds: Int, attempt: Int, regions: [NodeID],
@@ -142,6 +146,8 @@ public struct RoundRecord: Codable, Hashable, Sendable {
   public var deviceMetrics: [String: Double]?
   /// From the round's opening to its end, of the coordinator's own time.
   public var seconds: Double
+  /// When it ended, in UTC, for people. Central's ops API fills it in; the record in the journal does not hold it.
+  public var ended: WallTime?
 
   public init(
     round: Int, attempts: Int, base: Digest, result: Digest?, strategy: StrategySpecification, updates: [ContributionRecord],

@@ -39,6 +39,9 @@ public struct WallTime: Hashable, Comparable, Sendable, CustomStringConvertible 
   /// The format cuts off what is below a millisecond, and the Double of a whole millisecond may lie just below it.
   public var description: String { Self.format.format(Date(timeIntervalSince1970: (Double(milliseconds) + 0.5) / 1000)) }
 
+  /// `2026-11-29 00:59:40 UTC`, for a table.
+  public var words: String { "\(description.prefix(10)) \(description.dropFirst(11).prefix(8)) UTC" }
+
   public static func < (left: WallTime, right: WallTime) -> Bool { left.milliseconds < right.milliseconds }
 }
 
