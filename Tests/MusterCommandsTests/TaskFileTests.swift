@@ -143,8 +143,8 @@ struct TaskFileTests {
       read.local.options == [
         "a": .array([.integer(1), .string("two"), .null, .bool(true)]), "b": .object(["c": .number(1.5)]),
       ])
-    try task("{text: \(String(repeating: "x", count: 990))}").check()
-    let long = try task("{text: \(String(repeating: "x", count: 1000))}")
+    try task("{text: \(String(repeating: "x", count: 1000))}").check()
+    let long = try task("{text: \(String(repeating: "x", count: 1001))}")
     #expect { try long.check() } throws: { "\($0)".contains("local.options: model.options and local.options may have 1024 bytes") }
     let deep = String(repeating: "[", count: 40) + String(repeating: "]", count: 40)
     #expect(throws: CommandError.self) { try task("{a: \(deep)}") }
