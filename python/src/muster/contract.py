@@ -22,11 +22,11 @@ They come in the order of their names, which is not the order of the layers."""
 class Tensors(dict[str, "numpy.ndarray[Any, Any]"]):
     """Parameters that also say which of them are *buffers*: state that no gradient belongs to, such as running statistics.
 
-    Buffers are averaged over devices and replaced; no server optimizer steps them, and nothing clips or sparsifies them. ``initialize`` declares
-    a model's buffers by returning this; without it, tensors are buffers whose names end as in :data:`USUAL_BUFFERS`.
+    Buffers are averaged over devices and replaced; no server optimizer steps them, and nothing clips or sparsifies them. ``initialize``
+    declares a model's buffers by returning this; without it, tensors are buffers whose names end as in :data:`USUAL_BUFFERS`.
     """
 
-    def __init__(self, parameters: Mapping[str, "numpy.ndarray[Any, Any]"], buffers: Iterable[str] | None = None) -> None:
+    def __init__(self, parameters: Mapping[str, numpy.ndarray[Any, Any]], buffers: Iterable[str] | None = None) -> None:
         super().__init__(parameters)
         self.buffers: tuple[str, ...] = tuple(sorted(usual_buffers(self) if buffers is None else set(buffers)))
 

@@ -100,7 +100,9 @@ def problems(parameters: Any, like: Parameters | None) -> list[str]:
         if array.dtype != like[name].dtype:
             found.append(f"{name} is {array.dtype}, the global model's is {like[name].dtype}")
     if isinstance(parameters, Tensors):
-        found += [f"{name} is declared as a buffer, but is not a tensor of the model" for name in parameters.buffers if name not in parameters]
+        found += [
+            f"{name} is declared as a buffer, but is not a tensor of the model" for name in parameters.buffers if name not in parameters
+        ]
     if like is not None:
         for name in sorted(set(like) - set(parameters)):
             found.append(f"{name} is missing: every tensor of the global model must come back")
