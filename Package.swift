@@ -165,8 +165,11 @@ let package = Package(
     .testTarget(
       name: "MusterStorageTests", dependencies: ["MusterStorage", "MusterSchema", "TestSupport", grdb, logging], swiftSettings: house),
     .testTarget(
-      name: "MusterRuntimeTests", dependencies: ["MusterRuntime", "MusterMQTT", "MusterSchema", "TestSupport", logging],
-      swiftSettings: house),
+      name: "MusterRuntimeTests",
+      dependencies: [
+        "MusterRuntime", "MusterCentral", "MusterRegion", "MusterCoordination", "MusterAggregation", "MusterStorage", "MusterTensors",
+        "MusterTransfer", "MusterMQTT", "MusterSchema", "TestSupport", logging,
+      ], swiftSettings: house),
     .testTarget(
       name: "MusterDataPlaneTests",
       dependencies: [

@@ -1,3 +1,4 @@
+internal import MusterSchema
 public import MusterTensors
 
 /// Why there is no next model.
@@ -6,6 +7,8 @@ public enum AggregationError: Error, Hashable, Sendable {
   case base(path: String, SafetensorsError)
   /// The result cannot be written.
   case output(path: String, SafetensorsError)
+  /// The system does not let an update be read now, which says nothing about the update.
+  case update(path: String, SafetensorsError)
   /// Two contributions of one path: each counts at most once.
   case duplicatePath(String)
   /// Every update was refused, or there was none.
@@ -23,9 +26,9 @@ public enum AggregationError: Error, Hashable, Sendable {
   /// The combiner's rule cannot work with as few updates as are left; and who was refused before.
   case tooFewUpdates(String, [Refusal])
   /// A program that combines did not.
-  case external(rule: String, String)
+  case external(rule: String, String, passing: Bool = false)
   /// The server optimizer's state: where, and what is wrong.
-  case state(path: String, String)
+  case state(path: String, String, passing: Bool = false)
 }
 
 extension AggregationError {
@@ -34,6 +37,20 @@ extension AggregationError {
     switch self {
     case .nothingAccepted(let refusals), .tooFewUpdates(_, let refusals): refusals.isEmpty ? nil : refusals
     default: nil
+    }
+  }
+}
+
+extension SafetensorsError: PassingTrouble {
+  package var isPassing: Bool { if case .system(_, _, let code) = self { SystemTrouble.isPassing(code) } else { false } }
+}
+
+extension AggregationError: PassingTrouble {
+  package var isPassing: Bool {
+    switch self {
+    case .base(_, let error), .output(_, let error), .update(_, let error): error.isPassing
+    case .external(_, _, let isPassing), .state(_, _, let isPassing): isPassing
+    default: false
     }
   }
 }
@@ -49,8 +66,9 @@ extension AggregationError: CustomStringConvertible {
       return "none of \(refusals.count) updates can be used: \(Self.list(refusals))"
     case .tooFewUpdates(let problem, let refusals):
       return refusals.isEmpty ? problem : "\(problem); \(refusals.count) were refused: \(Self.list(refusals))"
-    case .external(let rule, let problem): return "the external rule \(rule) failed: \(problem)"
-    case .state(let path, let problem): return "the server optimizer's state \(path) \(problem)"
+    case .update(let path, let error): return "the update of \(path) cannot be read now: \(error)"
+    case .external(let rule, let problem, _): return "the external rule \(rule) failed: \(problem)"
+    case .state(let path, let problem, _): return "the server optimizer's state \(path) \(problem)"
     case .notFinite(let tensor):
       return
         "tensor \(shown(tensor)) of the new model would not be finite: its base is not, or the updates drive it out of its dtype's range"

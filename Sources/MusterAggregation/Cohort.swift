@@ -39,7 +39,7 @@ public struct Cohort: Sendable {
     for (previous, next) in zip(sorted, sorted.dropFirst()) where previous.path == next.path { throw .duplicatePath(next.path) }
     isLarge = base.header.dataByteCount * contributions.count > Self.mappedBytes
     for contribution in sorted {
-      switch Update.open(contribution, fitting: schema, reading: isLarge) {
+      switch try Update.open(contribution, fitting: schema, reading: isLarge) {
       case .success(let update): updates.append(update)
       case .failure(let reason): refused.append(Refusal(path: contribution.path, reason: reason.text))
       }

@@ -1,5 +1,6 @@
 internal import CSpawn
 internal import Glibc
+internal import MusterSchema
 internal import MusterTensors
 
 /// One run of a rule's program: in a session and folder of its own, with a clean environment, within time, output and disk.
@@ -26,7 +27,10 @@ struct ConfinedProgram {
     defer { for text in arguments + variables { free(text) } }
     var pid: pid_t = 0
     let code = muster_spawn(&pid, command[0], &arguments, &variables, folder, input, output, output)
-    guard code == 0 else { throw .external(rule: rule.name, "\(program) cannot be started: \(String(cString: strerror(code)))") }
+    guard code == 0 else {
+      let reason = String(cString: strerror(code))
+      throw .external(rule: rule.name, "\(program) cannot be started: \(reason)", passing: SystemTrouble.isPassing(code))
+    }
     let ending = wait(for: pid, output)
     // What it may have left behind.
     kill(-pid, SIGKILL)

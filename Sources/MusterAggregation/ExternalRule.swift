@@ -75,7 +75,7 @@ public struct ExternalRule: Combiner {
     // A process that the program left behind could truncate the result while it is mapped.
     try takeOut("\(job)/result.safetensors", to: taken)
     let contribution = Contribution(path: name, file: taken, weight: weight)
-    switch Update.open(contribution, fitting: cohort.base.schema, reading: false) {
+    switch try Update.open(contribution, fitting: cohort.base.schema, reading: false) {
     case .failure(let reason): throw .external(rule: name, "its result.safetensors cannot be used: \(reason.text)")
     case .success(let update):
       if let tensor = update.file.nonFiniteTensor() {
@@ -136,7 +136,8 @@ public struct ExternalRule: Combiner {
       }
       try Data(try JSON.encode(description, pretty: true)).write(to: URL(filePath: "\(job)/job.json"))
     } catch {
-      throw .external(rule: name, "its folder cannot be made: \(systemReason(error))")
+      let isPassing = (error as? any PassingTrouble)?.isPassing ?? ((error as? CocoaError)?.code == .fileWriteOutOfSpace)
+      throw .external(rule: name, "its folder cannot be made: \(systemReason(error))", passing: isPassing)
     }
   }
 
@@ -162,11 +163,15 @@ public struct ExternalRule: Combiner {
     guard let from = try openResult(path) else { throw .external(rule: name, "its result.safetensors cannot be used: there is none") }
     defer { close(from) }
     let to = open(copy, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0o600)
-    guard to >= 0 else { throw .external(rule: name, "its result cannot be copied: \(String(cString: strerror(errno)))") }
+    guard to >= 0 else { throw uncopied(errno) }
     defer { close(to) }
     var status = stat()
     let code = fstat(from, &status) == 0 ? muster_copy(from, to, UInt64(clamping: status.st_size)) : errno
-    guard code == 0 else { throw .external(rule: name, "its result cannot be copied: \(String(cString: strerror(code)))") }
+    guard code == 0 else { throw uncopied(code) }
+  }
+
+  private func uncopied(_ code: Int32) -> AggregationError {
+    .external(rule: name, "its result cannot be copied: \(String(cString: strerror(code)))", passing: SystemTrouble.isPassing(code))
   }
 
   /// - Returns: nil when there is no such file. A link or a pipe is refused: the first leads elsewhere, the second would be waited for.

@@ -39,7 +39,7 @@ struct Fold: Sendable {
         stateWriter.file.filled()
         try stateWriter.file.finish(durable: durable)
       }
-    } catch { throw .state(path: stateOut ?? "", "cannot be written: \(error)") }
+    } catch { throw .state(path: stateOut ?? "", "cannot be written: \(error)", passing: error.isPassing) }
     do throws(SafetensorsError) {
       if let error = outcome.error { throw error }
       writer.filled()

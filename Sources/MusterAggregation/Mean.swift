@@ -51,7 +51,12 @@ extension Cohort {
   /// p_i = n_i / Σ n_i.
   func shares() throws(AggregationError) -> [Double] {
     let total = updates.reduce(0) { $0 + $1.weight }
-    guard total.isFinite else { throw .weightsOverflow }
-    return updates.map { $0.weight / total }
+    if total.isFinite { return updates.map { $0.weight / total } }
+    // Each is finite, their sum is not: the same shares, from weights that are scaled to at most 1.
+    let largest = updates.reduce(0) { max($0, $1.weight) }
+    let scaled = updates.map { $0.weight / largest }
+    let sum = scaled.reduce(0, +)
+    guard sum.isFinite, sum > 0 else { throw .weightsOverflow }
+    return scaled.map { $0 / sum }
   }
 }

@@ -1,3 +1,4 @@
+internal import MusterSchema
 internal import MusterTensors
 
 /// What a server optimizer remembers: for every tensor that was folded so far and every part of its memory (m, v) as many numbers in F64,
@@ -20,7 +21,7 @@ struct OptimizerState: Sendable {
       return
     }
     let file: SafetensorsFile
-    do { file = try SafetensorsFile(path: path) } catch { throw .state(path: path, "cannot be read: \(error)") }
+    do { file = try SafetensorsFile(path: path) } catch { throw .state(path: path, "cannot be read: \(error)", passing: error.isPassing) }
     guard file.metadata["muster.state"] == Self.version else {
       throw .state(
         path: path, "is no optimizer's state of version \(Self.version): its muster.state is \(file.metadata["muster.state"] ?? "missing")")
@@ -106,6 +107,6 @@ struct OptimizerState: Sendable {
         offsets.append(row)
       }
       return Writer(file: writer, places: Places(places: places, offsets: offsets))
-    } catch { throw .state(path: path, "cannot be written: \(error)") }
+    } catch { throw .state(path: path, "cannot be written: \(error)", passing: error.isPassing) }
   }
 }

@@ -1,3 +1,4 @@
+internal import MusterSchema
 package import MusterTensors
 
 /// A contribution whose file is open and fits the base model.
@@ -32,7 +33,10 @@ public struct Update: Sendable {
 
   /// - Parameter reading: it is one of so many, or so large, that slices are read from its file and not looked at through a mapping.
   /// - Returns: the update, or why it cannot be one.
-  static func open(_ contribution: Contribution, fitting base: TensorSchema, reading: Bool) -> Result<Update, Refusal.Reason> {
+  /// - Throws: `update` when the system refuses for now: then nothing is wrong with the update.
+  static func open(
+    _ contribution: Contribution, fitting base: TensorSchema, reading: Bool
+  ) throws(AggregationError) -> Result<Update, Refusal.Reason> {
     guard contribution.weight.isFinite, contribution.weight > 0 else {
       return .failure("its weight is \(contribution.weight): it must be a positive number")
     }
@@ -41,6 +45,7 @@ public struct Update: Sendable {
       let plain = reading ? try SafetensorsFile(reading: contribution.file) : try SafetensorsFile(path: contribution.file)
       file = try EncodedFile(plain, base: base)
     } catch {
+      if error.isPassing { throw .update(path: contribution.path, error) }
       return .failure(.init(error.description))
     }
     let metadata = file.file.metadata

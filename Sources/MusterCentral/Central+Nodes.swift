@@ -12,7 +12,7 @@ extension Central {
     return known.sorted().map { region in
       RegionSummary(
         region: region, declared: configuration.regions.contains(region), online: machine.nodes[region]?.online ?? false,
-        data: machine.nodes[region]?.data, tasks: machine.openStatuses(of: region))
+        silentSeconds: machine.silence(of: region), data: machine.nodes[region]?.data, tasks: machine.openStatuses(of: region))
     }
   }
 
@@ -39,7 +39,7 @@ extension Central {
     return (found.sorted { $0.path < $1.path }, unreachable.sorted { $0.node < $1.node })
   }
 
-  private static func devices(at data: String, _ client: HTTPClient) async -> Result<[NodeSummary], TransferError> {
+  static func devices(at data: String, _ client: HTTPClient) async -> Result<[NodeSummary], TransferError> {
     do throws(TransferError) {
       return .success(try await client.get([NodeSummary].self, from: "\(data)/v1/nodes"))
     } catch {

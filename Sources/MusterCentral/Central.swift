@@ -16,6 +16,7 @@ final class Central: Sendable {
   let work: CentralWork
   let logger: Logger
   let client: HTTPClient
+  let wishes = ForgetWishes()
 
   init(
     configuration: CentralConfiguration, shell: Shell<Coordinator>, performer: CentralPerformer, store: Store, link: BrokerLink,

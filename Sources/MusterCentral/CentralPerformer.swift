@@ -33,6 +33,7 @@ final class CentralPerformer: EffectPerformer {
       case .aggregate(let task, let round): queue(.aggregate, task, round, machine)
       case .evaluate(let task, let round): queue(.evaluate, task, round, machine)
       case .answer(let reply, let answer): replies.resolve(reply, .answered(answer))
+      case .evicted(let count, let most): topics.noteEviction(count, of: most)
       case .collect: work.collect(machine.referencedBlobs)
       // A region's.
       case .standingChanged, .consult, .deliver, .giveUp: break

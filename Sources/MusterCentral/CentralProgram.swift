@@ -96,6 +96,9 @@ package enum CentralProgram {
     ContributionRoutes(ledger: central.ledger, source: central, store: central.store, limits: central.configuration.limits).add(to: router)
     BlobRoutes(source: central).add(to: router)
     router.get("v1/descriptors") { _, _ in try jsonResponse(await central.descriptors()) }
+    router.get("v1/regions/:region/forgotten") { _, context in
+      try jsonResponse(central.wishes.devices(of: try context.identifier("region")))
+    }
     router.get("healthz") { _, _ in textResponse("ok\n") }
     return router
   }

@@ -39,7 +39,7 @@ final class CentralWork: Sendable {
     await withTaskGroup(of: Void.self) { group in
       group.addTask {
         await self.orders.run { order in
-          if let event = await self.perform(order) { await report(event) }
+          if let event = await self.perform(order, delayed: report) { await report(event) }
         }
       }
       group.addTask { await self.collections.run { await self.collector.collect(keeping: $0) } }
@@ -51,18 +51,20 @@ final class CentralWork: Sendable {
   func sweep(_ referenced: Set<Digest>) async { await collector.sweep(keeping: referenced) }
 
   /// - Returns: nil when central stops meanwhile: the work is owed, and done after the next start.
-  private func perform(_ order: WorkOrder) async -> Coordinator.Event? {
+  private func perform(_ order: WorkOrder, delayed: @Sendable (Coordinator.Event) async -> Void) async -> Coordinator.Event? {
     let key = order.key
-    var attempt = 1
+    var patience = WorkPatience()
     while true {
       do {
         return try await attemptOnce(order)
       } catch {
         if Task.isCancelled { return nil }
         logger.error("\(key.kind.rawValue) failed: \(error)", metadata: ["task.id": "\(key.task)", "round": "\(key.round)"])
-        guard isPassing(error), attempt < 4 else { return .workFailed(key.task, key.kind, round: key.round, reason: "\(error)") }
-        do { try await Task.sleep(for: .seconds(1 << attempt)) } catch { return nil }
-        attempt += 1
+        guard let pause = patience.pause(after: trouble(error)) else {
+          return .workFailed(key.task, key.kind, round: key.round, reason: "\(error)")
+        }
+        await delayed(.workDelayed(key.task, key.kind, round: key.round, reason: "\(error)"))
+        do { try await Task.sleep(for: pause) } catch { return nil }
       }
     }
   }
@@ -89,12 +91,14 @@ final class CentralWork: Sendable {
     }
   }
 
-  /// Trouble of the machine, not of the task: it may be over in a moment.
-  private func isPassing(_ error: any Error) -> Bool {
+  /// Whether it is the machine's trouble or the task's.
+  private func trouble(_ error: any Error) -> WorkPatience.Trouble {
+    if WorkPatience.isPassing(error) { return .passing }
     switch error {
-    case is StorageError: true
-    case TrainerError.signalled, TrainerError.notStarted: true
-    default: false
+    case is StorageError, TrainerError.signalled, TrainerError.notStarted: return .unclear
+    // A program's own words do not say it, but where it writes there is no room.
+    case is TrainerError, AggregationError.external: return store.isFull ? .passing : .lasting
+    default: return .lasting
     }
   }
 

@@ -16,6 +16,14 @@ struct OperationsRoutes {
     router.get("v1/info") { _, _ in try jsonResponse(central.info()) }
     router.get("v1/regions") { _, _ in try jsonResponse(await central.regions()) }
     router.get("v1/nodes") { _, _ in try jsonResponse(await central.nodes().nodes) }
+    router.post("v1/nodes/:region/forget") { _, context in
+      try await central.forget(try context.identifier("region"), nil)
+      return Response(status: .noContent)
+    }
+    router.post("v1/nodes/:region/:device/forget") { _, context in
+      try await central.forget(try context.identifier("region"), try context.identifier("device", as: NodeID.self))
+      return Response(status: .noContent)
+    }
     router.get("v1/tasks") { _, _ in try jsonResponse(await central.summaries()) }
     router.post("v1/tasks/check") { request, context in try jsonResponse(await central.check(try await body(request, context))) }
     router.get("v1/tasks/:task") { _, context in try jsonResponse(await central.detail(try context.identifier("task"))) }

@@ -7,6 +7,9 @@ struct WorkOrder: Sendable {
     var kind: Coordinator.Work
     var task: TaskID
     var round: Int
+    /// How many contributions it aggregates. A round that was opened again for more of them is aggregated again, while the report of the first
+    /// time may still be on its way.
+    var contributions = 0
   }
 
   let key: Key
@@ -23,7 +26,6 @@ struct WorkOrder: Sendable {
 
   init?(_ kind: Coordinator.Work, _ task: TaskID, _ round: Int, _ machine: Coordinator) {
     guard let run = machine.tasks[task], let specification = run.specification else { return nil }
-    key = Key(kind: kind, task: task, round: round)
     self.specification = specification
     switch kind {
     case .initialize:
@@ -41,6 +43,7 @@ struct WorkOrder: Sendable {
       state = nil
       contributions = []
     }
+    key = Key(kind: kind, task: task, round: round, contributions: contributions.count)
   }
 
   /// The fold of a round that is over, for a replay; nil when that round made no model.

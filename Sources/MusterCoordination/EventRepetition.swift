@@ -4,7 +4,7 @@ extension Coordinator.Event {
   package var isRepeated: Bool {
     switch self {
     case .contribution, .accept, .pause, .resume, .cancel, .evaluate, .initialized, .aggregated, .fellShort, .evaluated, .workFailed,
-      .combined, .tick:
+      .workDelayed, .forgetNode, .combined, .unstorable, .tick:
       true
     case .node, .status, .forward, .order, .release, .ledger, .forget, .delivered, .connected, .disconnected: false
     }
@@ -17,7 +17,7 @@ extension RegionMachine.Event {
     switch self {
     case .below(let event): event.isRepeated
     case .above: false
-    case .tick: true
+    case .unstorable, .tick: true
     }
   }
 }

@@ -10,7 +10,8 @@ package struct Instant: Hashable, Comparable, Codable, Sendable, CustomStringCon
 
   /// This instant and so many seconds, bounded so that no input can overflow it.
   package func advanced(bySeconds seconds: Double) -> Instant {
-    Instant(milliseconds: milliseconds + Int64((min(max(seconds, -1e10), 1e10) * 1000).rounded()))
+    guard !seconds.isNaN else { return self }
+    return Instant(milliseconds: milliseconds + Int64((min(max(seconds, -1e10), 1e10) * 1000).rounded()))
   }
 
   /// Seconds from the other instant to this one.

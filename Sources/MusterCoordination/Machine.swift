@@ -14,6 +14,11 @@ package protocol Machine: Sendable {
   var nextDeadline: Instant? { get }
 
   static var tick: Event { get }
+
+  /// A record of the task can never be stored: the task ends with that reason, so that the others go on.
+  ///
+  /// - Parameter bare: without the records that say what became of its contributions, for one of those is what cannot be stored.
+  static func unstorable(_ task: TaskID, reason: String, bare: Bool) -> Event
 }
 
 /// What must survive of a machine.
@@ -27,10 +32,12 @@ package protocol MachineRecord: Codable, Hashable, Sendable {
 
 extension Coordinator: Machine {
   package static var tick: Event { .tick }
+  package static func unstorable(_ task: TaskID, reason: String, bare: Bool) -> Event { .unstorable(task, reason: reason, bare: bare) }
 }
 
 extension Participant: Machine {
   package static var tick: Event { .tick }
+  package static func unstorable(_ task: TaskID, reason: String, bare: Bool) -> Event { .unstorable(task, reason: reason) }
 }
 
 extension Coordinator.Record: MachineRecord {

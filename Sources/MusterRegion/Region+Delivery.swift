@@ -16,7 +16,8 @@ extension Region {
 
   /// Makes one contribution of a frozen set. A result is not lost to a full disk: it is handed over until it is durable.
   func combine(_ order: RegionOrder) async {
-    guard let event = await RegionWork(store: store, models: models, logger: logger).perform(order) else { return }
+    let work = RegionWork(store: store, models: models, logger: logger) { await self.shell.mailbox.post(.below($0)) }
+    guard let event = await work.perform(order) else { return }
     while !Task.isCancelled {
       if case .committed = await shell.mailbox.submit(event) { return }
       logger.warning("what the devices' contributions were combined to is not stored yet: it is tried again")

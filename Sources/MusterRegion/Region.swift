@@ -53,7 +53,19 @@ final class Region: Sendable {
         if state.online, let data = state.data { performer.questions.add("reconcile", .reconcile(data: data), again: true) }
       case .task(_, let task):
         let descriptor = try MessageCoder.decode(TaskDescriptor.self, from: message.payload)
-        if descriptor.task == task, descriptor.regions.contains(id) { await shell.mailbox.post(.above(.descriptor(descriptor))) }
+        guard descriptor.task == task, descriptor.regions.contains(id) else { return }
+        let participant = await shell.machine.participant
+        guard participant.tasks[task] == nil else { return await shell.mailbox.post(.above(.descriptor(descriptor))) }
+        // Another central may have left it there: the one that is there now says whether it has such a task, once it is known here.
+        switch await shell.mailbox.submit(.above(.descriptor(descriptor))) {
+        case .committed:
+          if let central = participant.coordinatorState, central.online, let data = central.data {
+            performer.questions.add("reconcile", .reconcile(data: data), again: true)
+          }
+        // Its batch is lost: the connection is renewed, and the topic read again.
+        case .failed: break
+        case .busy: await shell.mailbox.post(.above(.descriptor(descriptor)))
+        }
       case .invitation(_, id, let task):
         let invitation = try MessageCoder.decode(Invitation.self, from: message.payload)
         guard invitation.task == task else { return }
@@ -120,6 +132,7 @@ final class Region: Sendable {
         let listed = Set(descriptors.map(\.task))
         for descriptor in descriptors where descriptor.regions.contains(id) { await shell.mailbox.post(.above(.descriptor(descriptor))) }
         for task in known where !listed.contains(task) { await shell.mailbox.post(.above(.forget(task))) }
+        await forgetNodes(data)
         return
       } catch {
         logger.warning("central does not list its tasks yet: \(error)")
@@ -128,6 +141,20 @@ final class Region: Sendable {
         // Central may have come back under another address meanwhile: then a newer question waits.
         if await shell.machine.participant.coordinatorState?.data != data { return }
       }
+    }
+  }
+
+  /// Devices that an operator wants forgotten; central shows itself anew when there are some.
+  private func forgetNodes(_ data: String) async {
+    do throws(TransferError) {
+      for node in try await client.get([NodeID].self, from: "\(data)/v1/regions/\(id)/forgotten") {
+        logger.notice("a device is forgotten, as an operator asked", metadata: ["node.id": "\(id)/\(node)"])
+        await shell.mailbox.post(.below(.forgetNode(node)))
+      }
+    } catch {
+      // An older central has no such list.
+      guard error.status != 404 else { return }
+      logger.warning("central does not say which devices are to be forgotten: \(error)")
     }
   }
 
@@ -152,7 +179,9 @@ final class Region: Sendable {
   func nodes() async -> [NodeSummary] {
     let machine = await shell.machine.coordinator
     return machine.nodes.values.sorted { $0.node < $1.node }.map { state in
-      NodeSummary(path: NodePath(id, state.node), state: state, tasks: machine.openStatuses(of: state.node))
+      NodeSummary(
+        path: NodePath(id, state.node), state: state, silentSeconds: machine.silence(of: state.node),
+        tasks: machine.openStatuses(of: state.node))
     }
   }
 

@@ -26,7 +26,7 @@ final class RegionPerformer: EffectPerformer {
   private let logger: Logger
   private let window = Mutex(StatusWindow())
   let questions = WorkQueue<String, Question>(width: 4)
-  let orders = WorkQueue<TaskID, RegionOrder>(width: 2)
+  let orders = WorkQueue<RegionOrder.ID, RegionOrder>(width: 2)
   let deliveries = WorkQueue<String, Job>(width: 4)
   let replies = ContributionReplies()
 
@@ -42,8 +42,10 @@ final class RegionPerformer: EffectPerformer {
     for effect in effects {
       switch effect {
       case .status(let status, let lasting): words.append(StatusWindow.Word(status: status, lasting: lasting))
+      case .announce: above.publishBirth()
       case .ask(let job): questions.add("ask/\(job.task)", .ask(job.task, job.key, upload: job.invitation.upload), again: true)
-      case .upload(let job): deliveries.add("\(job.task)/\(job.key.round)/\(job.key.phase)", job)
+      // Again: one that runs may just have found that the job before was done with.
+      case .upload(let job): deliveries.add("\(job.task)/\(job.key.round)/\(job.key.phase)", job, again: true)
       case .below(let effect): perform(effect, machine)
       }
     }
@@ -78,7 +80,8 @@ final class RegionPerformer: EffectPerformer {
       guard let order = coordinator.tasks[task]?.order else { return }
       questions.add("consult/\(task)", .consult(task, upload: order.upload), again: true)
     case .collect: questions.add("collect", .collect(machine.referencedBlobs), again: true)
-    case .aggregate(let task, _): if let order = RegionOrder(task, coordinator) { orders.add(task, order) }
+    case .aggregate(let task, _): if let order = RegionOrder(task, coordinator) { orders.add(order.id, order) }
+    case .evicted(let count, let most): topics.noteEviction(count, of: most)
     case .answer(let reply, let answer): replies.resolve(reply, .answered(answer))
     // The root's work, and what the machine keeps to itself.
     case .initialize, .evaluate, .standingChanged, .deliver, .giveUp: break

@@ -11,6 +11,13 @@ import MusterTensors
 
 /// A frozen set of a region's devices, to be made one contribution of: copied out of the machine.
 struct RegionOrder: Sendable {
+  /// Of two rounds, phases or attempts each is work of its own: the later must not be taken for the one that still runs.
+  struct ID: Hashable, Sendable {
+    var task: TaskID
+    var key: RoundKey
+  }
+
+  var id: ID { ID(task: task, key: key) }
   let task: TaskID
   let key: RoundKey
   let strategy: StrategySpecification
@@ -36,10 +43,12 @@ struct RegionWork: Sendable {
   let store: Store
   let models: BlobCache
   let logger: Logger
+  /// Tells the machine what the work waits for.
+  let delayed: @Sendable (Coordinator.Event) async -> Void
 
   /// - Returns: nil when the region stops meanwhile: the work is owed, and done after the next start.
   func perform(_ order: RegionOrder) async -> RegionMachine.Event? {
-    var attempt = 1
+    var patience = WorkPatience()
     while !Task.isCancelled {
       do {
         return .below(.combined(order.task, order.key, try await combine(order)))
@@ -48,14 +57,20 @@ struct RegionWork: Sendable {
         logger.error(
           "the devices' contributions could not be combined: \(error)",
           metadata: ["task.id": "\(order.task)", "round": "\(order.key.round)"])
-        guard error is StorageError || error is Problem, attempt < 4 else {
-          return .below(.workFailed(order.task, .aggregate, round: order.key.round, reason: "\(error)"))
+        guard let pause = patience.pause(after: trouble(error)) else {
+          return .below(.workFailed(order.task, .aggregate, round: order.key.round, key: order.key, reason: "\(error)"))
         }
-        do { try await Task.sleep(for: .seconds(1 << attempt)) } catch { return nil }
-        attempt += 1
+        await delayed(.workDelayed(order.task, .aggregate, round: order.key.round, reason: "\(error)"))
+        do { try await Task.sleep(for: pause) } catch { return nil }
       }
     }
     return nil
+  }
+
+  /// What the devices delivered is abandoned only when trying again cannot help.
+  private func trouble(_ error: any Error) -> WorkPatience.Trouble {
+    if WorkPatience.isPassing(error) { return .passing }
+    return error is StorageError || error is Problem ? .unclear : .lasting
   }
 
   private func combine(_ order: RegionOrder) async throws -> Combined {

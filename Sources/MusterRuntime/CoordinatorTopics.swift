@@ -31,6 +31,12 @@ package final class CoordinatorTopics: Sendable {
     link.publish(topic, [], retained: true, quality: .atLeastOnce)
   }
 
+  /// Says that nodes were forgotten, as seldom as dropped messages are.
+  package func noteEviction(_ count: Int, of most: Int) {
+    link.drops.note(
+      "\(count) nodes were forgotten, for at most \(most) are remembered: does a program publish under ever new ids?", topic: nil)
+  }
+
   package func roundChanged(_ task: TaskID) { window.withLock { $0.changed(task) } }
 
   /// Writes the windows that are due.
@@ -52,10 +58,10 @@ package final class CoordinatorTopics: Sendable {
       switch topic {
       case .nodeState(coordinator, let node) where !message.payload.isEmpty:
         let state = try MessageCoder.decode(NodeState.self, from: message.payload)
-        return state.node == node ? .node(state) : foreign(topic, state.node)
+        return state.node == node ? .node(state, retained: message.retained) : foreign(topic, state.node)
       case .nodeStatus(coordinator, let node, let task) where !message.payload.isEmpty:
         let status = try MessageCoder.decode(NodeStatus.self, from: message.payload)
-        return status.node == node && status.task == task ? .status(status) : foreign(topic, status.node)
+        return status.node == node && status.task == task ? .status(status, retained: message.retained) : foreign(topic, status.node)
       default: return nil
       }
     } catch {

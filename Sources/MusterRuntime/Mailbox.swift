@@ -75,6 +75,9 @@ package final class Mailbox<Event: Sendable>: Sendable {
     return taken
   }
 
+  /// Letters that nobody has read yet.
+  var count: Int { state.withLock(\.letters.count) }
+
   /// Up to so many, in order.
   func drain(_ most: Int) -> [Letter] {
     let (batch, waiting) = state.withLock { state in

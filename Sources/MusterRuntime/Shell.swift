@@ -20,7 +20,8 @@ package protocol EffectPerformer<M>: Sendable {
 /// Runs one machine: drains its mailbox, commits the records of the whole batch in one transaction, then has the effects performed.
 ///
 /// A batch without records never touches the disk. What a batch makes of the machine shows only once it is committed. A failed commit leaves
-/// the machine as it was, drops the batch's effects, says so to whoever waits, and lets time's own events wait for a second.
+/// the machine as it was, drops the batch's effects, says so to whoever waits, and lets time's own events wait for a second. A record that can
+/// never be stored ends its own task, and no other.
 package actor Shell<M: Machine> {
   package private(set) var machine: M
   package nonisolated let mailbox = Mailbox<M.Event>()
@@ -53,15 +54,55 @@ package actor Shell<M: Machine> {
         await mailbox.wait(until: due)
         continue
       }
-      let events = batch.map(\.event)
-      let outcome = await process(isDue ? events + [M.tick] : events, performer)
-      for letter in batch { letter.sender?.resume(returning: outcome) }
+      var letters = batch
+      if isDue { letters.append(Letter(event: M.tick, sender: nil)) }
+      await process(letters[...], performer)
     }
     mailbox.close()
     await performer.stopped()
   }
 
-  private func process(_ events: [M.Event], _ performer: some EffectPerformer<M>) async -> Submission {
+  private typealias Letter = Mailbox<M.Event>.Letter
+
+  /// A batch that holds a record which can never be stored is halved until the event that makes it stands alone: the others are committed.
+  private func process(_ letters: ArraySlice<Letter>, _ performer: some EffectPerformer<M>) async {
+    let events = letters.map(\.event)
+    var outcome = await commit(events, performer)
+    if case .failed(.unstorable(let task, let reason)) = outcome {
+      guard letters.count == 1 else {
+        let middle = letters.startIndex + letters.count / 2
+        await process(letters[..<middle], performer)
+        await process(letters[middle...], performer)
+        return
+      }
+      outcome = await isolate(events, task, reason, performer)
+    }
+    if case .failed(let error) = outcome { await performer.failed(events, error) }
+    for letter in letters { letter.sender?.resume(returning: outcome) }
+  }
+
+  /// Ends the task whose record can never be stored, and lets the event do what it still can. One event may do that to several tasks.
+  private func isolate(
+    _ events: [M.Event], _ task: TaskID?, _ reason: String, _ performer: some EffectPerformer<M>
+  ) async -> Submission {
+    var (task, reason) = (task, reason)
+    var ended: Set<TaskID> = []
+    while let poisoned = task, ended.insert(poisoned).inserted {
+      logger.error(
+        "a record can never be stored, its task ends: \(reason)", metadata: ["machine": "\(name)", "task.id": "\(poisoned)"])
+      var ending = await commit([M.unstorable(poisoned, reason: reason, bare: false)], performer)
+      if case .failed(.unstorable) = ending { ending = await commit([M.unstorable(poisoned, reason: reason, bare: true)], performer) }
+      guard case .committed = ending else { return ending }
+      let outcome = await commit(events, performer)
+      guard case .failed(.unstorable(let next, let why)) = outcome else { return outcome }
+      (task, reason) = (next, why)
+    }
+    logger.critical("an event is dropped, for what it leads to can never be stored: \(reason)", metadata: ["machine": "\(name)"])
+    return .failed(.unstorable(task, reason))
+  }
+
+  /// One transaction, and its effects. What fails leaves the machine as it was.
+  private func commit(_ events: [M.Event], _ performer: some EffectPerformer<M>) async -> Submission {
     var next = machine
     let now = clock.now
     var records: [M.Record] = []
@@ -75,9 +116,9 @@ package actor Shell<M: Machine> {
       do {
         try await store.commit(records, machine: name, at: now)
       } catch {
+        if case .unstorable = error { return .failed(error) }
         logger.error("the journal did not take \(records.count) records: \(error)", metadata: ["machine": "\(name)"])
         retryAt = .now + .seconds(1)
-        await performer.failed(events, error)
         return .failed(error)
       }
       retryAt = nil
@@ -98,13 +139,19 @@ extension Store {
         entries.append(
           JournalEntry(machine: machine, task: record.task, kind: record.kind, at: now.milliseconds, body: try JSON.encode(record)))
       } catch {
-        throw .io("a record \"\(record.kind)\" cannot be encoded: \(error)")
+        throw .unstorable(record.task, "a record \"\(record.kind)\" cannot be encoded: \(explain(error))")
       }
       if !record.supersedes.isEmpty {
         superseded.append(JournalRange(machine: machine, task: record.task, kinds: record.supersedes))
       }
     }
     try await append(entries, replacing: superseded)
+  }
+
+  /// Names the value, not the whole record.
+  private func explain(_ error: any Error) -> String {
+    guard case EncodingError.invalidValue(let value, let context) = error else { return "\(error)" }
+    return "\(context.codingPath.map(\.stringValue).joined(separator: ".")) is \(value)"
   }
 
   /// A machine's records, in order.

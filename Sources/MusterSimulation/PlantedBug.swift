@@ -44,6 +44,16 @@ package enum PlantedBug: String, CaseIterable, Sendable {
   case neverReconciles
   /// What came from topics and was lost with a failed commit is read again after the first failure only.
   case lostTopicsAreNotReadAgain
+  /// A record that can never be stored is tried again and again, with all that came with it.
+  case poisonIsRetried
+  /// The key of a server's long work has no round: work for the next round is taken for that which still runs, and dropped.
+  case workKeyHasNoRound
+  /// Long work that finds the disk full is given up.
+  case fullDiskEndsWork
+  /// What was heard of a node before it fell silent is taken for its next word.
+  case forgetsSilence
+  /// A region does not ask which tasks central has.
+  case neverAsksForTheList
   /// A device that gets no answer to an upload lets it be.
   case uploadIsTriedOnce
 }

@@ -16,6 +16,8 @@ package struct WorldPlan: Sendable {
   var workTime: ClosedRange<Int64> = 20...120
   var transferTime: ClosedRange<Int64> = 2...10
   var evaluationFails = 0.0
+  /// While there are faults; nil: as long as ever.
+  var slowWorkTime: ClosedRange<Int64>?
   /// Every message goes through its bytes.
   package var codes = false
   var bugs: Set<PlantedBug> = []
@@ -45,6 +47,8 @@ package final class World {
   package private(set) var regions: [RegionProcess] = []
   package private(set) var devices: [DeviceProcess] = []
   let brokers: [Broker]
+  /// Another central that is there for some seconds.
+  var secondCentral: SecondCentral?
   private(set) lazy var auditor = Auditor(self)
   private let regionNames: [NodeID]
 
@@ -65,6 +69,8 @@ package final class World {
   package var refusesUpdates: (NodePath) -> String? = { _ in nil }
   /// Updates that central's rule needs, of those that were not refused; never more than the task's minimum.
   package var fewestUpdates = 1
+  /// Records that no disk takes, by task and kind; nil: there are none.
+  package var unstorable: ((TaskID, String) -> Bool)?
   /// Contributions that were answered with "stored".
   package internal(set) var promised: [(ledger: NodeID, task: TaskID, round: Int, phase: Phase, contribution: ContributionRecord)] = []
 
@@ -107,6 +113,9 @@ package final class World {
       site += 1
     }
   }
+
+  /// How long a piece of long work takes now.
+  var workTime: ClosedRange<Int64> { isFaulty ? plan.slowWorkTime ?? plan.workTime : plan.workTime }
 
   func plants(_ bug: PlantedBug) -> Bool { !plan.bugs.isEmpty && plan.bugs.contains(bug) }
 
@@ -178,15 +187,15 @@ package final class World {
   func key(_ topic: Topic) -> TopicKey { directory.key(topic) }
 
   /// What a coordinator makes of what arrives on its topics, as `CoordinatorTopics` does.
-  func coordinatorEvent(_ packet: Packet, nodes: [NodeID: NodeState]) -> Coordinator.Event? {
+  func coordinatorEvent(_ packet: Packet, retained: Bool, nodes: [NodeID: NodeState]) -> Coordinator.Event? {
     switch packet.payload {
     case .node(var state):
       guard state.node == directory.nodes[packet.key.node] else { return nil }
       if !state.online, plants(.believesEveryWill), let known = nodes[state.node] { state.session = known.session }
-      return .node(state)
+      return .node(state, retained: retained)
     case .status(let status):
       guard status.node == directory.nodes[packet.key.node], status.task == directory.tasks[packet.key.task] else { return nil }
-      return .status(status)
+      return .status(status, retained: retained)
     default: return nil
     }
   }

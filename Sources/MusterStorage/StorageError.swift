@@ -1,4 +1,5 @@
 import Glibc
+package import MusterSchema
 
 /// Why the state folder did not do what was asked. Each says what to do about it.
 package enum StorageError: Error, Hashable, Sendable, CustomStringConvertible {
@@ -18,6 +19,10 @@ package enum StorageError: Error, Hashable, Sendable, CustomStringConvertible {
   case claimed
   /// No room for another half upload now.
   case crowded(String)
+  /// The system has no descriptor, memory or time for it now, or the device did not answer. It may pass.
+  case exhausted(String)
+  /// A record of this task can never be stored, whatever is done about the disk.
+  case unstorable(TaskID?, String)
   case io(String)
 
   package var description: String {
@@ -30,20 +35,29 @@ package enum StorageError: Error, Hashable, Sendable, CustomStringConvertible {
     case .superseded: "another request goes on with this upload"
     case .claimed: "another request completes this upload: ask again in a moment"
     case .crowded(let what): "no room for another upload: \(what)"
-    case .io(let what): what
+    case .exhausted(let what), .unstorable(_, let what), .io(let what): what
     }
   }
 
   /// From an error number of the system.
   init(_ code: Int32, _ what: String) {
     let text = "\(what): \(String(cString: strerror(code)))"
-    switch code {
-    case ENOSPC, EDQUOT, EFBIG: self = .diskFull(text)
-    default: self = .io(text)
+    if SystemTrouble.isDiskFull(code) {
+      self = .diskFull(text)
+    } else {
+      self = SystemTrouble.isPassing(code) ? .exhausted(text) : .io(text)
     }
   }
 }
 
-extension StorageError {
+extension StorageError: PassingTrouble {
+  /// Trouble that passes by itself, or once somebody frees space: the same again will do later.
+  package var isPassing: Bool {
+    switch self {
+    case .diskFull, .busy, .crowded, .superseded, .claimed, .exhausted: true
+    case .corrupt, .newer, .tooLarge, .unstorable, .io: false
+    }
+  }
+
   package var isDiskFull: Bool { if case .diskFull = self { true } else { false } }
 }

@@ -16,7 +16,14 @@ extension Store {
     guard !entries.isEmpty || !ranges.isEmpty else { return committed }
     try await commit { database in
       for range in ranges { try database.remove(range) }
-      for entry in entries { try database.append(entry, committed) }
+      for entry in entries {
+        do {
+          try database.append(entry, committed)
+        } catch let error as DatabaseError where error.isAboutTheRow {
+          throw StorageError.unstorable(
+            entry.task, "a record \"\(entry.kind)\" of \(entry.body.count) bytes: \(error.message ?? "refused")")
+        }
+      }
     }
     return committed
   }
@@ -100,6 +107,16 @@ extension Database {
       arguments += [before]
     }
     try execute(sql: sql, arguments: arguments)
+  }
+}
+
+extension DatabaseError {
+  /// The row itself is refused: it will be refused again.
+  fileprivate var isAboutTheRow: Bool {
+    switch resultCode {
+    case .SQLITE_TOOBIG, .SQLITE_CONSTRAINT, .SQLITE_MISMATCH: true
+    default: false
+    }
   }
 }
 

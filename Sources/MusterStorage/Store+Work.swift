@@ -1,7 +1,17 @@
 internal import FoundationEssentials
+internal import Glibc
 internal import MusterSchema
 
 extension Store {
+  /// Whether the state folder's file system has no room left for anything: what a program that writes there says about it is its own affair.
+  package var isFull: Bool {
+    var status = statvfs()
+    guard statvfs(folder, &status) == 0 else { return false }
+    return UInt64(status.f_bavail) * UInt64(status.f_frsize) < Self.leastRoom
+  }
+
+  private static let leastRoom: UInt64 = 1 << 20
+
   /// A folder for files that are being made: on the same file system as the blobs, so that a finished one is adopted by a rename.
   package func workFolder() throws(StorageError) -> String {
     let path = "\(folder)/work"

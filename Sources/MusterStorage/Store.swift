@@ -116,6 +116,7 @@ extension StorageError {
     let text = "\(path): \(error.message ?? "SQLite error \(error.extendedResultCode.rawValue)")"
     switch error.resultCode {
     case .SQLITE_FULL: self = .diskFull(text)
+    case .SQLITE_IOERR, .SQLITE_NOMEM: self = .exhausted(text)
     case .SQLITE_BUSY, .SQLITE_LOCKED: self = .busy("\(text): another program has it open; close that one")
     case .SQLITE_CORRUPT, .SQLITE_NOTADB:
       self = .corrupt("\(text); restore the state folder from a backup, or move it away to start anew")

@@ -21,6 +21,18 @@ struct MeanTests {
     #expect(try round.floats("w") == [3, -2])
   }
 
+  @Test("Weights whose sum leaves the range of a double are shares all the same")
+  func largestWeights() throws {
+    let round = try Round()
+    try round.base(tensor("w", [0, 0]))
+    let largest = Double.greatestFiniteMagnitude
+    let updates = [
+      try round.update("a", weight: largest, tensor("w", [1, 2])), try round.update("b", weight: largest, tensor("w", [5, -6])),
+    ]
+    try round.aggregate(updates)
+    #expect(try round.floats("w") == [3, -2])
+  }
+
   /// Printed by `Python/mean.py`, NumPy 2.4 in float64: elements 0, 1, 8191, 8192, 12345, 19999, and the sum of all magnitudes.
   private static let recorded: [(strategy: String, dtype: DType, elements: [Double], sum: Double)] = [
     (

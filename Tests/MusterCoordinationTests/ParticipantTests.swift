@@ -29,6 +29,7 @@ extension Participant {
       case .upload(let job): "upload \(job.key.round)"
       case .ask(let job): "ask \(job.key.round)"
       case .descriptor(let descriptor): "descriptor \(descriptor.revision)"
+      case .announce: "announce"
       case .check(let task): "check \(task)"
       }
     }
@@ -187,7 +188,7 @@ struct ParticipantTests {
     #expect(device.tell(.coordinator(CoordinatorState(coordinator: .north, online: true, session: "1"))) == [])
     #expect(device.tell(.coordinator(CoordinatorState(coordinator: .north, online: false, session: "0"))) == [])
     #expect(device.coordinatorState?.online == true)
-    #expect(device.tell(.coordinator(CoordinatorState(coordinator: .north, online: true, session: "2"))) == ["ready"])
+    #expect(device.tell(.coordinator(CoordinatorState(coordinator: .north, online: true, session: "2"))) == ["announce", "ready"])
     // A coordinator that starts anew publishes its descriptors anew.
     var again = descriptor()
     again.secondsLeft = 5

@@ -36,6 +36,52 @@ struct FaultTests {
     world.checkPromises(.digits)
   }
 
+  @Test("a record that can never be stored ends its own task, and the other completes", arguments: ["closed", "opened", "completed"])
+  func poison(kind: String) throws {
+    let world = World.with(.digits, specification(rounds: 2, size: 3, minimum: 2)) { world in
+      world.unstorable = { task, record in task == .digits && record == kind }
+    }
+    world.push(.other, specification(rounds: 2, size: 3, minimum: 2))
+    #expect(world.finish(.digits, within: 120) && world.finish(.other, within: 240), "\(world.why(.digits)); \(world.why(.other))")
+    #expect(world.step(.digits) == .failed && world.why(.digits).contains("cannot be stored"), "\(world.why(.digits))")
+    #expect(world.step(.other) == .completed, "\(world.why(.other))")
+    world.checkPromises(.other)
+  }
+
+  @Test("a device that lost its power together with the broker costs one round its patience, and the later ones nothing")
+  func silentDevice() throws {
+    let world = World.with(.digits, specification(rounds: 4, size: 6, minimum: 3, devices: false))
+    world.restartsAfter = nil
+    #expect(world.untilTraining(.digits, started: 6))
+    world.losePower(of: 1)
+    world.run(seconds: 3)
+    world.brokersReturn()
+    #expect(world.finish(.digits, within: 300), "\(world.why(.digits))")
+    let run = try #require(world.task(.digits))
+    #expect(world.step(.digits) == .completed && run.records.count == 4, "\(world.why(.digits))")
+    let late = run.records.suffix(2).map(\.seconds)
+    #expect(late.allSatisfy { $0 < 10 }, "\(run.records.map(\.seconds))")
+    world.checkPromises(.digits)
+  }
+
+  @Test("another central that was there for some seconds leaves no task with regions, devices or the broker")
+  func secondCentral() throws {
+    let world = World.with(.digits, specification(rounds: 3, size: 6, minimum: 3))
+    #expect(world.untilTraining(.digits, started: 3))
+    world.startSecondCentral(specification(size: 6, minimum: 1))
+    world.run(seconds: 12)
+    #expect(world.retainedTopics.contains { "\($0)" == "muster/v1/central/tasks/staged" }, "\(world.retainedTopics)")
+    world.endSecondCentral()
+    #expect(world.finish(.digits, within: 300), "\(world.why(.digits))")
+    world.run(seconds: 90)
+    #expect(world.step(.digits) == .completed, "\(world.why(.digits))")
+    let left = world.retainedTopics.filter { "\($0)".hasSuffix("/tasks/staged") && !"\($0)".contains("/nodes/") }
+    #expect(left.isEmpty, "\(left)")
+    for region in world.regions { #expect(region.machine.coordinator.tasks.keys.sorted() == [.digits]) }
+    for device in world.devices { #expect(device.machine.tasks.keys.sorted() == [.digits] && device.machine.jobs.isEmpty) }
+    world.checkPromises(.digits)
+  }
+
   @Test("a device that comes late joins the next round")
   func lateDevice() throws {
     let world = World.with(.digits, specification(minimum: 3), without: [.pi(6)])

@@ -123,17 +123,20 @@ extension JobWorker {
     (error.problem.map { "\($0)" } ?? "\(error)").withoutControlCharacters.prefix(300).description
   }
 
-  /// On every connection, and when the coordinator is a new one: jobs of tasks that it does not list are dropped.
+  /// On every connection, when the coordinator is a new one, and when it clears a task's topic: tasks that it does not list are forgotten, with
+  /// their jobs.
   func watchList() async {
     while !Task.isCancelled {
       await shell.listWanted.wait()
-      let jobs = await shell.jobs
-      guard !jobs.isEmpty, !Task.isCancelled, let address = await shell.dataAddress else { continue }
+      let (jobs, tasks) = (await shell.jobs, await shell.openTasks)
+      guard !(jobs.isEmpty && tasks.isEmpty), !Task.isCancelled, let address = await shell.dataAddress else { continue }
       do throws(TransferError) {
         let descriptors: [TaskDescriptor] = try await http().get(from: "\(address)/v1/descriptors")
-        await shell.compare(Set(descriptors.map(\.task)), jobsBefore: jobs)
+        await shell.compare(Set(descriptors.map(\.task)), jobsBefore: jobs, tasksBefore: tasks)
       } catch {
         logger.debug("the coordinator's tasks could not be compared: \(error)")
+        do { try await Task.sleep(for: .seconds(5)) } catch { return }
+        shell.listWanted.ring()
       }
     }
   }

@@ -75,6 +75,7 @@ actor AgentShell {
     capabilities.models?[trainer]?.contains { $0.hasPrefix("step:") } ?? true
   }
   var dataAddress: String? { machine.coordinatorState?.data }
+  var openTasks: [TaskID] { machine.tasks.values.filter { !$0.state.isFinal }.map(\.task).sorted() }
   var jobs: [Job] { machine.jobs.values.sorted { $0.task < $1.task } }
 
   /// A result will have to wait: the disk shall hold what leads to it. The journal's newest bytes are flushed, not on the cooperative pool.
@@ -118,6 +119,7 @@ actor AgentShell {
   private func perform(_ effect: Participant.Effect) -> Participant.Event? {
     switch effect {
     case .status(let status, let lasting): publish(status, lasting: lasting)
+    case .announce: publishState(look())
     case .check(let task): return .readiness(task, readiness(task))
     case .start(let job):
       logger.info("takes part", metadata: metadata(job.task, job.key))
@@ -159,8 +161,11 @@ actor AgentShell {
       } catch {
         throw .malformed("\(error)")
       }
-      // A cleared topic means nothing by itself.
-      guard !message.payload.isEmpty || topic == presence.topic else { return }
+      // A cleared topic means nothing by itself: the coordinator says what it still has.
+      guard !message.payload.isEmpty || topic == presence.topic else {
+        if case .task(machine.coordinator, let task) = topic, machine.tasks[task]?.state.isFinal == false { listWanted.ring() }
+        return
+      }
       switch topic {
       case presence.topic:
         listening?.hear(own: true)
@@ -209,8 +214,9 @@ actor AgentShell {
     guard holds else { throw .malformed("it speaks of something else than its topic") }
   }
 
-  /// The coordinator lists these tasks; jobs that began before the question and are not among them are dropped.
-  func compare(_ listed: Set<TaskID>, jobsBefore: [Job]) {
+  /// The coordinator lists these tasks; what was known before the question and is not among them is forgotten.
+  func compare(_ listed: Set<TaskID>, jobsBefore: [Job], tasksBefore: [TaskID]) {
+    for task in tasksBefore where !listed.contains(task) && machine.tasks[task]?.state.isFinal == false { receive(.forget(task)) }
     for job in jobsBefore where !listed.contains(job.task) && self.job(job.task, job.key) != nil { receive(.forget(job.task)) }
   }
 

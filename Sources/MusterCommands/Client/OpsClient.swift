@@ -40,6 +40,14 @@ struct OpsClient: Sendable {
   func regions() async throws(CommandError) -> [RegionSummary] { try await get("/v1/regions") }
   func nodes() async throws(CommandError) -> [NodeSummary] { try await get("/v1/nodes") }
 
+  func forget(_ node: NodePath) async throws(CommandError) {
+    do {
+      _ = try await client.send("POST", central + "/v1/nodes/\(node)/forget")
+    } catch {
+      throw CommandError(error, central: central)
+    }
+  }
+
   /// Whether the server's process answers at all.
   func isHealthy() async -> Bool {
     do {

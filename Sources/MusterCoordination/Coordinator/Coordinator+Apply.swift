@@ -61,7 +61,7 @@ extension Coordinator {
     tasks[id]?.descriptor = descriptor
     applyPause(id, paused: descriptor.state == .paused)
     if descriptor.state.isFinal {
-      tasks[id]?.stage = .ended(descriptor.state == .cancelled ? .cancelled : .completed, reason: descriptor.reason ?? "")
+      tasks[id]?.stage = .ended(descriptor.end, reason: descriptor.reason ?? "")
       tasks[id]?.train?.isClosed = true
       tasks[id]?.endedAt = now
     }
@@ -181,6 +181,7 @@ extension Coordinator {
     run.descriptor.revision += 1
     run.descriptor.state = step == .cancelled ? .cancelled : .closed
     run.descriptor.reason = reason
+    run.descriptor.outcome = step
     run.pausedAt = nil
     run.endedAt = now
     run.train?.isClosed = true

@@ -26,8 +26,8 @@ extension Coordinator {
   }
 
   mutating func combined(_ id: TaskID, _ key: RoundKey, _ combined: Combined) {
-    guard let run = tasks[id], run.specification == nil, run.stage == .aggregating, let current = run.train?.key,
-      current.round == key.round, current.phase == key.phase
+    // Of the very order that is frozen: work for an earlier attempt had another set.
+    guard let run = tasks[id], run.specification == nil, run.stage == .aggregating, let current = run.train?.key, current == key
     else { return }
     for update in combined.refused { tasks[id]?.note(update.node, "update refused: \(update.reason)") }
     commit(.combined(id, combined))

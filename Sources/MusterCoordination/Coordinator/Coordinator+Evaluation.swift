@@ -36,7 +36,7 @@ extension Coordinator {
 
   mutating func evaluated(_ id: TaskID, round: Int, _ metrics: [String: Double]) {
     guard let run = tasks[id], run.models.contains(where: { $0.round == round }) else { return }
-    commit(.evaluated(id, round: round, metrics: metrics))
+    commit(.evaluated(id, round: round, metrics: metrics.filter { $0.value.isFinite }))
     effects.append(.roundChanged(id))
     advance(id)
   }
@@ -82,15 +82,22 @@ extension Coordinator {
     return (specification.rounds == 1 ? "its one round is done" : "all \(specification.rounds) rounds are done") + unreported(run)
   }
 
-  /// Metrics over devices: each metric's mean, weighted by samples, over those that report it.
+  /// Metrics over devices: each metric's mean, weighted by samples, over those that report it. Always finite.
   package static func weighted(_ evaluations: [ContributionRecord]) -> [String: Double]? {
-    var sums: [String: (value: Double, weight: Double)] = [:]
-    for evaluation in evaluations.sorted(by: { $0.path < $1.path }) {
-      for (name, value) in evaluation.metrics where value.isFinite {
-        let sum = sums[name] ?? (0, 0)
-        sums[name] = (sum.value + value * evaluation.weight, sum.weight + evaluation.weight)
-      }
+    var reports: [String: [(value: Double, weight: Double)]] = [:]
+    for evaluation in evaluations.sorted(by: { $0.path < $1.path }) where evaluation.weight.isFinite && evaluation.weight > 0 {
+      for (name, value) in evaluation.metrics where value.isFinite { reports[name, default: []].append((value, evaluation.weight)) }
     }
-    return sums.isEmpty ? nil : sums.mapValues { $0.value / $0.weight }
+    return reports.isEmpty ? nil : reports.mapValues(mean)
+  }
+
+  /// Weights become shares before they are multiplied: a value and a weight that are each in range can have a product that is not.
+  private static func mean(_ reports: [(value: Double, weight: Double)]) -> Double {
+    let largest = reports.reduce(0) { max($0, $1.weight) }
+    let total = reports.reduce(0) { $0 + $1.weight / largest }
+    let mean = reports.reduce(0) { $0 + $1.value * ($1.weight / largest / total) }
+    // Rounding must not carry a mean of the largest numbers out of the range of the values.
+    let values = reports.map(\.value)
+    return min(max(mean, values.min() ?? mean), values.max() ?? mean)
   }
 }

@@ -75,6 +75,9 @@ extension Coordinator {
     guard run.specification != nil else { return standing(run.id)?.readiness.waiting ?? [] }
     return run.descriptor.regions.sorted().flatMap { region -> [Waiting] in
       guard nodes[region]?.online == true else { return [Waiting(node: region.rawValue, reason: "the region is offline")] }
+      if let seconds = silence(of: region) {
+        return [Waiting(node: region.rawValue, reason: "the region is silent for \(Int(seconds)) s: it did not answer an invitation")]
+      }
       guard let status = run.statuses[region] else {
         return [Waiting(node: region.rawValue, reason: "the region has not answered the descriptor yet")]
       }
@@ -106,12 +109,17 @@ extension Coordinator {
             list.append(Waiting(node: node.rawValue, reason: "\(missing) of its devices have not delivered\(away)"))
           }
         } else {
-          let percent = progress.map { ", \(Int((min(max($0, 0), 1) * 100).rounded())) %" } ?? ""
+          let percent = progress.flatMap(wholePercent).map { ", \($0) %" } ?? ""
           list.append(Waiting(node: node.rawValue, reason: "\(seat.reason ?? "at work")\(percent)"))
         }
       }
     }
     return list
+  }
+
+  /// Of what a device says; nil for what is not a number.
+  private func wholePercent(_ fraction: Double) -> Int? {
+    fraction.isFinite ? Int((min(max(fraction, 0), 1) * 100).rounded()) : nil
   }
 
   private func wholeSeconds(_ since: Instant) -> String { "\(Int(max(0, now.seconds(since: since)))) s" }
@@ -133,7 +141,7 @@ extension Coordinator {
   private func activity(_ run: TaskRun, _ waiting: [Waiting]) -> String {
     let names = list(waiting)
     switch run.stage {
-    case .initializing: return "\(id) makes the initial model"
+    case .initializing: return "\(id) makes the initial model" + delay(run, .initialize)
     case .recruiting:
       guard let specification = run.specification else { return "recruiting" }
       let count = headcount(run)
@@ -149,10 +157,11 @@ extension Coordinator {
       if run.train != nil, let last = run.lastReason { text += " (attempt \(run.attempt + 1), after \(last))" }
       return text + names
     case .training: return progress(run, run.train, "updates", names)
-    case .aggregating: return "round \(run.round): \(id) aggregates \(run.train?.accepted.count ?? 0) \(noun(run.train))"
+    case .aggregating:
+      return "round \(run.round): \(id) aggregates \(run.train?.accepted.count ?? 0) \(noun(run.train))" + delay(run, .aggregate)
     case .delivering: return "round \(run.round): \(id) delivers what its \(run.train?.accepted.count ?? 0) devices made"
     case .evaluating:
-      let own = run.centralEvaluates ? "round \(run.round): \(id) evaluates the new model" : ""
+      let own = run.centralEvaluates ? "round \(run.round): \(id) evaluates the new model" + delay(run, .evaluate) : ""
       guard let evaluation = run.evaluation, !evaluation.isClosed else { return own.isEmpty ? "round \(run.round) is complete" : own }
       return (own.isEmpty ? "" : own + "; ") + progress(run, evaluation, "evaluations", names)
     case .waiting: return "waits for an order of its coordinator; \(standing(run.id)?.readiness.devices ?? 0) devices ready" + names
@@ -162,6 +171,12 @@ extension Coordinator {
       return "round \(run.round): \(phase.atWork) of \(phase.needed) devices at work or done, \(done) done" + names
     case .ended(let step, let reason): return "\(step.rawValue): \(reason)"
     }
+  }
+
+  /// What long work waits for, when that is known.
+  private func delay(_ run: TaskRun, _ work: Work) -> String {
+    guard let delay = run.delay, delay.work == work, work == .initialize || delay.round == run.round else { return "" }
+    return "; it is tried again until this passes: \(delay.reason)"
   }
 
   private func noun(_ phase: PhaseRun?) -> String { phase?.key.phase == .evaluate ? "evaluations" : "updates" }

@@ -4,7 +4,9 @@ extension Coordinator {
   /// Everything that the state owes, to everybody (nil) or to one node. The only source of repetition: asked after a restart, on every connect
   /// to the broker and on a node's birth.
   package func owed(to node: NodeID?) -> [Effect] {
-    guard let node else { return tasks.keys.sorted().flatMap { owed(task: $0) } }
+    guard let node else {
+      return forgotten.filter { tasks[$0] == nil }.flatMap(clearings) + tasks.keys.sorted().flatMap { owed(task: $0) }
+    }
     return tasks.keys.sorted().flatMap { id in invitationsOwed(id).filter { if case .invite(node, _) = $0 { true } else { false } } }
   }
 

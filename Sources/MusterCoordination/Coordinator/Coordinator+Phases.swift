@@ -9,10 +9,29 @@ extension Coordinator {
       return earlier.digest == contribution.digest ? .same : .conflict
     }
     if let why = refusal(run, round: round, phase: phase) { return .closed(why) }
+    if let why = unfit(contribution, run) {
+      tasks[id]?.note(contribution.path.description, "contribution refused: \(why)")
+      effects.append(.roundChanged(id))
+      return .refused(why)
+    }
     commit(.contributed(id, round: round, phase: phase, contribution))
     effects.append(.roundChanged(id))
     if run.specification == nil { effects.append(.standingChanged(id)) }
     return .stored
+  }
+
+  /// What is wrong with the numbers of a contribution; nil when they are fit to be added up with those of others.
+  private func unfit(_ contribution: ContributionRecord, _ run: TaskRun) -> String? {
+    do {
+      try UpdateMetadata.check(weight: contribution.weight)
+      try UpdateMetadata.check(metrics: contribution.metrics)
+    } catch {
+      return error.detail
+    }
+    guard (1...run.maximumDevices).contains(contribution.devices) else {
+      return "it stands for \(contribution.devices) devices, the round takes 1 to \(run.maximumDevices) in one"
+    }
+    return nil
   }
 
   /// Why a path has nothing to contribute here; nil when it has: devices to their ledger, regions that aggregate to central.
@@ -195,8 +214,9 @@ extension Coordinator {
 
   /// The one reason that every region gives for having no device, when it is the devices' own failure.
   private func commonFailure(_ train: PhaseRun) -> String? {
-    let reasons = Set(train.seats.values.map { $0.isShort && $0.have == 0 ? $0.reason ?? "" : "" })
-    guard reasons.count == 1, let reason = reasons.first, reason.hasPrefix(Standing.everyDeviceFailed) else { return nil }
-    return String(reason.dropFirst(Standing.everyDeviceFailed.count))
+    let seats = train.seats.values
+    guard !seats.isEmpty, seats.allSatisfy({ $0.isShort && $0.have == 0 && $0.code == .everyDeviceFailed }) else { return nil }
+    let reasons = Set(seats.map { $0.reason ?? "" })
+    return reasons.count == 1 ? reasons.first : nil
   }
 }

@@ -11,7 +11,7 @@ extension Coordinator {
   }
 
   func mayInvite(_ node: NodeID, for run: TaskRun) -> Bool {
-    guard isConnected, nodes[node]?.online == true, configuration.declared?.contains(node) ?? true else { return false }
+    guard isConnected, nodes[node]?.online == true, !isSilent(node), configuration.declared?.contains(node) ?? true else { return false }
     return run.specification.map { $0.regions.contains(node) } ?? true
   }
 
@@ -114,6 +114,7 @@ extension Coordinator {
   mutating func invite(_ node: NodeID, _ id: TaskID, _ phase: WritableKeyPath<TaskRun, PhaseRun?>) {
     guard let run = tasks[id], let round = run[keyPath: phase], let seat = round.seats[node] else { return }
     tasks[id]?[keyPath: phase]?.seats[node]?.invitedAt = now
+    if seat.state == .invited { awaitWord(of: node) }
     effects.append(.invite(node, invitation(run, round, node, seat)))
   }
 

@@ -2,9 +2,6 @@ package import MusterSchema
 
 /// Where a scout stands with a task, for the participant that speaks for it above.
 package struct Standing: Hashable, Sendable {
-  /// How a reason starts when no device is left and each failed on its own.
-  static let everyDeviceFailed = "every device failed: "
-
   package var readiness: Readiness
   /// The order that it fills; nil without one.
   package var key: RoundKey?
@@ -15,6 +12,8 @@ package struct Standing: Hashable, Sendable {
   /// Devices at work or done.
   package var have: Int
   package var reason: String?
+  /// Set where the coordinator above acts on it; the reason is for people.
+  package var code: ErrorCode?
   package var waiting: [Waiting]
 }
 
@@ -123,7 +122,7 @@ extension Coordinator {
   }
 
   func isReady(_ node: NodeID, _ status: NodeStatus, _ run: TaskRun) -> Bool {
-    guard let state = nodes[node], state.online, Admission.mismatch(run.descriptor, state) == nil else { return false }
+    guard let state = nodes[node], state.online, !isSilent(node), Admission.mismatch(run.descriptor, state) == nil else { return false }
     switch status.state {
     case .ready, .done, .accepted, .training, .uploading: return true
     case .declined, .failed, .recruiting, .filled, .short: return false
@@ -138,7 +137,10 @@ extension Coordinator {
         readiness.devices += 1
       } else {
         readiness.declined += 1
-        if readiness.waiting.count < 5, let reason = status.reason ?? nodes[node].flatMap({ Admission.mismatch(run.descriptor, $0) }) {
+        let silent = isSilent(node) ? Self.silentReason : nil
+        if readiness.waiting.count < 5,
+          let reason = silent ?? status.reason ?? nodes[node].flatMap({ Admission.mismatch(run.descriptor, $0) })
+        {
           readiness.waiting.append(Waiting(node: node.rawValue, reason: reason.brief))
         }
       }
@@ -169,20 +171,22 @@ extension Coordinator {
       standing.state = .recruiting
     } else {
       standing.state = .short
-      standing.reason = shortReason(run, round)
+      let (code, reason) = shortReason(round)
+      standing.code = code
+      standing.reason = reason
     }
     return standing
   }
 
-  private func shortReason(_ run: TaskRun, _ round: PhaseRun) -> String {
+  private func shortReason(_ round: PhaseRun) -> (code: ErrorCode?, reason: String) {
     let lost = round.seats.sorted { $0.key < $1.key }.compactMap { node, seat -> (node: NodeID, reason: String, failed: Bool)? in
       if case .lost(let reason, let failed) = seat.state { (node, reason, failed) } else { nil }
     }
     if !lost.isEmpty, round.atWork == 0, lost.allSatisfy(\.failed), Set(lost.map(\.reason)).count == 1 {
-      return Standing.everyDeviceFailed + lost[0].reason
+      return (.everyDeviceFailed, lost[0].reason)
     }
-    if lost.isEmpty { return "no other device is ready" }
+    if lost.isEmpty { return (nil, "no other device is ready") }
     let named = lost.prefix(3).map { "\($0.node) \($0.reason)" }.joined(separator: ", ")
-    return "\(named)\(lost.count > 3 ? " and \(lost.count - 3) more" : ""); no other device is ready"
+    return (nil, "\(named)\(lost.count > 3 ? " and \(lost.count - 3) more" : ""); no other device is ready")
   }
 }

@@ -2,11 +2,11 @@ internal import MusterSchema
 
 // What nodes say on topics, and what it means for the seats that they hold.
 extension Coordinator {
-  /// So many nodes are remembered; who shows himself beyond that is left alone. Topics name any number of them at no cost.
-  static let maximumNodes = 20_000
-
-  mutating func heard(_ state: NodeState) {
+  mutating func heard(_ state: NodeState, retained: Bool) {
     let before = nodes[state.node]
+    // A session that was not known is news, whoever remembered it.
+    if !retained || (before != nil && before?.session != state.session) { _ = heardWord(of: state.node) }
+    if before == nil, state.online, nodes.count >= Self.maximumNodes { evict() }
     guard before != nil || nodes.count < Self.maximumNodes else { return }
     if returning.removeValue(forKey: state.node) != nil {
       // From now on he can hear an invitation.
@@ -20,6 +20,7 @@ extension Coordinator {
       return
     }
     nodes[state.node] = state
+    if !retained { heardAt[state.node] = now }
     let isNew = before?.session != state.session || before?.online == false
     if isNew { effects += owed(to: state.node) }
     for id in tasks.keys.sorted() where tasks[id]?.isEnded == false {
@@ -42,7 +43,12 @@ extension Coordinator {
     advance(id)
   }
 
-  mutating func heard(_ status: NodeStatus) {
+  mutating func heard(_ status: NodeStatus, retained: Bool) {
+    // So is a status that differs from the last one: it was said while nobody listened here.
+    let last = tasks[status.task]?.statuses[status.node]
+    let wasSilent = (!retained || (last != nil && last != status)) && heardWord(of: status.node)
+    defer { if wasSilent { lookAgain() } }
+    if tasks[status.task]?.statuses[status.node] == nil { makeRoomForStatus(status.task) }
     guard let run = tasks[status.task], run.statuses[status.node] != nil || run.statuses.count < Self.maximumNodes else { return }
     guard !run.isEnded else {
       effects.append(clearing(status.node, status.task))
@@ -71,6 +77,7 @@ extension Coordinator {
     seat.known = status.quota?.asDevices ?? seat.quota
     if seat.known >= seat.quota { seat.raisedAt = nil }
     seat.reason = status.reason?.brief
+    seat.code = status.code
     seat.isShort = status.state == .short
     switch status.state {
     case .declined, .failed:
@@ -81,7 +88,10 @@ extension Coordinator {
     case .ready: return
     default: seat.state = .working(progress: nil)
     }
-    if seat.isShort, let reason = status.reason { tasks[status.task]?.note(status.node.rawValue, reason) }
+    if seat.isShort, let reason = status.reason {
+      let every = status.code == .everyDeviceFailed ? "every device failed: " : ""
+      tasks[status.task]?.note(status.node.rawValue, every + reason)
+    }
     tasks[status.task]?[keyPath: phase]?.seats[status.node] = seat
   }
 

@@ -24,8 +24,10 @@ extension Coordinator {
     advance(id)
   }
 
-  mutating func workFailed(_ id: TaskID, _ work: Work, round: Int, _ reason: String) {
+  mutating func workFailed(_ id: TaskID, _ work: Work, round: Int, _ key: RoundKey?, _ reason: String) {
     guard let run = tasks[id], !run.isEnded else { return }
+    // What an earlier order's work says is nothing to this one.
+    if let key, run.order?.key != key { return }
     switch (work, run.stage) {
     case (.initialize, .initializing): end(id, .failed, "the model could not be initialized: \(reason)")
     case (.aggregate, .aggregating) where run.round == round:
@@ -43,9 +45,40 @@ extension Coordinator {
     }
   }
 
-  mutating func end(_ id: TaskID, _ step: RoundState.Step, _ reason: String) {
+  /// Work that a task waits for meets trouble that passes: the explanation says so until the work is done.
+  mutating func workDelayed(_ id: TaskID, _ work: Work, round: Int, _ reason: String) {
+    guard let run = tasks[id], waits(run, for: work, round: round) else { return }
+    tasks[id]?.delay = (work, round, reason.brief)
+    effects.append(.roundChanged(id))
+  }
+
+  func waits(_ run: TaskRun, for work: Work, round: Int) -> Bool {
+    switch (work, run.stage) {
+    case (.initialize, .initializing): true
+    case (.aggregate, .aggregating), (.evaluate, .evaluating): run.round == round
+    default: false
+    }
+  }
+
+  /// One of the task's records can never be stored: it fails with that reason. A region fails its order.
+  mutating func endUnstorable(_ id: TaskID, _ reason: String, bare: Bool) {
     guard let run = tasks[id], !run.isEnded else { return }
-    if run.train != nil, let record = abandonedRound(run, reason) { commit(.completed(id, record, grant: run.grant)) }
+    let why = "what happened in it cannot be stored: \(reason.brief)"
+    guard run.specification == nil else {
+      end(id, .failed, why, recording: !bare)
+      return
+    }
+    guard run.hasOrder, let key = run.train?.key else { return }
+    if !bare { settle(id, abandoned: why) }
+    tasks[id]?.train?.isClosed = true
+    tasks[id]?.stage = .waiting
+    effects += [.giveUp(id, key, reason: why), .standingChanged(id)]
+  }
+
+  /// - Parameter recording: whether the round in progress gets its record, which names what was accepted.
+  mutating func end(_ id: TaskID, _ step: RoundState.Step, _ reason: String, recording: Bool = true) {
+    guard let run = tasks[id], !run.isEnded else { return }
+    if recording, run.train != nil, let record = abandonedRound(run, reason) { commit(.completed(id, record, grant: run.grant)) }
     commit(.ended(id, step, reason: reason))
     effects.append(.publish(describe(id)))
     effects.append(.roundChanged(id))
@@ -123,10 +156,17 @@ extension Coordinator {
     if run.specification == nil { commit(.forgotten(id)) }
   }
 
+  private static let forgottenKept = 64
+
+  func clearings(of id: TaskID) -> [Effect] {
+    [.clear(.task(coordinator: self.id, task: id)), .clear(.round(coordinator: self.id, task: id))]
+  }
+
   mutating func forget(_ id: TaskID) {
     guard let run = tasks[id] else { return }
-    effects.append(.clear(.task(coordinator: self.id, task: id)))
-    effects.append(.clear(.round(coordinator: self.id, task: id)))
+    forgotten.append(id)
+    if forgotten.count > Self.forgottenKept { forgotten.removeFirst() }
+    effects += clearings(of: id)
     clearStatuses(run)
     commit(.forgotten(id))
   }

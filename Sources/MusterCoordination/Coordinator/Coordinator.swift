@@ -41,6 +41,12 @@ package struct Coordinator: Sendable {
   private(set) var isConnected = true
   /// At a scout: who was there before the connection broke, and until when he is waited for. Devices pause up to half a minute between tries.
   var returning: [NodeID: Instant] = [:]
+  /// Tasks that were forgotten, newest last: what stands on their topics is cleared on every connection, for the first clearing may be lost. Soft.
+  var forgotten: [TaskID] = []
+  /// Nodes that were invited and have said nothing since. Soft.
+  var unanswered: [NodeID: Silence] = [:]
+  /// When something of a node was last heard. Soft.
+  var heardAt: [NodeID: Instant] = [:]
   var now = Instant.zero
   var records: [Record] = []
   var effects: [Effect] = []
@@ -87,23 +93,27 @@ package struct Coordinator: Sendable {
       aggregated(task, round: round, PublishedModel(model, wire: wire), refused: refused)
     case .fellShort(let task, let round, let refused, let reason): fellShort(task, round: round, refused: refused, reason)
     case .evaluated(let task, let round, let metrics): evaluated(task, round: round, metrics)
-    case .workFailed(let task, let work, let round, let reason): workFailed(task, work, round: round, reason)
+    case .workFailed(let task, let work, let round, let key, let reason): workFailed(task, work, round: round, key, reason)
+    case .workDelayed(let task, let work, let round, let reason): workDelayed(task, work, round: round, reason)
     case .contribution(let task, let round, let phase, let contribution, let reply):
       effects.append(.answer(reply, contribute(task, round: round, phase: phase, contribution)))
       advance(task)
-    case .node(let state): heard(state)
-    case .status(let status): heard(status)
+    case .node(let state, let retained): heard(state, retained: retained)
+    case .status(let status, let retained): heard(status, retained: retained)
     case .forward(let descriptor): forward(descriptor)
     case .order(let invitation): order(invitation)
     case .release(let task, let reason): release(task, reason)
     case .combined(let task, let key, let combined): self.combined(task, key, combined)
     case .delivered(let task, let key): delivered(task, key)
     case .ledger(let ledger): heard(ledger)
+    case .forgetNode(let node): forgetNode(node)
     case .forget(let task): if tasks[task] != nil { forget(task) }
+    case .unstorable(let task, let reason, let bare): endUnstorable(task, reason, bare: bare)
     case .connected: connected()
     case .disconnected: disconnected()
     case .tick:
       stopWaitingForReturn()
+      callSilent()
       for task in tasks.keys.sorted() { advance(task) }
     }
   }
@@ -118,7 +128,7 @@ package struct Coordinator: Sendable {
         for node in Set(returning.keys).union(nodes.values.filter(\.online).map(\.node)) { returning[node] = until }
       }
       for node in nodes.keys { nodes[node]?.online = false }
-      for task in tasks.keys { tasks[task]?.restartPatience(at: now) }
+      restartPatience()
     }
     effects += owed(to: nil)
     if wasDeaf { for task in tasks.keys.sorted() { advance(task) } }
@@ -163,7 +173,7 @@ package struct Coordinator: Sendable {
   }
 
   /// When time alone makes something due.
-  package var nextDeadline: Instant? { [taskDeadline, returning.values.min()].compactMap { $0 }.min() }
+  package var nextDeadline: Instant? { [taskDeadline, returning.values.min(), nextCall].compactMap { $0 }.min() }
 
   private var taskDeadline: Instant? {
     tasks.values.compactMap { run -> Instant? in

@@ -16,14 +16,21 @@ extension Coordinator {
     /// The strategy refused so many updates that its rule has too few.
     case fellShort(TaskID, round: Int, refused: [Waiting], reason: String)
     case evaluated(TaskID, round: Int, metrics: [String: Double])
-    case workFailed(TaskID, Work, round: Int, reason: String)
+    /// - Parameter key: at a region, the order that it was done for.
+    case workFailed(TaskID, Work, round: Int, key: RoundKey? = nil, reason: String)
+    /// Long work meets trouble that passes: it goes on by itself. For people alone.
+    case workDelayed(TaskID, Work, round: Int, reason: String)
 
     /// The data plane stored a contribution: its bytes are safe, it counts once this is committed.
     case contribution(TaskID, round: Int, phase: Phase, ContributionRecord, reply: Reply)
 
     // Topics.
-    case node(NodeState)
-    case status(NodeStatus)
+    /// - Parameter retained: from the broker's memory, so that it says nothing about now.
+    case node(NodeState, retained: Bool = false)
+    case status(NodeStatus, retained: Bool = false)
+
+    /// An operator wants a node forgotten.
+    case forgetNode(NodeID)
 
     // A scout: what its participant hands down.
     case forward(TaskDescriptor)
@@ -37,6 +44,9 @@ extension Coordinator {
     case combined(TaskID, RoundKey, Combined)
     /// The ledger above has what was combined.
     case delivered(TaskID, RoundKey)
+
+    /// See ``Machine/unstorable(_:reason:bare:)``.
+    case unstorable(TaskID, reason: String, bare: Bool)
 
     /// The connection to the broker stands: say everything that is owed.
     case connected
@@ -60,6 +70,8 @@ extension Coordinator {
     case same
     case conflict
     case closed(String)
+    /// Its numbers cannot be counted; the reason.
+    case refused(String)
     case unknown
   }
 
@@ -85,6 +97,8 @@ extension Coordinator {
     case deliver(TaskID, RoundKey, JobResult)
     /// A region cannot make one.
     case giveUp(TaskID, RoundKey, reason: String)
+    /// Nodes were forgotten, for no more than so many are remembered. To be logged.
+    case evicted(Int, of: Int)
     /// Blobs may have lost their last reference.
     case collect
   }

@@ -27,6 +27,8 @@ struct Seat: Hashable, Sendable {
   /// The scout looks no further: nobody else is ready.
   var isShort = false
   var reason: String?
+  /// What it says in a word, for decisions.
+  var code: ErrorCode?
   var waiting: [Waiting] = []
 
   var isLost: Bool { if case .lost = state { true } else { false } }

@@ -53,6 +53,8 @@ package struct TaskRun: Sendable {
   /// What went wrong in this round, newest last.
   var troubles: [Waiting] = []
   var lastReason: String?
+  /// Long work that waits for trouble to pass, and what that is.
+  var delay: (work: Coordinator.Work, round: Int, reason: String)?
   var endedAt: Instant?
 
   init(id: TaskID, specification: TaskSpecification?, descriptor: TaskDescriptor, stage: Stage, expires: Instant) {
@@ -63,6 +65,8 @@ package struct TaskRun: Sendable {
     self.expires = expires
   }
 
+  /// Whether it waits for the coordinator's own aggregation.
+  package var isAggregating: Bool { stage == .aggregating }
   package var isEnded: Bool { if case .ended = stage { true } else { false } }
   var isPaused: Bool { pausedAt != nil }
   package var latestModel: ModelCheckpoint? { models.last }

@@ -88,6 +88,7 @@ extension Participant {
     status.declined = standing.readiness.declined
     status.have = standing.have
     status.quota = standing.quota
+    status.code = standing.code
     status.waiting = standing.waiting.isEmpty ? nil : standing.waiting
     return status
   }

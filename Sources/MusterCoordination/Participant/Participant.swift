@@ -61,7 +61,13 @@ package struct Participant: Sendable {
     switch event {
     case .coordinator(let state):
       let returned = state.online && coordinatorState?.session != state.session
+      let isAnother = returned && coordinatorState != nil
       if state.online || coordinatorState?.session == state.session { coordinatorState = state }
+      if isAnother {
+        // It may have lost its memory, or be another than the one that was there: it hears anew who is here, and is asked what it still wants.
+        effects.append(.announce)
+        if capacity > 1 { effects += jobs.keys.sorted().compactMap { jobs[$0] }.filter { $0.stage != .asking }.map { .ask($0) } }
+      }
       if returned { effects += owed() }
     case .descriptor(let descriptor): heard(descriptor)
     case .invitation(let invitation): heard(invitation)
@@ -80,6 +86,8 @@ package struct Participant: Sendable {
     case .refused(let task, let key, let reason): refused(task, key, reason)
     case .confirmed(let task, let key): confirmed(task, key)
     case .forget(let task): forget(task)
+    case .unstorable(let task, let reason):
+      if let job = jobs[task] { failed(task, job.key, "what happened in it cannot be stored: \(reason)") }
     case .connected: effects += owed()
     case .tick: tick()
     }

@@ -25,6 +25,8 @@ extension Participant {
     case confirmed(TaskID, RoundKey)
     /// The coordinator does not know the task (any more).
     case forget(TaskID)
+    /// See ``Machine/unstorable(_:reason:bare:)``.
+    case unstorable(TaskID, reason: String)
 
     case connected
     case tick
@@ -40,6 +42,8 @@ extension Participant {
     case upload(Job)
     /// After a restart: is the job still wanted?
     case ask(Job)
+    /// Say again that the node is there.
+    case announce
     /// Hand the descriptor on (a region).
     case descriptor(TaskDescriptor)
     /// Check resources and policy for the task.

@@ -11,6 +11,7 @@ package struct RegionMachine: Machine {
   package enum Event: Sendable {
     case above(Participant.Event)
     case below(Coordinator.Event)
+    case unstorable(TaskID, reason: String, bare: Bool)
     case tick
   }
 
@@ -43,7 +44,9 @@ package struct RegionMachine: Machine {
   package enum Effect: Sendable {
     /// A status for the coordinator above.
     case status(NodeStatus, lasting: Bool)
-    /// After a restart: does the ledger still want this order?
+    /// Say above that the region is there.
+    case announce
+    /// After a restart, or of another central: does the ledger still want this order?
     case ask(Job)
     /// The region's own contribution, to the ledger above.
     case upload(Job)
@@ -68,6 +71,7 @@ package struct RegionMachine: Machine {
   }
 
   package static var tick: Event { .tick }
+  package static func unstorable(_ task: TaskID, reason: String, bare: Bool) -> Event { .unstorable(task, reason: reason, bare: bare) }
 
   package var nextDeadline: Instant? { [participant.nextDeadline, coordinator.nextDeadline].compactMap { $0 }.min() }
 
@@ -76,6 +80,9 @@ package struct RegionMachine: Machine {
     switch event {
     case .above(let event): above(event, &step)
     case .below(let event): below(event, &step)
+    case .unstorable(let task, let reason, let bare):
+      below(.unstorable(task, reason: reason, bare: bare), &step)
+      above(.unstorable(task, reason: reason), &step)
     case .tick:
       above(.tick, &step)
       below(.tick, &step)
@@ -108,6 +115,7 @@ package struct RegionMachine: Machine {
     for effect in effects {
       switch effect {
       case .status(let status, let lasting): step.effects.append(.status(status, lasting: lasting))
+      case .announce: step.effects.append(.announce)
       case .ask(let job): step.effects.append(.ask(job))
       case .start(let job): below(.order(job.invitation), &step)
       case .cancel(let task, _, let reason): below(.release(task, reason: reason), &step)

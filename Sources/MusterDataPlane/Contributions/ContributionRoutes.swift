@@ -117,6 +117,7 @@ package struct ContributionRoutes: Sendable {
     case .conflict: throw Problem.conflict
     case .unknown: throw Problem.notFound("this server has no phase that takes \(offer.key)")
     case .closed(let reason): throw Problem.closed(reason)
+    case .invalid(let reason): throw Problem.invalid(reason)
     case .unavailable: throw Self.unavailable
     case .full: throw Problem(.diskFull, "the server's disk is full")
     }

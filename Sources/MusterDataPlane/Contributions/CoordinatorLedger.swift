@@ -53,6 +53,7 @@ package struct CoordinatorLedger: Ledger {
     case .answered(.same): return .same
     case .answered(.conflict): return .conflict
     case .answered(.closed(let why)): return .closed(why)
+    case .answered(.refused(let why)): return .invalid(why)
     case .answered(.unknown): return .unknown
     case .failed(let error): return error.isDiskFull ? .full : .unavailable
     case .busy: return .unavailable

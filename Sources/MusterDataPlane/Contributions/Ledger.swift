@@ -84,6 +84,8 @@ package enum Acceptance: Hashable, Sendable {
   case unknown
   /// 410, with the reason.
   case closed(String)
+  /// 422, with the reason: its numbers cannot be counted.
+  case invalid(String)
   /// 503: could not be made durable now.
   case unavailable
   /// 507: could not be made durable, the disk is full.

@@ -24,7 +24,7 @@ package struct ProblemMiddleware: RouterMiddleware {
       switch error {
       // Nothing is wrong with the disk.
       case .tooLarge, .superseded, .claimed, .crowded: break
-      case .diskFull, .busy, .corrupt, .newer, .io:
+      case .diskFull, .busy, .corrupt, .newer, .exhausted, .unstorable, .io:
         context.logger.error("the state folder failed", metadata: ["http.path": "\(request.uri.path.prefix(200))", "error": "\(error)"])
       }
       return answer(problem, retryAfter: [429, 503].contains(problem.status) ? 1 : nil, request, context)
@@ -64,7 +64,7 @@ extension Problem {
     case .tooLarge(let maximum): self = .tooLarge(maximum)
     case .crowded: self.init(.tooManyUploads, "the server keeps as many half uploads as it may, try again later")
     case .superseded, .claimed: self.init(.uploadSuperseded, "\(error)")
-    case .busy, .corrupt, .newer, .io: self.init(.unavailable, "the server cannot store this now")
+    case .busy, .corrupt, .newer, .exhausted, .unstorable, .io: self.init(.unavailable, "the server cannot store this now")
     }
   }
 }

@@ -10,6 +10,7 @@ public enum ErrorCode: String, Hashable, Sendable, CaseIterable {
   case foreignSite = "foreign-site"
   case notFound = "not-found"
   case unknownTask = "unknown-task"
+  case unknownNode = "unknown-node"
   case unknownRound = "unknown-round"
   case unknownBlob = "unknown-blob"
   case unknownAction = "unknown-action"
@@ -19,6 +20,7 @@ public enum ErrorCode: String, Hashable, Sendable, CaseIterable {
   case alreadyCounted = "already-counted"
   case noTestData = "no-test-data"
   case noModel = "no-model"
+  case nodePresent = "node-present"
   case phaseClosed = "phase-closed"
   case bodyTooLarge = "body-too-large"
   case wrongMediaType = "wrong-media-type"
@@ -33,6 +35,7 @@ public enum ErrorCode: String, Hashable, Sendable, CaseIterable {
   case internalError = "internal-error"
   case replayFailed = "replay-failed"
   case centralUnreachable = "central-unreachable"
+  case regionUnreachable = "region-unreachable"
   case centralUnknown = "central-unknown"
   case uploadSuperseded = "upload-superseded"
   case mailboxFull = "mailbox-full"
@@ -61,6 +64,7 @@ public enum ErrorCode: String, Hashable, Sendable, CaseIterable {
     case .foreignSite: (403, .refused, "Not from here")
     case .notFound: (404, .refused, "Not found")
     case .unknownTask: (404, .refused, "Unknown task")
+    case .unknownNode: (404, .refused, "Unknown node")
     case .unknownRound: (404, .refused, "Unknown round")
     case .unknownBlob: (404, .refused, "Unknown blob")
     case .unknownAction: (404, .refused, "Unknown action")
@@ -70,6 +74,7 @@ public enum ErrorCode: String, Hashable, Sendable, CaseIterable {
     case .alreadyCounted: (409, .refused, "Conflict")
     case .noTestData: (409, .refused, "Central cannot evaluate")
     case .noModel: (409, .refused, "There is no model")
+    case .nodePresent: (409, .refused, "The node is there")
     case .phaseClosed: (410, .refused, "Closed")
     case .bodyTooLarge: (413, .refused, "Too large")
     case .wrongMediaType: (415, .refused, "Unsupported media type")
@@ -82,6 +87,7 @@ public enum ErrorCode: String, Hashable, Sendable, CaseIterable {
     case .internalError: (500, .unexpected, "Internal error")
     case .replayFailed: (500, .unexpected, "Not computed")
     case .centralUnreachable: (502, .unreachable, "Central does not answer")
+    case .regionUnreachable: (502, .unreachable, "The region does not answer")
     case .centralUnknown: (503, .unreachable, "Central is not known")
     case .uploadSuperseded: (503, .unreachable, "Another request continues this upload")
     case .mailboxFull: (503, .unreachable, "Busy")

@@ -18,6 +18,8 @@ public struct TaskDescriptor: Message {
   public var state: State
   /// Why the task ended, when it did.
   public var reason: String?
+  /// How it ended: `completed`, `failed` or `cancelled`. Nil before that, and from programs of version 0.1.0.
+  public var outcome: RoundState.Step?
   /// Central's data address.
   public var central: String
   public var model: ModelSpecification
@@ -38,6 +40,12 @@ public struct TaskDescriptor: Message {
   public var maximumWeight: Double
   /// Time left before the task expires, in seconds, when this was written. For people: the coordinator enforces it.
   public var secondsLeft: Double?
+
+  /// How a task with a final state ended. A program of version 0.1.0 does not tell a failure from a completion.
+  public var end: RoundState.Step {
+    if let outcome, outcome.isFinal { return outcome }
+    return state == .cancelled ? .cancelled : .completed
+  }
 
   public init(
     task: TaskID, specification: TaskSpecification, revision: Int, state: State, reason: String? = nil, central: String,

@@ -247,10 +247,15 @@ public struct RegionSummary: Codable, Hashable, Sendable {
   /// False: it announces itself, but central's configuration does not declare it, so it is never invited.
   public var declared: Bool
   public var online: Bool
+  /// Since when it has not answered an invitation, and nothing was heard of it; nil when it is not silent.
+  public var silentSeconds: Double?
   public var data: String?
   public var tasks: [NodeStatus]
 
-  public init(region: NodeID, declared: Bool, online: Bool, data: String?, tasks: [NodeStatus]) {
+  public init(
+    region: NodeID, declared: Bool, online: Bool, silentSeconds: Double? = nil, data: String?, tasks: [NodeStatus]
+  ) {
+    self.silentSeconds = silentSeconds
     self.region = region
     self.declared = declared
     self.online = online
@@ -263,9 +268,12 @@ public struct RegionSummary: Codable, Hashable, Sendable {
 public struct NodeSummary: Codable, Hashable, Sendable {
   public var path: NodePath
   public var state: NodeState
+  /// Since when it has not answered an invitation, and nothing was heard of it; nil when it is not silent.
+  public var silentSeconds: Double?
   public var tasks: [NodeStatus]
 
-  public init(path: NodePath, state: NodeState, tasks: [NodeStatus]) {
+  public init(path: NodePath, state: NodeState, silentSeconds: Double? = nil, tasks: [NodeStatus]) {
+    self.silentSeconds = silentSeconds
     self.path = path
     self.state = state
     self.tasks = tasks

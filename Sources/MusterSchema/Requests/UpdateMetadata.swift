@@ -52,6 +52,9 @@ package struct UpdateMetadata: Hashable, Sendable {
     try Self.check(metrics: metrics)
   }
 
+  /// Larger metrics are refused: no float32 loss is as large, and sums and squares of what is smaller stay in the range of a double.
+  package static let largestMetric = 1e100
+
   /// - Throws: 422 unless it is finite and above 0.
   package static func check(weight: Double) throws(Problem) {
     guard weight.isFinite, weight > 0 else { throw wrong("the weight must be a finite number above 0") }
@@ -63,6 +66,9 @@ package struct UpdateMetadata: Hashable, Sendable {
       throw wrong("there may be 64 metrics, with names of 1 to 64 bytes without control characters")
     }
     if let name = metrics.filter({ !$0.value.isFinite }).keys.min() { throw wrong("the metric \(name) is not a finite number") }
+    if let (name, value) = metrics.filter({ abs($0.value) > largestMetric }).min(by: { $0.key < $1.key }) {
+      throw wrong("the metric \(name) is \(value): a metric lies between -\(largestMetric) and \(largestMetric)")
+    }
   }
 }
 

@@ -48,8 +48,10 @@ extension Auditor {
       let known = Set(rows.keys.map(\.description))
       check(refused.allSatisfy { known.contains($0.node) }, "task \(id), round \(round): what never counted is refused")
     case .completed(_, let record, _): completed(id, record, &book)
-    case .ended:
-      for (key, rows) in book.rows where key.round > book.completed && !rows.isEmpty {
+    case .ended(_, _, let reason):
+      check(!reason.contains(Fold.diskFull), "task \(id) ends for a full disk, which passes: \(reason)")
+      let isRecorded = world.unstorable?(id, "completed") != true
+      for (key, rows) in book.rows where isRecorded && key.round > book.completed && !rows.isEmpty {
         fails("task \(id) ends, and what counts of round \(key.round) is in no record")
       }
       book.revision += 1
@@ -156,6 +158,9 @@ extension Auditor {
   }
 
   private func settled(_ id: TaskID, _ record: RoundRecord, _ book: inout Book) {
+    for contribution in record.updates + record.evaluations where contribution.reason?.contains(Fold.diskFull) == true {
+      fails("task \(id), round \(record.round): \(contribution.path) is abandoned for a full disk, which passes")
+    }
     names(id, record, book)
     for (key, rows) in book.rows where key.round == record.round {
       let list = key.phase == .train ? record.updates : record.evaluations

@@ -15,13 +15,16 @@ extension Auditor {
     }
     switch answer {
     case .stored, .same, .conflict: check(!upload.isForged, "\(who): answered as if its ticket were for that")
-    case .closed, .unknown: break
+    case .closed, .refused, .unknown: break
     }
     switch answer {
     case .stored: check(row == digest, "\(who): answered with 201, and the store of \(ledger) does not hold it")
     case .same: check(row == digest, "\(who): answered with 200, and what counts is something else")
     case .conflict: check(row != nil && row != digest, "\(who): answered with 409, and nothing else of it counts")
     case .closed(let why): check(row == nil, "\(who): answered with 410 (\(why)), and it counts")
+    case .refused(let why):
+      check(upload.isExaggerated, "\(who): answered with 422 (\(why)), and its numbers are fit")
+      check(row == nil, "\(who): answered with 422 (\(why)), and it counts")
     case .unknown: check(book == nil || ledger != .central, "\(who): answered with 404, and the task is there")
     }
   }

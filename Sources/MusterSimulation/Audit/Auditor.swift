@@ -37,6 +37,8 @@ final class Auditor {
   var tasks: [TaskID] = []
   private var lastInstants: [String: Instant] = [:]
   var orders: [NodeID: [TaskID: RoundKey]] = [:]
+  /// By coordinator: whom it invited first to what, and heard nothing of since.
+  var unanswered: [NodeID: [NodeID: Unanswered]] = [:]
   private var idleTicks = 0
   /// Sessions whose end was published.
   private var endedSessions: Set<String> = []
@@ -143,6 +145,13 @@ final class Auditor {
     present[machine.id] = now
   }
 
-  func restarted(_ central: CentralProcess) { examine(central.machine, of: central) }
-  func restarted(_ region: RegionProcess) { examine(region.machine, of: region) }
+  func restarted(_ central: CentralProcess) {
+    losesTrack(of: .central)
+    examine(central.machine, of: central)
+  }
+
+  func restarted(_ region: RegionProcess) {
+    losesTrack(of: region.id)
+    examine(region.machine, of: region)
+  }
 }

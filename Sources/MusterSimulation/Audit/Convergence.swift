@@ -35,9 +35,13 @@ extension World {
       check(
         device.machine.jobs.isEmpty,
         "\(device.name) still has a job: \(device.machine.jobs.values.map { "\($0.task) \($0.key) \($0.stage)" }.sorted())")
+      let listed = region(device.region)?.machine.coordinator.descriptors.map(\.task) ?? []
+      for (task, descriptor) in device.machine.tasks where !descriptor.state.isFinal {
+        check(listed.contains(task), "\(device.name) still has task \(task), which \(device.region) does not list")
+      }
       check(device.orders.current == nil && device.orders.queue.isEmpty, "\(device.name) still works")
     }
-    for promise in promised {
+    for promise in promised where promise.task != SecondCentral.task {
       let ledger = promise.ledger == .central ? central.machine : region(promise.ledger)?.machine.coordinator
       let record = ledger?.tasks[promise.task]?.records.first { $0.round == promise.round }
       let list = promise.phase == .train ? record?.updates : record?.evaluations

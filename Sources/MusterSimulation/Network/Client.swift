@@ -117,8 +117,11 @@ final class Client {
     outbox.append((packet, acknowledgedAt))
   }
 
-  func publishBirth(in world: World) {
-    guard connection != nil, !world.plants(.ignoresForeignWills) else { return }
+  func publishBirth(in world: World) { if !world.plants(.ignoresForeignWills) { announce(in: world) } }
+
+  /// Says again that it is there.
+  func announce(in world: World) {
+    guard connection != nil else { return }
     publish(Packet(presenceKey, owner.presence(self, online: true, session: session)), onlyNow: true, in: world)
   }
 

@@ -11,17 +11,13 @@ package final class CentralProcess: ServerPerformer, LedgerServer, ClientOwner {
   /// Connections that its machine has not heard of yet.
   private(set) var connecting = 0
   var blobs: BlobShelf
-  private var work = WorkQueue<WorkKey, () -> Void>(width: 2) { _, _ in }
+  private var work = WorkQueue<Fold.ID, Fold>(width: 2) { _, _ in }
+  /// Whether its machine said in this life what it owes.
+  private var hasSaidOwed = false
   private(set) lazy var desk = LedgerDesk(
     world, ledger: .central, machine: { [unowned self] in machine }, life: { [unowned self] in isUp ? life : nil },
     post: { [unowned self] in shell.post($0) }, store: { [unowned self] in blobs.add($0, at: world.time) },
     grant: { [unowned self] run, path in Grant(secret: world.secret, task: run.id).descendant(path) })
-
-  struct WorkKey: Hashable {
-    var kind: Coordinator.Work
-    var task: TaskID
-    var round: Int
-  }
 
   init(_ world: World, site: Int, broker: Broker, regions: [NodeID]) {
     self.world = world
@@ -47,16 +43,14 @@ package final class CentralProcess: ServerPerformer, LedgerServer, ClientOwner {
     connecting = 0
     let life = shell.life
     work = WorkQueue(width: 2) { [unowned self] piece, done in
-      world.after(world.random.within(world.plan.workTime)) { _ in
-        guard self.isUp, self.life == life else { return }
-        piece()
-        done()
-      }
+      piece.run(
+        in: world, isFull: { [unowned self] in shell.disk.isFailing }, isAlive: { [unowned self] in isUp && self.life == life }, done)
     }
+    hasSaidOwed = false
     world.auditor.restarted(self)
     world.note(.life, name, "starts")
     // Long work that is owed starts without a broker, too.
-    shell.post(.connected)
+    shell.post(.connected) { [unowned self] outcome in hasSaidOwed = outcome == .committed }
     shell.post(.disconnected)
     client.start(in: world)
   }
@@ -91,6 +85,7 @@ package final class CentralProcess: ServerPerformer, LedgerServer, ClientOwner {
       say(.descriptor(descriptor), .task(coordinator: .central, task: descriptor.task))
     case .invite(let node, let invitation):
       world.auditor.invites(invitation)
+      world.auditor.asks(node, invitation, by: .central)
       let grant = Grant(secret: world.secret, task: invitation.task)
       let invitation = invitation.admitting(node, by: grant, asScout: true)
       let topic = Topic.invitation(coordinator: .central, node: node, task: invitation.task)
@@ -107,7 +102,19 @@ package final class CentralProcess: ServerPerformer, LedgerServer, ClientOwner {
     }
   }
 
-  func performed(of machine: Coordinator) { world.auditor.examine(machine, of: self) }
+  func performed(of machine: Coordinator) {
+    world.auditor.examine(machine, of: self)
+    if world.plants(.forgetsSilence) {
+      for node in machine.nodes.values where node.online && machine.silence(of: node.node) != nil { shell.post(.node(node)) }
+    }
+    guard hasSaidOwed else { return }
+    for (task, run) in machine.tasks where run.isAggregating {
+      let contributions = run.frozenUpdates?.contributions.count
+      world.auditor.check(
+        work.holds { $0.id.task == task && $0.id.key.round == run.round && $0.id.contributions == contributions },
+        "task \(task): round \(run.round) waits for central's aggregation, and nobody works on that")
+    }
+  }
 
   func failed(_ events: [Coordinator.Event], isFirst: Bool) {
     desk.failed(events)
@@ -122,26 +129,36 @@ package final class CentralProcess: ServerPerformer, LedgerServer, ClientOwner {
   // MARK: Topics
 
   func connected(_: Client) {
+    world.auditor.losesTrack(of: .central)
     if world.plants(.forgetsOwed), shell.life > 1 { return }
     connecting += 1
     shell.post(.connected) { [unowned self] _ in connecting -= 1 }
   }
-  func disconnected(_: Client) { shell.post(.disconnected) }
+  func disconnected(_: Client) {
+    world.auditor.losesTrack(of: .central)
+    shell.post(.disconnected)
+  }
 
   func presence(_: Client, online: Bool, session: String) -> Payload {
     .coordinator(CoordinatorState(coordinator: .central, online: online, session: session, data: "http://central:7400"))
   }
 
   func received(_ packet: Packet, retained: Bool, by client: Client) {
-    if let event = world.coordinatorEvent(packet, nodes: shell.machine.nodes) { shell.post(event) }
+    if !retained { world.auditor.hears(packet, by: .central) }
+    if let event = world.coordinatorEvent(packet, retained: retained, nodes: shell.machine.nodes) { shell.post(event) }
     world.reconcile(packet, retained: retained, shell.machine, coordinator: .central, client)
   }
 
   // MARK: Long work
 
   private func add(_ kind: Coordinator.Work, _ task: TaskID, _ round: Int, _ machine: Coordinator) {
-    guard let event = result(kind, task, round, machine) else { return }
-    work.add(WorkKey(kind: kind, task: task, round: round), { [unowned self] in report(event) })
+    guard let result = result(kind, task, round, machine) else { return }
+    let contributions = kind == .aggregate ? machine.tasks[task]?.frozenUpdates?.contributions.count ?? 0 : 0
+    let id = Fold.ID(kind: kind, task: task, key: RoundKey(round: round, phase: .train, attempt: 0), contributions: contributions)
+    let fold = Fold(id: id) { [unowned self] trouble, done in
+      report(trouble.map { .workFailed(task, kind, round: round, reason: $0) } ?? result(), done)
+    }
+    work.add(fold.queueKey(world), fold)
     world.auditor.bound(work.count, 32, "central's work queue")
   }
 
@@ -168,7 +185,9 @@ package final class CentralProcess: ServerPerformer, LedgerServer, ClientOwner {
         return { .fellShort(task, round: round, refused: refused, reason: "the rule needs \(fewest) updates") }
       }
       return { [unowned self] in
-        for update in contributions where !blobs.contains(update.digest) {
+        // What nobody waits for any more may be collected.
+        let isWanted = self.machine.tasks[task].map { $0.isAggregating && $0.round == round } ?? false
+        for update in contributions where isWanted && !blobs.contains(update.digest) {
           world.auditor.fails("the update \(update.path) of round \(round) of \(task) counts, and is not in central's store")
         }
         blobs.add(model.digest, at: world.time)
@@ -186,16 +205,12 @@ package final class CentralProcess: ServerPerformer, LedgerServer, ClientOwner {
   }
 
   /// A result of long work is not lost to a full disk: it is handed over until it is durable.
-  private func report(_ event: @escaping () -> Coordinator.Event) {
+  private func report(_ event: Coordinator.Event, _ done: @escaping () -> Void) {
     let life = shell.life
-    let event = event()
-    func tryOnce() {
-      shell.post(event) { [unowned self] outcome in
-        guard outcome != .committed, !world.plants(.reportsWorkOnce) else { return }
-        world.after(1000) { _ in if self.isUp, self.life == life { tryOnce() } }
-      }
+    shell.post(event) { [unowned self] outcome in
+      if outcome == .committed || world.plants(.reportsWorkOnce) { return done() }
+      world.after(1000) { [unowned self] _ in if isUp, self.life == life { report(event, done) } }
     }
-    tryOnce()
   }
 }
 

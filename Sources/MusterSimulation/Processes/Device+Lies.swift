@@ -13,6 +13,8 @@ enum Lie: CaseIterable {
   case uploadsTwice
   /// Sends bytes that nobody understands, and speaks for others.
   case garbles
+  /// Uploads numbers that are valid alone, and too large to be added up.
+  case exaggerates
   /// Uploads for others, or with tickets that are old, others', or absent.
   case forges
 }

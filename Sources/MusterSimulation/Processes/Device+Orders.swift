@@ -166,6 +166,7 @@ extension DeviceProcess {
         }
         end(order, .delivered(task, key))
       case .said(.closed(let reason)): end(order, .refused(task, key, reason: reason))
+      case .said(.refused(let reason)): end(order, .failed(task, key, reason: reason))
       case .said(.unknown): end(order, .refused(task, key, reason: "unknown"))
       case .refused(let reason): end(order, .failed(task, key, reason: reason))
       case nil:
@@ -181,7 +182,8 @@ extension DeviceProcess {
       world.auditor.fails("\(job.invitation.upload) is no upload address of \(job.task), \(job.key)")
       return nil
     }
-    let contribution = ContributionRecord(path: address.path, digest: digest, weight: 10, bytes: 100, metrics: ["accuracy": 0.5])
+    let accuracy = lie == .exaggerates ? 1e308 : 0.5
+    let contribution = ContributionRecord(path: address.path, digest: digest, weight: 10, bytes: 100, metrics: ["accuracy": accuracy])
     return Upload(address.scope, contribution, ticket: job.invitation.ticket)
   }
 

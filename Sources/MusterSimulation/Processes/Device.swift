@@ -152,6 +152,7 @@ package final class DeviceProcess: ClientOwner {
   private func perform(_ effect: Participant.Effect) {
     switch effect {
     case .status(let status, let lasting): say(status, lasting: lasting)
+    case .announce: client.announce(in: world)
     case .check(let task): events.append(.readiness(task, readiness(task)))
     case .start(let job):
       if lie == .saysDone {
@@ -219,6 +220,8 @@ package final class DeviceProcess: ClientOwner {
       receive(.coordinator(state))
       if isNew { compareLists() }
     case .descriptor(let descriptor): receive(.descriptor(descriptor))
+    case .cleared where packet.key.kind == .task:
+      if machine.tasks[world.directory.tasks[packet.key.task]]?.state.isFinal == false { compareLists() }
     case .invitation(let invitation):
       if lie == .silent { return }
       if machine.tasks[invitation.task] != nil { receive(.readiness(invitation.task, readiness(invitation.task))) }
@@ -227,18 +230,18 @@ package final class DeviceProcess: ClientOwner {
     }
   }
 
-  /// Jobs of tasks that the region does not list are dropped.
+  /// Tasks that the region does not list are forgotten, with their jobs.
   private func compareLists() {
-    guard isUp, !machine.jobs.isEmpty, machine.coordinatorState?.data != nil, let server = world.region(region) else { return }
-    let (jobs, life) = (machine.jobs.values.sorted { $0.task < $1.task }, life)
+    let tasks = Set(machine.tasks.values.filter { !$0.state.isFinal }.map(\.task)).union(machine.jobs.keys).sorted()
+    guard isUp, !tasks.isEmpty, machine.coordinatorState?.data != nil, let server = world.region(region) else { return }
+    let life = life
     world.exchange(
       from: site, with: server, serve: { answer in answer(server.machine.coordinator.descriptors.map(\.task)) },
       done: {
         [unowned self] (listed: [TaskID]?) in
-        guard let listed, isUp, self.life == life else { return }
-        for job in jobs where !listed.contains(job.task) && machine.jobs[job.task]?.isSameWork(as: job.key) == true {
-          receive(.forget(job.task))
-        }
+        guard isUp, self.life == life else { return }
+        guard let listed else { return world.after(5000) { [unowned self] _ in if isUp, self.life == life { compareLists() } } }
+        for task in tasks where !listed.contains(task) && machine.tasks[task]?.state.isFinal != true { receive(.forget(task)) }
       })
   }
 

@@ -28,6 +28,8 @@ struct Upload {
   var task: TaskID { scope.task }
   var round: Int { scope.round }
   var phase: Phase { scope.phase }
+  /// Its numbers are beyond what may be added up.
+  var isExaggerated: Bool { contribution.metrics.values.contains { abs($0) > 1e100 } || contribution.weight > 1e100 }
   /// Nobody was invited to this.
   var isForged: Bool { ticket == nil || ticketScope != scope }
 }

@@ -14,25 +14,37 @@ extension RegionProcess {
         world.refusesUpdates(update.path).map { Waiting(node: update.path.description, reason: $0) }
       }
     let digest = world.modelDigest(task, key.round, contributions)
-    addOrder(task) { [unowned self] in
-      if refused.count == contributions.count, let first = refused.first {
-        let reason = "none of \(refused.count) updates can be used: \(first.node): \(first.reason)"
-        return report(.below(.workFailed(task, .aggregate, round: key.round, reason: reason)))
-      }
-      for update in contributions where key.phase == .train && !holds(update.digest) {
-        world.auditor.fails("the update \(update.path) of round \(key.round) of \(task) counts, and is not in \(id)'s store")
-      }
-      keep(digest)
-      report(.below(.combined(task, key, Combined(result: JobResult(file: "combined", digest: digest, bytes: 100), refused: refused))))
+    let count = run.frozenUpdates?.contributions.count ?? 0
+    let id = Fold.ID(kind: .aggregate, task: task, key: key, contributions: count)
+    addOrder(
+      Fold(id: id) { [unowned self] trouble, done in
+        report(.below(outcome(trouble, task, key, contributions, refused, digest)), done)
+      })
+  }
+
+  private func outcome(
+    _ trouble: String?, _ task: TaskID, _ key: RoundKey, _ contributions: [ContributionRecord], _ refused: [Waiting], _ digest: Digest
+  ) -> Coordinator.Event {
+    if let trouble { return .workFailed(task, .aggregate, round: key.round, key: key, reason: trouble) }
+    if refused.count == contributions.count, let first = refused.first {
+      let reason = "none of \(refused.count) updates can be used: \(first.node): \(first.reason)"
+      return .workFailed(task, .aggregate, round: key.round, key: key, reason: reason)
     }
+    // What nobody waits for any more may be collected.
+    let isWanted = machine.coordinator.tasks[task].map { $0.isAggregating && $0.order?.key == key } ?? false
+    for update in contributions where isWanted && key.phase == .train && !holds(update.digest) {
+      world.auditor.fails("the update \(update.path) of round \(key.round) of \(task) counts, and is not in \(self.id)'s store")
+    }
+    keep(digest)
+    return .combined(task, key, Combined(result: JobResult(file: "combined", digest: digest, bytes: 100), refused: refused))
   }
 
   /// A result is not lost to a full disk: it is handed over until it is durable.
-  private func report(_ event: RegionMachine.Event) {
+  private func report(_ event: RegionMachine.Event, _ done: @escaping () -> Void) {
     let life = life
     shell.post(event) { [unowned self] outcome in
-      guard outcome != .committed, !world.plants(.reportsWorkOnce) else { return }
-      world.after(1000) { [unowned self] _ in if isUp, self.life == life { report(event) } }
+      if outcome == .committed || world.plants(.reportsWorkOnce) { return done() }
+      world.after(1000) { [unowned self] _ in if isUp, self.life == life { report(event, done) } }
     }
   }
 
@@ -61,6 +73,7 @@ extension RegionProcess {
         switch answer {
         case .said(.stored), .said(.same), .said(.conflict): shell.post(.above(.delivered(task, key)))
         case .said(.closed(let reason)): shell.post(.above(.refused(task, key, reason: reason)))
+        case .said(.refused(let reason)): shell.post(.above(.failed(task, key, reason: reason)))
         case .said(.unknown): shell.post(.above(.refused(task, key, reason: "unknown")))
         case .refused(let reason): shell.post(.above(.failed(task, key, reason: reason)))
         case nil:

@@ -18,7 +18,9 @@ package final class RegionProcess: ServerPerformer, LedgerServer, ClientOwner {
     world, ledger: id, machine: { [unowned self] in machine.coordinator }, life: { [unowned self] in isUp ? life : nil },
     post: { [unowned self] in shell.post(.below($0)) }, store: { [unowned self] in blobs.add($0, at: world.time) },
     grant: { run, path in run.grant(of: path) })
-  private var orders = WorkQueue<TaskID, () -> Void>(width: 2) { _, _ in }
+  private var orders = WorkQueue<Fold.ID, Fold>(width: 2) { _, _ in }
+  /// Whether its machine said in this life what it owes below.
+  private var hasSaidOwed = false
   private var deliveries = WorkQueue<String, (@escaping () -> Void) -> Void>(width: 4) { _, _ in }
   private var questions = WorkQueue<String, (@escaping () -> Void) -> Void>(width: 4) { _, _ in }
   private var window = StatusWords()
@@ -61,13 +63,11 @@ package final class RegionProcess: ServerPerformer, LedgerServer, ClientOwner {
     questions = WorkQueue(width: 4) { ask, done in ask(done) }
     deliveries = WorkQueue(width: 4) { deliver, done in deliver(done) }
     let life = shell.life
-    orders = WorkQueue(width: 2) { [unowned self] combine, done in
-      world.after(world.random.within(world.plan.workTime)) { [unowned self] _ in
-        guard isUp, self.life == life else { return }
-        combine()
-        done()
-      }
+    orders = WorkQueue(width: 2) { [unowned self] piece, done in
+      piece.run(
+        in: world, isFull: { [unowned self] in shell.disk.isFailing }, isAlive: { [unowned self] in isUp && self.life == life }, done)
     }
+    hasSaidOwed = false
     world.auditor.restarted(self)
     world.note(.life, name, "starts")
     shell.post(.below(.disconnected))
@@ -113,9 +113,11 @@ package final class RegionProcess: ServerPerformer, LedgerServer, ClientOwner {
   func perform(_ effect: RegionMachine.Effect, of machine: RegionMachine) {
     switch effect {
     case .status(let status, let lasting): window.take(status, lasting: lasting)
+    case .announce: above.announce(in: world)
     case .ask(let job): ask(job)
     case .upload(let job):
-      deliveries.add("\(job.task)/\(job.key.round)/\(job.key.phase)", { [unowned self] done in deliver(job, attempt: 1, done) })
+      deliveries.add(
+        "\(job.task)/\(job.key.round)/\(job.key.phase)", { [unowned self] done in deliver(job, attempt: 1, done) }, again: true)
     case .below(.collect): blobs.collect(keeping: machine.referencedBlobs, at: world.time, eagerly: world.plants(.collectsYoungBlobs))
     case .below(let effect): perform(effect, machine.coordinator)
     }
@@ -125,6 +127,18 @@ package final class RegionProcess: ServerPerformer, LedgerServer, ClientOwner {
     for status in window.due(at: world.time) { say(status) }
     flushLater()
     world.auditor.examine(machine, of: self)
+    let coordinator = machine.coordinator
+    if world.plants(.forgetsSilence) {
+      for node in coordinator.nodes.values where node.online && coordinator.silence(of: node.node) != nil {
+        shell.post(.below(.node(node)))
+      }
+    }
+    guard hasSaidOwed else { return }
+    for (task, run) in machine.coordinator.tasks where run.isAggregating {
+      world.auditor.check(
+        orders.holds { $0.id.task == task && $0.id.key == run.order?.key },
+        "task \(task): round \(run.round) waits for \(id) to combine what its devices made, and nobody works on that")
+    }
   }
 
   private func perform(_ effect: Coordinator.Effect, _ machine: Coordinator) {
@@ -132,6 +146,7 @@ package final class RegionProcess: ServerPerformer, LedgerServer, ClientOwner {
     case .publish(let descriptor): say(.descriptor(descriptor), .task(coordinator: id, task: descriptor.task))
     case .invite(let node, let invitation):
       world.auditor.invites(invitation, by: self)
+      world.auditor.asks(node, invitation, by: id)
       guard let grant = machine.tasks[invitation.task]?.order?.grant else {
         return world.auditor.fails("\(id) invites \(node) and has no grant to make a ticket of")
       }
@@ -184,10 +199,18 @@ package final class RegionProcess: ServerPerformer, LedgerServer, ClientOwner {
       return
     }
     connecting += 1
-    shell.post(.below(.connected)) { [unowned self] _ in connecting -= 1 }
+    world.auditor.losesTrack(of: id)
+    shell.post(.below(.connected)) { [unowned self] outcome in
+      connecting -= 1
+      if outcome == .committed { hasSaidOwed = true }
+    }
   }
 
-  func disconnected(_ client: Client) { if client === below { shell.post(.below(.disconnected)) } }
+  func disconnected(_ client: Client) {
+    guard client === below else { return }
+    world.auditor.losesTrack(of: id)
+    shell.post(.below(.disconnected))
+  }
 
   func presence(_ client: Client, online: Bool, session: String) -> Payload {
     client === above
@@ -197,7 +220,9 @@ package final class RegionProcess: ServerPerformer, LedgerServer, ClientOwner {
 
   func received(_ packet: Packet, retained: Bool, by client: Client) {
     guard client === above else {
-      if let event = world.coordinatorEvent(packet, nodes: shell.machine.coordinator.nodes) { shell.post(.below(event)) }
+      if !retained { world.auditor.hears(packet, by: id) }
+      let nodes = shell.machine.coordinator.nodes
+      if let event = world.coordinatorEvent(packet, retained: retained, nodes: nodes) { shell.post(.below(event)) }
       world.reconcile(packet, retained: retained, shell.machine.coordinator, coordinator: id, client, storeIsNew: storeIsNew)
       return
     }
@@ -205,7 +230,14 @@ package final class RegionProcess: ServerPerformer, LedgerServer, ClientOwner {
     case .coordinator(let state):
       shell.post(.above(.coordinator(state)))
       if state.online, state.data != nil { reconcile() }
-    case .descriptor(let descriptor): if descriptor.regions.contains(id) { shell.post(.above(.descriptor(descriptor))) }
+    case .descriptor(let descriptor):
+      guard descriptor.regions.contains(id) else { return }
+      let participant = machine.participant
+      let isNew = participant.tasks[descriptor.task] == nil
+      shell.post(.above(.descriptor(descriptor))) { [unowned self] outcome in
+        // Another central may have left it there: the one that is there now says whether it has such a task, once it is known here.
+        if isNew, outcome == .committed, isUp, participant.coordinatorState?.online == true { reconcile() }
+      }
     case .invitation(let invitation):
       fetch(invitation.base.digest) { _ in }
       shell.post(.above(.invitation(invitation)))
@@ -259,6 +291,7 @@ package final class RegionProcess: ServerPerformer, LedgerServer, ClientOwner {
 
   /// A cleared topic means nothing by itself: the region asks which tasks there are, until central answers.
   private func reconcile() {
+    if world.plants(.neverAsksForTheList) { return }
     let life = life
     questions.add(
       "reconcile",
@@ -292,7 +325,7 @@ package final class RegionProcess: ServerPerformer, LedgerServer, ClientOwner {
 
   func holds(_ digest: Digest) -> Bool { blobs.contains(digest) }
   func keep(_ digest: Digest) { blobs.add(digest, at: world.time) }
-  func addOrder(_ task: TaskID, _ work: @escaping () -> Void) { orders.add(task, work) }
+  func addOrder(_ fold: Fold) { orders.add(fold.queueKey(world), fold) }
 
   /// From the cache, or through from central.
   ///

@@ -21,6 +21,21 @@ package final class ServerShell<M: Machine> {
   enum Outcome { case committed, failed, busy }
   typealias Letter = (event: M.Event, done: ((Outcome) -> Void)?)
 
+  /// Events that are committed together.
+  private struct Batch {
+    var letters: [Letter]
+    var isTick = false
+    /// Tasks that were ended for this one's sake.
+    var ended: Set<TaskID> = []
+    /// It is the end of a task whose record can never be stored.
+    var ends: TaskID?
+    var isBare = false
+
+    static func ending(_ task: TaskID, bare: Bool) -> Batch {
+      Batch(letters: [(M.unstorable(task, reason: "a record cannot be encoded", bare: bare), nil)], ends: task, isBare: bare)
+    }
+  }
+
   package private(set) var machine: M
   package internal(set) var disk = ServerDisk<M.Record>()
   package private(set) var isUp = false
@@ -37,6 +52,8 @@ package final class ServerShell<M: Machine> {
   private unowned var performer: (any ServerPerformer<M>)?
   private let restore: ([ServerDisk<M.Record>.Entry]) -> M
   private var mailbox: [Letter] = []
+  /// Of a batch that was split.
+  private var parts: [Batch] = []
   private(set) var isCommitting = false
   private var isScheduled = false
   private var timer = 0
@@ -69,6 +86,7 @@ package final class ServerShell<M: Machine> {
     life += 1
     isUp = true
     mailbox = []
+    parts = []
     isCommitting = false
     isScheduled = false
     diesAtBoundary = nil
@@ -127,28 +145,13 @@ package final class ServerShell<M: Machine> {
   private func process() {
     guard !isCommitting else { return }
     if frozenUntil > world.time { return schedule() }
-    let due = dueTime
-    let isDue = due.map { $0 <= world.time } ?? false
-    guard !mailbox.isEmpty || isDue else { return arm() }
-    let batch = mailbox.count <= Self.batch ? mailbox : Array(mailbox.prefix(Self.batch))
-    if batch.count == mailbox.count { mailbox = [] } else { mailbox.removeFirst(batch.count) }
     let now = now
-    var next = machine
-    var records: [M.Record] = []
-    var effects: [M.Effect] = []
-    for letter in batch {
-      let step = next.handle(letter.event, at: now)
-      records += step.records
-      effects += step.effects
-    }
-    if isDue {
-      let step = next.handle(M.tick, at: now)
-      records += step.records
-      effects += step.effects
+    guard let batch = nextBatch() else { return arm() }
+    let (next, records, effects) = handle(batch.letters.map(\.event), at: now)
+    if batch.isTick {
       world.auditor.ticked(
         performer?.name ?? "",
-        wasUseful: batch.isEmpty == false || !step.records.isEmpty || !step.effects.isEmpty
-          || next.nextDeadline.map { $0 > now } ?? true)
+        wasUseful: batch.letters.count > 1 || !records.isEmpty || !effects.isEmpty || next.nextDeadline.map { $0 > now } ?? true)
     }
     guard !records.isEmpty else {
       finish(batch, next, effects)
@@ -165,7 +168,30 @@ package final class ServerShell<M: Machine> {
     }
   }
 
-  private func commit(_ batch: [Letter], _ next: M, _ records: [M.Record], _ effects: [M.Effect], at now: Instant) {
+  /// What is processed next: a part of a batch that was split, or what has come since, with the tick that is due.
+  private func nextBatch() -> Batch? {
+    if !parts.isEmpty { return parts.removeFirst() }
+    let isDue = dueTime.map { $0 <= world.time } ?? false
+    guard !mailbox.isEmpty || isDue else { return nil }
+    var letters = mailbox.count <= Self.batch ? mailbox : Array(mailbox.prefix(Self.batch))
+    if letters.count == mailbox.count { mailbox = [] } else { mailbox.removeFirst(letters.count) }
+    if isDue { letters.append((M.tick, nil)) }
+    return Batch(letters: letters, isTick: isDue)
+  }
+
+  private func handle(_ events: [M.Event], at now: Instant) -> (next: M, records: [M.Record], effects: [M.Effect]) {
+    var next = machine
+    var records: [M.Record] = []
+    var effects: [M.Effect] = []
+    for event in events {
+      let step = next.handle(event, at: now)
+      records += step.records
+      effects += step.effects
+    }
+    return (next, records, effects)
+  }
+
+  private func commit(_ batch: Batch, _ next: M, _ records: [M.Record], _ effects: [M.Effect], at now: Instant) {
     guard boundary("before a commit") else { return }
     isCommitting = true
     let life = life
@@ -174,6 +200,10 @@ package final class ServerShell<M: Machine> {
     world.after(latency * 2 / 3) { _ in
       guard self.isUp, self.life == life else { return }
       if self.disk.isFailing { return self.commitFailed(batch, next, records, effects) }
+      if let isPoison = self.world.unstorable, let poison = records.first(where: { isPoison($0.task, $0.kind) }) {
+        if self.world.plants(.poisonIsRetried) { return self.commitFailed(batch, next, records, effects) }
+        return self.split(batch, poison.task)
+      }
       self.write(records, at: now)
       guard self.isUp else { return }
       self.world.after(latency - latency * 2 / 3) { _ in
@@ -186,6 +216,27 @@ package final class ServerShell<M: Machine> {
         self.finish(batch, next, effects)
       }
     }
+  }
+
+  /// As `MusterRuntime.Shell`: halves what holds a record that can never be stored, until the event that makes it stands alone; its task ends.
+  private func split(_ batch: Batch, _ task: TaskID) {
+    isCommitting = false
+    world.note(.fault, performer?.name ?? "", "has a record of \(task) that can never be stored")
+    let letters = batch.letters
+    if letters.count > 1 {
+      let middle = letters.count / 2
+      parts.insert(contentsOf: [Batch(letters: Array(letters[..<middle])), Batch(letters: Array(letters[middle...]))], at: 0)
+    } else if batch.ends == task, !batch.isBare {
+      parts.insert(.ending(task, bare: true), at: 0)
+    } else if batch.ends == nil, !batch.ended.contains(task) {
+      var again = batch
+      again.ended.insert(task)
+      parts.insert(contentsOf: [.ending(task, bare: false), again], at: 0)
+    } else {
+      performer?.failed(letters.map(\.event), isFirst: true)
+      for letter in letters { letter.done?(.failed) }
+    }
+    continueOrWait()
   }
 
   private func write(_ records: [M.Record], at now: Instant) {
@@ -202,7 +253,7 @@ package final class ServerShell<M: Machine> {
     performer?.committed(records, at: now, before: machine)
   }
 
-  private func commitFailed(_ batch: [Letter], _ next: M, _ records: [M.Record], _ effects: [M.Effect]) {
+  private func commitFailed(_ batch: Batch, _ next: M, _ records: [M.Record], _ effects: [M.Effect]) {
     isCommitting = false
     world.note(.fault, performer?.name ?? "", "cannot commit \(records.count) records")
     let isFirst = retryAt == nil
@@ -211,24 +262,24 @@ package final class ServerShell<M: Machine> {
     if world.plants(.failedCommitHasEffects) {
       for effect in effects where isUp { performer?.perform(effect, of: next) }
     }
-    performer?.failed(batch.map(\.event), isFirst: isFirst)
-    for letter in batch { letter.done?(.failed) }
+    performer?.failed(batch.letters.map(\.event), isFirst: isFirst)
+    for letter in batch.letters { letter.done?(.failed) }
     continueOrWait()
   }
 
-  private func finish(_ batch: [Letter], _ next: M, _ effects: [M.Effect]) {
+  private func finish(_ batch: Batch, _ next: M, _ effects: [M.Effect]) {
     machine = next
     for effect in effects {
       performer?.perform(effect, of: machine)
       guard isUp, boundary("after an effect") else { return }
     }
     performer?.performed(of: machine)
-    for letter in batch { letter.done?(.committed) }
+    for letter in batch.letters { letter.done?(.committed) }
     continueOrWait()
   }
 
   private func continueOrWait() {
-    if mailbox.isEmpty { arm() } else { schedule() }
+    if mailbox.isEmpty && parts.isEmpty { arm() } else { schedule() }
   }
 
   // MARK: Time

@@ -35,6 +35,20 @@ extension World {
 
   /// All brokers are gone, with what they remembered.
   package func brokersDie() { for broker in brokers { kill(broker, .lost) } }
+  /// Brokers and a device lose their power together; the brokers remember everything.
+  package func losePower(of device: Int) {
+    for broker in brokers { kill(broker, .kept) }
+    self.device(NodeID(unchecked: "pi-\(device)")).die(power: true)
+  }
+
+  package func startSecondCentral(_ specification: TaskSpecification) {
+    let second = SecondCentral(self, site: central.site, broker: brokers[0], regions: regions.map(\.id), patience: 2000)
+    secondCentral = second
+    second.start(specification)
+  }
+
+  package func endSecondCentral() { secondCentral?.die() }
+
   package func brokersReturn() { for broker in brokers { broker.start() } }
 
   // MARK: Waiting

@@ -42,6 +42,10 @@ struct Chaos {
         return hash % one == 0 ? "its norm is out of range" : nil
       }
     }
+    if scenario.has(.poison), let poisoned = scenario.pushes.first?.task {
+      // For good: no later commit takes it either.
+      world.unstorable = { task, kind in task == poisoned && kind == "closed" }
+    }
     world.isFaulty = true
     world.network.weather = weather(&world.random)
     if scenario.has(.failingDisks) {
@@ -74,7 +78,7 @@ struct Chaos {
   private func strike(_ world: World) {
     let kinds: [Scenario.Trouble] = [
       .halfOpen, .partitions, .brokerDeath, .centralCrashes, .regionCrashes, .deviceCrashes, .freezes, .failingDisks, .moods, .operators,
-      .vandals, .breaking,
+      .vandals, .breaking, .secondCentral,
     ]
     guard let kind = world.random.pick(kinds.filter(scenario.has)) else { return }
     switch kind {
@@ -89,6 +93,7 @@ struct Chaos {
     case .moods: changeMood(world)
     case .operators: operate(world)
     case .vandals: vandalize(world)
+    case .secondCentral: startSecondCentral(world)
     case .breaking: if let connection = anyConnection(world) { world.breakConnection(connection) }
     default: break
     }
@@ -129,7 +134,11 @@ struct Chaos {
     guard let broker = world.random.pick(world.brokers), broker.isUp else { return }
     // Its persistence writes now and then.
     if world.random.chance(0.5) { return broker.saveSnapshot() }
-    world.kill(broker, world.random.pick([.kept, .snapshot, .lost]) ?? .lost)
+    let memory = world.random.pick([Broker.Memory.kept, .snapshot, .lost]) ?? .lost
+    world.kill(broker, memory)
+    // One supply for both: nobody says that the device is gone, and the broker remembers that it was there.
+    let near = world.devices.filter { $0.client.broker === broker && $0.isUp }
+    if memory != .lost, world.random.chance(0.4) { world.random.pick(near)?.die(power: true) }
     world.after(duration(world)) { world in
       broker.start()
       world.note(.fault, broker.name, "is back")
@@ -215,6 +224,13 @@ struct Chaos {
     world.publish(Packet(key, world.random.chance(0.8) ? .cleared : .garbage), at: broker)
   }
 
+  /// For about as long as somebody needs to see that it was a mistake.
+  private func startSecondCentral(_ world: World) {
+    guard world.secondCentral == nil, let push = scenario.pushes.first else { return }
+    world.startSecondCentral(push.specification)
+    world.after(world.random.within(3000...15_000)) { $0.endSecondCentral() }
+  }
+
   // MARK: The end of it
 
   private func heal(_ world: World) {
@@ -228,6 +244,7 @@ struct Chaos {
     world.central.heal()
     for region in world.regions { region.heal() }
     for device in world.devices { device.heal() }
+    world.endSecondCentral()
     for push in scenario.pushes where world.central.machine.tasks[push.task] != nil { world.after(100) { resume(push.task, $0) } }
   }
 

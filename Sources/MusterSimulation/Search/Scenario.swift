@@ -9,7 +9,8 @@ struct Scenario {
     case breaking, silentLoss, duplicates, reordering, hiccups, lostExchanges
     case halfOpen, partitions, brokerDeath
     case centralCrashes, regionCrashes, deviceCrashes, freezes, failingDisks
-    case slowNodes, failingTrainers, lies, twins, moods, operators, vandals
+    case slowWork, poison
+    case slowNodes, failingTrainers, lies, twins, moods, operators, vandals, secondCentral
   }
 
   struct Push {
@@ -41,6 +42,9 @@ struct Scenario {
     if troubles.contains(.twins) {
       if random.chance(0.4) { plan.twins = 1 } else { troubles.remove(.twins) }
     }
+    if troubles.contains(.slowWork) { plan.slowWorkTime = 20...(random.pick([2000, 8000, 30_000]) ?? 2000) }
+    if random.chance(0.8) { troubles.remove(.poison) }
+    if random.chance(0.7) { troubles.remove(.secondCentral) }
     if troubles.contains(.operators) || random.chance(0.2) { plan.evaluationFails = 0.1 }
     faulty = random.within(10_000...40_000)
     pace = random.pick([700, 1500, 3000]) ?? 1500

@@ -84,7 +84,7 @@ private struct Machines {
       switch effect {
       case .status(let status, _): requireFits(status)
       case .below(let effect): say([effect])
-      case .ask, .upload: break
+      case .ask, .upload, .announce: break
       }
     }
   }

@@ -1,0 +1,64 @@
+import MusterCoordination
+import MusterRuntime
+import MusterSchema
+import MusterStorage
+import MusterTransfer
+import Synchronization
+
+/// Devices that operators want forgotten, by region, until their region did it. Regions read it on central's data plane when central shows itself:
+/// central has no other way to them, and nobody else may ask it of them.
+final class ForgetWishes: Sendable {
+  private let wishes = Mutex<[NodeID: Set<NodeID>]>([:])
+
+  func add(_ device: NodeID, of region: NodeID) { wishes.withLock { _ = $0[region, default: []].insert(device) } }
+  func remove(_ device: NodeID, of region: NodeID) { wishes.withLock { _ = $0[region]?.remove(device) } }
+  func devices(of region: NodeID) -> [NodeID] { wishes.withLock { ($0[region] ?? []).sorted() } }
+}
+
+// `muster node forget`: a device that was taken away, or whose password was, stays on its broker's retained topics for ever.
+extension Central {
+  /// Clears what stands on topics of a node, and has its coordinator forget it.
+  func forget(_ region: NodeID, _ device: NodeID?) async throws(Problem) {
+    guard let device else { return try await forget(region: region) }
+    guard configuration.regions.contains(region) else { throw unknownNode("\(region)", "central has no such region") }
+    let before = try await devices(of: region)
+    guard before.contains(where: { $0.path.nodes.last == device }) else {
+      throw unknownNode("\(region)/\(device)", "region \(region) remembers no such device")
+    }
+    wishes.add(device, of: region)
+    defer { wishes.remove(device, of: region) }
+    link.publishBirth()
+    for _ in 0..<Self.forgettingTries {
+      do { try await Task.sleep(for: .milliseconds(100)) } catch { break }
+      if try await !devices(of: region).contains(where: { $0.path.nodes.last == device }) { return }
+    }
+    throw Problem(
+      .nodePresent,
+      "\(region)/\(device) is still listed: it announced itself again, so it runs, or region \(region) did not hear of it in time")
+  }
+
+  private static let forgettingTries = 100
+
+  private func forget(region: NodeID) async throws(Problem) {
+    guard await shell.machine.nodes[region] != nil else { throw unknownNode("\(region)", "central remembers no such region") }
+    switch await shell.mailbox.submit(.forgetNode(region)) {
+    case .committed: return
+    case .busy: throw Problem(.mailboxFull, "central's mailbox is full: try again")
+    case .failed(let error): throw Problem(error.isDiskFull ? .diskFull : .unavailable, "\(error)")
+    }
+  }
+
+  private func devices(of region: NodeID) async throws(Problem) -> [NodeSummary] {
+    guard let node = await shell.machine.nodes[region], node.online, let data = node.data else {
+      throw Problem(.regionUnreachable, "region \(region) is offline: only it can forget its devices")
+    }
+    switch await Self.devices(at: data, client) {
+    case .success(let nodes): return nodes
+    case .failure(let error): throw Problem(.regionUnreachable, "\(error)")
+    }
+  }
+
+  private func unknownNode(_ node: String, _ why: String) -> Problem {
+    Problem(.unknownNode, "there is no node \(node): \(why); `muster node list` names those there are")
+  }
+}

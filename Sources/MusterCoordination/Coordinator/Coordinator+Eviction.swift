@@ -1,0 +1,69 @@
+internal import MusterSchema
+
+// Anyone can publish under new ids: the nodes that are remembered have an upper bound, and those that matter least make room.
+extension Coordinator {
+  /// Upper bound on remembered nodes, and on the statuses of one task.
+  static let maximumNodes = 20_000
+  /// So many make room at a time, so that a flood of new ids does not cost a look at all of them each.
+  private static let evictedAtOnce = maximumNodes / 16
+
+  /// Makes room for new nodes: who is offline goes first, then who is silent, then who never answered a task; of these, whoever was heard of
+  /// least recently. A declared region, and a node that holds a place in a round, stay.
+  mutating func evict() {
+    var staying: Set<NodeID> = configuration.declared ?? []
+    var answering: Set<NodeID> = []
+    for run in tasks.values where !run.isEnded {
+      // Anyone can say that it is at work: who was invited is known here.
+      for phase in [run.train, run.evaluation] {
+        staying.formUnion(phase?.seats.filter { $0.value.invitedAt != nil }.keys.map { $0 } ?? [])
+      }
+      answering.formUnion(run.statuses.keys)
+    }
+    func rank(_ state: NodeState) -> Int {
+      if !state.online { return 0 }
+      if isSilent(state.node) { return 1 }
+      return answering.contains(state.node) ? 3 : 2
+    }
+    let candidates = nodes.values.filter { !staying.contains($0.node) }
+      .map { (rank: rank($0), heard: heardAt[$0.node] ?? .zero, node: $0.node) }
+      .sorted { ($0.rank, $0.heard, $0.node) < ($1.rank, $1.heard, $1.node) }
+    let evicted = candidates.prefix(Self.evictedAtOnce)
+    for candidate in evicted { letGo(of: candidate.node) }
+    if !evicted.isEmpty { effects.append(.evicted(evicted.count, of: Self.maximumNodes)) }
+  }
+
+  /// Everything that is remembered of a node itself.
+  mutating func letGo(of node: NodeID) {
+    nodes[node] = nil
+    heardAt[node] = nil
+    unanswered[node] = nil
+    returning[node] = nil
+    for id in tasks.keys {
+      tasks[id]?.statuses[node] = nil
+      guard let seat = tasks[id]?.train?.seats[node], seat.invitedAt == nil, tasks[id]?.specification == nil else { continue }
+      // It took that place by its own word.
+      tasks[id]?.train?.seats[node] = nil
+      if tasks[id]?.isLedger == false { tasks[id]?.train?.delivered.remove(node) }
+    }
+  }
+
+  /// Makes room for a status of a node that has none in this task yet.
+  mutating func makeRoomForStatus(_ id: TaskID) {
+    guard let statuses = tasks[id]?.statuses, statuses.count >= Self.maximumNodes else { return }
+    // Whoever never showed itself as a node could not be invited anyway.
+    tasks[id]?.statuses = statuses.filter { nodes[$0.key] != nil }
+    if (tasks[id]?.statuses.count ?? 0) >= Self.maximumNodes { evict() }
+  }
+
+  /// An operator's wish: what is known of a node, and what stands on topics of it, goes. One that is there after all announces itself again.
+  mutating func forgetNode(_ node: NodeID) {
+    for id in tasks.keys.sorted() where tasks[id]?.statuses[node] != nil { effects.append(clearing(node, id)) }
+    effects.append(.clear(.nodeState(coordinator: id, node: node)))
+    for id in tasks.keys.sorted() where tasks[id]?.isEnded == false {
+      lose(node, id, \.train, "was forgotten by an operator", failed: false)
+      lose(node, id, \.evaluation, "was forgotten by an operator", failed: false)
+    }
+    letGo(of: node)
+    lookAgain()
+  }
+}
