@@ -135,8 +135,8 @@ let package = Package(
       name: "muster-region", dependencies: ["MusterRegion", "MusterRuntime", argumentParser, logging], swiftSettings: house),
     .executableTarget(
       name: "muster-agent", dependencies: ["MusterAgent", "MusterLog", "MusterTrainers", argumentParser, logging], swiftSettings: house,
-      // Its symbol table is of no use to anybody and costs a megabyte on every device.
-      linkerSettings: [.unsafeFlags(["-Xlinker", "--no-export-dynamic"], .when(configuration: .release))]),
+      // Its symbol table is of no use to anybody and costs a megabyte on every device; functions that are the same twice cost another part of one.
+      linkerSettings: [.unsafeFlags(["-Xlinker", "--no-export-dynamic", "-Xlinker", "--icf=safe"], .when(configuration: .release))]),
     .executableTarget(
       name: "muster-train",
       dependencies: ["MusterModels", "MusterOnnx", "MusterTrainers", "MusterTensors", "MusterSchema", argumentParser],
