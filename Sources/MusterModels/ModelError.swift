@@ -10,7 +10,7 @@ package enum ModelError: Error, Hashable, CustomStringConvertible {
   case partition(String)
   /// Hyperparameters that make no sense.
   case settings(String)
-  /// The loss stopped being a number.
+  /// The loss or a parameter stopped being a finite number.
   case diverged(epoch: Int, rate: Double)
 
   package var description: String {
@@ -20,7 +20,8 @@ package enum ModelError: Error, Hashable, CustomStringConvertible {
     case .data(let file, let why): "\(file): \(why)"
     case .partition(let why): "the data partition cannot be made: \(why)"
     case .settings(let why): "the training settings are wrong: \(why)"
-    case .diverged(let epoch, let rate): "the loss is no longer a number in epoch \(epoch): lower the rate (now \(rate))"
+    case .diverged(let epoch, let rate):
+      "the training diverged in epoch \(epoch), the loss or a parameter is not finite: lower the rate (now \(rate))"
     }
   }
 }

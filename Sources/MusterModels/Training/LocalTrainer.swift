@@ -103,6 +103,10 @@ package final class LocalTrainer<T: Scalar> {
         let done = (Double(epoch) + Double(position) / Double(data.count)) / Double(settings.epochs)
         try progress(TrainingProgress(fraction: done, epoch: epoch + 1, loss: tally.loss))
       }
+      // Kernels may turn a NaN into 0 on its way to the loss, and the last step of an epoch has no loss after it.
+      guard UnsafeBufferPointer(start: network.parameters.start, count: count).allSatisfy(\.isFinite) else {
+        throw ModelError.diverged(epoch: epoch + 1, rate: settings.rate)
+      }
       score = tally.score
     }
     return score
