@@ -189,7 +189,11 @@ extension EndToEnd {
     }
 
     private func mixedTask(_ fleet: Fleet) throws -> TaskSpecification {
-      try fleet.task(rounds: 5, epochs: 3, evaluate: EvaluationSpecification(every: 1, devices: true, seconds: 20))
+      var task = try fleet.task(rounds: 5, epochs: 3, evaluate: EvaluationSpecification(every: 1, devices: true, seconds: 20))
+      // Single precision sums differ by the last bit from trainer to trainer. With most seeds some unit lies so near to 0 that a ReLU
+      // passes it in one trainer and not in the other, and then they part (docs/trainers.md, Traps).
+      task.local.seed = 9
+      return task
     }
   }
 }
