@@ -79,10 +79,9 @@ final class MosquittoSession {
     switch code {
     case MOSQ_ERR_SUCCESS.rawValue: break
     case MOSQ_ERR_EAI.rawValue: throw .unreachable("the name \(configuration.host) does not resolve")
-    case MOSQ_ERR_TLS.rawValue: throw failure(code, reason)
-    // The handshake has begun: TCP stands.
-    case MOSQ_ERR_ERRNO.rawValue where authorityFile != nil && (reason == EPROTO || reason == ECONNRESET || reason == EPIPE):
-      throw failure(code, reason)
+    // TCP stood, and whatever listens there hung up before CONNECT was written or during the TLS handshake.
+    case MOSQ_ERR_TLS.rawValue, MOSQ_ERR_CONN_LOST.rawValue: throw failure(code, reason)
+    case MOSQ_ERR_ERRNO.rawValue where [EPROTO, ECONNRESET, EPIPE].contains(reason): throw failure(code, reason)
     case MOSQ_ERR_ERRNO.rawValue: throw .unreachable("\(configuration.address): \(String(cString: strerror(reason)))")
     default: throw .unreachable("\(configuration.address): \(Self.text(code))")
     }
