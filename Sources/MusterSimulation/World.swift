@@ -232,6 +232,10 @@ package final class World {
       if payload != packet.payload { auditor.fails("a message on \(directory.topic(packet.key)) is another one after coding") }
       return Packet(packet.key, payload, retained: packet.isRetained, lasting: packet.isLasting)
     } catch {
+      // Numbers beyond their range: whoever reads them drops the message.
+      if devices.contains(where: { $0.lie != nil && directory.nodes[packet.key.node] == $0.id }), error is MessageError {
+        return Packet(packet.key, .garbage, retained: packet.isRetained, lasting: packet.isLasting)
+      }
       auditor.fails("a message on \(directory.topic(packet.key)) cannot be coded: \(error)")
       return packet
     }

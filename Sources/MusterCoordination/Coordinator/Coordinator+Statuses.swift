@@ -48,6 +48,11 @@ extension Coordinator {
     let last = tasks[status.task]?.statuses[status.node]
     let wasSilent = (!retained || (last != nil && last != status)) && heardWord(of: status.node)
     defer { if wasSilent { lookAgain() } }
+    if tasks[status.task] == nil, forgotten.contains(status.task) {
+      // It was on its way when the task was forgotten.
+      effects.append(clearing(status.node, status.task))
+      return
+    }
     if tasks[status.task]?.statuses[status.node] == nil { makeRoomForStatus(status.task) }
     guard let run = tasks[status.task], run.statuses[status.node] != nil || run.statuses.count < Self.maximumNodes else { return }
     guard !run.isEnded else {

@@ -136,7 +136,9 @@ extension TaskRun {
   package var maximumDevices: Int {
     guard let specification, specification.upload == .region else { return 1 }
     let invited = (Double(specification.cohort.size) * specification.cohort.over).rounded(.up)
-    return invited < 1e6 ? Int(invited) : 1_000_000
+    // All that trained evaluate, those of earlier attempts included: that may be more than the cohort's size.
+    let asked = [train, evaluation].compactMap { $0?.seats.values.map(\.quota).max() }.max() ?? 1
+    return min(max(asked, invited < 1e6 ? Int(invited) : 1_000_000), 1_000_000)
   }
 
   /// Where a phase runs: a scout has one place for whatever its order is.

@@ -9,6 +9,8 @@ extension Auditor {
     var since: Int64
     /// How often the invitation was repeated.
     var repeats = 0
+    /// Other rounds that it was invited to before it counted as silent: their invitations are repeated as well.
+    var others: [(task: TaskID, key: RoundKey)] = []
   }
 
   /// An invitation goes out.
@@ -21,6 +23,8 @@ extension Auditor {
       unanswered[coordinator]?[node]?.repeats += 1
       return
     }
+    guard !first.others.contains(where: { $0.task == invitation.task && $0.key == invitation.key }) else { return }
+    unanswered[coordinator]?[node]?.others.append((invitation.task, invitation.key))
     check(
       first.repeats < 2 || world.time - first.since < 13_000,
       "\(coordinator) invites \(node) to \(invitation.key) of \(invitation.task), which for \((world.time - first.since) / 1000) s did not "
