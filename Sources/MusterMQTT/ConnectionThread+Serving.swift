@@ -84,8 +84,8 @@ extension ConnectionThread {
         var code: Int32 = 0
         var size = socklen_t(MemoryLayout<Int32>.size)
         getsockopt(descriptor, SOL_SOCKET, SO_ERROR, &code, &size)
-        // Accepted, and reset at once.
-        if code == ECONNRESET { throw .failed(session.closedEarly) }
+        // Accepted, and reset or closed at once.
+        if [ECONNRESET, EPIPE].contains(code) { throw .failed(session.closedEarly) }
         guard code == 0 else {
           throw .failed(.unreachable("\(configuration.address): \(String(cString: strerror(code)))"))
         }

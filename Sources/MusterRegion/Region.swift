@@ -121,19 +121,26 @@ final class Region: Sendable {
     }
   }
 
+  private var openTasks: Set<TaskID> {
+    get async { Set(await shell.machine.coordinator.tasks.values.filter { !$0.isEnded }.map(\.id)) }
+  }
+
   /// A cleared topic means nothing by itself: on every connect the region asks which tasks there are, until central answers.
   private func reconcile(_ data: String) async {
     // What is heard while central answers is not in its answer.
-    let known = await shell.machine.coordinator.tasks.values.filter { !$0.isEnded }.map(\.id)
+    var known = await openTasks
     var attempt = 1
     while !Task.isCancelled {
       do {
         let descriptors = try await client.get([TaskDescriptor].self, from: "\(data)/v1/descriptors")
         let listed = Set(descriptors.map(\.task))
         for descriptor in descriptors where descriptor.regions.contains(id) { await shell.mailbox.post(.above(.descriptor(descriptor))) }
-        for task in known where !listed.contains(task) { await shell.mailbox.post(.above(.forget(task))) }
-        await forgetNodes(data)
-        return
+        for task in known.sorted() where !listed.contains(task) { await shell.mailbox.post(.above(.forget(task))) }
+        // One that was heard meanwhile is younger than the answer, or nothing that central knows: it is asked once more.
+        let open = await openTasks
+        guard open.contains(where: { !listed.contains($0) && !known.contains($0) }) else { return await forgetNodes(data) }
+        known = open
+        do { try await Task.sleep(for: .seconds(1)) } catch { return }
       } catch {
         logger.warning("central does not list its tasks yet: \(error)")
         do { try await Task.sleep(for: .seconds(min(30, 1 << min(attempt, 5)))) } catch { return }

@@ -38,7 +38,7 @@ package enum PlantedBug: String, CaseIterable, Sendable {
   case foldsWithoutTheLast
   /// The result of long work is reported once, whether or not it could be stored.
   case reportsWorkOnce
-  /// The collector takes blobs that are on their way to their record.
+  /// The collector comes at any moment, and takes blobs that are on their way to their record.
   case collectsYoungBlobs
   /// Descriptors that somebody cleared, or that an old snapshot of the broker brought back, stay as they are.
   case neverReconciles

@@ -90,7 +90,9 @@ package final class CentralProcess: ServerPerformer, LedgerServer, ClientOwner {
       let invitation = invitation.admitting(node, by: grant, asScout: true)
       let topic = Topic.invitation(coordinator: .central, node: node, task: invitation.task)
       client.publish(Packet(world.key(topic), .invitation(invitation), retained: false), onlyNow: true, in: world)
-    case .roundChanged(let task): world.windowChanged(machine, task)
+    case .roundChanged(let task):
+      world.windowChanged(machine, task)
+      if world.plants(.collectsYoungBlobs) { blobs.collect(keeping: machine.referencedBlobs, at: world.time, eagerly: true) }
     case .clear(let topic): say(.cleared, topic)
     case .initialize(let task): add(.initialize, task, 0, machine)
     case .aggregate(let task, let round): add(.aggregate, task, round, machine)

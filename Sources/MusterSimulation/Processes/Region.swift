@@ -317,7 +317,12 @@ package final class RegionProcess: ServerPerformer, LedgerServer, ClientOwner {
         let listed = Set(descriptors.map(\.task))
         for descriptor in descriptors where descriptor.regions.contains(id) { shell.post(.above(.descriptor(descriptor))) }
         for task in known where !listed.contains(task) { shell.post(.above(.forget(task))) }
-        done()
+        // One that was heard meanwhile is younger than the answer, or nothing that central knows: it is asked once more.
+        let open = shell.machine.coordinator.tasks.values.filter { !$0.isEnded }.map(\.id).sorted()
+        guard open.contains(where: { !listed.contains($0) && !known.contains($0) }) else { return done() }
+        world.after(1000) { [unowned self] _ in
+          if isUp, self.life == life { reconcile(open, attempt: 1, life, done) }
+        }
       })
   }
 
