@@ -70,6 +70,8 @@ final class RegionPerformer: EffectPerformer {
     case .publish(let descriptor): topics.publish(descriptor)
     case .roundChanged(let task): topics.roundChanged(task)
     case .invite(let node, let invitation):
+      // Forgotten in the same batch.
+      guard coordinator.tasks[invitation.task] != nil else { return }
       guard let grant = coordinator.tasks[invitation.task]?.order?.grant else {
         logger.error("central's invitation carries no grant: devices cannot be admitted", metadata: ["task.id": "\(invitation.task)"])
         return

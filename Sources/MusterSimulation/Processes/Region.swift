@@ -145,6 +145,8 @@ package final class RegionProcess: ServerPerformer, LedgerServer, ClientOwner {
     switch effect {
     case .publish(let descriptor): say(.descriptor(descriptor), .task(coordinator: id, task: descriptor.task))
     case .invite(let node, let invitation):
+      // Forgotten in the same batch.
+      guard machine.tasks[invitation.task] != nil else { return }
       world.auditor.invites(invitation, by: self)
       world.auditor.asks(node, invitation, by: id)
       guard let grant = machine.tasks[invitation.task]?.order?.grant else {
