@@ -6,6 +6,7 @@ import MusterRuntime
 import MusterSchema
 import MusterStorage
 import MusterTransfer
+import Synchronization
 
 /// A region: the shell around its machine, with its two brokers and what its listeners answer.
 final class Region: Sendable {
@@ -21,6 +22,8 @@ final class Region: Sendable {
   let fetches = WorkQueue<Digest, Digest>(width: 2)
   let logger: Logger
   private let collector: BlobCollector
+  /// A new store knows too little to judge what stands on the region's topics, until central has listed its tasks.
+  private let judgement: Mutex<(storeIsNew: Bool, hasLeftAlone: Bool)>
 
   init(
     configuration: RegionConfiguration, shell: Shell<RegionMachine>, performer: RegionPerformer, store: Store, above: BrokerLink,
@@ -36,6 +39,7 @@ final class Region: Sendable {
     self.models = models
     self.logger = logger
     collector = BlobCollector(store: store, logger: logger)
+    judgement = Mutex((store.wasCreatedEmpty, false))
   }
 
   var id: NodeID { configuration.id }
@@ -82,7 +86,10 @@ final class Region: Sendable {
   /// From the devices' broker.
   func heardBelow(_ topic: Topic, _ message: MQTTMessage) async {
     if let event = topics.event(topic, message) { await shell.mailbox.post(.below(event)) }
-    await topics.reconcile(topic, message, storeIsNew: store.wasCreatedEmpty) { await shell.machine.coordinator }
+    let storeIsNew = judgement.withLock(\.storeIsNew)
+    if await topics.reconcile(topic, message, storeIsNew: storeIsNew, machine: { await shell.machine.coordinator }) {
+      judgement.withLock { $0.hasLeftAlone = true }
+    }
   }
 
   // MARK: - Questions to the ledger
@@ -138,7 +145,10 @@ final class Region: Sendable {
         for task in known.sorted() where !listed.contains(task) { await shell.mailbox.post(.above(.forget(task))) }
         // One that was heard meanwhile is younger than the answer, or nothing that central knows: it is asked once more.
         let open = await openTasks
-        guard open.contains(where: { !listed.contains($0) && !known.contains($0) }) else { return await forgetNodes(data) }
+        guard open.contains(where: { !listed.contains($0) && !known.contains($0) }) else {
+          judge()
+          return await forgetNodes(data)
+        }
         known = open
         do { try await Task.sleep(for: .seconds(1)) } catch { return }
       } catch {
@@ -149,6 +159,15 @@ final class Region: Sendable {
         if await shell.machine.participant.coordinatorState?.data != data { return }
       }
     }
+  }
+
+  /// From now on it knows enough: what it left alone is read again.
+  private func judge() {
+    let readsAgain = judgement.withLock { judgement in
+      defer { judgement.storeIsNew = false }
+      return judgement.storeIsNew && judgement.hasLeftAlone
+    }
+    if readsAgain { topics.link.renew(after: .seconds(1)) }
   }
 
   /// Devices that an operator wants forgotten; central shows itself anew when there are some.

@@ -77,17 +77,22 @@ package final class CoordinatorTopics: Sendable {
 
   /// Looks at what stands on a task's own topic: clears what an earlier life left under our id, unless our own store is new (then we know too little
   /// to judge), and says again what somebody cleared or wrote over.
-  package func reconcile(_ topic: Topic, _ message: MQTTMessage, storeIsNew: Bool, machine: () async -> Coordinator) async {
-    guard case .task(coordinator, let task) = topic else { return }
+  ///
+  /// - Returns: whether something was left alone because the store is new.
+  @discardableResult
+  package func reconcile(_ topic: Topic, _ message: MQTTMessage, storeIsNew: Bool, machine: () async -> Coordinator) async -> Bool {
+    guard case .task(coordinator, let task) = topic else { return false }
     let machine = await machine()
     guard machine.tasks[task] != nil else {
-      guard message.retained, !message.payload.isEmpty, !storeIsNew else { return }
+      guard message.retained, !message.payload.isEmpty else { return false }
+      guard !storeIsNew else { return true }
       clear(.task(coordinator: coordinator, task: task))
       clear(.round(coordinator: coordinator, task: task))
-      return
+      return false
     }
-    guard let owed = machine.descriptors.first(where: { $0.task == task }), !isSaid(owed, in: message.payload) else { return }
+    guard let owed = machine.descriptors.first(where: { $0.task == task }), !isSaid(owed, in: message.payload) else { return false }
     publish(owed)
+    return false
   }
 
   /// Whether a payload is this descriptor, or a later one. (Who forges a later one is a matter of trust; answering it could go on for ever.)

@@ -201,20 +201,25 @@ package final class World {
   }
 
   /// Looks at what stands on a task's own topic, as `CoordinatorTopics` does.
+  ///
+  /// - Returns: whether something was left alone because the store is new.
+  @discardableResult
   func reconcile(
     _ packet: Packet, retained: Bool, _ machine: Coordinator, coordinator: NodeID, _ client: Client, storeIsNew: Bool = false
-  ) {
-    guard packet.key.kind == .task, !plants(.neverReconciles) else { return }
+  ) -> Bool {
+    guard packet.key.kind == .task, !plants(.neverReconciles) else { return false }
     let task = directory.tasks[packet.key.task]
     guard machine.tasks[task] != nil else {
-      guard retained, packet.payload != .cleared, !storeIsNew else { return }
+      guard retained, packet.payload != .cleared else { return false }
+      guard !storeIsNew else { return true }
       client.publish(Packet(packet.key, .cleared), onlyNow: true, in: self)
       client.publish(Packet(key(.round(coordinator: coordinator, task: task)), .cleared), onlyNow: true, in: self)
-      return
+      return false
     }
-    guard let owed = machine.descriptors.first(where: { $0.task == task }) else { return }
-    if case .descriptor(let found) = packet.payload, found.task == task, found.revision >= owed.revision { return }
+    guard let owed = machine.descriptors.first(where: { $0.task == task }) else { return false }
+    if case .descriptor(let found) = packet.payload, found.task == task, found.revision >= owed.revision { return false }
     client.publish(Packet(packet.key, .descriptor(owed)), onlyNow: true, in: self)
+    return false
   }
 
   /// The window for people: nobody in here reads it, but it has to fit.

@@ -26,7 +26,9 @@ package final class RegionProcess: ServerPerformer, LedgerServer, ClientOwner {
   private var window = StatusWords()
   private var flushIsDue = false
   /// Nothing was ever committed here before this start.
+  /// A new store knows too little to judge what stands on the region's topics, until central has listed its tasks.
   private var storeIsNew = true
+  private var hasLeftAlone = false
 
   init(_ world: World, id: NodeID, site: Int, above: Broker, below: Broker) {
     self.world = world
@@ -56,6 +58,7 @@ package final class RegionProcess: ServerPerformer, LedgerServer, ClientOwner {
 
   package func start() {
     storeIsNew = shell.disk.journal.isEmpty
+    hasLeftAlone = false
     shell.start()
     connecting = 0
     window = StatusWords()
@@ -225,7 +228,9 @@ package final class RegionProcess: ServerPerformer, LedgerServer, ClientOwner {
       if !retained { world.auditor.hears(packet, by: id) }
       let nodes = shell.machine.coordinator.nodes
       if let event = world.coordinatorEvent(packet, retained: retained, nodes: nodes) { shell.post(.below(event)) }
-      world.reconcile(packet, retained: retained, shell.machine.coordinator, coordinator: id, client, storeIsNew: storeIsNew)
+      if world.reconcile(packet, retained: retained, shell.machine.coordinator, coordinator: id, client, storeIsNew: storeIsNew) {
+        hasLeftAlone = true
+      }
       return
     }
     switch packet.payload {
@@ -321,11 +326,21 @@ package final class RegionProcess: ServerPerformer, LedgerServer, ClientOwner {
         for task in known where !listed.contains(task) { shell.post(.above(.forget(task))) }
         // One that was heard meanwhile is younger than the answer, or nothing that central knows: it is asked once more.
         let open = shell.machine.coordinator.tasks.values.filter { !$0.isEnded }.map(\.id).sorted()
-        guard open.contains(where: { !listed.contains($0) && !known.contains($0) }) else { return done() }
+        guard open.contains(where: { !listed.contains($0) && !known.contains($0) }) else {
+          judge()
+          return done()
+        }
         world.after(1000) { [unowned self] _ in
           if isUp, self.life == life { reconcile(open, attempt: 1, life, done) }
         }
       })
+  }
+
+  /// From now on it knows enough: what it left alone is read again.
+  private func judge() {
+    let readsAgain = storeIsNew && hasLeftAlone
+    storeIsNew = false
+    if readsAgain { below.renew(after: 1000, in: world) }
   }
 
   // MARK: What it keeps
