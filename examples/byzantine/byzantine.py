@@ -53,7 +53,8 @@ class Fleet:
     def __init__(self, programs, folder, rounds, seed):
         self.programs, self.folder, self.rounds, self.seed = programs, folder, rounds, seed
 
-    def job(self, folder, kind, round_number, data, base=None):
+    def job(self, folder, kind, round_number, data, base=None, may_fail=False):
+        """What the job measured; nothing if it failed and was allowed to: the model is beyond training, or beyond testing."""
         folder.mkdir(parents=True, exist_ok=True)
         for name in ("metrics.json", "update.safetensors", "global.safetensors"):
             (folder / name).unlink(missing_ok=True)
@@ -66,8 +67,7 @@ class Fleet:
         environment = os.environ | {"OPENBLAS_NUM_THREADS": "1"}
         done = subprocess.run([self.programs / "muster-train", folder], capture_output=True, text=True, env=environment)
         if done.returncode:
-            if kind == "train" and "no longer a number" in done.stderr:
-                # The model is beyond training: this device has nothing to send.
+            if may_fail:
                 return None
             sys.exit(f"muster-train: {done.stderr}")
         return json.loads((folder / "metrics.json").read_text())
@@ -85,7 +85,7 @@ class Fleet:
         accuracies, base = [], self.initial()
         for number in range(1, self.rounds + 1):
             folders = [self.folder / name / f"device-{device}" for device in range(DEVICES)]
-            jobs = [pool.submit(self.job, f, "train", number, self.data("train", d), base) for d, f in enumerate(folders)]
+            jobs = [pool.submit(self.job, f, "train", number, self.data("train", d), base, attacked) for d, f in enumerate(folders)]
             answers = [job.result() for job in jobs]
             for device in HOSTILE if attacked else ():
                 if answers[device]:
@@ -102,8 +102,16 @@ class Fleet:
                 print(f"{name}, round {number}: {done.stderr.strip()}", file=sys.stderr)
                 return accuracies + accuracies[-1:] * (self.rounds - len(accuracies))
             base = out
-            accuracies.append(self.job(self.folder / name / "test", "evaluate", number, self.data("t10k"), base)["metrics"]["accuracy"])
+            tested = self.job(self.folder / name / "test", "evaluate", number, self.data("t10k"), base, attacked)
+            # A model whose answers are not numbers is as good as a guess.
+            accuracies.append(tested["metrics"]["accuracy"] if tested else 1 / MODEL["classes"])
         return accuracies
+
+
+def settled(accuracies):
+    """One round more or less moves the accuracy by a point or two: the test set has 360 images."""
+    last = accuracies[-5:]
+    return sum(last) / len(last)
 
 
 def plot(results, rounds):
@@ -137,7 +145,7 @@ def plot(results, rounds):
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--programs", type=Path, required=True, help="the folder of muster and muster-train")
-    parser.add_argument("--rounds", type=int, default=15)
+    parser.add_argument("--rounds", type=int, default=20)
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--out", type=Path, default=HERE, help="the folder for results.md and results.svg")
     arguments = parser.parse_args()
@@ -146,17 +154,17 @@ def main():
         fleet = Fleet(arguments.programs.resolve(), Path(folder), arguments.rounds, arguments.seed)
         for name, strategy, attacked, colour in RUNS:
             results.append((name, fleet.run(name, strategy, attacked, pool), colour))
-            print(f"{name}: {results[-1][1][-1]:.2%}", file=sys.stderr)
-    clean = results[0][1][-1]
-    table = ["| combiner | hostile devices | accuracy after the last round | to the clean run |", "| --- | --- | --- | --- |"]
+            print(f"{name}: {settled(results[-1][1]):.1%}", file=sys.stderr)
+    clean = settled(results[0][1])
+    table = ["| combiner | hostile devices | accuracy, mean of the last five rounds | to the clean run |", "| --- | --- | --- | --- |"]
     for (name, accuracies, _), (_, _, attacked, _) in zip(results, RUNS):
-        gap = f"{(accuracies[-1] - clean) * 100:+.1f} points" if attacked else ""
-        table.append(f"| {name} | {len(HOSTILE) if attacked else 0} of {DEVICES} | {accuracies[-1]:.1%} | {gap} |")
+        gap = f"{(settled(accuracies) - clean) * 100:+.1f} points" if attacked else ""
+        table.append(f"| {name} | {len(HOSTILE) if attacked else 0} of {DEVICES} | {settled(accuracies):.1%} | {gap} |")
     print("\n".join(table))
     (arguments.out / "results.md").write_text("\n".join(table) + "\n")
     (arguments.out / "results.svg").write_text(plot(results, arguments.rounds))
-    robust = [accuracies[-1] for name, accuracies, _ in results if name.startswith(("Multi-Krum", "trimmed", "median"))]
-    held = results[1][1][-1] < 0.5 and min(robust) >= clean - 0.03
+    loss = {name: clean - settled(accuracies) for name, accuracies, _ in results[1:]}
+    held = loss.pop("mean") > 0.5 and loss.pop("Multi-Krum, f = 3") < 0.02 and max(loss.values()) < 0.05
     print("the mean collapsed, the robust rules held" if held else "not as it should be", file=sys.stderr)
     return 0 if held else 1
 
