@@ -115,17 +115,3 @@ func readable(_ value: Double) -> String {
   let rounded = (value * 10_000).rounded() / 10_000
   return rounded == rounded.rounded() ? "\(Int64(rounded))" : "\(rounded)"
 }
-
-extension String {
-  /// Short enough for a message that holds several of them: 160 bytes without control characters. Trainers and topics say anything.
-  var brief: String {
-    let text = withoutControlCharacters
-    guard text.utf8.count > 160 else { return text }
-    var short = ""
-    for character in text.unicodeScalars {
-      guard short.utf8.count < 156 else { break }
-      short.unicodeScalars.append(character)
-    }
-    return short + "…"
-  }
-}

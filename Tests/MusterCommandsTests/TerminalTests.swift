@@ -35,6 +35,13 @@ struct TerminalTests {
     #expect(Sparkline.text([]) == "")
   }
 
+  @Test("a sentence is broken at spaces, and no letter of it is lost")
+  func wrapped() {
+    #expect("".wrapped(to: 20) == [])
+    #expect("waits for devices: 4 ready, 8 needed".wrapped(to: 20) == ["waits for devices: 4", "ready, 8 needed"])
+    #expect("a bcdefghij kl".wrapped(to: 4) == ["a", "bcde", "fghi", "j kl"])
+  }
+
   @Test("a progress bar stays inside its width whatever the fraction", arguments: [(-1.0, 0), (0.5, 5), (2.0, 10), (.nan, 0)])
   func bar(fraction: Double, full: Int) {
     #expect(ProgressBar.text(fraction, width: 10) == String(repeating: "█", count: full) + String(repeating: "░", count: 10 - full))

@@ -60,6 +60,25 @@ struct WatchTests {
       ])
   }
 
+  @Test("what it waits for is read to its end, however narrow the terminal")
+  func longReason() {
+    let why = "round 1 waits for 1 of 8 updates: north/pi-1 (trainer failed with exit status 1: No module named 'torch')"
+    let lines = WatchView(detail: detail(.training, round: 1, why: why), nodes: []).lines(width: 40, ink: .none)
+    #expect(lines.suffix(3) == ["round 1 waits for 1 of 8 updates:", "north/pi-1 (trainer failed with exit", "status 1: No module named 'torch')"])
+    let endless = WatchView(detail: detail(.training, round: 1, why: String(repeating: "reason ", count: 100)), nodes: [])
+    #expect(endless.lines(width: 40, ink: .none).suffix(2) == [
+      "reason reason reason reason reason", "… (muster why digits-a says all)",
+    ])
+  }
+
+  @Test("while recruiting, it says how many are ready and how many are needed")
+  func recruiting() {
+    let now = detail(.recruiting, round: 1, have: 4, why: "round 1 waits for devices: 4 ready, 8 needed")
+    var watch = WatchLines()
+    #expect(watch.lines(now) == ["round 1/4  recruiting  round 1 waits for devices: 4 ready, 8 needed"])
+    #expect(WatchView(detail: now, nodes: []).lines(width: 60, ink: .none)[2] == "4 ready, 8 needed  closes in 40 s")
+  }
+
   @Test("a fleet too large for the screen is cut, and says so")
   func manyDevices() {
     let nodes = (1...20).map { index in

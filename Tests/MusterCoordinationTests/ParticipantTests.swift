@@ -238,13 +238,4 @@ struct AdmissionTests {
     #expect(guardian.action(online: true, session: "x", retained: true) == .none)
     #expect(guardian.action(online: true, session: "x", retained: false) == .duplicate)
   }
-
-  @Test("a text for a message is short and harmless, whatever it was")
-  func brief() {
-    #expect("went offline".brief == "went offline")
-    #expect("a\nb\u{1b}[0m".brief.unicodeScalars.allSatisfy { $0.value >= 0x20 })
-    for text in [String(repeating: "é", count: 500), String(repeating: "👩‍👩‍👧", count: 500), String(repeating: "x", count: 161)] {
-      #expect(text.brief.utf8.count <= 164 && text.brief.hasSuffix("…"))
-    }
-  }
 }

@@ -120,7 +120,7 @@ extension JobWorker {
   }
 
   private func describe(_ error: TransferError) -> String {
-    (error.problem.map { "\($0)" } ?? "\(error)").withoutControlCharacters.prefix(300).description
+    (error.problem.map { "\($0)" } ?? "\(error)").brief()
   }
 
   /// On every connection, when the coordinator is a new one, and when it clears a task's topic: tasks that it does not list are forgotten, with

@@ -197,7 +197,7 @@ actor JobWorker {
     }
     let folders = shell.folders
     let ways = [folders.taken(job.task, job.key), folders.work(job.task, job.key), folders.job(job.task, job.key), folders.root]
-    return ways.reduce(text) { $0.replacing("\($1)/", with: "") }.withoutControlCharacters.prefix(300).description
+    return ways.reduce(text) { $0.replacing("\($1)/", with: "") }.brief()
   }
 }
 

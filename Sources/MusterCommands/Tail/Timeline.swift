@@ -117,7 +117,7 @@ struct Timeline: Sendable {
       who: coordinator.rawValue, verb: round.step.rawValue,
       details: [
         "round \(round.round)/\(round.rounds)", round.attempt > 1 ? "attempt \(round.attempt)" : "",
-        round.needed > 0 && !round.step.isFinal ? "\(round.have)/\(round.needed)" : "",
+        round.step == .recruiting ? "" : round.counts(),
       ] + Words.metrics(round.metrics ?? [:]) + [round.why], task: round.task, tone: tone)
   }
 

@@ -63,6 +63,28 @@ extension String {
     return right ? space + self : self + space
   }
 
+  /// In lines of at most so many characters, broken at spaces. A longer word is broken where it reaches the end.
+  func wrapped(to width: Int) -> [String] {
+    var lines: [String] = []
+    var line = ""
+    for word in split(separator: " ") {
+      var word = word
+      if !line.isEmpty {
+        if line.count + 1 + word.count <= width {
+          line += " \(word)"
+          continue
+        }
+        lines.append(line)
+      }
+      while word.count > width {
+        lines.append(String(word.prefix(width)))
+        word = word.dropFirst(width)
+      }
+      line = String(word)
+    }
+    return line.isEmpty ? lines : lines + [line]
+  }
+
   /// Cut to so many visible characters; colours count nothing and are ended.
   func cut(to width: Int) -> String {
     var shown = ""

@@ -112,8 +112,8 @@ struct WatchLines {
       let parts = [now.step.rawValue] + Words.metrics(now.metrics ?? [:], first: detail.summary.metric) + [now.reason]
       lines.append(parts.filter { !$0.isEmpty }.joined(separator: "  "))
     } else {
-      let count = now.needed > 0 ? ["\(now.have)/\(now.needed)"] : []
-      let parts = ["round \(now.round)/\(now.rounds)", now.step.rawValue] + count + [now.reason]
+      // While recruiting, the reason counts.
+      let parts = ["round \(now.round)/\(now.rounds)", now.step.rawValue, now.step == .recruiting ? "" : now.counts(), now.reason]
       lines.append(parts.filter { !$0.isEmpty }.joined(separator: "  "))
     }
     return lines

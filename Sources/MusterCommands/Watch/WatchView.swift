@@ -6,6 +6,7 @@ struct WatchView {
   var nodes: [NodeSummary]
   /// Devices that get a line of their own.
   var maximumDevices = 12
+  private static let maximumWhy = 8
 
   func lines(width: Int, ink: Ink) -> [String] {
     let now = detail.now
@@ -17,14 +18,19 @@ struct WatchView {
     ]
     if !now.step.isFinal {
       let left = now.closesInSeconds.map { "  closes in \(Words.seconds($0))" } ?? ""
-      let counts = now.needed > 0 ? "\(now.have) of \(now.needed) \(now.step == .recruiting ? "devices ready" : "contributions")" : ""
+      let counts = now.counts(of: " contributions", or: " of ")
       if !(counts + left).isEmpty { lines.append(counts + ink.dim(left)) }
     }
     lines += series(width: max(8, min(40, width - 40)), ink)
     lines += devices(ink)
-    let why = now.reason
-    if !why.isEmpty { lines.append(now.step.isFinal ? why : ink.yellow(why)) }
-    return lines
+    return lines + why(width: width).map { now.step.isFinal ? $0 : ink.yellow($0) }
+  }
+
+  /// What it waits for, on as many lines as it needs: the end of the sentence says as much as its beginning.
+  private func why(width: Int) -> [String] {
+    let lines = detail.now.reason.wrapped(to: max(20, width))
+    guard lines.count > Self.maximumWhy else { return lines }
+    return lines.prefix(Self.maximumWhy - 1) + ["… (muster why \(detail.now.task) says all)"]
   }
 
   private func list(_ regions: [NodeID]) -> String { regions.map(\.rawValue).joined(separator: " + ") }
@@ -69,6 +75,12 @@ struct WatchView {
 }
 
 extension RoundState {
+  /// How far the phase is: `4/8`, or while recruiting `4 ready, 8 needed`. Empty when it is over, or needs nobody.
+  func counts(of noun: String = "", or separator: String = "/") -> String {
+    guard needed > 0, !step.isFinal else { return "" }
+    return step == .recruiting ? "\(have) ready, \(needed) needed" : "\(have)\(separator)\(needed)\(noun)"
+  }
+
   /// What it waits for, or why it ended, without the step that stands beside it.
   var reason: String { step.reason(in: why) }
 }

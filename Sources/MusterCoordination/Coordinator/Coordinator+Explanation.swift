@@ -9,14 +9,25 @@ extension Coordinator {
     let deadline = phase.flatMap { $0.isClosed ? nil : $0.deadline.seconds(since: run.pausedAt ?? now) }
     let count = run.specification == nil ? nil : headcount(run)
     let recruiting = run.stage == .recruiting || run.stage == .waiting
+    let shown = Self.fitting(waiting)
     return RoundState(
       task: id, step: step(run), round: run.stage == .recruiting && run.train == nil ? run.round + 1 : run.round,
       rounds: run.descriptor.rounds, attempt: run.attempt, counts: counts(run),
       needed: recruiting ? run.specification?.cohort.minimum ?? 0 : phase?.needed ?? 0,
       have: recruiting
         ? count?.total ?? standing(id)?.readiness.devices ?? 0 : phase.map { $0.order == nil ? $0.acceptedDevices : $0.atWork } ?? 0,
-      closesInSeconds: deadline.map { max(0, $0) }, why: sentence(run, waiting), waiting: Array(waiting.prefix(5)),
-      more: max(0, waiting.count - 5), metrics: run.latestMetrics.map { Self.brief($0, first: run.metric?.name) })
+      closesInSeconds: deadline.map { max(0, $0) }, why: sentence(run, waiting).brief(1300), waiting: shown,
+      more: waiting.count - shown.count, metrics: run.latestMetrics.map { Self.brief($0, first: run.metric?.name) })
+  }
+
+  /// At most five of those that it waits for, and as many as a message on a topic has room for.
+  private static func fitting(_ waiting: [Waiting]) -> [Waiting] {
+    var left = 1200
+    return Array(
+      waiting.prefix(5).prefix { entry in
+        left -= entry.bytesInJSON
+        return left >= 0
+      })
   }
 
   /// As many metrics as a message on a topic has room for, the task's own first.
@@ -139,7 +150,7 @@ extension Coordinator {
   }
 
   private func activity(_ run: TaskRun, _ waiting: [Waiting]) -> String {
-    let names = list(waiting)
+    let names = waiting.isEmpty ? "" : ": \(Sentences.waiting(waiting))"
     switch run.stage {
     case .initializing: return "\(id) makes the initial model" + delay(run, .initialize)
     case .recruiting:
@@ -149,7 +160,7 @@ extension Coordinator {
       // Who delivered is not needed again.
       let ready = count.total - (run.train?.accepted.values.reduce(0) { $0 + $1.devices } ?? 0)
       let round = run.train == nil ? run.round + 1 : run.round
-      var text = "round \(round) waits for devices: \(max(0, ready)) of \(needed) ready"
+      var text = "round \(round) waits for devices: \(max(0, ready)) ready, \(needed) needed"
       if ready >= needed, count.fraction < specification.cohort.ready {
         text = "round \(round) waits: only \(Int(count.fraction * 100)) % of the devices that answered are ready"
         text += ", the task wants \(Int(specification.cohort.ready * 100)) %"
@@ -185,15 +196,8 @@ extension Coordinator {
     guard let phase else { return "round \(run.round)" }
     let attempt = phase.key.attempt > 1 ? ", attempt \(phase.key.attempt)" : ""
     let text = "round \(run.round)\(attempt) waits for \(max(0, phase.needed - phase.acceptedDevices)) of \(phase.needed) \(noun)"
-    let lost =
-      run.troubles.isEmpty ? "" : "; this round so far: " + run.troubles.suffix(3).map { "\($0.node) \($0.reason)" }.joined(separator: ", ")
+    let lost = run.troubles.isEmpty ? "" : "; this round so far: \(Sentences.troubles(run.troubles))"
     return text + names + lost
-  }
-
-  private func list(_ waiting: [Waiting]) -> String {
-    guard !waiting.isEmpty else { return "" }
-    let named = waiting.prefix(3).map { "\($0.node) (\($0.reason))" }.joined(separator: ", ")
-    return ": \(named)\(waiting.count > 3 ? " and \(waiting.count - 3) more" : "")"
   }
 }
 

@@ -207,7 +207,7 @@ extension Coordinator {
       end(id, .failed, "round \(round) could not be aggregated: \(reason)")
       return
     }
-    tasks[id]?.lastReason = "round \(round), attempt \(run.attempt), could not be aggregated: \(reason.brief)"
+    tasks[id]?.lastReason = "round \(round), attempt \(run.attempt), could not be aggregated: \(reason.brief())"
     effects.append(.roundChanged(id))
     advance(id)
   }

@@ -141,7 +141,7 @@ extension Coordinator {
         if readiness.waiting.count < 5,
           let reason = silent ?? status.reason ?? nodes[node].flatMap({ Admission.mismatch(run.descriptor, $0) })
         {
-          readiness.waiting.append(Waiting(node: node.rawValue, reason: reason.brief))
+          readiness.waiting.append(Waiting(node: node.rawValue, reason: reason.brief()))
         }
       }
     }
@@ -186,7 +186,6 @@ extension Coordinator {
       return (.everyDeviceFailed, lost[0].reason)
     }
     if lost.isEmpty { return (nil, "no other device is ready") }
-    let named = lost.prefix(3).map { "\($0.node) \($0.reason)" }.joined(separator: ", ")
-    return (nil, "\(named)\(lost.count > 3 ? " and \(lost.count - 3) more" : ""); no other device is ready")
+    return (nil, Sentences.events(lost.map { Waiting(node: $0.node.rawValue, reason: $0.reason) }) + "; no other device is ready")
   }
 }

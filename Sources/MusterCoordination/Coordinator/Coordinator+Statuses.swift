@@ -77,16 +77,16 @@ extension Coordinator {
     guard let round = tasks[status.task]?[keyPath: phase], !round.isClosed, status.key == round.key,
       var seat = round.seats[status.node]
     else { return }
-    seat.waiting = (status.waiting ?? []).prefix(5).map { Waiting(node: $0.node.brief, reason: $0.reason.brief) }
+    seat.waiting = (status.waiting ?? []).prefix(5).map { Waiting(node: $0.node.brief(), reason: $0.reason.brief()) }
     seat.have = status.have?.asDevices ?? 0
     seat.known = status.quota?.asDevices ?? seat.quota
     if seat.known >= seat.quota { seat.raisedAt = nil }
-    seat.reason = status.reason?.brief
+    seat.reason = status.reason?.brief()
     seat.code = status.code
     seat.isShort = status.state == .short
     switch status.state {
     case .declined, .failed:
-      seat.state = .lost(reason: status.reason?.brief ?? "declined", failed: status.state == .failed)
+      seat.state = .lost(reason: status.reason?.brief() ?? "declined", failed: status.state == .failed)
       if round.seats[status.node]?.isLost == false {
         tasks[status.task]?.note(status.node.rawValue, status.reason ?? status.state.rawValue)
       }
@@ -113,7 +113,7 @@ extension Coordinator {
       var seat = round.seats[status.node] ?? Seat(quota: 1, since: now)
       seat.state = .working(progress: status.progress)
       // At work, and yet in trouble: it tries again by itself, and `why` says what hinders it.
-      seat.reason = status.reason?.brief ?? status.state.rawValue
+      seat.reason = status.reason?.brief() ?? status.state.rawValue
       tasks[id]?.train?.seats[status.node] = seat
     case .done where run.isLedger:
       // Here it is known what arrived.

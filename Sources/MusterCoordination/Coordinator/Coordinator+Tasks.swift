@@ -48,7 +48,7 @@ extension Coordinator {
   /// Work that a task waits for meets trouble that passes: the explanation says so until the work is done.
   mutating func workDelayed(_ id: TaskID, _ work: Work, round: Int, _ reason: String) {
     guard let run = tasks[id], waits(run, for: work, round: round) else { return }
-    tasks[id]?.delay = (work, round, reason.brief)
+    tasks[id]?.delay = (work, round, reason.brief())
     effects.append(.roundChanged(id))
   }
 
@@ -63,7 +63,7 @@ extension Coordinator {
   /// One of the task's records can never be stored: it fails with that reason. A region fails its order.
   mutating func endUnstorable(_ id: TaskID, _ reason: String, bare: Bool) {
     guard let run = tasks[id], !run.isEnded else { return }
-    let why = "what happened in it cannot be stored: \(reason.brief)"
+    let why = "what happened in it cannot be stored: \(reason.brief())"
     guard run.specification == nil else {
       end(id, .failed, why, recording: !bare)
       return

@@ -93,7 +93,7 @@ package struct TaskRun: Sendable {
   }
 
   mutating func note(_ node: String, _ reason: String) {
-    let reason = reason.brief
+    let reason = reason.brief()
     troubles.removeAll { $0.node == node }
     troubles.append(Waiting(node: node, reason: reason))
     if troubles.count > 20 { troubles.removeFirst() }

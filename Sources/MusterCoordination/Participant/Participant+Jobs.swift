@@ -136,7 +136,7 @@ extension Participant {
 
   mutating func hindered(_ task: TaskID, _ key: RoundKey, _ reason: String?) {
     guard let job = jobs[task], job.isSameWork(as: key) else { return }
-    jobs[task]?.hindrance = reason?.brief
+    jobs[task]?.hindrance = reason?.brief(160)
     say(task)
   }
 
@@ -151,7 +151,7 @@ extension Participant {
 
   mutating func failed(_ task: TaskID, _ key: RoundKey, _ reason: String) {
     guard let job = jobs[task], job.isSameWork(as: key) else { return }
-    let reason = reason.brief
+    let reason = reason.brief(160)
     let count = failures[task].map { $0.reason == reason ? $0.count + 1 : 1 } ?? 1
     let wait = Double(5 * (1 << min(count - 1, 6)))
     failures[task] = (reason, count, now.advanced(bySeconds: wait))
