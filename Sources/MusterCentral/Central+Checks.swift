@@ -71,14 +71,19 @@ extension Central {
       problems.append(FieldProblem(field: "initial.blob", message: "central holds no blob \(digest): upload it first with POST /v1/blobs"))
     }
     do {
-      let descriptor = TaskDescriptor(
-        task: TaskID(unchecked: String(repeating: "x", count: 63)), specification: specification, revision: 999_999, state: .cancelled,
-        central: configuration.data.advertise, secondsLeft: 31_536_000)
-      _ = try MessageCoder.encode(descriptor)
+      _ = try descriptorBytes(specification)
     } catch {
       problems.append(FieldProblem(field: "", message: "the task does not fit its descriptor: \(error)"))
     }
     return problems
+  }
+
+  /// What the task's descriptor takes, as long as it can become.
+  private func descriptorBytes(_ specification: TaskSpecification) throws(MessageError) -> Int {
+    let descriptor = TaskDescriptor(
+      task: TaskID(unchecked: String(repeating: "x", count: 63)), specification: specification, revision: 999_999, state: .cancelled,
+      central: configuration.data.advertise, secondsLeft: 31_536_000)
+    return try MessageCoder.encode(descriptor).count
   }
 
   func check(_ body: [UInt8]) async throws(Problem) -> TaskCheck {
@@ -86,21 +91,31 @@ extension Central {
     let (nodes, unreachable) = await nodes()
     let descriptor = TaskDescriptor(
       task: TaskID(unchecked: "check"), specification: specification, revision: 1, state: .open, central: configuration.data.advertise)
+    let regionData = await shell.machine.nodes.mapValues(\.data)
     let concerned = Set(specification.regions.map(\.rawValue))
     var check = TaskCheck(
       problems: await problems(specification), matching: [], others: [],
-      unreachable: unreachable.filter { concerned.contains($0.node) })
+      unreachable: unreachable.filter { concerned.contains($0.node) }, descriptorBytes: try? descriptorBytes(specification))
     for node in nodes {
       guard let region = node.path.nodes.first, specification.regions.contains(region) else { continue }
       if !node.state.online {
         check.others.append(Waiting(node: node.path.description, reason: "is offline"))
-      } else if let why = Admission.mismatch(descriptor, node.state) {
+      } else if let why = Admission.mismatch(descriptor, node.state)
+        ?? objection(node.state.policy, to: specification.upload == .central ? descriptor.central : regionData[region] ?? nil)
+      {
         check.others.append(Waiting(node: node.path.description, reason: why))
       } else {
         check.matching.append(node.path)
       }
     }
     return check
+  }
+
+  /// What the owner of a device has against the task, as far as the device says it.
+  private func objection(_ policy: DevicePolicy?, to upload: String?) -> String? {
+    if let why = policy?.declines { return why }
+    guard let upload, let hosts = policy?.uploadHosts else { return nil }
+    return DevicePolicy.refusal(of: upload, allowing: hosts)
   }
 
   func refusal(_ problems: [FieldProblem]) -> Problem {

@@ -10,9 +10,11 @@ extension Central {
     let machine = await shell.machine
     let known = Set(machine.nodes.keys).union(configuration.regions)
     return known.sorted().map { region in
-      RegionSummary(
-        region: region, declared: configuration.regions.contains(region), online: machine.nodes[region]?.online ?? false,
-        silentSeconds: machine.silence(of: region), data: machine.nodes[region]?.data, tasks: machine.openStatuses(of: region))
+      let state = machine.nodes[region]
+      return RegionSummary(
+        region: region, declared: configuration.regions.contains(region), online: state?.online ?? false,
+        silentSeconds: machine.silence(of: region), since: state.flatMap(performer.times.since), reason: state?.reason,
+        data: state?.data, tasks: machine.openStatuses(of: region))
     }
   }
 

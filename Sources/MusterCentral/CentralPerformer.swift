@@ -20,6 +20,7 @@ final class CentralPerformer: EffectPerformer {
   }
 
   var meter: TrafficMeter { topics.meter }
+  var times: PresenceTimes { topics.times }
 
   func perform(_ effects: [Coordinator.Effect], of machine: Coordinator) async {
     for effect in effects {

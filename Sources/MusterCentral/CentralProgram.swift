@@ -25,14 +25,15 @@ package enum CentralProgram {
     let shell = Shell(machine, name: Self.machineName, store: store, clock: clock, logger: logger)
     let link = BrokerLink(
       configuration.broker, topic: .coordinatorState(.central), filters: Topic.coordinatorFilters(.central), logger: logger
-    ) { online, session in
+    ) { session, offline in
       encode(
         CoordinatorState(
-          coordinator: .central, online: online, session: session, data: configuration.data.advertise, ops: configuration.ops.advertise,
-          version: Muster.version))
+          coordinator: .central, online: offline == nil, session: session, data: configuration.data.advertise,
+          ops: configuration.ops.advertise, version: Muster.version, reason: offline))
     }
     let topics = CoordinatorTopics(
-      coordinator: .central, link: link, meter: TrafficMeter(folder: configuration.state, logger: logger))
+      coordinator: .central, link: link, meter: TrafficMeter(folder: configuration.state, logger: logger),
+      times: try PresenceTimes(store: store, logger: logger))
     let work = CentralWork(
       store: store, trainers: configuration.trainers, testData: configuration.testData, rules: configuration.rules, logger: logger)
     let performer = CentralPerformer(topics: topics, work: work, secret: store.secretKey)
@@ -76,6 +77,7 @@ package enum CentralProgram {
             })
         },
         trafficKeeper(topics.meter) { await shell.machine },
+        presenceKeeper(topics.times) { await shell.machine },
         windowTicker(topics) { await shell.machine },
         sweeper { await work.sweep(await shell.machine.referencedBlobs) },
       ], logger: logger)

@@ -82,7 +82,7 @@ extension RegionSummary: Tabular {
 
   var row: [String] {
     [
-      region.rawValue, presence(online, silentSeconds), declared ? "yes" : "no: not in central's configuration", data ?? "-",
+      region.rawValue, presence(online, silentSeconds, since, reason), declared ? "yes" : "no: not in central's configuration", data ?? "-",
       tasks.map { "\($0.task): \(Timeline.brief($0))" }.joined(separator: "; "),
     ]
   }
@@ -99,7 +99,7 @@ extension NodeSummary: Tabular {
   var row: [String] {
     let resources = state.resources
     return [
-      path.description, presence(state.online, silentSeconds), resources?.cores.map { "\($0)" } ?? "-",
+      path.description, presence(state.online, silentSeconds, since, state.reason), resources?.cores.map { "\($0)" } ?? "-",
       resources?.load.map { Words.number($0, digits: 2) } ?? "-", resources?.memoryMiB.map { "\($0) MiB" } ?? "-",
       resources?.diskMiB.map { "\($0) MiB" } ?? "-", resources?.battery.map { "\($0) %" } ?? "-",
       (state.labels ?? [:]).sorted { $0.key < $1.key }.map { "\($0.key)=\($0.value)" }.joined(separator: ","),
@@ -122,9 +122,9 @@ extension Waiting: Tabular {
   var row: [String] { [node, reason] }
 }
 
-/// `silent for 3 min`: a broker may remember it as online, but it does not answer.
-private func presence(_ online: Bool, _ silentSeconds: Double?) -> String {
-  guard online else { return "offline" }
+/// `offline since 2026-11-29 08:13:14 UTC, connection lost`; `silent for 3 min`: a broker may remember it as online, but it does not answer.
+private func presence(_ online: Bool, _ silentSeconds: Double?, _ since: WallTime?, _ reason: String?) -> String {
+  guard online else { return "offline" + (since.map { " since \($0.words)" } ?? "") + (reason.map { ", \($0)" } ?? "") }
   guard let silentSeconds, silentSeconds.isFinite else { return "online" }
   let seconds = min(max(silentSeconds, 0), 1e9)
   return seconds < 120 ? "silent for \(Int(seconds)) s" : "silent for \(Int(seconds / 60)) min"

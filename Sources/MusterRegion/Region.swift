@@ -206,7 +206,7 @@ final class Region: Sendable {
     let machine = await shell.machine.coordinator
     return machine.nodes.values.sorted { $0.node < $1.node }.map { state in
       NodeSummary(
-        path: NodePath(id, state.node), state: state, silentSeconds: machine.silence(of: state.node),
+        path: NodePath(id, state.node), state: state, silentSeconds: machine.silence(of: state.node), since: topics.times.since(state),
         tasks: machine.openStatuses(of: state.node))
     }
   }

@@ -24,20 +24,23 @@ package enum RegionProgram {
     let above = BrokerLink(
       configuration.centralBroker, topic: .nodeState(coordinator: .central, node: id),
       filters: Topic.participantFilters(.central, node: id), logger: logger
-    ) { online, session in
+    ) { session, offline in
       encode(
-        NodeState(node: id, online: online, session: session, nodeKind: .region, data: online ? configuration.data.advertise : nil))
+        NodeState(
+          node: id, online: offline == nil, session: session, nodeKind: .region, data: offline == nil ? configuration.data.advertise : nil,
+          reason: offline))
     }
     let below = BrokerLink(
       configuration.broker, topic: .coordinatorState(id), filters: Topic.coordinatorFilters(id), logger: logger
-    ) { online, session in
+    ) { session, offline in
       encode(
         CoordinatorState(
-          coordinator: id, online: online, session: session, data: configuration.data.advertise, ops: configuration.ops.advertise,
-          version: Muster.version))
+          coordinator: id, online: offline == nil, session: session, data: configuration.data.advertise, ops: configuration.ops.advertise,
+          version: Muster.version, reason: offline))
     }
     let topics = CoordinatorTopics(
-      coordinator: id, link: below, meter: TrafficMeter(folder: configuration.state, logger: logger))
+      coordinator: id, link: below, meter: TrafficMeter(folder: configuration.state, logger: logger),
+      times: try PresenceTimes(store: store, logger: logger))
     let performer = RegionPerformer(id: id, above: above, topics: topics, logger: logger)
     let client = try HTTPClient(HTTPConfiguration(stallSeconds: configuration.stallSeconds), logger: logger)
     let models = BlobCache(store: store, client: client) { await shell.machine.participant.coordinatorState?.data }
@@ -88,6 +91,7 @@ package enum RegionProgram {
             receive: { await region.heardBelow($0, $1) })
         },
         trafficKeeper(topics.meter) { await shell.machine.coordinator },
+        presenceKeeper(topics.times) { await shell.machine.coordinator },
         windowTicker(topics) { await shell.machine.coordinator },
         sweeper { await region.sweep() },
         BackgroundService {

@@ -7,8 +7,8 @@ import Synchronization
 /// A role's connection to a broker: a birth and a Will with a session of its own for each connection, what arrives parsed into topics, a second
 /// owner of the identity noticed.
 package final class BrokerLink: Sendable {
-  /// What the role says of itself: its birth (online) or its Will (offline).
-  package typealias Presence = @Sendable (_ online: Bool, _ session: String) -> [UInt8]
+  /// What the role says of itself: its birth, or with a reason why it is offline (``Farewell``).
+  package typealias Presence = @Sendable (_ session: String, _ offline: String?) -> [UInt8]
 
   private struct State {
     var connection: MQTTConnection?
@@ -80,7 +80,7 @@ package final class BrokerLink: Sendable {
   /// Says the birth again: what the role says of itself has changed.
   package func publishBirth() {
     let session = state.withLock(\.session)
-    if !session.isEmpty { publish(topic, presence(true, session), retained: true, quality: .atLeastOnce) }
+    if !session.isEmpty { publish(topic, presence(session, nil), retained: true, quality: .atLeastOnce) }
   }
 
   /// Drops the connection and makes a new one: every retained topic is read again.
@@ -110,7 +110,7 @@ package final class BrokerLink: Sendable {
         case .connected(let number):
           watch = begin(number)
           connection.publish(
-            topic: "\(topic)", payload: presence(true, state.withLock(\.session)), retained: true, on: number)
+            topic: "\(topic)", payload: presence(state.withLock(\.session), nil), retained: true, on: number)
           trouble = ""
           probe(connection, number)
           probed.yield(number)
@@ -129,7 +129,7 @@ package final class BrokerLink: Sendable {
       }
       probed.finish()
       await judging
-      connection.publish(topic: "\(topic)", payload: presence(false, state.withLock(\.session)), retained: true)
+      connection.publish(topic: "\(topic)", payload: presence(state.withLock(\.session), Farewell.stopped), retained: true)
       if !(await connection.flush(timeout: .seconds(2))) { logger.notice("the broker did not acknowledge the farewell in time") }
       state.withLock { $0.connection = nil }
     }
@@ -195,7 +195,7 @@ package final class BrokerLink: Sendable {
       state.sessions = state.sessions.filter { $0.key >= number - 1 }
       state.sessions[number] = session
     }
-    return MQTTMessage(topic: "\(topic)", payload: presence(false, session), quality: .atLeastOnce, retained: true)
+    return MQTTMessage(topic: "\(topic)", payload: presence(session, Farewell.lost), quality: .atLeastOnce, retained: true)
   }
 
   private func begin(_ number: Int) -> PresenceGuard {

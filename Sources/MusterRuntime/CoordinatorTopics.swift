@@ -8,12 +8,14 @@ package final class CoordinatorTopics: Sendable {
   private let coordinator: NodeID
   package let link: BrokerLink
   package let meter: TrafficMeter
+  package let times: PresenceTimes
   private let window = Mutex(RoundWindow())
 
-  package init(coordinator: NodeID, link: BrokerLink, meter: TrafficMeter) {
+  package init(coordinator: NodeID, link: BrokerLink, meter: TrafficMeter, times: PresenceTimes) {
     self.coordinator = coordinator
     self.link = link
     self.meter = meter
+    self.times = times
   }
 
   package func publish(_ descriptor: TaskDescriptor) { link.publish(.task(coordinator: coordinator, task: descriptor.task), descriptor) }
@@ -58,7 +60,9 @@ package final class CoordinatorTopics: Sendable {
       switch topic {
       case .nodeState(coordinator, let node) where !message.payload.isEmpty:
         let state = try MessageCoder.decode(NodeState.self, from: message.payload)
-        return state.node == node ? .node(state, retained: message.retained) : foreign(topic, state.node)
+        guard state.node == node else { return foreign(topic, state.node) }
+        times.note(state)
+        return .node(state, retained: message.retained)
       case .nodeStatus(coordinator, let node, let task) where !message.payload.isEmpty:
         let status = try MessageCoder.decode(NodeStatus.self, from: message.payload)
         return status.node == node && status.task == task ? .status(status, retained: message.retained) : foreign(topic, status.node)

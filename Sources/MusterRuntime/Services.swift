@@ -51,6 +51,16 @@ package func trafficKeeper(_ meter: TrafficMeter, machine: @escaping @Sendable (
   }
 }
 
+/// Writes since when nodes are there, or gone, every few seconds and at the end.
+package func presenceKeeper(_ times: PresenceTimes, machine: @escaping @Sendable () async -> Coordinator) -> BackgroundService {
+  BackgroundService {
+    while !Task.isCancelled {
+      do { try await Task.sleep(for: .seconds(5)) } catch {}
+      await times.save(keeping: Set(await machine().nodes.keys))
+    }
+  }
+}
+
 /// A look every ten minutes at what a crash may have left behind.
 package func sweeper(_ sweep: @escaping @Sendable () async -> Void) -> BackgroundService {
   BackgroundService {

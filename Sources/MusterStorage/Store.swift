@@ -98,6 +98,19 @@ package final class Store: Sendable {
       // only: the protocol knows no time of day.
       try database.execute(sql: "ALTER TABLE journal ADD COLUMN committed INTEGER")
     }
+    migrator.registerMigration("3 presence") { database in
+      try database.execute(
+        sql: """
+          -- When each node was first heard to be online, and offline, in its latest session: by the clock on the wall, for people only.
+          CREATE TABLE presence (
+            node TEXT NOT NULL,
+            online INTEGER NOT NULL,
+            session TEXT NOT NULL,
+            since INTEGER NOT NULL,
+            PRIMARY KEY (node, online)
+          ) STRICT, WITHOUT ROWID
+          """)
+    }
     return migrator
   }
 }

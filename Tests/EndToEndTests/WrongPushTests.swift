@@ -125,6 +125,39 @@ extension EndToEnd {
       }
     }
 
+    @Test("A dry run asks what the devices' owners allow, and says how large the descriptor is", .timeLimit(.minutes(1)))
+    func ownersPolicy() async throws {
+      var plan = FleetPlan()
+      (plan.regions, plan.devices) = (["north"], 3)
+      try await withFleet(plan, starting: false) { fleet in
+        let policies = ["pi-1": #""minDiskMiB": 900000000"#, "pi-2": #""uploadHosts": ["hub.example"]"#]
+        for (device, policy) in policies {
+          let path = fleet.places.configuration(device)
+          let text = try String(contentsOfFile: path, encoding: .utf8)
+          #expect(text.contains("\"policy\": {"))
+          try text.replacing("\"policy\": {", with: "\"policy\": {\(policy), ").write(toFile: path, atomically: true, encoding: .utf8)
+        }
+        try await fleet.broker.start()
+        for name in fleet.names { try fleet.start(name) }
+        try await fleet.waitForDevices(3)
+        let file = try fleet.folder.write(
+          "name: digits\nmodel: {type: lenet5, input: [1, 8, 8], classes: 10}\nregions: [north]\nrounds: 1\ncohort: {size: 1}\n",
+          to: "task.yaml")
+        let (status, output) = try await fleet.muster(["task", "push", file, "--dry-run"])
+        #expect(status == 0 && output.contains("1 device would take part"), "\(output)")
+        #expect(output.contains(/pi-1 +no +\d+ MiB of disk free, jobs need 900000000/), "\(output)")
+        #expect(output.contains(/pi-2 +no +the device's owner does not allow uploads to 127.0.0.1/), "\(output)")
+        #expect(output.contains(/north\/pi-3 +yes/) && output.contains(/the descriptor takes \d\d\d of 4096 bytes/), "\(output)")
+        // The devices themselves say the same.
+        #expect(try await fleet.push("digits", try fleet.task(rounds: 1)).status == 201)
+        #expect(
+          try await eventually {
+            let why = try await fleet.why("digits").sentence
+            return why.contains("1 ready, 3 needed: north/pi-1 (") && why.contains("north/pi-2 (the device's owner does not allow uploads")
+          })
+      }
+    }
+
     /// Any JSON, to be bent.
     private enum Loose: Codable {
       case number(Double)

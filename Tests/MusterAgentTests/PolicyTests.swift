@@ -30,6 +30,18 @@ import Testing
     #expect(refusal?.reason == expected)
   }
 
+  @Test("A device says of its owner's rules what others can judge, and no more than a message holds")
+  func announcement() {
+    func said(_ policy: Policy, _ resources: Resources = Resources()) -> DevicePolicy? {
+      policy.announcement(resources: resources, minute: Self.noon)
+    }
+    #expect(said(Policy(maxLoad: 2, trainers: ["other"]), Resources(load: 1)) == nil)
+    #expect(
+      said(Policy(hours: Hours("22-6"))) == DevicePolicy(declines: "the device's owner allows training at 22-6 only"))
+    #expect(said(Policy(uploadHosts: ["hub.example"])) == DevicePolicy(uploadHosts: ["hub.example"]))
+    #expect(said(Policy(uploadHosts: (0..<100).map { "hub-\($0).example" })) == nil)
+  }
+
   @Test("Hours may cross midnight, and say when they open again")
   func hours() throws {
     let hours = try #require(Hours("22-6"))

@@ -64,11 +64,15 @@ struct WatchTests {
   func longReason() {
     let why = "round 1 waits for 1 of 8 updates: north/pi-1 (trainer failed with exit status 1: No module named 'torch')"
     let lines = WatchView(detail: detail(.training, round: 1, why: why), nodes: []).lines(width: 40, ink: .none)
-    #expect(lines.suffix(3) == ["round 1 waits for 1 of 8 updates:", "north/pi-1 (trainer failed with exit", "status 1: No module named 'torch')"])
+    #expect(
+      lines.suffix(3) == [
+        "round 1 waits for 1 of 8 updates:", "north/pi-1 (trainer failed with exit", "status 1: No module named 'torch')",
+      ])
     let endless = WatchView(detail: detail(.training, round: 1, why: String(repeating: "reason ", count: 100)), nodes: [])
-    #expect(endless.lines(width: 40, ink: .none).suffix(2) == [
-      "reason reason reason reason reason", "… (muster why digits-a says all)",
-    ])
+    #expect(
+      endless.lines(width: 40, ink: .none).suffix(2) == [
+        "reason reason reason reason reason", "… (muster why digits-a says all)",
+      ])
   }
 
   @Test("while recruiting, it says how many are ready and how many are needed")

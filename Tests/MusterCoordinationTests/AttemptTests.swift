@@ -65,7 +65,8 @@ struct AttemptTests {
     var bench = short(ready: 2)
     #expect(bench.task?.stage == .recruiting)
     #expect(
-      bench.why.hasPrefix("round 1 waits for devices: 0 ready, 1 needed (attempt 2, after round 1, attempt 1, could not be"), "\(bench.why)")
+      bench.why.hasPrefix("round 1 waits for devices: 0 ready, 1 needed (attempt 2, after round 1, attempt 1, could not be"), "\(bench.why)"
+    )
     #expect(bench.machine.nextDeadline == Instant.zero.advanced(bySeconds: 60))
     // Without a connection nobody could show himself.
     bench.tell(.disconnected, at: 50)

@@ -41,6 +41,21 @@ struct BoundTests {
     #expect(!region.handle(birth(.pi(3)), at: now).effects.contains { if case .evicted = $0 { true } else { false } })
   }
 
+  @Test("a device that left before its region came is listed and can be forgotten, and pushes nobody out")
+  func leftBefore() {
+    var region = Coordinator(id: .north, configuration: CoordinatorConfiguration(data: "http://127.0.0.1:7410"))
+    let will = NodeState(node: .pi(1), online: false, session: "a", reason: Farewell.lost)
+    _ = region.handle(.node(will, retained: true), at: .zero)
+    #expect(region.nodes[.pi(1)] == will)
+    _ = region.handle(.node(NodeState(node: .pi(1), online: false, session: "b"), retained: false), at: .zero)
+    #expect(region.nodes[.pi(1)] == will, "a Will of a connection that nobody knew")
+    let effects = region.handle(.forgetNode(.pi(1)), at: .zero).effects
+    #expect(region.nodes.isEmpty && effects.contains(.clear(.nodeState(coordinator: .north, node: .pi(1)))))
+    region = flooded()
+    _ = region.handle(.node(NodeState(node: .pi(9), online: false, session: "a"), retained: true), at: .zero)
+    #expect(region.nodes.count == Coordinator.maximumNodes && region.nodes[.pi(9)] == nil)
+  }
+
   @Test("a device that holds a place in a round stays, however long nothing was heard of it")
   func atWork() {
     var region = flooded()

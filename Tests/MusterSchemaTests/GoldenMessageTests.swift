@@ -58,8 +58,8 @@ struct GoldenMessageTests {
       json: #"{"kind":"node-state","data":"http://10.0.0.6:7410","node":"north","nodeKind":"region","online":true,"session":"b2"}"#
     ).check()
     try Golden(
-      message: NodeState(node: pi, online: false, session: "a1"),
-      json: #"{"kind":"node-state","node":"pi-1","online":false,"session":"a1"}"#
+      message: NodeState(node: pi, online: false, session: "a1", reason: Farewell.lost),
+      json: #"{"kind":"node-state","node":"pi-1","online":false,"reason":"connection lost","session":"a1"}"#
     ).check()
   }
 

@@ -69,6 +69,11 @@ package struct Policy: Hashable, Sendable {
       return ("the device's owner does not allow the trainer \"\(trainer)\"", nil)
     }
     if let address, let why = uploadRefusal(address) { return (why, nil) }
+    return objection(resources: resources, minute: minute)
+  }
+
+  /// Why the device takes part in nothing now, whatever the task.
+  private func objection(resources: Resources, minute: Int) -> (reason: String, retrySeconds: Double?)? {
     if let hours, !hours.contains(minute: minute) {
       return ("the device's owner allows training at \(hours) only", Double(hours.minutesUntilOpen(from: minute)) * 60)
     }
@@ -85,21 +90,14 @@ package struct Policy: Hashable, Sendable {
     return nil
   }
 
-  /// Whether an entry is this server's host, in either spelling of IPv6, and its port, if it names one.
-  private static func allows(_ entry: String, _ server: ServerAddress) -> Bool {
-    do {
-      // The port of an entry that names none is the server's own.
-      return try HostAndPort(validating: entry, defaultPort: server.port) == server.server
-    } catch {
-      return false
-    }
-  }
-
   /// Why nothing is uploaded to that address; nil when it may be.
-  package func uploadRefusal(_ address: String) -> String? {
-    guard !uploadHosts.isEmpty else { return nil }
-    guard let server = ServerAddress(address) else { return "the upload address is not understood" }
-    return uploadHosts.contains { Self.allows($0, server) } ? nil : "the device's owner does not allow uploads to \(server.host)"
+  package func uploadRefusal(_ address: String) -> String? { DevicePolicy.refusal(of: address, allowing: uploadHosts) }
+
+  /// For the node's state. Hosts that would fill the message are left out: then nobody knows before the device declines.
+  package func announcement(resources: Resources, minute: Int) -> DevicePolicy? {
+    let declines = objection(resources: resources, minute: minute)?.reason
+    let hosts = uploadHosts.isEmpty || uploadHosts.reduce(0, { $0 + $1.utf8.count + 3 }) > 512 ? nil : uploadHosts
+    return declines == nil && hosts == nil ? nil : DevicePolicy(declines: declines, uploadHosts: hosts)
   }
 }
 

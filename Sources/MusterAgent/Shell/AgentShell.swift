@@ -31,6 +31,7 @@ actor AgentShell {
 
   private var seen: (resources: Resources, at: ContinuousClock.Instant)?
   private var published: Resources?
+  private var publishedPolicy: DevicePolicy?
   private var nextProbe: ContinuousClock.Instant
   private var progress: [TaskID: (last: ContinuousClock.Instant, waiting: NodeStatus?)] = [:]
   /// Ended tasks whose descriptors are remembered; older ones would fill the memory over the years.
@@ -248,16 +249,27 @@ actor AgentShell {
   private func node(_ resources: Resources, online: Bool = true) -> NodeState {
     NodeState(
       node: configuration.id, online: online, session: presence.session, nodeKind: .device, labels: configuration.labels,
-      capabilities: capabilities, resources: resources)
+      capabilities: capabilities, resources: resources,
+      policy: configuration.policy.announcement(resources: resources, minute: LocalTime.minute))
   }
 
   private func publishState(_ resources: Resources) {
-    published = resources
-    presence.publish(node(resources))
+    let state = node(resources)
+    (published, publishedPolicy) = (resources, state.policy)
+    presence.publish(state)
+  }
+
+  /// Whether what the state says is not worth being said again.
+  private func isPublished(_ resources: Resources) -> Bool {
+    guard let published, !resources.differsNoticeably(from: published) else { return false }
+    let policy = configuration.policy.announcement(resources: resources, minute: LocalTime.minute)
+    return (policy?.declines == nil) == (publishedPolicy?.declines == nil)
   }
 
   /// The last word, before the connection is closed in order.
-  func farewell() { presence.publish(NodeState(node: configuration.id, online: false, session: presence.session)) }
+  func farewell() {
+    presence.publish(NodeState(node: configuration.id, online: false, session: presence.session, reason: Farewell.stopped))
+  }
 
   // MARK: Time
 
@@ -268,7 +280,7 @@ actor AgentShell {
     if now >= nextProbe {
       nextProbe = now + .seconds(configuration.probe.seconds)
       let resources = look()
-      if published.map({ resources.differsNoticeably(from: $0) }) ?? true { publishState(resources) }
+      if !isPublished(resources) { publishState(resources) }
       for task in machine.tasks.keys.sorted() where machine.tasks[task]?.state == .open { receive(.readiness(task, readiness(task))) }
     }
     if let secureAt, now >= secureAt {

@@ -40,7 +40,7 @@ final class Presence: Sendable {
       state.sessions = state.sessions.filter { $0.key >= number - 1 }
       state.sessions[number] = session
     }
-    return encode(topic, NodeState(node: id, online: false, session: session)).map {
+    return encode(topic, NodeState(node: id, online: false, session: session, reason: Farewell.lost)).map {
       MQTTMessage(topic: "\(topic)", payload: $0, quality: .atLeastOnce, retained: true)
     }
   }

@@ -93,7 +93,7 @@ struct Timeline: Sendable {
   }
 
   private static func entry(_ state: CoordinatorState) -> Entry {
-    guard state.online else { return Entry(who: state.coordinator.rawValue, verb: "offline", tone: .bad) }
+    guard state.online else { return Entry(who: state.coordinator.rawValue, verb: "offline", details: [state.reason ?? ""], tone: .bad) }
     return Entry(
       who: state.coordinator.rawValue, verb: "online",
       details: [state.data.map { "data \($0)" } ?? "", state.ops.map { "ops \($0)" } ?? ""], tone: .good)
@@ -123,7 +123,7 @@ struct Timeline: Sendable {
 
   private static func entry(_ state: NodeState, at coordinator: NodeID) -> Entry {
     let who = path(coordinator, state.node)
-    guard state.online else { return Entry(who: who, verb: "offline", tone: .bad) }
+    guard state.online else { return Entry(who: who, verb: "offline", details: [state.reason ?? ""], tone: .bad) }
     let labels = (state.labels ?? [:]).sorted { $0.key < $1.key }.map { "\($0.key)=\($0.value)" }.joined(separator: ",")
     let resources = state.resources
     return Entry(

@@ -106,7 +106,8 @@ struct TaskPush: AsyncParsableCommand {
   static func verdict(_ check: TaskCheck, _ task: TaskSpecification) -> String {
     let count = Words.count(check.matching.count, "device")
     let few = check.matching.count < task.cohort.minimum ? ": too few, a round needs \(task.cohort.minimum)" : ""
-    return "\(count) would take part\(few); nothing was pushed"
+    let size = check.descriptorBytes.map { "; the descriptor takes \($0) of \(MessageCoder.maximumBytes) bytes" } ?? ""
+    return "\(count) would take part\(few)\(size); nothing was pushed"
   }
 }
 

@@ -13,9 +13,15 @@ extension Coordinator {
       for id in tasks.keys where tasks[id]?.train?.seats[state.node]?.state == .invited { tasks[id]?.train?.seats[state.node]?.since = now }
     }
     guard state.online else {
+      // Whoever left before this coordinator came is known all the same: people look for him, and may want him forgotten.
+      guard before != nil else {
+        nodes[state.node] = state
+        return
+      }
       // A late Will of an earlier connection says nothing about this one.
       guard let before, before.session == state.session, before.online else { return }
       nodes[state.node]?.online = false
+      nodes[state.node]?.reason = state.reason?.brief()
       for id in tasks.keys.sorted() { wentOffline(state.node, id) }
       return
     }

@@ -12,13 +12,19 @@ public struct CoordinatorState: Message {
   public var ops: String?
   /// The program's version.
   public var version: String?
+  /// Offline: one of ``Farewell``. Absent in what version 0.1.0 says.
+  public var reason: String?
 
-  public init(coordinator: NodeID, online: Bool, session: String, data: String? = nil, ops: String? = nil, version: String? = nil) {
+  public init(
+    coordinator: NodeID, online: Bool, session: String, data: String? = nil, ops: String? = nil, version: String? = nil,
+    reason: String? = nil
+  ) {
     self.coordinator = coordinator
     self.online = online
     self.session = session
     self.data = data
     self.ops = ops
     self.version = version
+    self.reason = reason
   }
 }

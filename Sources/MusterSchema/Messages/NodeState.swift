@@ -15,10 +15,15 @@ public struct NodeState: Message {
   public var resources: Resources?
   /// A region's data plane, where central asks for its devices.
   public var data: String?
+  /// A device: what its owner says now. Absent when he has no objection.
+  public var policy: DevicePolicy?
+  /// Offline: one of ``Farewell``. Absent in what version 0.1.0 says.
+  public var reason: String?
 
   public init(
     node: NodeID, online: Bool, session: String, nodeKind: Kind? = nil, labels: [String: String]? = nil,
-    capabilities: Capabilities? = nil, resources: Resources? = nil, data: String? = nil
+    capabilities: Capabilities? = nil, resources: Resources? = nil, data: String? = nil, policy: DevicePolicy? = nil,
+    reason: String? = nil
   ) {
     self.node = node
     self.online = online
@@ -28,6 +33,46 @@ public struct NodeState: Message {
     self.capabilities = capabilities
     self.resources = resources
     self.data = data
+    self.policy = policy
+    self.reason = reason
+  }
+}
+
+/// Why somebody is offline, for people: programs act on `online` alone.
+public enum Farewell {
+  /// He stopped in order, and said so himself.
+  public static let stopped = "stopped"
+  /// The broker says so, in the Will: the connection broke, or the program or its machine ended at once.
+  public static let lost = "connection lost"
+}
+
+/// What a device's owner says now, as far as others can use it: who asks before a push whether a device would take part. The device itself decides.
+public struct DevicePolicy: Codable, Hashable, Sendable {
+  /// Why the device takes part in nothing now.
+  public var declines: String?
+  /// The only hosts that it uploads to, `host` or `host:port`; any when absent.
+  public var uploadHosts: [String]?
+
+  public init(declines: String? = nil, uploadHosts: [String]? = nil) {
+    self.declines = declines
+    self.uploadHosts = uploadHosts
+  }
+
+  /// Why a device with these hosts uploads nothing to that address; nil when it does.
+  package static func refusal(of address: String, allowing hosts: [String]) -> String? {
+    guard !hosts.isEmpty else { return nil }
+    guard let server = ServerAddress(address) else { return "the upload address is not understood" }
+    return hosts.contains { allows($0, server) } ? nil : "the device's owner does not allow uploads to \(server.host)"
+  }
+
+  /// Whether an entry is this server's host, in either spelling of IPv6, and its port, if it names one.
+  private static func allows(_ entry: String, _ server: ServerAddress) -> Bool {
+    do {
+      // The port of an entry that names none is the server's own.
+      return try HostAndPort(validating: entry, defaultPort: server.port) == server.server
+    } catch {
+      return false
+    }
   }
 }
 

@@ -249,12 +249,19 @@ public struct RegionSummary: Codable, Hashable, Sendable {
   public var online: Bool
   /// Since when it has not answered an invitation, and nothing was heard of it; nil when it is not silent.
   public var silentSeconds: Double?
+  /// When central heard first that it is online, or offline; nil when it did not.
+  public var since: WallTime?
+  /// Why it is offline: one of ``Farewell``.
+  public var reason: String?
   public var data: String?
   public var tasks: [NodeStatus]
 
   public init(
-    region: NodeID, declared: Bool, online: Bool, silentSeconds: Double? = nil, data: String?, tasks: [NodeStatus]
+    region: NodeID, declared: Bool, online: Bool, silentSeconds: Double? = nil, since: WallTime? = nil, reason: String? = nil,
+    data: String?, tasks: [NodeStatus]
   ) {
+    self.since = since
+    self.reason = reason
     self.silentSeconds = silentSeconds
     self.region = region
     self.declared = declared
@@ -270,9 +277,12 @@ public struct NodeSummary: Codable, Hashable, Sendable {
   public var state: NodeState
   /// Since when it has not answered an invitation, and nothing was heard of it; nil when it is not silent.
   public var silentSeconds: Double?
+  /// When its region heard first that it is online, or offline; nil when it did not.
+  public var since: WallTime?
   public var tasks: [NodeStatus]
 
-  public init(path: NodePath, state: NodeState, silentSeconds: Double? = nil, tasks: [NodeStatus]) {
+  public init(path: NodePath, state: NodeState, silentSeconds: Double? = nil, since: WallTime? = nil, tasks: [NodeStatus]) {
+    self.since = since
     self.silentSeconds = silentSeconds
     self.path = path
     self.state = state
@@ -289,8 +299,13 @@ public struct TaskCheck: Codable, Hashable, Sendable {
   public var others: [Waiting]
   /// Regions that did not answer.
   public var unreachable: [Waiting]
+  /// What the task's descriptor takes at most, of the 4,096 bytes of a message. Nil from version 0.1.0.
+  public var descriptorBytes: Int?
 
-  public init(problems: [FieldProblem], matching: [NodePath], others: [Waiting], unreachable: [Waiting]) {
+  public init(
+    problems: [FieldProblem], matching: [NodePath], others: [Waiting], unreachable: [Waiting], descriptorBytes: Int? = nil
+  ) {
+    self.descriptorBytes = descriptorBytes
     self.problems = problems
     self.matching = matching
     self.others = others

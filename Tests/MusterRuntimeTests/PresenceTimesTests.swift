@@ -1,0 +1,76 @@
+import Logging
+import MusterSchema
+import MusterStorage
+import Synchronization
+import TestSupport
+import Testing
+
+@testable import MusterRuntime
+
+@Suite("Since when nodes are online or offline")
+struct PresenceTimesTests {
+  private final class Clock: Sendable {
+    private let time = Mutex(WallTime(milliseconds: 1000))
+    var now: WallTime { time.withLock(\.self) }
+    func set(_ milliseconds: Int64) { time.withLock { $0 = WallTime(milliseconds: milliseconds) } }
+  }
+
+  private let folder: TemporaryFolder
+  private let log = LogRecorder()
+  private let clock = Clock()
+  private let pi = NodeID(unchecked: "pi-1")
+
+  init() throws { folder = try TemporaryFolder() }
+
+  private func times(_ store: Store) throws -> PresenceTimes {
+    try PresenceTimes(store: store, clock: { [clock] in clock.now }, logger: log.logger)
+  }
+
+  private func state(_ online: Bool, _ session: String, of node: NodeID? = nil) -> NodeState {
+    NodeState(node: node ?? pi, online: online, session: session)
+  }
+
+  private func pass(_ milliseconds: Int64) { clock.set(milliseconds) }
+
+  @Test("a state that is said again keeps its time, and another session's says nothing")
+  func again() throws {
+    let times = try times(try Store(folder: folder.path))
+    times.note(state(true, "a"))
+    pass(2000)
+    times.note(state(true, "a"))
+    #expect(times.since(state(true, "a")) == WallTime(milliseconds: 1000))
+    times.note(state(false, "a"))
+    // The node came back, and the Will of a connection before comes late.
+    times.note(state(true, "b"))
+    pass(3000)
+    times.note(state(false, "old"))
+    #expect(times.since(state(true, "b")) == WallTime(milliseconds: 2000))
+    #expect(times.since(state(false, "b")) == nil && times.since(state(true, "a")) == nil)
+  }
+
+  @Test("a restart forgets nothing, and what the broker remembers is no news")
+  func restart() async throws {
+    do {
+      let times = try times(try Store(folder: folder.path))
+      times.note(state(true, "a"))
+      times.note(state(false, "a"))
+      await times.save(keeping: [pi])
+    }
+    pass(9000)
+    let times = try times(try Store(folder: folder.path))
+    times.note(state(false, "a"))
+    #expect(times.since(state(false, "a")) == WallTime(milliseconds: 1000))
+  }
+
+  @Test("nodes that the machine does not know are forgotten, but for those that were just heard")
+  func forgotten() async throws {
+    let store = try Store(folder: folder.path)
+    let times = try times(store)
+    for index in 0..<100 { times.note(state(true, "a", of: NodeID(unchecked: "node-\(index)"))) }
+    await times.save(keeping: [])
+    #expect(try store.presence().count == 100)
+    await times.save(keeping: [NodeID(unchecked: "node-7")])
+    #expect(try store.presence().map(\.node) == [NodeID(unchecked: "node-7")])
+    #expect(times.since(state(true, "a", of: NodeID(unchecked: "node-8"))) == nil)
+  }
+}
