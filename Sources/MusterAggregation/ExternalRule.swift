@@ -149,13 +149,12 @@ public struct ExternalRule: Combiner {
   private func takeRefusals(from path: String, _ cohort: inout Cohort) throws(AggregationError) {
     guard let file = try openResult(path) else { return }
     defer { close(file) }
+    let bytes = try readResult(file, atMost: 64 << 20)
     do {
-      let refused = try JSON.decode([Refused].self, from: try readResult(file, atMost: 64 << 20))
+      let refused = try JSON.decode([Refused].self, from: bytes)
       for update in refused { cohort.refuse(update.path, "refused by \(name): \(shown(update.reason))") }
-    } catch let error as AggregationError {
-      throw error
     } catch {
-      throw .external(rule: name, "its refused.json is not what it should be: \(JSON.explain(error))")
+      throw .external(rule: name, "its refused.json is not what it should be: \(JSON.explain(error, in: bytes))")
     }
   }
 

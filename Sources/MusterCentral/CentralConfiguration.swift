@@ -54,7 +54,7 @@ package struct CentralConfiguration: Sendable {
         try JSON.requireDistinctNames(bytes)
         testData = try JSON.decode(JSONValue.self, from: bytes)
       } catch {
-        throw ConfigurationError("testData", "\(path) is not JSON: \(JSON.explain(error))")
+        throw ConfigurationError("testData", "\(path) is not JSON: \(JSON.explain(error, in: bytes))")
       }
     }
     maximumBytes = try await settings.number("maximumMiB", default: 1024, in: 1...65536) << 20

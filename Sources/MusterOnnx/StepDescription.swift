@@ -39,7 +39,7 @@ struct StepDescription {
 
   private static func list<T: Decodable>(_ session: OnnxSession, _ key: String, of: T.Type) throws(OnnxError) -> [T] {
     guard let text = try session.metadata(key) else { throw .step("has no \(key)") }
-    do { return try JSON.decode([T].self, from: text.utf8) } catch { throw .step("\(key): \(JSON.explain(error))") }
+    do { return try JSON.decode([T].self, from: text.utf8) } catch { throw .step("\(key): \(JSON.explain(error, in: text.utf8))") }
   }
 
   private func check() throws(OnnxError) {

@@ -161,7 +161,8 @@ extension Store {
       do {
         records.append((Instant(milliseconds: entry.at), try JSON.decode(R.self, from: entry.body)))
       } catch {
-        throw .corrupt("the journal of \(machine) holds a record \"\(entry.kind)\" that is not understood: \(JSON.explain(error))")
+        let why = JSON.explain(error, in: entry.body)
+        throw .corrupt("the journal of \(machine) holds a record \"\(entry.kind)\" that is not understood: \(why)")
       }
     }
     return records

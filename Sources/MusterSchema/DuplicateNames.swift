@@ -3,7 +3,7 @@ extension JSON {
   ///
   /// For what people write. The bytes need not be JSON: what is wrong in another way is left to the decoder.
   ///
-  /// - Throws: `DecodingError` with the name and where it stands.
+  /// - Throws: ``JSONRefusal`` with the name and where it stands.
   package static func requireDistinctNames(_ bytes: some Collection<UInt8>) throws {
     var scanner = NameScanner()
     for byte in bytes { try scanner.take(byte) }
@@ -51,9 +51,9 @@ private struct NameScanner {
         text.contains(UInt8(ascii: "\\"))
         ? try JSON.decode(String.self, from: text) : String(decoding: text[1..<text.count - 1], as: UTF8.self)
       guard levels[top].names.insert(name).inserted else {
-        let path = levels.dropLast().filter(\.isObject).map { AnyKey($0.current) }
-        throw DecodingError.dataCorrupted(
-          .init(codingPath: path, debugDescription: "the name \"\(name.shown(80))\" stands twice in this object"))
+        let path = levels.dropLast().filter(\.isObject).map(\.current).joined(separator: ".")
+        throw JSONRefusal(
+          (path.isEmpty ? "" : "\(path.shown(200)): ") + "the name \"\(name.shown(80))\" stands twice in this object")
       }
       levels[top].current = name
     }

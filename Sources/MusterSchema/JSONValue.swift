@@ -38,20 +38,6 @@ public enum JSONValue: Codable, Hashable, Sendable {
     }
   }
 
-  /// The place of the first number that is not finite, members in the order of their names.
-  var nonFiniteNumber: String? {
-    switch self {
-    case .number(let value): value.isFinite ? nil : ""
-    case .array(let items):
-      items.enumerated().lazy.compactMap { index, item in item.nonFiniteNumber.map { join("[\(index)]", $0) } }.first
-    case .object(let members):
-      members.sorted { $0.key < $1.key }.lazy.compactMap { name, value in value.nonFiniteNumber.map { join(name, $0) } }.first
-    case .null, .bool, .integer, .unsigned, .string: nil
-    }
-  }
-
-  private func join(_ head: String, _ tail: String) -> String { tail.isEmpty || tail.hasPrefix("[") ? head + tail : "\(head).\(tail)" }
-
   public func encode(to encoder: any Encoder) throws {
     var container = encoder.singleValueContainer()
     switch self {

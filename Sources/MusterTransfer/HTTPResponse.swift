@@ -21,7 +21,7 @@ package struct HTTPResponse: Sendable {
     do {
       return try JSON.decode(type, from: body)
     } catch {
-      throw .io("the server's answer is not understood: \(JSON.explain(error))")
+      throw .io("the server's answer is not understood: \(JSON.explain(error, in: body))")
     }
   }
 }

@@ -234,6 +234,10 @@ import Testing
         let error = await #expect(throws: TransferError.self) { try await server.client.send("PUT", url, body: Array(text.utf8)) }
         #expect(error?.status == 422, "\(text): \(told(error))")
       }
+      let nan = await #expect(throws: TransferError.self) {
+        try await server.client.send("PUT", url, body: Array(#"{"base":"\#(base)","weight":1,"metrics":{"f1":NaN}}"#.utf8))
+      }
+      #expect(nan?.status == 422 && told(nan).contains("metrics.f1 is not a finite number"), "\(told(nan))")
       let large = await #expect(throws: TransferError.self) {
         try await server.client.send("PUT", url, body: [UInt8](repeating: 32, count: (64 << 10) + 1))
       }
@@ -334,6 +338,7 @@ private let spoilings: [Spoiling] = [
   Spoiling(reason: "muster.content") { $0.metadata["muster.content"] = "gradient" },
   Spoiling(reason: "muster.metrics") { $0.metadata["muster.metrics"] = "[1]" },
   Spoiling(reason: "muster.metrics") { $0.metadata["muster.metrics"] = #"{"loss":"low"}"# },
+  Spoiling(reason: "loss is not a finite number") { $0.metadata["muster.metrics"] = #"{"accuracy":1,"loss":NaN}"# },
   Spoiling(reason: "64 metrics") { $0.metadata["muster.metrics"] = "{\"\(String(repeating: "x", count: 65))\":1}" },
   Spoiling(reason: "missing tensor \"conv.bias\"") { $0.tensors.removeLast() },
   Spoiling(reason: "unknown tensor \"extra\"") { $0.tensors.append(try Tensor(name: "extra", shape: [1], floats: [1])) },

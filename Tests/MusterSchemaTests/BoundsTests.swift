@@ -78,7 +78,7 @@ import Testing
       try JSON.decode(Evaluation.self, from: Array(#"{"base":"\#(digest)","weight":1,"count":9223372036854775807,"metrics":{}}"#.utf8))
     }
     let error = #expect(throws: RangeError.self) { try JSON.decode(Traffic.self, from: Array(traffic.utf8)) }
-    #expect(JSON.explain(try #require(error)).hasPrefix("received: must be between 0 and "))
+    #expect(JSON.explain(try #require(error), in: traffic.utf8).hasPrefix("received: must be between 0 and "))
   }
 
   @Test("a task's numbers have an upper end, too")

@@ -10,8 +10,8 @@ import Testing
       (#"{"a":1,"\u0061":2}"#, "the name \"a\""), (#"{ "x" : {} , "x" : [] }"#, "the name \"x\""), (#"[{"a":1},{"a":1,"a":1}]"#, "\"a\""),
     ])
   func twice(json: String, words: String) throws {
-    let error = #expect(throws: DecodingError.self) { try JSON.requireDistinctNames(Array(json.utf8)) }
-    let said = JSON.explain(try #require(error))
+    let error = #expect(throws: JSONRefusal.self) { try JSON.requireDistinctNames(Array(json.utf8)) }
+    let said = JSON.explain(try #require(error), in: json.utf8)
     #expect(said.contains(words), "\(said)")
   }
 

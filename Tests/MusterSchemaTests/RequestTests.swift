@@ -105,9 +105,9 @@ struct RequestTests {
     let marks = "a" + String(repeating: "\u{301}\u{316}", count: 50_000)
     for json in ["{\"\(marks)\":1}", "{\"a\":\"\(marks)\"}", "{\"a\":\"" + String(repeating: "\\u0301", count: 30_000) + "\"}"] {
       #expect(throws: FieldProblem.List.self) { try TaskSpecification(strictJSON: Array(json.utf8)) }
-      #expect(throws: DecodingError.self) { try JSON.decode([String: Double].self, from: Array(json.utf8)) }
+      #expect(throws: JSONRefusal.self) { try JSON.decode([String: Double].self, from: Array(json.utf8)) }
       let wide = json.utf16.flatMap { [UInt8($0 & 255), UInt8($0 >> 8)] }
-      #expect(throws: DecodingError.self) { try JSON.decode([String: Double].self, from: wide) }
+      #expect(throws: JSONRefusal.self) { try JSON.decode([String: Double].self, from: wide) }
     }
     // Many short texts are no harm, and neither is a long one of plain letters.
     let list = Array(repeating: "größe \(String(repeating: "x", count: 500))", count: 2000)

@@ -63,7 +63,7 @@ import Testing
     #expect(try await error("kill -ABRT $$") == .signalled(SIGABRT, log: []))
     #expect(try await error("exit 0") == .noResult(file: "metrics.json", log: []))
     #expect(try await error(#"echo '{"samples":3,"metrics":{}}' > "$1/metrics.json""#) == .noResult(file: "update.safetensors", log: []))
-    for text in ["", "{", "[]", #"{"samples":"many","metrics":{}}"#, #"{"samples":1,"metrics":{"loss":NaN}"#] {
+    for text in ["", "{", "[]", #"{"samples":"many","metrics":{}}"#, #"{"samples":1,"metrics":{"loss":1}"#] {
       guard case .malformed = try await error("\(Self.good); echo '\(text)' > \"$1/metrics.json\"") else {
         Issue.record("\(text) was not malformed")
         continue

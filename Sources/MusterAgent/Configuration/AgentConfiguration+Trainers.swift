@@ -24,7 +24,13 @@ extension AgentConfiguration {
       }
       try checkNames(members.keys, trainerKeys, key, origin)
       do {
-        var program = try JSON.decode(TrainerProgram.self, from: try JSON.encode(value))
+        let text = try JSON.encode(value)
+        var program: TrainerProgram
+        do {
+          program = try JSON.decode(TrainerProgram.self, from: text)
+        } catch {
+          throw ConfigurationError(key, in: origin, JSON.explain(error, in: text))
+        }
         if members["threads"] == nil { program.threads = threads }
         // `null` is the owner's word that a job may take as long as it takes.
         if members["timeoutSeconds"] == nil { program.timeoutSeconds = defaultTimeout }
@@ -44,7 +50,7 @@ extension AgentConfiguration {
       } catch let error as ConfigurationError {
         throw error
       } catch {
-        throw ConfigurationError(key, in: origin, JSON.explain(error))
+        throw ConfigurationError(key, in: origin, "\(error)")
       }
     }
     return trainers

@@ -88,7 +88,7 @@ extension AgentConfiguration {
       try JSON.requireDistinctNames(bytes)
       return try JSON.decode([String: JSONValue].self, from: bytes)
     } catch {
-      throw ConfigurationError("", in: path, "this is not a JSON object: \(JSON.explain(error))")
+      throw ConfigurationError("", in: path, "this is not a JSON object: \(JSON.explain(error, in: bytes))")
     }
   }
 

@@ -177,7 +177,7 @@ struct AgentSettings {
       do {
         return try JSON.decode([String: JSONValue].self, from: text.utf8)
       } catch {
-        throw ConfigurationError(key, in: origin, "must be a JSON object: \(JSON.explain(error))")
+        throw ConfigurationError(key, in: origin, "must be a JSON object: \(JSON.explain(error, in: text.utf8))")
       }
     }
     throw ConfigurationError(key, in: origin, "must be an object")

@@ -54,7 +54,8 @@ struct Journal {
       } catch {
         throw .state("\(error)")
       }
-      return (journal, "\(path) is not understood (\(JSON.explain(error))): it is now \(path).damaged, and the agent starts afresh")
+      let why = JSON.explain(error, in: bytes)
+      return (journal, "\(path) is not understood (\(why)): it is now \(path).damaged, and the agent starts afresh")
     }
   }
 

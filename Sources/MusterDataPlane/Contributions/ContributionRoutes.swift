@@ -152,7 +152,7 @@ package struct ContributionRoutes: Sendable {
     do {
       evaluation = try JSON.decode(Evaluation.self, from: bytes)
     } catch {
-      throw Problem.invalid(JSON.explain(error))
+      throw Problem.invalid(JSON.explain(error, in: bytes))
     }
     try terms.check(base: evaluation.base)
     try terms.check(weight: evaluation.weight, of: evaluation.count)

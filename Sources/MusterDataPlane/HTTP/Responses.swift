@@ -66,7 +66,7 @@ extension Request {
     do {
       return try JSON.decode(type, from: bytes)
     } catch {
-      throw Problem(.badRequest, JSON.explain(error))
+      throw Problem(.badRequest, JSON.explain(error, in: bytes))
     }
   }
 

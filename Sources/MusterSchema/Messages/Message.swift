@@ -54,7 +54,7 @@ public enum MessageCoder {
     } catch let error as MessageError {
       throw error
     } catch {
-      throw .malformed(JSON.explain(error))
+      throw .malformed(JSON.explain(error, in: data))
     }
   }
 
@@ -76,7 +76,7 @@ public enum JSON {
     Array(try encoder(pretty: pretty).encode(value))
   }
 
-  /// - Throws: `DecodingError`, also for a text with more than 1,000 letters beyond ASCII: to compare one takes time that grows with the square
+  /// - Throws: `DecodingError`; ``JSONRefusal`` for a text with more than 1,000 letters beyond ASCII: to compare one takes time that grows with the square
   ///   of its combining marks, and nothing of ours is that long. ``RangeError`` for a number that is out of its range.
   public static func decode<T: Decodable>(_: T.Type, from bytes: some Sequence<UInt8>) throws -> T {
     let bytes = Array(bytes)
@@ -86,25 +86,12 @@ public enum JSON {
     return value
   }
 
-  /// Where the first `NaN` or `Infinity` stands in a document that is JSON otherwise: `metrics.loss`. Nil when there is none, or it is not.
-  public static func nonFiniteNumber(in bytes: some Sequence<UInt8>) -> String? {
-    let bytes = Array(bytes)
-    let decoder = JSONDecoder()
-    decoder.allowsJSON5 = true
-    do {
-      try requireShortTexts(bytes)
-      return try decoder.decode(JSONValue.self, from: Data(bytes)).nonFiniteNumber?.shown(200)
-    } catch {
-      return nil
-    }
-  }
-
   static func requireShortTexts(_ bytes: some Collection<UInt8>) throws {
     guard bytes.count > 1000 else { return }
     // The decoder would also take UTF-16 and UTF-32, in which nothing below is true.
     let start = Array(bytes.prefix(4))
     guard !start.contains(0), !start.starts(with: [0xfe, 0xff]), !start.starts(with: [0xff, 0xfe]) else {
-      throw DecodingError.dataCorrupted(.init(codingPath: [], debugDescription: "JSON is written in UTF-8"))
+      throw JSONRefusal("JSON is written in UTF-8")
     }
     var (isText, isEscaped, beyond) = (false, false, 0)
     for byte in bytes {
@@ -120,20 +107,26 @@ public enum JSON {
         if byte >= 0xc0 { beyond += 1 }
       }
       guard beyond <= 1000 else {
-        throw DecodingError.dataCorrupted(
-          .init(codingPath: [], debugDescription: "a text has more than 1000 letters beyond ASCII"))
+        throw JSONRefusal("a text has more than 1000 letters beyond ASCII")
       }
     }
   }
 
   /// A decoding error as a person would say it: `cohort.size: expected a number`. Names and values in it come from whoever wrote the JSON: it is
   /// short, and without control characters.
-  public static func explain(_ error: any Error) -> String {
-    explanation(error).shown(600)
+  ///
+  /// - Parameter bytes: what was decoded.
+  public static func explain(_ error: any Error, in bytes: some Sequence<UInt8>) -> String {
+    explanation(error, bytes).shown(600)
   }
 
-  private static func explanation(_ error: any Error) -> String {
+  private static func explanation(_ error: any Error, _ bytes: some Sequence<UInt8>) -> String {
     guard let error = error as? DecodingError else { return "\(error)" }
+    if case .dataCorrupted(let context) = error, context.codingPath.isEmpty {
+      if let fault = JSONFault(in: bytes) { return "\(fault)" }
+      // It is JSON, and all that Foundation does not place is a number.
+      return "a number does not fit its field: it is too large, or a fraction where a whole number belongs"
+    }
     func at(_ context: DecodingError.Context, _ key: (any CodingKey)? = nil) -> String {
       var path = ""
       for part in context.codingPath + (key.map { [$0] } ?? []) {
@@ -161,4 +154,11 @@ public enum JSON {
     default: "\(type)".hasPrefix("Array") ? "a list" : "\(type)".hasPrefix("Dictionary") ? "an object" : "\(type)"
     }
   }
+}
+
+/// JSON that is not taken, in words of our own.
+package struct JSONRefusal: Error, Hashable, CustomStringConvertible {
+  package let description: String
+
+  package init(_ description: String) { self.description = description }
 }

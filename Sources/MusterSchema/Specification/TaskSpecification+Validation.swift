@@ -25,7 +25,7 @@ extension TaskSpecification {
       try JSON.requireDistinctNames(data)
       self = try decoder.decode(TaskSpecification.self, from: data)
     } catch {
-      throw FieldProblem.List([FieldProblem(field: "", message: JSON.explain(error))])
+      throw FieldProblem.List([FieldProblem(field: "", message: JSON.explain(error, in: bytes))])
     }
   }
 

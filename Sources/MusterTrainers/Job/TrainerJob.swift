@@ -32,7 +32,7 @@ public final class TrainerJob {
     } catch let error as TrainerJobError {
       throw error
     } catch {
-      throw .unreadable("task.json: \(JSON.explain(error))")
+      throw .unreadable("task.json: \(JSON.explain(error, in: task))")
     }
   }
 
@@ -45,7 +45,7 @@ public final class TrainerJob {
     do {
       return try JSON.decode(DataEnvelope<Configuration>.self, from: task).data
     } catch {
-      throw .unreadable("the device's configuration, \(JSON.explain(error))")
+      throw .unreadable("the device's configuration, \(JSON.explain(error, in: task))")
     }
   }
 

@@ -68,16 +68,12 @@ public struct TrainerProgram: Codable, Hashable, Sendable {
     }
     guard (models ?? []).allSatisfy({ (1...63).contains($0.utf8.count) }), (models?.count ?? 0) <= 32, (version ?? "-").utf8.count <= 63
     else {
-      throw DecodingError.dataCorrupted(
-        .init(codingPath: decoder.codingPath, debugDescription: "models are at most 32 names of 63 bytes, version is one text of 63 bytes"))
+      throw JSONRefusal("models are at most 32 names of 63 bytes, version is one text of 63 bytes")
     }
     guard Bounds.seconds.contains(idleSeconds), Bounds.seconds.contains(graceSeconds), (1...1024).contains(threads),
       timeoutSeconds.map({ $0 > 0 && Bounds.seconds.contains($0) }) ?? true
     else {
-      throw DecodingError.dataCorrupted(
-        .init(
-          codingPath: decoder.codingPath,
-          debugDescription: "idleSeconds, graceSeconds and timeoutSeconds must be between 0 and 1000000000, threads between 1 and 1024"))
+      throw JSONRefusal("idleSeconds, graceSeconds and timeoutSeconds must be between 0 and 1000000000, threads between 1 and 1024")
     }
   }
 }

@@ -23,26 +23,30 @@ struct ResultTaker {
   let owner: UInt32?
   let log: [String]
 
+  private func readMetrics() throws(TrainerError) -> TrainerMetrics {
+    let file = try open(folder.metrics)
+    defer { close(file) }
+    let bytes: [UInt8]
+    do {
+      bytes = try readFile(file, folder.metrics, limit: 1 << 20)
+    } catch {
+      throw .malformed("metrics.json: \(error)", log: log)
+    }
+    do {
+      return try JSON.decode(TrainerMetrics.self, from: bytes)
+    } catch {
+      guard let fault = JSONFault(in: bytes), fault.isNonFinite else {
+        throw .malformed("metrics.json: \(JSON.explain(error, in: bytes))", log: log)
+      }
+      // Python writes NaN and Infinity, which are not JSON: which number it is helps more than the place where reading ended.
+      let metric = fault.place.hasPrefix("metrics.") ? "the metric \(fault.place.dropFirst(8))" : fault.place
+      throw .nonFinite("\(metric) is not a finite number", log: log)
+    }
+  }
+
   /// - Returns: what `metrics.json` says, and the path of the copy; nil for a job without tensors.
   func take() throws(TrainerError) -> (metrics: TrainerMetrics, parameters: String?) {
-    let metrics: TrainerMetrics
-    let file = try open(folder.metrics)
-    do {
-      defer { close(file) }
-      let bytes = try readFile(file, folder.metrics, limit: 1 << 20)
-      do {
-        metrics = try JSON.decode(TrainerMetrics.self, from: bytes)
-      } catch {
-        // Python writes NaN and Infinity, which are not JSON: which number it is helps more than the place where reading ended.
-        guard let place = JSON.nonFiniteNumber(in: bytes) else { throw error }
-        let metric = place.hasPrefix("metrics.") ? "the metric \(place.dropFirst(8))" : place
-        throw TrainerError.nonFinite("\(metric) is not a finite number", log: log)
-      }
-    } catch let error as TrainerError {
-      throw error
-    } catch {
-      throw .malformed("metrics.json: \(JSON.explain(error))", log: log)
-    }
+    let metrics = try readMetrics()
     if let problem = metrics.problem(for: kind) { throw .nonFinite(problem, log: log) }
     if let code = FileTree.remove(folder.taken) { throw failure("remove", folder.taken, code) }
     guard mkdir(folder.taken, 0o700) == 0 else { throw failure("make", folder.taken, errno) }
