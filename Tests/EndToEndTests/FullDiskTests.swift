@@ -87,3 +87,35 @@ extension EndToEnd {
     }
   }
 }
+
+extension EndToEnd {
+  @Suite(.enabled(if: SlowDisk.isPossible, "needs a C compiler")) struct SlowDiskTests {
+    @Test(
+      "While a slow disk flushes a model, the server answers; no thread of the cooperative pool ever waits for one",
+      .timeLimit(.minutes(1)),
+      arguments: ["central", "north"])
+    func flushing(program: String) async throws {
+      var plan = FleetPlan()
+      (plan.regions, plan.devices) = (["north"], 2)
+      // A model of the digits has 79 kB.
+      let disk = try await SlowDisk(bytes: 64 << 10)
+      try await withFleet(plan, starting: false) { fleet in
+        try await fleet.broker.start()
+        for name in fleet.names { try fleet.start(name, environment: name == program ? disk.environment : [:]) }
+        try await fleet.waitForDevices(2)
+        var task = try fleet.task(rounds: 2)
+        task.upload = .region
+        #expect(try await fleet.push("digits", task).status == 201)
+        #expect(try await eventually { disk.isHeld }, "\(fleet.log(program).suffix(2000))")
+        let address = program == "central" ? fleet.ops : fleet.ops(of: program)
+        for path in ["healthz", "v1/nodes"] { #expect(try await fleet.ask("GET", "\(address)/\(path)").status == 200) }
+        #expect(disk.isHeld, "the disk is still at it")
+        disk.release()
+        try await fleet.waitForCompletion("digits")
+        let threads = try disk.threads
+        // Serial queues get threads beyond the pool, which are named so; the pool's own are called `…default-qos`.
+        #expect(threads.count > 2 && threads.allSatisfy { $0.hasSuffix("overcommit") }, "\(threads)")
+      }
+    }
+  }
+}

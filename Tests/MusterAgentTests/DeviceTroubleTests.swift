@@ -137,50 +137,23 @@ import Testing
     }
   }
 
-  private static let compiler: String? = {
-    let places: [String] = ["/usr/bin/cc", "/usr/bin/clang", "/opt/swift/usr/bin/clang"]
-    return places.first { access($0, X_OK) == 0 }
-  }()
-
-  @Test("While a slow disk flushes a result, the agent goes on hearing and answering", .enabled(if: compiler != nil, "needs a C compiler"))
+  @Test(
+    "While a slow disk flushes a result, a thread of its own waits, and the agent goes on hearing and answering",
+    .enabled(if: SlowDisk.isPossible, "needs a C compiler"))
   func slowDisk() async throws {
-    // A large file's fsync takes as long as the mark is there.
-    let source = """
-      #define _GNU_SOURCE
-      #include <fcntl.h>
-      #include <stdlib.h>
-      #include <sys/stat.h>
-      #include <sys/syscall.h>
-      #include <unistd.h>
-      int fsync(int file) {
-        struct stat status;
-        const char *mark = getenv("SLOW_DISK");
-        if (mark && !fstat(file, &status) && S_ISREG(status.st_mode) && status.st_size > 1 << 20) {
-          close(open(mark, O_CREAT | O_WRONLY, 0600));
-          while (!access(mark, F_OK)) usleep(10000);
-        }
-        return (int)syscall(SYS_fsync, file);
-      }
-      """
-    let folder = try TemporaryFolder()
-    let library = folder.file("slow.so")
-    let arguments = ["-shared", "-fPIC", "-o", library, try folder.write(source, to: "slow.c")]
-    let compiling = try ChildProcess(try #require(Self.compiler), arguments, log: folder.file("cc.log"))
-    try #require(try await compiling.wait() == 0, "\(compiling.log)")
-    let mark = folder.file("mark")
+    let disk = try await SlowDisk(bytes: 1 << 20)
     try await Device.with(values: 600_000, answering: .always(201)) { device in
-      // On one processor there is one thread for everything that has none of its own.
-      let agent = try await device.process(under: ["taskset", "-c", "0"], environment: ["LD_PRELOAD": library, "SLOW_DISK": mark])
+      let agent = try await device.process(environment: disk.environment)
       try await device.prepare()
       try device.invite()
-      let isFlushing = try await eventually { access(mark, F_OK) == 0 }
-      #expect(isFlushing, "\(agent.log.suffix(2000))")
+      #expect(try await eventually { disk.isHeld }, "\(agent.log.suffix(2000))")
+      // The threads of the cooperative pool are as many as processors: none of them waits for a disk.
+      #expect(try disk.threads == [blockingThreadName])
       let before = device.statuses.count
       try device.describe(revision: 2)
-      let answers = try await eventually(within: .seconds(5)) { device.statuses.count > before }
-      #expect(answers, "\(device.statuses)")
-      #expect(access(mark, F_OK) == 0, "the disk is still at it")
-      unlink(mark)
+      #expect(try await eventually { device.statuses.count > before }, "\(device.statuses)")
+      #expect(disk.isHeld, "the disk is still at it")
+      disk.release()
       #expect(agent.exitStatus == nil)
     }
   }

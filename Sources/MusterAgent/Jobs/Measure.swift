@@ -16,6 +16,9 @@ func onThread<T: Sendable, E: Error>(_ body: @escaping @Sendable () throws(E) ->
   return try result.get()
 }
 
+/// What `top -H` shows of threads that may block.
+let blockingThreadName = "muster-blocking"
+
 /// Runs a closure on a thread that nobody waits for; here, if there is no thread to be had.
 func startThread(_ run: @escaping @Sendable () -> Void) {
   let work = Unmanaged.passRetained(ThreadWork(run))
@@ -23,6 +26,7 @@ func startThread(_ run: @escaping @Sendable () -> Void) {
   let code = pthread_create(
     &thread, nil,
     { @Sendable argument in
+      nameThread(blockingThreadName)
       if let argument { Unmanaged<ThreadWork>.fromOpaque(argument).takeRetainedValue().run() }
       return nil
     }, work.toOpaque())
@@ -31,6 +35,14 @@ func startThread(_ run: @escaping @Sendable () -> Void) {
   } else {
     work.takeRetainedValue().run()
   }
+}
+
+/// Names the calling thread, 15 bytes at most. (`pthread_setname_np` is an extension that Swift's Glibc module does not show.)
+private func nameThread(_ name: String) {
+  let file = open("/proc/thread-self/comm", O_WRONLY | O_CLOEXEC)
+  guard file >= 0 else { return }
+  _ = write(file, name, name.utf8.count)
+  close(file)
 }
 
 private final class ThreadWork: Sendable {
