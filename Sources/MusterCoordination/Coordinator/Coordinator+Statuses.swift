@@ -13,7 +13,7 @@ extension Coordinator {
       for id in tasks.keys where tasks[id]?.train?.seats[state.node]?.state == .invited { tasks[id]?.train?.seats[state.node]?.since = now }
     }
     guard state.online else {
-      // Whoever left before this coordinator came is known all the same: people look for him, and may want him forgotten.
+      // A node that went offline before this coordinator started is listed, too, so that an operator can see and forget it.
       guard before != nil else {
         nodes[state.node] = state
         return
