@@ -1,4 +1,4 @@
-/// The first syntax error of a JSON document (RFC 8259) and its position: `line 3, column 7: expected "," or "}", found "x"`.
+/// The first syntax error of a JSON document (RFC 8259) and its position: `invalid JSON, line 3, column 7: expected "," or "}", found "x"`.
 ///
 /// Foundation's decoder only says that the document is not valid.
 package struct JSONFault: Error, Hashable, CustomStringConvertible {
@@ -11,7 +11,7 @@ package struct JSONFault: Error, Hashable, CustomStringConvertible {
   /// The value is `NaN` or `Infinity`, which some JSON writers produce, Python's among them.
   package var isNonFinite: Bool
 
-  package var description: String { isNonFinite ? what : "line \(line), column \(column): \(what)" }
+  package var description: String { isNonFinite ? what : "invalid JSON, line \(line), column \(column): \(what)" }
 
   /// - Returns: nil for a valid document.
   package init?(in bytes: some Sequence<UInt8>) {

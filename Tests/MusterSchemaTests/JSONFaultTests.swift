@@ -7,20 +7,20 @@ struct JSONFaultTests {
   @Test(
     "what is wrong, and where",
     arguments: [
-      ("", "line 1, column 1: the document is empty"),
-      ("{", "line 1, column 2: the document ends too early"),
-      ("{\"a\": [1, 2", "line 1, column 12: the document ends too early"),
-      ("{\n  \"a\": 1\n  \"b\": 2\n}", "line 3, column 3: expected \",\" or \"}\", found \"\"b\"\""),
-      ("{\"a\": tru}", "line 1, column 7: expected a value, found \"tru\""),
-      ("{\"a\": 1,}", "line 1, column 9: expected a name in quotation marks, found \"}\""),
-      ("{a: 1}", "line 1, column 2: expected a name in quotation marks, found \"a\""),
-      ("{\"a\" 1}", "line 1, column 6: expected \":\", found \"1\""),
-      ("[1 2]", "line 1, column 4: expected \",\" or \"]\", found \"2\""),
-      ("1 2", "line 1, column 3: expected nothing more, found \"2\""),
-      ("01", "line 1, column 2: expected nothing more, found \"1\""),
-      ("-", "line 1, column 2: the document ends too early"), ("1.e3", "line 1, column 3: expected a digit, found \"e3\""),
-      ("\"a\nb\"", "line 1, column 3: expected a quotation mark before the end of the line, found \"\n\""),
-      ("\"a\\", "line 1, column 4: the document ends too early"),
+      ("", "invalid JSON, line 1, column 1: the document is empty"),
+      ("{", "invalid JSON, line 1, column 2: the document ends too early"),
+      ("{\"a\": [1, 2", "invalid JSON, line 1, column 12: the document ends too early"),
+      ("{\n  \"a\": 1\n  \"b\": 2\n}", "invalid JSON, line 3, column 3: expected \",\" or \"}\", found \"\"b\"\""),
+      ("{\"a\": tru}", "invalid JSON, line 1, column 7: expected a value, found \"tru\""),
+      ("{\"a\": 1,}", "invalid JSON, line 1, column 9: expected a name in quotation marks, found \"}\""),
+      ("{a: 1}", "invalid JSON, line 1, column 2: expected a name in quotation marks, found \"a\""),
+      ("{\"a\" 1}", "invalid JSON, line 1, column 6: expected \":\", found \"1\""),
+      ("[1 2]", "invalid JSON, line 1, column 4: expected \",\" or \"]\", found \"2\""),
+      ("1 2", "invalid JSON, line 1, column 3: expected nothing more, found \"2\""),
+      ("01", "invalid JSON, line 1, column 2: expected nothing more, found \"1\""),
+      ("-", "invalid JSON, line 1, column 2: the document ends too early"), ("1.e3", "invalid JSON, line 1, column 3: expected a digit, found \"e3\""),
+      ("\"a\nb\"", "invalid JSON, line 1, column 3: expected a quotation mark before the end of the line, found \"\n\""),
+      ("\"a\\", "invalid JSON, line 1, column 4: the document ends too early"),
       ("{\"metrics\": {\"loss\": NaN}}", "metrics.loss is not a finite number, and JSON has no other numbers"),
       ("[{\"a\": [0, -Infinity]}]", "[0].a[1] is not a finite number, and JSON has no other numbers"),
       ("inf", "the value is not a finite number, and JSON has no other numbers"),
@@ -59,7 +59,7 @@ struct JSONFaultTests {
       let error = #expect(throws: (any Error).self) { try JSON.decode(Round.self, from: text.utf8) }
       return JSON.explain(try #require(error), in: text.utf8)
     }
-    #expect(try explain("{\"round\": 1") == "line 1, column 12: the document ends too early")
+    #expect(try explain("{\"round\": 1") == "invalid JSON, line 1, column 12: the document ends too early")
     #expect(try explain("{\"round\": 2.5}").hasPrefix("a number does not fit its field"))
     #expect(try explain("{\"round\": \"2\"}") == "round: expected a whole number")
     #expect(try explain("{}") == "round: is missing")

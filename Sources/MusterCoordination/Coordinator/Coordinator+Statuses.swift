@@ -15,7 +15,12 @@ extension Coordinator {
     guard state.online else {
       // A node that went offline before this coordinator started is listed, too, so that an operator can see and forget it.
       guard before != nil else {
-        nodes[state.node] = state
+        if forgottenSessions.contains(state.session) {
+          // The Will of a node that was forgotten before the broker noticed that its connection was lost.
+          effects.append(.clear(.nodeState(coordinator: id, node: state.node)))
+        } else {
+          nodes[state.node] = state
+        }
         return
       }
       // A late Will of an earlier connection says nothing about this one.
