@@ -147,7 +147,8 @@ let package = Package(
     .testTarget(
       name: "MusterTensorsTests", dependencies: ["MusterTensors", "CKernels", "TestSupport"], exclude: ["Python"], swiftSettings: house),
     .testTarget(
-      name: "MusterSimulationTests", dependencies: ["MusterSimulation", "MusterCoordination", "MusterSchema"], swiftSettings: house),
+      name: "MusterSimulationTests", dependencies: ["MusterSimulation", "MusterCoordination", "MusterSchema"], exclude: ["Digests"],
+      swiftSettings: house),
     .testTarget(name: "MusterCoordinationTests", dependencies: ["MusterCoordination", "MusterSchema"], swiftSettings: house),
     .testTarget(
       name: "MusterAggregationTests", dependencies: ["MusterAggregation", "MusterTensors", "MusterSchema", "TestSupport", "muster"],
