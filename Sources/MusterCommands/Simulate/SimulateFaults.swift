@@ -30,7 +30,8 @@ struct SimulateFaults: AsyncParsableCommand {
   var plant: [String] = []
 
   @Option(
-    name: .long, help: ArgumentHelp("Compare each seed's history with the file of recorded digests; exit 1 if one differs.", valueName: "file"))
+    name: .long,
+    help: ArgumentHelp("Compare each seed's history with the file of recorded digests; exit 1 if one differs.", valueName: "file"))
   var digests: String?
 
   @Option(name: .long, help: ArgumentHelp("Write the digests of seeds 1..n to a file.", valueName: "file"))
@@ -84,7 +85,9 @@ struct SimulateFaults: AsyncParsableCommand {
   }
 
   private func write(_ summary: FaultSummary, to path: String) throws(CommandError) {
-    guard let digests = SeedDigests(summary.histories) else { throw CommandError(.interrupted, "not every seed was run: nothing is recorded") }
+    guard let digests = SeedDigests(summary.histories) else {
+      throw CommandError(.interrupted, "not every seed was run: nothing is recorded")
+    }
     do {
       try digests.text.write(toFile: path, atomically: true, encoding: .utf8)
     } catch {
