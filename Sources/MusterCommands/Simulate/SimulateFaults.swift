@@ -26,7 +26,7 @@ struct SimulateFaults: AsyncParsableCommand {
   @Option(name: .long, help: "How many to run at once.")
   var jobs = 2
 
-  @Option(name: .long, help: ArgumentHelp("Break the simulated shells on purpose, to see it found.", visibility: .hidden))
+  @Option(name: .long, help: ArgumentHelp("Switch a planted bug on, to see it found.", visibility: .hidden))
   var plant: [String] = []
 
   @Option(
