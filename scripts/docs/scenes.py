@@ -30,6 +30,8 @@ def programs():
 def python():
     """A Python with numpy and safetensors: scripts/test makes one."""
     for candidate in filter(None, [os.environ.get("MUSTER_PYTHON"), str(ROOT / ".build/python/bin/python3"), shutil.which("python3")]):
+        if not os.access(candidate, os.X_OK):
+            continue
         test = subprocess.run([candidate, "-c", "import numpy, safetensors"], capture_output=True)
         if test.returncode == 0:
             return candidate

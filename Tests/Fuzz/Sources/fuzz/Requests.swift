@@ -75,7 +75,7 @@ private func evaluation(_ input: ArraySlice<UInt8>) {
     try UpdateMetadata.check(weight: evaluation.weight)
     try UpdateMetadata.check(metrics: evaluation.metrics)
   } catch {
-    requireFitForLogs(JSON.explain(error))
+    requireFitForLogs(JSON.explain(error, in: input))
   }
 }
 
