@@ -9,7 +9,7 @@ private final class ThreadBody: Sendable {
 }
 
 /// Runs a closure on a detached thread of its own.
-func startThread(_ run: @escaping @Sendable () -> Void) throws(TransferError) {
+package func startThread(_ run: @escaping @Sendable () -> Void) throws(TransferError) {
   let argument = Unmanaged.passRetained(ThreadBody(run))
   var attributes = pthread_attr_t()
   pthread_attr_init(&attributes)

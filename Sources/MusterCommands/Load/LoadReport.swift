@@ -1,0 +1,116 @@
+import MusterLoad
+import MusterSchema
+
+/// What a load found, as `--output json` prints it. Seconds are seconds, memory is bytes.
+struct LoadReport: Encodable, Hashable, Sendable {
+  struct Round: Encodable, Hashable, Sendable {
+    var round: Int
+    /// From its opening to its record, of central's own time.
+    var seconds: Double
+    var attempts: Int
+    /// Devices whose contributions count, as central's record says.
+    var counted: Int
+    /// Devices that got an invitation.
+    var invited: Int
+    /// All invitations that came.
+    var invitations: Int
+    /// Invitations that came again with the same round, phase and attempt.
+    var repeated: Int
+    /// Invitations that no device got, and devices that the record names as missing although they got theirs.
+    var lost: Int
+    /// Seconds from a device's invitation to the answer 201.
+    var delivery: Percentiles?
+    var refusals: [RefusalCount]
+    /// Processor time in milliseconds for each device of the cohort, by process.
+    var processorMilliseconds: [String: Double]
+  }
+
+  struct RefusalCount: Encodable, Hashable, Sendable {
+    var status: Int?
+    var code: String
+    var count: Int
+  }
+
+  struct Process: Encodable, Hashable, Sendable {
+    /// `broker`, `central`, a region, `generator`.
+    var name: String
+    /// Processor time in milliseconds for each device, until all of them are connected and known.
+    var connecting: Double
+    /// From the push to the first invitation.
+    var describing: Double
+    /// For each device of the cohort and each round.
+    var round: Double
+    var peakBytes: Int
+    var residentBytes: Int
+  }
+
+  var devices: Int
+  var regions: Int
+  var cohort: Int
+  var upload: UploadTarget
+  var spread: Bool
+  var outcome: RoundState.Step
+  var reason: String
+  /// Until all devices were connected.
+  var connectSeconds: Double
+  /// Seconds from the push until each device had the task's descriptor.
+  var descriptor: Percentiles?
+  var rounds: [Round]
+  /// Of all rounds.
+  var delivery: Percentiles?
+  var roundSeconds: Percentiles?
+  var refusals: [RefusalCount]
+  var lostConnections: Int
+  var processes: [Process]
+
+  init(
+    _ settings: LoadSettings, regions: Int, _ course: LoadCourse, _ measures: LoadMeasures, _ detail: TaskDetail,
+    _ regionRecords: [RoundRecord], _ names: [String]
+  ) throws(CommandError) {
+    guard let pushed = course.pushed, let connected = course.connected else {
+      throw CommandError(.unexpected, "the task ended before it was pushed")
+    }
+    devices = settings.devices
+    self.regions = regions
+    cohort = settings.cohort
+    upload = settings.upload
+    spread = settings.spreads
+    (outcome, reason) = (course.outcome, course.reason)
+    connectSeconds = (connected - course.started) / .seconds(1)
+    descriptor = Percentiles(measures.described.compactMap { $0.map { ($0 - pushed) / .seconds(1) } })
+    let spans = CostSpans(course, names: names, settings: settings)
+    rounds = detail.rounds.map { record in
+      let missed = ([record] + regionRecords.filter { $0.round == record.round }).flatMap(\.missed)
+      return Round(
+        record, measures.rounds[.train]?[record.round], missed: missed, cohort: settings.cohort, spans.rounds[record.round] ?? [:])
+    }
+    let seen = measures.rounds[.train].map { $0.values.flatMap(\.delivered) } ?? []
+    delivery = Percentiles(seen)
+    roundSeconds = Percentiles(rounds.map(\.seconds))
+    refusals = Self.counts(measures.refusals)
+    lostConnections = measures.lostConnections
+    processes = spans.processes
+  }
+
+  static func counts(_ refusals: [Refusal: Int]) -> [RefusalCount] {
+    refusals.sorted { $0.key < $1.key }.map { RefusalCount(status: $0.key.status, code: $0.key.code, count: $0.value) }
+  }
+}
+
+extension LoadReport.Round {
+  fileprivate init(
+    _ record: RoundRecord, _ measure: RoundMeasure?, missed: [Waiting], cohort: Int, _ processorMilliseconds: [String: Double]
+  ) {
+    round = record.round
+    seconds = record.seconds
+    attempts = record.attempts
+    counted = record.updates.filter { $0.fate == .counted }.reduce(0) { $0 + $1.devices }
+    invited = measure?.invited.count ?? 0
+    invitations = measure?.invitations ?? 0
+    repeated = measure?.repeated ?? 0
+    lost = max(0, cohort - invited) + Set(missed.map(\.node)).count
+    delivery = Percentiles(measure?.delivered ?? [])
+    refusals = LoadReport.counts(measure?.refusals ?? [:])
+    self.processorMilliseconds = processorMilliseconds
+  }
+}
