@@ -12,19 +12,22 @@ package enum FileLimit {
   /// - Parameter transfers: HTTP requests at a time.
   package static func needed(devices: Int, transfers: Int) -> Int { devices * eachDevice + transfers * 2 + reserve }
 
-  /// The most devices, with few transfers, that so many descriptors are enough for.
-  static func devices(within limit: Int) -> Int { max(0, (limit - reserve) / eachDevice) }
+  /// The most devices that so many descriptors are enough for.
+  static func devices(within limit: Int, transfers: Int) -> Int { max(0, (limit - needed(devices: 0, transfers: transfers)) / eachDevice) }
 
   /// Raises the process's limit as far as it may. Programs that it starts from now on have the same limit.
   ///
-  /// - Throws: ``LoadError/tooFewDescriptors(needed:allowed:devices:)`` when that is too little.
+  /// - Throws: ``LoadError/tooFewDescriptors(needed:allowed:devices:most:)`` when that is too little.
   package static func raise(for devices: Int, transfers: Int) throws(LoadError) {
     var limit = rlimit()
     guard getrlimit(__rlimit_resource_t(RLIMIT_NOFILE.rawValue), &limit) == 0 else {
       throw .system("the limit on open files cannot be read: \(String(cString: strerror(errno)))")
     }
     let (needed, allowed) = (needed(devices: devices, transfers: transfers), Int(clamping: limit.rlim_max))
-    guard needed <= allowed else { throw .tooFewDescriptors(needed: needed, allowed: allowed, devices: devices) }
+    guard needed <= allowed else {
+      let most = Self.devices(within: allowed, transfers: transfers)
+      throw .tooFewDescriptors(needed: needed, allowed: allowed, devices: devices, most: most)
+    }
     limit.rlim_cur = limit.rlim_max
     guard setrlimit(__rlimit_resource_t(RLIMIT_NOFILE.rawValue), &limit) == 0 else {
       throw .system("the limit on open files cannot be raised: \(String(cString: strerror(errno)))")

@@ -48,8 +48,12 @@ struct LoadTests {
   @Test("devices need three descriptors each, and the refusal says how many devices would do")
   func descriptors() {
     #expect(FileLimit.needed(devices: 1000, transfers: 64) == 3384)
-    let error = LoadError.tooFewDescriptors(needed: 3384, allowed: 1024, devices: 1000)
-    #expect(error.description.contains("or ask for 256 devices at most"))
+    let most = FileLimit.devices(within: 1024, transfers: 64)
+    #expect(FileLimit.needed(devices: most, transfers: 64) <= 1024)
+    #expect(FileLimit.needed(devices: most + 1, transfers: 64) > 1024)
+    #expect(FileLimit.devices(within: 100, transfers: 64) == 0)
+    let error = LoadError.tooFewDescriptors(needed: 3384, allowed: 1024, devices: 1000, most: most)
+    #expect(error.description.contains("or ask for \(most) devices at most"))
     #expect(throws: LoadError.self) { try FileLimit.raise(for: 1_000_000_000, transfers: 1) }
   }
 

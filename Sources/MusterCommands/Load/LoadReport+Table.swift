@@ -30,27 +30,29 @@ extension LoadReport {
   private var roundTable: Table {
     let columns: [Table.Column] = [
       .number("ROUND"), .number("SECONDS"), .number("COUNTED"), .number("INVITATIONS"), .number("REPEATED"), .number("LOST"),
-      .number("REFUSED"), .number("TO 201: 50 %"), .number("95 %"), .number("99 %"), .number("MAX"),
+      .number("REFUSED"), .number("INVITING"), .number("TO 201: 50 %"), .number("95 %"), .number("99 %"), .number("MAX"),
+      .number("CLOSING"),
     ]
     var rows = rounds.map { round in
       [
         "\(round.round)", Words.number(round.seconds, digits: 2), "\(round.counted)", "\(round.invitations)", "\(round.repeated)",
-        "\(round.lost)", "\(round.refusals.reduce(0) { $0 + $1.count })",
-      ] + Self.cells(round.delivery)
+        "\(round.lost)", "\(round.refusals.reduce(0) { $0 + $1.count })", Self.cell(round.inviting?.max),
+      ] + Self.cells(round.delivery) + [Self.cell(round.closing)]
     }
     rows.append(
       [
         "all", Words.number(rounds.reduce(0) { $0 + $1.seconds }, digits: 2), "\(rounds.reduce(0) { $0 + $1.counted })",
         "\(rounds.reduce(0) { $0 + $1.invitations })", "\(rounds.reduce(0) { $0 + $1.repeated })", "\(rounds.reduce(0) { $0 + $1.lost })",
-        "\(refusals.reduce(0) { $0 + $1.count })",
-      ] + Self.cells(delivery))
+        "\(refusals.reduce(0) { $0 + $1.count })", "",
+      ] + Self.cells(delivery) + [""])
     return Table(columns: columns, rows: rows)
   }
 
   private static func cells(_ percentiles: Percentiles?) -> [String] {
-    guard let percentiles else { return ["-", "-", "-", "-"] }
-    return [percentiles.p50, percentiles.p95, percentiles.p99, percentiles.max].map { Words.number($0, digits: 2) }
+    [percentiles?.p50, percentiles?.p95, percentiles?.p99, percentiles?.max].map(cell)
   }
+
+  private static func cell(_ seconds: Double?) -> String { seconds.map { Words.number($0, digits: 2) } ?? "-" }
 
   private var processTable: Table {
     let columns: [Table.Column] = [

@@ -18,8 +18,12 @@ struct LoadReport: Encodable, Hashable, Sendable {
     var repeated: Int
     /// Invitations that no device got, and devices that the record names as missing although they got theirs.
     var lost: Int
+    /// Seconds from the first invitation of the round to a device's first one.
+    var inviting: Percentiles?
     /// Seconds from a device's invitation to the answer 201.
     var delivery: Percentiles?
+    /// Seconds from the last answer 201 to the first invitation of the next round, or to the task's end.
+    var closing: Double?
     var refusals: [RefusalCount]
     /// Processor time in milliseconds for each device of the cohort, by process.
     var processorMilliseconds: [String: Double]
@@ -79,13 +83,16 @@ struct LoadReport: Encodable, Hashable, Sendable {
     connectSeconds = (connected - course.started) / .seconds(1)
     descriptor = Percentiles(measures.described.compactMap { $0.map { ($0 - pushed) / .seconds(1) } })
     let spans = CostSpans(course, names: names, settings: settings)
+    let training = measures.rounds[.train] ?? [:]
     rounds = detail.rounds.map { record in
       let missed = ([record] + regionRecords.filter { $0.round == record.round }).flatMap(\.missed)
-      return Round(
-        record, measures.rounds[.train]?[record.round], missed: missed, cohort: settings.cohort, spans.rounds[record.round] ?? [:])
+      var round = Round(record, training[record.round], missed: missed, cohort: settings.cohort, spans.rounds[record.round] ?? [:])
+      if let last = training[record.round]?.lastDelivered, let next = training[record.round + 1]?.began ?? course.ended {
+        round.closing = (next - last) / .seconds(1)
+      }
+      return round
     }
-    let seen = measures.rounds[.train].map { $0.values.flatMap(\.delivered) } ?? []
-    delivery = Percentiles(seen)
+    delivery = Percentiles(training.values.flatMap(\.delivered))
     roundSeconds = Percentiles(rounds.map(\.seconds))
     refusals = Self.counts(measures.refusals)
     lostConnections = measures.lostConnections
@@ -109,6 +116,7 @@ extension LoadReport.Round {
     invitations = measure?.invitations ?? 0
     repeated = measure?.repeated ?? 0
     lost = max(0, cohort - invited) + Set(missed.map(\.node)).count
+    inviting = measure.flatMap { measure in Percentiles(measure.invited.values.map { ($0 - measure.began) / .seconds(1) }) }
     delivery = Percentiles(measure?.delivered ?? [])
     refusals = LoadReport.counts(measure?.refusals ?? [:])
     self.processorMilliseconds = processorMilliseconds

@@ -60,6 +60,7 @@ struct LoadSession: Sendable {
       case .began(_, .evaluate): break
       case .ended(let outcome, let reason):
         course.atEnd = try account.read()
+        course.ended = .now
         (course.outcome, course.reason) = (outcome, reason)
         return course
       case .failed(let error): throw CommandError(.unexpected, "\(error)")
@@ -112,6 +113,7 @@ struct LoadCourse: Sendable {
   /// At the first invitation of each round.
   var atRounds: [(round: Int, readings: [ProcessReading])] = []
   var atEnd: [ProcessReading] = []
+  var ended: ContinuousClock.Instant?
   var outcome = RoundState.Step.failed
   var reason = ""
 

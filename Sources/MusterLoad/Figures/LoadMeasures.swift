@@ -29,6 +29,8 @@ package struct RoundMeasure: Sendable {
   package internal(set) var repeated = 0
   /// Seconds from a device's first invitation to the answer 200 or 201.
   package internal(set) var delivered: [Double] = []
+  /// When the last of these answers came.
+  package internal(set) var lastDelivered: ContinuousClock.Instant?
   /// Requests of these devices that failed or were refused, those that were repeated with success included.
   package internal(set) var refusals: [Refusal: Int] = [:]
 

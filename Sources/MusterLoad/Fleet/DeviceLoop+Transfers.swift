@@ -42,6 +42,7 @@ extension DeviceLoop {
     case .delivered:
       change(key) { round in
         if let invited = round.invited[index] { round.delivered.append((end.at - invited) / .seconds(1)) }
+        round.lastDelivered = max(round.lastDelivered ?? end.at, end.at)
       }
       if key.phase == .train, key.round == progress.round { progress.delivered += 1 }
       try receive(.delivered(task, key), at: index)
