@@ -99,4 +99,46 @@ struct LoadTests {
     #expect([central.connecting, central.describing, central.round] == [100, 50, 150])
     #expect(central.peakBytes == 2)
   }
+
+  @Test("a round's figures are central's record and what the devices saw; one without a record is there, too")
+  func report() throws {
+    let now = ContinuousClock.now
+    let digest = Digest(of: [])
+    var measures = LoadMeasures(devices: 3)
+    measures.described = [now + .seconds(1), now + .seconds(2), nil]
+    var first = RoundMeasure(began: now + .seconds(3))
+    first.invited = [0: now + .seconds(3), 1: now + .seconds(4)]
+    (first.invitations, first.repeated, first.delivered) = (3, 1, [0.5])
+    first.lastDelivered = now + .seconds(5)
+    first.refusals = [Refusal(status: 503, code: "busy"): 2]
+    measures.rounds[.train] = [1: first, 2: RoundMeasure(began: now + .seconds(9))]
+    let path = NodePath(NodeID(unchecked: "north"), NodeID(unchecked: "pi-1"))
+    let record = RoundRecord(
+      round: 1, attempts: 2, base: digest, result: digest, strategy: .named("fedavg"),
+      updates: [ContributionRecord(path: path, digest: digest, weight: 1, bytes: 1, metrics: [:])], evaluations: [],
+      missed: [
+        Waiting(node: "north/pi-2", reason: "accepted"), Waiting(node: "north/pi-3", reason: "silent"),
+        Waiting(node: "north", reason: "late"),
+      ], metrics: nil, deviceMetrics: nil, seconds: 6)
+    var course = LoadCourse(started: now - .seconds(2), atStart: [])
+    (course.connected, course.pushed, course.ended) = (now - .seconds(1), now, now + .seconds(20))
+    course.atRounds = [(1, []), (2, [])]
+    course.outcome = .failed
+    let settings = LoadSettings(
+      devices: 3, rounds: 2, upload: .central, cohort: 3, seconds: 60, transfers: 8, evaluates: false, spreads: true)
+    let report = try LoadReport(settings, regions: 1, course, measures, records: [record], names: [])
+    #expect(report.connectSeconds == 1)
+    #expect(report.descriptor?.count == 2)
+    #expect(report.rounds.map(\.round) == [1, 2])
+    #expect(report.rounds.map(\.seconds) == [6, nil])
+    #expect(report.rounds.map(\.attempts) == [2, nil])
+    #expect(report.rounds.map(\.counted) == [1, 0])
+    #expect(report.rounds.map(\.invited) == [2, 0])
+    // One device never got its invitation, and one got it and is named as missing.
+    #expect(report.rounds.map(\.lost) == [2, 3])
+    #expect(report.rounds[0].inviting?.max == 1)
+    #expect(report.rounds[0].closing == 4)
+    #expect(report.refusals == [LoadReport.RefusalCount(status: 503, code: "busy", count: 2)])
+    #expect(report.lines(ink: .none).contains("refused or failed requests: 503 busy: 2"))
+  }
 }

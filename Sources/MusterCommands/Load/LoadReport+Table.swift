@@ -35,13 +35,13 @@ extension LoadReport {
     ]
     var rows = rounds.map { round in
       [
-        "\(round.round)", Words.number(round.seconds, digits: 2), "\(round.counted)", "\(round.invitations)", "\(round.repeated)",
+        "\(round.round)", Self.cell(round.seconds), "\(round.counted)", "\(round.invitations)", "\(round.repeated)",
         "\(round.lost)", "\(round.refusals.reduce(0) { $0 + $1.count })", Self.cell(round.inviting?.max),
       ] + Self.cells(round.delivery) + [Self.cell(round.closing)]
     }
     rows.append(
       [
-        "all", Words.number(rounds.reduce(0) { $0 + $1.seconds }, digits: 2), "\(rounds.reduce(0) { $0 + $1.counted })",
+        "all", Words.number(rounds.reduce(0) { $0 + ($1.seconds ?? 0) }, digits: 2), "\(rounds.reduce(0) { $0 + $1.counted })",
         "\(rounds.reduce(0) { $0 + $1.invitations })", "\(rounds.reduce(0) { $0 + $1.repeated })", "\(rounds.reduce(0) { $0 + $1.lost })",
         "\(refusals.reduce(0) { $0 + $1.count })", "",
       ] + Self.cells(delivery) + [""])

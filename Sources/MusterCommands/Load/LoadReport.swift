@@ -5,9 +5,9 @@ import MusterSchema
 struct LoadReport: Encodable, Hashable, Sendable {
   struct Round: Encodable, Hashable, Sendable {
     var round: Int
-    /// From its opening to its record, of central's own time.
-    var seconds: Double
-    var attempts: Int
+    /// From its opening to its record, of central's own time; nil of a round that has no record, because the task failed in it.
+    var seconds: Double?
+    var attempts: Int?
     /// Devices whose contributions count, as central's record says.
     var counted: Int
     /// Devices that got an invitation.
@@ -16,8 +16,8 @@ struct LoadReport: Encodable, Hashable, Sendable {
     var invitations: Int
     /// Invitations that came again with the same round, phase and attempt.
     var repeated: Int
-    /// Invitations that no device got, and devices that the record names as missing although they got theirs.
-    var lost: Int
+    /// Invitations that no device got, and devices that got theirs and that the record names as missing.
+    var lost = 0
     /// Seconds from the first invitation of the round to a device's first one.
     var inviting: Percentiles?
     /// Seconds from a device's invitation to the answer 201.
@@ -67,9 +67,13 @@ struct LoadReport: Encodable, Hashable, Sendable {
   var lostConnections: Int
   var processes: [Process]
 
+  /// - Parameters:
+  ///   - records: central's.
+  ///   - regionRecords: of regions that aggregate, with devices' names as paths.
+  ///   - names: of the processes, in the order of the course's readings.
   init(
-    _ settings: LoadSettings, regions: Int, _ course: LoadCourse, _ measures: LoadMeasures, _ detail: TaskDetail,
-    _ regionRecords: [RoundRecord], _ names: [String]
+    _ settings: LoadSettings, regions: Int, _ course: LoadCourse, _ measures: LoadMeasures, records: [RoundRecord],
+    regionRecords: [RoundRecord] = [], names: [String]
   ) throws(CommandError) {
     guard let pushed = course.pushed, let connected = course.connected else {
       throw CommandError(.unexpected, "the task ended before it was pushed")
@@ -84,16 +88,19 @@ struct LoadReport: Encodable, Hashable, Sendable {
     descriptor = Percentiles(measures.described.compactMap { $0.map { ($0 - pushed) / .seconds(1) } })
     let spans = CostSpans(course, names: names, settings: settings)
     let training = measures.rounds[.train] ?? [:]
-    rounds = detail.rounds.map { record in
-      let missed = ([record] + regionRecords.filter { $0.round == record.round }).flatMap(\.missed)
-      var round = Round(record, training[record.round], missed: missed, cohort: settings.cohort, spans.rounds[record.round] ?? [:])
-      if let last = training[record.round]?.lastDelivered, let next = training[record.round + 1]?.began ?? course.ended {
+    let paths = settings.paths(DemoPlan.regionNames(regions)).map(\.description)
+    rounds = Set(records.map(\.round) + training.keys).sorted().map { number in
+      let missed = (records + regionRecords).filter { $0.round == number }.flatMap(\.missed).map(\.node)
+      var round = Round(number, records.first { $0.round == number }, training[number], spans.rounds[number] ?? [:])
+      let invited = Set((training[number]?.invited.keys).map { $0.map { paths[$0] } } ?? [])
+      round.lost = max(0, settings.cohort - invited.count) + invited.intersection(missed).count
+      if let last = training[number]?.lastDelivered, let next = training[number + 1]?.began ?? course.ended {
         round.closing = (next - last) / .seconds(1)
       }
       return round
     }
     delivery = Percentiles(training.values.flatMap(\.delivered))
-    roundSeconds = Percentiles(rounds.map(\.seconds))
+    roundSeconds = Percentiles(rounds.compactMap(\.seconds))
     refusals = Self.counts(measures.refusals)
     lostConnections = measures.lostConnections
     processes = spans.processes
@@ -106,16 +113,15 @@ struct LoadReport: Encodable, Hashable, Sendable {
 
 extension LoadReport.Round {
   fileprivate init(
-    _ record: RoundRecord, _ measure: RoundMeasure?, missed: [Waiting], cohort: Int, _ processorMilliseconds: [String: Double]
+    _ number: Int, _ record: RoundRecord?, _ measure: RoundMeasure?, _ processorMilliseconds: [String: Double]
   ) {
-    round = record.round
-    seconds = record.seconds
-    attempts = record.attempts
-    counted = record.updates.filter { $0.fate == .counted }.reduce(0) { $0 + $1.devices }
+    round = number
+    seconds = record?.seconds
+    attempts = record?.attempts
+    counted = (record?.updates ?? []).filter { $0.fate == .counted }.reduce(0) { $0 + $1.devices }
     invited = measure?.invited.count ?? 0
     invitations = measure?.invitations ?? 0
     repeated = measure?.repeated ?? 0
-    lost = max(0, cohort - invited) + Set(missed.map(\.node)).count
     inviting = measure.flatMap { measure in Percentiles(measure.invited.values.map { ($0 - measure.began) / .seconds(1) }) }
     delivery = Percentiles(measure?.delivered ?? [])
     refusals = LoadReport.counts(measure?.refusals ?? [:])

@@ -36,7 +36,9 @@ struct LoadSession: Sendable {
     }
     let detail = try await client.task(Self.task)
     progress.end(detail.now.why)
-    return try LoadReport(settings, regions: regions.count, course, measures, detail, await regionRecords(), account.names)
+    return try LoadReport(
+      settings, regions: regions.count, course, measures, records: detail.rounds, regionRecords: await regionRecords(),
+      names: account.names)
   }
 
   /// From the first connection to the end of the task.
@@ -78,12 +80,18 @@ struct LoadSession: Sendable {
     }
   }
 
-  /// What became of devices' contributions at the regions, where these aggregate.
+  /// What became of devices' contributions at the regions, where these aggregate. A device's name has its region in front.
   private func regionRecords() async throws -> [RoundRecord] {
     guard settings.upload == .region else { return [] }
     var records: [RoundRecord] = []
     for region in plan.regions {
-      records += try await OpsClient(central: "http://127.0.0.1:\(region.ops)").regionTask(Self.task).rounds
+      let task = try await OpsClient(central: "http://127.0.0.1:\(region.ops)").regionTask(Self.task)
+      for var record in task.rounds {
+        for index in record.missed.indices where !record.missed[index].node.contains("/") {
+          record.missed[index].node = "\(region.id)/\(record.missed[index].node)"
+        }
+        records.append(record)
+      }
     }
     return records
   }
