@@ -1,3 +1,4 @@
+import Glibc
 import MusterSchema
 import TestSupport
 import Testing

@@ -47,7 +47,7 @@ package struct LoadFleet: Sendable {
   private static func runDevices(_ configuration: LoadConfiguration, _ link: LoadLink) async throws {
     let result: Result<Void, TransferError> = await withCheckedContinuation { continuation in
       do throws(TransferError) {
-        try startThread {
+        try startDetachedThread {
           DeviceLoop.run(configuration, link)
           continuation.resume(returning: .success(()))
         }
