@@ -29,24 +29,26 @@ extension LoadReport {
 
   private var roundTable: Table {
     let columns: [Table.Column] = [
-      .number("ROUND"), .number("SECONDS"), .number("COUNTED"), .number("INVITATIONS"), .number("REPEATED"), .number("LOST"),
-      .number("REFUSED"), .number("INVITING"), .number("TO 201: 50 %"), .number("95 %"), .number("99 %"), .number("MAX"),
-      .number("CLOSING"),
+      .number("ROUND"), .number("SECONDS"), .number("ATTEMPTS"), .number("COUNTED"), .number("INVITATIONS"), .number("REPEATED"),
+      .number("LOST"), .number("REFUSED"), .number("INVITING"), .number("TO 201: 50 %"), .number("95 %"), .number("99 %"),
+      .number("MAX"), .number("CLOSING"),
     ]
     var rows = rounds.map { round in
       [
-        "\(round.round)", Self.cell(round.seconds), "\(round.counted)", "\(round.invitations)", "\(round.repeated)",
-        "\(round.lost)", "\(round.refusals.reduce(0) { $0 + $1.count })", Self.cell(round.inviting?.max),
+        "\(round.round)", Self.cell(round.seconds), round.attempts.map { "\($0)" } ?? "-", "\(round.counted)", "\(round.invitations)",
+        "\(round.repeated)", "\(round.lost)", "\(round.refusals.reduce(0) { $0 + $1.count })", Self.cell(round.inviting?.max),
       ] + Self.cells(round.delivery) + [Self.cell(round.closing)]
     }
+    let seconds = rounds.compactMap(\.seconds).reduce(0, +)
     rows.append(
       [
-        "all", Words.number(rounds.reduce(0) { $0 + ($1.seconds ?? 0) }, digits: 2), "\(rounds.reduce(0) { $0 + $1.counted })",
-        "\(rounds.reduce(0) { $0 + $1.invitations })", "\(rounds.reduce(0) { $0 + $1.repeated })", "\(rounds.reduce(0) { $0 + $1.lost })",
+        "all", Self.cell(seconds), total { $0.attempts ?? 0 }, total(\.counted), total(\.invitations), total(\.repeated), total(\.lost),
         "\(refusals.reduce(0) { $0 + $1.count })", "",
       ] + Self.cells(delivery) + [""])
     return Table(columns: columns, rows: rows)
   }
+
+  private func total(_ count: (Round) -> Int) -> String { "\(rounds.reduce(0) { $0 + count($1) })" }
 
   private static func cells(_ percentiles: Percentiles?) -> [String] {
     [percentiles?.p50, percentiles?.p95, percentiles?.p99, percentiles?.max].map(cell)
