@@ -74,6 +74,7 @@ let package = Package(
     .target(name: "MusterSchema", dependencies: [crypto], swiftSettings: house),
     .target(name: "MusterTensors", dependencies: ["CKernels"], swiftSettings: kernels),
     .target(name: "MusterCoordination", dependencies: ["MusterSchema"], swiftSettings: house),
+    .target(name: "MusterShell", dependencies: ["MusterCoordination", "MusterSchema"], swiftSettings: house),
     .target(name: "MusterAggregation", dependencies: ["MusterSchema", "MusterTensors", "CSpawn"], swiftSettings: kernels),
     .target(name: "MusterModels", dependencies: ["MusterTensors", "COpenBLAS", "CZlib"], swiftSettings: kernels),
     .target(
@@ -89,7 +90,8 @@ let package = Package(
     .target(
       name: "MusterRuntime",
       dependencies: [
-        "MusterSchema", "MusterCoordination", "MusterStorage", "MusterLog", "MusterMQTT", "MusterTransfer", configuration, lifecycle,
+        "MusterSchema", "MusterCoordination", "MusterShell", "MusterStorage", "MusterLog", "MusterMQTT", "MusterTransfer", configuration,
+        lifecycle,
         unixSignals,
         logging, systemPackage, yams,
       ], swiftSettings: house),
@@ -118,7 +120,7 @@ let package = Package(
       dependencies: [
         "MusterSchema", "MusterTensors", "MusterCoordination", "MusterTrainers", "MusterMQTT", "MusterTransfer", logging,
       ], swiftSettings: house),
-    .target(name: "MusterSimulation", dependencies: ["MusterSchema", "MusterCoordination"], swiftSettings: house),
+    .target(name: "MusterSimulation", dependencies: ["MusterSchema", "MusterCoordination", "MusterShell"], swiftSettings: house),
     .target(
       name: "MusterLoad",
       dependencies: ["MusterSchema", "MusterTensors", "MusterCoordination", "MusterMQTT", "MusterTransfer", "CMosquitto"],
@@ -151,7 +153,9 @@ let package = Package(
     .testTarget(
       name: "MusterTensorsTests", dependencies: ["MusterTensors", "CKernels", "TestSupport"], exclude: ["Python"], swiftSettings: house),
     .testTarget(
-      name: "MusterSimulationTests", dependencies: ["MusterSimulation", "MusterCoordination", "MusterSchema"], swiftSettings: house),
+      name: "MusterSimulationTests", dependencies: ["MusterSimulation", "MusterCoordination", "MusterSchema"], exclude: ["Digests"],
+      swiftSettings: house),
+    .testTarget(name: "MusterShellTests", dependencies: ["MusterShell", "MusterCoordination", "MusterSchema"], swiftSettings: house),
     .testTarget(name: "MusterCoordinationTests", dependencies: ["MusterCoordination", "MusterSchema"], swiftSettings: house),
     .testTarget(
       name: "MusterAggregationTests", dependencies: ["MusterAggregation", "MusterTensors", "MusterSchema", "TestSupport", "muster"],

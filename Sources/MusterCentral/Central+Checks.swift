@@ -78,7 +78,7 @@ extension Central {
     return problems
   }
 
-  /// What the task's descriptor takes, as long as it can become.
+  /// Size in bytes of the task's descriptor with its longest id, revision and state.
   private func descriptorBytes(_ specification: TaskSpecification) throws(MessageError) -> Int {
     let descriptor = TaskDescriptor(
       task: TaskID(unchecked: String(repeating: "x", count: 63)), specification: specification, revision: 999_999, state: .cancelled,
@@ -111,7 +111,7 @@ extension Central {
     return check
   }
 
-  /// What the owner of a device has against the task, as far as the device says it.
+  /// Why the device's owner would not take part in the task, according to the policy that the device publishes.
   private func objection(_ policy: DevicePolicy?, to upload: String?) -> String? {
     if let why = policy?.declines { return why }
     guard let upload, let hosts = policy?.uploadHosts else { return nil }

@@ -17,8 +17,8 @@ final class CentralWork: Sendable {
   private let rules: Rules
   private let capabilities: Capabilities
   private let logger: Logger
-  private let orders = WorkQueue<WorkOrder.Key, WorkOrder>(width: 2)
-  private let collections = WorkQueue<Bool, Set<Digest>>(width: 1)
+  private let orders = WorkRunner<WorkOrder.Key, WorkOrder>(width: 2)
+  private let collections = WorkRunner<Bool, Set<Digest>>(width: 1)
   private let collector: BlobCollector
 
   init(store: Store, trainers: [String: TrainerProgram], testData: JSONValue?, rules: Rules, logger: Logger) {

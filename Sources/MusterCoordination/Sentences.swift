@@ -1,19 +1,19 @@
 import MusterSchema
 
-/// Lists of nodes with their reasons, as a sentence goes on with them. A reason is shown whole or not at all; what has no room is counted.
+/// Formats lists of nodes and reasons for the sentences of `muster why`. A reason is shown in full or left out; left-out nodes are counted.
 enum Sentences {
-  /// Characters of one list. The first reason is shown however long it is.
+  /// Maximum length of one list in characters. The first reason is shown even if it is longer.
   private static let room = 200
-  /// Nodes with one reason that are named.
+  /// Maximum number of nodes named for one reason.
   private static let named = 3
 
-  /// How a reason stands beside its nodes.
+  /// How a reason is joined to the names of its nodes.
   private enum Style { case parentheses, colon, verb }
 
-  /// Who is waited for: `north/pi-1, north/pi-2 (battery at 12 %), south (the region is offline) and 3 more`.
+  /// Nodes that the task waits for: `north/pi-1, north/pi-2 (battery at 12 %), south (the region is offline) and 3 more`.
   static func waiting(_ list: [Waiting]) -> String { leading(list, .parentheses) }
 
-  /// Whose reasons are verbs: `pi-3 went offline, pi-4 did not answer its invitation`.
+  /// Nodes with reasons that start with a verb: `pi-3 went offline, pi-4 did not answer its invitation`.
   static func events(_ list: [Waiting]) -> String { leading(list, .verb) }
 
   /// What went wrong, newest last: `4 earlier; north: pi-3 went offline`.
@@ -36,7 +36,7 @@ enum Sentences {
     var reason: String
   }
 
-  /// Neighbours in the list that give the same reason.
+  /// Merges consecutive entries that have the same reason.
   private static func grouped(_ list: [Waiting]) -> [Group] {
     var groups: [Group] = []
     for entry in list {
@@ -70,8 +70,8 @@ enum Sentences {
 }
 
 extension String {
-  /// What somebody else said, short enough for a message that holds several such texts: without control characters, and at most so many bytes
-  /// as JSON. Of a longer text the beginning and the end stay: there stand what failed and its cause.
+  /// The string without control characters, shortened to at most `bytes` bytes of JSON, so that several of them fit in one message. The middle
+  /// of a longer string is replaced by an ellipsis: error messages say what failed at the beginning and the cause at the end.
   package func brief(_ bytes: Int = 280) -> String {
     let text = withoutControlCharacters
     guard text.unicodeScalars.reduce(0, { $0 + $1.bytesInJSON }) > bytes else { return text }
@@ -92,7 +92,7 @@ extension String {
 }
 
 extension Waiting {
-  /// About what it takes in a message.
+  /// Approximate size in a message.
   var bytesInJSON: Int { [node, reason].reduce(40) { $0 + $1.unicodeScalars.reduce(0) { $0 + $1.bytesInJSON } } }
 }
 

@@ -19,7 +19,7 @@ final class Region: Sendable {
   let client: HTTPClient
   let models: BlobCache
   /// Models that the devices will ask for soon.
-  let fetches = WorkQueue<Digest, Digest>(width: 2)
+  let fetches = WorkRunner<Digest, Digest>(width: 2)
   let logger: Logger
   private let collector: BlobCollector
   /// A new store knows too little to judge what stands on the region's topics, until central has listed its tasks.

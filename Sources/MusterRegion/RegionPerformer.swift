@@ -25,9 +25,9 @@ final class RegionPerformer: EffectPerformer {
   private let topics: CoordinatorTopics
   private let logger: Logger
   private let window = Mutex(StatusWindow())
-  let questions = WorkQueue<String, Question>(width: 4)
-  let orders = WorkQueue<RegionOrder.ID, RegionOrder>(width: 2)
-  let deliveries = WorkQueue<String, Job>(width: 4)
+  let questions = WorkRunner<String, Question>(width: 4)
+  let orders = WorkRunner<RegionOrder.ID, RegionOrder>(width: 2)
+  let deliveries = WorkRunner<String, Job>(width: 4)
   let replies = ContributionReplies()
 
   init(id: NodeID, above: BrokerLink, topics: CoordinatorTopics, logger: Logger) {

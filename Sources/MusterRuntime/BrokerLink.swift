@@ -7,7 +7,7 @@ import Synchronization
 /// A role's connection to a broker: a birth and a Will with a session of its own for each connection, what arrives parsed into topics, a second
 /// owner of the identity noticed.
 package final class BrokerLink: Sendable {
-  /// What the role says of itself: its birth, or with a reason why it is offline (``Farewell``).
+  /// Encodes the role's state message: its birth if `offline` is nil, otherwise an offline message with that reason (``Farewell``).
   package typealias Presence = @Sendable (_ session: String, _ offline: String?) -> [UInt8]
 
   private struct State {

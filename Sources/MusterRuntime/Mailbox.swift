@@ -1,3 +1,4 @@
+import MusterShell
 package import MusterStorage
 import Synchronization
 
@@ -15,13 +16,11 @@ package enum Submission: Sendable {
 /// A full mailbox refuses what is offered (an HTTP route then answers 503), and makes whoever `post`s wait: a reader of topics that waits
 /// makes the connection stop reading, down to the broker.
 package final class Mailbox<Event: Sendable>: Sendable {
-  struct Letter: Sendable {
-    var event: Event
-    var sender: CheckedContinuation<Submission, Never>?
-  }
+  typealias Sender = CheckedContinuation<Submission, Never>
+  typealias Letter = MusterShell.Letter<Event, Sender>
 
   private struct State {
-    var letters: [Letter] = []
+    var inbox: Inbox<Event, Sender>
     var isRung = false
     var isClosed = false
     var waiting: [CheckedContinuation<Void, Never>] = []
@@ -33,21 +32,20 @@ package final class Mailbox<Event: Sendable>: Sendable {
     }
   }
 
-  private let state = Mutex(State())
-  private let capacity: Int
+  private let state: Mutex<State>
 
-  package init(capacity: Int = 16_384) { self.capacity = capacity }
+  package init(capacity: Int = 16_384) { state = Mutex(State(inbox: Inbox(capacity: capacity))) }
 
   /// False when the mailbox is full: the event was not taken.
   @discardableResult
-  package func offer(_ event: Event) -> Bool { post(Letter(event: event, sender: nil)) }
+  package func offer(_ event: Event) -> Bool { post(Letter(event)) }
 
   /// Waits for room and puts the event in. When nobody reads any more it is forgotten.
   package func post(_ event: Event) async {
     while !offer(event) {
       await withCheckedContinuation { continuation in
         let isDue = state.withLock { state in
-          guard state.letters.count >= capacity, !state.isClosed else { return true }
+          guard state.inbox.isFull, !state.isClosed else { return true }
           state.waiting.append(continuation)
           return false
         }
@@ -60,14 +58,13 @@ package final class Mailbox<Event: Sendable>: Sendable {
   /// Waits until the machine has taken the event and its records are durable.
   package func submit(_ event: Event) async -> Submission {
     await withCheckedContinuation { continuation in
-      if !post(Letter(event: event, sender: continuation)) { continuation.resume(returning: .busy) }
+      if !post(Letter(event, continuation)) { continuation.resume(returning: .busy) }
     }
   }
 
   private func post(_ letter: Letter) -> Bool {
     let (taken, reader) = state.withLock { state -> (Bool, CheckedContinuation<Void, Never>?) in
-      guard state.letters.count < capacity, !state.isClosed else { return (false, nil) }
-      state.letters.append(letter)
+      guard !state.isClosed, state.inbox.offer(letter) else { return (false, nil) }
       state.isRung = true
       return (true, state.takeReader())
     }
@@ -76,14 +73,13 @@ package final class Mailbox<Event: Sendable>: Sendable {
   }
 
   /// Letters that nobody has read yet.
-  var count: Int { state.withLock(\.letters.count) }
+  var count: Int { state.withLock(\.inbox.count) }
 
   /// Up to so many, in order.
   func drain(_ most: Int) -> [Letter] {
     let (batch, waiting) = state.withLock { state in
-      let batch = Array(state.letters.prefix(most))
-      state.letters.removeFirst(batch.count)
-      state.isRung = !state.letters.isEmpty
+      let batch = state.inbox.drain(most)
+      state.isRung = !state.inbox.isEmpty
       defer { state.waiting = [] }
       return (batch, state.waiting)
     }

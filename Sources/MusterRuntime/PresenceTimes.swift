@@ -3,8 +3,8 @@ package import MusterSchema
 package import MusterStorage
 import Synchronization
 
-/// Since when nodes are online, or offline: when this server first heard of it, by its own clock. For people only; kept over restarts, except for
-/// the last seconds before a crash.
+/// Records when this server first heard that a node is online or offline, by its own clock. For people only: the protocol does not use it.
+/// Saved every few seconds, so a crash loses the last ones.
 package final class PresenceTimes: Sendable {
   private struct Entry: Hashable {
     var session: String
@@ -12,14 +12,14 @@ package final class PresenceTimes: Sendable {
   }
 
   private struct State {
-    /// The latest session of each node that was heard to be in the state.
+    /// The latest session of each node that published this state.
     var online: [NodeID: Entry] = [:]
     var offline: [NodeID: Entry] = [:]
-    /// Heard since the last save.
+    /// Nodes with entries that are not saved yet.
     var changed: Set<NodeID> = []
   }
 
-  /// Nodes that are remembered between two saves, whatever strangers publish.
+  /// Maximum number of entries between two saves, because anyone can publish under new ids.
   private static let limit = 50_000
 
   private let store: Store
@@ -40,7 +40,7 @@ package final class PresenceTimes: Sendable {
     state = Mutex(known)
   }
 
-  /// A node's state was heard, for the first time or again.
+  /// Takes note of a state message. A repeated state of the same session keeps its time.
   package func note(_ node: NodeState) {
     let path = node.online ? \State.online : \State.offline
     state.withLock { state in
@@ -51,16 +51,16 @@ package final class PresenceTimes: Sendable {
     }
   }
 
-  /// Nil when the state was not heard: the server's own connection is away, or a broker forgot.
+  /// - Returns: nil when no message said so: for example, nodes count as offline while the server's own connection is down.
   package func since(_ node: NodeState) -> WallTime? {
     let entry = state.withLock { node.online ? $0.online[node.node] : $0.offline[node.node] }
     return entry?.session == node.session ? entry?.since : nil
   }
 
-  /// Writes what is new, and forgets nodes that are not among these. What cannot be written is tried again the next time.
+  /// Saves new entries and removes nodes that are not in `nodes`. Entries that cannot be written are kept for the next call.
   package func save(keeping nodes: Set<NodeID>) async {
     let (rows, gone) = state.withLock { state in
-      // One that was heard a moment ago may not have reached the machine.
+      // The machine may not have handled the latest messages yet.
       let gone = Set(state.online.keys).union(state.offline.keys).subtracting(nodes).subtracting(state.changed)
       for node in gone { (state.online[node], state.offline[node]) = (nil, nil) }
       let rows = state.changed.flatMap { node in

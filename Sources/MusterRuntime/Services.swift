@@ -51,7 +51,7 @@ package func trafficKeeper(_ meter: TrafficMeter, machine: @escaping @Sendable (
   }
 }
 
-/// Writes since when nodes are there, or gone, every few seconds and at the end.
+/// Saves the times of presence every five seconds and at shutdown.
 package func presenceKeeper(_ times: PresenceTimes, machine: @escaping @Sendable () async -> Coordinator) -> BackgroundService {
   BackgroundService {
     while !Task.isCancelled {

@@ -1,6 +1,7 @@
 package import Logging
 package import MusterCoordination
 import MusterSchema
+import MusterShell
 package import MusterStorage
 
 /// What carries out a machine's effects.
@@ -17,25 +18,23 @@ package protocol EffectPerformer<M>: Sendable {
   func stopped() async
 }
 
-/// Runs one machine: drains its mailbox, commits the records of the whole batch in one transaction, then has the effects performed.
+/// Runs one machine: drains its mailbox into a ``Committer``, stores the records of each batch in one transaction, then has the effects
+/// performed.
 ///
-/// A batch without records never touches the disk. What a batch makes of the machine shows only once it is committed. A failed commit leaves
-/// the machine as it was, drops the batch's effects, says so to whoever waits, and lets time's own events wait for a second. A record that can
-/// never be stored ends its own task, and no other.
+/// A batch without records never touches the disk.
 package actor Shell<M: Machine> {
-  package private(set) var machine: M
   package nonisolated let mailbox = Mailbox<M.Event>()
 
+  private typealias Batch = Committer<M, Mailbox<M.Event>.Sender>.Batch
+
+  private var committer: Committer<M, Mailbox<M.Event>.Sender>
   private let name: String
   private let store: Store
   private let clock: MachineClock
   private let logger: Logger
-  /// After a failed commit: when what is due by time alone is tried again.
-  private var retryAt: ContinuousClock.Instant?
-  private static var batch: Int { 512 }
 
   package init(_ machine: M, name: String, store: Store, clock: MachineClock, logger: Logger) {
-    self.machine = machine
+    committer = Committer(machine)
     self.name = name
     self.store = store
     self.clock = clock
@@ -44,88 +43,50 @@ package actor Shell<M: Machine> {
 
   package nonisolated var now: Instant { clock.now }
 
+  /// The machine as it is committed.
+  package var machine: M { committer.machine }
+
   /// Runs until the task is cancelled.
   package func run(performing performer: some EffectPerformer<M>) async {
     while !Task.isCancelled {
-      let batch = mailbox.drain(Self.batch)
-      let due = machine.nextDeadline.map { max(clock.time(of: $0), retryAt ?? .now) }
-      let isDue = due.map { $0 <= .now } ?? false
-      if batch.isEmpty && !isDue {
-        await mailbox.wait(until: due)
-        continue
+      let now = clock.now
+      switch committer.begin(at: now, letters: mailbox.drain) {
+      case .idle(let due): await mailbox.wait(until: due.map(clock.time))
+      case .perform(let batch): await finish(batch, performer)
+      case .store(let records): await commit(records, at: now, performer)
       }
-      var letters = batch
-      if isDue { letters.append(Letter(event: M.tick, sender: nil)) }
-      await process(letters[...], performer)
     }
     mailbox.close()
     await performer.stopped()
   }
 
-  private typealias Letter = Mailbox<M.Event>.Letter
-
-  /// A batch that holds a record which can never be stored is halved until the event that makes it stands alone: the others are committed.
-  private func process(_ letters: ArraySlice<Letter>, _ performer: some EffectPerformer<M>) async {
-    let events = letters.map(\.event)
-    var outcome = await commit(events, performer)
-    if case .failed(.unstorable(let task, let reason)) = outcome {
-      guard letters.count == 1 else {
-        let middle = letters.startIndex + letters.count / 2
-        await process(letters[..<middle], performer)
-        await process(letters[middle...], performer)
-        return
+  private func commit(_ records: [M.Record], at now: Instant, _ performer: some EffectPerformer<M>) async {
+    do {
+      try await store.commit(records, machine: name, at: now)
+      await finish(committer.stored(), performer)
+    } catch .unstorable(let task, let reason) {
+      switch committer.refused(task, reason: reason, at: clock.now) {
+      case .continues:
+        logger.error("a record can never be stored: \(reason)", metadata: ["machine": "\(name)", "task.id": "\(task?.rawValue ?? "")"])
+      case .dropped(let batch):
+        logger.critical(
+          "an event is dropped, because a record that it leads to can never be stored: \(reason)", metadata: ["machine": "\(name)"])
+        await tell(batch, .unstorable(task, reason), performer)
       }
-      outcome = await isolate(events, task, reason, performer)
+    } catch {
+      logger.error("the journal did not take \(records.count) records: \(error)", metadata: ["machine": "\(name)"])
+      await tell(committer.failed(at: clock.now), error, performer)
     }
-    if case .failed(let error) = outcome { await performer.failed(events, error) }
-    for letter in letters { letter.sender?.resume(returning: outcome) }
   }
 
-  /// Ends the task whose record can never be stored, and lets the event do what it still can. One event may do that to several tasks.
-  private func isolate(
-    _ events: [M.Event], _ task: TaskID?, _ reason: String, _ performer: some EffectPerformer<M>
-  ) async -> Submission {
-    var (task, reason) = (task, reason)
-    var ended: Set<TaskID> = []
-    while let poisoned = task, ended.insert(poisoned).inserted {
-      logger.error(
-        "a record can never be stored, its task ends: \(reason)", metadata: ["machine": "\(name)", "task.id": "\(poisoned)"])
-      var ending = await commit([M.unstorable(poisoned, reason: reason, bare: false)], performer)
-      if case .failed(.unstorable) = ending { ending = await commit([M.unstorable(poisoned, reason: reason, bare: true)], performer) }
-      guard case .committed = ending else { return ending }
-      let outcome = await commit(events, performer)
-      guard case .failed(.unstorable(let next, let why)) = outcome else { return outcome }
-      (task, reason) = (next, why)
-    }
-    logger.critical("an event is dropped, for what it leads to can never be stored: \(reason)", metadata: ["machine": "\(name)"])
-    return .failed(.unstorable(task, reason))
+  private func finish(_ batch: Batch, _ performer: some EffectPerformer<M>) async {
+    if !batch.effects.isEmpty { await performer.perform(batch.effects, of: machine) }
+    for sender in batch.senders { sender.resume(returning: .committed) }
   }
 
-  /// One transaction, and its effects. What fails leaves the machine as it was.
-  private func commit(_ events: [M.Event], _ performer: some EffectPerformer<M>) async -> Submission {
-    var next = machine
-    let now = clock.now
-    var records: [M.Record] = []
-    var effects: [M.Effect] = []
-    for event in events {
-      let step = next.handle(event, at: now)
-      records += step.records
-      effects += step.effects
-    }
-    if !records.isEmpty {
-      do {
-        try await store.commit(records, machine: name, at: now)
-      } catch {
-        if case .unstorable = error { return .failed(error) }
-        logger.error("the journal did not take \(records.count) records: \(error)", metadata: ["machine": "\(name)"])
-        retryAt = .now + .seconds(1)
-        return .failed(error)
-      }
-      retryAt = nil
-    }
-    machine = next
-    if !effects.isEmpty { await performer.perform(effects, of: machine) }
-    return .committed
+  private func tell(_ batch: Batch, _ error: StorageError, _ performer: some EffectPerformer<M>) async {
+    await performer.failed(batch.events, error)
+    for sender in batch.senders { sender.resume(returning: .failed(error)) }
   }
 }
 

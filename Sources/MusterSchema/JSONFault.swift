@@ -1,19 +1,19 @@
-/// Where a text stops being JSON (RFC 8259), and what stands there: `line 3, column 7: expected "," or "}", found a letter`.
+/// The first syntax error of a JSON document (RFC 8259) and its position: `invalid JSON, line 3, column 7: expected "," or "}", found "x"`.
 ///
-/// For whoever wrote it: Foundation's decoder says only that something is wrong.
+/// Foundation's decoder only says that the document is not valid.
 package struct JSONFault: Error, Hashable, CustomStringConvertible {
   package var line: Int
-  /// In bytes, from 1.
+  /// Counted in bytes, starting at 1.
   package var column: Int
-  /// The value that was being read: `metrics.loss`, `[2].name`; empty for the document itself.
+  /// Path of the value with the error: `metrics.loss`, `[2].name`; empty for the document itself.
   package var place: String
   private var what: String
-  /// What stands there is `NaN` or `Infinity`, as some programs write it.
+  /// The value is `NaN` or `Infinity`, which some JSON writers produce, Python's among them.
   package var isNonFinite: Bool
 
-  package var description: String { isNonFinite ? what : "line \(line), column \(column): \(what)" }
+  package var description: String { isNonFinite ? what : "invalid JSON, line \(line), column \(column): \(what)" }
 
-  /// - Returns: nil for a text that is JSON.
+  /// - Returns: nil for a valid document.
   package init?(in bytes: some Sequence<UInt8>) {
     var reader = JSONReader(bytes: Array(bytes))
     guard let found = reader.fault() else { return nil }
@@ -23,15 +23,15 @@ package struct JSONFault: Error, Hashable, CustomStringConvertible {
     place = reader.place.shown(200)
     isNonFinite = found == .nonFinite
     switch found {
-    case .ended: what = reader.at == 0 ? "it is empty" : "it ends too early"
-    case .nonFinite: what = "\(place.isEmpty ? "it" : place) is not a finite number, which JSON cannot say"
+    case .ended: what = reader.at == 0 ? "the document is empty" : "the document ends too early"
+    case .nonFinite: what = "\(place.isEmpty ? "the value" : place) is not a finite number, and JSON has no other numbers"
     case .expected(let expected): what = "expected \(expected)" + (reader.next.map { ", found \($0)" } ?? "")
-    case .deep: what = "more than \(JSONReader.maximumDepth) arrays and objects within each other"
+    case .deep: what = "nested deeper than \(JSONReader.maximumDepth) levels"
     }
   }
 }
 
-/// Reads JSON and keeps nothing but where it is.
+/// A JSON parser that keeps only its position and path.
 private struct JSONReader {
   enum Found: Error, Hashable {
     case ended, nonFinite
@@ -39,7 +39,7 @@ private struct JSONReader {
     case deep
   }
 
-  /// A document of strangers must not exhaust the stack.
+  /// Limit of nesting: the parser is recursive, and the document comes from outside.
   static let maximumDepth = 512
 
   let bytes: [UInt8]
@@ -61,7 +61,7 @@ private struct JSONReader {
 
   var place: String { path.reduce("") { $1.hasPrefix("[") || $0.isEmpty ? $0 + $1 : "\($0).\($1)" } }
 
-  /// What stands where the reading ended, as one may show it.
+  /// The word or character at the position of the error.
   var next: String? {
     guard at < bytes.count else { return nil }
     let word = String(decoding: bytes[at...].prefix(40), as: UTF8.self).prefix { !$0.isWhitespace && !",:]}".contains($0) }
@@ -113,7 +113,7 @@ private struct JSONReader {
     while let byte = peek, (UInt8(ascii: "0")...UInt8(ascii: "9")).contains(byte) { at += 1 }
   }
 
-  /// - Returns: what stands between the quotes, as it is written.
+  /// - Returns: the characters between the quotation marks, escapes included.
   private mutating func text() throws(Found) -> String {
     at += 1
     let start = at
@@ -123,7 +123,7 @@ private struct JSONReader {
         at += 1
         return String(decoding: bytes[start..<at - 1], as: UTF8.self)
       case UInt8(ascii: "\\"): at += 2
-      case ..<0x20: throw .expected("the text's end before the line's")
+      case ..<0x20: throw .expected("a quotation mark before the end of the line")
       default: at += 1
       }
     }

@@ -1,4 +1,7 @@
-/// Faults that are put into the simulated shells on purpose, to see that the search finds them. None of them touches production code.
+internal import MusterShell
+
+/// Faults that are switched on to test the search for faults. Those of the shell's own values are ``PlantedFaults``; the others live in the
+/// simulation's drivers.
 package enum PlantedBug: String, CaseIterable, Sendable {
   /// A server's shell performs the effects of a batch, then commits its records.
   case effectsBeforeCommit
@@ -56,4 +59,16 @@ package enum PlantedBug: String, CaseIterable, Sendable {
   case neverAsksForTheList
   /// A device that gets no answer to an upload lets it be.
   case uploadIsTriedOnce
+
+  /// The part of it that is a fault of the shell's own values.
+  var faults: PlantedFaults {
+    switch self {
+    case .effectsBeforeCommit: .effectsBeforeCommit
+    case .failedCommitHasEffects: .failedCommitHasEffects
+    case .failedCommitKeepsState: .failedCommitKeepsState
+    case .forgetsTimers: .forgetsTimers
+    case .poisonIsRetried: .poisonIsRetried
+    default: []
+    }
+  }
 }

@@ -1,7 +1,7 @@
 import GRDB
 package import MusterSchema
 
-/// When a node was first heard to be online, or offline, in a session.
+/// When a server first heard that a node is online or offline in a session.
 package struct PresenceRow: Hashable, Sendable {
   package var node: NodeID
   package var online: Bool
@@ -32,7 +32,7 @@ extension Store {
     }
   }
 
-  /// Replaces what is known of a node in that state, and forgets nodes, in one transaction. Blocks.
+  /// Replaces the rows of these nodes and states, and removes all rows of `nodes`, in one transaction. Blocks.
   package func savePresence(_ rows: [PresenceRow], forgetting nodes: [NodeID]) throws(StorageError) {
     do {
       try database.write { database in

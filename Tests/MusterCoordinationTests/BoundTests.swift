@@ -51,6 +51,12 @@ struct BoundTests {
     #expect(region.nodes[.pi(1)] == will, "a Will of a connection that nobody knew")
     let effects = region.handle(.forgetNode(.pi(1)), at: .zero).effects
     #expect(region.nodes.isEmpty && effects.contains(.clear(.nodeState(coordinator: .north, node: .pi(1)))))
+    // Its Will comes late, and stands on the broker again.
+    let late = region.handle(.node(will, retained: false), at: .zero).effects
+    #expect(region.nodes.isEmpty && late == [.clear(.nodeState(coordinator: .north, node: .pi(1)))])
+    // A device that is still running publishes its birth again, under the same session.
+    _ = region.handle(.node(NodeState(node: .pi(1), online: true, session: "a"), retained: false), at: .zero)
+    #expect(region.nodes[.pi(1)]?.online == true)
     region = flooded()
     _ = region.handle(.node(NodeState(node: .pi(9), online: false, session: "a"), retained: true), at: .zero)
     #expect(region.nodes.count == Coordinator.maximumNodes && region.nodes[.pi(9)] == nil)

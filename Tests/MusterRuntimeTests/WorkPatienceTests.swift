@@ -79,7 +79,7 @@ struct WorkPatienceTests {
     let store = try Store(folder: folder.file("state"))
     let orders = try [(1, 1), (1, 2), (2, 1)].map { try frozen(store, round: $0.0, attempt: $0.1).order }
     #expect(Set(orders.map(\.id)).count == 3)
-    let queue = WorkQueue<RegionOrder.ID, RegionOrder>(width: 1)
+    let queue = WorkRunner<RegionOrder.ID, RegionOrder>(width: 1)
     let gate = AsyncStream<Void>.makeStream()
     let done = Mutex<[RegionOrder.ID]>([])
     for order in orders { queue.add(order.id, order) }

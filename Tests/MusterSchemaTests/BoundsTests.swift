@@ -81,6 +81,12 @@ import Testing
     #expect(JSON.explain(try #require(error), in: traffic.utf8).hasPrefix("received: must be between 0 and "))
   }
 
+  @Test("the bytes of a thousand regions that all report the most have a sum")
+  func sums() {
+    #expect((1...1000).map { _ in Bounds.traffic.range.upperBound }.saturatingSum() == .max)
+    #expect([1, 2, 3].saturatingSum() == 6 && [Int]().saturatingSum() == 0)
+  }
+
   @Test("a task's numbers have an upper end, too")
   func task() throws {
     var task = TaskSpecification(

@@ -7,23 +7,24 @@ struct JSONFaultTests {
   @Test(
     "what is wrong, and where",
     arguments: [
-      ("", "line 1, column 1: it is empty"),
-      ("{", "line 1, column 2: it ends too early"),
-      ("{\"a\": [1, 2", "line 1, column 12: it ends too early"),
-      ("{\n  \"a\": 1\n  \"b\": 2\n}", "line 3, column 3: expected \",\" or \"}\", found \"\"b\"\""),
-      ("{\"a\": tru}", "line 1, column 7: expected a value, found \"tru\""),
-      ("{\"a\": 1,}", "line 1, column 9: expected a name in quotation marks, found \"}\""),
-      ("{a: 1}", "line 1, column 2: expected a name in quotation marks, found \"a\""),
-      ("{\"a\" 1}", "line 1, column 6: expected \":\", found \"1\""),
-      ("[1 2]", "line 1, column 4: expected \",\" or \"]\", found \"2\""),
-      ("1 2", "line 1, column 3: expected nothing more, found \"2\""),
-      ("01", "line 1, column 2: expected nothing more, found \"1\""),
-      ("-", "line 1, column 2: it ends too early"), ("1.e3", "line 1, column 3: expected a digit, found \"e3\""),
-      ("\"a\nb\"", "line 1, column 3: expected the text's end before the line's, found \"\n\""),
-      ("\"a\\", "line 1, column 4: it ends too early"),
-      ("{\"metrics\": {\"loss\": NaN}}", "metrics.loss is not a finite number, which JSON cannot say"),
-      ("[{\"a\": [0, -Infinity]}]", "[0].a[1] is not a finite number, which JSON cannot say"),
-      ("inf", "it is not a finite number, which JSON cannot say"),
+      ("", "invalid JSON, line 1, column 1: the document is empty"),
+      ("{", "invalid JSON, line 1, column 2: the document ends too early"),
+      ("{\"a\": [1, 2", "invalid JSON, line 1, column 12: the document ends too early"),
+      ("{\n  \"a\": 1\n  \"b\": 2\n}", "invalid JSON, line 3, column 3: expected \",\" or \"}\", found \"\"b\"\""),
+      ("{\"a\": tru}", "invalid JSON, line 1, column 7: expected a value, found \"tru\""),
+      ("{\"a\": 1,}", "invalid JSON, line 1, column 9: expected a name in quotation marks, found \"}\""),
+      ("{a: 1}", "invalid JSON, line 1, column 2: expected a name in quotation marks, found \"a\""),
+      ("{\"a\" 1}", "invalid JSON, line 1, column 6: expected \":\", found \"1\""),
+      ("[1 2]", "invalid JSON, line 1, column 4: expected \",\" or \"]\", found \"2\""),
+      ("1 2", "invalid JSON, line 1, column 3: expected nothing more, found \"2\""),
+      ("01", "invalid JSON, line 1, column 2: expected nothing more, found \"1\""),
+      ("-", "invalid JSON, line 1, column 2: the document ends too early"),
+      ("1.e3", "invalid JSON, line 1, column 3: expected a digit, found \"e3\""),
+      ("\"a\nb\"", "invalid JSON, line 1, column 3: expected a quotation mark before the end of the line, found \"\n\""),
+      ("\"a\\", "invalid JSON, line 1, column 4: the document ends too early"),
+      ("{\"metrics\": {\"loss\": NaN}}", "metrics.loss is not a finite number, and JSON has no other numbers"),
+      ("[{\"a\": [0, -Infinity]}]", "[0].a[1] is not a finite number, and JSON has no other numbers"),
+      ("inf", "the value is not a finite number, and JSON has no other numbers"),
     ])
   func faults(text: String, expected: String) throws {
     #expect(JSONFault(in: text.utf8).map { "\($0)" } == expected)
@@ -41,7 +42,7 @@ struct JSONFaultTests {
 
   @Test("any bytes are read to an end, and no depth exhausts the stack")
   func anything() {
-    #expect(JSONFault(in: Array(repeating: UInt8(ascii: "["), count: 1_000_000)).map { "\($0)" }?.contains("more than 512") == true)
+    #expect(JSONFault(in: Array(repeating: UInt8(ascii: "["), count: 1_000_000)).map { "\($0)" }?.contains("deeper than 512") == true)
     var random = SystemRandomNumberGenerator()
     let letters = Array("{}[]\",:\\0-.eNtn \n".utf8) + [0xff, 0x00]
     for _ in 0..<2000 {
@@ -59,7 +60,7 @@ struct JSONFaultTests {
       let error = #expect(throws: (any Error).self) { try JSON.decode(Round.self, from: text.utf8) }
       return JSON.explain(try #require(error), in: text.utf8)
     }
-    #expect(try explain("{\"round\": 1") == "line 1, column 12: it ends too early")
+    #expect(try explain("{\"round\": 1") == "invalid JSON, line 1, column 12: the document ends too early")
     #expect(try explain("{\"round\": 2.5}").hasPrefix("a number does not fit its field"))
     #expect(try explain("{\"round\": \"2\"}") == "round: expected a whole number")
     #expect(try explain("{}") == "round: is missing")

@@ -1,14 +1,28 @@
+import FoundationEssentials
 import MusterSimulation
 import Testing
 
 @Suite("The search for faults")
 struct FaultSearchTests {
   @Test("500 worlds full of faults break no promise", arguments: 0..<5)
-  func seeds(hundred: UInt64) {
+  func seeds(hundred: UInt64) throws {
     let summary = FaultSearch.run(seeds: (100 * hundred + 1)...(100 * hundred + 100))
     #expect(summary.seeds == 100)
     #expect(summary.violations.isEmpty, "\(summary.violations.map { "\($0.seed): \($0.violation)" })")
     #expect(summary.completed > 60, "most tasks of such worlds complete: \(summary)")
+    let file = URL(filePath: #filePath).deletingLastPathComponent().appending(path: "Digests/faults.txt")
+    let recorded = try #require(SeedDigests(try String(contentsOf: file, encoding: .utf8)))
+    #expect(recorded.differing(from: summary.histories) == [], "see Digests/README.md")
+  }
+
+  @Test("recorded digests are read as they were written, and a history that differs is named")
+  func digests() throws {
+    let histories = Dictionary(uniqueKeysWithValues: (1...23).map { (UInt64($0), UInt64($0) &* 0x9E37_79B9_7F4A_7C15) })
+    let digests = try #require(SeedDigests(histories))
+    #expect(digests.count == 23 && SeedDigests(digests.text) == digests && digests.text.split(separator: "\n").count == 3)
+    #expect(digests.differing(from: histories) == [])
+    #expect(digests.differing(from: [4: 1, 7: 7 &* 0x9E37_79B9_7F4A_7C15, 9: 2, 24: 3]) == [4, 9])
+    #expect(SeedDigests([1: 1, 3: 3]) == nil && SeedDigests("") == nil && SeedDigests("0000000g") == nil && SeedDigests("123") == nil)
   }
 
   @Test("one seed is one history, in this process and in another one")

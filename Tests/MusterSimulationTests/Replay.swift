@@ -71,7 +71,7 @@ extension World {
   }
 
   /// With and without what later records made superfluous.
-  private func checkReplay<M>(_ shell: ServerShell<M>, _ coordinator: (M) -> Coordinator) {
+  private func checkReplay<M>(_ shell: ServerDriver<M>, _ coordinator: (M) -> Coordinator) {
     let live = coordinator(shell.machine)
     let whole = coordinator(shell.replay(shell.disk.journal))
     let kept = coordinator(shell.replay(shell.disk.kept))

@@ -1,8 +1,9 @@
-import Dispatch
 import Glibc
 import MusterSchema
 import Synchronization
 import TestSupport
+
+@testable import MusterTransfer
 
 /// An HTTP server that says what the test wants, byte by byte; each connection has a thread.
 final class ScriptedServer: Sendable {
@@ -58,7 +59,8 @@ final class ScriptedServer: Sendable {
     guard code == 0 else { throw TestSupportError("no server: \(String(cString: strerror(errno)))") }
     port = Int(UInt16(bigEndian: address.sin_port))
     let owner = Unowned(self)
-    DispatchQueue(label: "accept").async { Self.accept(descriptor, owner) }
+    // Threads and not dispatch queues: those share a pool with everything else in the process, and may have to wait for a thread.
+    try startThread { Self.accept(descriptor, owner) }
   }
 
   deinit {
@@ -84,7 +86,11 @@ final class ScriptedServer: Sendable {
       server.log.withLock { $0.connections += 1 }
       var one: Int32 = 1
       setsockopt(connection, Int32(IPPROTO_TCP), TCP_NODELAY, &one, 4)
-      DispatchQueue(label: "connection").async { serve(connection, owner) }
+      do throws(TransferError) {
+        try startThread { serve(connection, owner) }
+      } catch {
+        close(connection)
+      }
     }
   }
 

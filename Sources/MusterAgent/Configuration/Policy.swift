@@ -72,7 +72,7 @@ package struct Policy: Hashable, Sendable {
     return objection(resources: resources, minute: minute)
   }
 
-  /// Why the device takes part in nothing now, whatever the task.
+  /// The owner's rules that do not depend on the task: why the device takes part in no task now, nil when it may.
   private func objection(resources: Resources, minute: Int) -> (reason: String, retrySeconds: Double?)? {
     if let hours, !hours.contains(minute: minute) {
       return ("the device's owner allows training at \(hours) only", Double(hours.minutesUntilOpen(from: minute)) * 60)
@@ -93,7 +93,8 @@ package struct Policy: Hashable, Sendable {
   /// Why nothing is uploaded to that address; nil when it may be.
   package func uploadRefusal(_ address: String) -> String? { DevicePolicy.refusal(of: address, allowing: uploadHosts) }
 
-  /// For the node's state. Hosts that would fill the message are left out: then nobody knows before the device declines.
+  /// The part of the policy that is published in the node's state. A list of upload hosts over 512 bytes is left out, because the message
+  /// has 4 KiB; the device then declines when it is asked.
   package func announcement(resources: Resources, minute: Int) -> DevicePolicy? {
     let declines = objection(resources: resources, minute: minute)?.reason
     let hosts = uploadHosts.isEmpty || uploadHosts.reduce(0, { $0 + $1.utf8.count + 3 }) > 512 ? nil : uploadHosts

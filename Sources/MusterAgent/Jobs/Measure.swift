@@ -16,7 +16,7 @@ func onThread<T: Sendable, E: Error>(_ body: @escaping @Sendable () throws(E) ->
   return try result.get()
 }
 
-/// What `top -H` shows of threads that may block.
+/// Name of the threads that may block, as `top -H` shows it.
 let blockingThreadName = "muster-blocking"
 
 /// Runs a closure on a thread that nobody waits for; here, if there is no thread to be had.

@@ -259,7 +259,7 @@ actor AgentShell {
     presence.publish(state)
   }
 
-  /// Whether what the state says is not worth being said again.
+  /// Whether the published state still describes the device well enough.
   private func isPublished(_ resources: Resources) -> Bool {
     guard let published, !resources.differsNoticeably(from: published) else { return false }
     let policy = configuration.policy.announcement(resources: resources, minute: LocalTime.minute)

@@ -1,4 +1,5 @@
 import ArgumentParser
+import FoundationEssentials
 import MusterSchema
 import MusterSimulation
 import Synchronization
@@ -25,8 +26,16 @@ struct SimulateFaults: AsyncParsableCommand {
   @Option(name: .long, help: "How many to run at once.")
   var jobs = 2
 
-  @Option(name: .long, help: ArgumentHelp("Break the simulated shells on purpose, to see it found.", visibility: .hidden))
+  @Option(name: .long, help: ArgumentHelp("Switch a planted bug on, to see it found.", visibility: .hidden))
   var plant: [String] = []
+
+  @Option(
+    name: .long,
+    help: ArgumentHelp("Compare each seed's history with the file of recorded digests; exit 1 if one differs.", valueName: "file"))
+  var digests: String?
+
+  @Option(name: .long, help: ArgumentHelp("Write the digests of seeds 1..n to a file.", valueName: "file"))
+  var record: String?
 
   @OptionGroup var format: OutputOptions
 
@@ -34,6 +43,7 @@ struct SimulateFaults: AsyncParsableCommand {
     guard (seeds == nil) != (seed == nil) else { throw ValidationError("give --seeds A..B, or --seed N") }
     guard !trace || seed != nil else { throw ValidationError("--trace goes with --seed") }
     guard (1...256).contains(jobs) else { throw ValidationError("--jobs must be 1 to 256") }
+    guard record == nil || seeds?.lowerBound == 1 else { throw ValidationError("--record needs --seeds 1..N") }
     for name in plant where PlantedBug(rawValue: name) == nil {
       throw ValidationError("there is no bug \"\(name)\": \(PlantedBug.allCases.map(\.rawValue).joined(separator: ", "))")
     }
@@ -53,6 +63,36 @@ struct SimulateFaults: AsyncParsableCommand {
     }
     try show(summary)
     if !summary.violations.isEmpty { throw CommandError(.unexpected, "promises were broken: see above") }
+    if let digests { try compare(summary, with: digests) }
+    if let record { try write(summary, to: record) }
+  }
+
+  private func compare(_ summary: FaultSummary, with path: String) throws(CommandError) {
+    let text: String
+    do {
+      text = try String(contentsOfFile: path, encoding: .utf8)
+    } catch {
+      throw CommandError(.usage, "\(path) cannot be read: \(systemReason(error))")
+    }
+    guard let recorded = SeedDigests(text) else { throw CommandError(.usage, "\(path) is not a file of digests, as --record writes it") }
+    let differing = recorded.differing(from: summary.histories)
+    guard differing.isEmpty else {
+      let seeds = differing.prefix(10).map(String.init).joined(separator: ", ") + (differing.count > 10 ? ", …" : "")
+      throw CommandError(
+        .unexpected, "\(Words.count(differing.count, "history", plural: "histories")) differ from \(path): seeds \(seeds)")
+    }
+    Console.note("\(summary.histories.keys.count { $0 <= recorded.count }) histories are as recorded in \(path)")
+  }
+
+  private func write(_ summary: FaultSummary, to path: String) throws(CommandError) {
+    guard let digests = SeedDigests(summary.histories) else {
+      throw CommandError(.interrupted, "not every seed was run: nothing is recorded")
+    }
+    do {
+      try digests.text.write(toFile: path, atomically: true, encoding: .utf8)
+    } catch {
+      throw CommandError(.unexpected, "\(path) cannot be written: \(systemReason(error))")
+    }
   }
 
   @inline(never)

@@ -18,8 +18,8 @@ struct SavedBytes: Hashable, Sendable {
     encoding = task.encoding.fraction.map { "\(task.encoding.name) \(Words.number($0 * 100, digits: 1)) %" } ?? task.encoding.name
     let counted = detail.rounds.flatMap(\.updates)
     switch task.upload {
-    case .central: updates = counted.reduce(0) { $0 + $1.bytes }
-    case .region: updates = traffic.filter { $0.coordinator != .central }.reduce(0) { $0 + $1.traffic.received }
+    case .central: updates = counted.map(\.bytes).saturatingSum()
+    case .region: updates = traffic.filter { $0.coordinator != .central }.map(\.traffic.received).saturatingSum()
     }
     let (product, isTooLarge) = counted.reduce(0) { $0 + $1.devices }.multipliedReportingOverflow(by: model.bytes)
     plainUpdates = isTooLarge ? .max : product

@@ -63,7 +63,7 @@ extension String {
     return right ? space + self : self + space
   }
 
-  /// In lines of at most so many characters, broken at spaces. A longer word is broken where it reaches the end.
+  /// Splits the string at spaces into lines of at most `width` characters. A word longer than a line is split, too.
   func wrapped(to width: Int) -> [String] {
     var lines: [String] = []
     var line = ""

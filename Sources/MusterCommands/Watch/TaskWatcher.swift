@@ -112,7 +112,7 @@ struct WatchLines {
       let parts = [now.step.rawValue] + Words.metrics(now.metrics ?? [:], first: detail.summary.metric) + [now.reason]
       lines.append(parts.filter { !$0.isEmpty }.joined(separator: "  "))
     } else {
-      // While recruiting, the reason counts.
+      // While recruiting, the reason already says how many devices are ready.
       let parts = ["round \(now.round)/\(now.rounds)", now.step.rawValue, now.step == .recruiting ? "" : now.counts(), now.reason]
       lines.append(parts.filter { !$0.isEmpty }.joined(separator: "  "))
     }

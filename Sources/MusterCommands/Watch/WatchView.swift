@@ -26,7 +26,7 @@ struct WatchView {
     return lines + why(width: width).map { now.step.isFinal ? $0 : ink.yellow($0) }
   }
 
-  /// What it waits for, on as many lines as it needs: the end of the sentence says as much as its beginning.
+  /// What the task waits for, wrapped to the terminal, because the useful part is often at the end of the sentence.
   private func why(width: Int) -> [String] {
     let lines = detail.now.reason.wrapped(to: max(20, width))
     guard lines.count > Self.maximumWhy else { return lines }
@@ -75,7 +75,7 @@ struct WatchView {
 }
 
 extension RoundState {
-  /// How far the phase is: `4/8`, or while recruiting `4 ready, 8 needed`. Empty when it is over, or needs nobody.
+  /// Progress of the phase: `4/8`, or while recruiting `4 ready, 8 needed`. Empty for an ended task and for a phase that needs no device.
   func counts(of noun: String = "", or separator: String = "/") -> String {
     guard needed > 0, !step.isFinal else { return "" }
     return step == .recruiting ? "\(have) ready, \(needed) needed" : "\(have)\(separator)\(needed)\(noun)"

@@ -20,7 +20,7 @@ extension Coordinator {
       more: waiting.count - shown.count, metrics: run.latestMetrics.map { Self.brief($0, first: run.metric?.name) })
   }
 
-  /// At most five of those that it waits for, and as many as a message on a topic has room for.
+  /// The first entries, at most five, that fit in 1,200 bytes of JSON: a message on a topic has 4 KiB.
   private static func fitting(_ waiting: [Waiting]) -> [Waiting] {
     var left = 1200
     return Array(

@@ -13,9 +13,14 @@ extension Coordinator {
       for id in tasks.keys where tasks[id]?.train?.seats[state.node]?.state == .invited { tasks[id]?.train?.seats[state.node]?.since = now }
     }
     guard state.online else {
-      // Whoever left before this coordinator came is known all the same: people look for him, and may want him forgotten.
+      // A node that went offline before this coordinator started is listed, too, so that an operator can see and forget it.
       guard before != nil else {
-        nodes[state.node] = state
+        if forgottenSessions.contains(state.session) {
+          // The Will of a node that was forgotten before the broker noticed that its connection was lost.
+          effects.append(.clear(.nodeState(coordinator: id, node: state.node)))
+        } else {
+          nodes[state.node] = state
+        }
         return
       }
       // A late Will of an earlier connection says nothing about this one.

@@ -12,7 +12,7 @@ public struct CoordinatorState: Message {
   public var ops: String?
   /// The program's version.
   public var version: String?
-  /// Offline: one of ``Farewell``. Absent in what version 0.1.0 says.
+  /// Why the state is offline: a constant of ``Farewell``. Version 0.1.0 does not send it.
   public var reason: String?
 
   public init(

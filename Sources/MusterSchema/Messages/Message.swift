@@ -124,8 +124,8 @@ public enum JSON {
     guard let error = error as? DecodingError else { return "\(error)" }
     if case .dataCorrupted(let context) = error, context.codingPath.isEmpty {
       if let fault = JSONFault(in: bytes) { return "\(fault)" }
-      // It is JSON, and all that Foundation does not place is a number.
-      return "a number does not fit its field: it is too large, or a fraction where a whole number belongs"
+      // The document is valid JSON. The only error that Foundation reports without a path is a number that its field cannot hold.
+      return "a number does not fit its field: it is too large, or a fraction where a whole number is expected"
     }
     func at(_ context: DecodingError.Context, _ key: (any CodingKey)? = nil) -> String {
       var path = ""
@@ -156,7 +156,7 @@ public enum JSON {
   }
 }
 
-/// JSON that is not taken, in words of our own.
+/// A valid document that is refused for a reason that is not Foundation's.
 package struct JSONRefusal: Error, Hashable, CustomStringConvertible {
   package let description: String
 

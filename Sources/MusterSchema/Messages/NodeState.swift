@@ -15,9 +15,9 @@ public struct NodeState: Message {
   public var resources: Resources?
   /// A region's data plane, where central asks for its devices.
   public var data: String?
-  /// A device: what its owner says now. Absent when he has no objection.
+  /// A device's policy as far as it concerns others. Absent when there is nothing to say.
   public var policy: DevicePolicy?
-  /// Offline: one of ``Farewell``. Absent in what version 0.1.0 says.
+  /// Why the state is offline: a constant of ``Farewell``. Version 0.1.0 does not send it.
   public var reason: String?
 
   public init(
@@ -38,19 +38,19 @@ public struct NodeState: Message {
   }
 }
 
-/// Why somebody is offline, for people: programs act on `online` alone.
+/// Reasons of offline messages. For people: programs act on `online` alone.
 public enum Farewell {
-  /// He stopped in order, and said so himself.
+  /// The program stopped in an orderly way and published this itself.
   public static let stopped = "stopped"
-  /// The broker says so, in the Will: the connection broke, or the program or its machine ended at once.
+  /// Published by the broker as the Will: the connection broke, or the program or its machine died.
   public static let lost = "connection lost"
 }
 
-/// What a device's owner says now, as far as others can use it: who asks before a push whether a device would take part. The device itself decides.
+/// The part of a device owner's policy that is published, for `muster task push --dry-run`. The device itself decides.
 public struct DevicePolicy: Codable, Hashable, Sendable {
-  /// Why the device takes part in nothing now.
+  /// Why the device takes part in no task now.
   public var declines: String?
-  /// The only hosts that it uploads to, `host` or `host:port`; any when absent.
+  /// The only hosts that the device uploads to, as `host` or `host:port`. Absent: any host.
   public var uploadHosts: [String]?
 
   public init(declines: String? = nil, uploadHosts: [String]? = nil) {
@@ -58,17 +58,17 @@ public struct DevicePolicy: Codable, Hashable, Sendable {
     self.uploadHosts = uploadHosts
   }
 
-  /// Why a device with these hosts uploads nothing to that address; nil when it does.
+  /// Why a device that allows only these hosts does not upload to that address; nil when it does.
   package static func refusal(of address: String, allowing hosts: [String]) -> String? {
     guard !hosts.isEmpty else { return nil }
     guard let server = ServerAddress(address) else { return "the upload address is not understood" }
     return hosts.contains { allows($0, server) } ? nil : "the device's owner does not allow uploads to \(server.host)"
   }
 
-  /// Whether an entry is this server's host, in either spelling of IPv6, and its port, if it names one.
+  /// Whether the entry names this server's host, in any spelling of IPv6, and its port, if the entry has one.
   private static func allows(_ entry: String, _ server: ServerAddress) -> Bool {
     do {
-      // The port of an entry that names none is the server's own.
+      // An entry without a port allows every port.
       return try HostAndPort(validating: entry, defaultPort: server.port) == server.server
     } catch {
       return false

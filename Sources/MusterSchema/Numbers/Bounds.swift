@@ -1,7 +1,8 @@
 /// The range of a number that comes from outside: out of an HTTP head, JSON, a topic's payload or a configuration.
 ///
-/// Every such number is checked against one of these before anything is computed with it. The named ranges are small enough that a sum of
-/// millions of numbers in them, their product with 1,000, and a `Duration` of them cannot overflow.
+/// Every such number is checked against one of these before anything is computed with it. The named ranges are small enough that their product
+/// with 1,000 and a `Duration` of them cannot overflow, and neither can a sum of a thousand million counts. Sums of bytes can:
+/// use `saturatingSum`.
 package struct Bounds<Number: Comparable & Sendable>: Sendable {
   package let range: ClosedRange<Number>
 
@@ -39,4 +40,14 @@ extension Bounds<Double> {
   package static var seconds: Bounds { Bounds(0...1e9) }
   /// A time that is left, which may have run out.
   package static var secondsLeft: Bounds { Bounds(-1e9...1e9) }
+}
+
+extension Sequence<Int> {
+  /// The sum of numbers from 0, or `Int.max` if it would be larger.
+  package func saturatingSum() -> Int {
+    reduce(0) { sum, number in
+      let (result, isTooLarge) = sum.addingReportingOverflow(number)
+      return isTooLarge ? .max : result
+    }
+  }
 }

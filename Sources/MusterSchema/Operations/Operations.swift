@@ -249,9 +249,9 @@ public struct RegionSummary: Codable, Hashable, Sendable {
   public var online: Bool
   /// Since when it has not answered an invitation, and nothing was heard of it; nil when it is not silent.
   public var silentSeconds: Double?
-  /// When central heard first that it is online, or offline; nil when it did not.
+  /// When central first heard that the region is online or offline; nil if it did not.
   public var since: WallTime?
-  /// Why it is offline: one of ``Farewell``.
+  /// Why the region is offline: a constant of ``Farewell``.
   public var reason: String?
   public var data: String?
   public var tasks: [NodeStatus]
@@ -277,7 +277,7 @@ public struct NodeSummary: Codable, Hashable, Sendable {
   public var state: NodeState
   /// Since when it has not answered an invitation, and nothing was heard of it; nil when it is not silent.
   public var silentSeconds: Double?
-  /// When its region heard first that it is online, or offline; nil when it did not.
+  /// When the region first heard that the device is online or offline; nil if it did not.
   public var since: WallTime?
   public var tasks: [NodeStatus]
 
@@ -299,7 +299,7 @@ public struct TaskCheck: Codable, Hashable, Sendable {
   public var others: [Waiting]
   /// Regions that did not answer.
   public var unreachable: [Waiting]
-  /// What the task's descriptor takes at most, of the 4,096 bytes of a message. Nil from version 0.1.0.
+  /// Size of the task's descriptor, of at most 4,096 bytes. Version 0.1.0 does not send it.
   public var descriptorBytes: Int?
 
   public init(

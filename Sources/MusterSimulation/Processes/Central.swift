@@ -3,7 +3,7 @@ internal import MusterSchema
 
 /// The central server: the root coordinator in its shell, its long work, and the data plane as the ledger of every round.
 package final class CentralProcess: ServerPerformer, LedgerServer, ClientOwner {
-  package let shell: ServerShell<Coordinator>
+  package let shell: ServerDriver<Coordinator>
   let name = "central"
   let site: Int
   unowned let world: World
@@ -11,7 +11,7 @@ package final class CentralProcess: ServerPerformer, LedgerServer, ClientOwner {
   /// Connections that its machine has not heard of yet.
   private(set) var connecting = 0
   var blobs: BlobShelf
-  private var work = WorkQueue<Fold.ID, Fold>(width: 2) { _, _ in }
+  private var work = WorkDriver<Fold.ID, Fold>(width: 2) { _, _ in }
   /// Whether its machine said in this life what it owes.
   private var hasSaidOwed = false
   private(set) lazy var desk = LedgerDesk(
@@ -24,7 +24,7 @@ package final class CentralProcess: ServerPerformer, LedgerServer, ClientOwner {
     self.site = site
     blobs = BlobShelf(name: "central")
     let configuration = CoordinatorConfiguration(data: "http://central:7400", declared: Set(regions))
-    shell = ServerShell(world) { Coordinator(id: .central, configuration: configuration, restoring: $0) }
+    shell = ServerDriver(world) { Coordinator(id: .central, configuration: configuration, restoring: $0) }
     client = Client(
       name, .coordinator(world.directory.number(NodeID.central)), site: site, broker: broker, clientID: world.newClientID(),
       keepAlive: world.plan.keepAlive, patience: 2000, forgetsOnDisconnect: true)
@@ -42,7 +42,7 @@ package final class CentralProcess: ServerPerformer, LedgerServer, ClientOwner {
     shell.start()
     connecting = 0
     let life = shell.life
-    work = WorkQueue(width: 2) { [unowned self] piece, done in
+    work = WorkDriver(width: 2) { [unowned self] piece, done in
       piece.run(
         in: world, isFull: { [unowned self] in shell.disk.isFailing }, isAlive: { [unowned self] in isUp && self.life == life }, done)
     }
@@ -113,7 +113,7 @@ package final class CentralProcess: ServerPerformer, LedgerServer, ClientOwner {
     for (task, run) in machine.tasks where run.isAggregating {
       let contributions = run.frozenUpdates?.contributions.count
       world.auditor.check(
-        work.holds { $0.id.task == task && $0.id.key.round == run.round && $0.id.contributions == contributions },
+        work.contains { $0.id.task == task && $0.id.key.round == run.round && $0.id.contributions == contributions },
         "task \(task): round \(run.round) waits for central's aggregation, and nobody works on that")
     }
   }

@@ -4,7 +4,7 @@ package import MusterSchema
 /// A regional server: its machine in the shell, a connection above and one below, its questions to the ledger, and the models that it hands on.
 package final class RegionProcess: ServerPerformer, LedgerServer, ClientOwner {
   package let id: NodeID
-  package let shell: ServerShell<RegionMachine>
+  package let shell: ServerDriver<RegionMachine>
   let name: String
   let site: Int
   unowned let world: World
@@ -18,11 +18,11 @@ package final class RegionProcess: ServerPerformer, LedgerServer, ClientOwner {
     world, ledger: id, machine: { [unowned self] in machine.coordinator }, life: { [unowned self] in isUp ? life : nil },
     post: { [unowned self] in shell.post(.below($0)) }, store: { [unowned self] in blobs.add($0, at: world.time) },
     grant: { run, path in run.grant(of: path) })
-  private var orders = WorkQueue<Fold.ID, Fold>(width: 2) { _, _ in }
+  private var orders = WorkDriver<Fold.ID, Fold>(width: 2) { _, _ in }
   /// Whether its machine said in this life what it owes below.
   private var hasSaidOwed = false
-  private var deliveries = WorkQueue<String, (@escaping () -> Void) -> Void>(width: 4) { _, _ in }
-  private var questions = WorkQueue<String, (@escaping () -> Void) -> Void>(width: 4) { _, _ in }
+  private var deliveries = WorkDriver<String, (@escaping () -> Void) -> Void>(width: 4) { _, _ in }
+  private var questions = WorkDriver<String, (@escaping () -> Void) -> Void>(width: 4) { _, _ in }
   private var window = StatusWords()
   private var flushIsDue = false
   /// Nothing was ever committed here before this start.
@@ -37,7 +37,7 @@ package final class RegionProcess: ServerPerformer, LedgerServer, ClientOwner {
     name = id.rawValue
     blobs = BlobShelf(name: id.rawValue)
     let configuration = CoordinatorConfiguration(data: "http://\(id):7410")
-    shell = ServerShell(world) { RegionMachine(id: id, above: .central, configuration: configuration, restoring: $0) }
+    shell = ServerDriver(world) { RegionMachine(id: id, above: .central, configuration: configuration, restoring: $0) }
     let number = world.directory.number(id)
     self.above = Client(
       "\(id)-above", .participant(number, of: world.directory.number(NodeID.central)), site: site, broker: above,
@@ -63,10 +63,10 @@ package final class RegionProcess: ServerPerformer, LedgerServer, ClientOwner {
     connecting = 0
     window = StatusWords()
     flushIsDue = false
-    questions = WorkQueue(width: 4) { ask, done in ask(done) }
-    deliveries = WorkQueue(width: 4) { deliver, done in deliver(done) }
+    questions = WorkDriver(width: 4) { ask, done in ask(done) }
+    deliveries = WorkDriver(width: 4) { deliver, done in deliver(done) }
     let life = shell.life
-    orders = WorkQueue(width: 2) { [unowned self] piece, done in
+    orders = WorkDriver(width: 2) { [unowned self] piece, done in
       piece.run(
         in: world, isFull: { [unowned self] in shell.disk.isFailing }, isAlive: { [unowned self] in isUp && self.life == life }, done)
     }
@@ -139,7 +139,7 @@ package final class RegionProcess: ServerPerformer, LedgerServer, ClientOwner {
     guard hasSaidOwed else { return }
     for (task, run) in machine.coordinator.tasks where run.isAggregating {
       world.auditor.check(
-        orders.holds { $0.id.task == task && $0.id.key == run.order?.key },
+        orders.contains { $0.id.task == task && $0.id.key == run.order?.key },
         "task \(task): round \(run.round) waits for \(id) to combine what its devices made, and nobody works on that")
     }
   }

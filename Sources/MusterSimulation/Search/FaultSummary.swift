@@ -8,8 +8,8 @@ package struct FaultSummary: Sendable, CustomStringConvertible {
   package var cancelled = 0
   /// In the order of their seeds.
   package var violations: [(seed: UInt64, violation: Violation)] = []
-  /// Folded over all histories, in any order.
-  package var digest: UInt64 = 0
+  /// The digest of each history, by seed.
+  package var histories: [UInt64: UInt64] = [:]
 
   package init() {}
 
@@ -20,7 +20,7 @@ package struct FaultSummary: Sendable, CustomStringConvertible {
     completed += report.completed
     failed += report.failed
     cancelled += report.cancelled
-    digest &+= Generator.mix(report.digest ^ report.seed)
+    histories[report.seed] = report.digest
     if let violation = report.violation {
       let index = violations.firstIndex { $0.seed > report.seed } ?? violations.count
       violations.insert((report.seed, violation), at: index)
@@ -34,9 +34,12 @@ package struct FaultSummary: Sendable, CustomStringConvertible {
     completed += other.completed
     failed += other.failed
     cancelled += other.cancelled
-    digest &+= other.digest
+    histories.merge(other.histories) { $1 }
     violations = (violations + other.violations).sorted { $0.seed < $1.seed }
   }
+
+  /// Combined digest of all histories, independent of their order.
+  package var digest: UInt64 { histories.reduce(0) { $0 &+ Generator.mix($1.value ^ $1.key) } }
 
   package var description: String {
     let found = violations.prefix(20).map { seed, violation in

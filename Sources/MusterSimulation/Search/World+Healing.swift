@@ -32,7 +32,7 @@ extension World {
   }
 }
 
-extension ServerShell {
+extension ServerDriver {
   /// From now on the disk works, and nothing stops or kills the process.
   func heal() {
     disk.isFailing = false

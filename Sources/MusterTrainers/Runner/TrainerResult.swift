@@ -38,7 +38,7 @@ struct ResultTaker {
       guard let fault = JSONFault(in: bytes), fault.isNonFinite else {
         throw .malformed("metrics.json: \(JSON.explain(error, in: bytes))", log: log)
       }
-      // Python writes NaN and Infinity, which are not JSON: which number it is helps more than the place where reading ended.
+      // Python writes NaN and Infinity, which are not JSON. The name of the metric is more useful than the position.
       let metric = fault.place.hasPrefix("metrics.") ? "the metric \(fault.place.dropFirst(8))" : fault.place
       throw .nonFinite("\(metric) is not a finite number", log: log)
     }

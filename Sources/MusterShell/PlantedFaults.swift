@@ -1,0 +1,19 @@
+/// Faults of the shell that are switched on to test the tests: the search for faults and the unit tests must find each.
+///
+/// The servers never set one. A lint rule forbids the name outside of this room, the simulation and the tests.
+package struct PlantedFaults: OptionSet, Hashable, Sendable {
+  package let rawValue: Int
+
+  package init(rawValue: Int) { self.rawValue = rawValue }
+
+  /// The effects of a batch are performed before its records are stored.
+  package static let effectsBeforeCommit = PlantedFaults(rawValue: 1 << 0)
+  /// The effects of a batch whose commit failed are performed all the same.
+  package static let failedCommitHasEffects = PlantedFaults(rawValue: 1 << 1)
+  /// A failed commit leaves the machine in the state that was not stored.
+  package static let failedCommitKeepsState = PlantedFaults(rawValue: 1 << 2)
+  /// Nothing wakes the machine at its deadlines.
+  package static let forgetsTimers = PlantedFaults(rawValue: 1 << 3)
+  /// A record that can never be stored is tried again and again, with everything in its batch.
+  package static let poisonIsRetried = PlantedFaults(rawValue: 1 << 4)
+}
