@@ -122,10 +122,14 @@ let package = Package(
       ], swiftSettings: house),
     .target(name: "MusterSimulation", dependencies: ["MusterSchema", "MusterCoordination", "MusterShell"], swiftSettings: house),
     .target(
+      name: "MusterLoad",
+      dependencies: ["MusterSchema", "MusterTensors", "MusterCoordination", "MusterMQTT", "MusterTransfer", "CMosquitto"],
+      swiftSettings: house),
+    .target(
       name: "MusterCommands",
       dependencies: [
-        "MusterSchema", "MusterSimulation", "MusterTensors", "MusterAggregation", "MusterTrainers", "MusterTransfer", "MusterMQTT",
-        argumentParser, yams,
+        "MusterSchema", "MusterLoad", "MusterSimulation", "MusterTensors", "MusterAggregation", "MusterTrainers", "MusterTransfer",
+        "MusterMQTT", argumentParser, yams,
         subprocess, systemPackage, logging,
       ], swiftSettings: house),
 
@@ -188,7 +192,8 @@ let package = Package(
         "MusterTrainers", "TestSupport", "muster-agent", hummingbird, lifecycle, logging,
       ], swiftSettings: house),
     .testTarget(
-      name: "MusterCommandsTests", dependencies: ["MusterCommands", "MusterSchema", "MusterTransfer", "TestSupport", argumentParser],
+      name: "MusterCommandsTests",
+      dependencies: ["MusterCommands", "MusterLoad", "MusterSchema", "MusterTransfer", "TestSupport", argumentParser],
       swiftSettings: house),
     .testTarget(name: "IntegrationTests", dependencies: ["MusterMQTT", "TestSupport", logging], swiftSettings: house),
     .testTarget(

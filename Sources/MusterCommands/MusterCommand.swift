@@ -21,7 +21,7 @@ struct MusterCommand: AsyncParsableCommand {
     version: Muster.version,
     subcommands: [
       TaskCommand.self, WhyCommand.self, RegionCommand.self, NodeCommand.self, ModelCommand.self, AggregateCommand.self,
-      TailCommand.self, SimulateCommand.self, DemoCommand.self,
+      TailCommand.self, SimulateCommand.self, DemoCommand.self, LoadCommand.self,
     ])
 }
 

@@ -5,7 +5,7 @@ import Glibc
 /// is left over in the library: what is unsent or unacknowledged is in our outbox.
 ///
 /// Confined to the thread that owns the connection: the library's callbacks run inside the calls made here.
-final class MosquittoSession {
+package final class MosquittoSession {
   private let handle: OpaquePointer
   private let maximumPayload: Int
   private let deliver: (MQTTMessage) -> Void
@@ -13,20 +13,20 @@ final class MosquittoSession {
   let authorityFile: String?
 
   /// The code of the broker's answer to CONNECT, 0 for yes.
-  private(set) var connack: Int32?
+  package private(set) var connack: Int32?
   private(set) var acknowledged: [Int32] = []
   private(set) var oversized = 0
   /// Subscriptions on their way: the filters of each SUBSCRIBE by its message identifier.
   private var subscribing: [Int32: (filters: [String], quality: MQTTQuality)] = [:]
   /// A filter for which the broker granted less than was asked for, and a message may so get lost.
-  private(set) var downgraded: String?
-  private(set) var refusedFilters: [String] = []
+  package private(set) var downgraded: String?
+  package private(set) var refusedFilters: [String] = []
   /// The last error line that the library logged: the only place where a TLS failure is explained.
   private(set) var complaint: TLSComplaint?
   /// Counts what the library reported: without a change, a turn of the loop came to nothing.
   private(set) var reports = 0
 
-  init(_ configuration: MQTTConfiguration, will: MQTTMessage?, deliver: @escaping (MQTTMessage) -> Void) throws(MQTTError) {
+  package init(_ configuration: MQTTConfiguration, will: MQTTMessage?, deliver: @escaping (MQTTMessage) -> Void) throws(MQTTError) {
     _ = Self.library
     guard let handle = mosquitto_new(configuration.clientID, true, nil) else {
       throw .configuration("MQTT: the library refuses the client id, or memory is short")
@@ -60,18 +60,18 @@ final class MosquittoSession {
   }
 
   /// The socket, while there is one.
-  var descriptor: Int32? {
+  package var descriptor: Int32? {
     let descriptor = mosquitto_socket(handle)
     return descriptor >= 0 ? descriptor : nil
   }
 
-  var wantsWrite: Bool { mosquitto_want_write(handle) }
-  var isSubscribing: Bool { !subscribing.isEmpty }
+  package var wantsWrite: Bool { mosquitto_want_write(handle) }
+  package var isSubscribing: Bool { !subscribing.isEmpty }
 
   /// Resolves the name and starts to connect. Blocks as long as the resolver does.
   ///
   /// - Parameter overIPv4: leave IPv6 out. (The library takes the first address of a name only, when it does not block.)
-  func open(_ configuration: MQTTConfiguration, overIPv4: Bool) throws(MQTTError) {
+  package func open(_ configuration: MQTTConfiguration, overIPv4: Bool) throws(MQTTError) {
     let keepAlive = Int32(clamping: configuration.keepAlive.components.seconds)
     let code = mosquitto_connect_bind_async(
       handle, configuration.host, Int32(configuration.port), keepAlive, overIPv4 ? "0.0.0.0" : nil)
@@ -89,7 +89,7 @@ final class MosquittoSession {
     if let descriptor { _ = fcntl(descriptor, F_SETFD, FD_CLOEXEC) }
   }
 
-  func subscribe(to subscriptions: [MQTTSubscription]) throws(MQTTError) {
+  package func subscribe(to subscriptions: [MQTTSubscription]) throws(MQTTError) {
     for quality in [MQTTQuality.atMostOnce, .atLeastOnce] {
       let filters = subscriptions.filter { $0.quality == quality }.map(\.filter)
       guard !filters.isEmpty else { continue }
@@ -102,7 +102,7 @@ final class MosquittoSession {
     }
   }
 
-  enum HandOver {
+  package enum HandOver {
     /// QoS 0: written, or in the library's buffer for the socket.
     case sent
     /// QoS 1: an acknowledgement with this identifier will come, unless the connection goes first.
@@ -112,7 +112,7 @@ final class MosquittoSession {
     case rejected(String)
   }
 
-  func publish(_ message: MQTTMessage) -> HandOver {
+  package func publish(_ message: MQTTMessage) -> HandOver {
     var identifier: Int32 = 0
     let code = mosquitto_publish(
       handle, &identifier, message.topic, Int32(clamping: message.payload.count), message.payload, message.quality.rawValue,
@@ -129,16 +129,16 @@ final class MosquittoSession {
   }
 
   /// DISCONNECT: the broker forgets the Will. The descriptor is gone once it is written.
-  func disconnect() {
+  package func disconnect() {
     mosquitto_disconnect(handle)
   }
 
-  func read() throws(MQTTError) { try checkConnection(mosquitto_loop_read(handle, 1)) }
-  func write() throws(MQTTError) { try checkConnection(mosquitto_loop_write(handle, 1)) }
+  package func read() throws(MQTTError) { try checkConnection(mosquitto_loop_read(handle, 1)) }
+  package func write() throws(MQTTError) { try checkConnection(mosquitto_loop_write(handle, 1)) }
   /// Pings, and notices a broker that has gone silent.
-  func keepAlive() throws(MQTTError) { try checkConnection(mosquitto_loop_misc(handle)) }
+  package func keepAlive() throws(MQTTError) { try checkConnection(mosquitto_loop_misc(handle)) }
 
-  func takeAcknowledged() -> [Int32] {
+  package func takeAcknowledged() -> [Int32] {
     defer { acknowledged.removeAll(keepingCapacity: true) }
     return acknowledged
   }

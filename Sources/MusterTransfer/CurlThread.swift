@@ -84,7 +84,7 @@ final class CurlThread {
 
   static func start(_ mailbox: CurlMailbox, _ configuration: HTTPConfiguration, _ logger: Logger) throws(TransferError) {
     guard globalState == CURLE_OK else { throw .io("libcurl does not start") }
-    try startThread {
+    try startDetachedThread {
       guard let multi = curl_multi_init() else {
         logger.error("libcurl has no memory for its handles")
         return fail(mailbox)

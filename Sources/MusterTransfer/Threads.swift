@@ -9,7 +9,7 @@ private final class ThreadBody: Sendable {
 }
 
 /// Runs a closure on a detached thread of its own.
-func startThread(_ run: @escaping @Sendable () -> Void) throws(TransferError) {
+package func startDetachedThread(_ run: @escaping @Sendable () -> Void) throws(TransferError) {
   let argument = Unmanaged.passRetained(ThreadBody(run))
   var attributes = pthread_attr_t()
   pthread_attr_init(&attributes)
@@ -33,7 +33,7 @@ func startThread(_ run: @escaping @Sendable () -> Void) throws(TransferError) {
 func blocking<T: Sendable>(_ work: @escaping @Sendable () throws(TransferError) -> T) async throws(TransferError) -> T {
   let result: Result<T, TransferError> = await withCheckedContinuation { continuation in
     do throws(TransferError) {
-      try startThread { continuation.resume(returning: Result(catching: work)) }
+      try startDetachedThread { continuation.resume(returning: Result(catching: work)) }
     } catch {
       continuation.resume(returning: .failure(error))
     }

@@ -48,6 +48,9 @@ struct OpsClient: Sendable {
     }
   }
 
+  /// What a region knows of a task: for its own ops address.
+  func regionTask(_ task: TaskID) async throws(CommandError) -> RegionTask { try await get("/v1/tasks/\(task)") }
+
   /// Whether the server's process answers at all.
   func isHealthy() async -> Bool {
     do {

@@ -49,24 +49,24 @@ struct DemoCommand: AsyncParsableCommand {
     }
     let task = try readTask(checkout)
     Interruption.catchSignals()
-    let home = try prepareFolder()
-    let plan = try plan(executables, checkout: checkout, folder: home)
+    let home = try WorkFolder(folder, of: "demo")
+    let plan = try plan(executables, checkout: checkout, folder: home.path)
     do {
-      let session = DemoSession(plan: plan, task: task, format: format.output, model: model(home), stays: stay)
+      let session = DemoSession(plan: plan, task: task, format: format.output, model: model(home.path), stays: stay)
       try await ProgramFleet.with { fleet in try await session.run(fleet) }
     } catch {
       if (error as? CommandError)?.exit == .interrupted, !keep, folder == nil {
-        remove(home)
+        home.remove()
         Console.note("everything is stopped")
       } else {
-        Console.note("everything is stopped; logs: \(home)/logs")
+        Console.note("everything is stopped; logs: \(home.path)/logs")
       }
       throw error
     }
     if keep || folder != nil {
-      Console.note("everything is stopped; configurations, logs and state: \(home)")
+      Console.note("everything is stopped; configurations, logs and state: \(home.path)")
     } else {
-      remove(home)
+      home.remove()
     }
   }
 
@@ -86,53 +86,13 @@ struct DemoCommand: AsyncParsableCommand {
     return task
   }
 
-  private func prepareFolder() throws -> String {
-    let home: String
-    if let folder {
-      home = folder.hasPrefix("/") ? folder : "\(FileManager.default.currentDirectoryPath)/\(folder)"
-    } else {
-      home = try DemoPlaces.temporaryFolder()
-    }
-    do {
-      try FileManager.default.createDirectory(atPath: "\(home)/logs", withIntermediateDirectories: true)
-      // An earlier demo's tasks would go on in this one.
-      guard try FileManager.default.contentsOfDirectory(atPath: home) == ["logs"] else {
-        throw CommandError(.usage, "\(home) is not empty: give the demo a folder of its own")
-      }
-    } catch let error as CommandError {
-      throw error
-    } catch {
-      throw CommandError(.usage, "\(home) cannot be used: \(systemReason(error))")
-    }
-    return home
-  }
-
   private func plan(_ executables: DemoPlan.Executables, checkout: String, folder: String) throws -> DemoPlan {
-    let ports = try Loopback.freePorts(3 + 2 * regions)
-    let shares = DemoPlan.share(devices, among: regions)
-    let list = DemoPlan.regionNames(regions).enumerated().map { index, id in
-      DemoPlan.Region(
-        id: id, data: ports[3 + 2 * index], ops: ports[4 + 2 * index],
-        devices: (1...shares[index]).map { NodeID(unchecked: "pi-\($0)") })
-    }
-    let local = "\(checkout)/broker/local.conf"
-    let hasLocal = FileManager.default.fileExists(atPath: local)
-    let template = hasLocal ? String(decoding: try readFile(local, as: "the broker's configuration"), as: UTF8.self) : nil
-    return DemoPlan(
-      folder: folder, executables: executables, broker: ports[0], centralData: ports[1], centralOps: ports[2], regions: list,
-      data: "\(checkout)/examples/digits/data", brokerTemplate: template ?? BrokerConfiguration.fallback, isRoot: geteuid() == 0,
-      architecture: DemoPlaces.architecture)
+    var plan = try DemoPlan(executables, checkout: checkout, folder: folder, devices: devices, regions: regions)
+    plan.data = "\(checkout)/examples/digits/data"
+    return plan
   }
 
   private func model(_ home: String) -> String {
     "\(folder == nil ? FileManager.default.currentDirectoryPath : home)/global.safetensors"
-  }
-
-  private func remove(_ home: String) {
-    do {
-      try FileManager.default.removeItem(atPath: home)
-    } catch {
-      Console.note("muster: \(home) stays: \(systemReason(error))")
-    }
   }
 }

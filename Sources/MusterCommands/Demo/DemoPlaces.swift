@@ -2,7 +2,7 @@ import FoundationEssentials
 import Glibc
 import MusterSchema
 
-/// Where things lie that the demo needs: its own executables, the checkout, the broker.
+/// Where things lie that a fleet on this machine needs: its own executables, the checkout, the broker.
 enum DemoPlaces {
   /// The folder of the running executable.
   static func executableFolder() throws(CommandError) -> String {
@@ -12,8 +12,11 @@ enum DemoPlaces {
     return parent(of: String(decoding: buffer.prefix(count), as: UTF8.self))
   }
 
-  static func executables(_ folder: String) throws(CommandError) -> DemoPlan.Executables {
-    for name in ["muster-central", "muster-region", "muster-agent", "muster-train"] where !isExecutable("\(folder)/\(name)") {
+  /// - Parameter names: the programs that must lie there.
+  static func executables(
+    _ folder: String, _ names: [String] = ["muster-central", "muster-region", "muster-agent", "muster-train"]
+  ) throws(CommandError) -> DemoPlan.Executables {
+    for name in names where !isExecutable("\(folder)/\(name)") {
       throw CommandError(.unexpected, "\(name) is not beside muster in \(folder): build all of the package first (swift build)")
     }
     let path = ProcessInfo.processInfo.environment["PATH"] ?? ""
@@ -42,9 +45,10 @@ enum DemoPlaces {
     return String(path[..<slash])
   }
 
-  static func temporaryFolder() throws(CommandError) -> String {
+  /// - Parameter verb: what it is for: `demo`.
+  static func temporaryFolder(_ verb: String) throws(CommandError) -> String {
     let base = ProcessInfo.processInfo.environment["TMPDIR"].flatMap { $0.isEmpty ? nil : $0 } ?? "/tmp"
-    var template = Array("\(base)/muster-demo-XXXXXX".utf8CString)
+    var template = Array("\(base)/muster-\(verb)-XXXXXX".utf8CString)
     let made = template.withUnsafeMutableBufferPointer { buffer in
       buffer.baseAddress.flatMap { mkdtemp($0) }.map { String(cString: $0) }
     }

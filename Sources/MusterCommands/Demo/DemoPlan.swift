@@ -1,6 +1,6 @@
 import MusterSchema
 
-/// What the demo runs and where: names, ports, folders and the text of every configuration file. Pure.
+/// What a fleet on this machine runs and where, of `muster demo` and of `muster load`: names, ports, folders and the text of every configuration file. Pure.
 struct DemoPlan: Hashable, Sendable {
   /// Programs of one kind start together, in this order, and stop in the opposite one.
   enum Stage: Int, Comparable, CaseIterable, Sendable {
@@ -41,13 +41,17 @@ struct DemoPlan: Hashable, Sendable {
   var centralData: Int
   var centralOps: Int
   var regions: [Region]
-  /// The folder of the training and test files.
-  var data: String
+  /// The folder of the training and test files; nil: there are none, and central does not evaluate.
+  var data: String?
   /// The broker's configuration, without its port.
   var brokerTemplate: String
   var isRoot: Bool
   /// Labels of every device.
   var architecture: String
+  /// Of the servers.
+  var logLevel = "info"
+  /// Requests a second that a server takes of one address; nil: its own default, 0: any number.
+  var requestsPerSecond: Int?
 
   var central: String { "http://127.0.0.1:\(centralOps)" }
   var devices: Int { regions.reduce(0) { $0 + $1.devices.count } }
@@ -90,6 +94,12 @@ struct DemoPlan: Hashable, Sendable {
   private var centralProgram: Program {
     let file = "\(folder)/central.yaml"
     let test = "\(folder)/central-data.json"
+    var files: [String: String] = [:]
+    if let data {
+      let set =
+        #"{"format":"idx","images":\#(text("\(data)/t10k-images-idx3-ubyte.gz")),"labels":\#(text("\(data)/t10k-labels-idx1-ubyte.gz"))}"#
+      files[test] = set + "\n"
+    }
     let yaml = """
       state: \(text("\(folder)/central"))
       broker:
@@ -97,7 +107,7 @@ struct DemoPlan: Hashable, Sendable {
         port: \(broker)
       data:
         host: 127.0.0.1
-        port: \(centralData)
+        port: \(centralData)\(limits)
       ops:
         host: 127.0.0.1
         port: \(centralOps)
@@ -106,18 +116,19 @@ struct DemoPlan: Hashable, Sendable {
       trainer:
         built-in:
           command: [\(text("\(executables.folder)/muster-train")), --resident]
-          resident: true
-      testData: \(text(test))
+          resident: true\(data == nil ? "" : "\ntestData: \(text(test))")
       log:
-        level: info
+        level: \(logLevel)
 
       """
-    let set =
-      #"{"format":"idx","images":\#(text("\(data)/t10k-images-idx3-ubyte.gz")),"labels":\#(text("\(data)/t10k-labels-idx1-ubyte.gz"))}"#
+    files[file] = yaml
     return Program(
       name: "central", stage: .servers, executable: "\(executables.folder)/muster-central", arguments: ["--config", file],
-      log: log("central"), files: [file: yaml, test: set + "\n"], health: centralOps)
+      log: log("central"), files: files, health: centralOps)
   }
+
+  /// Below `data` of a server's configuration.
+  private var limits: String { requestsPerSecond.map { "\n  limits:\n    requestsPerSecond: \($0)" } ?? "" }
 
   private func program(_ region: Region) -> Program {
     let file = "\(folder)/\(region.id).yaml"
@@ -132,12 +143,12 @@ struct DemoPlan: Hashable, Sendable {
         port: \(broker)
       data:
         host: 127.0.0.1
-        port: \(region.data)
+        port: \(region.data)\(limits)
       ops:
         host: 127.0.0.1
         port: \(region.ops)
       log:
-        level: info
+        level: \(logLevel)
 
       """
     return Program(
@@ -159,8 +170,8 @@ struct DemoPlan: Hashable, Sendable {
         "trainers": {"built-in": {"command": [\(text("\(executables.folder)/muster-train")), "--resident"], "resident": true}},
         "data": {
           "format": "idx",
-          "images": \(text("\(data)/train-images-idx3-ubyte.gz")),
-          "labels": \(text("\(data)/train-labels-idx1-ubyte.gz")),
+          "images": \(text("\(data ?? "")/train-images-idx3-ubyte.gz")),
+          "labels": \(text("\(data ?? "")/train-labels-idx1-ubyte.gz")),
           "partition": {"iid": {"of": \(devices), "index": \(index), "seed": 1}}
         },
         "policy": {},

@@ -29,18 +29,10 @@ struct DemoSession: Sendable {
   private func start(_ fleet: ProgramFleet, _ client: OpsClient) async throws {
     let progress = ProgressLine()
     progress.show("starting a broker, central, \(Words.count(plan.regions.count, "region")) and \(Words.count(plan.devices, "agent"))")
-    let programs = plan.programs
-    for program in programs where program.stage == .broker { try fleet.launch(program) }
-    try await wait("the broker") { Loopback.accepts(plan.broker) }
-    for program in programs where program.stage == .servers { try fleet.launch(program) }
-    for program in programs {
-      guard let port = program.health else { continue }
-      progress.show("waiting for \(program.name)")
-      let server = try OpsClient(central: "http://127.0.0.1:\(port)")
-      try await wait(program.name) { await server.isHealthy() }
-    }
-    for program in programs where program.stage == .agents { try fleet.launch(program) }
-    try await wait("the agents") {
+    let servers = ServerStart(plan: plan)
+    try await servers.run(fleet, progress)
+    for program in plan.programs where program.stage == .agents { try fleet.launch(program) }
+    try await servers.wait("the agents") {
       let online = await online(client)
       progress.show("devices online: \(online) of \(plan.devices)")
       return online >= plan.devices
@@ -57,21 +49,6 @@ struct DemoSession: Sendable {
     }
   }
 
-  private func wait(_ what: String, within timeout: Duration = .seconds(60), _ isTrue: () async -> Bool) async throws {
-    let deadline = ContinuousClock.now + timeout
-    while await !isTrue() {
-      guard ContinuousClock.now < deadline else {
-        throw CommandError(.unexpected, "\(what) did not come up within \(timeout.components.seconds) s. \(complaints())")
-      }
-      try await Task.sleep(for: .milliseconds(50))
-    }
-  }
-
-  /// The ends of the servers' logs.
-  private func complaints() -> String {
-    plan.programs.filter { $0.stage != .agents }.map { "\($0.name) said:\n\(DemoPlaces.tail($0.log, lines: 8))" }.joined(separator: "\n")
-  }
-
   private func report(_ id: TaskID, _ checkpoint: ModelCheckpoint) throws {
     switch format {
     case .json: try Console.show(jsonLine: Report(task: id, model: model, checkpoint: checkpoint))
@@ -85,19 +62,5 @@ struct DemoSession: Sendable {
     var task: TaskID
     var model: String
     var checkpoint: ModelCheckpoint
-  }
-}
-
-/// One line on standard error that replaces itself on a terminal; elsewhere only what is final.
-struct ProgressLine: Sendable {
-  private let terminal = Terminal.error
-
-  func show(_ text: String) {
-    if terminal.isTerminal { Console.progress("\r\(text.cut(to: terminal.width))\u{1B}[K") }
-  }
-
-  func end(_ text: String) {
-    if terminal.isTerminal { Console.progress("\r\u{1B}[K") }
-    Console.note(text)
   }
 }

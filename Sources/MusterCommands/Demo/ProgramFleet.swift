@@ -5,7 +5,7 @@ import Subprocess
 import Synchronization
 import SystemPackage
 
-/// The demo's programs while they run: started on demand, started again when one dies, stopped in order.
+/// The programs of a fleet on this machine while they run, of the demo or of a load: started on demand, started again when one dies, stopped in order.
 final class ProgramFleet: Sendable {
   private struct State {
     var running: [Int32: DemoPlan.Program] = [:]
@@ -55,6 +55,11 @@ final class ProgramFleet: Sendable {
     for (path, text) in program.files.sorted(by: { $0.key < $1.key }) { try DemoPlaces.write(text, to: path) }
     state.withLock { $0.kept[program.stage, default: 0] += 1 }
     start.yield(program)
+  }
+
+  /// The running programs and their process ids.
+  var pids: [String: Int32] {
+    state.withLock { Dictionary($0.running.map { ($1.name, $0) }) { first, _ in first } }
   }
 
   /// From now on the dead are raised.

@@ -1,0 +1,28 @@
+import FoundationEssentials
+import Glibc
+import MusterSchema
+
+extension DemoPlan {
+  /// A fleet on free ports of this machine, its devices dealt evenly to the regions.
+  ///
+  /// - Parameters:
+  ///   - checkout: holds the broker's configuration; nil: what matters of it is built in.
+  ///   - devices: agents, 0 for none.
+  init(_ executables: Executables, checkout: String?, folder: String, devices: Int, regions: Int) throws(CommandError) {
+    let ports = try Loopback.freePorts(3 + 2 * regions)
+    let shares = Self.share(devices, among: regions)
+    let list = Self.regionNames(regions).enumerated().map { index, id in
+      Region(id: id, data: ports[3 + 2 * index], ops: ports[4 + 2 * index], devices: Self.deviceNames(shares[index]))
+    }
+    let local = checkout.map { "\($0)/broker/local.conf" }.flatMap { FileManager.default.fileExists(atPath: $0) ? $0 : nil }
+    let template = try local.map { (path) throws(CommandError) in
+      String(decoding: try readFile(path, as: "the broker's configuration"), as: UTF8.self)
+    }
+    self.init(
+      folder: folder, executables: executables, broker: ports[0], centralData: ports[1], centralOps: ports[2], regions: list,
+      brokerTemplate: template ?? BrokerConfiguration.fallback, isRoot: geteuid() == 0, architecture: DemoPlaces.architecture)
+  }
+
+  /// `pi-1`, `pi-2` and so on.
+  static func deviceNames(_ count: Int) -> [NodeID] { (0..<count).map { NodeID(unchecked: "pi-\($0 + 1)") } }
+}

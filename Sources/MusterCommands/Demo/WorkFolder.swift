@@ -1,0 +1,35 @@
+import FoundationEssentials
+import MusterSchema
+
+/// The folder of one fleet on this machine: configurations, logs and state.
+struct WorkFolder: Sendable {
+  let path: String
+
+  /// - Parameters:
+  ///   - given: where the person wants it, empty or new; nil: a temporary folder.
+  ///   - verb: what it is for: `demo`.
+  init(_ given: String?, of verb: String) throws(CommandError) {
+    if let given {
+      path = given.hasPrefix("/") ? given : "\(FileManager.default.currentDirectoryPath)/\(given)"
+    } else {
+      path = try DemoPlaces.temporaryFolder(verb)
+    }
+    let content: [String]
+    do {
+      try FileManager.default.createDirectory(atPath: "\(path)/logs", withIntermediateDirectories: true)
+      content = try FileManager.default.contentsOfDirectory(atPath: path)
+    } catch {
+      throw CommandError(.usage, "\(path) cannot be used: \(systemReason(error))")
+    }
+    // An earlier fleet's tasks would go on in this one.
+    guard content == ["logs"] else { throw CommandError(.usage, "\(path) is not empty: give the \(verb) a folder of its own") }
+  }
+
+  func remove() {
+    do {
+      try FileManager.default.removeItem(atPath: path)
+    } catch {
+      Console.note("muster: \(path) stays: \(systemReason(error))")
+    }
+  }
+}

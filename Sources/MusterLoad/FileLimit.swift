@@ -1,0 +1,36 @@
+import Glibc
+
+/// How many descriptors the process may hold.
+package enum FileLimit {
+  /// libmosquitto holds three for each client: its socket, and a pair of sockets that it would wake its own thread with.
+  static let eachDevice = 3
+  /// For everything that is not a device: logs, pipes, the programs that are started.
+  static let reserve = 256
+
+  /// Descriptors that so many devices need.
+  ///
+  /// - Parameter transfers: HTTP requests at a time.
+  package static func needed(devices: Int, transfers: Int) -> Int { devices * eachDevice + transfers * 2 + reserve }
+
+  /// The most devices that so many descriptors are enough for.
+  static func devices(within limit: Int, transfers: Int) -> Int { max(0, (limit - needed(devices: 0, transfers: transfers)) / eachDevice) }
+
+  /// Raises the process's limit as far as it may. Programs that it starts from now on have the same limit.
+  ///
+  /// - Throws: ``LoadError/tooFewDescriptors(needed:allowed:devices:most:)`` when that is too little.
+  package static func raise(for devices: Int, transfers: Int) throws(LoadError) {
+    var limit = rlimit()
+    guard getrlimit(__rlimit_resource_t(RLIMIT_NOFILE.rawValue), &limit) == 0 else {
+      throw .system("the limit on open files cannot be read: \(String(cString: strerror(errno)))")
+    }
+    let (needed, allowed) = (needed(devices: devices, transfers: transfers), Int(clamping: limit.rlim_max))
+    guard needed <= allowed else {
+      let most = Self.devices(within: allowed, transfers: transfers)
+      throw .tooFewDescriptors(needed: needed, allowed: allowed, devices: devices, most: most)
+    }
+    limit.rlim_cur = limit.rlim_max
+    guard setrlimit(__rlimit_resource_t(RLIMIT_NOFILE.rawValue), &limit) == 0 else {
+      throw .system("the limit on open files cannot be raised: \(String(cString: strerror(errno)))")
+    }
+  }
+}

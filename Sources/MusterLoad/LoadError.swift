@@ -1,0 +1,24 @@
+package import MusterMQTT
+
+/// Why the load cannot be made.
+package enum LoadError: Error, Hashable, Sendable, CustomStringConvertible {
+  /// The process may not open as many descriptors as the devices need. `most`: devices that it would be enough for.
+  case tooFewDescriptors(needed: Int, allowed: Int, devices: Int, most: Int)
+  /// No device could connect for too long.
+  case noProgress(connected: Int, devices: Int, reason: MQTTError?)
+  /// What the operating system refuses.
+  case system(String)
+
+  package var description: String {
+    switch self {
+    case .tooFewDescriptors(let needed, let allowed, let devices, let most):
+      """
+      \(devices) devices need \(needed) open files, this process may have \(allowed): raise the hard limit (ulimit -Hn, or nofile in \
+      /etc/security/limits.conf), or ask for \(most) devices at most
+      """
+    case .noProgress(let connected, let devices, let reason):
+      "only \(connected) of \(devices) devices are connected, and none followed for a minute\(reason.map { ": \($0)" } ?? "")"
+    case .system(let why): why
+    }
+  }
+}
