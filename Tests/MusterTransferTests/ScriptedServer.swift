@@ -60,7 +60,7 @@ final class ScriptedServer: Sendable {
     port = Int(UInt16(bigEndian: address.sin_port))
     let owner = Unowned(self)
     // Threads and not dispatch queues: those share a pool with everything else in the process, and may have to wait for a thread.
-    try startThread { Self.accept(descriptor, owner) }
+    try startDetachedThread { Self.accept(descriptor, owner) }
   }
 
   deinit {
@@ -87,7 +87,7 @@ final class ScriptedServer: Sendable {
       var one: Int32 = 1
       setsockopt(connection, Int32(IPPROTO_TCP), TCP_NODELAY, &one, 4)
       do throws(TransferError) {
-        try startThread { serve(connection, owner) }
+        try startDetachedThread { serve(connection, owner) }
       } catch {
         close(connection)
       }
