@@ -6,7 +6,7 @@ extension LoadReport {
   func lines(ink: Ink) -> [String] {
     var lines = [
       ink.bold(
-        "\(Words.count(devices, "device")) in \(Words.count(regions, "region")), \(cohort) in a round, uploads to the \(uploadTarget)")
+        "\(Words.count(devices, "device")) in \(Words.count(regions, "region")), \(cohort) in a round, uploads to \(uploadTarget)")
     ]
     lines.append("connected after \(Words.number(connectSeconds, digits: 1)) s")
     if let descriptor {
@@ -21,7 +21,7 @@ extension LoadReport {
     return lines
   }
 
-  private var uploadTarget: String { upload == .central ? "central" : "regions, which aggregate" }
+  private var uploadTarget: String { upload == .central ? "central" : "the regions, which aggregate" }
 
   private static func spread(_ percentiles: Percentiles) -> String {
     [percentiles.p50, percentiles.p95, percentiles.p99, percentiles.max].map { Words.number($0, digits: 2) }.joined(separator: " ")
