@@ -137,15 +137,19 @@ import Testing
   @Test("A silent connection is no obstacle: whoever asks for the offset takes the upload over")
   func takeOver() async throws {
     try await Self.with { round in
-      let silent = try RawConnection(port: round.server.port)
-      silent.say(
-        """
-        PUT \(Self.path) HTTP/1.1\r\nHost: x\r\nContent-Length: \(round.body.count)\r\nUpload-Complete: ?1\r
-        Content-Digest: \(round.digest.contentDigest)\r\n\r\n
-        """)
-      _ = await silent.hear(until: "\r\n\r\n")
-      silent.say(Array(round.body[..<50]))
-      let isThere = try await eventually { try await round.offset() == 50 }
+      var silent = try RawConnection(port: round.server.port)
+      let isThere = try await eventually {
+        // A question that comes before the server has read the bytes takes the upload over without them: then the same from the start.
+        silent = try RawConnection(port: round.server.port)
+        silent.say(
+          """
+          PUT \(Self.path) HTTP/1.1\r\nHost: x\r\nContent-Length: \(round.body.count)\r\nUpload-Complete: ?1\r
+          Content-Digest: \(round.digest.contentDigest)\r\n\r\n
+          """)
+        _ = await silent.hear(until: "\r\n\r\n")
+        silent.say(Array(round.body[..<50]))
+        return try await round.offset() == 50
+      }
       #expect(isThere)
       // It wakes up, and its bytes count no more.
       silent.say(Array(round.body[50..<60]))
