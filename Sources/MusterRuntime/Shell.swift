@@ -66,8 +66,10 @@ package actor Shell<M: Machine> {
       await finish(committer.stored(), performer)
     } catch .unstorable(let task, let reason) {
       switch committer.refused(task, reason: reason, at: clock.now) {
-      case .continues:
-        logger.error("a record can never be stored: \(reason)", metadata: ["machine": "\(name)", "task.id": "\(task?.rawValue ?? "")"])
+      case .halved: break
+      case .ends(let task):
+        logger.error(
+          "a record can never be stored, so its task ends: \(reason)", metadata: ["machine": "\(name)", "task.id": "\(task)"])
       case .dropped(let batch):
         logger.critical(
           "an event is dropped, because a record that it leads to can never be stored: \(reason)", metadata: ["machine": "\(name)"])

@@ -32,8 +32,10 @@ package struct Committer<M: Machine, Sender> {
 
   /// What happens to a batch with a record that can never be stored.
   package enum Refusal {
-    /// Its parts, or the end of the record's task, come with the next turns.
-    case continues
+    /// Its halves come with the next turns.
+    case halved
+    /// One letter is left. The end of the record's task comes with the next turn, then the letter once more.
+    case ends(TaskID)
     /// It is dropped: even the end of the task did not help.
     case dropped(Batch)
   }
@@ -145,17 +147,17 @@ package struct Committer<M: Machine, Sender> {
       let middle = part.letters.count / 2
       let halves = [part.letters[..<middle], part.letters[middle...]].map { Part(letters: Array($0)) }
       parts.insert(contentsOf: halves, at: 0)
-      return .continues
+      return .halved
     }
     if let task, part.ends == task, !part.isBare {
       parts.insert(ending(task, reason, isBare: true), at: 0)
-      return .continues
+      return .ends(task)
     }
     if let task, part.ends == nil, !part.ended.contains(task) {
       var again = part
       again.ended.insert(task)
       parts.insert(contentsOf: [ending(task, reason, isBare: false), again], at: 0)
-      return .continues
+      return .ends(task)
     }
     return .dropped(batch(part, []))
   }

@@ -49,7 +49,7 @@ struct ShellBench {
   private mutating func store(_ records: [Ledger.Record]) {
     if let poison = records.first(where: { unstorable[$0.task]?.contains($0.kind) ?? false }) {
       switch committer.refused(poison.task, reason: "it is infinite", at: now) {
-      case .continues: break
+      case .halved, .ends: break
       case .dropped(let batch): finish(batch, "dropped")
       }
     } else if isDiskFull {

@@ -179,7 +179,7 @@ package final class ServerDriver<M: Machine> {
   private func refused(_ task: TaskID) {
     world.note(.fault, performer?.name ?? "", "has a record of \(task) that can never be stored")
     switch committer.refused(task, reason: "a record cannot be encoded", at: now) {
-    case .continues: break
+    case .halved, .ends: break
     case .dropped(let batch): tellFailure(batch, isFirst: true)
     }
     continueOrWait()
