@@ -91,11 +91,13 @@ extension Central {
     let (nodes, unreachable) = await nodes()
     let descriptor = TaskDescriptor(
       task: TaskID(unchecked: "check"), specification: specification, revision: 1, state: .open, central: configuration.data.advertise)
+    // Too large a descriptor is among the problems; it has no size to show.
+    let descriptorBytes = try? descriptorBytes(specification)
     let regionData = await shell.machine.nodes.mapValues(\.data)
     let concerned = Set(specification.regions.map(\.rawValue))
     var check = TaskCheck(
       problems: await problems(specification), matching: [], others: [],
-      unreachable: unreachable.filter { concerned.contains($0.node) }, descriptorBytes: try? descriptorBytes(specification))
+      unreachable: unreachable.filter { concerned.contains($0.node) }, descriptorBytes: descriptorBytes)
     for node in nodes {
       guard let region = node.path.nodes.first, specification.regions.contains(region) else { continue }
       if !node.state.online {

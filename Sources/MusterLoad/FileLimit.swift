@@ -7,12 +7,12 @@ package enum FileLimit {
   /// For everything that is not a device: logs, pipes, the programs that are started.
   static let reserve = 256
 
-  /// Descriptors that so many devices need.
+  /// Descriptors that `devices` devices need.
   ///
   /// - Parameter transfers: HTTP requests at a time.
   package static func needed(devices: Int, transfers: Int) -> Int { devices * eachDevice + transfers * 2 + reserve }
 
-  /// The most devices that so many descriptors are enough for.
+  /// The largest number of devices for which `limit` descriptors are enough.
   static func devices(within limit: Int, transfers: Int) -> Int { max(0, (limit - needed(devices: 0, transfers: transfers)) / eachDevice) }
 
   /// Raises the process's limit as far as it may. Programs that it starts from now on have the same limit.

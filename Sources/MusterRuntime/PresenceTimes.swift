@@ -17,6 +17,8 @@ package final class PresenceTimes: Sendable {
     var offline: [NodeID: Entry] = [:]
     /// Nodes with entries that are not saved yet.
     var changed: Set<NodeID> = []
+    /// Nodes that published a state since this start. The machine knows no others yet, so only these can be missing from it.
+    var heard: Set<NodeID> = []
   }
 
   /// Maximum number of entries between two saves, because anyone can publish under new ids.
@@ -44,6 +46,8 @@ package final class PresenceTimes: Sendable {
   package func note(_ node: NodeState) {
     let path = node.online ? \State.online : \State.offline
     state.withLock { state in
+      let isKnown = state.online[node.node] != nil || state.offline[node.node] != nil
+      if isKnown || state.heard.count < Self.limit { state.heard.insert(node.node) }
       guard state[keyPath: path][node.node]?.session != node.session, node.session.utf8.count <= 64 else { return }
       guard state[keyPath: path].count < Self.limit || state[keyPath: path][node.node] != nil else { return }
       state[keyPath: path][node.node] = Entry(session: node.session, since: clock())
@@ -53,15 +57,18 @@ package final class PresenceTimes: Sendable {
 
   /// - Returns: nil when no message said so: for example, nodes count as offline while the server's own connection is down.
   package func since(_ node: NodeState) -> WallTime? {
-    let entry = state.withLock { node.online ? $0.online[node.node] : $0.offline[node.node] }
-    return entry?.session == node.session ? entry?.since : nil
+    guard let entry = state.withLock({ node.online ? $0.online[node.node] : $0.offline[node.node] }), entry.session == node.session else {
+      return nil
+    }
+    return entry.since
   }
 
-  /// Saves new entries and removes nodes that are not in `nodes`. Entries that cannot be written are kept for the next call.
+  /// Saves new entries and removes nodes that were heard since the start and are not in `nodes`. Entries that cannot be written are kept for the next call.
   package func save(keeping nodes: Set<NodeID>) async {
     let (rows, gone) = state.withLock { state in
       // The machine may not have handled the latest messages yet.
-      let gone = Set(state.online.keys).union(state.offline.keys).subtracting(nodes).subtracting(state.changed)
+      let gone = state.heard.subtracting(nodes).subtracting(state.changed)
+      state.heard.subtract(gone)
       for node in gone { (state.online[node], state.offline[node]) = (nil, nil) }
       let rows = state.changed.flatMap { node in
         [(true, state.online[node]), (false, state.offline[node])].compactMap { online, entry in

@@ -62,6 +62,22 @@ struct PresenceTimesTests {
     #expect(times.since(state(false, "a")) == WallTime(milliseconds: 1000))
   }
 
+  @Test("a server that starts while its broker is away forgets nothing")
+  func brokerAway() async throws {
+    do {
+      let times = try times(try Store(folder: folder.path))
+      times.note(state(false, "a"))
+      await times.save(keeping: [pi])
+    }
+    do {
+      // The machine of a server that has not connected yet knows no node.
+      let times = try times(try Store(folder: folder.path))
+      await times.save(keeping: [])
+      #expect(times.since(state(false, "a")) == WallTime(milliseconds: 1000))
+    }
+    #expect(try times(try Store(folder: folder.path)).since(state(false, "a")) == WallTime(milliseconds: 1000))
+  }
+
   @Test("nodes that the machine does not know are forgotten, but for those that were just heard")
   func forgotten() async throws {
     let store = try Store(folder: folder.path)

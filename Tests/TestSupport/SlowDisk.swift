@@ -9,8 +9,8 @@ package struct SlowDisk: Sendable {
   private let bytes: Int
 
   private static let compiler: String? = {
-    let places: [String] = ["/usr/bin/cc", "/usr/bin/clang", "/opt/swift/usr/bin/clang"]
-    return places.first { access($0, X_OK) == 0 }
+    let folders = (ProcessInfo.processInfo.environment["PATH"] ?? "").split(separator: ":")
+    return ["cc", "clang"].lazy.flatMap { name in folders.map { "\($0)/\(name)" } }.first { access($0, X_OK) == 0 }
   }()
   package static var isPossible: Bool { compiler != nil }
 

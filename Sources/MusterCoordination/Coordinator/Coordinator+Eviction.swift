@@ -63,11 +63,11 @@ extension Coordinator {
       lose(node, id, \.train, "was forgotten by an operator", failed: false)
       lose(node, id, \.evaluation, "was forgotten by an operator", failed: false)
     }
-    if let session = nodes[node]?.session { forgottenSessions.append(session) }
-    if forgottenSessions.count > Self.forgottenSessionsKept { forgottenSessions.removeFirst() }
+    if let session = nodes[node]?.session { forgottenNodes.append((node, session)) }
+    if forgottenNodes.count > Self.forgottenNodesKept { forgottenNodes.removeFirst() }
     letGo(of: node)
     lookAgain()
   }
 
-  private static let forgottenSessionsKept = 64
+  private static let forgottenNodesKept = 64
 }

@@ -15,7 +15,7 @@ extension Coordinator {
     guard state.online else {
       // A node that went offline before this coordinator started is listed, too, so that an operator can see and forget it.
       guard before != nil else {
-        if forgottenSessions.contains(state.session) {
+        if forgottenNodes.contains(where: { $0.node == state.node && $0.session == state.session }) {
           // The Will of a node that was forgotten before the broker noticed that its connection was lost.
           effects.append(.clear(.nodeState(coordinator: id, node: state.node)))
         } else {

@@ -43,8 +43,8 @@ package struct Coordinator: Sendable {
   var returning: [NodeID: Instant] = [:]
   /// Tasks that were forgotten, newest last: what stands on their topics is cleared on every connection, for the first clearing may be lost. Soft.
   var forgotten: [TaskID] = []
-  /// The latest sessions of nodes that an operator had forgotten, newest last. Their Wills may still come. Soft.
-  var forgottenSessions: [String] = []
+  /// Nodes that an operator had forgotten, with their last session, newest last: the Will of that session may still arrive. Soft.
+  var forgottenNodes: [(node: NodeID, session: String)] = []
   /// Nodes that were invited and have said nothing since. Soft.
   var unanswered: [NodeID: Silence] = [:]
   /// When something of a node was last heard. Soft.

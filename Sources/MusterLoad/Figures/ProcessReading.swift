@@ -15,7 +15,7 @@ package struct ProcessReading: Hashable, Sendable {
     self.peakBytes = peakBytes
   }
 
-  /// - Throws: ``LoadError/system(_:)`` when there is no such process.
+  /// - Throws: ``LoadError/system(_:)`` when no process has this pid.
   package init(of pid: Int32) throws(LoadError) {
     try self.init(stat: try Self.text("/proc/\(pid)/stat"), status: try Self.text("/proc/\(pid)/status"))
   }

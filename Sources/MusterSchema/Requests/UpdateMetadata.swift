@@ -46,7 +46,7 @@ package struct UpdateMetadata: Hashable, Sendable {
       do {
         metrics = try JSON.decode([String: Double].self, from: Array(text.utf8))
       } catch {
-        throw wrong("muster.metrics is no JSON object of numbers: \(JSON.explain(error, in: text.utf8))")
+        throw wrong("muster.metrics is not a JSON object of numbers: \(JSON.explain(error, in: text.utf8))")
       }
     }
     try Self.check(metrics: metrics)

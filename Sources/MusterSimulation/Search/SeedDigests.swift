@@ -1,4 +1,4 @@
-/// The digests of the histories of seeds 1 to n, as a text file: eight hexadecimal digits for each seed, ten seeds to a line.
+/// The digest of what happens in the world of each seed from 1 to n, as a text file: eight hexadecimal digits for each seed, ten seeds to a line.
 ///
 /// A change that must not alter any behaviour is compared with the recorded file. Only a commit that does nothing else records a new one.
 package struct SeedDigests: Hashable, Sendable {
