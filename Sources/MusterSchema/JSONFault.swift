@@ -122,13 +122,44 @@ private struct JSONReader {
       case UInt8(ascii: "\""):
         at += 1
         return String(decoding: bytes[start..<at - 1], as: UTF8.self)
-      case UInt8(ascii: "\\"): at += 2
+      case UInt8(ascii: "\\"): try escape()
       case ..<0x20: throw .expected("a quotation mark before the end of the line")
       default: at += 1
       }
     }
     at = bytes.count
     throw .ended
+  }
+
+  /// `\n` and its like, or `\u` with four hexadecimal digits. Surrogates come in pairs (RFC 8259, section 7): half of one is no character.
+  private mutating func escape() throws(Found) {
+    at += 1
+    guard let letter = peek else { throw .ended }
+    guard letter == UInt8(ascii: "u") else {
+      guard "\"\\/bfnrt".utf8.contains(letter) else { throw .expected("one of \" \\ / b f n r t u after the backslash") }
+      at += 1
+      return
+    }
+    let start = at
+    let unit = try codeUnit()
+    guard UTF16.isSurrogate(unit) else { return }
+    guard UTF16.isLeadSurrogate(unit), take("\\"), peek == UInt8(ascii: "u"), UTF16.isTrailSurrogate(try codeUnit()) else {
+      at = start
+      throw .expected("both halves of a surrogate pair")
+    }
+  }
+
+  /// Reads `u` and its four digits.
+  private mutating func codeUnit() throws(Found) -> UInt16 {
+    at += 1
+    var unit: UInt16 = 0
+    for _ in 0..<4 {
+      guard let byte = peek else { throw .ended }
+      guard let digit = Character(Unicode.Scalar(byte)).hexDigitValue else { throw .expected("a hexadecimal digit") }
+      unit = unit << 4 | UInt16(digit)
+      at += 1
+    }
+    return unit
   }
 
   private mutating func object() throws(Found) {

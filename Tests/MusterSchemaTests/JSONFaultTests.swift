@@ -22,6 +22,11 @@ struct JSONFaultTests {
       ("1.e3", "invalid JSON, line 1, column 3: expected a digit, found \"e3\""),
       ("\"a\nb\"", "invalid JSON, line 1, column 3: expected a quotation mark before the end of the line, found \"\n\""),
       ("\"a\\", "invalid JSON, line 1, column 4: the document ends too early"),
+      ("\"\\,\"", "invalid JSON, line 1, column 3: expected one of \" \\ / b f n r t u after the backslash, found \",\""),
+      ("\"\\u00g0\"", "invalid JSON, line 1, column 6: expected a hexadecimal digit, found \"g0\"\""),
+      ("\"\\u12", "invalid JSON, line 1, column 6: the document ends too early"),
+      ("\"\\udc00\"", "invalid JSON, line 1, column 3: expected both halves of a surrogate pair, found \"udc00\"\""),
+      ("\"\\ud83dx\"", "invalid JSON, line 1, column 3: expected both halves of a surrogate pair, found \"ud83dx\"\""),
       ("{\"metrics\": {\"loss\": NaN}}", "metrics.loss is not a finite number, and JSON has no other numbers"),
       ("[{\"a\": [0, -Infinity]}]", "[0].a[1] is not a finite number, and JSON has no other numbers"),
       ("inf", "the value is not a finite number, and JSON has no other numbers"),
@@ -34,6 +39,7 @@ struct JSONFaultTests {
     "what is JSON has no fault, and the decoder agrees",
     arguments: [
       "{}", "[]", " [ ] ", "null", "-0.5e+3", "{\"a\": {\"b\": [true, false, \"\\u0041\\\"\"]}}\n", "\"é🙂\"",
+      "\"\\ud83d\\uDE42 \\\\ \\/ \\b\\f\\n\\r\\t\"",
     ])
   func sound(text: String) throws {
     #expect(JSONFault(in: text.utf8) == nil)
@@ -44,9 +50,15 @@ struct JSONFaultTests {
   func anything() {
     #expect(JSONFault(in: Array(repeating: UInt8(ascii: "["), count: 1_000_000)).map { "\($0)" }?.contains("deeper than 512") == true)
     var random = SystemRandomNumberGenerator()
-    let letters = Array("{}[]\",:\\0-.eNtn \n".utf8) + [0xff, 0x00]
-    for _ in 0..<2000 {
-      let text = (0..<Int.random(in: 0...40, using: &random)).map { _ in letters.randomElement(using: &random) ?? 0 }
+    let letters = "{}[]\",:\\0-.eNtn \n".utf8.map { [$0] } + [[0xff], [0x00]]
+    let escapes = ["\\n", "\\/", "\\u00e9", "\\ud83d", "\\ude42", "\\x", "\\u12", "\\", "a", "\""].map { Array($0.utf8) }
+    let quote = Array("\"".utf8)
+    for round in 0..<4000 {
+      let parts = round.isMultiple(of: 2) ? letters : escapes
+      let middle = (0..<Int.random(in: 0...(round.isMultiple(of: 2) ? 40 : 5), using: &random)).flatMap { _ in
+        parts.randomElement(using: &random) ?? []
+      }
+      let text = round.isMultiple(of: 2) ? middle : quote + middle + quote
       if (try? JSON.decode(JSONValue.self, from: text)) == nil, String(validating: text, as: UTF8.self) != nil, JSONFault(in: text) == nil {
         Issue.record("refused, and no fault found: \(text)")
       }
