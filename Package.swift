@@ -175,8 +175,8 @@ let package = Package(
     .testTarget(
       name: "MusterRuntimeTests",
       dependencies: [
-        "MusterRuntime", "MusterCentral", "MusterRegion", "MusterCoordination", "MusterAggregation", "MusterStorage", "MusterTensors",
-        "MusterTransfer", "MusterMQTT", "MusterSchema", "TestSupport", logging,
+        "MusterRuntime", "MusterCentral", "MusterRegion", "MusterCoordination", "MusterShell", "MusterAggregation", "MusterStorage",
+        "MusterTensors", "MusterTransfer", "MusterMQTT", "MusterSchema", "TestSupport", logging,
       ], swiftSettings: house),
     .testTarget(
       name: "MusterDataPlaneTests",

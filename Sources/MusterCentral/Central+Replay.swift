@@ -1,6 +1,7 @@
 import MusterCoordination
 import MusterRuntime
 import MusterSchema
+import MusterShell
 import MusterStorage
 
 // Whether a round's record still says what its inputs give.

@@ -2,56 +2,56 @@ import Logging
 import MusterCoordination
 import MusterRuntime
 import MusterSchema
+import MusterShell
 import MusterStorage
+import Synchronization
 
-/// Carries out what central's machine wants: topics, answers to uploads, and the long work, which it only queues.
+/// Carries out what central's machine wants, as its desk translates it: publishes, answers uploads, and queues long work.
 final class CentralPerformer: EffectPerformer {
   typealias M = Coordinator
 
   private let topics: CoordinatorTopics
   private let work: CentralWork
-  private let secret: [UInt8]
+  private let desk: Mutex<CentralDesk>
+  private let storeIsNew: Bool
   let replies = ContributionReplies()
 
-  init(topics: CoordinatorTopics, work: CentralWork, secret: [UInt8]) {
+  init(topics: CoordinatorTopics, work: CentralWork, store: Store) {
     self.topics = topics
     self.work = work
-    self.secret = secret
+    desk = Mutex(CentralDesk(secret: store.secretKey))
+    storeIsNew = store.wasCreatedEmpty
   }
 
   var meter: TrafficMeter { topics.meter }
   var times: PresenceTimes { topics.times }
+  var next: Instant? { desk.withLock(\.next) }
 
-  func perform(_ effects: [Coordinator.Effect], of machine: Coordinator) async {
-    for effect in effects {
-      switch effect {
-      case .publish(let descriptor): topics.publish(descriptor)
-      case .roundChanged(let task): topics.roundChanged(task)
-      case .invite(let node, let invitation):
-        topics.invite(node, invitation, grant: Grant(secret: secret, task: invitation.task), isScout: true)
-      case .clear(let topic): topics.clear(topic)
-      case .initialize(let task): queue(.initialize, task, 0, machine)
-      case .aggregate(let task, let round): queue(.aggregate, task, round, machine)
-      case .evaluate(let task, let round): queue(.evaluate, task, round, machine)
+  func perform(_ effects: [Coordinator.Effect], of machine: Coordinator, at now: Instant) async {
+    let commands = desk.withLock { desk in
+      effects.compactMap { desk.command(for: $0, of: machine) } + desk.due(of: machine, at: now)
+    }
+    for command in commands {
+      switch command {
+      case .publish(let publication): topics.publish(publication)
+      case .work(let key, let order): work.queue(order, key)
       case .answer(let reply, let answer): replies.resolve(reply, .answered(answer))
+      case .collect(let referenced): work.collect(referenced)
       case .evicted(let count, let most): topics.noteEviction(count, of: most)
-      case .collect: work.collect(machine.referencedBlobs)
-      // A region's.
-      case .standingChanged, .consult, .deliver, .giveUp: break
       }
     }
-    topics.writeWindows(machine)
   }
 
-  func failed(_ events: [Coordinator.Event], _ error: StorageError) async {
+  /// Says again what somebody cleared or wrote over, and clears what an earlier life left.
+  func repair(_ task: TaskID, _ found: FoundDescriptor, owed machine: Coordinator) {
+    let repair = desk.withLock { $0.repair(found, of: task, owed: machine, storeIsNew: storeIsNew) }
+    if case .publish(let publications) = repair { publications.forEach(topics.publish) }
+  }
+
+  func failed(_ events: [Coordinator.Event], _ error: StorageError, isFirst: Bool) async {
     replies.failed(events, error)
-    // What came from topics is lost with the batch: read it again.
-    if events.contains(where: { !$0.isRepeated }) { topics.link.renew(after: .seconds(1)) }
+    if desk.withLock({ $0.readsTopicsAgain(after: events, isFirst: isFirst) }) { topics.link.renew(after: .seconds(1)) }
   }
 
   func stopped() async { replies.stopped() }
-
-  private func queue(_ kind: Coordinator.Work, _ task: TaskID, _ round: Int, _ machine: Coordinator) {
-    if let order = WorkOrder(kind, task, round, machine) { work.queue(order) }
-  }
 }

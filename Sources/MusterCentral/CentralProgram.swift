@@ -36,7 +36,7 @@ package enum CentralProgram {
       times: try PresenceTimes(store: store, logger: logger))
     let work = CentralWork(
       store: store, trainers: configuration.trainers, testData: configuration.testData, rules: configuration.rules, logger: logger)
-    let performer = CentralPerformer(topics: topics, work: work, secret: store.secretKey)
+    let performer = CentralPerformer(topics: topics, work: work, store: store)
     let central = Central(
       configuration: configuration, shell: shell, performer: performer, store: store, link: link, work: work,
       client: try HTTPClient(logger: logger), logger: logger)
@@ -73,12 +73,11 @@ package enum CentralProgram {
             connected: { await shell.mailbox.post(.connected) }, disconnected: { await shell.mailbox.post(.disconnected) },
             receive: { topic, message in
               if let event = topics.event(topic, message) { await shell.mailbox.post(event) }
-              await topics.reconcile(topic, message, storeIsNew: store.wasCreatedEmpty) { await shell.machine }
+              if let (task, found) = topics.descriptor(topic, message) { performer.repair(task, found, owed: await shell.machine) }
             })
         },
         trafficKeeper(topics.meter) { await shell.machine },
         presenceKeeper(topics.times) { await shell.machine },
-        windowTicker(topics) { await shell.machine },
         sweeper { await work.sweep(await shell.machine.referencedBlobs) },
       ], logger: logger)
   }

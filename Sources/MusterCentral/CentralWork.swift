@@ -5,6 +5,7 @@ import MusterAggregation
 import MusterCoordination
 import MusterRuntime
 import MusterSchema
+import MusterShell
 import MusterStorage
 import MusterTensors
 import MusterTrainers
@@ -17,7 +18,7 @@ final class CentralWork: Sendable {
   private let rules: Rules
   private let capabilities: Capabilities
   private let logger: Logger
-  private let orders = WorkRunner<WorkOrder.Key, WorkOrder>(width: 2)
+  private let orders = WorkRunner<WorkKey, WorkOrder>(width: 2)
   private let collections = WorkRunner<Bool, Set<Digest>>(width: 1)
   private let collector: BlobCollector
 
@@ -31,7 +32,7 @@ final class CentralWork: Sendable {
     collector = BlobCollector(store: store, logger: logger)
   }
 
-  func queue(_ order: WorkOrder) { orders.add(order.key, order) }
+  func queue(_ order: WorkOrder, _ key: WorkKey) { orders.add(key, order) }
   func collect(_ referenced: Set<Digest>) { collections.add(true, referenced, again: true) }
 
   /// Works until the task is cancelled.

@@ -1,5 +1,6 @@
 import MusterAggregation
 import MusterSchema
+import MusterShell
 import MusterStorage
 
 /// Makes a round's model out of what is stored: the one way, at the round's end and in a replay.

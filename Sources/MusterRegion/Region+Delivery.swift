@@ -3,6 +3,7 @@ import MusterCoordination
 import MusterDataPlane
 import MusterRuntime
 import MusterSchema
+import MusterShell
 import MusterStorage
 import MusterTransfer
 
@@ -26,43 +27,43 @@ extension Region {
   }
 
   /// Sends the region's own contribution until the ledger above has it, or does not want it.
-  func deliver(_ first: Job) async {
+  func deliver(_ delivery: Delivery) async {
     var attempt = 1
     var generator = SystemRandomNumberGenerator()
     let policy = RetryPolicy(attempts: .max, cap: .seconds(2))
-    while !Task.isCancelled, let job = await wanted(first), let result = job.result {
-      guard let file = store.path(of: result.digest) else {
-        return await shell.mailbox.post(.above(.failed(job.task, job.key, reason: "the region's result is gone from its disk")))
+    while !Task.isCancelled, let job = delivery.current(await shell.machine), let result = job.result {
+      let error: TransferError
+      switch await send(job, result) {
+      case .success(let answer): return await shell.mailbox.post(delivery.event(for: answer))
+      case .failure(let failure): error = failure
       }
-      do throws(TransferError) {
-        // An earlier process may have sent a part of it.
-        try await client.upload(
-          ResumableUpload(
-            UploadSource(file: file), to: job.invitation.upload, ticket: job.invitation.ticket, digest: result.digest,
-            contentType: job.key.phase == .train ? "application/octet-stream" : "application/json", resumes: true))
-        return await shell.mailbox.post(.above(.delivered(job.task, job.key)))
-      } catch {
-        let detail = error.problem.map { "\($0)" } ?? "\(error)"
-        switch error.status {
-        // Ours already counts.
-        case 409: return await shell.mailbox.post(.above(.delivered(job.task, job.key)))
-        case 404, 410: return await shell.mailbox.post(.above(.refused(job.task, job.key, reason: detail)))
-        default: break
-        }
-        let passing = (500...599).contains(error.status ?? 0) ? TransferError.timedOut(host: "") : error
-        guard let pause = policy.pause(after: passing, attempt: attempt, using: &generator) else {
-          return await shell.mailbox.post(.above(.failed(job.task, job.key, reason: detail)))
-        }
-        logger.info("the region's contribution waits: \(error)", metadata: ["task.id": "\(job.task)", "round": "\(job.key.round)"])
-        attempt += 1
-        do { try await Task.sleep(for: pause) } catch { return }
+      let passing = (500...599).contains(error.status ?? 0) ? TransferError.timedOut(host: "") : error
+      guard let pause = policy.pause(after: passing, attempt: attempt, using: &generator) else {
+        return await shell.mailbox.post(delivery.event(for: .refused(reason: error.problem.map { "\($0)" } ?? "\(error)")))
       }
+      logger.info("the region's contribution waits: \(error)", metadata: ["task.id": "\(job.task)", "round": "\(job.key.round)"])
+      attempt += 1
+      do { try await Task.sleep(for: pause) } catch { return }
     }
   }
 
-  /// The job as it stands now; nil when it is done with.
-  private func wanted(_ job: Job) async -> Job? {
-    await shell.machine.participant.jobs[job.task].flatMap { $0.isSameWork(as: job.key) && $0.stage == .uploading ? $0 : nil }
+  private func send(_ job: Job, _ result: JobResult) async -> Result<Delivery.Answer, TransferError> {
+    guard let file = store.path(of: result.digest) else { return .success(.refused(reason: "the region's result is gone from its disk")) }
+    do throws(TransferError) {
+      // An earlier process may have sent a part of it.
+      try await client.upload(
+        ResumableUpload(
+          UploadSource(file: file), to: job.invitation.upload, ticket: job.invitation.ticket, digest: result.digest,
+          contentType: job.key.phase == .train ? "application/octet-stream" : "application/json", resumes: true))
+      return .success(.counts)
+    } catch {
+      switch error.status {
+      // Another contribution of this region counts.
+      case 409: return .success(.counts)
+      case 404, 410: return .success(.closed(reason: error.problem.map { "\($0)" } ?? "\(error)"))
+      default: return .failure(error)
+      }
+    }
   }
 
   /// What the region itself knows of a task: its devices' contributions when it aggregates.

@@ -4,9 +4,9 @@ import MusterDataPlane
 import MusterMQTT
 import MusterRuntime
 import MusterSchema
+import MusterShell
 import MusterStorage
 import MusterTransfer
-import Synchronization
 
 /// A region: the shell around its machine, with its two brokers and what its listeners answer.
 final class Region: Sendable {
@@ -22,8 +22,6 @@ final class Region: Sendable {
   let fetches = WorkRunner<Digest, Digest>(width: 2)
   let logger: Logger
   private let collector: BlobCollector
-  /// A new store knows too little to judge what stands on the region's topics, until central has listed its tasks.
-  private let judgement: Mutex<(storeIsNew: Bool, hasLeftAlone: Bool)>
 
   init(
     configuration: RegionConfiguration, shell: Shell<RegionMachine>, performer: RegionPerformer, store: Store, above: BrokerLink,
@@ -39,7 +37,6 @@ final class Region: Sendable {
     self.models = models
     self.logger = logger
     collector = BlobCollector(store: store, logger: logger)
-    judgement = Mutex((store.wasCreatedEmpty, false))
   }
 
   var id: NodeID { configuration.id }
@@ -54,7 +51,7 @@ final class Region: Sendable {
       case .coordinatorState:
         let state = try MessageCoder.decode(CoordinatorState.self, from: message.payload)
         await shell.mailbox.post(.above(.coordinator(state)))
-        if state.online, let data = state.data { performer.questions.add("reconcile", .reconcile(data: data), again: true) }
+        if state.online, let data = state.data { performer.list(data) }
       case .task(_, let task):
         let descriptor = try MessageCoder.decode(TaskDescriptor.self, from: message.payload)
         guard descriptor.task == task, descriptor.regions.contains(id) else { return }
@@ -64,7 +61,7 @@ final class Region: Sendable {
         switch await shell.mailbox.submit(.above(.descriptor(descriptor))) {
         case .committed:
           if let central = participant.coordinatorState, central.online, let data = central.data {
-            performer.questions.add("reconcile", .reconcile(data: data), again: true)
+            performer.list(data)
           }
         // Its batch is lost: the connection is renewed, and the topic read again.
         case .failed: break
@@ -86,88 +83,50 @@ final class Region: Sendable {
   /// From the devices' broker.
   func heardBelow(_ topic: Topic, _ message: MQTTMessage) async {
     if let event = topics.event(topic, message) { await shell.mailbox.post(.below(event)) }
-    let storeIsNew = judgement.withLock(\.storeIsNew)
-    if await topics.reconcile(topic, message, storeIsNew: storeIsNew, machine: { await shell.machine.coordinator }) {
-      judgement.withLock { $0.hasLeftAlone = true }
-    }
+    if let (task, found) = topics.descriptor(topic, message) { performer.repair(task, found, owed: await shell.machine) }
   }
 
   // MARK: - Questions to the ledger
 
-  func answer(_ question: RegionPerformer.Question) async {
-    switch question {
-    case .reconcile(let data): await reconcile(data)
-    case .collect(let referenced): await collector.collect(keeping: referenced)
-    case .ask(let task, let key, let upload):
-      switch await ledger(upload) {
-      case .success(let ledger) where ledger.accepted.contains(NodePath(id)): await shell.mailbox.post(.above(.delivered(task, key)))
-      case .success(let ledger) where ledger.open: await shell.mailbox.post(.above(.confirmed(task, key)))
-      case .success: await shell.mailbox.post(.above(.refused(task, key, reason: "the round is closed")))
-      case .failure(.problem(let problem, _)) where problem.status == 404 || problem.status == 410:
-        await shell.mailbox.post(.above(.refused(task, key, reason: problem.detail)))
-      case .failure(let error):
-        logger.warning("central's ledger does not answer: \(error)", metadata: ["task.id": "\(task)"])
-        // Asked again when central shows itself; until then the order stands.
-        await shell.mailbox.post(.above(.confirmed(task, key)))
-      }
-    case .consult(_, let upload):
-      if case .success(let ledger) = await ledger(upload) { await shell.mailbox.post(.below(.ledger(ledger))) }
+  func ask(_ question: Question) async {
+    if let event = question.event(for: await answer(question), to: id) { await shell.mailbox.post(event) }
+  }
+
+  private func answer(_ question: Question) async -> Question.Answer {
+    do throws(TransferError) {
+      return .ledger(try await client.get(PhaseLedger.self, from: question.phase))
+    } catch {
+      if let problem = error.problem, problem.status == 404 || problem.status == 410 { return .none(reason: problem.detail) }
+      logger.warning("central's ledger does not answer: \(error)", metadata: ["task.id": "\(question.task)"])
+      return .silence
     }
   }
+
+  func collect(_ referenced: Set<Digest>) async { await collector.collect(keeping: referenced) }
 
   /// Looks for what a crash left behind.
   func sweep() async { await collector.sweep(keeping: await shell.machine.referencedBlobs) }
 
-  /// What the ledger has of the phase that this upload address belongs to.
-  private func ledger(_ upload: String) async -> Result<PhaseLedger, TransferError> {
-    let phase = upload.split(separator: "/", omittingEmptySubsequences: false).dropLast().joined(separator: "/")
-    do {
-      return .success(try await client.get(PhaseLedger.self, from: phase))
-    } catch {
-      return .failure(error)
-    }
-  }
-
-  private var openTasks: Set<TaskID> {
-    get async { Set(await shell.machine.coordinator.tasks.values.filter { !$0.isEnded }.map(\.id)) }
-  }
-
-  /// A cleared topic means nothing by itself: on every connect the region asks which tasks there are, until central answers.
-  private func reconcile(_ data: String) async {
-    // What is heard while central answers is not in its answer.
-    var known = await openTasks
-    var attempt = 1
+  /// Asks central which tasks there are, until it answers or shows itself under another address: then a newer question waits.
+  func list(_ data: String) async {
+    var listing = TaskListing(for: await shell.machine)
     while !Task.isCancelled {
+      let next: TaskListing.Next
       do {
         let descriptors = try await client.get([TaskDescriptor].self, from: "\(data)/v1/descriptors")
-        let listed = Set(descriptors.map(\.task))
-        for descriptor in descriptors where descriptor.regions.contains(id) { await shell.mailbox.post(.above(.descriptor(descriptor))) }
-        for task in known.sorted() where !listed.contains(task) { await shell.mailbox.post(.above(.forget(task))) }
-        // One that was heard meanwhile is younger than the answer, or nothing that central knows: it is asked once more.
-        let open = await openTasks
-        guard open.contains(where: { !listed.contains($0) && !known.contains($0) }) else {
-          judge()
-          return await forgetNodes(data)
-        }
-        known = open
-        do { try await Task.sleep(for: .seconds(1)) } catch { return }
+        let events: [RegionMachine.Event]
+        (events, next) = listing.answered(descriptors, await shell.machine)
+        for event in events { await shell.mailbox.post(event) }
       } catch {
         logger.warning("central does not list its tasks yet: \(error)")
-        do { try await Task.sleep(for: .seconds(min(30, 1 << min(attempt, 5)))) } catch { return }
-        attempt += 1
-        // Central may have come back under another address meanwhile: then a newer question waits.
-        if await shell.machine.participant.coordinatorState?.data != data { return }
+        next = listing.failed()
       }
+      guard case .ask(let pause) = next else { break }
+      do { try await Task.sleep(for: .seconds(pause)) } catch { return }
+      if await shell.machine.participant.coordinatorState?.data != data { return }
     }
-  }
-
-  /// From now on it knows enough: what it left alone is read again.
-  private func judge() {
-    let readsAgain = judgement.withLock { judgement in
-      defer { judgement.storeIsNew = false }
-      return judgement.storeIsNew && judgement.hasLeftAlone
-    }
-    if readsAgain { topics.link.renew(after: .seconds(1)) }
+    performer.knowsTheTasks()
+    await forgetNodes(data)
   }
 
   /// Devices that an operator wants forgotten; central shows itself anew when there are some.

@@ -41,7 +41,8 @@ package enum RegionProgram {
     let topics = CoordinatorTopics(
       coordinator: id, link: below, meter: TrafficMeter(folder: configuration.state, logger: logger),
       times: try PresenceTimes(store: store, logger: logger))
-    let performer = RegionPerformer(id: id, above: above, topics: topics, logger: logger)
+    let performer = RegionPerformer(
+      id: id, above: above, topics: topics, storeIsNew: store.wasCreatedEmpty, logger: logger)
     let client = try HTTPClient(HTTPConfiguration(stallSeconds: configuration.stallSeconds), logger: logger)
     let models = BlobCache(store: store, client: client) { await shell.machine.participant.coordinatorState?.data }
     let region = Region(
@@ -68,7 +69,9 @@ package enum RegionProgram {
     try await runServices(
       [
         BackgroundService { await shell.run(performing: performer) },
-        BackgroundService { await performer.questions.run { await region.answer($0) } },
+        BackgroundService { await performer.questions.run { await region.ask($0) } },
+        BackgroundService { await performer.listings.run { await region.list($0) } },
+        BackgroundService { await performer.collections.run { await region.collect($0) } },
         BackgroundService { await region.fetches.run { await region.fetch($0) } },
         BackgroundService { await performer.orders.run { await region.combine($0) } },
         BackgroundService { await performer.deliveries.run { await region.deliver($0) } },
@@ -92,14 +95,7 @@ package enum RegionProgram {
         },
         trafficKeeper(topics.meter) { await shell.machine.coordinator },
         presenceKeeper(topics.times) { await shell.machine.coordinator },
-        windowTicker(topics) { await shell.machine.coordinator },
         sweeper { await region.sweep() },
-        BackgroundService {
-          while !Task.isCancelled {
-            try await Task.sleep(for: .milliseconds(250))
-            performer.sayWaiting()
-          }
-        },
       ], logger: logger)
   }
 

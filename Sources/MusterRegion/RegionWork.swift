@@ -6,37 +6,9 @@ import MusterCoordination
 import MusterDataPlane
 import MusterRuntime
 import MusterSchema
+import MusterShell
 import MusterStorage
 import MusterTensors
-
-/// A frozen set of a region's devices, to be made one contribution of: copied out of the machine.
-struct RegionOrder: Sendable {
-  /// Of two rounds, phases or attempts each is work of its own: the later must not be taken for the one that still runs.
-  struct ID: Hashable, Sendable {
-    var task: TaskID
-    var key: RoundKey
-  }
-
-  var id: ID { ID(task: task, key: key) }
-  let task: TaskID
-  let key: RoundKey
-  let strategy: StrategySpecification
-  let base: Digest
-  /// Another than float32: devices send differences, and so does the region, in float32.
-  let encoding: EncodingSpecification
-  /// Sorted by path.
-  let contributions: [ContributionRecord]
-
-  init?(_ task: TaskID, _ machine: Coordinator) {
-    guard let run = machine.tasks[task], let key = run.order?.key, let frozen = run.frozenUpdates else { return nil }
-    self.task = task
-    self.key = key
-    strategy = run.descriptor.strategy ?? .named("fedavg")
-    base = frozen.base
-    encoding = run.descriptor.encoding
-    contributions = frozen.contributions
-  }
-}
 
 /// A region's long work: one contribution out of those of its devices.
 struct RegionWork: Sendable {
@@ -51,16 +23,16 @@ struct RegionWork: Sendable {
     var patience = WorkPatience()
     while !Task.isCancelled {
       do {
-        return .below(.combined(order.task, order.key, try await combine(order)))
+        return .below(.combined(order.key.task, order.key.roundKey, try await combine(order)))
       } catch {
         if Task.isCancelled { return nil }
         logger.error(
           "the devices' contributions could not be combined: \(error)",
-          metadata: ["task.id": "\(order.task)", "round": "\(order.key.round)"])
+          metadata: ["task.id": "\(order.key.task)", "round": "\(order.key.round)"])
         guard let pause = patience.pause(after: trouble(error)) else {
-          return .below(.workFailed(order.task, .aggregate, round: order.key.round, key: order.key, reason: "\(error)"))
+          return .below(.workFailed(order.key.task, .aggregate, round: order.key.round, key: order.key.roundKey, reason: "\(error)"))
         }
-        await delayed(.workDelayed(order.task, .aggregate, round: order.key.round, reason: "\(error)"))
+        await delayed(.workDelayed(order.key.task, .aggregate, round: order.key.round, reason: "\(error)"))
         do { try await Task.sleep(for: pause) } catch { return nil }
       }
     }
@@ -74,7 +46,7 @@ struct RegionWork: Sendable {
   }
 
   private func combine(_ order: RegionOrder) async throws -> Combined {
-    switch order.key.phase {
+    switch order.key.roundKey.phase {
     case .train: try await aggregate(order)
     case .evaluate: Combined(result: try await summarize(order), refused: [])
     }
@@ -86,7 +58,7 @@ struct RegionWork: Sendable {
     defer { if order.encoding != .float32 { unlink(base) } }
     let whole = try Strategy(order.strategy)
     guard let strategy = whole.decomposed?.region else { throw RegionError.needsWholeCohort(whole.whyNotDecomposable ?? "") }
-    let output = "\(try store.workFolder())/combined-\(order.task)-\(order.key.round)"
+    let output = "\(try store.workFolder())/combined-\(order.key.task)-\(order.key.round)"
     var refused: [Waiting] = []
     var counted = order.contributions
     // The header says what counts, and is written first: when the filters refuse some, once more without them.
@@ -113,7 +85,7 @@ struct RegionWork: Sendable {
   private func base(_ order: RegionOrder) async throws -> String {
     let model = try await models.locate(order.base)
     guard order.encoding != .float32 else { return model }
-    let zeros = "\(try store.workFolder())/zeros-\(order.task)-\(order.key.round)"
+    let zeros = "\(try store.workFolder())/zeros-\(order.key.task)-\(order.key.round)"
     try await offloading { () throws(SafetensorsError) in
       let model = try SafetensorsFile(path: model)
       try EncodedFile(model).schema.writeZeros(to: zeros, metadata: model.buffers().metadata)
@@ -123,7 +95,7 @@ struct RegionWork: Sendable {
 
   private func metadata(_ order: RegionOrder, _ counted: [ContributionRecord]) throws -> [String: String] {
     [
-      "muster.task": order.task.rawValue, "muster.round": "\(order.key.round)", "muster.base": "\(order.base)",
+      "muster.task": order.key.task.rawValue, "muster.round": "\(order.key.round)", "muster.base": "\(order.base)",
       "muster.content": order.encoding == .float32 ? "parameters" : "delta", "muster.weight": "\(counted.reduce(0) { $0 + $1.weight })",
       "muster.count": "\(counted.count)",
       "muster.metrics": String(decoding: try JSON.encode(Coordinator.weighted(counted) ?? [:]), as: UTF8.self),

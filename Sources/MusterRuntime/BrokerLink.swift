@@ -2,6 +2,7 @@ package import Logging
 import MusterCoordination
 package import MusterMQTT
 package import MusterSchema
+package import MusterShell
 import Synchronization
 
 /// A role's connection to a broker: a birth and a Will with a session of its own for each connection, what arrives parsed into topics, a second
@@ -74,6 +75,19 @@ package final class BrokerLink: Sendable {
       publish(topic, try MessageCoder.encode(message), retained: retained, quality: quality)
     } catch {
       logger.error("a message does not fit its topic: \(error)", metadata: ["topic": "\(topic)"])
+    }
+  }
+
+  /// See ``publish(_:_:retained:quality:)``.
+  package func publish(_ publication: Publication) {
+    let (topic, retained) = (publication.topic, publication.isRetained)
+    let quality: MQTTQuality = publication.isLasting ? .atLeastOnce : .atMostOnce
+    switch publication.content {
+    case .descriptor(let message): publish(topic, message, retained: retained, quality: quality)
+    case .invitation(let message): publish(topic, message, retained: retained, quality: quality)
+    case .round(let message): publish(topic, message, retained: retained, quality: quality)
+    case .status(let message): publish(topic, message, retained: retained, quality: quality)
+    case .nothing: publish(topic, [], retained: retained, quality: quality)
     }
   }
 

@@ -1,15 +1,14 @@
 package import MusterCoordination
 package import MusterMQTT
 package import MusterSchema
-import Synchronization
+package import MusterShell
 
-/// The topics under a coordinator's own id: what it writes there, and what its nodes write.
+/// The topics under a coordinator's own id: what it publishes there, and what its nodes do.
 package final class CoordinatorTopics: Sendable {
   private let coordinator: NodeID
   package let link: BrokerLink
   package let meter: TrafficMeter
   package let times: PresenceTimes
-  private let window = Mutex(RoundWindow())
 
   package init(coordinator: NodeID, link: BrokerLink, meter: TrafficMeter, times: PresenceTimes) {
     self.coordinator = coordinator
@@ -18,19 +17,9 @@ package final class CoordinatorTopics: Sendable {
     self.times = times
   }
 
-  package func publish(_ descriptor: TaskDescriptor) { link.publish(.task(coordinator: coordinator, task: descriptor.task), descriptor) }
-
-  /// Adds the ticket, and for a scout the grant that its devices' tickets derive from.
-  package func invite(_ node: NodeID, _ invitation: Invitation, grant: Grant, isScout: Bool) {
-    let invitation = invitation.admitting(node, by: grant, asScout: isScout)
-    meter.handsOut(invitation.base.digest, for: invitation.task)
-    link.publish(.invitation(coordinator: coordinator, node: node, task: invitation.task), invitation, retained: false)
-  }
-
-  /// Removes a retained message of our own.
-  package func clear(_ topic: Topic) {
-    guard topic.coordinator == coordinator else { return }
-    link.publish(topic, [], retained: true, quality: .atLeastOnce)
+  package func publish(_ publication: Publication) {
+    if case .invitation(let invitation) = publication.content { meter.handsOut(invitation.base.digest, for: invitation.task) }
+    link.publish(publication)
   }
 
   /// Says that nodes were forgotten, as seldom as dropped messages are.
@@ -38,21 +27,6 @@ package final class CoordinatorTopics: Sendable {
     link.drops.note(
       "\(count) nodes were forgotten, for at most \(most) are remembered: does a program publish under ever new ids?", topic: nil)
   }
-
-  package func roundChanged(_ task: TaskID) { window.withLock { $0.changed(task) } }
-
-  /// Writes the windows that are due.
-  package func writeWindows(_ machine: Coordinator) {
-    let due = window.withLock { window in
-      window.due(at: .now) { task in machine.tasks[task]?.isEnded ?? true }
-    }
-    for task in due {
-      guard let state = machine.roundState(task) else { continue }
-      link.publish(.round(coordinator: coordinator, task: task), state, quality: .atMostOnce)
-    }
-  }
-
-  package var hasPendingWindows: Bool { window.withLock(\.isPending) }
 
   /// Turns what arrived into the machine's event; nil for what does not concern it.
   package func event(_ topic: Topic, _ message: MQTTMessage) -> Coordinator.Event? {
@@ -79,33 +53,15 @@ package final class CoordinatorTopics: Sendable {
     return nil
   }
 
-  /// Looks at what stands on a task's own topic: clears what an earlier life left under our id, unless our own store is new (then we know too little
-  /// to judge), and says again what somebody cleared or wrote over.
-  ///
-  /// - Returns: whether something was left alone because the store is new.
-  @discardableResult
-  package func reconcile(_ topic: Topic, _ message: MQTTMessage, storeIsNew: Bool, machine: () async -> Coordinator) async -> Bool {
-    guard case .task(coordinator, let task) = topic else { return false }
-    let machine = await machine()
-    guard machine.tasks[task] != nil else {
-      guard message.retained, !message.payload.isEmpty else { return false }
-      guard !storeIsNew else { return true }
-      clear(.task(coordinator: coordinator, task: task))
-      clear(.round(coordinator: coordinator, task: task))
-      return false
-    }
-    guard let owed = machine.descriptors.first(where: { $0.task == task }), !isSaid(owed, in: message.payload) else { return false }
-    publish(owed)
-    return false
-  }
-
-  /// Whether a payload is this descriptor, or a later one. (Who forges a later one is a matter of trust; answering it could go on for ever.)
-  private func isSaid(_ descriptor: TaskDescriptor, in payload: [UInt8]) -> Bool {
+  /// A message on a task's own topic; nil for any other.
+  package func descriptor(_ topic: Topic, _ message: MQTTMessage) -> (task: TaskID, found: FoundDescriptor)? {
+    guard case .task(coordinator, let task) = topic else { return nil }
+    guard !message.payload.isEmpty else { return (task, FoundDescriptor(.nothing, retained: message.retained)) }
     do {
-      let found = try MessageCoder.decode(TaskDescriptor.self, from: payload)
-      return found.task == descriptor.task && found.revision >= descriptor.revision
+      let descriptor = try MessageCoder.decode(TaskDescriptor.self, from: message.payload)
+      return (task, FoundDescriptor(.descriptor(descriptor), retained: message.retained))
     } catch {
-      return false
+      return (task, FoundDescriptor(.unreadable, retained: message.retained))
     }
   }
 }

@@ -29,16 +29,6 @@ package func runServices(_ services: [any Service], logger: Logger) async throws
   try await ServiceGroup(configuration: configuration).run()
 }
 
-/// Writes the round windows that had to wait for their second.
-package func windowTicker(_ topics: CoordinatorTopics, machine: @escaping @Sendable () async -> Coordinator) -> BackgroundService {
-  BackgroundService {
-    while !Task.isCancelled {
-      try await Task.sleep(for: .milliseconds(250))
-      if topics.hasPendingWindows { topics.writeWindows(await machine()) }
-    }
-  }
-}
-
 /// Writes what the meter counted every few seconds, and at the end.
 package func trafficKeeper(_ meter: TrafficMeter, machine: @escaping @Sendable () async -> Coordinator) -> BackgroundService {
   BackgroundService {

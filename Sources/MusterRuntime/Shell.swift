@@ -8,11 +8,17 @@ package import MusterStorage
 package protocol EffectPerformer<M>: Sendable {
   associatedtype M: Machine
 
-  /// Called once a batch's records are durable, in order. Must not wait for the network: hand over and return.
-  func perform(_ effects: [M.Effect], of machine: M) async
+  /// Called once a batch's records are durable, in order; and when ``next`` has come, with no effects. Must not wait for the network: hand
+  /// over and return.
+  func perform(_ effects: [M.Effect], of machine: M, at now: Instant) async
+
+  /// When something is due that had to wait.
+  var next: Instant? { get }
 
   /// The batch was not committed and its effects are dropped: tell those who wait for an answer.
-  func failed(_ events: [M.Event], _ error: StorageError) async
+  ///
+  /// - Parameter isFirst: whether the commit before it succeeded.
+  func failed(_ events: [M.Event], _ error: StorageError, isFirst: Bool) async
 
   /// The shell has ended: nobody who still waits gets an answer.
   func stopped() async
@@ -51,7 +57,9 @@ package actor Shell<M: Machine> {
     while !Task.isCancelled {
       let now = clock.now
       switch committer.begin(at: now, letters: mailbox.drain) {
-      case .idle(let due): await mailbox.wait(until: due.map(clock.time))
+      case .idle(let due):
+        await mailbox.wait(until: [due, performer.next].compactMap { $0 }.min().map(clock.time))
+        await perform([], performer)
       case .perform(let batch): await finish(batch, performer)
       case .store(let records): await commit(records, at: now, performer)
       }
@@ -73,21 +81,27 @@ package actor Shell<M: Machine> {
       case .dropped(let batch):
         logger.critical(
           "an event is dropped, because a record that it leads to can never be stored: \(reason)", metadata: ["machine": "\(name)"])
-        await tell(batch, .unstorable(task, reason), performer)
+        await tell(batch, .unstorable(task, reason), isFirst: true, performer)
       }
     } catch {
       logger.error("the journal did not take \(records.count) records: \(error)", metadata: ["machine": "\(name)"])
-      await tell(committer.failed(at: clock.now), error, performer)
+      let isFirst = !committer.hasFailed
+      await tell(committer.failed(at: clock.now), error, isFirst: isFirst, performer)
     }
   }
 
   private func finish(_ batch: Batch, _ performer: some EffectPerformer<M>) async {
-    if !batch.effects.isEmpty { await performer.perform(batch.effects, of: machine) }
+    await perform(batch.effects, performer)
     for sender in batch.senders { sender.resume(returning: .committed) }
   }
 
-  private func tell(_ batch: Batch, _ error: StorageError, _ performer: some EffectPerformer<M>) async {
-    await performer.failed(batch.events, error)
+  private func perform(_ effects: [M.Effect], _ performer: some EffectPerformer<M>) async {
+    let now = clock.now
+    if !effects.isEmpty || performer.next.map({ $0 <= now }) ?? false { await performer.perform(effects, of: machine, at: now) }
+  }
+
+  private func tell(_ batch: Batch, _ error: StorageError, isFirst: Bool, _ performer: some EffectPerformer<M>) async {
+    await performer.failed(batch.events, error, isFirst: isFirst)
     for sender in batch.senders { sender.resume(returning: .failed(error)) }
   }
 }

@@ -16,4 +16,12 @@ package struct PlantedFaults: OptionSet, Hashable, Sendable {
   package static let forgetsTimers = PlantedFaults(rawValue: 1 << 3)
   /// A record that can never be stored is tried again and again, with everything in its batch.
   package static let poisonIsRetried = PlantedFaults(rawValue: 1 << 4)
+  /// The key of long work has no round: work for the next round is taken for that which still runs, and dropped.
+  package static let workKeyHasNoRound = PlantedFaults(rawValue: 1 << 5)
+  /// An aggregation leaves out the last contribution of the frozen set.
+  package static let foldsWithoutTheLast = PlantedFaults(rawValue: 1 << 6)
+  /// What stands on a task's own topic and should not, or no longer stands there, is left as it is.
+  package static let neverReconciles = PlantedFaults(rawValue: 1 << 7)
+  /// What came from topics and was lost with a failed commit is read again after the first failure only.
+  package static let lostTopicsAreNotReadAgain = PlantedFaults(rawValue: 1 << 8)
 }

@@ -68,6 +68,10 @@ package enum PlantedBug: String, CaseIterable, Sendable {
     case .failedCommitKeepsState: .failedCommitKeepsState
     case .forgetsTimers: .forgetsTimers
     case .poisonIsRetried: .poisonIsRetried
+    case .workKeyHasNoRound: .workKeyHasNoRound
+    case .foldsWithoutTheLast: .foldsWithoutTheLast
+    case .neverReconciles: .neverReconciles
+    case .lostTopicsAreNotReadAgain: .lostTopicsAreNotReadAgain
     default: []
     }
   }

@@ -1,5 +1,6 @@
 internal import MusterCoordination
 package import MusterSchema
+internal import MusterShell
 
 /// What a world is built from, and how long things take in it.
 package struct WorldPlan: Sendable {
@@ -21,6 +22,8 @@ package struct WorldPlan: Sendable {
   /// Every message goes through its bytes.
   package var codes = false
   var bugs: Set<PlantedBug> = []
+  /// Those of them that the shell's values hold.
+  var faults: PlantedFaults { bugs.reduce(into: []) { $0.formUnion($1.faults) } }
 
   package init(devices: [Int] = [3, 3]) { self.devices = devices }
 
@@ -200,26 +203,28 @@ package final class World {
     }
   }
 
-  /// Looks at what stands on a task's own topic, as `CoordinatorTopics` does.
-  ///
-  /// - Returns: whether something was left alone because the store is new.
-  @discardableResult
-  func reconcile(
-    _ packet: Packet, retained: Bool, _ machine: Coordinator, coordinator: NodeID, _ client: Client, storeIsNew: Bool = false
-  ) -> Bool {
-    guard packet.key.kind == .task, !plants(.neverReconciles) else { return false }
-    let task = directory.tasks[packet.key.task]
-    guard machine.tasks[task] != nil else {
-      guard retained, packet.payload != .cleared else { return false }
-      guard !storeIsNew else { return true }
-      client.publish(Packet(packet.key, .cleared), onlyNow: true, in: self)
-      client.publish(Packet(key(.round(coordinator: coordinator, task: task)), .cleared), onlyNow: true, in: self)
-      return false
-    }
-    guard let owed = machine.descriptors.first(where: { $0.task == task }) else { return false }
-    if case .descriptor(let found) = packet.payload, found.task == task, found.revision >= owed.revision { return false }
-    client.publish(Packet(packet.key, .descriptor(owed)), onlyNow: true, in: self)
-    return false
+  /// What arrived on a task's own topic, as `CoordinatorTopics` reads it; nil on any other.
+  func descriptor(_ packet: Packet, retained: Bool) -> (task: TaskID, found: FoundDescriptor)? {
+    guard packet.key.kind == .task else { return nil }
+    let content: FoundDescriptor.Content =
+      switch packet.payload {
+      case .descriptor(let descriptor): .descriptor(descriptor)
+      case .cleared: .nothing
+      default: .unreadable
+      }
+    return (directory.tasks[packet.key.task], FoundDescriptor(content, retained: retained))
+  }
+
+  func packet(_ publication: Publication) -> Packet {
+    let payload: Payload =
+      switch publication.content {
+      case .descriptor(let message): .descriptor(message)
+      case .invitation(let message): .invitation(message)
+      case .round(let message): .round(message)
+      case .status(let message): .status(message)
+      case .nothing: .cleared
+      }
+    return Packet(key(publication.topic), payload, retained: publication.isRetained, lasting: publication.isLasting)
   }
 
   /// The window for people: nobody in here reads it, but it has to fit.

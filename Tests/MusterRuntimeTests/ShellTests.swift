@@ -60,8 +60,9 @@ private final class Performer: EffectPerformer {
   typealias M = Counter
   let performed = Mutex<[TaskID]>([])
   let failures = Mutex<[StorageError]>([])
-  func perform(_ effects: [TaskID], of machine: Counter) async { performed.withLock { $0 += effects } }
-  func failed(_ events: [Counter.Event], _ error: StorageError) async { failures.withLock { $0.append(error) } }
+  let next: Instant? = nil
+  func perform(_ effects: [TaskID], of machine: Counter, at now: Instant) async { performed.withLock { $0 += effects } }
+  func failed(_ events: [Counter.Event], _ error: StorageError, isFirst: Bool) async { failures.withLock { $0.append(error) } }
   func stopped() async {}
 }
 

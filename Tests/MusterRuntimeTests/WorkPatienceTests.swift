@@ -11,6 +11,7 @@ import Testing
 @testable import MusterCoordination
 @testable import MusterRegion
 @testable import MusterRuntime
+@testable import MusterShell
 
 @Suite("Long work that meets trouble")
 struct WorkPatienceTests {
@@ -63,7 +64,7 @@ struct WorkPatienceTests {
         var room = rlimit(rlim_cur: 1 << 30, rlim_max: 1 << 40)
         if delays.withLock(\.count) == 2 { setrlimit(__rlimit_resource_t(RLIMIT_FSIZE.rawValue), &room) }
       }
-      guard case .below(.combined(.digits, order.key, let combined)) = await work.perform(order) else {
+      guard case .below(.combined(.digits, order.key.roundKey, let combined)) = await work.perform(order) else {
         Issue.record("nothing was combined")
         return
       }
@@ -78,20 +79,20 @@ struct WorkPatienceTests {
     let folder = try TemporaryFolder()
     let store = try Store(folder: folder.file("state"))
     let orders = try [(1, 1), (1, 2), (2, 1)].map { try frozen(store, round: $0.0, attempt: $0.1).order }
-    #expect(Set(orders.map(\.id)).count == 3)
-    let queue = WorkRunner<RegionOrder.ID, RegionOrder>(width: 1)
+    #expect(Set(orders.map(\.key)).count == 3)
+    let queue = WorkRunner<WorkKey, RegionOrder>(width: 1)
     let gate = AsyncStream<Void>.makeStream()
-    let done = Mutex<[RegionOrder.ID]>([])
-    for order in orders { queue.add(order.id, order) }
+    let done = Mutex<[WorkKey]>([])
+    for order in orders { queue.add(order.key, order) }
     let running = Task {
       await queue.run { order in
-        if order.id == orders[0].id { for await _ in gate.stream { break } }
-        done.withLock { $0.append(order.id) }
+        if order.key == orders[0].key { for await _ in gate.stream { break } }
+        done.withLock { $0.append(order.key) }
       }
     }
-    for order in orders { queue.add(order.id, order) }
+    for order in orders { queue.add(order.key, order) }
     gate.continuation.yield()
-    let all = try await eventually { done.withLock { Set($0) } == Set(orders.map(\.id)) }
+    let all = try await eventually { done.withLock { Set($0) } == Set(orders.map(\.key)) }
     #expect(all)
     running.cancel()
     await running.value

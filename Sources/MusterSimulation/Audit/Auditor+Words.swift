@@ -1,5 +1,6 @@
 internal import MusterCoordination
 internal import MusterSchema
+internal import MusterShell
 
 // What is said.
 extension Auditor {
@@ -43,23 +44,29 @@ extension Auditor {
     )
   }
 
-  func says(_ descriptor: TaskDescriptor) {
+  /// A server publishes: what it says is stored.
+  func publishes(_ publication: Publication, by coordinator: NodeID) {
+    switch (publication.content, publication.topic) {
+    case (.descriptor(let descriptor), _): if coordinator == .central { says(descriptor) }
+    case (.invitation(let invitation), .invitation(_, let node, _)):
+      invites(invitation, by: coordinator)
+      asks(node, invitation, by: coordinator)
+    default: break
+    }
+  }
+
+  private func says(_ descriptor: TaskDescriptor) {
     check(
       descriptor.revision <= books[BookKey(ledger: .central, task: descriptor.task)]?.revision ?? 0,
       "task \(descriptor.task): revision \(descriptor.revision) is published and not stored")
   }
 
-  func invites(_ invitation: Invitation) {
-    check(
-      books[BookKey(ledger: .central, task: invitation.task)]?.opened.contains(invitation.key) == true,
-      "task \(invitation.task): central invites to \(invitation.key), which is not stored")
-  }
-
-  func invites(_ invitation: Invitation, by region: RegionProcess) {
-    let stored = orders[region.id]?[invitation.task]
-    check(
-      stored.map { $0 >= invitation.key } ?? false,
-      "task \(invitation.task): \(region.id) invites to \(invitation.key), its order is not stored")
+  private func invites(_ invitation: Invitation, by coordinator: NodeID) {
+    let isStored =
+      coordinator == .central
+      ? books[BookKey(ledger: .central, task: invitation.task)]?.opened.contains(invitation.key) ?? false
+      : orders[coordinator]?[invitation.task].map { $0 >= invitation.key } ?? false
+    check(isStored, "task \(invitation.task): \(coordinator) invites to \(invitation.key), which is not stored")
   }
 
   func published(_ packet: Packet, at broker: Broker) {

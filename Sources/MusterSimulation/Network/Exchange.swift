@@ -8,7 +8,7 @@ protocol ExchangeServer: AnyObject {
 
 /// One that counts contributions.
 protocol LedgerServer: ExchangeServer {
-  var desk: LedgerDesk { get }
+  var dataPlane: DataPlane { get }
 }
 
 extension World {

@@ -1,5 +1,6 @@
 package import MusterCoordination
 internal import MusterSchema
+internal import MusterShell
 
 /// The central server: the root coordinator in its shell, its long work, and the data plane as the ledger of every round.
 package final class CentralProcess: ServerPerformer, LedgerServer, ClientOwner {
@@ -11,10 +12,11 @@ package final class CentralProcess: ServerPerformer, LedgerServer, ClientOwner {
   /// Connections that its machine has not heard of yet.
   private(set) var connecting = 0
   var blobs: BlobShelf
-  private var work = WorkDriver<Fold.ID, Fold>(width: 2) { _, _ in }
+  private var work = WorkDriver<WorkKey, Fold>(width: 2) { _, _ in }
+  private var desk: CentralDesk
   /// Whether its machine said in this life what it owes.
   private var hasSaidOwed = false
-  private(set) lazy var desk = LedgerDesk(
+  private(set) lazy var dataPlane = DataPlane(
     world, ledger: .central, machine: { [unowned self] in machine }, life: { [unowned self] in isUp ? life : nil },
     post: { [unowned self] in shell.post($0) }, store: { [unowned self] in blobs.add($0, at: world.time) },
     grant: { [unowned self] run, path in Grant(secret: world.secret, task: run.id).descendant(path) })
@@ -23,6 +25,7 @@ package final class CentralProcess: ServerPerformer, LedgerServer, ClientOwner {
     self.world = world
     self.site = site
     blobs = BlobShelf(name: "central")
+    desk = CentralDesk(secret: world.secret)
     let configuration = CoordinatorConfiguration(data: "http://central:7400", declared: Set(regions))
     shell = ServerDriver(world) { Coordinator(id: .central, configuration: configuration, restoring: $0) }
     client = Client(
@@ -40,6 +43,7 @@ package final class CentralProcess: ServerPerformer, LedgerServer, ClientOwner {
 
   package func start() {
     shell.start()
+    desk = CentralDesk(secret: world.secret, faults: world.plan.faults)
     connecting = 0
     let life = shell.life
     work = WorkDriver(width: 2) { [unowned self] piece, done in
@@ -60,7 +64,7 @@ package final class CentralProcess: ServerPerformer, LedgerServer, ClientOwner {
 
   func died(power: Bool) {
     world.note(.life, name, power ? "loses its power" : "dies")
-    desk.removeAll()
+    dataPlane.removeAll()
     work.removeAll()
     client.die(power: power, in: world)
     if power { blobs.losePower() }
@@ -79,28 +83,17 @@ package final class CentralProcess: ServerPerformer, LedgerServer, ClientOwner {
   }
 
   func perform(_ effect: Coordinator.Effect, of machine: Coordinator) {
-    switch effect {
-    case .publish(let descriptor):
-      world.auditor.says(descriptor)
-      say(.descriptor(descriptor), .task(coordinator: .central, task: descriptor.task))
-    case .invite(let node, let invitation):
-      world.auditor.invites(invitation)
-      world.auditor.asks(node, invitation, by: .central)
-      let grant = Grant(secret: world.secret, task: invitation.task)
-      let invitation = invitation.admitting(node, by: grant, asScout: true)
-      let topic = Topic.invitation(coordinator: .central, node: node, task: invitation.task)
-      client.publish(Packet(world.key(topic), .invitation(invitation), retained: false), onlyNow: true, in: world)
-    case .roundChanged(let task):
+    if case .roundChanged(let task) = effect {
       world.windowChanged(machine, task)
       if world.plants(.collectsYoungBlobs) { blobs.collect(keeping: machine.referencedBlobs, at: world.time, eagerly: true) }
-    case .clear(let topic): say(.cleared, topic)
-    case .initialize(let task): add(.initialize, task, 0, machine)
-    case .aggregate(let task, let round): add(.aggregate, task, round, machine)
-    case .evaluate(let task, let round): add(.evaluate, task, round, machine)
-    case .answer(let reply, let answer): desk.resolve(reply, answer)
-    case .collect: blobs.collect(keeping: machine.referencedBlobs, at: world.time, eagerly: world.plants(.collectsYoungBlobs))
-    // A scout's: central has none.
-    default: break
+    }
+    switch desk.command(for: effect, of: machine) {
+    case .publish(let publication):
+      publish(publication)
+    case .work(let key, let order): add(order, key)
+    case .answer(let reply, let answer): dataPlane.resolve(reply, answer)
+    case .collect(let referenced): blobs.collect(keeping: referenced, at: world.time, eagerly: world.plants(.collectsYoungBlobs))
+    case .evicted, nil: break
     }
   }
 
@@ -113,20 +106,20 @@ package final class CentralProcess: ServerPerformer, LedgerServer, ClientOwner {
     for (task, run) in machine.tasks where run.isAggregating {
       let contributions = run.frozenUpdates?.contributions.count
       world.auditor.check(
-        work.contains { $0.id.task == task && $0.id.key.round == run.round && $0.id.contributions == contributions },
+        work.contains { $0.key.task == task && $0.key.round == run.round && $0.key.contributions == contributions },
         "task \(task): round \(run.round) waits for central's aggregation, and nobody works on that")
     }
   }
 
   func failed(_ events: [Coordinator.Event], isFirst: Bool) {
-    desk.failed(events)
-    // What came from topics is lost with the batch: it is read again.
-    if world.plants(.lostTopicsAreNotReadAgain) ? isFirst : events.contains(where: { !$0.isRepeated }) {
-      client.renew(after: 1000, in: world)
-    }
+    dataPlane.failed(events)
+    if desk.readsTopicsAgain(after: events, isFirst: isFirst) { client.renew(after: 1000, in: world) }
   }
 
-  private func say(_ payload: Payload, _ topic: Topic) { client.publish(Packet(world.key(topic), payload), onlyNow: true, in: world) }
+  private func publish(_ publication: Publication) {
+    world.auditor.publishes(publication, by: .central)
+    client.publish(world.packet(publication), onlyNow: true, in: world)
+  }
 
   // MARK: Topics
 
@@ -148,26 +141,28 @@ package final class CentralProcess: ServerPerformer, LedgerServer, ClientOwner {
   func received(_ packet: Packet, retained: Bool, by client: Client) {
     if !retained { world.auditor.hears(packet, by: .central) }
     if let event = world.coordinatorEvent(packet, retained: retained, nodes: shell.machine.nodes) { shell.post(event) }
-    world.reconcile(packet, retained: retained, shell.machine, coordinator: .central, client)
+    if let (task, found) = world.descriptor(packet, retained: retained),
+      case .publish(let publications) = desk.repair(found, of: task, owed: shell.machine, storeIsNew: false)
+    {
+      publications.forEach(publish)
+    }
   }
 
   // MARK: Long work
 
-  private func add(_ kind: Coordinator.Work, _ task: TaskID, _ round: Int, _ machine: Coordinator) {
-    guard let result = result(kind, task, round, machine) else { return }
-    let contributions = kind == .aggregate ? machine.tasks[task]?.frozenUpdates?.contributions.count ?? 0 : 0
-    let id = Fold.ID(kind: kind, task: task, key: RoundKey(round: round, phase: .train, attempt: 0), contributions: contributions)
-    let fold = Fold(id: id) { [unowned self] trouble, done in
-      report(trouble.map { .workFailed(task, kind, round: round, reason: $0) } ?? result(), done)
+  private func add(_ order: WorkOrder, _ key: WorkKey) {
+    let result = result(order)
+    let fold = Fold(key: order.key) { [unowned self] trouble, done in
+      report(trouble.map { .workFailed(order.key.task, order.key.kind, round: order.key.round, reason: $0) } ?? result(), done)
     }
-    work.add(fold.queueKey(world), fold)
+    work.add(key, fold)
     world.auditor.bound(work.count, 32, "central's work queue")
   }
 
-  /// What the work will give, from what is copied out of the machine now.
-  private func result(_ kind: Coordinator.Work, _ task: TaskID, _ round: Int, _ machine: Coordinator) -> (() -> Coordinator.Event)? {
-    guard let run = machine.tasks[task], let specification = run.specification else { return nil }
-    switch kind {
+  /// What the work will give.
+  private func result(_ order: WorkOrder) -> () -> Coordinator.Event {
+    let (task, round) = (order.key.task, order.key.round)
+    switch order.key.kind {
     case .initialize:
       let model = ModelReference(digest: world.digest("\(task)/0"), bytes: 1000)
       return { [unowned self] in
@@ -175,28 +170,25 @@ package final class CentralProcess: ServerPerformer, LedgerServer, ClientOwner {
         return .initialized(task, model)
       }
     case .aggregate:
-      guard var contributions = run.frozenUpdates?.contributions else { return nil }
-      if world.plants(.foldsWithoutTheLast), contributions.count > 1 { contributions.removeLast() }
-      let model = ModelReference(digest: world.modelDigest(task, round, contributions), bytes: 1000)
-      let refused = contributions.compactMap { update in
+      let model = ModelReference(digest: world.modelDigest(task, round, order.contributions), bytes: 1000)
+      let refused = order.contributions.compactMap { update in
         world.refusesUpdates(update.path).map { Waiting(node: update.path.description, reason: $0) }
       }
       // Of regions that aggregate one is enough.
-      let fewest = specification.upload == .region ? 1 : max(1, min(world.fewestUpdates, specification.cohort.minimum))
-      if contributions.count - refused.count < fewest {
+      let fewest = order.isRegional ? 1 : max(1, min(world.fewestUpdates, order.specification.cohort.minimum))
+      if order.contributions.count - refused.count < fewest {
         return { .fellShort(task, round: round, refused: refused, reason: "the rule needs \(fewest) updates") }
       }
       return { [unowned self] in
         // What nobody waits for any more may be collected.
         let isWanted = self.machine.tasks[task].map { $0.isAggregating && $0.round == round } ?? false
-        for update in contributions where isWanted && !blobs.contains(update.digest) {
+        for update in order.contributions where isWanted && !blobs.contains(update.digest) {
           world.auditor.fails("the update \(update.path) of round \(round) of \(task) counts, and is not in central's store")
         }
         blobs.add(model.digest, at: world.time)
         return .aggregated(task, round: round, model, refused: refused)
       }
     case .evaluate:
-      guard run.models.contains(where: { $0.round == round }) else { return nil }
       return { [unowned self] in
         if world.random.chance(world.plan.evaluationFails) {
           return .workFailed(task, .evaluate, round: round, reason: "the trainer ran out of memory")

@@ -192,10 +192,10 @@ extension DeviceProcess {
     guard let address = UploadAddress(address) else { return done(nil) }
     let transfer = world.random.within(world.plan.transferTime)
     if let region = world.region(address.host) {
-      world.exchange(from: site, with: region, serve: { region.desk.put(upload, transfer: transfer, $0) }, done: done)
+      world.exchange(from: site, with: region, serve: { region.dataPlane.put(upload, transfer: transfer, $0) }, done: done)
     } else {
       let central = world.central
-      world.exchange(from: site, with: central, serve: { central.desk.put(upload, transfer: transfer, $0) }, done: done)
+      world.exchange(from: site, with: central, serve: { central.dataPlane.put(upload, transfer: transfer, $0) }, done: done)
     }
   }
 
@@ -217,11 +217,11 @@ extension DeviceProcess {
     }
     if let region = world.region(address.host) {
       world.exchange(
-        from: site, with: region, serve: { answer in answer(.some(region.desk.ledger(task, key.round, key.phase))) }, done: done)
+        from: site, with: region, serve: { answer in answer(.some(region.dataPlane.ledger(task, key.round, key.phase))) }, done: done)
     } else {
       let central = world.central
       world.exchange(
-        from: site, with: central, serve: { answer in answer(.some(central.desk.ledger(task, key.round, key.phase))) }, done: done)
+        from: site, with: central, serve: { answer in answer(.some(central.dataPlane.ledger(task, key.round, key.phase))) }, done: done)
     }
   }
 }

@@ -1,26 +1,10 @@
-internal import MusterCoordination
-internal import MusterSchema
+internal import MusterShell
 
 /// A piece of a server's long work: it takes its time, waits while the disk is full, and is done once its result is durable.
 struct Fold {
-  /// What it is for; two that differ are two pieces of work.
-  struct ID: Hashable {
-    var kind: Coordinator.Work
-    var task: TaskID
-    /// At a region the order that it is for; at central the round alone.
-    var key: RoundKey
-    var contributions: Int
-  }
-
-  let id: ID
+  let key: WorkKey
   /// Reports what came of it; an error is what the disk said.
   let finish: (_ trouble: String?, _ done: @escaping () -> Void) -> Void
-
-  /// As the servers' queues know it: a planted bug leaves out what tells one round's work from another's.
-  func queueKey(_ world: World) -> ID {
-    guard world.plants(.workKeyHasNoRound) else { return id }
-    return ID(kind: id.kind, task: id.task, key: RoundKey(round: 0, phase: .train, attempt: 0), contributions: 0)
-  }
 
   static let diskFull = "the disk is full"
 

@@ -1,5 +1,6 @@
 internal import MusterCoordination
 internal import MusterSchema
+internal import MusterShell
 
 /// Another central on the broker for some seconds: a standby that was revived, a copy for staging. It has a task that the first one does not know,
 /// publishes it, and invites.
@@ -8,6 +9,7 @@ internal import MusterSchema
 final class SecondCentral: ClientOwner {
   private unowned let world: World
   private var machine: Coordinator
+  private var desk = CentralDesk(secret: Array("another secret".utf8))
   private(set) var isUp = false
   private var since: Int64 = 0
   let client: Client
@@ -51,18 +53,9 @@ final class SecondCentral: ClientOwner {
   }
 
   private func perform(_ effect: Coordinator.Effect) {
-    switch effect {
-    case .publish(let descriptor): say(.descriptor(descriptor), .task(coordinator: .central, task: descriptor.task))
-    case .invite(let node, let invitation):
-      let grant = Grant(secret: Array("another secret".utf8), task: invitation.task)
-      let topic = Topic.invitation(coordinator: .central, node: node, task: invitation.task)
-      let invitation = invitation.admitting(node, by: grant, asScout: true)
-      client.publish(Packet(world.key(topic), .invitation(invitation), retained: false), onlyNow: true, in: world)
-    default: break
-    }
+    guard case .publish(let publication) = desk.command(for: effect, of: machine), publication.content != .nothing else { return }
+    client.publish(world.packet(publication), onlyNow: true, in: world)
   }
-
-  private func say(_ payload: Payload, _ topic: Topic) { client.publish(Packet(world.key(topic), payload), onlyNow: true, in: world) }
 
   // MARK: Topics
 

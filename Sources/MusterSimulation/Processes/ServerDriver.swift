@@ -64,7 +64,7 @@ package final class ServerDriver<M: Machine> {
   func start() {
     var kept = disk.kept
     if world.plants(.forgetsAcceptedOnRestart) { kept.removeAll { $0.record.kind == "contributed" } }
-    committer = Committer(restore(kept), faults: world.plan.bugs.reduce(into: []) { $0.formUnion($1.faults) })
+    committer = Committer(restore(kept), faults: world.plan.faults)
     base = world.plants(.clockStartsAgain) ? .zero : disk.lastInstant
     since = world.time
     life += 1

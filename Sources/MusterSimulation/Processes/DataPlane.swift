@@ -45,7 +45,7 @@ enum UploadAnswer: Equatable {
 ///
 /// As the routes have it: admitted by ticket and phase when the headers come; the body travels, is checked and synced; then the machine is asked, and its
 /// word goes out once it is durable.
-final class LedgerDesk {
+final class DataPlane {
   private unowned let world: World
   private let ledger: NodeID
   private let machine: () -> Coordinator

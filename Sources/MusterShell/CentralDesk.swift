@@ -1,0 +1,71 @@
+package import MusterCoordination
+package import MusterSchema
+
+/// Translates what central's machine wants into what its driver does.
+package struct CentralDesk: Sendable {
+  package enum Command: Sendable {
+    case publish(Publication)
+    case work(WorkKey, WorkOrder)
+    case answer(Coordinator.Reply, Coordinator.Answer)
+    /// Keep these blobs: others that lost their last reference may go.
+    case collect(Set<Digest>)
+    /// Nodes were forgotten, for no more than so many are remembered. To be logged.
+    case evicted(Int, of: Int)
+  }
+
+  private let secret: [UInt8]
+  private let faults: PlantedFaults
+  private var topics: OwnTopics
+
+  /// - Parameter secret: central's key, which grants and tickets derive from.
+  package init(secret: [UInt8], faults: PlantedFaults = []) {
+    self.secret = secret
+    self.faults = faults
+    topics = OwnTopics(.central, faults: faults)
+  }
+
+  /// - Parameter machine: as it was committed with the effect.
+  /// - Returns: nil when there is nothing to do, or not yet.
+  package mutating func command(for effect: Coordinator.Effect, of machine: Coordinator) -> Command? {
+    switch effect {
+    case .publish(let descriptor): return .publish(topics.descriptor(descriptor))
+    case .invite(let node, let invitation):
+      let grant = Grant(secret: secret, task: invitation.task)
+      return .publish(topics.invitation(invitation, to: node, grant: grant, isScout: true))
+    case .clear(let topic): return topics.clearing(topic).map(Command.publish)
+    case .roundChanged(let task):
+      topics.changed(task, of: machine)
+      return nil
+    case .initialize(let task): return work(.initialize, task, 0, machine)
+    case .aggregate(let task, let round): return work(.aggregate, task, round, machine)
+    case .evaluate(let task, let round): return work(.evaluate, task, round, machine)
+    case .answer(let reply, let answer): return .answer(reply, answer)
+    case .collect: return .collect(machine.referencedBlobs)
+    case .evicted(let count, let most): return .evicted(count, of: most)
+    // A region's.
+    case .standingChanged, .consult, .deliver, .giveUp: return nil
+    }
+  }
+
+  /// When ``due(of:at:)`` has something.
+  package var next: Instant? { topics.next }
+
+  /// What had to wait for its second.
+  package mutating func due(of machine: Coordinator, at now: Instant) -> [Command] { topics.due(of: machine, at: now).map(Command.publish) }
+
+  /// See ``TopicRepair``.
+  package func repair(_ found: FoundDescriptor, of task: TaskID, owed machine: Coordinator, storeIsNew: Bool) -> TopicRepair {
+    topics.repair(found, of: task, owed: machine, storeIsNew: storeIsNew)
+  }
+
+  /// Whether to read all topics again, because these events were lost with their batch.
+  ///
+  /// - Parameter isFirst: whether the commit before it succeeded.
+  package func readsTopicsAgain(after lost: [Coordinator.Event], isFirst: Bool) -> Bool {
+    lost.contains { !$0.isRepeated } && (isFirst || !faults.contains(.lostTopicsAreNotReadAgain))
+  }
+
+  private func work(_ kind: Coordinator.Work, _ task: TaskID, _ round: Int, _ machine: Coordinator) -> Command? {
+    WorkOrder(kind, task, round, machine, faults: faults).map { .work($0.key.planted(faults), $0) }
+  }
+}

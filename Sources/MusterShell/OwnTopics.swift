@@ -1,0 +1,85 @@
+import MusterCoordination
+package import MusterSchema
+
+/// What a coordinator publishes on the topics under its own id.
+struct OwnTopics: Sendable {
+  private let id: NodeID
+  private let faults: PlantedFaults
+  /// Tasks whose `RoundState` has changed.
+  private var rounds = Pace<Void>()
+
+  init(_ id: NodeID, faults: PlantedFaults) {
+    self.id = id
+    self.faults = faults
+  }
+
+  func descriptor(_ descriptor: TaskDescriptor) -> Publication { .descriptor(descriptor, of: id) }
+
+  /// - Parameters:
+  ///   - grant: what the node's ticket derives from.
+  ///   - isScout: whether the node invites devices of its own, and gets a grant for them.
+  func invitation(_ invitation: Invitation, to node: NodeID, grant: Grant, isScout: Bool) -> Publication {
+    .invitation(invitation.admitting(node, by: grant, asScout: isScout), to: node, of: id)
+  }
+
+  /// - Returns: nil for a topic of another coordinator, which is not ours to clear.
+  func clearing(_ topic: Topic) -> Publication? { topic.coordinator == id ? .clearing(topic) : nil }
+
+  /// The end of a task is not held back.
+  mutating func changed(_ task: TaskID, of machine: Coordinator) {
+    rounds.put((), on: task, urgent: machine.tasks[task]?.isEnded ?? true)
+  }
+
+  var next: Instant? { rounds.next }
+
+  /// The windows that are due. A task that is forgotten meanwhile has none.
+  mutating func due(of machine: Coordinator, at now: Instant) -> [Publication] {
+    rounds.take(at: now).compactMap { machine.roundState($0.task).map { .round($0, of: id) } }
+  }
+
+  /// Compares what stands on a task's own topic with what the coordinator owes there.
+  ///
+  /// What an earlier life left under the same id is cleared, unless the store is new: then the coordinator knows too little to judge. What
+  /// somebody cleared or wrote over is said again. Whoever forges a later revision is not answered: that could go on for ever.
+  func repair(_ found: FoundDescriptor, of task: TaskID, owed machine: Coordinator, storeIsNew: Bool) -> TopicRepair {
+    guard !faults.contains(.neverReconciles) else { return .publish([]) }
+    guard machine.tasks[task] != nil else {
+      guard found.isRetained, found.content != .nothing else { return .publish([]) }
+      guard !storeIsNew else { return .leaveAlone }
+      return .publish([.clearing(.task(coordinator: id, task: task)), .clearing(.round(coordinator: id, task: task))])
+    }
+    guard let owed = machine.descriptors.first(where: { $0.task == task }), !found.isSaid(owed) else { return .publish([]) }
+    return .publish([descriptor(owed)])
+  }
+}
+
+/// What was received on a task's own topic.
+package struct FoundDescriptor: Hashable, Sendable {
+  package enum Content: Hashable, Sendable {
+    case descriptor(TaskDescriptor)
+    case unreadable
+    case nothing
+  }
+
+  package let content: Content
+  /// Whether it stood there before the subscription.
+  package let isRetained: Bool
+
+  package init(_ content: Content, retained: Bool) {
+    self.content = content
+    isRetained = retained
+  }
+
+  /// Whether it is this descriptor, or a later one.
+  fileprivate func isSaid(_ owed: TaskDescriptor) -> Bool {
+    guard case .descriptor(let found) = content else { return false }
+    return found.task == owed.task && found.revision >= owed.revision
+  }
+}
+
+/// What to do about what stands on a task's own topic.
+package enum TopicRepair: Hashable, Sendable {
+  case publish([Publication])
+  /// The store is too new to judge.
+  case leaveAlone
+}

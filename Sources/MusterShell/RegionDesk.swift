@@ -1,0 +1,116 @@
+package import MusterCoordination
+package import MusterSchema
+
+/// Translates what a region's machine wants into what its driver does: topics below, statuses above, questions, and its long work.
+package struct RegionDesk: Sendable {
+  package enum Command: Sendable {
+    /// On the devices' broker.
+    case publish(Publication)
+    /// On the broker of the coordinator above.
+    case publishAbove(Publication)
+    /// Publish the region's own state above again.
+    case announce
+    case work(WorkKey, RegionOrder)
+    case ask(Question)
+    case deliver(Delivery)
+    case answer(Coordinator.Reply, Coordinator.Answer)
+    /// Keep these blobs: others that lost their last reference may go.
+    case collect(Set<Digest>)
+    /// Nodes were forgotten, for no more than so many are remembered. To be logged.
+    case evicted(Int, of: Int)
+    /// The order from above carries no grant: devices cannot be admitted. To be logged.
+    case lacksGrant(TaskID)
+  }
+
+  private let id: NodeID
+  private let above: NodeID
+  private let faults: PlantedFaults
+  private var topics: OwnTopics
+  private var statuses = Pace<NodeStatus>()
+  /// Nothing was known before this start, and the coordinator above has not listed its tasks yet.
+  private var storeIsNew: Bool
+  private var hasLeftAlone = false
+
+  package init(_ id: NodeID, above: NodeID, storeIsNew: Bool, faults: PlantedFaults = []) {
+    self.id = id
+    self.above = above
+    self.storeIsNew = storeIsNew
+    self.faults = faults
+    topics = OwnTopics(id, faults: faults)
+  }
+
+  /// - Parameter machine: as it was committed with the effect.
+  /// - Returns: nil when there is nothing to do, or not yet.
+  package mutating func command(for effect: RegionMachine.Effect, of machine: RegionMachine) -> Command? {
+    switch effect {
+    case .status(let status, let lasting):
+      statuses.put(status, on: status.task, urgent: lasting)
+      return nil
+    case .announce: return .announce
+    case .ask(let job): return .ask(.isWanted(job.task, job.key, upload: job.invitation.upload))
+    case .upload(let job): return .deliver(Delivery(job))
+    case .below(.collect): return .collect(machine.referencedBlobs)
+    case .below(let effect): return command(for: effect, of: machine.coordinator)
+    }
+  }
+
+  private mutating func command(for effect: Coordinator.Effect, of machine: Coordinator) -> Command? {
+    switch effect {
+    case .publish(let descriptor): return .publish(topics.descriptor(descriptor))
+    case .invite(let node, let invitation):
+      // Nil: forgotten in the same batch.
+      guard let run = machine.tasks[invitation.task] else { return nil }
+      guard let grant = run.order?.grant else { return .lacksGrant(invitation.task) }
+      return .publish(topics.invitation(invitation, to: node, grant: grant, isScout: false))
+    case .clear(let topic): return topics.clearing(topic).map(Command.publish)
+    case .roundChanged(let task):
+      topics.changed(task, of: machine)
+      return nil
+    case .consult(let task):
+      return machine.tasks[task]?.order.map { .ask(.whatCounts(task, $0.key, upload: $0.upload)) }
+    case .aggregate(let task, _):
+      return RegionOrder(task, machine, faults: faults).map { .work($0.key.planted(faults), $0) }
+    case .answer(let reply, let answer): return .answer(reply, answer)
+    case .evicted(let count, let most): return .evicted(count, of: most)
+    // The root's work, and what the machine keeps to itself.
+    case .initialize, .evaluate, .standingChanged, .deliver, .giveUp, .collect: return nil
+    }
+  }
+
+  /// When ``due(of:at:)`` has something.
+  package var nextStatus: Instant? { statuses.next }
+  package var next: Instant? { [topics.next, statuses.next].compactMap { $0 }.min() }
+
+  /// What had to wait for its second, and what was said last of each task in a batch.
+  package mutating func due(of machine: RegionMachine, at now: Instant) -> [Command] {
+    statuses.take(at: now).map { .publishAbove(.status($0.word, to: above, lasting: $0.isUrgent)) }
+      + topics.due(of: machine.coordinator, at: now).map(Command.publish)
+  }
+
+  /// Whether to read all topics again, because these events were lost with their batch.
+  ///
+  /// - Parameter isFirst: whether the commit before it succeeded.
+  package func readsTopicsAgain(after lost: [RegionMachine.Event], isFirst: Bool) -> Bool {
+    lost.contains { !$0.isRepeated } && (isFirst || !faults.contains(.lostTopicsAreNotReadAgain))
+  }
+
+  // MARK: - What stands on topics
+
+  /// See ``TopicRepair``. The desk remembers what it left alone.
+  package mutating func repair(_ found: FoundDescriptor, of task: TaskID, owed machine: RegionMachine) -> [Publication] {
+    switch topics.repair(found, of: task, owed: machine.coordinator, storeIsNew: storeIsNew) {
+    case .publish(let publications): return publications
+    case .leaveAlone:
+      hasLeftAlone = true
+      return []
+    }
+  }
+
+  /// The coordinator above has listed its tasks: from now on the region knows enough to judge what stands on its topics.
+  ///
+  /// - Returns: whether to read the region's own topics again, because something was left alone.
+  package mutating func knowsTheTasks() -> Bool {
+    defer { storeIsNew = false }
+    return storeIsNew && hasLeftAlone
+  }
+}

@@ -1,0 +1,102 @@
+package import MusterCoordination
+package import MusterSchema
+
+/// What tells one piece of a server's long work from another: work for the next round, phase or attempt must not be taken for what still
+/// runs.
+package struct WorkKey: Hashable, Sendable {
+  package var kind: Coordinator.Work
+  package var task: TaskID
+  /// At a region the order from above that it is for; at central the round alone.
+  package var roundKey: RoundKey
+  /// How many contributions it aggregates. A round that was opened again for more of them is aggregated again, while the report of the
+  /// first time may still be on its way.
+  package var contributions = 0
+
+  package var round: Int { roundKey.round }
+}
+
+/// One piece of central's long work, with everything that it needs copied out of the machine.
+package struct WorkOrder: Sendable {
+  package let key: WorkKey
+  package let specification: TaskSpecification
+  /// The model to evaluate, or the base to aggregate onto.
+  package let base: Digest?
+  /// What the server optimizer remembers from the round that made the base.
+  package let state: Digest?
+  /// The frozen set, sorted by path.
+  package let contributions: [ContributionRecord]
+
+  /// Whether the contributions are regions', aggregated already.
+  package var isRegional: Bool { specification.upload == .region }
+
+  init?(_ kind: Coordinator.Work, _ task: TaskID, _ round: Int, _ machine: Coordinator, faults: PlantedFaults = []) {
+    guard let run = machine.tasks[task], let specification = run.specification else { return nil }
+    self.specification = specification
+    var count = 0
+    switch kind {
+    case .initialize:
+      base = nil
+      state = nil
+      contributions = []
+    case .aggregate:
+      guard let frozen = run.frozenUpdates else { return nil }
+      base = frozen.base
+      state = run.models.last { $0.digest == frozen.base }?.state
+      contributions = frozen.contributions.planted(faults)
+      count = frozen.contributions.count
+    case .evaluate:
+      guard let model = run.models.last(where: { $0.round == round }) else { return nil }
+      base = model.digest
+      state = nil
+      contributions = []
+    }
+    key = WorkKey(kind: kind, task: task, roundKey: .central(round), contributions: count)
+  }
+
+  /// The aggregation of a round that is over, for a replay; nil when that round made no model.
+  package init?(replaying record: RoundRecord, of task: TaskID, _ run: TaskRun) {
+    guard record.result != nil, let specification = run.specification else { return nil }
+    key = WorkKey(kind: .aggregate, task: task, roundKey: .central(record.round), contributions: record.updates.count)
+    self.specification = specification
+    base = record.base
+    state = run.models.last { $0.digest == record.base }?.state
+    contributions = record.updates
+  }
+}
+
+/// A frozen set of a region's devices, to be combined to one contribution: copied out of the machine.
+package struct RegionOrder: Sendable {
+  package let key: WorkKey
+  package let strategy: StrategySpecification
+  package let base: Digest
+  /// Another than float32: devices send differences, and so does the region, in float32.
+  package let encoding: EncodingSpecification
+  /// Sorted by path.
+  package let contributions: [ContributionRecord]
+
+  init?(_ task: TaskID, _ machine: Coordinator, faults: PlantedFaults = []) {
+    guard let run = machine.tasks[task], let key = run.order?.key, let frozen = run.frozenUpdates else { return nil }
+    self.key = WorkKey(kind: .aggregate, task: task, roundKey: key, contributions: frozen.contributions.count)
+    strategy = run.descriptor.strategy ?? .named("fedavg")
+    base = frozen.base
+    encoding = run.descriptor.encoding
+    contributions = frozen.contributions.planted(faults)
+  }
+}
+
+extension WorkKey {
+  /// As a queue knows it.
+  func planted(_ faults: PlantedFaults) -> WorkKey {
+    faults.contains(.workKeyHasNoRound) ? WorkKey(kind: kind, task: task, roundKey: .central(0)) : self
+  }
+}
+
+extension RoundKey {
+  fileprivate static func central(_ round: Int) -> RoundKey { RoundKey(round: round, phase: .train, attempt: 0) }
+}
+
+extension [ContributionRecord] {
+  fileprivate func planted(_ faults: PlantedFaults) -> [ContributionRecord] {
+    faults.contains(.foldsWithoutTheLast) && count > 1 ? Array(dropLast()) : self
+  }
+}
