@@ -62,7 +62,7 @@ package enum CentralProgram {
     try await runServices(
       [
         BackgroundService { await shell.run(performing: performer) },
-        BackgroundService { await work.run { await report($0, to: shell, logger) } },
+        BackgroundService { await work.run(reportingTo: shell.mailbox) },
         data, ops,
         BackgroundService {
           try await ready.wait()
@@ -80,15 +80,6 @@ package enum CentralProgram {
         presenceKeeper(topics.times) { await shell.machine },
         sweeper { await work.sweep(await shell.machine.referencedBlobs) },
       ], logger: logger)
-  }
-
-  /// A result of long work is not lost to a full disk: it is handed over until it is durable.
-  private static func report(_ event: Coordinator.Event, to shell: Shell<Coordinator>, _ logger: Logger) async {
-    while !Task.isCancelled {
-      if case .committed = await shell.mailbox.submit(event) { return }
-      logger.warning("a result of central's work is not stored yet: it is tried again")
-      do { try await Task.sleep(for: .seconds(1)) } catch { return }
-    }
   }
 
   private static func dataRouter(_ central: Central, _ log: RefusalLog) -> Router<RouteContext> {

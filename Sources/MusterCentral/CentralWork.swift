@@ -36,13 +36,9 @@ final class CentralWork: Sendable {
   func collect(_ referenced: Set<Digest>) { collections.add(true, referenced, again: true) }
 
   /// Works until the task is cancelled.
-  func run(reporting report: @escaping @Sendable (Coordinator.Event) async -> Void) async {
+  func run(reportingTo mailbox: Mailbox<Coordinator.Event>) async {
     await withTaskGroup(of: Void.self) { group in
-      group.addTask {
-        await self.orders.run { order in
-          if let event = await self.perform(order, delayed: report) { await report(event) }
-        }
-      }
+      group.addTask { await self.orders.run { await self.perform($0, mailbox) } }
       group.addTask { await self.collections.run { await self.collector.collect(keeping: $0) } }
     }
     for trainer in trainers.values { await trainer.shutdown() }
@@ -51,23 +47,15 @@ final class CentralWork: Sendable {
   /// Looks for what a crash left behind.
   func sweep(_ referenced: Set<Digest>) async { await collector.sweep(keeping: referenced) }
 
-  /// - Returns: nil when central stops meanwhile: the work is owed, and done after the next start.
-  private func perform(_ order: WorkOrder, delayed: @Sendable (Coordinator.Event) async -> Void) async -> Coordinator.Event? {
+  private func perform(_ order: WorkOrder, _ mailbox: Mailbox<Coordinator.Event>) async {
     let key = order.key
-    var patience = WorkPatience()
-    while true {
-      do {
-        return try await attemptOnce(order)
-      } catch {
-        if Task.isCancelled { return nil }
-        logger.error("\(key.kind.rawValue) failed: \(error)", metadata: ["task.id": "\(key.task)", "round": "\(key.round)"])
-        guard let pause = patience.pause(after: trouble(error)) else {
-          return .workFailed(key.task, key.kind, round: key.round, reason: "\(error)")
-        }
-        await delayed(.workDelayed(key.task, key.kind, round: key.round, reason: "\(error)"))
-        do { try await Task.sleep(for: pause) } catch { return nil }
-      }
-    }
+    var logger = logger
+    logger[metadataKey: "task.id"] = "\(key.task)"
+    logger[metadataKey: "round"] = "\(key.round)"
+    await LongWork.carryThrough(
+      key.kind.rawValue, reportingTo: mailbox, logger: logger, attempt: { try await attemptOnce(order) }, trouble: trouble,
+      delayed: { .workDelayed(key.task, key.kind, round: key.round, reason: $0) },
+      failed: { .workFailed(key.task, key.kind, round: key.round, reason: $0) })
   }
 
   private func attemptOnce(_ order: WorkOrder) async throws -> Coordinator.Event {
@@ -93,8 +81,8 @@ final class CentralWork: Sendable {
   }
 
   /// Whether it is the machine's trouble or the task's.
-  private func trouble(_ error: any Error) -> WorkPatience.Trouble {
-    if WorkPatience.isPassing(error) { return .passing }
+  private func trouble(_ error: any Error) -> LongWork.Trouble {
+    if LongWork.isPassing(error) { return .passing }
     switch error {
     case is StorageError, TrainerError.signalled, TrainerError.notStarted: return .unclear
     // A program's own words do not say it, but where it writes there is no room.

@@ -15,15 +15,9 @@ extension Region {
       grant: { run, path in run.grant(of: path) }, maximumBytes: configuration.maximumBytes)
   }
 
-  /// Makes one contribution of a frozen set. A result is not lost to a full disk: it is handed over until it is durable.
+  /// Makes one contribution of a frozen set.
   func combine(_ order: RegionOrder) async {
-    let work = RegionWork(store: store, models: models, logger: logger) { await self.shell.mailbox.post(.below($0)) }
-    guard let event = await work.perform(order) else { return }
-    while !Task.isCancelled {
-      if case .committed = await shell.mailbox.submit(event) { return }
-      logger.warning("what the devices' contributions were combined to is not stored yet: it is tried again")
-      do { try await Task.sleep(for: .seconds(1)) } catch { return }
-    }
+    await RegionWork(store: store, models: models, logger: logger).perform(order, reportingTo: shell.mailbox)
   }
 
   /// Sends the region's own contribution until the ledger above has it, or does not want it.

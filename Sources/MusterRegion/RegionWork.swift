@@ -15,33 +15,22 @@ struct RegionWork: Sendable {
   let store: Store
   let models: BlobCache
   let logger: Logger
-  /// Tells the machine what the work waits for.
-  let delayed: @Sendable (Coordinator.Event) async -> Void
 
-  /// - Returns: nil when the region stops meanwhile: the work is owed, and done after the next start.
-  func perform(_ order: RegionOrder) async -> RegionMachine.Event? {
-    var patience = WorkPatience()
-    while !Task.isCancelled {
-      do {
-        return .below(.combined(order.key.task, order.key.roundKey, try await combine(order)))
-      } catch {
-        if Task.isCancelled { return nil }
-        logger.error(
-          "the devices' contributions could not be combined: \(error)",
-          metadata: ["task.id": "\(order.key.task)", "round": "\(order.key.round)"])
-        guard let pause = patience.pause(after: trouble(error)) else {
-          return .below(.workFailed(order.key.task, .aggregate, round: order.key.round, key: order.key.roundKey, reason: "\(error)"))
-        }
-        await delayed(.workDelayed(order.key.task, .aggregate, round: order.key.round, reason: "\(error)"))
-        do { try await Task.sleep(for: pause) } catch { return nil }
-      }
-    }
-    return nil
+  func perform(_ order: RegionOrder, reportingTo mailbox: Mailbox<RegionMachine.Event>) async {
+    let key = order.key
+    var logger = logger
+    logger[metadataKey: "task.id"] = "\(key.task)"
+    logger[metadataKey: "round"] = "\(key.round)"
+    await LongWork.carryThrough(
+      "combine", reportingTo: mailbox, logger: logger,
+      attempt: { .below(.combined(key.task, key.roundKey, try await combine(order))) }, trouble: trouble,
+      delayed: { .below(.workDelayed(key.task, key.kind, round: key.round, reason: $0)) },
+      failed: { .below(.workFailed(key.task, key.kind, round: key.round, key: key.roundKey, reason: $0)) })
   }
 
   /// What the devices delivered is abandoned only when trying again cannot help.
-  private func trouble(_ error: any Error) -> WorkPatience.Trouble {
-    if WorkPatience.isPassing(error) { return .passing }
+  private func trouble(_ error: any Error) -> LongWork.Trouble {
+    if LongWork.isPassing(error) { return .passing }
     return error is StorageError || error is Problem ? .unclear : .lasting
   }
 

@@ -22,8 +22,7 @@ struct Pace<Word> {
   /// Removes and returns what may be said now, in the order of the tasks.
   mutating func take(at now: Instant) -> [(task: TaskID, word: Word, isUrgent: Bool)] {
     said = said.filter { now < $0.value.advanced(bySeconds: Self.interval) }
-    let due = waiting.filter { $0.value.isUrgent || said[$0.key] == nil }
-      .sorted { ($0.value.isUrgent ? 0 : 1, $0.key) < ($1.value.isUrgent ? 0 : 1, $1.key) }
+    let due = waiting.filter { $0.value.isUrgent || said[$0.key] == nil }.sorted { $0.key < $1.key }
     for (task, _) in due {
       waiting[task] = nil
       said[task] = now

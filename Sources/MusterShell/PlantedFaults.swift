@@ -24,4 +24,8 @@ package struct PlantedFaults: OptionSet, Hashable, Sendable {
   package static let neverReconciles = PlantedFaults(rawValue: 1 << 7)
   /// What came from topics and was lost with a failed commit is read again after the first failure only.
   package static let lostTopicsAreNotReadAgain = PlantedFaults(rawValue: 1 << 8)
+  /// Long work that finds the disk full is given up.
+  package static let fullDiskEndsWork = PlantedFaults(rawValue: 1 << 9)
+  /// The result of long work is handed over once, whether or not it could be stored.
+  package static let reportsWorkOnce = PlantedFaults(rawValue: 1 << 10)
 }

@@ -78,7 +78,6 @@ package struct RegionDesk: Sendable {
   }
 
   /// When ``due(of:at:)`` has something.
-  package var nextStatus: Instant? { statuses.next }
   package var next: Instant? { [topics.next, statuses.next].compactMap { $0 }.min() }
 
   /// What had to wait for its second, and what was said last of each task in a batch.

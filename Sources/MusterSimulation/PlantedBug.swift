@@ -70,6 +70,8 @@ package enum PlantedBug: String, CaseIterable, Sendable {
     case .poisonIsRetried: .poisonIsRetried
     case .workKeyHasNoRound: .workKeyHasNoRound
     case .foldsWithoutTheLast: .foldsWithoutTheLast
+    case .fullDiskEndsWork: .fullDiskEndsWork
+    case .reportsWorkOnce: .reportsWorkOnce
     case .neverReconciles: .neverReconciles
     case .lostTopicsAreNotReadAgain: .lostTopicsAreNotReadAgain
     default: []

@@ -227,10 +227,15 @@ package final class World {
     return Packet(key(publication.topic), payload, retained: publication.isRetained, lasting: publication.isLasting)
   }
 
-  /// The window for people: nobody in here reads it, but it has to fit.
-  func windowChanged(_ machine: Coordinator, _ task: TaskID) {
-    guard plan.codes, let state = machine.roundState(task) else { return }
-    _ = coded(Packet(key(.round(coordinator: machine.id, task: task)), .round(state)))
+  /// A server publishes. The window for people goes no further: nobody in here reads it, but it has to fit.
+  func publish(_ publication: Publication, by server: NodeID, _ client: Client) {
+    auditor.publishes(publication, by: server)
+    let packet = packet(publication)
+    if case .round = publication.content {
+      _ = coded(packet)
+    } else {
+      client.publish(packet, onlyNow: true, in: self)
+    }
   }
 
   func coded(_ packet: Packet) -> Packet {

@@ -49,7 +49,7 @@ extension Auditor {
       check(refused.allSatisfy { known.contains($0.node) }, "task \(id), round \(round): what never counted is refused")
     case .completed(_, let record, _): completed(id, record, &book)
     case .ended(_, _, let reason):
-      check(!reason.contains(Fold.diskFull), "task \(id) ends for a full disk, which passes: \(reason)")
+      check(!reason.contains(World.diskFull), "task \(id) ends for a full disk, which passes: \(reason)")
       let isRecorded = world.unstorable?(id, "completed") != true
       for (key, rows) in book.rows where isRecorded && key.round > book.completed && !rows.isEmpty {
         fails("task \(id) ends, and what counts of round \(key.round) is in no record")
@@ -158,7 +158,7 @@ extension Auditor {
   }
 
   private func settled(_ id: TaskID, _ record: RoundRecord, _ book: inout Book) {
-    for contribution in record.updates + record.evaluations where contribution.reason?.contains(Fold.diskFull) == true {
+    for contribution in record.updates + record.evaluations where contribution.reason?.contains(World.diskFull) == true {
       fails("task \(id), round \(record.round): \(contribution.path) is abandoned for a full disk, which passes")
     }
     names(id, record, book)

@@ -51,6 +51,10 @@ extension Auditor {
     case (.invitation(let invitation), .invitation(_, let node, _)):
       invites(invitation, by: coordinator)
       asks(node, invitation, by: coordinator)
+    case (.round(let state), let topic):
+      // A server that starts again does not know when it last spoke.
+      let last = windows.updateValue(world.time, forKey: topic)
+      check(state.step.isFinal || last.map { world.time - $0 >= 1000 } ?? true, "\(topic) changes twice within a second")
     default: break
     }
   }

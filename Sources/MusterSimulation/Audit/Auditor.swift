@@ -39,6 +39,8 @@ final class Auditor {
   var orders: [NodeID: [TaskID: RoundKey]] = [:]
   /// By coordinator: whom it invited first to what, and heard nothing of since.
   var unanswered: [NodeID: [NodeID: Unanswered]] = [:]
+  /// When a window for people was published last.
+  var windows: [Topic: Int64] = [:]
   private var idleTicks = 0
   /// Sessions whose end was published.
   private var endedSessions: Set<String> = []
@@ -146,11 +148,13 @@ final class Auditor {
   }
 
   func restarted(_ central: CentralProcess) {
+    windows = windows.filter { $0.key.coordinator != .central }
     losesTrack(of: .central)
     examine(central.machine, of: central)
   }
 
   func restarted(_ region: RegionProcess) {
+    windows = windows.filter { $0.key.coordinator != region.id }
     losesTrack(of: region.id)
     examine(region.machine, of: region)
   }

@@ -12,7 +12,7 @@ package final class CentralProcess: ServerPerformer, LedgerServer, ClientOwner {
   /// Connections that its machine has not heard of yet.
   private(set) var connecting = 0
   var blobs: BlobShelf
-  private var work = WorkDriver<WorkKey, Fold>(width: 2) { _, _ in }
+  private var work = WorkDriver<WorkKey, Fold<Coordinator.Event>>(width: 2) { _, _ in }
   private var desk: CentralDesk
   /// Whether its machine said in this life what it owes.
   private var hasSaidOwed = false
@@ -45,11 +45,7 @@ package final class CentralProcess: ServerPerformer, LedgerServer, ClientOwner {
     shell.start()
     desk = CentralDesk(secret: world.secret, faults: world.plan.faults)
     connecting = 0
-    let life = shell.life
-    work = WorkDriver(width: 2) { [unowned self] piece, done in
-      piece.run(
-        in: world, isFull: { [unowned self] in shell.disk.isFailing }, isAlive: { [unowned self] in isUp && self.life == life }, done)
-    }
+    work = WorkDriver(width: 2) { [unowned self] piece, done in shell.carryThrough(piece, done) }
     hasSaidOwed = false
     world.auditor.restarted(self)
     world.note(.life, name, "starts")
@@ -82,22 +78,27 @@ package final class CentralProcess: ServerPerformer, LedgerServer, ClientOwner {
     }
   }
 
+  var next: Instant? { desk.next }
+
   func perform(_ effect: Coordinator.Effect, of machine: Coordinator) {
-    if case .roundChanged(let task) = effect {
-      world.windowChanged(machine, task)
-      if world.plants(.collectsYoungBlobs) { blobs.collect(keeping: machine.referencedBlobs, at: world.time, eagerly: true) }
+    if case .roundChanged = effect, world.plants(.collectsYoungBlobs) {
+      blobs.collect(keeping: machine.referencedBlobs, at: world.time, eagerly: true)
     }
-    switch desk.command(for: effect, of: machine) {
-    case .publish(let publication):
-      publish(publication)
+    if let command = desk.command(for: effect, of: machine) { carryOut(command) }
+  }
+
+  private func carryOut(_ command: CentralDesk.Command) {
+    switch command {
+    case .publish(let publication): world.publish(publication, by: .central, client)
     case .work(let key, let order): add(order, key)
     case .answer(let reply, let answer): dataPlane.resolve(reply, answer)
     case .collect(let referenced): blobs.collect(keeping: referenced, at: world.time, eagerly: world.plants(.collectsYoungBlobs))
-    case .evicted, nil: break
+    case .evicted: break
     }
   }
 
   func performed(of machine: Coordinator) {
+    for command in desk.due(of: machine, at: shell.now) { carryOut(command) }
     world.auditor.examine(machine, of: self)
     if world.plants(.forgetsSilence) {
       for node in machine.nodes.values where node.online && machine.silence(of: node.node) != nil { shell.post(.node(node)) }
@@ -114,11 +115,6 @@ package final class CentralProcess: ServerPerformer, LedgerServer, ClientOwner {
   func failed(_ events: [Coordinator.Event], isFirst: Bool) {
     dataPlane.failed(events)
     if desk.readsTopicsAgain(after: events, isFirst: isFirst) { client.renew(after: 1000, in: world) }
-  }
-
-  private func publish(_ publication: Publication) {
-    world.auditor.publishes(publication, by: .central)
-    client.publish(world.packet(publication), onlyNow: true, in: world)
   }
 
   // MARK: Topics
@@ -144,17 +140,17 @@ package final class CentralProcess: ServerPerformer, LedgerServer, ClientOwner {
     if let (task, found) = world.descriptor(packet, retained: retained),
       case .publish(let publications) = desk.repair(found, of: task, owed: shell.machine, storeIsNew: false)
     {
-      publications.forEach(publish)
+      for publication in publications { world.publish(publication, by: .central, client) }
     }
   }
 
   // MARK: Long work
 
   private func add(_ order: WorkOrder, _ key: WorkKey) {
-    let result = result(order)
-    let fold = Fold(key: order.key) { [unowned self] trouble, done in
-      report(trouble.map { .workFailed(order.key.task, order.key.kind, round: order.key.round, reason: $0) } ?? result(), done)
-    }
+    let (task, kind, round) = (order.key.task, order.key.kind, order.key.round)
+    let fold = Fold<Coordinator.Event>(
+      key: order.key, result: result(order), delayed: { .workDelayed(task, kind, round: round, reason: $0) },
+      failed: { .workFailed(task, kind, round: round, reason: $0) })
     work.add(key, fold)
     world.auditor.bound(work.count, 32, "central's work queue")
   }
@@ -195,15 +191,6 @@ package final class CentralProcess: ServerPerformer, LedgerServer, ClientOwner {
         }
         return .evaluated(task, round: round, metrics: world.metrics(round))
       }
-    }
-  }
-
-  /// A result of long work is not lost to a full disk: it is handed over until it is durable.
-  private func report(_ event: Coordinator.Event, _ done: @escaping () -> Void) {
-    let life = shell.life
-    shell.post(event) { [unowned self] outcome in
-      if outcome == .committed || world.plants(.reportsWorkOnce) { return done() }
-      world.after(1000) { [unowned self] _ in if isUp, self.life == life { report(event, done) } }
     }
   }
 }

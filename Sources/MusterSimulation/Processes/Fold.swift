@@ -1,27 +1,49 @@
+internal import MusterCoordination
 internal import MusterShell
 
 /// A piece of a server's long work: it takes its time, waits while the disk is full, and is done once its result is durable.
-struct Fold {
+struct Fold<Event> {
   let key: WorkKey
-  /// Reports what came of it; an error is what the disk said.
-  let finish: (_ trouble: String?, _ done: @escaping () -> Void) -> Void
+  /// What it gives.
+  let result: () -> Event
+  /// Tells the machine what the work waits for.
+  let delayed: (_ reason: String) -> Event
+  let failed: (_ reason: String) -> Event
+}
 
-  static let diskFull = "the disk is full"
+extension World {
+  /// Why long work waits.
+  static var diskFull: String { "the disk is full" }
+}
 
-  /// Runs a piece in a process that may end meanwhile.
+extension ServerDriver {
+  /// As `LongWork.carryThrough` of the servers; a full disk is the only trouble.
   ///
-  /// - Parameters:
-  ///   - isFull: whether its disk is, now.
-  ///   - isAlive: whether the life that it began in goes on.
-  func run(
-    in world: World, isFull: @escaping () -> Bool, isAlive: @escaping () -> Bool, attempt: Int = 1, _ done: @escaping () -> Void
-  ) {
-    let time = attempt > 1 ? Int64(min(30, 1 << min(attempt, 5))) * 1000 : world.random.within(world.workTime)
-    world.after(time) { world in
-      guard isAlive() else { return }
-      guard isFull() else { return self.finish(nil, done) }
-      if world.plants(.fullDiskEndsWork) { return self.finish(Self.diskFull, done) }
-      self.run(in: world, isFull: isFull, isAlive: isAlive, attempt: attempt + 1, done)
+  /// - Parameter done: called unless the process dies meanwhile.
+  func carryThrough(_ fold: Fold<M.Event>, _ done: @escaping () -> Void) {
+    attempt(fold, LongWork(faults: world.plan.faults), done)
+  }
+
+  private func attempt(_ fold: Fold<M.Event>, _ work: LongWork, _ done: @escaping () -> Void) {
+    after(world.random.within(world.workTime)) { [unowned self] in
+      guard disk.isFailing else { return report(fold.result(), work, done) }
+      var work = work
+      guard let pause = work.pause(after: .passing) else { return report(fold.failed(World.diskFull), work, done) }
+      post(fold.delayed(World.diskFull))
+      after(Int64(pause * 1000)) { [unowned self] in attempt(fold, work, done) }
     }
+  }
+
+  private func report(_ event: M.Event, _ work: LongWork, _ done: @escaping () -> Void) {
+    post(event) { [unowned self] outcome in
+      guard let pause = work.pause(afterReport: outcome == .committed) else { return done() }
+      after(Int64(pause * 1000)) { [unowned self] in report(event, work, done) }
+    }
+  }
+
+  /// Unless the process dies meanwhile.
+  private func after(_ time: Int64, _ action: @escaping () -> Void) {
+    let life = life
+    world.after(time) { [unowned self] _ in if isUp, self.life == life { action() } }
   }
 }

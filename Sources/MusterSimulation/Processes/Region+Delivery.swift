@@ -5,7 +5,7 @@ internal import MusterShell
 // A region that aggregates: makes one contribution of its devices', and delivers it.
 extension RegionProcess {
   /// As `RegionWork`.
-  func combination(_ order: RegionOrder) -> Fold {
+  func combination(_ order: RegionOrder) -> Fold<RegionMachine.Event> {
     let key = order.key.roundKey
     let refused =
       key.phase == .evaluate
@@ -14,12 +14,14 @@ extension RegionProcess {
         world.refusesUpdates(update.path).map { Waiting(node: update.path.description, reason: $0) }
       }
     let digest = world.modelDigest(order.key.task, key.round, order.contributions)
-    return Fold(key: order.key) { [unowned self] trouble, done in report(.below(outcome(trouble, order, refused, digest)), done) }
+    return Fold(
+      key: order.key, result: { [unowned self] in .below(outcome(order, refused, digest)) },
+      delayed: { .below(.workDelayed(order.key.task, .aggregate, round: key.round, reason: $0)) },
+      failed: { .below(.workFailed(order.key.task, .aggregate, round: key.round, key: key, reason: $0)) })
   }
 
-  private func outcome(_ trouble: String?, _ order: RegionOrder, _ refused: [Waiting], _ digest: Digest) -> Coordinator.Event {
+  private func outcome(_ order: RegionOrder, _ refused: [Waiting], _ digest: Digest) -> Coordinator.Event {
     let (task, key) = (order.key.task, order.key.roundKey)
-    if let trouble { return .workFailed(task, .aggregate, round: key.round, key: key, reason: trouble) }
     if refused.count == order.contributions.count, let first = refused.first {
       let reason = "none of \(refused.count) updates can be used: \(first.node): \(first.reason)"
       return .workFailed(task, .aggregate, round: key.round, key: key, reason: reason)
@@ -31,15 +33,6 @@ extension RegionProcess {
     }
     keep(digest)
     return .combined(task, key, Combined(result: JobResult(file: "combined", digest: digest, bytes: 100), refused: refused))
-  }
-
-  /// A result is not lost to a full disk: it is handed over until it is durable.
-  private func report(_ event: RegionMachine.Event, _ done: @escaping () -> Void) {
-    let life = life
-    shell.post(event) { [unowned self] outcome in
-      if outcome == .committed || world.plants(.reportsWorkOnce) { return done() }
-      world.after(1000) { [unowned self] _ in if isUp, self.life == life { report(event, done) } }
-    }
   }
 
   /// Sends the region's own contribution until the ledger above has it, or does not want it.

@@ -19,13 +19,12 @@ package final class RegionProcess: ServerPerformer, LedgerServer, ClientOwner {
     world, ledger: id, machine: { [unowned self] in machine.coordinator }, life: { [unowned self] in isUp ? life : nil },
     post: { [unowned self] in shell.post(.below($0)) }, store: { [unowned self] in blobs.add($0, at: world.time) },
     grant: { run, path in run.grant(of: path) })
-  private var orders = WorkDriver<WorkKey, Fold>(width: 2) { _, _ in }
+  private var orders = WorkDriver<WorkKey, Fold<RegionMachine.Event>>(width: 2) { _, _ in }
   /// Whether its machine said in this life what it owes below.
   private var hasSaidOwed = false
   private var deliveries = WorkDriver<String, (@escaping () -> Void) -> Void>(width: 4) { _, _ in }
   private var questions = WorkDriver<String, (@escaping () -> Void) -> Void>(width: 4) { _, _ in }
   private var desk: RegionDesk
-  private var flushIsDue = false
 
   init(_ world: World, id: NodeID, site: Int, above: Broker, below: Broker) {
     self.world = world
@@ -58,14 +57,9 @@ package final class RegionProcess: ServerPerformer, LedgerServer, ClientOwner {
     desk = RegionDesk(id, above: .central, storeIsNew: shell.disk.journal.isEmpty, faults: world.plan.faults)
     shell.start()
     connecting = 0
-    flushIsDue = false
     questions = WorkDriver(width: 4) { ask, done in ask(done) }
     deliveries = WorkDriver(width: 4) { deliver, done in deliver(done) }
-    let life = shell.life
-    orders = WorkDriver(width: 2) { [unowned self] piece, done in
-      piece.run(
-        in: world, isFull: { [unowned self] in shell.disk.isFailing }, isAlive: { [unowned self] in isUp && self.life == life }, done)
-    }
+    orders = WorkDriver(width: 2) { [unowned self] piece, done in shell.carryThrough(piece, done) }
     hasSaidOwed = false
     world.auditor.restarted(self)
     world.note(.life, name, "starts")
@@ -109,17 +103,16 @@ package final class RegionProcess: ServerPerformer, LedgerServer, ClientOwner {
     }
   }
 
+  var next: Instant? { desk.next }
+
   func perform(_ effect: RegionMachine.Effect, of machine: RegionMachine) {
-    if case .below(.roundChanged(let task)) = effect { world.windowChanged(machine.coordinator, task) }
     if let command = desk.command(for: effect, of: machine) { carryOut(command) }
   }
 
   private func carryOut(_ command: RegionDesk.Command) {
     switch command {
-    case .publish(let publication):
-      world.auditor.publishes(publication, by: id)
-      below.publish(world.packet(publication), onlyNow: true, in: world)
-    case .publishAbove(let publication): above.publish(world.packet(publication), onlyNow: true, in: world)
+    case .publish(let publication): world.publish(publication, by: id, below)
+    case .publishAbove(let publication): world.publish(publication, by: id, above)
     case .announce: above.announce(in: world)
     case .ask(let question):
       questions.add(question.queueKey, { [unowned self] done in ask(question, done) }, again: true)
@@ -135,7 +128,7 @@ package final class RegionProcess: ServerPerformer, LedgerServer, ClientOwner {
   }
 
   func performed(of machine: RegionMachine) {
-    sayDue()
+    for command in desk.due(of: machine, at: shell.now) { carryOut(command) }
     world.auditor.examine(machine, of: self)
     let coordinator = machine.coordinator
     if world.plants(.forgetsSilence) {
@@ -156,22 +149,6 @@ package final class RegionProcess: ServerPerformer, LedgerServer, ClientOwner {
     guard desk.readsTopicsAgain(after: events, isFirst: isFirst) else { return }
     above.renew(after: 1000, in: world)
     below.renew(after: 1000, in: world)
-  }
-
-  /// What had to wait for its second.
-  private func sayDue() {
-    for command in desk.due(of: machine, at: shell.now) {
-      if case .publish(let publication) = command, case .round = publication.content { continue }
-      carryOut(command)
-    }
-    guard desk.nextStatus != nil, !flushIsDue else { return }
-    flushIsDue = true
-    let life = life
-    world.after(1000) { [unowned self] _ in
-      guard isUp, self.life == life else { return }
-      flushIsDue = false
-      sayDue()
-    }
   }
 
   // MARK: Topics

@@ -53,7 +53,7 @@ final class SecondCentral: ClientOwner {
   }
 
   private func perform(_ effect: Coordinator.Effect) {
-    guard case .publish(let publication) = desk.command(for: effect, of: machine), publication.content != .nothing else { return }
+    guard case .publish(let publication) = desk.command(for: effect, of: machine) else { return }
     client.publish(world.packet(publication), onlyNow: true, in: world)
   }
 

@@ -9,7 +9,9 @@ protocol ServerPerformer<M>: AnyObject {
   /// Called first when records became durable.
   func committed(_ records: [M.Record], at instant: Instant, before: M)
   func perform(_ effect: M.Effect, of machine: M)
-  /// A batch's effects are all performed.
+  /// When something is due that had to wait.
+  var next: Instant? { get }
+  /// A batch's effects are all performed, or ``next`` has come.
   func performed(of machine: M)
   func failed(_ events: [M.Event], isFirst: Bool)
   /// The process died at one of the driver's boundaries.
@@ -133,7 +135,9 @@ package final class ServerDriver<M: Machine> {
     let turn = committer.begin(at: now) { inbox.drain($0) }
     if let wasUseful = committer.tickWasUseful { world.auditor.ticked(performer?.name ?? "", wasUseful: wasUseful) }
     switch turn {
-    case .idle: arm()
+    case .idle:
+      if let next = performer?.next, next <= now { performer?.performed(of: machine) }
+      arm()
     case .perform(let batch): finish(batch)
     case .store(let records): commit(records, at: now)
     }
@@ -218,7 +222,7 @@ package final class ServerDriver<M: Machine> {
   /// Wakes the machine at its next deadline.
   private func arm() {
     timer += 1
-    guard isUp, let due = committer.due else { return }
+    guard isUp, let due = [committer.due, performer?.next].compactMap({ $0 }).min() else { return }
     let (timer, life) = (timer, life)
     let time = since + due.milliseconds - base.milliseconds
     world.at(max(time, world.time + 1)) { _ in

@@ -14,39 +14,28 @@ import Testing
 @testable import MusterShell
 
 @Suite("Long work that meets trouble")
-struct WorkPatienceTests {
-  @Test("is tried for ever while the trouble passes, some times when it is not known, and once when it lasts")
-  func patience() {
-    var patience = WorkPatience()
-    let pauses = (0..<50).compactMap { _ in patience.pause(after: .passing) }
-    #expect(pauses.count == 50 && pauses.max() == .seconds(30) && pauses.first == .seconds(2))
-    patience = WorkPatience()
-    #expect((0..<5).compactMap { _ in patience.pause(after: .unclear) } == [.seconds(2), .seconds(4), .seconds(8)])
-    patience = WorkPatience()
-    #expect(patience.pause(after: .lasting) == nil)
-  }
-
+struct LongWorkTests {
   @Test("which error numbers pass", arguments: [ENOSPC, EDQUOT, EFBIG, EIO, EMFILE, ENFILE, ENOMEM, EAGAIN])
   func passing(code: Int32) {
     let system = SafetensorsError.system(action: "write", path: "x", code: code)
-    #expect(WorkPatience.isPassing(system))
-    #expect(WorkPatience.isPassing(AggregationError.output(path: "x", system)))
-    #expect(WorkPatience.isPassing(AggregationError.base(path: "x", system)))
-    #expect(WorkPatience.isPassing(AggregationError.update(path: "x", system)))
-    #expect(WorkPatience.isPassing(AggregationError.state(path: "x", "cannot be written", passing: true)))
+    #expect(LongWork.isPassing(system))
+    #expect(LongWork.isPassing(AggregationError.output(path: "x", system)))
+    #expect(LongWork.isPassing(AggregationError.base(path: "x", system)))
+    #expect(LongWork.isPassing(AggregationError.update(path: "x", system)))
+    #expect(LongWork.isPassing(AggregationError.state(path: "x", "cannot be written", passing: true)))
   }
 
   @Test("which errors do not pass")
   func lasting() {
     for code in [ENOENT, EACCES, EISDIR, ENAMETOOLONG, EROFS] {
-      #expect(!WorkPatience.isPassing(AggregationError.base(path: "x", .system(action: "open", path: "x", code: code))))
+      #expect(!LongWork.isPassing(AggregationError.base(path: "x", .system(action: "open", path: "x", code: code))))
     }
-    #expect(!WorkPatience.isPassing(AggregationError.nothingAccepted([])))
-    #expect(!WorkPatience.isPassing(AggregationError.notFinite(tensor: "w")))
-    #expect(!WorkPatience.isPassing(Problem(.unknownBlob, "x")))
-    #expect(WorkPatience.isPassing(Problem(.centralUnreachable, "x")))
-    #expect(WorkPatience.isPassing(Problem(.diskFull, "x")))
-    #expect(!WorkPatience.isPassing(StorageError.corrupt("x")) && WorkPatience.isPassing(StorageError.diskFull("x")))
+    #expect(!LongWork.isPassing(AggregationError.nothingAccepted([])))
+    #expect(!LongWork.isPassing(AggregationError.notFinite(tensor: "w")))
+    #expect(!LongWork.isPassing(Problem(.unknownBlob, "x")))
+    #expect(LongWork.isPassing(Problem(.centralUnreachable, "x")))
+    #expect(LongWork.isPassing(Problem(.diskFull, "x")))
+    #expect(!LongWork.isPassing(StorageError.corrupt("x")) && LongWork.isPassing(StorageError.diskFull("x")))
   }
 
   @Test("a region whose disk is full while it folds waits, says why, and goes on when there is room")
@@ -58,20 +47,48 @@ struct WorkPatienceTests {
       var limit = rlimit(rlim_cur: 16 << 10, rlim_max: 1 << 40)
       let isLimited = setrlimit(__rlimit_resource_t(RLIMIT_FSIZE.rawValue), &limit) == 0
       #expect(isLimited)
-      let delays = Mutex<[String]>([])
-      let work = RegionWork(store: store, models: models, logger: LogRecorder().logger) { event in
-        if case .workDelayed(.digits, .aggregate, round: 1, reason: let reason) = event { delays.withLock { $0.append(reason) } }
+      let mailbox = Mailbox<RegionMachine.Event>()
+      let work = RegionWork(store: store, models: models, logger: LogRecorder().logger)
+      let working = Task { await work.perform(order, reportingTo: mailbox) }
+      var said: [String] = []
+      var combined: Combined?
+      while combined == nil {
+        await mailbox.wait(until: nil)
+        for letter in mailbox.drain(.max) {
+          switch letter.event {
+          case .below(.workDelayed(.digits, .aggregate, round: 1, reason: let reason)): said.append(reason)
+          case .below(.combined(.digits, order.key.roundKey, let result)): combined = result
+          default: Issue.record("unexpected: \(letter.event)")
+          }
+          letter.sender?.resume(returning: .committed)
+        }
         var room = rlimit(rlim_cur: 1 << 30, rlim_max: 1 << 40)
-        if delays.withLock(\.count) == 2 { setrlimit(__rlimit_resource_t(RLIMIT_FSIZE.rawValue), &room) }
+        if said.count == 2 { setrlimit(__rlimit_resource_t(RLIMIT_FSIZE.rawValue), &room) }
       }
-      guard case .below(.combined(.digits, order.key.roundKey, let combined)) = await work.perform(order) else {
-        Issue.record("nothing was combined")
-        return
-      }
-      #expect(combined.refused.isEmpty && store.path(of: combined.result.digest) != nil)
-      let said = delays.withLock { $0 }
+      await working.value
+      #expect(combined?.refused.isEmpty == true && combined.flatMap { store.path(of: $0.result.digest) } != nil)
       #expect(said.count == 2 && said.allSatisfy { $0.contains("File too large") }, "\(said)")
     }
+  }
+
+  @Test("a result that cannot be stored is handed over again until it is")
+  func report() async {
+    let mailbox = Mailbox<Int>()
+    let working = Task {
+      await LongWork.carryThrough(
+        "addition", reportingTo: mailbox, logger: LogRecorder().logger, attempt: { 42 }, trouble: { _ in .lasting }, delayed: { _ in 0 },
+        failed: { _ in -1 })
+    }
+    var outcomes: [Submission] = [.committed, .busy, .failed(.diskFull("x"))]
+    while let outcome = outcomes.popLast() {
+      await mailbox.wait(until: nil)
+      for letter in mailbox.drain(.max) {
+        #expect(letter.event == 42)
+        letter.sender?.resume(returning: outcome)
+      }
+    }
+    await working.value
+    #expect(mailbox.count == 0)
   }
 
   @Test("each round, phase and attempt is work of its own, also while that of another runs")
