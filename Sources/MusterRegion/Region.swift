@@ -51,7 +51,7 @@ final class Region: Sendable {
       case .coordinatorState:
         let state = try MessageCoder.decode(CoordinatorState.self, from: message.payload)
         await shell.mailbox.post(.above(.coordinator(state)))
-        if state.online, let data = state.data { performer.list(data) }
+        performer.list(from: state)
       case .task(_, let task):
         let descriptor = try MessageCoder.decode(TaskDescriptor.self, from: message.payload)
         guard descriptor.task == task, descriptor.regions.contains(id) else { return }
@@ -60,9 +60,7 @@ final class Region: Sendable {
         // Another central may have left it there: the one that is there now says whether it has such a task, once it is known here.
         switch await shell.mailbox.submit(.above(.descriptor(descriptor))) {
         case .committed:
-          if let central = participant.coordinatorState, central.online, let data = central.data {
-            performer.list(data)
-          }
+          if let central = participant.coordinatorState { performer.list(from: central) }
         // Its batch is lost: the connection is renewed, and the topic read again.
         case .failed: break
         case .busy: await shell.mailbox.post(.above(.descriptor(descriptor)))

@@ -59,7 +59,9 @@ final class RegionPerformer: EffectPerformer {
   }
 
   /// Asks central which tasks there are.
-  func list(_ data: String) { listings.add(true, data, again: true) }
+  func list(from state: CoordinatorState) {
+    if let data = desk.withLock({ $0.listing(from: state) }) { listings.add(true, data, again: true) }
+  }
 
   /// Central has listed its tasks.
   func knowsTheTasks() { if desk.withLock({ $0.knowsTheTasks() }) { topics.link.renew(after: .seconds(1)) } }

@@ -1,3 +1,5 @@
+package import MusterCoordination
+
 /// How long a piece of a server's long work is tried, and how often its result is handed over.
 package struct LongWork: Sendable {
   /// What an attempt failed for.

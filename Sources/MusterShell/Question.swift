@@ -60,8 +60,7 @@ package enum Question: Hashable, Sendable {
   }
 }
 
-/// A region's question which tasks there are, asked until it is answered. A cleared topic means nothing by itself: without this question a
-/// task that central has forgotten would stay open.
+/// A region's question which tasks there are, asked until it is answered.
 package struct TaskListing: Sendable {
   package enum Next: Hashable, Sendable {
     /// Ask again after so many seconds.

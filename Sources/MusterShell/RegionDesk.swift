@@ -105,6 +105,14 @@ package struct RegionDesk: Sendable {
     }
   }
 
+  /// Whether to ask which tasks there are, now that the coordinator above shows itself or something of it is new. A cleared topic means
+  /// nothing by itself, and what stands on one may be another coordinator's.
+  ///
+  /// - Returns: the data address to ask at.
+  package func listing(from state: CoordinatorState) -> String? {
+    state.online && !faults.contains(.neverAsksForTheList) ? state.data : nil
+  }
+
   /// The coordinator above has listed its tasks: from now on the region knows enough to judge what stands on its topics.
   ///
   /// - Returns: whether to read the region's own topics again, because something was left alone.

@@ -1,7 +1,7 @@
-internal import MusterShell
+internal import MusterCoordination
 
-/// Faults that are switched on to test the search for faults. Those of the shell's own values are ``PlantedFaults``; the others live in the
-/// simulation's drivers.
+/// Faults that are switched on to test the search for faults. Those of the machines and the shell are ``PlantedFaults``; the others live in
+/// what the simulation models: drivers, disks, clients and routes.
 package enum PlantedBug: String, CaseIterable, Sendable {
   /// A server's shell performs the effects of a batch, then commits its records.
   case effectsBeforeCommit
@@ -53,14 +53,16 @@ package enum PlantedBug: String, CaseIterable, Sendable {
   case workKeyHasNoRound
   /// Long work that finds the disk full is given up.
   case fullDiskEndsWork
-  /// What was heard of a node before it fell silent is taken for its next word.
+  /// Who does not answer an invitation is invited again and again.
   case forgetsSilence
+  /// A contribution counts whatever its numbers are.
+  case acceptsAnyNumber
   /// A region does not ask which tasks central has.
   case neverAsksForTheList
   /// A device that gets no answer to an upload lets it be.
   case uploadIsTriedOnce
 
-  /// The part of it that is a fault of the shell's own values.
+  /// The part of it that is a fault of the machines and the shell.
   var faults: PlantedFaults {
     switch self {
     case .effectsBeforeCommit: .effectsBeforeCommit
@@ -73,6 +75,14 @@ package enum PlantedBug: String, CaseIterable, Sendable {
     case .fullDiskEndsWork: .fullDiskEndsWork
     case .reportsWorkOnce: .reportsWorkOnce
     case .neverReconciles: .neverReconciles
+    case .forgetsOwed: .forgetsOwed
+    case .believesEveryWill: .believesEveryWill
+    case .repeatsAreRefused: .repeatsAreRefused
+    case .countsRepeats: .countsRepeats
+    case .admissionIsAcceptance: .admissionIsAcceptance
+    case .forgetsSilence: .forgetsSilence
+    case .acceptsAnyNumber: .acceptsAnyNumber
+    case .neverAsksForTheList: .neverAsksForTheList
     case .lostTopicsAreNotReadAgain: .lostTopicsAreNotReadAgain
     default: []
     }

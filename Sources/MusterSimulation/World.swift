@@ -190,11 +190,10 @@ package final class World {
   func key(_ topic: Topic) -> TopicKey { directory.key(topic) }
 
   /// What a coordinator makes of what arrives on its topics, as `CoordinatorTopics` does.
-  func coordinatorEvent(_ packet: Packet, retained: Bool, nodes: [NodeID: NodeState]) -> Coordinator.Event? {
+  func coordinatorEvent(_ packet: Packet, retained: Bool) -> Coordinator.Event? {
     switch packet.payload {
-    case .node(var state):
+    case .node(let state):
       guard state.node == directory.nodes[packet.key.node] else { return nil }
-      if !state.online, plants(.believesEveryWill), let known = nodes[state.node] { state.session = known.session }
       return .node(state, retained: retained)
     case .status(let status):
       guard status.node == directory.nodes[packet.key.node], status.task == directory.tasks[packet.key.task] else { return nil }

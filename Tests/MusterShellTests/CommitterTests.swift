@@ -51,6 +51,20 @@ struct CommitterTests {
     #expect(!bench.committer.isStoring && bench.machine.amounts == [.a: 1])
   }
 
+  @Test("what arrives while a transaction is under way waits for the next one")
+  func meanwhile() {
+    var bench = ShellBench()
+    bench.post(.add([.a], 1))
+    guard case .store = bench.committer.begin(at: .zero, letters: { bench.inbox.drain($0) }) else {
+      Issue.record("there is a record to store")
+      return
+    }
+    bench.post(.add([.b], 2))
+    let batch = bench.committer.stored()
+    bench.run()
+    #expect(batch.effects == [.says(.a, 1)] && bench.effects == [.says(.b, 2)] && bench.machine.amounts == [.a: 1, .b: 2])
+  }
+
   @Test("a failed commit leaves the machine as it was, says nothing, and tells the senders")
   func failedCommit() {
     #expect(failureIsUndone([]))

@@ -1,3 +1,4 @@
+import MusterCoordination
 import Testing
 
 @testable import MusterShell

@@ -70,4 +70,21 @@ struct PlantedBugTests {
     let first = (1...1000).lazy.map { FaultSearch.run(seed: $0, bugs: [bug]) }.first { $0.violation != nil }
     #expect(first != nil, "\(bug.rawValue) was not found")
   }
+
+  @Test("each has a row in docs/reliability.md with a unit test that exists")
+  func unitTests() throws {
+    let tests = URL(filePath: #filePath).deletingLastPathComponent().deletingLastPathComponent()
+    let page = try String(contentsOf: tests.appending(path: "../docs/reliability.md"), encoding: .utf8)
+    let rows = page.split(separator: "\n").compactMap { line -> (bug: String, suite: String, function: String)? in
+      guard let match = line.wholeMatch(of: /\| `(\w+)` \| `(\w+)\.(\w+)` \|/) else { return nil }
+      return (String(match.1), String(match.2), String(match.3))
+    }
+    #expect(rows.map(\.bug).sorted() == PlantedBug.allCases.map(\.rawValue).sorted())
+    let paths = try FileManager.default.subpathsOfDirectory(atPath: tests.path).filter { $0.hasSuffix(".swift") }
+    let sources = try paths.map { try String(contentsOf: tests.appending(path: $0), encoding: .utf8) }
+    for row in rows {
+      let isThere = sources.contains { $0.contains("struct \(row.suite) {") && $0.contains("func \(row.function)(") }
+      #expect(isThere, "\(row.bug): there is no test \(row.suite).\(row.function)")
+    }
+  }
 }

@@ -25,7 +25,9 @@ extension Coordinator {
     guard ticket == grant.ticket(task: task, round: round, phase: phase) else {
       return .refused("the ticket does not admit this contribution")
     }
-    if let earlier = run.accepted(round: round, phase: phase, path: path) { return .accepted(earlier.digest) }
+    if let earlier = known(run, round: round, phase: phase, path: path) {
+      return configuration.faults.contains(.repeatsAreRefused) ? .closed("the round is closed") : .accepted(earlier.digest)
+    }
     if let why = stranger(path, run) { return .refused(why) }
     if let why = refusal(run, round: round, phase: phase) { return .closed(why) }
     guard let base = run.ledger(round: round, phase: phase)?.base else { return .closed("the round is not open") }

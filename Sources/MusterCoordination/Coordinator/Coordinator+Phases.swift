@@ -5,11 +5,12 @@ extension Coordinator {
   mutating func contribute(_ id: TaskID, round: Int, phase: Phase, _ contribution: ContributionRecord) -> Answer {
     guard let run = tasks[id], run.isLedger else { return .unknown }
     // A closed round still knows its own: whoever missed the first answer learns that it counts.
-    if let earlier = run.accepted(round: round, phase: phase, path: contribution.path) {
+    if let earlier = known(run, round: round, phase: phase, path: contribution.path) {
+      if configuration.faults.contains(.repeatsAreRefused) { return .closed("the round is closed") }
       return earlier.digest == contribution.digest ? .same : .conflict
     }
-    if let why = refusal(run, round: round, phase: phase) { return .closed(why) }
-    if let why = unfit(contribution, run) {
+    if let why = refusal(run, round: round, phase: phase), !configuration.faults.contains(.admissionIsAcceptance) { return .closed(why) }
+    if let why = unfit(contribution, run), !configuration.faults.contains(.acceptsAnyNumber) {
       tasks[id]?.note(contribution.path.description, "contribution refused: \(why)")
       effects.append(.roundChanged(id))
       return .refused(why)
@@ -18,6 +19,11 @@ extension Coordinator {
     effects.append(.roundChanged(id))
     if run.specification == nil { effects.append(.standingChanged(id)) }
     return .stored
+  }
+
+  /// What already counts of this path.
+  func known(_ run: TaskRun, round: Int, phase: Phase, path: NodePath) -> ContributionRecord? {
+    configuration.faults.contains(.countsRepeats) ? nil : run.accepted(round: round, phase: phase, path: path)
   }
 
   /// What is wrong with the numbers of a contribution; nil when they are fit to be added up with those of others.

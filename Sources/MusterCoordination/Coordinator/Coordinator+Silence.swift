@@ -13,7 +13,8 @@ struct Silence: Hashable, Sendable {
 extension Coordinator {
   /// Since when a node is silent, in seconds; nil when it is not.
   package func silence(of node: NodeID) -> Double? {
-    unanswered[node].map { now.seconds(since: $0.since) }.flatMap { $0 >= configuration.answerSeconds ? $0 : nil }
+    guard !configuration.faults.contains(.forgetsSilence) else { return nil }
+    return unanswered[node].map { now.seconds(since: $0.since) }.flatMap { $0 >= configuration.answerSeconds ? $0 : nil }
   }
 
   static let silentReason = "is silent: it did not answer an invitation, and nothing was heard of it since"

@@ -12,6 +12,8 @@ package struct CoordinatorConfiguration: Sendable {
   package var answerSeconds: Double
   /// A phase in which nobody is left to wait for closes after this, so that a replacement can show itself.
   package var graceSeconds: Double
+  /// None in a server.
+  package var faults: PlantedFaults = []
 
   package init(
     data: String, declared: Set<NodeID>? = nil, repeatSeconds: Double = 2, answerSeconds: Double = 10, graceSeconds: Double = 2
@@ -132,7 +134,7 @@ package struct Coordinator: Sendable {
       for node in nodes.keys { nodes[node]?.online = false }
       restartPatience()
     }
-    effects += owed(to: nil)
+    if !configuration.faults.contains(.forgetsOwed) { effects += owed(to: nil) }
     if wasDeaf { for task in tasks.keys.sorted() { advance(task) } }
   }
 

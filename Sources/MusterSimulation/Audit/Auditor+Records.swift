@@ -96,6 +96,8 @@ extension Auditor {
     check(
       book.opened.contains { $0.round == key.round && $0.phase == key.phase },
       "task \(id): \(path) is accepted in a round that never opened")
+    let numbers = contribution.metrics.values + [contribution.weight]
+    check(numbers.allSatisfy { abs($0) <= 1e100 }, "task \(id), round \(key.round): \(path) counts with numbers that cannot be added up")
     let earlier = book.rows[key, default: [:]].updateValue(contribution.digest, forKey: path)
     check(earlier == nil && book.settled[key]?[path] == nil, "task \(id), round \(key.round), \(key.phase): \(path) counts twice")
   }

@@ -26,8 +26,9 @@ package final class CentralProcess: ServerPerformer, LedgerServer, ClientOwner {
     self.site = site
     blobs = BlobShelf(name: "central")
     desk = CentralDesk(secret: world.secret)
-    let configuration = CoordinatorConfiguration(data: "http://central:7400", declared: Set(regions))
-    shell = ServerDriver(world) { Coordinator(id: .central, configuration: configuration, restoring: $0) }
+    var configuration = CoordinatorConfiguration(data: "http://central:7400", declared: Set(regions))
+    configuration.faults = world.plan.faults
+    shell = ServerDriver(world) { [configuration] in Coordinator(id: .central, configuration: configuration, restoring: $0) }
     client = Client(
       name, .coordinator(world.directory.number(NodeID.central)), site: site, broker: broker, clientID: world.newClientID(),
       keepAlive: world.plan.keepAlive, patience: 2000, forgetsOnDisconnect: true)
@@ -100,9 +101,6 @@ package final class CentralProcess: ServerPerformer, LedgerServer, ClientOwner {
   func performed(of machine: Coordinator) {
     for command in desk.due(of: machine, at: shell.now) { carryOut(command) }
     world.auditor.examine(machine, of: self)
-    if world.plants(.forgetsSilence) {
-      for node in machine.nodes.values where node.online && machine.silence(of: node.node) != nil { shell.post(.node(node)) }
-    }
     guard hasSaidOwed else { return }
     for (task, run) in machine.tasks where run.isAggregating {
       let contributions = run.frozenUpdates?.contributions.count
@@ -121,7 +119,6 @@ package final class CentralProcess: ServerPerformer, LedgerServer, ClientOwner {
 
   func connected(_: Client) {
     world.auditor.losesTrack(of: .central)
-    if world.plants(.forgetsOwed), shell.life > 1 { return }
     connecting += 1
     shell.post(.connected) { [unowned self] _ in connecting -= 1 }
   }
@@ -136,7 +133,7 @@ package final class CentralProcess: ServerPerformer, LedgerServer, ClientOwner {
 
   func received(_ packet: Packet, retained: Bool, by client: Client) {
     if !retained { world.auditor.hears(packet, by: .central) }
-    if let event = world.coordinatorEvent(packet, retained: retained, nodes: shell.machine.nodes) { shell.post(event) }
+    if let event = world.coordinatorEvent(packet, retained: retained) { shell.post(event) }
     if let (task, found) = world.descriptor(packet, retained: retained),
       case .publish(let publications) = desk.repair(found, of: task, owed: shell.machine, storeIsNew: false)
     {

@@ -85,18 +85,13 @@ final class DataPlane {
     case .unknown: return respond(.said(.unknown))
     case .refused(let why): return respond(.refused(why))
     case .closed(let why): return respond(.said(.closed(why)))
-    case .accepted(let earlier): return repeated(upload, earlier, respond)
+    case .accepted(let earlier): return respond(.said(earlier == upload.contribution.digest ? .same : .conflict))
     case .open: break
     }
     let life = life()
     world.after(transfer) { [self] world in
       guard self.life() == life else { return }
       if phase == .train { store(upload.contribution.digest) }
-      if world.plants(.admissionIsAcceptance),
-        machine().tasks[task].map({ machine().refusal($0, round: round, phase: phase) != nil }) ?? true
-      {
-        return respond(.said(.stored))
-      }
       next += 1
       waiting[next] = (upload, respond)
       world.auditor.bound(waiting.count, 256, "uploads that wait for a word of \(ledger)")
@@ -114,22 +109,11 @@ final class DataPlane {
     return grant(run, scope.path)?.ticket(task: scope.task, round: scope.round, phase: scope.phase)
   }
 
-  private func repeated(_ upload: Upload, _ earlier: Digest, _ respond: (UploadAnswer?) -> Void) {
-    if world.plants(.repeatsAreRefused) { return respond(.said(.closed("the round is closed"))) }
-    if world.plants(.countsRepeats) {
-      // The store takes the row without looking whether it is there.
-      let record = Coordinator.Record.contributed(upload.task, round: upload.round, phase: upload.phase, upload.contribution)
-      world.auditor.committed(record, at: world.central.shell.now, by: ledger)
-      return respond(.said(.stored))
-    }
-    respond(.said(earlier == upload.contribution.digest ? .same : .conflict))
-  }
-
   /// The machine's word, after its commit.
   func resolve(_ reply: Coordinator.Reply, _ answer: Coordinator.Answer) {
     guard let (upload, respond) = waiting.removeValue(forKey: reply.number) else { return }
     if answer == .stored { world.promised.append((ledger, upload.task, upload.round, upload.phase, upload.contribution)) }
-    respond(.said(answer == .same && world.plants(.repeatsAreRefused) ? .closed("the round is closed") : answer))
+    respond(.said(answer))
   }
 
   /// Their commit failed.

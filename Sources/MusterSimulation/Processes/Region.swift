@@ -33,8 +33,9 @@ package final class RegionProcess: ServerPerformer, LedgerServer, ClientOwner {
     name = id.rawValue
     blobs = BlobShelf(name: id.rawValue)
     desk = RegionDesk(id, above: .central, storeIsNew: true)
-    let configuration = CoordinatorConfiguration(data: "http://\(id):7410")
-    shell = ServerDriver(world) { RegionMachine(id: id, above: .central, configuration: configuration, restoring: $0) }
+    var configuration = CoordinatorConfiguration(data: "http://\(id):7410")
+    configuration.faults = world.plan.faults
+    shell = ServerDriver(world) { [configuration] in RegionMachine(id: id, above: .central, configuration: configuration, restoring: $0) }
     let number = world.directory.number(id)
     self.above = Client(
       "\(id)-above", .participant(number, of: world.directory.number(NodeID.central)), site: site, broker: above,
@@ -130,12 +131,6 @@ package final class RegionProcess: ServerPerformer, LedgerServer, ClientOwner {
   func performed(of machine: RegionMachine) {
     for command in desk.due(of: machine, at: shell.now) { carryOut(command) }
     world.auditor.examine(machine, of: self)
-    let coordinator = machine.coordinator
-    if world.plants(.forgetsSilence) {
-      for node in coordinator.nodes.values where node.online && coordinator.silence(of: node.node) != nil {
-        shell.post(.below(.node(node)))
-      }
-    }
     guard hasSaidOwed else { return }
     for (task, run) in machine.coordinator.tasks where run.isAggregating {
       world.auditor.check(
@@ -154,7 +149,6 @@ package final class RegionProcess: ServerPerformer, LedgerServer, ClientOwner {
   // MARK: Topics
 
   func connected(_ client: Client) {
-    if world.plants(.forgetsOwed), shell.life > 1 { return }
     guard client === below else {
       shell.post(.above(.connected))
       return
@@ -182,8 +176,7 @@ package final class RegionProcess: ServerPerformer, LedgerServer, ClientOwner {
   func received(_ packet: Packet, retained: Bool, by client: Client) {
     guard client === above else {
       if !retained { world.auditor.hears(packet, by: id) }
-      let nodes = shell.machine.coordinator.nodes
-      if let event = world.coordinatorEvent(packet, retained: retained, nodes: nodes) { shell.post(.below(event)) }
+      if let event = world.coordinatorEvent(packet, retained: retained) { shell.post(.below(event)) }
       if let (task, found) = world.descriptor(packet, retained: retained) {
         for publication in desk.repair(found, of: task, owed: machine) { carryOut(.publish(publication)) }
       }
@@ -192,14 +185,14 @@ package final class RegionProcess: ServerPerformer, LedgerServer, ClientOwner {
     switch packet.payload {
     case .coordinator(let state):
       shell.post(.above(.coordinator(state)))
-      if state.online, state.data != nil { list() }
+      list(from: state)
     case .descriptor(let descriptor):
       guard descriptor.regions.contains(id) else { return }
       let participant = machine.participant
       let isNew = participant.tasks[descriptor.task] == nil
       shell.post(.above(.descriptor(descriptor))) { [unowned self] outcome in
         // Another central may have left it there: the one that is there now says whether it has such a task, once it is known here.
-        if isNew, outcome == .committed, isUp, participant.coordinatorState?.online == true { list() }
+        if isNew, outcome == .committed, isUp, let central = participant.coordinatorState { list(from: central) }
       }
     case .invitation(let invitation):
       fetch(invitation.base.digest) { _ in }
@@ -230,8 +223,8 @@ package final class RegionProcess: ServerPerformer, LedgerServer, ClientOwner {
   }
 
   /// Asks which tasks there are, until central answers.
-  private func list() {
-    if world.plants(.neverAsksForTheList) { return }
+  private func list(from state: CoordinatorState) {
+    guard desk.listing(from: state) != nil else { return }
     questions.add("list", { [unowned self] done in list(TaskListing(for: machine), life, done) }, again: true)
   }
 

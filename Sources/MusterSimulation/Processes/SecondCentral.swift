@@ -67,6 +67,6 @@ final class SecondCentral: ClientOwner {
   }
 
   func received(_ packet: Packet, retained: Bool, by client: Client) {
-    if let event = world.coordinatorEvent(packet, retained: retained, nodes: machine.nodes) { handle(event) }
+    if let event = world.coordinatorEvent(packet, retained: retained) { handle(event) }
   }
 }

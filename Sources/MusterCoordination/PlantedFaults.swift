@@ -1,6 +1,6 @@
-/// Faults of the shell that are switched on to test the tests: the search for faults and the unit tests must find each.
+/// Faults of the machines and the shell that are switched on to test the tests: the search for faults and the unit tests must find each.
 ///
-/// The servers never set one. A lint rule forbids the name outside of this room, the simulation and the tests.
+/// The servers never set one. A lint rule forbids the name outside of these two rooms, the simulation and the tests.
 package struct PlantedFaults: OptionSet, Hashable, Sendable {
   package let rawValue: Int
 
@@ -28,4 +28,20 @@ package struct PlantedFaults: OptionSet, Hashable, Sendable {
   package static let fullDiskEndsWork = PlantedFaults(rawValue: 1 << 9)
   /// The result of long work is handed over once, whether or not it could be stored.
   package static let reportsWorkOnce = PlantedFaults(rawValue: 1 << 10)
+  /// A region does not ask which tasks central has.
+  package static let neverAsksForTheList = PlantedFaults(rawValue: 1 << 11)
+  /// A coordinator that started again does not say what it owes.
+  package static let forgetsOwed = PlantedFaults(rawValue: 1 << 12)
+  /// An offline counts whatever its session is.
+  package static let believesEveryWill = PlantedFaults(rawValue: 1 << 13)
+  /// Who repeats an upload that counts is told that the round is closed.
+  package static let repeatsAreRefused = PlantedFaults(rawValue: 1 << 14)
+  /// An upload that counts is counted again.
+  package static let countsRepeats = PlantedFaults(rawValue: 1 << 15)
+  /// What was admitted when its headers came is accepted when its body is there, whether the phase is closed by then or not.
+  package static let admissionIsAcceptance = PlantedFaults(rawValue: 1 << 16)
+  /// Who does not answer an invitation is invited again and again.
+  package static let forgetsSilence = PlantedFaults(rawValue: 1 << 17)
+  /// A contribution counts whatever its numbers are.
+  package static let acceptsAnyNumber = PlantedFaults(rawValue: 1 << 18)
 }

@@ -1,0 +1,31 @@
+import MusterSchema
+import MusterStorage
+import TestSupport
+import Testing
+
+@testable import MusterRuntime
+
+@Suite("What nothing refers to any more")
+struct BlobCollectorTests {
+  private func blob(_ store: Store, _ text: String) throws -> Digest {
+    let staged = try store.stage()
+    try staged.write(Array(text.utf8))
+    return try store.adopt(staged)
+  }
+
+  @Test("a blob that loses its last reference goes, and one that came a moment ago stays until the next time")
+  func released() async throws {
+    let folder = try TemporaryFolder()
+    let store = try Store(folder: folder.file("state"))
+    let (old, kept, new) = (try blob(store, "old"), try blob(store, "kept"), try blob(store, "on its way to its record"))
+    let patient = BlobCollector(store: store, logger: LogRecorder().logger)
+    await patient.collect(keeping: [old, kept])
+    await patient.collect(keeping: [kept])
+    #expect(store.path(of: old) != nil, "it is younger than ten seconds")
+    let quick = BlobCollector(store: store, age: .zero, logger: LogRecorder().logger)
+    await quick.collect(keeping: [old, kept])
+    await quick.collect(keeping: [kept])
+    #expect(store.path(of: old) == nil && store.path(of: kept) != nil)
+    #expect(store.path(of: new) != nil, "nothing referred to it yet")
+  }
+}

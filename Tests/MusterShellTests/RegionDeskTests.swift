@@ -1,0 +1,166 @@
+import MusterSchema
+import Testing
+
+@testable import MusterCoordination
+@testable import MusterShell
+
+@Suite("A region's desk")
+struct RegionDeskTests {
+  @Test("devices are invited with tickets that derive from the grant of the order, and get no grant")
+  func invitations() {
+    var bench = RegionBench.ready()
+    bench.tell(.above(.invitation(RegionBench.order())))
+    let invitations = bench.below.compactMap(\.invitation)
+    let grant = Grant(secret: secret, task: .digits).child(.north)
+    let tickets = [1, 2].map { grant.child(.pi($0)).ticket(task: .digits, round: 1, phase: .train) }
+    #expect(Set(invitations.compactMap(\.ticket)) == Set(tickets) && invitations.allSatisfy { $0.grant == nil })
+  }
+
+  @Test("an order without a grant invites nobody, and says so")
+  func withoutGrant() {
+    var bench = RegionBench.ready()
+    bench.tell(.above(.invitation(RegionBench.order(grant: nil))))
+    #expect(bench.below.compactMap(\.invitation).isEmpty)
+    #expect(bench.commands.contains { if case .lacksGrant(.digits) = $0 { true } else { false } })
+  }
+
+  @Test("of a batch only the newest status on a task is said above; what passes waits for its second")
+  func statuses() {
+    var bench = RegionBench(storeIsNew: false)
+    func status(_ have: Int, lasting: Bool) -> RegionMachine.Effect {
+      .status(NodeStatus(node: .north, task: .digits, state: lasting ? .ready : .training, have: have), lasting: lasting)
+    }
+    func say(_ words: RegionMachine.Effect..., at milliseconds: Int64) -> [Int?] {
+      for word in words { _ = bench.desk.command(for: word, of: bench.machine) }
+      bench.wait(until: milliseconds)
+      return bench.above.map { $0.status?.have }
+    }
+    #expect(say(status(1, lasting: false), status(2, lasting: false), at: 0) == [2])
+    #expect(bench.above.first?.isLasting == false && bench.above.first?.isRetained == true)
+    #expect(say(status(3, lasting: false), at: 100) == [] && bench.desk.next == Instant(milliseconds: 1000))
+    #expect(say(status(4, lasting: true), at: 200) == [4] && bench.above.first?.isLasting == true)
+    #expect(say(status(5, lasting: false), at: 300) == [] && say(at: 1199) == [])
+    #expect(say(at: 1200) == [5] && bench.desk.next == nil)
+    #expect(say(status(6, lasting: true), status(7, lasting: false), at: 1300) == [7] && bench.above.first?.isLasting == true)
+  }
+
+  @Test("each round and attempt is work of its own, with what the devices delivered")
+  func orders() throws {
+    var bench = RegionBench.ready(.region)
+    bench.tell(.above(.invitation(RegionBench.order())))
+    bench.deliver(1, 2)
+    let (key, order) = try #require(bench.orders.first)
+    #expect(key.roundKey == RoundKey(round: 1, phase: .train, attempt: 1) && order.contributions == [update(1), update(2)])
+    #expect(key.planted([]) == key)
+  }
+
+  @Test("a region's own contribution is delivered until the ledger above has it, or does not want it")
+  func delivery() throws {
+    var bench = RegionBench.ready(.region)
+    bench.tell(.above(.invitation(RegionBench.order())))
+    bench.deliver(1, 2)
+    let result = JobResult(file: "combined", digest: Digest(of: [7]), bytes: 1)
+    bench.tell(.below(.combined(.digits, RegionBench.order().key, Combined(result: result, refused: []))))
+    let delivery = try #require(bench.deliveries.first)
+    #expect(delivery.current(bench.machine)?.result == result && delivery.queueKey == "digits/1/train")
+    bench.tell(delivery.event(for: .counts))
+    #expect(delivery.current(bench.machine) == nil)
+  }
+
+  @Test("what a new store leaves on its topics is read again once the tasks are known")
+  func newStore() {
+    let found = FoundDescriptor(.unreadable, retained: true)
+    var bench = RegionBench.ready(storeIsNew: true)
+    #expect(bench.desk.repair(found, of: .b, owed: bench.machine).isEmpty)
+    let readsAgain = (bench.desk.knowsTheTasks(), bench.desk.knowsTheTasks())
+    #expect(readsAgain == (true, false))
+    #expect(bench.desk.repair(found, of: .b, owed: bench.machine).count == 2)
+    bench = .ready(storeIsNew: true)
+    let hasLeftAlone = bench.desk.knowsTheTasks()
+    #expect(!hasLeftAlone)
+  }
+
+  @Test("central is asked which tasks there are when it shows itself")
+  func listing() {
+    #expect(asksForTheList([]) && !asksForTheList(.neverAsksForTheList))
+    let desk = RegionDesk(.north, above: .central, storeIsNew: false)
+    #expect(desk.listing(from: CoordinatorState(coordinator: .central, online: false, session: "1", data: "http://central:7400")) == nil)
+  }
+
+  private func asksForTheList(_ faults: PlantedFaults) -> Bool {
+    let state = CoordinatorState(coordinator: .central, online: true, session: "1", data: "http://central:7400")
+    return RegionDesk(.north, above: .central, storeIsNew: false, faults: faults).listing(from: state) == "http://central:7400"
+  }
+
+  @Test("topics are read again when what came from them was lost with its batch")
+  func lostTopics() {
+    let desk = RegionDesk(.north, above: .central, storeIsNew: false)
+    #expect(desk.readsTopicsAgain(after: [.tick, .above(.connected)], isFirst: false))
+    #expect(!desk.readsTopicsAgain(after: [.tick], isFirst: true))
+  }
+}
+
+@Suite("A region's questions")
+struct QuestionTests {
+  private let key = RoundKey(round: 1, phase: .train, attempt: 1)
+  private func ledger(open: Bool, _ accepted: [NodePath] = []) -> Question.Answer {
+    .ledger(PhaseLedger(task: .digits, round: 1, phase: .train, open: open, accepted: accepted))
+  }
+
+  @Test("the address of a phase is that of an upload without the node")
+  func address() {
+    #expect(
+      Question.whatCounts(.digits, key, upload: RegionBench.upload).phase == "http://central:7400/v1/tasks/digits/rounds/1/updates")
+  }
+
+  @Test("an order is confirmed, delivered or refused as the ledger has it; silence leaves it as it is")
+  func wanted() throws {
+    let question = Question.isWanted(.digits, key, upload: RegionBench.upload)
+    func answer(_ answer: Question.Answer) throws -> Participant.Event {
+      guard case .above(let event) = try #require(question.event(for: answer, to: .north)) else { throw TestError() }
+      return event
+    }
+    #expect(try answer(ledger(open: true)) == .confirmed(.digits, key))
+    #expect(try answer(ledger(open: true, [NodePath(.north)])) == .delivered(.digits, key))
+    #expect(try answer(ledger(open: false, [NodePath(.pi(3))])) == .refused(.digits, key, reason: "the round is closed"))
+    #expect(try answer(.none(reason: "gone")) == .refused(.digits, key, reason: "gone"))
+    #expect(try answer(.silence) == .confirmed(.digits, key))
+  }
+
+  @Test("what counts is told to the machine; no answer changes nothing")
+  func counts() {
+    let question = Question.whatCounts(.digits, key, upload: RegionBench.upload)
+    guard case .below(.ledger(let told)) = question.event(for: ledger(open: true), to: .north) else {
+      Issue.record("the ledger is told")
+      return
+    }
+    #expect(told.round == 1)
+    #expect(question.event(for: .silence, to: .north) == nil && question.event(for: .none(reason: "x"), to: .north) == nil)
+  }
+
+  @Test("tasks that the answer does not name are forgotten, unless they were heard of meanwhile: then it is asked again")
+  func listing() {
+    var bench = RegionBench.ready()
+    var listing = TaskListing(for: bench.machine)
+    let (events, next) = listing.answered([], bench.machine)
+    guard case .above(.forget(.digits)) = events.first, events.count == 1, next == .settled else {
+      Issue.record("the task is forgotten: \(events)")
+      return
+    }
+    listing = TaskListing(for: RegionBench().machine)
+    let meanwhile = listing.answered([], bench.machine)
+    #expect(meanwhile.events.isEmpty && meanwhile.1 == .ask(after: 1))
+    bench = .ready()
+    let again = listing.answered([RegionBench.descriptor()], bench.machine)
+    #expect(again.events.count == 1 && again.1 == .settled)
+  }
+
+  @Test("without an answer it is asked again, less and less often")
+  func silence() {
+    var listing = TaskListing(for: RegionBench().machine)
+    let pauses = (0..<6).map { _ in listing.failed() }
+    #expect(pauses == [2, 4, 8, 16, 30, 30].map { .ask(after: $0) })
+  }
+}
+
+private struct TestError: Error {}
