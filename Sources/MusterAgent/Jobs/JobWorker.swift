@@ -42,12 +42,12 @@ actor JobWorker {
     for runner in runners.values { await runner.shutdown() }
   }
 
-  private func carryOut(_ order: Order, _ control: OrderControl) async {
+  private func carryOut(_ order: OrderBook.Order, _ control: OrderControl) async {
     do {
-      switch order {
-      case .train(let job): try await train(job)
-      case .upload(let job): try await upload(job, control)
-      case .ask(let job): try await ask(job, control)
+      switch order.kind {
+      case .train: try await train(order.job)
+      case .upload: try await upload(order.job, control)
+      case .ask: try await ask(order.job, control)
       }
     } catch is CancellationError {
       // Not wanted any more, or the agent stops: the machine knows already.

@@ -19,7 +19,7 @@ actor AgentShell {
   private let logger: Logger
   private let capabilities: Capabilities
 
-  nonisolated let orders = OrderBook()
+  nonisolated let orders = Orders()
   nonisolated let alarm = Alarm()
   /// Rung when the coordinator says where its data is.
   nonisolated let coordinatorHeard = Bell()
@@ -124,9 +124,9 @@ actor AgentShell {
     case .check(let task): return .readiness(task, readiness(task))
     case .start(let job):
       logger.info("takes part", metadata: metadata(job.task, job.key))
-      orders.place(.train(job))
-    case .upload(let job): orders.place(.upload(job))
-    case .ask(let job): orders.place(.ask(job))
+      orders.place(.train, job)
+    case .upload(let job): orders.place(.upload, job)
+    case .ask(let job): orders.place(.ask, job)
     case .cancel(let task, let key, let reason):
       logger.info("drops its work: \(reason)", metadata: metadata(task, key))
       if !orders.cancel(task, key) { folders.remove(task, key) }

@@ -10,20 +10,13 @@ struct Journal {
   private struct Content: Codable {
     var version: Int
     var at: Instant
-    var records: [Entry]
-  }
-
-  private struct Entry: Codable {
-    var at: Instant
-    var record: Participant.Record
+    var records = ParticipantMemory()
   }
 
   static let version = 1
-  /// Tasks that are remembered after they are done, the newest ones.
-  private static let tasks = 16
 
   let path: String
-  private var content = Content(version: Self.version, at: .zero, records: [])
+  private var content = Content(version: Self.version, at: .zero)
 
   /// Reads what is there.
   ///
@@ -63,23 +56,12 @@ struct Journal {
 
   /// The machine's time at the last commit.
   var at: Instant { content.at }
-  var records: [(at: Instant, record: Participant.Record)] { content.records.map { ($0.at, $0.record) } }
+  var records: [(at: Instant, record: Participant.Record)] { content.records.records }
 
   /// Adds records, drops those that they supersede, and replaces the file.
   mutating func commit(_ records: [Participant.Record], at now: Instant, durable: Bool = false) throws(FileError) {
     content.at = now
-    for record in records {
-      let superseded = record.supersedes
-      content.records.removeAll { $0.record.task == record.task && superseded.contains($0.record.kind) }
-      content.records.append(Entry(at: now, record: record))
-    }
-    let unfinished = Set(content.records.compactMap { $0.record.isEnd ? nil : $0.record.task })
-    var ended = content.records.count { !unfinished.contains($0.record.task) } - Self.tasks
-    content.records.removeAll { entry in
-      guard ended > 0, !unfinished.contains(entry.record.task) else { return false }
-      ended -= 1
-      return true
-    }
+    content.records.commit(records, at: now)
     try write(durable: durable)
   }
 
@@ -97,14 +79,5 @@ struct Journal {
       throw FileError(path: path, code: Files.invalidArgument)
     }
     try Files.write(bytes, to: path, durable: durable)
-  }
-}
-
-extension Participant.Record {
-  var isEnd: Bool {
-    switch self {
-    case .delivered, .dropped: true
-    case .taken, .ready: false
-    }
   }
 }

@@ -39,7 +39,7 @@ extension World {
       for (task, descriptor) in device.machine.tasks where !descriptor.state.isFinal {
         check(listed.contains(task), "\(device.name) still has task \(task), which \(device.region) does not list")
       }
-      check(device.orders.current == nil && device.orders.queue.isEmpty, "\(device.name) still works")
+      check(!device.isAtWork, "\(device.name) still works")
     }
     for promise in promised where promise.task != SecondCentral.task {
       let ledger = promise.ledger == .central ? central.machine : region(promise.ledger)?.machine.coordinator

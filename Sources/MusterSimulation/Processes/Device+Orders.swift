@@ -1,68 +1,56 @@
 internal import MusterCoordination
 internal import MusterSchema
 
-/// What the machine wants done that takes time: one at a time, and each once.
-final class OrderBook {
-  enum Kind { case train, upload, ask }
-
-  struct Order {
-    var kind: Kind
-    var job: Job
-    /// Draws a line under what an earlier order began.
-    var number = 0
-
-    func isSame(as other: Order) -> Bool { kind == other.kind && concerns(other.job.task, other.job.key) }
-    func concerns(_ task: TaskID, _ key: RoundKey) -> Bool { job.task == task && job.isSameWork(as: key) }
-  }
-
-  var queue: [Order] = []
-  var current: Order?
+/// The device's ``OrderBook``, and what its driver knows of the order under way.
+struct DeviceOrders {
+  var book = OrderBook()
+  /// Draws a line under what an earlier order began.
+  var number = 0
   /// What the current order does when the far side may be back.
   var hurry: (() -> Void)?
-  var next = 0
 
-  func removeAll() {
-    queue = []
-    current = nil
+  mutating func removeAll() {
+    book = OrderBook()
     hurry = nil
   }
 }
 
 // The worker: trains, uploads, asks.
 extension DeviceProcess {
+  /// An order under way, with its number.
+  struct Order {
+    let job: Job
+    let number: Int
+  }
+
   func place(_ kind: OrderBook.Kind, _ job: Job) {
-    let order = OrderBook.Order(kind: kind, job: job)
-    if let current = orders.current, current.isSame(as: order) {
+    switch orders.book.place(OrderBook.Order(kind, job)) {
+    case .hurries:
       let hurry = orders.hurry
       orders.hurry = nil
       hurry?()
-      return
+    case .waits:
+      world.auditor.bound(orders.book.count, 13, "the orders of \(name)")
+      startNext()
     }
-    orders.queue.removeAll { $0.isSame(as: order) }
-    orders.queue.append(order)
-    world.auditor.bound(orders.queue.count, 12, "the orders of \(name)")
-    if orders.current == nil { startNext() }
   }
 
   /// - Returns: whether something of the job was under way.
   func cancel(_ task: TaskID, _ key: RoundKey) -> Bool {
-    orders.queue.removeAll { $0.concerns(task, key) }
-    guard let current = orders.current, current.concerns(task, key) else { return false }
-    end(current)
-    return true
+    let isUnderWay = orders.book.cancel(task, key)
+    if isUnderWay, let job = orders.book.current?.job { end(Order(job: job, number: orders.number)) }
+    return isUnderWay
   }
 
   private func startNext() {
-    guard isUp, orders.current == nil, !orders.queue.isEmpty else { return }
-    var order = orders.queue.removeFirst()
-    orders.next += 1
-    order.number = orders.next
-    orders.current = order
+    guard isUp, let next = orders.book.take() else { return }
+    orders.number += 1
     orders.hurry = nil
+    let order = Order(job: next.job, number: orders.number)
     // Not within the step that placed it.
     world.after(0) { [self] _ in
       guard isCurrent(order) else { return }
-      switch order.kind {
+      switch next.kind {
       case .train: fetch(order, attempt: 1, until: world.time + Int64(min(max(order.job.invitation.secondsLeft, 1), 86_400) * 1000))
       case .upload: upload(order, attempt: 1)
       case .ask: ask(order, attempt: 1)
@@ -70,11 +58,11 @@ extension DeviceProcess {
     }
   }
 
-  private func isCurrent(_ order: OrderBook.Order) -> Bool { isUp && orders.current?.number == order.number }
+  private func isCurrent(_ order: Order) -> Bool { isUp && orders.book.current != nil && orders.number == order.number }
 
-  private func end(_ order: OrderBook.Order) {
-    guard orders.current?.number == order.number else { return }
-    orders.current = nil
+  private func end(_ order: Order) {
+    guard orders.book.current != nil, orders.number == order.number else { return }
+    orders.book.end()
     orders.hurry = nil
     let job = order.job
     if machine.jobs[job.task]?.isSameWork(as: job.key) != true { disk.remove(Self.fileName(job.task, job.key)) }
@@ -82,14 +70,14 @@ extension DeviceProcess {
     world.after(0) { [self] _ in if self.life == life { startNext() } }
   }
 
-  private func end(_ order: OrderBook.Order, _ event: Participant.Event) {
+  private func end(_ order: Order, _ event: Participant.Event) {
     guard isCurrent(order) else { return }
     receive(event)
     if isUp { end(order) }
   }
 
   /// Full jitter, up to half a minute; a connect or the region's return cuts it short.
-  private func pause(_ order: OrderBook.Order, _ attempt: Int, _ again: @escaping () -> Void) {
+  private func pause(_ order: Order, _ attempt: Int, _ again: @escaping () -> Void) {
     var isOver = false
     func go() {
       guard !isOver else { return }
@@ -102,7 +90,7 @@ extension DeviceProcess {
 
   // MARK: Training
 
-  private func fetch(_ order: OrderBook.Order, attempt: Int, until deadline: Int64) {
+  private func fetch(_ order: Order, attempt: Int, until deadline: Int64) {
     guard let server = world.region(region) else { return }
     func again() {
       guard world.time < deadline else {
@@ -126,7 +114,7 @@ extension DeviceProcess {
       })
   }
 
-  private func train(_ order: OrderBook.Order) {
+  private func train(_ order: Order) {
     let job = order.job
     started.append(job)
     world.note(.life, name, "trains \(job.task) \(job.key)")
@@ -149,7 +137,7 @@ extension DeviceProcess {
 
   // MARK: Delivery
 
-  private func upload(_ order: OrderBook.Order, attempt: Int) {
+  private func upload(_ order: Order, attempt: Int) {
     let (task, key) = (order.job.task, order.job.key)
     guard let job = machine.jobs[task], job.isSameWork(as: key), let result = job.result else { return end(order) }
     guard disk.results[Self.fileName(task, key)]?.digest == result.digest else {
@@ -199,7 +187,7 @@ extension DeviceProcess {
     }
   }
 
-  private func ask(_ order: OrderBook.Order, attempt: Int) {
+  private func ask(_ order: Order, attempt: Int) {
     let (task, key) = (order.job.task, order.job.key)
     guard machine.jobs[task]?.isSameWork(as: key) == true else { return end(order) }
     guard let address = UploadAddress(order.job.invitation.upload) else {

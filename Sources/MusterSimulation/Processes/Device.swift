@@ -33,9 +33,9 @@ package final class DeviceProcess: ClientOwner {
   /// Jobs that the trainer was started for.
   package internal(set) var started: [Job] = []
 
-  let orders = OrderBook()
+  var orders = DeviceOrders()
   /// Whether it trains, uploads, asks, or is about to.
-  package var isAtWork: Bool { orders.current != nil || !orders.queue.isEmpty }
+  package var isAtWork: Bool { orders.book.count > 0 }
   /// Its trainer will never end.
   var hangs = false
   private var events: [Participant.Event] = []

@@ -11,20 +11,19 @@ package struct DeviceDisk {
   }
 
   package private(set) var journal: [Entry] = []
-  private(set) var kept: [Entry] = []
+  private var memory = ParticipantMemory()
   private(set) var lastInstant = Instant.zero
-  private var synced: (kept: [Entry], lastInstant: Instant) = ([], .zero)
+  private var synced = (memory: ParticipantMemory(), lastInstant: Instant.zero)
   private(set) var results: [String: Result] = [:]
   var isFailing = false
 
+  /// What a start finds.
+  var kept: [Entry] { memory.records }
+
   mutating func commit(_ records: [Participant.Record], at now: Instant) {
     guard !isFailing else { return }
-    for record in records {
-      let superseded = record.supersedes
-      kept.removeAll { $0.record.task == record.task && superseded.contains($0.record.kind) }
-      kept.append((now, record))
-      journal.append((now, record))
-    }
+    memory.commit(records, at: now)
+    journal += records.map { (now, $0) }
     lastInstant = now
   }
 
@@ -34,13 +33,13 @@ package struct DeviceDisk {
   /// A result has to wait: the disk shall hold it, and what leads to it.
   mutating func secure(_ name: String) {
     results[name]?.isSynced = true
-    synced = (kept, lastInstant)
+    synced = (memory, lastInstant)
   }
 
   /// What was not synced is gone, or some of it.
   mutating func losePower(_ random: inout Generator) {
     guard random.chance(0.7) else { return }
-    (kept, lastInstant) = synced
+    (memory, lastInstant) = synced
     for name in results.keys.sorted() where results[name]?.isSynced == false && random.chance(0.7) { results[name] = nil }
   }
 
