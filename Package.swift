@@ -133,6 +133,9 @@ let package = Package(
         subprocess, systemPackage, logging,
       ], swiftSettings: house),
 
+    .executableTarget(
+      name: "machine-benchmark", dependencies: ["MusterSchema", "MusterCoordination", "MusterShell"],
+      path: "Benchmarks/machines-program", swiftSettings: house),
     .executableTarget(name: "muster", dependencies: ["MusterCommands", "MusterTrainers"], swiftSettings: house),
     .executableTarget(
       name: "muster-central", dependencies: ["MusterCentral", "MusterRuntime", "MusterTrainers", argumentParser, logging],
