@@ -2,7 +2,7 @@ package import MusterSchema
 
 extension Coordinator {
   /// What happens to a coordinator.
-  package enum Event: Hashable, Sendable {
+  package enum Event: Sendable {
     // Operators, at the root.
     case accept(TaskID, TaskSpecification)
     case pause(TaskID)

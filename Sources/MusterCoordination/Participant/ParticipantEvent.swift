@@ -2,7 +2,7 @@ package import MusterSchema
 
 extension Participant {
   /// What happens to a participant.
-  package enum Event: Hashable, Sendable {
+  package enum Event: Sendable {
     case coordinator(CoordinatorState)
     case descriptor(TaskDescriptor)
     case invitation(Invitation)

@@ -8,7 +8,7 @@ package struct RegionMachine: Machine {
   package internal(set) var participant: Participant
   package internal(set) var coordinator: Coordinator
 
-  package enum Event: Hashable, Sendable {
+  package enum Event: Sendable {
     case above(Participant.Event)
     case below(Coordinator.Event)
     case unstorable(TaskID, reason: String, bare: Bool)
