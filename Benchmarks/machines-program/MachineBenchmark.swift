@@ -87,7 +87,10 @@ private struct Fleet {
       preconditionFailure("round \(round) does not open: \(central.machine.explanation(Self.task)?.sentence ?? "")")
     }
     order.grant = Grant(secret: [1], task: Self.task).child(Self.north)
-    measure("region: an order for all", [Self.north]) { _ in .above(.invitation(order)) }
+    // Its turn comes at once.
+    order.startWithin = 0
+    let invited = measure("region: an order, and all are invited", [order]) { .above(.invitation($0)) }
+    precondition(invited == devices, "round \(round): \(invited) devices are invited")
     for (name, state) in [("trains", NodeStatus.State.training), ("uploads", .uploading), ("is done", .done)] {
       if state == .done { contribute(round) }
       measure("region: a device \(name)", nodes) {
@@ -123,12 +126,18 @@ private struct Fleet {
     }
   }
 
-  private mutating func measure<Item>(_ name: String, _ items: [Item], _ event: (Item) -> RegionMachine.Event) {
+  /// - Returns: how many devices were invited.
+  @discardableResult
+  private mutating func measure<Item>(_ name: String, _ items: [Item], _ event: (Item) -> RegionMachine.Event) -> Int {
     var step = steps.first { $0.name == name } ?? Step(name: name)
+    var invited = 0
     for item in items {
-      step.add(region.tell(event(item), at: now).cost)
+      let told = region.tell(event(item), at: now)
+      step.add(told.cost)
+      invited += told.effects.count { if case .below(.invite) = $0 { true } else { false } }
     }
     keep(step)
+    return invited
   }
 
   @discardableResult
