@@ -42,7 +42,7 @@ final class CentralPerformer: EffectPerformer {
     }
   }
 
-  /// Says again what somebody cleared or wrote over, and clears what an earlier life left.
+  /// Publishes what the desk answers to a message on a task's own topic: the descriptor again, or the clearing of both task topics.
   func repair(_ task: TaskID, _ found: FoundDescriptor, owed machine: Coordinator) {
     let repair = desk.withLock { $0.repair(found, of: task, owed: machine, storeIsNew: storeIsNew) }
     if case .publish(let publications) = repair { publications.forEach(topics.publish) }

@@ -119,12 +119,13 @@ final class Region: Sendable {
         logger.warning("central does not list its tasks yet: \(error)")
         next = listing.failed()
       }
-      guard case .ask(let pause) = next else { break }
+      guard case .ask(let pause) = next else {
+        performer.knowsTheTasks()
+        return await forgetNodes(data)
+      }
       do { try await Task.sleep(for: .seconds(pause)) } catch { return }
       if await shell.machine.participant.coordinatorState?.data != data { return }
     }
-    performer.knowsTheTasks()
-    await forgetNodes(data)
   }
 
   /// Devices that an operator wants forgotten; central shows itself anew when there are some.

@@ -131,7 +131,7 @@ private struct JSONReader {
     throw .ended
   }
 
-  /// `\n` and its like, or `\u` with four hexadecimal digits. Surrogates come in pairs (RFC 8259, section 7): half of one is no character.
+  /// `\n` and its like, or `\u` with four hexadecimal digits. Surrogates must come in pairs (RFC 8259, section 7).
   private mutating func escape() throws(Found) {
     at += 1
     guard let letter = peek else { throw .ended }

@@ -9,7 +9,7 @@ package struct CentralDesk: Sendable {
     case answer(Coordinator.Reply, Coordinator.Answer)
     /// Keep these blobs: others that lost their last reference may go.
     case collect(Set<Digest>)
-    /// Nodes were forgotten, for no more than so many are remembered. To be logged.
+    /// To be logged: this number of nodes was forgotten, because of the upper bound on remembered nodes.
     case evicted(Int, of: Int)
   }
 

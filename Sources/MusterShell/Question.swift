@@ -63,7 +63,7 @@ package enum Question: Hashable, Sendable {
 /// A region's question which tasks there are, asked until it is answered.
 package struct TaskListing: Sendable {
   package enum Next: Hashable, Sendable {
-    /// Ask again after so many seconds.
+    /// Ask again after a pause in seconds.
     case ask(after: Double)
     /// The region knows which tasks there are.
     case settled
@@ -117,7 +117,7 @@ package struct Delivery: Sendable {
   package enum Answer: Hashable, Sendable {
     /// It counts, or another of this region does.
     case counts
-    /// Nobody waits for it any more.
+    /// The phase is closed or unknown.
     case closed(reason: String)
     /// It will never be accepted.
     case refused(reason: String)

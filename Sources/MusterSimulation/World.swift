@@ -226,7 +226,7 @@ package final class World {
     return Packet(key(publication.topic), payload, retained: publication.isRetained, lasting: publication.isLasting)
   }
 
-  /// A server publishes. The window for people goes no further: nobody in here reads it, but it has to fit.
+  /// A server publishes. A `RoundState` is only encoded, which checks its size: no simulated process subscribes to it.
   func publish(_ publication: Publication, by server: NodeID, _ client: Client) {
     auditor.publishes(publication, by: server)
     let packet = packet(publication)
