@@ -198,7 +198,8 @@ let package = Package(
       name: "MusterCommandsTests",
       dependencies: ["MusterCommands", "MusterLoad", "MusterSchema", "MusterTransfer", "TestSupport", argumentParser],
       swiftSettings: house),
-    .testTarget(name: "IntegrationTests", dependencies: ["MusterMQTT", "TestSupport", logging], swiftSettings: house),
+    .testTarget(
+      name: "IntegrationTests", dependencies: ["MusterLoad", "MusterMQTT", "MusterSchema", "TestSupport", logging], swiftSettings: house),
     .testTarget(
       name: "EndToEndTests",
       dependencies: [

@@ -37,10 +37,12 @@ struct OwnTopics: Sendable {
     rounds.take(at: now).compactMap { machine.roundState($0.task).map { .round($0, of: id) } }
   }
 
-  /// Compares what stands on a task's own topic with what the coordinator owes there.
+  /// Compares a task's retained descriptor with the one that the coordinator owes on that topic.
   ///
-  /// What an earlier life left under the same id is cleared, unless the store is new: then the coordinator knows too little to judge. What
-  /// somebody cleared or wrote over is said again. Whoever forges a later revision is not answered: that could go on for ever.
+  /// - A task that the coordinator does not have: its topics are cleared, because a coordinator with the same id left them there before.
+  ///   With a new store they are left alone: the tasks may belong to a database that was moved away.
+  /// - A descriptor that is missing, unreadable or of an earlier revision: it is published again.
+  /// - A descriptor of a later revision: nothing. Somebody else writes on the topic, and answering each such message could go on for ever.
   func repair(_ found: FoundDescriptor, of task: TaskID, owed machine: Coordinator, storeIsNew: Bool) -> TopicRepair {
     guard !faults.contains(.neverReconciles) else { return .publish([]) }
     guard machine.tasks[task] != nil else {

@@ -199,7 +199,7 @@ extension DeviceProcess {
       case .some(let ledger?):
         if ledger.accepted.contains(address.path) { return end(order, .delivered(task, key)) }
         end(order, ledger.open ? .confirmed(task, key) : .refused(task, key, reason: "the round is closed"))
-      case .some(.none): end(order, .refused(task, key, reason: "there is no such round"))
+      case .some(.none): end(order, .refused(task, key, reason: "the ledger has no such round"))
       case .none: pause(order, attempt) { [self] in ask(order, attempt: attempt + 1) }
       }
     }

@@ -214,7 +214,7 @@ package final class RegionProcess: ServerPerformer, LedgerServer, ClientOwner {
         let answer: Question.Answer =
           switch ledger {
           case .some(let ledger?): .ledger(ledger)
-          case .some(.none): .none(reason: "there is no such round")
+          case .some(.none): .none(reason: "central has no such round")
           case .none: .silence
           }
         if let event = question.event(for: answer, to: id) { shell.post(event) }
