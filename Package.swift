@@ -105,14 +105,14 @@ let package = Package(
     .target(
       name: "MusterCentral",
       dependencies: [
-        "MusterSchema", "MusterTensors", "MusterCoordination", "MusterAggregation", "MusterTrainers", "MusterStorage", "MusterRuntime",
-        "MusterDataPlane", "MusterMQTT", hummingbird, httpTypes, configuration, lifecycle, logging,
+        "MusterSchema", "MusterTensors", "MusterCoordination", "MusterShell", "MusterAggregation", "MusterTrainers", "MusterStorage",
+        "MusterRuntime", "MusterDataPlane", "MusterTransfer", "MusterMQTT", hummingbird, httpTypes, configuration, lifecycle, logging,
       ], swiftSettings: house),
     .target(
       name: "MusterRegion",
       dependencies: [
-        "MusterSchema", "MusterTensors", "MusterCoordination", "MusterAggregation", "MusterStorage", "MusterRuntime", "MusterDataPlane",
-        "MusterTransfer", "MusterMQTT",
+        "MusterSchema", "MusterTensors", "MusterCoordination", "MusterShell", "MusterAggregation", "MusterStorage", "MusterRuntime",
+        "MusterDataPlane", "MusterTransfer", "MusterMQTT",
         hummingbird, httpTypes, configuration, lifecycle, logging,
       ], swiftSettings: house),
     .target(

@@ -48,9 +48,9 @@ final class CentralPerformer: EffectPerformer {
     if case .publish(let publications) = repair { publications.forEach(topics.publish) }
   }
 
-  func failed(_ events: [Coordinator.Event], _ error: StorageError, isFirst: Bool) async {
+  func failed(_ events: [Coordinator.Event], _ error: StorageError) async {
     replies.failed(events, error)
-    if desk.withLock({ $0.readsTopicsAgain(after: events, isFirst: isFirst) }) { topics.link.renew(after: .seconds(1)) }
+    if desk.withLock({ $0.readsTopicsAgain(after: events, areDropped: error.isUnstorable) }) { topics.link.renew(after: .seconds(1)) }
   }
 
   func stopped() async { replies.stopped() }

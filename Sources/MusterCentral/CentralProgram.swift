@@ -6,6 +6,7 @@ import MusterDataPlane
 import MusterMQTT
 import MusterRuntime
 import MusterSchema
+import MusterShell
 import MusterStorage
 import MusterTransfer
 
@@ -62,7 +63,9 @@ package enum CentralProgram {
     try await runServices(
       [
         BackgroundService { await shell.run(performing: performer) },
-        BackgroundService { await work.run(reportingTo: shell.mailbox) },
+        BackgroundService {
+          await work.run(reportingTo: shell.mailbox) { key in await shell.read { key.isWanted(by: $0) } }
+        },
         data, ops,
         BackgroundService {
           try await ready.wait()
@@ -73,7 +76,9 @@ package enum CentralProgram {
             connected: { await shell.mailbox.post(.connected) }, disconnected: { await shell.mailbox.post(.disconnected) },
             receive: { topic, message in
               if let event = topics.event(topic, message) { await shell.mailbox.post(event) }
-              if let (task, found) = topics.descriptor(topic, message) { performer.repair(task, found, owed: await shell.machine) }
+              if let (task, found) = topics.descriptor(topic, message) {
+                await shell.read { performer.repair(task, found, owed: $0) }
+              }
             })
         },
         trafficKeeper(topics.meter) { await shell.machine },

@@ -18,7 +18,7 @@ final class CentralWork: Sendable {
   private let rules: Rules
   private let capabilities: Capabilities
   private let logger: Logger
-  private let orders = WorkRunner<WorkKey, WorkOrder>(width: 2)
+  private let orders = WorkRunner<WorkKey, LongWork<WorkOrder>>(width: 2)
   private let collections = WorkRunner<Bool, Set<Digest>>(width: 1)
   private let collector: BlobCollector
 
@@ -32,13 +32,15 @@ final class CentralWork: Sendable {
     collector = BlobCollector(store: store, logger: logger)
   }
 
-  func queue(_ order: WorkOrder, _ key: WorkKey) { orders.add(key, order) }
+  func queue(_ order: WorkOrder, _ key: WorkKey) { orders.add(key, LongWork(order)) }
   func collect(_ referenced: Set<Digest>) { collections.add(true, referenced, again: true) }
 
   /// Works until the task is cancelled.
-  func run(reportingTo mailbox: Mailbox<Coordinator.Event>) async {
+  ///
+  /// - Parameter isWanted: whether the machine would still take the result of a piece.
+  func run(reportingTo mailbox: Mailbox<Coordinator.Event>, isWanted: @escaping @Sendable (WorkKey) async -> Bool) async {
     await withTaskGroup(of: Void.self) { group in
-      group.addTask { await self.orders.run { await self.perform($0, mailbox) } }
+      group.addTask { await self.orders.runAttempts { await self.perform($0, mailbox, isWanted) } }
       group.addTask { await self.collections.run { await self.collector.collect(keeping: $0) } }
     }
     for trainer in trainers.values { await trainer.shutdown() }
@@ -47,15 +49,18 @@ final class CentralWork: Sendable {
   /// Looks for what a crash left behind.
   func sweep(_ referenced: Set<Digest>) async { await collector.sweep(keeping: referenced) }
 
-  private func perform(_ order: WorkOrder, _ mailbox: Mailbox<Coordinator.Event>) async {
-    let key = order.key
+  private func perform(
+    _ work: LongWork<WorkOrder>, _ mailbox: Mailbox<Coordinator.Event>, _ isWanted: @escaping @Sendable (WorkKey) async -> Bool
+  ) async -> WorkQueue<WorkKey, LongWork<WorkOrder>>.End {
+    let key = work.order.key
     var logger = logger
     logger[metadataKey: "task.id"] = "\(key.task)"
     logger[metadataKey: "round"] = "\(key.round)"
-    await LongWork.carryThrough(
-      key.kind.rawValue, reportingTo: mailbox, logger: logger, attempt: { try await attemptOnce(order) }, trouble: trouble,
+    let reports = LongWorkReports<Coordinator.Event>(
+      key.kind.rawValue, mailbox: mailbox, logger: logger, isWanted: { await isWanted(key) }, trouble: trouble,
       delayed: { .workDelayed(key.task, key.kind, round: key.round, reason: $0) },
       failed: { .workFailed(key.task, key.kind, round: key.round, reason: $0) })
+    return await work.carryOut(reports) { try await attemptOnce(work.order) }
   }
 
   private func attemptOnce(_ order: WorkOrder) async throws -> Coordinator.Event {
@@ -81,8 +86,8 @@ final class CentralWork: Sendable {
   }
 
   /// Whether it is the machine's trouble or the task's.
-  private func trouble(_ error: any Error) -> LongWork.Trouble {
-    if LongWork.isPassing(error) { return .passing }
+  @Sendable private func trouble(_ error: any Error) -> Trouble {
+    if Trouble.isPassing(error) { return .passing }
     switch error {
     case is StorageError, TrainerError.signalled, TrainerError.notStarted: return .unclear
     // A program's own words do not say it, but where it writes there is no room.

@@ -16,8 +16,11 @@ extension Region {
   }
 
   /// Makes one contribution of a frozen set.
-  func combine(_ order: RegionOrder) async {
-    await RegionWork(store: store, models: models, logger: logger).perform(order, reportingTo: shell.mailbox)
+  func combine(_ work: LongWork<RegionOrder>) async -> WorkQueue<WorkKey, LongWork<RegionOrder>>.End {
+    let (shell, key) = (shell, work.order.key)
+    return await RegionWork(store: store, models: models, logger: logger).perform(work, reportingTo: shell.mailbox) {
+      await shell.read { key.isWanted(by: $0.coordinator) }
+    }
   }
 
   /// Sends the region's own contribution until the ledger above has it, or does not want it.

@@ -18,8 +18,8 @@ final class Region: Sendable {
   let topics: CoordinatorTopics
   let client: HTTPClient
   let models: BlobCache
-  /// Models that the devices will ask for soon.
-  let fetches = WorkRunner<Digest, Digest>(width: 2)
+  /// Of each known task the model that its devices will ask for soon.
+  let fetches = WorkRunner<TaskID, Digest>(width: 2)
   let logger: Logger
   private let collector: BlobCollector
 
@@ -59,17 +59,17 @@ final class Region: Sendable {
         guard participant.tasks[task] == nil else { return await shell.mailbox.post(.above(.descriptor(descriptor))) }
         // Another central may have left it there: the one that is there now says whether it has such a task, once it is known here.
         switch await shell.mailbox.submit(.above(.descriptor(descriptor))) {
-        case .committed:
-          if let central = participant.coordinatorState { performer.list(from: central) }
-        // Its batch is lost: the connection is renewed, and the topic read again.
-        case .failed: break
+        case .committed: break
         case .busy: await shell.mailbox.post(.above(.descriptor(descriptor)))
+        // Its batch is lost: the connection is renewed, and the topic read again.
+        case .failed: return
         }
+        if let central = participant.coordinatorState { performer.list(from: central) }
       case .invitation(_, id, let task):
         let invitation = try MessageCoder.decode(Invitation.self, from: message.payload)
         guard invitation.task == task else { return }
         // The devices will want it next: it is on its way while they are invited. Of known tasks alone.
-        if await shell.machine.participant.tasks[task] != nil { fetches.add(invitation.base.digest, invitation.base.digest) }
+        if await shell.machine.participant.tasks[task] != nil { fetches.add(task, invitation.base.digest, again: true) }
         await shell.mailbox.post(.above(.invitation(invitation)))
       default: break
       }
@@ -81,7 +81,10 @@ final class Region: Sendable {
   /// From the devices' broker.
   func heardBelow(_ topic: Topic, _ message: MQTTMessage) async {
     if let event = topics.event(topic, message) { await shell.mailbox.post(.below(event)) }
-    if let (task, found) = topics.descriptor(topic, message) { performer.repair(task, found, owed: await shell.machine) }
+    if let (task, found) = topics.descriptor(topic, message) {
+      let performer = performer
+      await shell.read { performer.repair(task, found, owed: $0) }
+    }
   }
 
   // MARK: - Questions to the ledger

@@ -18,7 +18,7 @@ final class RegionPerformer: EffectPerformer {
   /// Which tasks there are, asked at central's data address.
   let listings = WorkRunner<Bool, String>(width: 1)
   let collections = WorkRunner<Bool, Set<Digest>>(width: 1)
-  let orders = WorkRunner<WorkKey, RegionOrder>(width: 2)
+  let orders = WorkRunner<WorkKey, LongWork<RegionOrder>>(width: 2)
   let deliveries = WorkRunner<String, Delivery>(width: 4)
   let replies = ContributionReplies()
 
@@ -40,10 +40,10 @@ final class RegionPerformer: EffectPerformer {
       case .publish(let publication): topics.publish(publication)
       case .publishAbove(let publication): above.publish(publication)
       case .announce: above.publishBirth()
-      // Again: one that runs may be about the job before.
+      // Again afterwards: the question that runs may be about an older job.
       case .ask(let question): questions.add(question.queueKey, question, again: true)
       case .deliver(let delivery): deliveries.add(delivery.queueKey, delivery, again: true)
-      case .work(let key, let order): orders.add(key, order)
+      case .work(let key, let order): orders.add(key, LongWork(order))
       case .collect(let referenced): collections.add(true, referenced, again: true)
       case .answer(let reply, let answer): replies.resolve(reply, .answered(answer))
       case .evicted(let count, let most): topics.noteEviction(count, of: most)
@@ -66,9 +66,9 @@ final class RegionPerformer: EffectPerformer {
   /// Central has listed its tasks.
   func knowsTheTasks() { if desk.withLock({ $0.knowsTheTasks() }) { topics.link.renew(after: .seconds(1)) } }
 
-  func failed(_ events: [RegionMachine.Event], _ error: StorageError, isFirst: Bool) async {
+  func failed(_ events: [RegionMachine.Event], _ error: StorageError) async {
     replies.failed(events.compactMap { if case .below(let event) = $0 { event } else { nil } }, error)
-    guard desk.withLock({ $0.readsTopicsAgain(after: events, isFirst: isFirst) }) else { return }
+    guard desk.withLock({ $0.readsTopicsAgain(after: events, areDropped: error.isUnstorable) }) else { return }
     above.renew(after: .seconds(1))
     topics.link.renew(after: .seconds(1))
   }

@@ -65,6 +65,8 @@ package enum RegionProgram {
     for warning in [configuration.data.warning("data"), configuration.ops.warning("ops")].compactMap({ $0 }) {
       logger.warning("\(warning)")
     }
+    // Long work that is owed starts without a broker, too.
+    await shell.mailbox.post(.below(.connected))
     await shell.mailbox.post(.below(.disconnected))
     try await runServices(
       [
@@ -73,7 +75,7 @@ package enum RegionProgram {
         BackgroundService { await performer.listings.run { await region.list($0) } },
         BackgroundService { await performer.collections.run { await region.collect($0) } },
         BackgroundService { await region.fetches.run { await region.fetch($0) } },
-        BackgroundService { await performer.orders.run { await region.combine($0) } },
+        BackgroundService { await performer.orders.runAttempts { await region.combine($0) } },
         BackgroundService { await performer.deliveries.run { await region.deliver($0) } },
         data, ops,
         BackgroundService {

@@ -35,6 +35,8 @@ package actor BlobCollector {
   /// A look at everything that is old enough, outside the order of the changes.
   package func sweep(keeping referenced: Set<Digest>) async {
     swept = .now
+    // What was let go may be referred to again, though no collection has said so yet.
+    released.subtract(referenced)
     await discard()
     let store = store
     report(await offloading { store.collect(keeping: referenced) })

@@ -16,9 +16,7 @@ package protocol EffectPerformer<M>: Sendable {
   var next: Instant? { get }
 
   /// The batch was not committed and its effects are dropped: tell those who wait for an answer.
-  ///
-  /// - Parameter isFirst: whether the commit before it succeeded.
-  func failed(_ events: [M.Event], _ error: StorageError, isFirst: Bool) async
+  func failed(_ events: [M.Event], _ error: StorageError) async
 
   /// The shell has ended: nobody who still waits gets an answer.
   func stopped() async
@@ -52,6 +50,10 @@ package actor Shell<M: Machine> {
   /// The machine as it is committed.
   package var machine: M { committer.machine }
 
+  /// Calls the closure with the machine as it is committed. Nothing is committed meanwhile, so that what the closure publishes comes before what
+  /// later commits do.
+  package func read<Result: Sendable>(_ body: @Sendable (borrowing M) -> Result) -> Result { body(committer.machine) }
+
   /// Runs until the task is cancelled.
   package func run(performing performer: some EffectPerformer<M>) async {
     while !Task.isCancelled {
@@ -65,6 +67,7 @@ package actor Shell<M: Machine> {
       }
     }
     mailbox.close()
+    for sender in committer.abandon() { sender.resume(returning: .busy) }
     await performer.stopped()
   }
 
@@ -81,12 +84,11 @@ package actor Shell<M: Machine> {
       case .dropped(let batch):
         logger.critical(
           "an event is dropped, because a record that it leads to can never be stored: \(reason)", metadata: ["machine": "\(name)"])
-        await tell(batch, .unstorable(task, reason), isFirst: true, performer)
+        await tell(batch, .unstorable(task, reason), performer)
       }
     } catch {
       logger.error("the journal did not take \(records.count) records: \(error)", metadata: ["machine": "\(name)"])
-      let isFirst = !committer.hasFailed
-      await tell(committer.failed(at: clock.now), error, isFirst: isFirst, performer)
+      await tell(committer.failed(at: clock.now), error, performer)
     }
   }
 
@@ -100,8 +102,8 @@ package actor Shell<M: Machine> {
     if !effects.isEmpty || performer.next.map({ $0 <= now }) ?? false { await performer.perform(effects, of: machine, at: now) }
   }
 
-  private func tell(_ batch: Batch, _ error: StorageError, isFirst: Bool, _ performer: some EffectPerformer<M>) async {
-    await performer.failed(batch.events, error, isFirst: isFirst)
+  private func tell(_ batch: Batch, _ error: StorageError, _ performer: some EffectPerformer<M>) async {
+    await performer.failed(batch.events, error)
     for sender in batch.senders { sender.resume(returning: .failed(error)) }
   }
 }

@@ -1,9 +1,11 @@
-import MusterShell
+package import MusterShell
 import Synchronization
 
 /// Runs the pieces of a ``WorkQueue``, each in a task of its own.
 package final class WorkRunner<Key: Hashable & Sendable, Item: Sendable>: Sendable {
-  private let queue: Mutex<WorkQueue<Key, Item>>
+  package typealias Queue = WorkQueue<Key, Item>
+
+  private let queue: Mutex<Queue>
   private let bell: AsyncStream<Void>
   private let ring: AsyncStream<Void>.Continuation
 
@@ -18,19 +20,34 @@ package final class WorkRunner<Key: Hashable & Sendable, Item: Sendable>: Sendab
     ring.yield()
   }
 
-  /// Works until the task is cancelled.
-  package func run(_ work: @escaping @Sendable (Item) async -> Void) async {
+  /// Works until the task is cancelled, with pieces that say whether they are to be run again.
+  package func runAttempts(_ work: @escaping @Sendable (Item) async -> Queue.End) async {
     await withDiscardingTaskGroup { group in
       for await _ in bell {
         while let (key, item) = queue.withLock({ $0.take() }) {
           group.addTask {
-            await work(item)
-            self.queue.withLock { $0.finished(key) }
-            self.ring.yield()
+            let end = await work(item)
+            guard let pause = self.change({ $0.ended(key, end) }) else { return }
+            do { try await Task.sleep(for: .seconds(pause)) } catch { return }
+            self.change { $0.resume(key) }
           }
         }
       }
       group.cancelAll()
     }
+  }
+
+  /// Works until the task is cancelled, with pieces that run once.
+  package func run(_ work: @escaping @Sendable (Item) async -> Void) async {
+    await runAttempts { item in
+      await work(item)
+      return .finished
+    }
+  }
+
+  @discardableResult
+  private func change<Result>(_ body: (inout Queue) -> Result) -> Result {
+    defer { ring.yield() }
+    return queue.withLock { body(&$0) }
   }
 }

@@ -16,6 +16,8 @@ package struct CentralDesk: Sendable {
   private let secret: [UInt8]
   private let faults: PlantedFaults
   private var topics: OwnTopics
+  /// Since the last commit that succeeded.
+  private var hasReadAgain = false
 
   /// - Parameter secret: central's key, which grants and tickets derive from.
   package init(secret: [UInt8], faults: PlantedFaults = []) {
@@ -27,6 +29,7 @@ package struct CentralDesk: Sendable {
   /// - Parameter machine: as it was committed with the effect.
   /// - Returns: nil when there is nothing to do, or not yet.
   package mutating func command(for effect: Coordinator.Effect, of machine: Coordinator) -> Command? {
+    hasReadAgain = false
     switch effect {
     case .publish(let descriptor): return .publish(topics.descriptor(descriptor))
     case .invite(let node, let invitation):
@@ -60,9 +63,11 @@ package struct CentralDesk: Sendable {
 
   /// Whether to read all topics again, because these events were lost with their batch.
   ///
-  /// - Parameter isFirst: whether the commit before it succeeded.
-  package func readsTopicsAgain(after lost: [Coordinator.Event], isFirst: Bool) -> Bool {
-    lost.contains { !$0.isRepeated } && (isFirst || !faults.contains(.lostTopicsAreNotReadAgain))
+  /// - Parameter areDropped: whether a record that they lead to can never be stored: the same again would be dropped again.
+  package mutating func readsTopicsAgain(after lost: [Coordinator.Event], areDropped: Bool) -> Bool {
+    guard !areDropped, lost.contains(where: { !$0.isRepeated }) else { return false }
+    defer { hasReadAgain = true }
+    return !hasReadAgain || !faults.contains(.lostTopicsAreNotReadAgain)
   }
 
   private func work(_ kind: Coordinator.Work, _ task: TaskID, _ round: Int, _ machine: Coordinator) -> Command? {

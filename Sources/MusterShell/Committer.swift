@@ -60,7 +60,8 @@ package struct Committer<M: Machine, Sender> {
 
   /// The machine as it is committed. Readers see this one.
   package private(set) var machine: M
-  /// Set by ``begin(at:letters:)``: whether a tick was due and changed anything, or moved the deadline; nil when none was due.
+  /// Set by ``begin(at:letters:)``: whether the turn's tick made a record or an effect, moved the deadline, or shared its batch with letters;
+  /// nil without a tick.
   package private(set) var tickWasUseful: Bool?
   private var parts: [Part] = []
   private var pending: Pending?
@@ -84,8 +85,6 @@ package struct Committer<M: Machine, Sender> {
   package var isStoring: Bool { pending != nil }
   /// Whether parts of a halved batch wait for their turn, before any new letter.
   package var hasParts: Bool { !parts.isEmpty || early != nil }
-  /// Whether the last commit failed.
-  package var hasFailed: Bool { retryAt != nil }
 
   /// When a tick is due: a millisecond after the machine's deadline, since the machine's time is cut to milliseconds.
   package var due: Instant? {
@@ -129,12 +128,27 @@ package struct Committer<M: Machine, Sender> {
     return batch(pending.part, pending.effects)
   }
 
-  /// The transaction failed for a reason that may pass. The machine is as it was; the senders are to be told.
+  /// The transaction failed for a reason that may pass. The machine is as it was; the senders are to be told. When it was to end a task because
+  /// of a letter, that letter fails with it.
   package mutating func failed(at now: Instant) -> Batch {
     let pending = take()
     retryAt = now.advanced(bySeconds: Self.pause)
     if faults.contains(.failedCommitKeepsState) { machine = pending.next }
-    return batch(pending.part, faults.contains(.failedCommitHasEffects) ? pending.effects : [])
+    var failed = batch(pending.part, faults.contains(.failedCommitHasEffects) ? pending.effects : [])
+    if pending.part.ends != nil, !parts.isEmpty {
+      let blamed = batch(parts.removeFirst(), [])
+      failed.events += blamed.events
+      failed.senders += blamed.senders
+    }
+    return failed
+  }
+
+  /// The driver stops: nothing more is committed.
+  ///
+  /// - Returns: senders of letters that were taken and not committed.
+  package mutating func abandon() -> [Sender] {
+    defer { (parts, pending, early) = ([], nil, nil) }
+    return ([pending?.part].compactMap { $0 } + parts).flatMap { $0.letters.compactMap(\.sender) }
   }
 
   /// The transaction failed because a record of this task can never be stored.

@@ -42,7 +42,8 @@ struct OwnTopics: Sendable {
   /// - A task that the coordinator does not have: its topics are cleared, because a coordinator with the same id left them there before.
   ///   With a new store they are left alone: the tasks may belong to a database that was moved away.
   /// - A descriptor that is missing, unreadable or of an earlier revision: it is published again.
-  /// - A descriptor of a later revision: nothing. Somebody else writes on the topic, and answering each such message could go on for ever.
+  /// - A descriptor of the same or a later revision: nothing. If it is not ours, somebody else writes on the topic, and two that answer each
+  ///   other's messages would never stop.
   func repair(_ found: FoundDescriptor, of task: TaskID, owed machine: Coordinator, storeIsNew: Bool) -> TopicRepair {
     guard !faults.contains(.neverReconciles) else { return .publish([]) }
     guard machine.tasks[task] != nil else {
@@ -50,7 +51,7 @@ struct OwnTopics: Sendable {
       guard !storeIsNew else { return .leaveAlone }
       return .publish([.clearing(.task(coordinator: id, task: task)), .clearing(.round(coordinator: id, task: task))])
     }
-    guard let owed = machine.descriptors.first(where: { $0.task == task }), !found.isSaid(owed) else { return .publish([]) }
+    guard let owed = machine.descriptors.first(where: { $0.task == task }), !found.isUpToDate(owed) else { return .publish([]) }
     return .publish([descriptor(owed)])
   }
 }
@@ -73,7 +74,7 @@ package struct FoundDescriptor: Hashable, Sendable {
   }
 
   /// Whether it is this descriptor, or a later one.
-  fileprivate func isSaid(_ owed: TaskDescriptor) -> Bool {
+  fileprivate func isUpToDate(_ owed: TaskDescriptor) -> Bool {
     guard case .descriptor(let found) = content else { return false }
     return found.task == owed.task && found.revision >= owed.revision
   }

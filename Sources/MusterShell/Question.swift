@@ -3,7 +3,7 @@ package import MusterSchema
 
 /// What a region asks the coordinator above, by HTTP. It holds what its driver needs to ask; the answer becomes events of the machine.
 package enum Question: Hashable, Sendable {
-  /// Whether the ledger still wants the region's contribution: after a restart, or of another central.
+  /// Whether the ledger still wants the region's contribution. Asked after the region has restarted, or when central's session has changed.
   case isWanted(TaskID, RoundKey, upload: String)
   /// What counts in a phase that the region invites devices for.
   case whatCounts(TaskID, RoundKey, upload: String)
@@ -87,7 +87,7 @@ package struct TaskListing: Sendable {
       descriptors.filter { $0.regions.contains(region) }.map { .above(.descriptor($0)) }
       + known.subtracting(listed).sorted().map { .above(.forget($0)) }
     let open = machine.openTasks
-    // One that was heard meanwhile is younger than the answer, or nothing that central knows: it is asked once more.
+    // A task that was heard of after the question was asked may be missing from the answer: it is asked once more before that one is forgotten.
     let isSettled = open.isSubset(of: listed.union(known))
     known = open
     failures = 0

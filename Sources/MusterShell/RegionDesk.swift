@@ -26,6 +26,8 @@ package struct RegionDesk: Sendable {
   private let above: NodeID
   private let faults: PlantedFaults
   private var topics: OwnTopics
+  /// Since the last commit that succeeded.
+  private var hasReadAgain = false
   private var statuses = Pace<NodeStatus>()
   /// Nothing was known before this start, and the coordinator above has not listed its tasks yet.
   private var storeIsNew: Bool
@@ -42,6 +44,7 @@ package struct RegionDesk: Sendable {
   /// - Parameter machine: as it was committed with the effect.
   /// - Returns: nil when there is nothing to do, or not yet.
   package mutating func command(for effect: RegionMachine.Effect, of machine: RegionMachine) -> Command? {
+    hasReadAgain = false
     switch effect {
     case .status(let status, let lasting):
       statuses.put(status, on: status.task, urgent: lasting)
@@ -88,9 +91,11 @@ package struct RegionDesk: Sendable {
 
   /// Whether to read all topics again, because these events were lost with their batch.
   ///
-  /// - Parameter isFirst: whether the commit before it succeeded.
-  package func readsTopicsAgain(after lost: [RegionMachine.Event], isFirst: Bool) -> Bool {
-    lost.contains { !$0.isRepeated } && (isFirst || !faults.contains(.lostTopicsAreNotReadAgain))
+  /// - Parameter areDropped: whether a record that they lead to can never be stored: the same again would be dropped again.
+  package mutating func readsTopicsAgain(after lost: [RegionMachine.Event], areDropped: Bool) -> Bool {
+    guard !areDropped, lost.contains(where: { !$0.isRepeated }) else { return false }
+    defer { hasReadAgain = true }
+    return !hasReadAgain || !faults.contains(.lostTopicsAreNotReadAgain)
   }
 
   // MARK: - What stands on topics
@@ -105,8 +110,8 @@ package struct RegionDesk: Sendable {
     }
   }
 
-  /// Whether to ask which tasks there are, now that the coordinator above shows itself or something of it is new. A cleared topic means
-  /// nothing by itself, and what stands on one may be another coordinator's.
+  /// Whether to ask which tasks there are, now that the coordinator above shows itself or something of it is new. Retained topics do not prove
+  /// which tasks exist: only the coordinator's own list does.
   ///
   /// - Returns: the data address to ask at.
   package func listing(from state: CoordinatorState) -> String? {

@@ -1,33 +1,44 @@
 /// Long work beside a machine: each piece has a key, runs at most once at a time, and at most `width` pieces run at once.
 ///
-/// A value: the driver takes pieces, runs them, and reports each as finished. The queue is bounded by the number of its keys.
+/// A value: the driver takes pieces, runs them, and reports how each ended. A piece that has to be tried again gives its place to others until
+/// its pause is over. The queue holds at most two pieces of a key; what keys there are is its user's affair, who keeps their number bounded.
 package struct WorkQueue<Key: Hashable, Item> {
+  /// How the run of a piece ended.
+  package enum End {
+    case finished
+    /// It is to be run again as this, after a pause in seconds.
+    case again(Item, after: Double)
+  }
+
   private var running: [Key: Item] = [:]
+  private var pausing: [Key: Item] = [:]
   private var waiting: [(key: Key, item: Item)] = []
   private let width: Int
 
   package init(width: Int) { self.width = width }
 
-  /// Pieces that wait or run.
-  package var count: Int { running.count + waiting.count }
+  /// Pieces that wait, pause or run.
+  package var count: Int { running.count + pausing.count + waiting.count }
 
-  /// Whether a piece that waits or runs satisfies the condition.
+  /// Whether a piece that waits, pauses or runs satisfies the condition.
   package func contains(where condition: (Item) -> Bool) -> Bool {
-    running.values.contains(where: condition) || waiting.contains { condition($0.item) }
+    running.values.contains(where: condition) || pausing.values.contains(where: condition) || waiting.contains { condition($0.item) }
   }
 
   /// Adds a piece. A piece with this key that waits already is replaced.
   ///
-  /// - Parameter again: whether a piece with this key that runs now is followed by this one; otherwise this one is dropped.
+  /// - Parameter again: whether a piece with this key that runs now is followed by this one, and one that pauses is replaced; otherwise this
+  ///   one is dropped.
   package mutating func add(_ key: Key, _ item: Item, again: Bool = false) {
     if let index = waiting.firstIndex(where: { $0.key == key }) {
       waiting[index].item = item
-    } else if again || running[key] == nil {
+    } else if again || (running[key] == nil && pausing[key] == nil) {
+      pausing[key] = nil
       waiting.append((key, item))
     }
   }
 
-  /// The next piece to run, nil while as many run as may, or nothing waits. It counts as running until ``finished(_:)``.
+  /// The next piece to run, nil while as many run as may, or nothing waits. It counts as running until ``ended(_:_:)``.
   package mutating func take() -> (key: Key, item: Item)? {
     guard running.count < width, let index = waiting.firstIndex(where: { running[$0.key] == nil }) else { return nil }
     let next = waiting.remove(at: index)
@@ -35,7 +46,21 @@ package struct WorkQueue<Key: Hashable, Item> {
     return next
   }
 
-  package mutating func finished(_ key: Key) { running[key] = nil }
+  /// A piece does not run any more.
+  ///
+  /// - Returns: seconds until ``resume(_:)`` is to be called; nil: never.
+  package mutating func ended(_ key: Key, _ end: End) -> Double? {
+    running[key] = nil
+    guard case .again(let item, let pause) = end, !waiting.contains(where: { $0.key == key }) else { return nil }
+    pausing[key] = item
+    return pause
+  }
+
+  /// The pause of a piece is over. One that was replaced meanwhile has none.
+  package mutating func resume(_ key: Key) {
+    if let item = pausing.removeValue(forKey: key) { waiting.append((key, item)) }
+  }
 }
 
 extension WorkQueue: Sendable where Key: Sendable, Item: Sendable {}
+extension WorkQueue.End: Sendable where Item: Sendable {}

@@ -39,6 +39,9 @@ package enum StorageError: Error, Hashable, Sendable, CustomStringConvertible {
     }
   }
 
+  /// Whether the same records would be refused again, whatever is done about the disk.
+  package var isUnstorable: Bool { if case .unstorable = self { true } else { false } }
+
   /// From an error number of the system.
   init(_ code: Int32, _ what: String) {
     let text = "\(what): \(String(cString: strerror(code)))"

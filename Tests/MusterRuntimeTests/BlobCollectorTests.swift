@@ -1,3 +1,4 @@
+import Glibc
 import MusterSchema
 import MusterStorage
 import TestSupport
@@ -27,5 +28,24 @@ struct BlobCollectorTests {
     await quick.collect(keeping: [kept])
     #expect(store.path(of: old) == nil && store.path(of: kept) != nil)
     #expect(store.path(of: new) != nil, "nothing referred to it yet")
+  }
+
+  @Test("a blob that was let go while it was young, and is referred to again, survives the look at everything")
+  func referredToAgain() async throws {
+    let folder = try TemporaryFolder()
+    let store = try Store(folder: folder.file("state"))
+    let model = try blob(store, "model")
+    let collector = BlobCollector(store: store, logger: LogRecorder().logger)
+    await collector.collect(keeping: [model])
+    await collector.collect(keeping: [])
+    let file = try #require(store.path(of: model), "it is too young to go")
+    let aMinuteAgo = timespec(tv_sec: time(nil) - 60, tv_nsec: 0)
+    #expect(utimensat(AT_FDCWD, file, [aMinuteAgo, aMinuteAgo], 0) == 0)
+    // Another task has the same model. The machine has not said so with a collection yet.
+    await collector.sweep(keeping: [model])
+    #expect(store.path(of: model) != nil)
+    await collector.collect(keeping: [model])
+    await collector.collect(keeping: [])
+    #expect(store.path(of: model) == nil)
   }
 }

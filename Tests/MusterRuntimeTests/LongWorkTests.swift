@@ -18,24 +18,24 @@ struct LongWorkTests {
   @Test("which error numbers pass", arguments: [ENOSPC, EDQUOT, EFBIG, EIO, EMFILE, ENFILE, ENOMEM, EAGAIN])
   func passing(code: Int32) {
     let system = SafetensorsError.system(action: "write", path: "x", code: code)
-    #expect(LongWork.isPassing(system))
-    #expect(LongWork.isPassing(AggregationError.output(path: "x", system)))
-    #expect(LongWork.isPassing(AggregationError.base(path: "x", system)))
-    #expect(LongWork.isPassing(AggregationError.update(path: "x", system)))
-    #expect(LongWork.isPassing(AggregationError.state(path: "x", "cannot be written", passing: true)))
+    #expect(Trouble.isPassing(system))
+    #expect(Trouble.isPassing(AggregationError.output(path: "x", system)))
+    #expect(Trouble.isPassing(AggregationError.base(path: "x", system)))
+    #expect(Trouble.isPassing(AggregationError.update(path: "x", system)))
+    #expect(Trouble.isPassing(AggregationError.state(path: "x", "cannot be written", passing: true)))
   }
 
   @Test("which errors do not pass")
   func lasting() {
     for code in [ENOENT, EACCES, EISDIR, ENAMETOOLONG, EROFS] {
-      #expect(!LongWork.isPassing(AggregationError.base(path: "x", .system(action: "open", path: "x", code: code))))
+      #expect(!Trouble.isPassing(AggregationError.base(path: "x", .system(action: "open", path: "x", code: code))))
     }
-    #expect(!LongWork.isPassing(AggregationError.nothingAccepted([])))
-    #expect(!LongWork.isPassing(AggregationError.notFinite(tensor: "w")))
-    #expect(!LongWork.isPassing(Problem(.unknownBlob, "x")))
-    #expect(LongWork.isPassing(Problem(.centralUnreachable, "x")))
-    #expect(LongWork.isPassing(Problem(.diskFull, "x")))
-    #expect(!LongWork.isPassing(StorageError.corrupt("x")) && LongWork.isPassing(StorageError.diskFull("x")))
+    #expect(!Trouble.isPassing(AggregationError.nothingAccepted([])))
+    #expect(!Trouble.isPassing(AggregationError.notFinite(tensor: "w")))
+    #expect(!Trouble.isPassing(Problem(.unknownBlob, "x")))
+    #expect(Trouble.isPassing(Problem(.centralUnreachable, "x")))
+    #expect(Trouble.isPassing(Problem(.diskFull, "x")))
+    #expect(!Trouble.isPassing(StorageError.corrupt("x")) && Trouble.isPassing(StorageError.diskFull("x")))
   }
 
   @Test("a region whose disk is full while it folds waits, says why, and goes on when there is room")
@@ -49,7 +49,9 @@ struct LongWorkTests {
       #expect(isLimited)
       let mailbox = Mailbox<RegionMachine.Event>()
       let work = RegionWork(store: store, models: models, logger: LogRecorder().logger)
-      let working = Task { await work.perform(order, reportingTo: mailbox) }
+      let orders = WorkRunner<WorkKey, LongWork<RegionOrder>>(width: 1)
+      orders.add(order.key, LongWork(order))
+      let working = Task { await orders.runAttempts { await work.perform($0, reportingTo: mailbox) { true } } }
       var said: [String] = []
       var combined: Combined?
       while combined == nil {
@@ -65,6 +67,7 @@ struct LongWorkTests {
         var room = rlimit(rlim_cur: 1 << 30, rlim_max: 1 << 40)
         if said.count == 2 { setrlimit(__rlimit_resource_t(RLIMIT_FSIZE.rawValue), &room) }
       }
+      working.cancel()
       await working.value
       #expect(combined?.refused.isEmpty == true && combined.flatMap { store.path(of: $0.result.digest) } != nil)
       #expect(said.count == 2 && said.allSatisfy { $0.contains("File too large") }, "\(said)")
@@ -74,11 +77,7 @@ struct LongWorkTests {
   @Test("a result that cannot be stored is handed over again until it is")
   func report() async {
     let mailbox = Mailbox<Int>()
-    let working = Task {
-      await LongWork.carryThrough(
-        "addition", reportingTo: mailbox, logger: LogRecorder().logger, attempt: { 42 }, trouble: { _ in .lasting }, delayed: { _ in 0 },
-        failed: { _ in -1 })
-    }
+    let working = Task { await LongWork("addition").carryOut(reports(mailbox)) { 42 } as WorkQueue<Int, LongWork<String>>.End }
     var outcomes: [Submission] = [.committed, .busy, .failed(.diskFull("x"))]
     while let outcome = outcomes.popLast() {
       await mailbox.wait(until: nil)
@@ -87,8 +86,56 @@ struct LongWorkTests {
         letter.sender?.resume(returning: outcome)
       }
     }
-    await working.value
+    if case .again = await working.value { Issue.record("it is finished") }
     #expect(mailbox.count == 0)
+  }
+
+  @Test("an attempt that meets trouble gives its place to other work, and is made again after its pause")
+  func place() async throws {
+    let mailbox = Mailbox<Int>()
+    let runner = WorkRunner<String, LongWork<String>>(width: 1)
+    let attempts = Mutex<[String]>([])
+    let running = Task {
+      await runner.runAttempts { work in
+        await work.carryOut(reports(mailbox)) {
+          let isFirst = attempts.withLock { attempts in
+            attempts.append(work.order)
+            return attempts.count == 1
+          }
+          if isFirst { throw StorageError.diskFull("x") }
+          return 42
+        }
+      }
+    }
+    for name in ["sick", "well"] { runner.add(name, LongWork(name)) }
+    var events: [Int] = []
+    while events.count < 3 {
+      await mailbox.wait(until: nil)
+      for letter in mailbox.drain(.max) {
+        events.append(letter.event)
+        letter.sender?.resume(returning: .committed)
+      }
+    }
+    running.cancel()
+    await running.value
+    let order = attempts.withLock { $0 }
+    #expect(order == ["sick", "well", "sick"] && events == [0, 42, 42])
+  }
+
+  @Test("work that nobody waits for any more is not done")
+  func unwanted() async {
+    let end: WorkQueue<Int, LongWork<String>>.End = await LongWork("addition").carryOut(reports(Mailbox(), isWanted: false)) {
+      Issue.record("it is done")
+      return 42
+    }
+    if case .again = end { Issue.record("it is finished") }
+  }
+
+  /// Events 0: it waits; -1: it is given up.
+  private func reports(_ mailbox: Mailbox<Int>, isWanted: Bool = true) -> LongWorkReports<Int> {
+    LongWorkReports(
+      "addition", mailbox: mailbox, logger: LogRecorder().logger, isWanted: { isWanted },
+      trouble: { Trouble.isPassing($0) ? .passing : .lasting }, delayed: { _ in 0 }, failed: { _ in -1 })
   }
 
   @Test("each round, phase and attempt is work of its own, also while that of another runs")

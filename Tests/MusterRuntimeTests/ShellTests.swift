@@ -62,7 +62,7 @@ private final class Performer: EffectPerformer {
   let failures = Mutex<[StorageError]>([])
   let next: Instant? = nil
   func perform(_ effects: [TaskID], of machine: Counter, at now: Instant) async { performed.withLock { $0 += effects } }
-  func failed(_ events: [Counter.Event], _ error: StorageError, isFirst: Bool) async { failures.withLock { $0.append(error) } }
+  func failed(_ events: [Counter.Event], _ error: StorageError) async { failures.withLock { $0.append(error) } }
   func stopped() async {}
 }
 
@@ -150,6 +150,8 @@ struct ShellTests {
       #expect(outcomes.allSatisfy { if case .failed(.diskFull) = $0 { true } else { false } }, "\(outcomes.first.map { "\($0)" } ?? "")")
       let machine = await bench.shell.machine
       #expect(machine.ended.isEmpty && machine.values.isEmpty)
+      let performed = bench.performer.performed.withLock { $0 }
+      #expect(performed.isEmpty, "nothing is spoken that is not stored")
     }
   }
 }

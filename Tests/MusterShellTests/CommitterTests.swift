@@ -107,6 +107,29 @@ struct CommitterTests {
     bench.now = Instant(milliseconds: 701)
     _ = bench.committer.begin(at: bench.now, letters: { _ in [] })
     #expect(bench.committer.tickWasUseful == true)
+    bench.post(.sleepBadly(Instant(milliseconds: 800)))
+    bench.run()
+    bench.now = Instant(milliseconds: 801)
+    _ = bench.committer.begin(at: bench.now, letters: { _ in [] })
+    #expect(bench.committer.tickWasUseful == false, "it rings, does nothing, and stays due")
+  }
+
+  @Test("a driver that stops learns who still waits")
+  func abandon() {
+    var bench = ShellBench()
+    bench.unstorable = [.a: ["added"]]
+    bench.post(.add([.a], 1), .add([.b], 1), .add([.b], 2))
+    guard case .store = bench.committer.begin(at: .zero, letters: { bench.inbox.drain($0) }) else {
+      Issue.record("there are records to store")
+      return
+    }
+    _ = bench.committer.refused(.a, reason: "x", at: .zero)
+    guard case .store = bench.committer.begin(at: .zero, letters: { bench.inbox.drain($0) }) else {
+      Issue.record("there are records to store")
+      return
+    }
+    #expect(bench.committer.abandon().sorted() == ["1", "2", "3"])
+    #expect(bench.committer.abandon().isEmpty && !bench.committer.hasParts && !bench.committer.isStoring)
   }
 }
 
@@ -147,18 +170,20 @@ struct UnstorableRecordTests {
     #expect(bench.machine.ended.isEmpty && bench.machine.amounts == [.b: 1, .c: 1])
   }
 
-  @Test("a full disk meanwhile fails the letter, and the next one is tried as usual")
+  @Test("a full disk meanwhile fails the letter, as it fails any other; the next one is tried as usual")
   func fullDisk() {
-    var bench = ShellBench()
-    bench.unstorable = [.a: ["added"]]
-    bench.isDiskFull = true
-    bench.post(.add([.a], 1))
-    bench.run()
-    #expect(bench.outcomes["1"] != "committed" && bench.machine.ended.isEmpty && bench.stored.isEmpty)
-    bench.isDiskFull = false
-    bench.post(.add([.a], 1))
-    bench.run()
-    #expect(bench.machine.ended == [.a] && bench.outcomes["2"] == "committed")
+    for unstorable in [["added"], ["added", "end"]] as [Set<String>] {
+      var bench = ShellBench()
+      bench.unstorable = [.a: unstorable]
+      bench.isDiskFull = true
+      bench.post(.add([.b], 1), .add([.a], 1))
+      bench.run()
+      #expect(bench.outcomes == ["1": "failed", "2": "failed"] && bench.machine.ended.isEmpty && bench.stored.isEmpty)
+      bench.isDiskFull = false
+      bench.post(.add([.a], 1))
+      bench.run()
+      #expect(bench.machine.ended == [.a] && bench.outcomes["3"] == "committed")
+    }
   }
 }
 

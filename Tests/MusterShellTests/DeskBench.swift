@@ -43,7 +43,8 @@ struct CentralBench {
 
   /// Tells the machine all of them in one batch; `commands` is what came of that.
   mutating func tell(_ events: Coordinator.Event...) {
-    commands = events.flatMap { event in machine.handle(event, at: now).effects.compactMap { desk.command(for: $0, of: machine) } }
+    let effects = events.flatMap { machine.handle($0, at: now).effects }
+    commands = effects.compactMap { desk.command(for: $0, of: machine) }
     commands += desk.due(of: machine, at: now)
   }
 
@@ -98,7 +99,8 @@ struct RegionBench {
   }
 
   mutating func tell(_ events: RegionMachine.Event...) {
-    commands = events.flatMap { event in machine.handle(event, at: now).effects.compactMap { desk.command(for: $0, of: machine) } }
+    let effects = events.flatMap { machine.handle($0, at: now).effects }
+    commands = effects.compactMap { desk.command(for: $0, of: machine) }
     commands += desk.due(of: machine, at: now)
   }
 

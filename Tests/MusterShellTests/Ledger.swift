@@ -9,6 +9,8 @@ struct Ledger: Machine {
     /// Makes an effect and no record.
     case look(TaskID)
     case wake(Instant)
+    /// The alarm stays set when it has rung, and nothing comes of it.
+    case sleepBadly(Instant)
     case end(TaskID, bare: Bool)
     case tick
   }
@@ -28,6 +30,7 @@ struct Ledger: Machine {
   private(set) var amounts: [TaskID: Int] = [:]
   private(set) var ended: [TaskID] = []
   private(set) var nextDeadline: Instant?
+  private var isBroken = false
 
   mutating func handle(_ event: Event, at now: Instant) -> (records: [Record], effects: [Effect]) {
     switch event {
@@ -39,11 +42,14 @@ struct Ledger: Machine {
     case .wake(let instant):
       nextDeadline = instant
       return ([], [])
+    case .sleepBadly(let instant):
+      (nextDeadline, isBroken) = (instant, true)
+      return ([], [])
     case .end(let task, let bare):
       ended.append(task)
       return ([Record(task: task, amount: 0, kind: bare ? "bare end" : "end")], [.says(task, -1)])
     case .tick:
-      guard let deadline = nextDeadline, deadline <= now else { return ([], []) }
+      guard let deadline = nextDeadline, deadline <= now, !isBroken else { return ([], []) }
       nextDeadline = nil
       return ([], [.rang])
     }

@@ -49,9 +49,51 @@ struct RegionDeskTests {
     var bench = RegionBench.ready(.region)
     bench.tell(.above(.invitation(RegionBench.order())))
     bench.deliver(1, 2)
-    let (key, order) = try #require(bench.orders.first)
-    #expect(key.roundKey == RoundKey(round: 1, phase: .train, attempt: 1) && order.contributions == [update(1), update(2)])
-    #expect(key.planted([]) == key)
+    let (first, order) = try #require(bench.orders.first)
+    #expect(first.roundKey == RoundKey(round: 1, phase: .train, attempt: 1) && order.contributions == [update(1), update(2)])
+    bench.tell(.below(.release(.digits, reason: "x")), .above(.invitation(RegionBench.order(round: 2, attempt: 3))))
+    bench.deliver(1, 2, round: 2)
+    let second = try #require(bench.orders.first?.key)
+    #expect(second.roundKey == RoundKey(round: 2, phase: .train, attempt: 3) && second != first)
+  }
+
+  @Test("an order that was forgotten in the same batch invites nobody")
+  func forgotten() {
+    var bench = RegionBench.ready()
+    bench.tell(.above(.invitation(RegionBench.order())), .above(.forget(.digits)))
+    #expect(bench.below.compactMap(\.invitation).isEmpty && bench.commands.allSatisfy { if case .lacksGrant = $0 { false } else { true } })
+  }
+
+  @Test("the ledger is asked what counts when a round goes on, and after a restart whether the region's own contribution is wanted")
+  func questions() {
+    var bench = RegionBench.ready()
+    bench.tell(.above(.invitation(RegionBench.order())))
+    bench.tell(.above(.invitation(RegionBench.order(attempt: 2))))
+    #expect(bench.questions == [.whatCounts(.digits, RoundKey(round: 1, phase: .train, attempt: 2), upload: RegionBench.upload)])
+    let job = Job(invitation: RegionBench.order(), stage: .uploading)
+    let asked = bench.desk.command(for: .ask(job), of: bench.machine)
+    guard case .ask(let question) = asked else {
+      Issue.record("it is asked: \(String(describing: asked))")
+      return
+    }
+    #expect(question == .isWanted(.digits, RegionBench.order().key, upload: RegionBench.upload))
+  }
+
+  @Test("the region shows itself again, keeps the blobs that are referred to, and says how many devices had to make room")
+  func others() throws {
+    var bench = RegionBench.ready(.region)
+    func command(_ effect: RegionMachine.Effect) -> RegionDesk.Command? { bench.desk.command(for: effect, of: bench.machine) }
+    guard case .announce = command(.announce), case .evicted(3, of: 10) = command(.below(.evicted(3, of: 10))) else {
+      Issue.record("it is announced, and the eviction is told")
+      return
+    }
+    bench.tell(.above(.invitation(RegionBench.order())))
+    bench.deliver(1)
+    guard case .collect(let kept) = command(.below(.collect)) else {
+      Issue.record("blobs are collected")
+      return
+    }
+    #expect(kept.isSuperset(of: [update(1).digest, model.digest]))
   }
 
   @Test("a region's own contribution is delivered until the ledger above has it, or does not want it")
@@ -94,9 +136,17 @@ struct RegionDeskTests {
 
   @Test("topics are read again when what came from them was lost with its batch")
   func lostTopics() {
-    let desk = RegionDesk(.north, above: .central, storeIsNew: false)
-    #expect(desk.readsTopicsAgain(after: [.tick, .above(.connected)], isFirst: false))
-    #expect(!desk.readsTopicsAgain(after: [.tick], isFirst: true))
+    #expect(readsAgain([]) && !readsAgain(.lostTopicsAreNotReadAgain))
+    var desk = RegionDesk(.north, above: .central, storeIsNew: false)
+    let reads = (desk.readsTopicsAgain(after: [.tick], areDropped: false), desk.readsTopicsAgain(after: [.above(.connected)], areDropped: true))
+    #expect(reads == (false, false))
+  }
+
+  private func readsAgain(_ faults: PlantedFaults) -> Bool {
+    var desk = RegionDesk(.north, above: .central, storeIsNew: false, faults: faults)
+    let lost: [RegionMachine.Event] = [.tick, .above(.connected)]
+    let (first, second) = (desk.readsTopicsAgain(after: lost, areDropped: false), desk.readsTopicsAgain(after: lost, areDropped: false))
+    return first && second
   }
 }
 

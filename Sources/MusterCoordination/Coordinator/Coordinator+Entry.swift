@@ -35,6 +35,20 @@ extension Coordinator {
   }
 }
 
+extension Coordinator {
+  /// What counts in a phase, and whether more is taken; nil when this is no ledger of the task.
+  package func phaseLedger(_ task: TaskID, round: Int, phase: Phase) -> PhaseLedger? {
+    guard let run = tasks[task], run.isLedger else { return nil }
+    let accepted = run.ledger(round: round, phase: phase)?.accepted ?? run.records.last { $0.round == round }?.contributions(phase) ?? []
+    return PhaseLedger(
+      task: task, round: round, phase: phase, open: refusal(run, round: round, phase: phase) == nil, accepted: accepted.map(\.path))
+  }
+}
+
+extension RoundRecord {
+  func contributions(_ phase: Phase) -> [ContributionRecord] { phase == .train ? updates : evaluations }
+}
+
 extension TaskRun {
   /// At a region that aggregates: what a device's ticket derives from.
   package func grant(of path: NodePath) -> Grant? { path.nodes.count == 2 ? grant?.child(path.nodes[1]) : nil }

@@ -1,4 +1,4 @@
-internal import MusterSchema
+package import MusterSchema
 
 // A task's life at the root: accepted, paused, resumed, ended.
 extension Coordinator {
@@ -57,6 +57,19 @@ extension Coordinator {
     case (.initialize, .initializing): true
     case (.aggregate, .aggregating), (.evaluate, .evaluating): run.round == round
     default: false
+    }
+  }
+
+  /// Whether the result of long work would still be taken.
+  ///
+  /// - Parameter contributions: how many it aggregates; a round that was opened again for more of them is aggregated again.
+  package func takes(_ work: Work, of id: TaskID, round: Int, contributions: Int) -> Bool {
+    guard let run = tasks[id] else { return false }
+    return switch work {
+    case .initialize: waits(run, for: work, round: round)
+    case .aggregate: waits(run, for: work, round: round) && run.train?.accepted.count == contributions
+    // An operator may want that at any time.
+    case .evaluate: run.models.contains { $0.round == round && $0.kept }
     }
   }
 

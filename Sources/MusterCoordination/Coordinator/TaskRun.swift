@@ -121,7 +121,7 @@ extension TaskRun {
   package func accepted(round: Int, phase: Phase, path: NodePath) -> ContributionRecord? {
     if round == self.round, let slot = slot(phase), let found = self[keyPath: slot]?.accepted[path] { return found }
     guard let record = records.last(where: { $0.round == round }) else { return nil }
-    return (phase == .train ? record.updates : record.evaluations).first { $0.path == path }
+    return record.contributions(phase).first { $0.path == path }
   }
 }
 

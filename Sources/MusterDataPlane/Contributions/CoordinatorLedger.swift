@@ -61,15 +61,6 @@ package struct CoordinatorLedger: Ledger {
   }
 
   package func phaseLedger(task: TaskID, round: Int, phase: Phase) async -> PhaseLedger? {
-    let machine = await machine()
-    guard let run = machine.tasks[task], run.isLedger else { return nil }
-    let current = run.ledger(round: round, phase: phase)
-    return PhaseLedger(
-      task: task, round: round, phase: phase, open: machine.refusal(run, round: round, phase: phase) == nil,
-      accepted: current?.accepted.map(\.path) ?? run.records.last { $0.round == round }?.paths(phase) ?? [])
+    await machine().phaseLedger(task, round: round, phase: phase)
   }
-}
-
-extension RoundRecord {
-  fileprivate func paths(_ phase: Phase) -> [NodePath] { (phase == .train ? updates : evaluations).map(\.path) }
 }

@@ -12,7 +12,7 @@ package final class CentralProcess: ServerPerformer, LedgerServer, ClientOwner {
   /// Connections that its machine has not heard of yet.
   private(set) var connecting = 0
   var blobs: BlobShelf
-  private var work = WorkDriver<WorkKey, Fold<Coordinator.Event>>(width: 2) { _, _ in }
+  private var work = WorkDriver<WorkKey, LongWork<Fold<Coordinator.Event>>>(width: 2) { _, _ in }
   private var desk: CentralDesk
   /// Whether its machine said in this life what it owes.
   private var hasSaidOwed = false
@@ -46,7 +46,9 @@ package final class CentralProcess: ServerPerformer, LedgerServer, ClientOwner {
     shell.start()
     desk = CentralDesk(secret: world.secret, faults: world.plan.faults)
     connecting = 0
-    work = WorkDriver(width: 2) { [unowned self] piece, done in shell.carryThrough(piece, done) }
+    work = WorkDriver(width: 2, after: shell.after) { [unowned self] piece, done in
+      if piece.order.key.isWanted(by: machine) { shell.carryOut(piece, done) } else { done(.finished) }
+    }
     hasSaidOwed = false
     world.auditor.restarted(self)
     world.note(.life, name, "starts")
@@ -105,14 +107,17 @@ package final class CentralProcess: ServerPerformer, LedgerServer, ClientOwner {
     for (task, run) in machine.tasks where run.isAggregating {
       let contributions = run.frozenUpdates?.contributions.count
       world.auditor.check(
-        work.contains { $0.key.task == task && $0.key.round == run.round && $0.key.contributions == contributions },
+        work.contains { piece in
+          let key = piece.order.key
+          return key.task == task && key.round == run.round && key.contributions == contributions
+        },
         "task \(task): round \(run.round) waits for central's aggregation, and nobody works on that")
     }
   }
 
-  func failed(_ events: [Coordinator.Event], isFirst: Bool) {
+  func failed(_ events: [Coordinator.Event], areDropped: Bool) {
     dataPlane.failed(events)
-    if desk.readsTopicsAgain(after: events, isFirst: isFirst) { client.renew(after: 1000, in: world) }
+    if desk.readsTopicsAgain(after: events, areDropped: areDropped) { client.renew(after: 1000, in: world) }
   }
 
   // MARK: Topics
@@ -148,7 +153,7 @@ package final class CentralProcess: ServerPerformer, LedgerServer, ClientOwner {
     let fold = Fold<Coordinator.Event>(
       key: order.key, result: result(order), delayed: { .workDelayed(task, kind, round: round, reason: $0) },
       failed: { .workFailed(task, kind, round: round, reason: $0) })
-    work.add(key, fold)
+    work.add(key, LongWork(fold, faults: world.plan.faults))
     world.auditor.bound(work.count, 32, "central's work queue")
   }
 

@@ -127,13 +127,7 @@ final class DataPlane {
 
   /// `GET` of a phase: what counts.
   func ledger(_ task: TaskID, _ round: Int, _ phase: Phase) -> PhaseLedger? {
-    let machine = machine()
-    guard let run = machine.tasks[task], run.isLedger else { return nil }
-    let record = run.records.last { $0.round == round }
-    let answer = PhaseLedger(
-      task: task, round: round, phase: phase, open: machine.refusal(run, round: round, phase: phase) == nil,
-      accepted: run.ledger(round: round, phase: phase)?.accepted.map(\.path)
-        ?? (phase == .train ? record?.updates : record?.evaluations)?.map(\.path) ?? [])
+    guard let answer = machine().phaseLedger(task, round: round, phase: phase) else { return nil }
     world.auditor.says(answer, by: ledger)
     return answer
   }

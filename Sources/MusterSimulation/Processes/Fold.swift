@@ -17,33 +17,32 @@ extension World {
 }
 
 extension ServerDriver {
-  /// As `LongWork.carryThrough` of the servers; a full disk is the only trouble.
+  typealias FoldEnd = WorkQueue<WorkKey, LongWork<Fold<M.Event>>>.End
+
+  /// Does as `LongWork.carryOut` of the servers; a full disk is the only trouble.
   ///
   /// - Parameter done: called unless the process dies meanwhile.
-  func carryThrough(_ fold: Fold<M.Event>, _ done: @escaping () -> Void) {
-    attempt(fold, LongWork(faults: world.plan.faults), done)
-  }
-
-  private func attempt(_ fold: Fold<M.Event>, _ work: LongWork, _ done: @escaping () -> Void) {
+  func carryOut(_ work: LongWork<Fold<M.Event>>, _ done: @escaping (FoldEnd) -> Void) {
     after(world.random.within(world.workTime)) { [unowned self] in
-      guard disk.isFailing else { return report(fold.result(), work, done) }
-      var work = work
-      guard let pause = work.pause(after: .passing) else { return report(fold.failed(World.diskFull), work, done) }
+      let fold = work.order
+      guard disk.isFailing else { return handOver(fold.result(), work) { done(.finished) } }
+      var again = work
+      guard let pause = again.pause(after: .passing) else { return handOver(fold.failed(World.diskFull), work) { done(.finished) } }
       post(fold.delayed(World.diskFull))
-      after(Int64(pause * 1000)) { [unowned self] in attempt(fold, work, done) }
+      done(.again(again, after: pause))
     }
   }
 
-  private func report(_ event: M.Event, _ work: LongWork, _ done: @escaping () -> Void) {
+  private func handOver(_ event: M.Event, _ work: LongWork<Fold<M.Event>>, _ done: @escaping () -> Void) {
     post(event) { [unowned self] outcome in
       guard let pause = work.pause(afterReport: outcome == .committed) else { return done() }
-      after(Int64(pause * 1000)) { [unowned self] in report(event, work, done) }
+      after(Int64(pause * 1000)) { [unowned self] in handOver(event, work, done) }
     }
   }
 
   /// Unless the process dies meanwhile.
-  private func after(_ time: Int64, _ action: @escaping () -> Void) {
+  func after(_ milliseconds: Int64, _ action: @escaping () -> Void) {
     let life = life
-    world.after(time) { [unowned self] _ in if isUp, self.life == life { action() } }
+    world.after(milliseconds) { [unowned self] _ in if isUp, self.life == life { action() } }
   }
 }

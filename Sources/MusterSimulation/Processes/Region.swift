@@ -19,7 +19,7 @@ package final class RegionProcess: ServerPerformer, LedgerServer, ClientOwner {
     world, ledger: id, machine: { [unowned self] in machine.coordinator }, life: { [unowned self] in isUp ? life : nil },
     post: { [unowned self] in shell.post(.below($0)) }, store: { [unowned self] in blobs.add($0, at: world.time) },
     grant: { run, path in run.grant(of: path) })
-  private var orders = WorkDriver<WorkKey, Fold<RegionMachine.Event>>(width: 2) { _, _ in }
+  private var orders = WorkDriver<WorkKey, LongWork<Fold<RegionMachine.Event>>>(width: 2) { _, _ in }
   /// Whether its machine said in this life what it owes below.
   private var hasSaidOwed = false
   private var deliveries = WorkDriver<String, (@escaping () -> Void) -> Void>(width: 4) { _, _ in }
@@ -58,12 +58,16 @@ package final class RegionProcess: ServerPerformer, LedgerServer, ClientOwner {
     desk = RegionDesk(id, above: .central, storeIsNew: shell.disk.journal.isEmpty, faults: world.plan.faults)
     shell.start()
     connecting = 0
-    questions = WorkDriver(width: 4) { ask, done in ask(done) }
-    deliveries = WorkDriver(width: 4) { deliver, done in deliver(done) }
-    orders = WorkDriver(width: 2) { [unowned self] piece, done in shell.carryThrough(piece, done) }
+    questions = WorkDriver(width: 4) { ask, done in ask { done(.finished) } }
+    deliveries = WorkDriver(width: 4) { deliver, done in deliver { done(.finished) } }
+    orders = WorkDriver(width: 2, after: shell.after) { [unowned self] piece, done in
+      if piece.order.key.isWanted(by: machine.coordinator) { shell.carryOut(piece, done) } else { done(.finished) }
+    }
     hasSaidOwed = false
     world.auditor.restarted(self)
     world.note(.life, name, "starts")
+    // Long work that is owed starts without a broker, too.
+    shell.post(.below(.connected)) { [unowned self] outcome in hasSaidOwed = outcome == .committed }
     shell.post(.below(.disconnected))
     above.start(in: world)
     below.start(in: world)
@@ -120,7 +124,7 @@ package final class RegionProcess: ServerPerformer, LedgerServer, ClientOwner {
       world.auditor.bound(questions.count, 64, "the questions of \(id)")
     case .deliver(let delivery):
       deliveries.add(delivery.queueKey, { [unowned self] done in deliver(delivery, attempt: 1, done) }, again: true)
-    case .work(let key, let order): orders.add(key, combination(order))
+    case .work(let key, let order): orders.add(key, LongWork(combination(order), faults: world.plan.faults))
     case .answer(let reply, let answer): dataPlane.resolve(reply, answer)
     case .collect(let referenced): blobs.collect(keeping: referenced, at: world.time, eagerly: world.plants(.collectsYoungBlobs))
     case .lacksGrant(let task): world.auditor.fails("\(id) invites for \(task) and has no grant to make tickets of")
@@ -134,14 +138,14 @@ package final class RegionProcess: ServerPerformer, LedgerServer, ClientOwner {
     guard hasSaidOwed else { return }
     for (task, run) in machine.coordinator.tasks where run.isAggregating {
       world.auditor.check(
-        orders.contains { $0.key.task == task && $0.key.roundKey == run.order?.key },
+        orders.contains { $0.order.key.task == task && $0.order.key.roundKey == run.order?.key },
         "task \(task): round \(run.round) waits for \(id) to combine what its devices made, and nobody works on that")
     }
   }
 
-  func failed(_ events: [RegionMachine.Event], isFirst: Bool) {
+  func failed(_ events: [RegionMachine.Event], areDropped: Bool) {
     dataPlane.failed(events.compactMap { if case .below(let event) = $0 { event } else { nil } })
-    guard desk.readsTopicsAgain(after: events, isFirst: isFirst) else { return }
+    guard desk.readsTopicsAgain(after: events, areDropped: areDropped) else { return }
     above.renew(after: 1000, in: world)
     below.renew(after: 1000, in: world)
   }

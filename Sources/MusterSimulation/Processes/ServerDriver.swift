@@ -13,7 +13,7 @@ protocol ServerPerformer<M>: AnyObject {
   var next: Instant? { get }
   /// A batch's effects are all performed, or ``next`` has come.
   func performed(of machine: M)
-  func failed(_ events: [M.Event], isFirst: Bool)
+  func failed(_ events: [M.Event], areDropped: Bool)
   /// The process died at one of the driver's boundaries.
   func died(power: Bool)
 }
@@ -184,22 +184,21 @@ package final class ServerDriver<M: Machine> {
     world.note(.fault, performer?.name ?? "", "has a record of \(task) that can never be stored")
     switch committer.refused(task, reason: "a record cannot be encoded", at: now) {
     case .halved, .ends: break
-    case .dropped(let batch): tellFailure(batch, isFirst: true)
+    case .dropped(let batch): tellFailure(batch, areDropped: true)
     }
     continueOrWait()
   }
 
   private func commitFailed(_ records: [M.Record]) {
     world.note(.fault, performer?.name ?? "", "cannot commit \(records.count) records")
-    let isFirst = !committer.hasFailed
     let batch = committer.failed(at: now)
     for effect in batch.effects where isUp { performer?.perform(effect, of: machine) }
-    tellFailure(batch, isFirst: isFirst)
+    tellFailure(batch, areDropped: false)
     continueOrWait()
   }
 
-  private func tellFailure(_ batch: Batch, isFirst: Bool) {
-    performer?.failed(batch.events, isFirst: isFirst)
+  private func tellFailure(_ batch: Batch, areDropped: Bool) {
+    performer?.failed(batch.events, areDropped: areDropped)
     for sender in batch.senders { sender(.failed) }
   }
 

@@ -1,0 +1,75 @@
+package import Logging
+import MusterSchema
+package import MusterShell
+
+extension Trouble {
+  /// Whether an error says of itself that it may pass.
+  package static func isPassing(_ error: any Error) -> Bool { (error as? any PassingTrouble)?.isPassing ?? false }
+}
+
+/// How long work meets the rest of its server.
+package struct LongWorkReports<Event: Sendable>: Sendable {
+  /// For the log.
+  package var name: String
+  package var mailbox: Mailbox<Event>
+  package var logger: Logger
+  /// Whether the machine would still take a result.
+  package var isWanted: @Sendable () async -> Bool
+  /// What an attempt failed for.
+  package var trouble: @Sendable (any Error) -> Trouble
+  /// Tells the machine what the work waits for.
+  package var delayed: @Sendable (_ reason: String) -> Event
+  /// Tells the machine that the work is given up.
+  package var failed: @Sendable (_ reason: String) -> Event
+
+  package init(
+    _ name: String, mailbox: Mailbox<Event>, logger: Logger, isWanted: @escaping @Sendable () async -> Bool,
+    trouble: @escaping @Sendable (any Error) -> Trouble, delayed: @escaping @Sendable (_ reason: String) -> Event,
+    failed: @escaping @Sendable (_ reason: String) -> Event
+  ) {
+    self.name = name
+    self.mailbox = mailbox
+    self.logger = logger
+    self.isWanted = isWanted
+    self.trouble = trouble
+    self.delayed = delayed
+    self.failed = failed
+  }
+}
+
+extension LongWork where Order: Sendable {
+  /// Makes an attempt, and hands its result over until that is durable. Work that nobody waits for any more is dropped. Work that is cancelled
+  /// is owed: it is done after the next start.
+  ///
+  /// - Parameter attempt: makes the result.
+  /// - Returns: how it ended; the work that is to be done again has counted the attempt.
+  package func carryOut<Key, Event>(
+    _ reports: LongWorkReports<Event>, attempt: () async throws -> Event
+  ) async -> WorkQueue<Key, LongWork>.End {
+    guard await reports.isWanted() else { return .finished }
+    let result: Event
+    do {
+      result = try await attempt()
+    } catch {
+      if Task.isCancelled { return .finished }
+      reports.logger.error("\(reports.name) failed: \(error)")
+      var again = self
+      if let pause = again.pause(after: reports.trouble(error)) {
+        await reports.mailbox.post(reports.delayed("\(error)"))
+        return .again(again, after: pause)
+      }
+      result = reports.failed("\(error)")
+    }
+    await handOver(result, reports)
+    return .finished
+  }
+
+  private func handOver<Event>(_ result: Event, _ reports: LongWorkReports<Event>) async {
+    while !Task.isCancelled {
+      let isDurable = if case .committed = await reports.mailbox.submit(result) { true } else { false }
+      guard let pause = pause(afterReport: isDurable) else { return }
+      reports.logger.warning("the result of \(reports.name) is not stored yet: it is tried again")
+      do { try await Task.sleep(for: .seconds(pause)) } catch { return }
+    }
+  }
+}
