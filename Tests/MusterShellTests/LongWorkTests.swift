@@ -15,7 +15,8 @@ struct LongWorkTimesTests {
 
   @Test("trouble that passes does not use up the attempts that unclear trouble gets")
   func mixed() {
-    #expect(pauses([.passing, .passing, .passing, .passing, .unclear, .passing, .unclear, .unclear, .unclear]) == [2, 4, 8, 16, 30, 30, 30, 30])
+    let troubles: [Trouble] = [.passing, .passing, .passing, .passing, .unclear, .passing, .unclear, .unclear, .unclear]
+    #expect(pauses(troubles) == [2, 4, 8, 16, 30, 30, 30, 30])
   }
 
   @Test("a result is handed over each second until it is durable")
