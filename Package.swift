@@ -73,8 +73,9 @@ let package = Package(
 
     .target(name: "MusterSchema", dependencies: [crypto], swiftSettings: house),
     .target(name: "MusterTensors", dependencies: ["CKernels"], swiftSettings: kernels),
-    .target(name: "MusterCoordination", dependencies: ["MusterSchema"], swiftSettings: house),
-    .target(name: "MusterShell", dependencies: ["MusterCoordination", "MusterSchema"], swiftSettings: house),
+    .target(name: "MusterParticipation", dependencies: ["MusterSchema"], swiftSettings: house),
+    .target(name: "MusterCoordination", dependencies: ["MusterSchema", "MusterParticipation"], swiftSettings: house),
+    .target(name: "MusterShell", dependencies: ["MusterSchema", "MusterParticipation", "MusterCoordination"], swiftSettings: house),
     .target(name: "MusterAggregation", dependencies: ["MusterSchema", "MusterTensors", "CSpawn"], swiftSettings: kernels),
     .target(name: "MusterModels", dependencies: ["MusterTensors", "COpenBLAS", "CZlib"], swiftSettings: kernels),
     .target(
@@ -90,7 +91,8 @@ let package = Package(
     .target(
       name: "MusterRuntime",
       dependencies: [
-        "MusterSchema", "MusterCoordination", "MusterShell", "MusterStorage", "MusterLog", "MusterMQTT", "MusterTransfer", configuration,
+        "MusterSchema", "MusterParticipation", "MusterCoordination", "MusterShell", "MusterStorage", "MusterLog", "MusterMQTT",
+        "MusterTransfer", configuration,
         lifecycle,
         unixSignals,
         logging, systemPackage, yams,
@@ -105,25 +107,29 @@ let package = Package(
     .target(
       name: "MusterCentral",
       dependencies: [
-        "MusterSchema", "MusterTensors", "MusterCoordination", "MusterShell", "MusterAggregation", "MusterTrainers", "MusterStorage",
+        "MusterSchema", "MusterTensors", "MusterParticipation", "MusterCoordination", "MusterShell", "MusterAggregation", "MusterTrainers",
+        "MusterStorage",
         "MusterRuntime", "MusterDataPlane", "MusterTransfer", "MusterMQTT", hummingbird, httpTypes, configuration, lifecycle, logging,
       ], swiftSettings: house),
     .target(
       name: "MusterRegion",
       dependencies: [
-        "MusterSchema", "MusterTensors", "MusterCoordination", "MusterShell", "MusterAggregation", "MusterStorage", "MusterRuntime",
+        "MusterSchema", "MusterTensors", "MusterParticipation", "MusterCoordination", "MusterShell", "MusterAggregation", "MusterStorage",
+        "MusterRuntime",
         "MusterDataPlane", "MusterTransfer", "MusterMQTT",
         hummingbird, httpTypes, configuration, lifecycle, logging,
       ], swiftSettings: house),
     .target(
       name: "MusterAgent",
       dependencies: [
-        "MusterSchema", "MusterTensors", "MusterCoordination", "MusterTrainers", "MusterMQTT", "MusterTransfer", logging,
+        "MusterSchema", "MusterTensors", "MusterParticipation", "MusterTrainers", "MusterMQTT", "MusterTransfer", logging,
       ], swiftSettings: house),
-    .target(name: "MusterSimulation", dependencies: ["MusterSchema", "MusterCoordination", "MusterShell"], swiftSettings: house),
+    .target(
+      name: "MusterSimulation", dependencies: ["MusterSchema", "MusterParticipation", "MusterCoordination", "MusterShell"],
+      swiftSettings: house),
     .target(
       name: "MusterLoad",
-      dependencies: ["MusterSchema", "MusterTensors", "MusterCoordination", "MusterMQTT", "MusterTransfer", "CMosquitto"],
+      dependencies: ["MusterSchema", "MusterTensors", "MusterParticipation", "MusterMQTT", "MusterTransfer", "CMosquitto"],
       swiftSettings: house),
     .target(
       name: "MusterCommands",
@@ -134,7 +140,7 @@ let package = Package(
       ], swiftSettings: house),
 
     .executableTarget(
-      name: "machine-benchmark", dependencies: ["MusterSchema", "MusterCoordination", "MusterShell"],
+      name: "machine-benchmark", dependencies: ["MusterSchema", "MusterParticipation", "MusterCoordination", "MusterShell"],
       path: "Benchmarks/machines-program", swiftSettings: house),
     .executableTarget(name: "muster", dependencies: ["MusterCommands", "MusterTrainers"], swiftSettings: house),
     .executableTarget(
@@ -156,10 +162,15 @@ let package = Package(
     .testTarget(
       name: "MusterTensorsTests", dependencies: ["MusterTensors", "CKernels", "TestSupport"], exclude: ["Python"], swiftSettings: house),
     .testTarget(
-      name: "MusterSimulationTests", dependencies: ["MusterSimulation", "MusterCoordination", "MusterSchema"], exclude: ["Digests"],
+      name: "MusterSimulationTests", dependencies: ["MusterSimulation", "MusterParticipation", "MusterCoordination", "MusterSchema"],
+      exclude: ["Digests"],
       swiftSettings: house),
-    .testTarget(name: "MusterShellTests", dependencies: ["MusterShell", "MusterCoordination", "MusterSchema"], swiftSettings: house),
-    .testTarget(name: "MusterCoordinationTests", dependencies: ["MusterCoordination", "MusterSchema"], swiftSettings: house),
+    .testTarget(
+      name: "MusterShellTests", dependencies: ["MusterShell", "MusterParticipation", "MusterCoordination", "MusterSchema"],
+      swiftSettings: house),
+    .testTarget(
+      name: "MusterCoordinationTests", dependencies: ["MusterParticipation", "MusterCoordination", "MusterSchema", "TestSupport"],
+      swiftSettings: house),
     .testTarget(
       name: "MusterAggregationTests", dependencies: ["MusterAggregation", "MusterTensors", "MusterSchema", "TestSupport", "muster"],
       exclude: ["Python"], swiftSettings: house),
@@ -178,7 +189,8 @@ let package = Package(
     .testTarget(
       name: "MusterRuntimeTests",
       dependencies: [
-        "MusterRuntime", "MusterCentral", "MusterRegion", "MusterCoordination", "MusterShell", "MusterAggregation", "MusterStorage",
+        "MusterRuntime", "MusterCentral", "MusterRegion", "MusterParticipation", "MusterCoordination", "MusterShell", "MusterAggregation",
+        "MusterStorage",
         "MusterTensors", "MusterTransfer", "MusterMQTT", "MusterSchema", "TestSupport", logging,
       ], swiftSettings: house),
     .testTarget(
@@ -191,7 +203,8 @@ let package = Package(
     .testTarget(
       name: "MusterAgentTests",
       dependencies: [
-        "MusterAgent", "MusterCoordination", "MusterDataPlane", "MusterMQTT", "MusterSchema", "MusterStorage", "MusterTensors",
+        "MusterAgent", "MusterParticipation", "MusterCoordination", "MusterDataPlane", "MusterMQTT", "MusterSchema", "MusterStorage",
+        "MusterTensors",
         "MusterTrainers", "TestSupport", "muster-agent", hummingbird, lifecycle, logging,
       ], swiftSettings: house),
     .testTarget(

@@ -1,4 +1,5 @@
 import MusterCoordination
+import MusterParticipation
 import MusterSchema
 import MusterShell
 

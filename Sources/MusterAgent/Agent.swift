@@ -1,6 +1,6 @@
 package import Logging
-import MusterCoordination
 import MusterMQTT
+import MusterParticipation
 import MusterSchema
 import MusterTrainers
 

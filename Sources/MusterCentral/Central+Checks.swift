@@ -1,5 +1,6 @@
 import MusterAggregation
 import MusterCoordination
+import MusterParticipation
 import MusterRuntime
 import MusterSchema
 import MusterStorage

@@ -1,5 +1,6 @@
 import Logging
 import MusterCoordination
+import MusterParticipation
 import MusterRuntime
 import MusterSchema
 import MusterShell

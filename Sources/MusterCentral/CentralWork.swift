@@ -3,6 +3,7 @@ import Glibc
 import Logging
 import MusterAggregation
 import MusterCoordination
+import MusterParticipation
 import MusterRuntime
 import MusterSchema
 import MusterShell

@@ -1,6 +1,7 @@
 import Logging
 import MusterCoordination
 import MusterDataPlane
+import MusterParticipation
 import MusterRuntime
 import MusterSchema
 import MusterShell

@@ -2,6 +2,7 @@ import Logging
 import MusterCoordination
 import MusterDataPlane
 import MusterMQTT
+import MusterParticipation
 import MusterRuntime
 import MusterSchema
 import MusterShell

@@ -4,6 +4,7 @@ package import Logging
 import MusterCoordination
 import MusterDataPlane
 import MusterMQTT
+import MusterParticipation
 import MusterRuntime
 import MusterSchema
 import MusterStorage

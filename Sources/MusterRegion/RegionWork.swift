@@ -4,6 +4,7 @@ import Logging
 import MusterAggregation
 import MusterCoordination
 import MusterDataPlane
+import MusterParticipation
 import MusterRuntime
 import MusterSchema
 import MusterShell

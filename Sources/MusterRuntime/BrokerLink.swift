@@ -1,6 +1,6 @@
 package import Logging
-import MusterCoordination
 package import MusterMQTT
+import MusterParticipation
 package import MusterSchema
 package import MusterShell
 import Synchronization

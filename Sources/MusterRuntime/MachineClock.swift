@@ -1,4 +1,4 @@
-package import MusterCoordination
+package import MusterParticipation
 
 /// A machine's own time: goes on from the last committed instant, and stands still while the process is down.
 package struct MachineClock: Sendable {

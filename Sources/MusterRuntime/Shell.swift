@@ -1,5 +1,5 @@
 package import Logging
-package import MusterCoordination
+package import MusterParticipation
 import MusterSchema
 import MusterShell
 package import MusterStorage

@@ -1,4 +1,5 @@
 package import MusterCoordination
+package import MusterParticipation
 package import MusterSchema
 
 /// Translates what central's machine wants into what its driver does.

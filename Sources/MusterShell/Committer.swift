@@ -1,4 +1,4 @@
-package import MusterCoordination
+package import MusterParticipation
 package import MusterSchema
 
 /// Commits what a machine makes of its letters, a batch at a time, and lets nothing out before it is stored.

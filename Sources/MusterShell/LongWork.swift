@@ -1,4 +1,5 @@
 package import MusterCoordination
+package import MusterParticipation
 import MusterSchema
 
 /// A piece of a server's long work, with how often it was tried. It says when it is tried again, and when its result is handed over again.

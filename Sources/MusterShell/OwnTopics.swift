@@ -1,4 +1,5 @@
 import MusterCoordination
+import MusterParticipation
 package import MusterSchema
 
 /// What a coordinator publishes on the topics under its own id.

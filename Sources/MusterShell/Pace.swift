@@ -1,4 +1,4 @@
-import MusterCoordination
+import MusterParticipation
 import MusterSchema
 
 /// Words about tasks, said at most once a second for each task. The newest word replaces one that waits; an urgent one is not held back.

@@ -1,4 +1,5 @@
 package import MusterCoordination
+package import MusterParticipation
 package import MusterSchema
 
 /// What a region asks the coordinator above, by HTTP. It holds what its driver needs to ask; the answer becomes events of the machine.

@@ -1,4 +1,5 @@
 package import MusterCoordination
+package import MusterParticipation
 package import MusterSchema
 
 /// Translates what a region's machine wants into what its driver does: topics below, statuses above, questions, and its long work.

@@ -1,4 +1,5 @@
 package import MusterCoordination
+import MusterParticipation
 package import MusterSchema
 
 /// What tells one piece of a server's long work from another: work for the next round, phase or attempt must not be taken for what still

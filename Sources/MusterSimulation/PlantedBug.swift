@@ -1,4 +1,4 @@
-internal import MusterCoordination
+internal import MusterParticipation
 
 /// Faults that are switched on to test the search for faults. Those of the machines and the shell are ``PlantedFaults``; the others live in
 /// what the simulation models: drivers, disks, clients and routes.

@@ -1,4 +1,5 @@
 internal import MusterCoordination
+internal import MusterParticipation
 package import MusterSchema
 internal import MusterShell
 

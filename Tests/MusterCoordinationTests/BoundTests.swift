@@ -2,6 +2,7 @@ import MusterSchema
 import Testing
 
 @testable import MusterCoordination
+@testable import MusterParticipation
 
 @Suite("What strangers can make a coordinator remember")
 struct BoundTests {

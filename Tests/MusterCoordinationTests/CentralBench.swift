@@ -1,6 +1,7 @@
 import MusterSchema
 
 @testable import MusterCoordination
+@testable import MusterParticipation
 
 /// Central with one region that has so many devices ready, and a round that is open.
 struct CentralBench {

@@ -2,6 +2,7 @@ import MusterSchema
 import Testing
 
 @testable import MusterCoordination
+@testable import MusterParticipation
 
 /// Numbers that are valid alone, and not together.
 @Suite("Numbers at the end of their range")

@@ -2,6 +2,7 @@ import MusterSchema
 import Testing
 
 @testable import MusterCoordination
+@testable import MusterParticipation
 
 @Suite("What a region's failure means is in its code, not in its sentence")
 struct FailureCodeTests {

@@ -2,6 +2,7 @@ import MusterSchema
 import Testing
 
 @testable import MusterCoordination
+@testable import MusterParticipation
 
 /// What the search for faults found, each as the few steps that it takes.
 @Suite("Found by the search for faults")

@@ -2,6 +2,7 @@ import MusterSchema
 import Testing
 
 @testable import MusterCoordination
+@testable import MusterParticipation
 
 /// A job that cannot go on for now, and is tried again: whoever asks hears why.
 @Suite struct HindranceTests {

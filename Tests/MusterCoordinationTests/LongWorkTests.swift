@@ -2,6 +2,7 @@ import MusterSchema
 import Testing
 
 @testable import MusterCoordination
+@testable import MusterParticipation
 
 @Suite("Long work that takes longer than what it is for")
 struct LongWorkTests {

@@ -1,7 +1,7 @@
 import MusterSchema
 import Testing
 
-@testable import MusterCoordination
+@testable import MusterParticipation
 
 @Suite("The orders of a device")
 struct OrderBookTests {

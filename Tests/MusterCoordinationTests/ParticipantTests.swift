@@ -1,7 +1,7 @@
 import MusterSchema
 import Testing
 
-@testable import MusterCoordination
+@testable import MusterParticipation
 
 private func descriptor(_ task: TaskID = .digits, revision: Int = 1, state: TaskDescriptor.State = .open) -> TaskDescriptor {
   TaskDescriptor(task: task, specification: specification(), revision: revision, state: state, central: "http://central:7400")

@@ -2,6 +2,7 @@ import MusterSchema
 import Testing
 
 @testable import MusterCoordination
+@testable import MusterParticipation
 
 /// Each promise holds, and the planted fault of the machine breaks it.
 @Suite("Planted faults of the coordinator")

@@ -2,6 +2,7 @@ import MusterSchema
 import Testing
 
 @testable import MusterCoordination
+@testable import MusterParticipation
 
 /// Central goes on as soon as it has a region's contribution, and its next word may be there before the answer to the upload: or the region was
 /// killed before it heard that.

@@ -2,6 +2,7 @@ import MusterSchema
 import Testing
 
 @testable import MusterCoordination
+@testable import MusterParticipation
 
 @Suite("Sentences about nodes and their reasons")
 struct SentenceTests {

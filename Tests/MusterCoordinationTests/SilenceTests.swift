@@ -2,6 +2,7 @@ import MusterSchema
 import Testing
 
 @testable import MusterCoordination
+@testable import MusterParticipation
 
 /// A broker with persistence and a device lose their power together: nothing ever says that the device is gone.
 @Suite("Nodes that do not answer")

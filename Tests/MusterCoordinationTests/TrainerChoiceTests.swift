@@ -1,7 +1,7 @@
 import MusterSchema
 import Testing
 
-@testable import MusterCoordination
+@testable import MusterParticipation
 
 @Suite("Which of its trainers a device takes")
 struct TrainerChoiceTests {

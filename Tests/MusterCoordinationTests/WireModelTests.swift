@@ -2,6 +2,7 @@ import MusterSchema
 import Testing
 
 @testable import MusterCoordination
+@testable import MusterParticipation
 
 @Suite("Models that travel in another form than they are kept")
 struct WireModelTests {

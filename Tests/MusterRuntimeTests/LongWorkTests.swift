@@ -1,5 +1,6 @@
 import Glibc
 import MusterAggregation
+import MusterParticipation
 import MusterSchema
 import MusterStorage
 import MusterTensors

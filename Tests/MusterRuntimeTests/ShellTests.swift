@@ -1,6 +1,6 @@
 import Glibc
 import Logging
-import MusterCoordination
+import MusterParticipation
 import MusterSchema
 import MusterStorage
 import Synchronization

@@ -1,6 +1,7 @@
 import MusterSchema
 
 @testable import MusterCoordination
+@testable import MusterParticipation
 @testable import MusterShell
 
 extension TaskID { static let digits = TaskID(unchecked: "digits") }

@@ -1,4 +1,4 @@
-import MusterCoordination
+import MusterParticipation
 import MusterSchema
 
 /// A machine for these tests: keeps an amount for each task, and wants a tick at its alarm.

@@ -2,6 +2,7 @@ import MusterSchema
 import Testing
 
 @testable import MusterCoordination
+@testable import MusterParticipation
 @testable import MusterShell
 
 @Suite("A region's desk")

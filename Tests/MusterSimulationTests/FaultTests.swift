@@ -3,6 +3,7 @@ import MusterSimulation
 import Testing
 
 @testable import MusterCoordination
+@testable import MusterParticipation
 
 @Suite("Faults on a virtual clock")
 struct FaultTests {

@@ -3,6 +3,7 @@ import MusterSimulation
 import Testing
 
 @testable import MusterCoordination
+@testable import MusterParticipation
 
 @Suite("Operators and policies on a virtual clock")
 struct OperationTests {

@@ -3,6 +3,7 @@ import MusterSimulation
 import Testing
 
 @testable import MusterCoordination
+@testable import MusterParticipation
 
 /// Small enough to be run some hundreds of times.
 private func small(_ upload: UploadTarget = .central, _ prepare: (World) -> Void = { _ in }) -> World {

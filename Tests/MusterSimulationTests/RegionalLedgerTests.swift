@@ -3,6 +3,7 @@ import MusterSimulation
 import Testing
 
 @testable import MusterCoordination
+@testable import MusterParticipation
 
 @Suite("A region that is the ledger of its devices")
 struct RegionalLedgerTests {

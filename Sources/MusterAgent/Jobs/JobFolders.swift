@@ -1,4 +1,4 @@
-import MusterCoordination
+import MusterParticipation
 import MusterSchema
 import MusterTrainers
 

@@ -1,5 +1,5 @@
 import Logging
-import MusterCoordination
+import MusterParticipation
 import MusterSchema
 import MusterTransfer
 

@@ -1,4 +1,4 @@
-import MusterCoordination
+import MusterParticipation
 
 /// The machine's own time: goes on from the last committed instant, and stands still while the process is down.
 struct AgentClock: Sendable {

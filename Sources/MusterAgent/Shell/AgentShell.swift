@@ -1,6 +1,6 @@
 import Logging
-import MusterCoordination
 import MusterMQTT
+import MusterParticipation
 import MusterSchema
 import MusterTrainers
 import Synchronization

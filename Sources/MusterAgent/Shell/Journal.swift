@@ -1,4 +1,4 @@
-import MusterCoordination
+import MusterParticipation
 import MusterSchema
 
 /// What the agent remembers over a restart: a few records in one small JSON file, replaced as a whole.

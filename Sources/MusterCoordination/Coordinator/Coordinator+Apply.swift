@@ -1,3 +1,4 @@
+import MusterParticipation
 package import MusterSchema
 
 extension Coordinator {

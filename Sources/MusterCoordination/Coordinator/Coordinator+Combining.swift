@@ -1,3 +1,4 @@
+internal import MusterParticipation
 internal import MusterSchema
 
 // A region that is the ledger of its devices: it freezes its set, makes one contribution of it, and keeps the record of what became of each.

@@ -1,3 +1,4 @@
+import MusterParticipation
 package import MusterSchema
 
 /// Whether an upload may begin, from its headers alone.

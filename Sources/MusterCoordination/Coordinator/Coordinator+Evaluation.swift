@@ -1,3 +1,4 @@
+import MusterParticipation
 package import MusterSchema
 
 // After aggregation: central evaluates on its own data, devices on theirs; then the round is complete.

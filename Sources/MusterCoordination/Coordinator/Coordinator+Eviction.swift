@@ -1,3 +1,4 @@
+internal import MusterParticipation
 internal import MusterSchema
 
 // Anyone can publish under new ids: the nodes that are remembered have an upper bound, and those that matter least make room.

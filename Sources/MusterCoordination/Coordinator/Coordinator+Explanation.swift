@@ -1,3 +1,4 @@
+import MusterParticipation
 package import MusterSchema
 
 // The answer to "why is it waiting?": the window on topics, `muster why`, and the summaries.

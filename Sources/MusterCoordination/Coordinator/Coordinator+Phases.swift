@@ -1,3 +1,4 @@
+import MusterParticipation
 package import MusterSchema
 
 // A phase at the root: contributions are counted, seats followed, the phase closed, another attempt made.

@@ -1,3 +1,4 @@
+internal import MusterParticipation
 internal import MusterSchema
 
 // Recruiting at the root: wait until enough devices are ready, then invite a cohort, split over the regions.

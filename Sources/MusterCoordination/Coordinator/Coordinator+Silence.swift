@@ -1,3 +1,4 @@
+import MusterParticipation
 package import MusterSchema
 
 /// An invitation that a node has not answered, while nothing else was heard of it either.

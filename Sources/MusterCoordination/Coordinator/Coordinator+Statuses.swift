@@ -1,3 +1,4 @@
+internal import MusterParticipation
 internal import MusterSchema
 
 // What nodes say on topics, and what it means for the seats that they hold.

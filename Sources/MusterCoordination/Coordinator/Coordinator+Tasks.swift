@@ -1,3 +1,4 @@
+import MusterParticipation
 package import MusterSchema
 
 // A task's life at the root: accepted, paused, resumed, ended.

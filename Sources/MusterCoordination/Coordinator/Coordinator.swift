@@ -1,3 +1,4 @@
+package import MusterParticipation
 package import MusterSchema
 
 /// How long a coordinator is patient, and where it can be reached.

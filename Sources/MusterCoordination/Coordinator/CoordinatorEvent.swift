@@ -1,3 +1,4 @@
+package import MusterParticipation
 package import MusterSchema
 
 extension Coordinator {

@@ -1,3 +1,4 @@
+internal import MusterParticipation
 internal import MusterSchema
 
 /// A node's place in a phase's cohort. Soft: it is learned again from statuses after a restart.

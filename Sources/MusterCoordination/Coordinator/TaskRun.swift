@@ -1,3 +1,4 @@
+import MusterParticipation
 package import MusterSchema
 
 /// A task as a coordinator runs it. What records do not restore is learned again from topics.

@@ -1,3 +1,4 @@
+package import MusterParticipation
 package import MusterSchema
 
 /// A region: a participant of the coordinator above and the coordinator of its devices, bound together.

@@ -1,5 +1,5 @@
-import MusterCoordination
 import MusterMQTT
+import MusterParticipation
 import MusterSchema
 
 extension DeviceLoop {

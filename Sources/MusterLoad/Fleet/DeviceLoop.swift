@@ -1,5 +1,5 @@
-import MusterCoordination
 import MusterMQTT
+import MusterParticipation
 import MusterSchema
 
 /// The one thread on which all devices live: sockets, machines and timers.

@@ -1,5 +1,5 @@
-import MusterCoordination
 import MusterMQTT
+import MusterParticipation
 import MusterSchema
 
 /// One device: the protocol's own machine, and what its shell remembers. A few hundred bytes, and no thread.

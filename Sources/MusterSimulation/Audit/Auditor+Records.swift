@@ -1,4 +1,5 @@
 internal import MusterCoordination
+internal import MusterParticipation
 internal import MusterSchema
 
 // What became durable.

@@ -1,4 +1,5 @@
 internal import MusterCoordination
+internal import MusterParticipation
 internal import MusterSchema
 
 /// Keeps its own books of everything that became durable or was said, and checks at every step that they agree with the promises.

@@ -1,4 +1,5 @@
 internal import MusterCoordination
+internal import MusterParticipation
 package import MusterSchema
 
 // What must hold once faults have stopped and every task has ended.

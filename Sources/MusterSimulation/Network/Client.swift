@@ -1,4 +1,4 @@
-internal import MusterCoordination
+internal import MusterParticipation
 internal import MusterSchema
 
 /// What a client belongs to.

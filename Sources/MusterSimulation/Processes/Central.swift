@@ -1,4 +1,5 @@
 package import MusterCoordination
+internal import MusterParticipation
 internal import MusterSchema
 internal import MusterShell
 

@@ -1,4 +1,5 @@
 internal import MusterCoordination
+internal import MusterParticipation
 internal import MusterSchema
 
 /// The device's ``OrderBook``, and what its driver knows of the order under way.

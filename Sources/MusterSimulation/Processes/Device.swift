@@ -1,4 +1,5 @@
-package import MusterCoordination
+import MusterCoordination
+package import MusterParticipation
 package import MusterSchema
 
 /// A device: its participant in the agent's small shell, a worker that does one thing at a time, and a trainer that only takes time.

@@ -1,4 +1,5 @@
-package import MusterCoordination
+internal import MusterCoordination
+package import MusterParticipation
 internal import MusterSchema
 
 /// A device's disk: the agent's journal, replaced as a whole and synced only when a result has to wait, and the results.

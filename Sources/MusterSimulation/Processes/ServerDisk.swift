@@ -1,4 +1,5 @@
-package import MusterCoordination
+import MusterCoordination
+package import MusterParticipation
 
 /// A server's disk: the journal of its machine, and how committing goes.
 ///

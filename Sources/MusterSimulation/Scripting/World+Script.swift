@@ -1,4 +1,5 @@
 package import MusterCoordination
+import MusterParticipation
 package import MusterSchema
 
 // A world whose history somebody writes: nothing goes wrong in it but what is done to it.

@@ -1,4 +1,5 @@
 internal import MusterCoordination
+internal import MusterParticipation
 internal import MusterSchema
 
 /// Makes the faults of a scenario happen in a world, and ends them.

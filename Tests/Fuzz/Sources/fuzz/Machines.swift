@@ -1,4 +1,5 @@
 import MusterCoordination
+import MusterParticipation
 import MusterSchema
 
 /// What a central, a region and a device make of any sequence of messages, and of the time between them: a line each. A line is a place and

@@ -30,50 +30,9 @@ package protocol MachineRecord: Codable, Hashable, Sendable {
   var supersedes: [String] { get }
 }
 
-extension Coordinator: Machine {
-  package static var tick: Event { .tick }
-  package static func unstorable(_ task: TaskID, reason: String, bare: Bool) -> Event { .unstorable(task, reason: reason, bare: bare) }
-}
-
 extension Participant: Machine {
   package static var tick: Event { .tick }
   package static func unstorable(_ task: TaskID, reason: String, bare: Bool) -> Event { .unstorable(task, reason: reason) }
-}
-
-extension Coordinator.Record: MachineRecord {
-  package var kind: String {
-    switch self {
-    case .accepted: "accepted"
-    case .forwarded: "forwarded"
-    case .revised: "revised"
-    case .published: "published"
-    case .opened: "opened"
-    case .contributed: "contributed"
-    case .closed: "closed"
-    case .reopened: "reopened"
-    case .combined: "combined"
-    case .evaluated: "evaluated"
-    case .completed: "completed"
-    case .ended: "ended"
-    case .forgotten: "forgotten"
-    }
-  }
-
-  /// A descriptor's revisions all stay, they are few: an order stands between them, and a pause shifts its deadline.
-  package var supersedes: [String] {
-    switch self {
-    case .completed: ["opened", "contributed", "closed", "reopened", "combined"]
-    // A scout keeps only its newest order, with what came of it.
-    case .opened(_, let opening) where opening.order != nil && opening.continues != true: ["opened", "contributed", "closed", "combined"]
-    case .forgotten:
-      [
-        "accepted", "forwarded", "revised", "published", "opened", "contributed", "closed", "reopened", "combined", "evaluated",
-        "completed",
-        "ended", "forgotten",
-      ]
-    default: []
-    }
-  }
 }
 
 extension Participant.Record: MachineRecord {

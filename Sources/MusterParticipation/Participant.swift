@@ -17,7 +17,7 @@ package struct Participant: Sendable {
   /// The last status of each task, as it was said.
   var said: [TaskID: NodeStatus] = [:]
   /// The newest work that was finished, given up or refused: it is not taken again.
-  var last: [TaskID: (key: RoundKey, status: NodeStatus)] = [:]
+  package internal(set) var last: [TaskID: (key: RoundKey, status: NodeStatus)] = [:]
   /// At a region whose contribution is on its way: the ledger's next word about the task. First comes what became of the contribution, for the
   /// record says that of the devices' behind it. Not durable: the coordinator says it again.
   var held: [TaskID: (end: TaskDescriptor?, invitation: Invitation?)] = [:]

@@ -108,10 +108,3 @@ func oneDecimal(_ value: Double) -> String {
   let tenths = Int64((value * 10).rounded())
   return "\(tenths < 0 ? "-" : "")\(abs(tenths) / 10).\(abs(tenths) % 10)"
 }
-
-/// A number for people: rounded to four decimals, without trailing zeros.
-func readable(_ value: Double) -> String {
-  guard value.isFinite, abs(value) < 1e12 else { return "\(value)" }
-  let rounded = (value * 10_000).rounded() / 10_000
-  return rounded == rounded.rounded() ? "\(Int64(rounded))" : "\(rounded)"
-}

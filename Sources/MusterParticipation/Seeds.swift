@@ -22,7 +22,7 @@ package enum Seeds {
   package static func fraction(_ seed: UInt64, _ text: String) -> Double { Double(derive(seed, text)) / Double(UInt64(1) << 53) }
 
   /// The nodes in an order that only the seed decides: a seeded shuffle that does not depend on the order they came in.
-  static func shuffled(_ nodes: some Sequence<NodeID>, seed: UInt64) -> [NodeID] {
+  package static func shuffled(_ nodes: some Sequence<NodeID>, seed: UInt64) -> [NodeID] {
     nodes.map { (derive(seed, $0.rawValue), $0) }.sorted { $0 < $1 }.map(\.1)
   }
 
@@ -32,15 +32,4 @@ package enum Seeds {
     // JSON numbers keep 53 bits wherever they pass through a double: a seed that travels stays below that.
     return (z ^ (z >> 31)) >> 11
   }
-}
-
-/// Splits a whole number in proportion to weights, by largest remainder (Hamilton's method); ties go to the earlier one.
-func split(_ total: Int, over weights: [Int]) -> [Int] {
-  let sum = weights.reduce(0, +)
-  guard sum > 0, total > 0 else { return weights.map { _ in 0 } }
-  let bounded = min(total, sum)
-  var parts = weights.map { bounded * $0 / sum }
-  let remainders = weights.indices.map { (-(bounded * weights[$0] % sum), $0) }.sorted { $0 < $1 }
-  for (_, index) in remainders.prefix(bounded - parts.reduce(0, +)) { parts[index] += 1 }
-  return parts
 }
