@@ -19,6 +19,7 @@ let configuration: Target.Dependency = .product(name: "Configuration", package: 
 let crypto: Target.Dependency = .product(name: "Crypto", package: "swift-crypto")
 let grdb: Target.Dependency = .product(name: "GRDB", package: "GRDB.swift")
 let httpTypes: Target.Dependency = .product(name: "HTTPTypes", package: "swift-http-types")
+let hashTrees: Target.Dependency = .product(name: "HashTreeCollections", package: "swift-collections")
 let hummingbird: Target.Dependency = .product(name: "Hummingbird", package: "hummingbird")
 let hummingbirdCore: Target.Dependency = .product(name: "HummingbirdCore", package: "hummingbird")
 let lifecycle: Target.Dependency = .product(name: "ServiceLifecycle", package: "swift-service-lifecycle")
@@ -47,6 +48,7 @@ let package = Package(
   ],
   dependencies: [
     .package(url: "https://github.com/apple/swift-argument-parser", from: "1.8.2"),
+    .package(url: "https://github.com/apple/swift-collections", from: "1.6.0"),
     .package(
       url: "https://github.com/apple/swift-configuration", from: "1.4.0",
       traits: ["JSON", "YAML", "CommandLineArguments"]),
@@ -74,7 +76,7 @@ let package = Package(
     .target(name: "MusterSchema", dependencies: [crypto], swiftSettings: house),
     .target(name: "MusterTensors", dependencies: ["CKernels"], swiftSettings: kernels),
     .target(name: "MusterParticipation", dependencies: ["MusterSchema"], swiftSettings: house),
-    .target(name: "MusterCoordination", dependencies: ["MusterSchema", "MusterParticipation"], swiftSettings: house),
+    .target(name: "MusterCoordination", dependencies: ["MusterSchema", "MusterParticipation", hashTrees], swiftSettings: house),
     .target(name: "MusterShell", dependencies: ["MusterSchema", "MusterParticipation", "MusterCoordination"], swiftSettings: house),
     .target(name: "MusterAggregation", dependencies: ["MusterSchema", "MusterTensors", "CSpawn"], swiftSettings: kernels),
     .target(name: "MusterModels", dependencies: ["MusterTensors", "COpenBLAS", "CZlib"], swiftSettings: kernels),

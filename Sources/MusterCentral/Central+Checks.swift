@@ -94,7 +94,7 @@ extension Central {
       task: TaskID(unchecked: "check"), specification: specification, revision: 1, state: .open, central: configuration.data.advertise)
     // Too large a descriptor is among the problems; it has no size to show.
     let descriptorBytes = try? descriptorBytes(specification)
-    let regionData = await shell.machine.nodes.mapValues(\.data)
+    let regions = await shell.machine.nodes
     let concerned = Set(specification.regions.map(\.rawValue))
     var check = TaskCheck(
       problems: await problems(specification), matching: [], others: [],
@@ -104,7 +104,7 @@ extension Central {
       if !node.state.online {
         check.others.append(Waiting(node: node.path.description, reason: "is offline"))
       } else if let why = Admission.mismatch(descriptor, node.state)
-        ?? objection(node.state.policy, to: specification.upload == .central ? descriptor.central : regionData[region] ?? nil)
+        ?? objection(node.state.policy, to: specification.upload == .central ? descriptor.central : regions[region]?.data)
       {
         check.others.append(Waiting(node: node.path.description, reason: why))
       } else {

@@ -37,21 +37,21 @@ package struct CoordinatorConfiguration: Sendable {
 package struct Coordinator: Sendable {
   package let id: NodeID
   package var configuration: CoordinatorConfiguration
-  package internal(set) var nodes: [NodeID: NodeState] = [:]
+  package internal(set) var nodes: SharingDictionary<NodeID, NodeState> = [:]
   package internal(set) var tasks: [TaskID: TaskRun] = [:]
 
   /// False from the time a connection to the broker broke: then nobody is invited, and nobody's patience is spent.
   private(set) var isConnected = true
   /// At a scout: who was there before the connection broke, and until when he is waited for. Devices pause up to half a minute between tries.
-  var returning: [NodeID: Instant] = [:]
+  var returning: SharingDictionary<NodeID, Instant> = [:]
   /// Tasks that were forgotten, newest last: what stands on their topics is cleared on every connection, for the first clearing may be lost. Soft.
   var forgotten: [TaskID] = []
   /// Nodes that an operator had forgotten, with their last session, newest last: the Will of that session may still arrive. Soft.
   var forgottenNodes: [(node: NodeID, session: String)] = []
   /// Nodes that were invited and have said nothing since. Soft.
-  var unanswered: [NodeID: Silence] = [:]
+  var unanswered: SharingDictionary<NodeID, Silence> = [:]
   /// When something of a node was last heard. Soft.
-  var heardAt: [NodeID: Instant] = [:]
+  var heardAt: SharingDictionary<NodeID, Instant> = [:]
   var now = Instant.zero
   var records: [Record] = []
   var effects: [Effect] = []

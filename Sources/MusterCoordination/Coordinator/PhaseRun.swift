@@ -49,7 +49,7 @@ struct PhaseRun: Sendable {
   var order: Invitation?
   var seats: [NodeID: Seat] = [:]
   /// At the ledger: what counts, whatever the attempt.
-  var accepted: [NodePath: ContributionRecord] = [:]
+  var accepted: SharingDictionary<NodePath, ContributionRecord> = [:]
   /// At the root: what an earlier attempt's aggregation refused, by path. It stays accepted; others are asked for besides.
   var refused: Set<String> = []
   /// At a scout: devices that delivered in earlier attempts, or that the ledger names.

@@ -48,7 +48,7 @@ package struct TaskRun: Sendable {
   /// Evaluations in a row without a new best, and the best.
   var best: (value: Double, since: Int)?
 
-  var statuses: [NodeID: NodeStatus] = [:]
+  var statuses: SharingDictionary<NodeID, NodeStatus> = [:]
   /// While recruiting: the most devices that were ready, since when there are enough, and since when there are not more.
   var gathering: (count: Int, since: Instant, grew: Instant)?
   /// What went wrong in this round, newest last.

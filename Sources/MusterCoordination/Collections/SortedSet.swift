@@ -1,0 +1,99 @@
+/// A set whose elements stand in ascending order, and whose copies share what they have in common.
+///
+/// The elements stand in chunks of bounded size. A change of a set that is shared copies one chunk and the list of chunks, so that a machine that
+/// is kept for an undo costs little. Finding an element takes two binary searches.
+struct SortedSet<Element: Comparable> {
+  /// None is empty.
+  private var chunks: [[Element]] = []
+  private(set) var count = 0
+
+  /// The most elements of a chunk; one that would have more is halved.
+  private static var capacity: Int { 256 }
+
+  init() {}
+
+  init(_ elements: some Sequence<Element>) {
+    for element in elements.sorted() where chunks.last?.last != element {
+      if chunks.last.map({ $0.count < Self.capacity / 2 }) ?? false {
+        chunks[chunks.count - 1].append(element)
+      } else {
+        chunks.append([element])
+      }
+      count += 1
+    }
+  }
+
+  var isEmpty: Bool { count == 0 }
+  var first: Element? { chunks.first?.first }
+
+  func contains(_ element: Element) -> Bool {
+    let chunk = chunk(of: element)
+    guard chunk < chunks.count else { return false }
+    let index = Self.index(of: element, in: chunks[chunk])
+    return chunks[chunk][index] == element
+  }
+
+  /// - Returns: false when it was there already.
+  @discardableResult
+  mutating func insert(_ element: Element) -> Bool {
+    var chunk = chunk(of: element)
+    if chunk == chunks.count {
+      // Larger than all: into the last chunk.
+      if chunks.isEmpty { chunks.append([]) }
+      chunk = chunks.count - 1
+    }
+    let index = Self.index(of: element, in: chunks[chunk])
+    if index < chunks[chunk].count, chunks[chunk][index] == element { return false }
+    chunks[chunk].insert(element, at: index)
+    count += 1
+    if chunks[chunk].count > Self.capacity {
+      let upper = Array(chunks[chunk][(Self.capacity / 2)...])
+      chunks[chunk].removeSubrange((Self.capacity / 2)...)
+      chunks.insert(upper, at: chunk + 1)
+    }
+    return true
+  }
+
+  /// - Returns: false when it was not there.
+  @discardableResult
+  mutating func remove(_ element: Element) -> Bool {
+    let chunk = chunk(of: element)
+    guard chunk < chunks.count else { return false }
+    let index = Self.index(of: element, in: chunks[chunk])
+    guard chunks[chunk][index] == element else { return false }
+    chunks[chunk].remove(at: index)
+    count -= 1
+    if chunks[chunk].isEmpty { chunks.remove(at: chunk) }
+    return true
+  }
+
+  /// The first chunk whose last element is not smaller; the number of chunks when all are smaller.
+  private func chunk(of element: Element) -> Int {
+    var (low, high) = (0, chunks.count)
+    while low < high {
+      let middle = (low + high) / 2
+      if chunks[middle][chunks[middle].count - 1] < element { low = middle + 1 } else { high = middle }
+    }
+    return low
+  }
+
+  /// The first index whose element is not smaller.
+  private static func index(of element: Element, in chunk: [Element]) -> Int {
+    var (low, high) = (0, chunk.count)
+    while low < high {
+      let middle = (low + high) / 2
+      if chunk[middle] < element { low = middle + 1 } else { high = middle }
+    }
+    return low
+  }
+}
+
+extension SortedSet: Sequence {
+  func makeIterator() -> FlattenSequence<[[Element]]>.Iterator { chunks.joined().makeIterator() }
+}
+
+extension SortedSet: Sendable where Element: Sendable {}
+extension SortedSet: Equatable where Element: Equatable {
+  /// Whether the elements are the same, however they are chunked.
+  static func == (left: Self, right: Self) -> Bool { left.count == right.count && left.elementsEqual(right) }
+}
