@@ -111,10 +111,10 @@ struct CoordinatorTests {
     #expect(bench.invited == [.north])
     bench.tell(.tick, at: 10)
     #expect(bench.task?.troubles == [Waiting(node: "north", reason: "did not answer its invitation")])
-    #expect(bench.task?.train?.seats[.north]?.isLost == true)
+    #expect(bench.task?.train?.nodes[.north].seat?.isLost == true)
     // It was only slow.
     bench.tell(.status(NodeStatus(node: .north, task: .digits, state: .recruiting, round: 1, attempt: 1, phase: .train, have: 1, quota: 2)))
-    #expect(bench.task?.train?.seats[.north]?.isLost == false)
+    #expect(bench.task?.train?.nodes[.north].seat?.isLost == false)
   }
 
   @Test("the ready fraction holds a round back, and says so")

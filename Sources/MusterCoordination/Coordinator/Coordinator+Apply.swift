@@ -22,7 +22,7 @@ extension Coordinator {
       tasks[id]?[keyPath: slot]?.accept(contribution)
     case .reopened(let id, _, let refused):
       tasks[id]?.refused = Self.reasons(refused)
-      tasks[id]?.train?.refused = Set(refused.map(\.node))
+      tasks[id]?.train?.refuse(Set(refused.map(\.node)))
       tasks[id]?.train?.isClosed = false
       tasks[id]?.train?.idleSince = nil
       tasks[id]?.stage = .recruiting
@@ -109,12 +109,12 @@ extension Coordinator {
     // An evaluation has no attempts of its own: the round's are those of its training.
     if key.phase == .train || opening.order != nil { run.attempt = key.attempt }
     if key.phase == .evaluate && opening.order == nil {
-      run.evaluation = PhaseRun(opening, at: now)
+      run.evaluation = phase(opening, run)
     } else {
       if run.train?.key.round == key.round, run.train?.key.phase == key.phase, run.train?.isClosed == false {
         run.train?.reopen(opening, at: now)
       } else {
-        run.train = PhaseRun(opening, at: now)
+        run.train = phase(opening, run)
       }
       run.stage = opening.order == nil ? .training : .scouting
       run.grant = opening.order?.grant ?? run.grant
@@ -122,6 +122,13 @@ extension Coordinator {
       if run.specification == nil { run.refused = [:] }
     }
     tasks[id] = run
+  }
+
+  private func phase(_ opening: PhaseOpening, _ run: TaskRun) -> PhaseRun {
+    PhaseRun(
+      opening, at: now,
+      patience: PhaseNodes.Patience(repeatSeconds: configuration.repeatSeconds, answerSeconds: configuration.answerSeconds),
+      deliversOnce: run.specification?.upload == .region)
   }
 
   private mutating func applyCompleted(_ id: TaskID, _ record: RoundRecord) {

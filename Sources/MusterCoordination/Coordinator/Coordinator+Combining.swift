@@ -22,7 +22,7 @@ extension Coordinator {
   /// Since when nobody is at work and nobody else is ready.
   mutating func noteIdle(_ id: TaskID) {
     guard let run = tasks[id], let round = run.train, round.holdsUntil == nil else { return }
-    let idle = outstanding(run, round) == 0 ? round.idleSince ?? now : nil
+    let idle = round.nodes.tally.outstanding == 0 ? round.idleSince ?? now : nil
     tasks[id]?.train?.idleSince = idle
   }
 
@@ -58,7 +58,7 @@ extension Coordinator {
     }
     var fates = fates(phase, run.refused)
     if let reason { fates = fates.map { abandoned($0, reason) } }
-    let missed = phase.seats.sorted { $0.key < $1.key }.compactMap { node, seat -> Waiting? in
+    let missed = phase.nodes.seats.compactMap { node, seat -> Waiting? in
       guard case .lost(let why, _) = seat.state else { return nil }
       return Waiting(node: NodePath(self.id, node).description, reason: why)
     }

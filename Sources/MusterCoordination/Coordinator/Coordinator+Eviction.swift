@@ -16,7 +16,7 @@ extension Coordinator {
     for run in tasks.values where !run.isEnded {
       // Anyone can say that it is at work: who was invited is known here.
       for phase in [run.train, run.evaluation] {
-        staying.formUnion(phase?.seats.filter { $0.value.invitedAt != nil }.keys.map { $0 } ?? [])
+        staying.formUnion(phase?.nodes.seats.filter { $0.seat.invitedAt != nil }.map(\.node) ?? [])
       }
       answering.formUnion(run.statuses.keys)
     }
@@ -38,13 +38,13 @@ extension Coordinator {
     nodes[node] = nil
     heardAt[node] = nil
     unanswered[node] = nil
-    returning[node] = nil
+    _ = stopWaitingForReturn(of: node)
     for id in tasks.keys {
       tasks[id]?.statuses[node] = nil
-      guard let seat = tasks[id]?.train?.seats[node], seat.invitedAt == nil, tasks[id]?.specification == nil else { continue }
+      guard let seat = tasks[id]?.train?.nodes[node].seat, seat.invitedAt == nil, tasks[id]?.specification == nil else { continue }
       // It took that place by its own word.
-      tasks[id]?.train?.seats[node] = nil
-      if tasks[id]?.isLedger == false { tasks[id]?.train?.delivered.remove(node) }
+      tasks[id]?.train?.nodes[node].seat = nil
+      if tasks[id]?.isLedger == false { tasks[id]?.train?.nodes[node].hasDelivered = false }
     }
   }
 

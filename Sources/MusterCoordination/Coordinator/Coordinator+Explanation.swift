@@ -16,7 +16,7 @@ extension Coordinator {
       rounds: run.descriptor.rounds, attempt: run.attempt, counts: counts(run),
       needed: recruiting ? run.specification?.cohort.minimum ?? 0 : phase?.needed ?? 0,
       have: recruiting
-        ? count?.total ?? standing(id)?.readiness.devices ?? 0 : phase.map { $0.order == nil ? $0.acceptedDevices : $0.atWork } ?? 0,
+        ? count?.total ?? standing(id)?.readiness.devices ?? 0 : phase.map { $0.order == nil ? $0.acceptedDevices : $0.nodes.tally.atWork } ?? 0,
       closesInSeconds: deadline.map { max(0, $0) }, why: sentence(run, waiting).brief(1300), waiting: shown,
       more: waiting.count - shown.count, metrics: run.latestMetrics.map { Self.brief($0, first: run.metric?.name) })
   }
@@ -101,9 +101,9 @@ extension Coordinator {
 
   func waiting(_ run: TaskRun, _ phase: PhaseRun, limit: Int) -> [Waiting] {
     var list: [Waiting] = []
-    for (node, seat) in phase.seats.sorted(by: { $0.key < $1.key }) where list.count < limit {
-      let missing = phase.order == nil ? max(seat.quota, seat.have) - phase.accepted(from: node) : 1
-      guard missing > 0, !hasDelivered(run, phase, node) else { continue }
+    for (node, seat) in phase.nodes.seats where list.count < limit {
+      let missing = phase.order == nil ? max(seat.quota, seat.have) - phase.nodes[node].accepted : 1
+      guard missing > 0, !phase.nodes.hasDelivered(node) else { continue }
       switch seat.state {
       case .done: continue
       case .invited:
@@ -159,7 +159,7 @@ extension Coordinator {
       let count = headcount(run)
       let needed = max(1, specification.cohort.minimum - (run.train?.acceptedDevices ?? 0))
       // Who delivered is not needed again.
-      let ready = count.total - (run.train?.accepted.values.reduce(0) { $0 + $1.devices } ?? 0)
+      let ready = count.total - (run.train?.deliveredDevices ?? 0)
       let round = run.train == nil ? run.round + 1 : run.round
       var text = "round \(round) waits for devices: \(max(0, ready)) ready, \(needed) needed"
       if ready >= needed, count.fraction < specification.cohort.ready {
@@ -179,8 +179,8 @@ extension Coordinator {
     case .waiting: return "waits for an order of its coordinator; \(standing(run.id)?.readiness.devices ?? 0) devices ready" + names
     case .scouting:
       guard let phase = run.train else { return "scouting" }
-      let done = phase.seats.values.count { $0.state == .done }
-      return "round \(run.round): \(phase.atWork) of \(phase.needed) devices at work or done, \(done) done" + names
+      let tally = phase.nodes.tally
+      return "round \(run.round): \(tally.atWork) of \(phase.needed) devices at work or done, \(tally.done) done" + names
     case .ended(let step, let reason): return "\(step.rawValue): \(reason)"
     }
   }

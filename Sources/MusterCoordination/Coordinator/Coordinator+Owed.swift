@@ -32,8 +32,7 @@ extension Coordinator {
   private func invitationsOwed(_ id: TaskID) -> [Effect] {
     guard let run = tasks[id], !run.isEnded, !run.isPaused else { return [] }
     return [run.train, run.evaluation].compactMap { $0 }.filter { !$0.isClosed && now < $0.deadline }.flatMap { phase in
-      phase.seats.sorted { $0.key < $1.key }.filter { $0.value.askedAt != nil }
-        .map { .invite($0.key, invitation(run, phase, $0.key, $0.value)) }
+      phase.nodes.seats.filter { $0.seat.askedAt != nil }.map { .invite($0.node, invitation(run, phase, $0.node, $0.seat)) }
     }
   }
 }

@@ -87,7 +87,7 @@ extension Coordinator {
       close(id, phase)
     } else if now >= round.deadline {
       missed(id, "time was up")
-    } else if outstanding(run, round) == 0 {
+    } else if round.nodes.tally.outstanding == 0 {
       let idle = round.idleSince ?? now
       tasks[id]?[keyPath: phase]?.idleSince = idle
       guard now.seconds(since: idle) >= configuration.graceSeconds else { return }
@@ -97,39 +97,18 @@ extension Coordinator {
     }
   }
 
-  /// Contributions that may still come: invited devices that did not deliver and are not known to be lost.
-  func outstanding(_ run: TaskRun, _ phase: PhaseRun) -> Int {
-    phase.seats.reduce(0) { sum, entry in
-      let (node, seat) = entry
-      if hasDelivered(run, phase, node) { return sum }
-      let expected =
-        switch seat.state {
-        case .lost: 0
-        case .invited: seat.quota
-        case .working, .done: seat.isShort ? seat.have : max(seat.quota, seat.have)
-        }
-      return sum + max(0, expected - phase.accepted(from: node))
-    }
-  }
-
-  /// A region that aggregates delivers once: nothing more comes of it in this phase.
-  func hasDelivered(_ run: TaskRun, _ phase: PhaseRun, _ node: NodeID) -> Bool {
-    run.specification?.upload == .region && phase.accepted(from: node) > 0
-  }
-
   /// An invitation without an answer is repeated, then counts as lost.
   mutating func repeatInvitations(_ id: TaskID, _ phase: WritableKeyPath<TaskRun, PhaseRun?>) {
     guard isConnected, let round = tasks[id]?[keyPath: phase], !round.isClosed else { return }
-    for (node, seat) in round.seats.sorted(by: { $0.key < $1.key }) {
-      // Who is on his way back hears nothing yet: he is asked when he is there.
-      guard let asked = seat.askedAt, returning[node] == nil else { continue }
+    for node in round.nodes.due(at: now) {
+      guard let seat = round.nodes[node].seat, let asked = seat.askedAt else { continue }
       if now.seconds(since: asked) >= configuration.answerSeconds {
         if seat.state == .invited {
           lose(node, id, phase, "did not answer its invitation", failed: false)
         } else {
           // It goes on with what it knows; what it was asked for besides is asked of others.
-          tasks[id]?[keyPath: phase]?.seats[node]?.raisedAt = nil
-          tasks[id]?[keyPath: phase]?.seats[node]?.isShort = true
+          tasks[id]?[keyPath: phase]?.nodes[node].seat?.raisedAt = nil
+          tasks[id]?[keyPath: phase]?.nodes[node].seat?.isShort = true
         }
       } else if seat.invitedAt.map({ now.seconds(since: $0) >= configuration.repeatSeconds }) ?? true {
         invite(node, id, phase)
@@ -138,8 +117,8 @@ extension Coordinator {
   }
 
   mutating func lose(_ node: NodeID, _ id: TaskID, _ phase: WritableKeyPath<TaskRun, PhaseRun?>, _ reason: String, failed: Bool) {
-    guard let seat = tasks[id]?[keyPath: phase]?.seats[node], seat.state != .done, !seat.isLost else { return }
-    tasks[id]?[keyPath: phase]?.seats[node]?.state = .lost(reason: reason, failed: failed)
+    guard let seat = tasks[id]?[keyPath: phase]?.nodes[node].seat, seat.state != .done, !seat.isLost else { return }
+    tasks[id]?[keyPath: phase]?.nodes[node].seat?.state = .lost(reason: reason, failed: failed)
     tasks[id]?.note(node.rawValue, reason)
     effects.append(.roundChanged(id))
   }
@@ -147,23 +126,21 @@ extension Coordinator {
   /// What one region lacks is asked of others that have devices to spare.
   private mutating func moveQuotas(_ id: TaskID, _ phase: WritableKeyPath<TaskRun, PhaseRun?>) {
     guard let run = tasks[id], let round = run[keyPath: phase], !round.isClosed else { return }
-    for (node, seat) in round.seats.sorted(by: { $0.key < $1.key }) {
-      let have = seat.isLost ? round.accepted(from: node) : seat.have
-      // What a region that aggregates has, it has not delivered yet: it still may.
-      var lack = seat.isLost || seat.isShort ? seat.quota - have - seat.moved : 0
-      if hasDelivered(run, round, node) { lack = 0 }
+    for node in round.nodes.lacking {
+      guard let seat = round.nodes[node].seat else { continue }
+      var lack = round.nodes[node].lack(round.nodes.deliversOnce)
       let lacking = lack
       for (other, devices) in headcount(run).ready where lack > 0 && other != node {
-        let taken = tasks[id]?[keyPath: phase]?.seats[other]
-        if taken?.isLost == true || taken?.isShort == true || hasDelivered(run, round, other) { continue }
-        let held = taken?.quota ?? round.accepted(from: other)
+        let taken = tasks[id]?[keyPath: phase]?.nodes[other].seat
+        if taken?.isLost == true || taken?.isShort == true || round.nodes.hasDelivered(other) { continue }
+        let held = taken?.quota ?? round.nodes[other].accepted
         let spare = min(lack, devices - held)
         guard spare > 0 else { continue }
         var moved = taken ?? Seat(quota: held, since: now)
         moved.quota += spare
         if moved.state != .invited { moved.raisedAt = moved.raisedAt ?? now }
-        tasks[id]?[keyPath: phase]?.seats[other] = moved
-        tasks[id]?[keyPath: phase]?.seats[node]?.moved += spare
+        tasks[id]?[keyPath: phase]?.nodes[other].seat = moved
+        tasks[id]?[keyPath: phase]?.nodes[node].seat?.moved += spare
         let why = if case .lost(let reason, _) = seat.state { ": \(reason)" } else { "" }
         tasks[id]?.note(node.rawValue, "lacks \(lacking) of \(seat.quota) devices; \(other) was asked for \(spare) more\(why)")
         lack -= spare
@@ -182,9 +159,9 @@ extension Coordinator {
   /// A round that closes short: recruiting again for the same round, or the end. What was accepted stays.
   private mutating func missed(_ id: TaskID, _ why: String) {
     guard let run = tasks[id], let specification = run.specification, let train = run.train else { return }
-    for (node, seat) in train.seats.sorted(by: { $0.key < $1.key }) where train.accepted(from: node) < seat.quota {
+    for (node, seat) in train.nodes.seats where train.nodes[node].accepted < seat.quota {
       if !run.troubles.contains(where: { $0.node == node.rawValue || $0.node.hasPrefix("\(node)/") }) {
-        tasks[id]?.note(node.rawValue, "delivered \(train.accepted(from: node)) of \(seat.quota) updates")
+        tasks[id]?.note(node.rawValue, "delivered \(train.nodes[node].accepted) of \(seat.quota) updates")
       }
     }
     let short = "round \(run.round), attempt \(run.attempt): \(train.acceptedDevices) of at least \(train.minimum) updates, \(why)"
@@ -221,7 +198,7 @@ extension Coordinator {
 
   /// The one reason that every region gives for having no device, when it is the devices' own failure.
   private func commonFailure(_ train: PhaseRun) -> String? {
-    let seats = train.seats.values
+    let seats = train.nodes.seats.map(\.seat)
     guard !seats.isEmpty, seats.allSatisfy({ $0.isShort && $0.have == 0 && $0.code == .everyDeviceFailed }) else { return nil }
     let reasons = Set(seats.map { $0.reason ?? "" })
     return reasons.count == 1 ? reasons.first : nil

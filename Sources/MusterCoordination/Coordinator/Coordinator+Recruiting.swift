@@ -42,7 +42,7 @@ extension Coordinator {
     // Devices that already delivered in this round are not needed again, and a region that aggregates has delivered for all of its own.
     let free = count.ready.map { node, devices -> Int in
       guard let train = run.train else { return devices }
-      return hasDelivered(run, train, node) ? 0 : max(0, devices - train.accepted(from: node))
+      return train.nodes.hasDelivered(node) ? 0 : max(0, devices - train.nodes[node].accepted)
     }
     let available = free.reduce(0, +)
     let wanted = max(1, cohort.size - accepted)
@@ -58,7 +58,7 @@ extension Coordinator {
     let quotas = split(min(invited, count.total), over: free)
     // A seat's quota counts what its node has delivered in earlier attempts, as the node's scout does.
     let seats = zip(count.ready.map(\.node), quotas).filter { $0.1 > 0 }.map { node, quota in
-      (node, quota + (run.train?.accepted(from: node) ?? 0))
+      (node, quota + (run.train?.nodes[node].accepted ?? 0))
     }
     let round = run.train == nil ? run.round + 1 : run.round
     let seed = Seeds.phase(specification.local, round: round, .train)
@@ -108,13 +108,12 @@ extension Coordinator {
 
   /// Invites everyone in the phase's cohort who has not answered yet.
   mutating func invite(_ id: TaskID, _ phase: WritableKeyPath<TaskRun, PhaseRun?>) {
-    guard let cohort = tasks[id]?[keyPath: phase]?.seats.keys.sorted() else { return }
-    for node in cohort where tasks[id]?[keyPath: phase]?.seats[node]?.askedAt != nil { invite(node, id, phase) }
+    for (node, seat) in tasks[id]?[keyPath: phase]?.nodes.seats ?? [] where seat.askedAt != nil { invite(node, id, phase) }
   }
 
   mutating func invite(_ node: NodeID, _ id: TaskID, _ phase: WritableKeyPath<TaskRun, PhaseRun?>) {
-    guard let run = tasks[id], let round = run[keyPath: phase], let seat = round.seats[node] else { return }
-    tasks[id]?[keyPath: phase]?.seats[node]?.invitedAt = now
+    guard let run = tasks[id], let round = run[keyPath: phase], let seat = round.nodes[node].seat else { return }
+    tasks[id]?[keyPath: phase]?.nodes[node].seat?.invitedAt = now
     if seat.state == .invited { awaitWord(of: node) }
     effects.append(.invite(node, invitation(run, round, node, seat)))
   }
@@ -128,7 +127,7 @@ extension Coordinator {
       case _? where run.isLedger: "\(own)/\(id)/\(node)"
       case let order?: "\(order.upload)/\(node)"
       }
-    let crowd = phase.seats.values.reduce(0) { $0 + $1.quota }
+    let crowd = phase.nodes.tally.quota
     return Invitation(
       task: run.id, revision: run.descriptor.revision, key: phase.key, quota: seat.quota,
       minimum: run.specification == nil

@@ -38,12 +38,13 @@ extension Coordinator {
     let slack = max(2, invitation.secondsLeft / 10)
     let deadline = now.advanced(bySeconds: max(1, invitation.secondsLeft - slack))
     // Whoever is at work on this round already stays in it.
-    let staying = continues ? current?.seats.filter { !$0.value.isLost }.mapValues(\.quota) ?? [:] : [:]
+    let staying = continues ? current?.nodes.seats.filter { !$0.seat.isLost }.map { ($0.node, $0.seat.quota) } ?? [] : []
     if !continues { settle(invitation.task, abandoned: "superseded by \(invitation.key)") }
     let opening = PhaseOpening(
       key: invitation.key, base: invitation.base, seed: invitation.seed, needed: quota, minimum: invitation.minimum.asDevices,
-      deadline: deadline, cohort: staying, order: invitation, continues: continues)
+      deadline: deadline, cohort: Dictionary(uniqueKeysWithValues: staying), order: invitation, continues: continues)
     commit(.opened(invitation.task, opening))
+    noteReturning(invitation.task)
     // The model of the order before is of no more use.
     if !continues { effects.append(.collect) } else if !run.isLedger { effects.append(.consult(invitation.task)) }
     advance(invitation.task)
@@ -62,22 +63,21 @@ extension Coordinator {
     guard let run = tasks[id], let round = run.train, !round.isClosed, !round.isOver else { return }
     if run.isLedger, closeOrder(id) { return }
     guard now < round.deadline else { return }
-    let lostBefore = round.seats.values.count(where: \.isLost)
+    let lostBefore = round.nodes.tally.lost
     repeatInvitations(id, \.train)
     if let holds = tasks[id]?.train?.holdsUntil, now >= holds {
       tasks[id]?.train?.holdsUntil = nil
       tasks[id]?.train?.holdsForLedger = false
     }
     guard let round = tasks[id]?.train else { return }
-    let chosen = round.holdsUntil == nil ? candidates(run, round).prefix(max(0, round.needed - round.holding)) : []
+    let chosen = round.holdsUntil == nil ? candidates(run, round).prefix(max(0, round.needed - round.nodes.tally.holding)) : []
     for node in chosen {
-      let lost = tasks[id]?.train?.seats.filter { $0.value.isLost && $0.value.replacement == nil }.keys.min()
-      if let lost { tasks[id]?.train?.seats[lost]?.replacement = node }
-      tasks[id]?.train?.seats[node] = Seat(quota: 1, since: now)
-      tasks[id]?.train?.offers[node, default: 0] += 1
+      if let lost = tasks[id]?.train?.nodes.vacancies.first { tasks[id]?.train?.nodes[lost].seat?.replacement = node }
+      tasks[id]?.train?.nodes[node].seat = Seat(quota: 1, since: now)
+      tasks[id]?.train?.nodes[node].offers += 1
     }
     for node in chosen { invite(node, id, \.train) }
-    if !chosen.isEmpty || round.seats.values.count(where: \.isLost) != lostBefore {
+    if !chosen.isEmpty || round.nodes.tally.lost != lostBefore {
       effects.append(.standingChanged(id))
       effects.append(.roundChanged(id))
     }
@@ -87,8 +87,8 @@ extension Coordinator {
   /// Devices that could take a place, in the order that the task's selection wants.
   private func candidates(_ run: TaskRun, _ round: PhaseRun) -> [NodeID] {
     let free = run.statuses.filter { node, status in
-      round.seats[node] == nil && !round.delivered.contains(node) && isReady(node, status, run)
-        && round.offers[node, default: 0] < Self.offersPerAttempt
+      let entry = round.nodes[node]
+      return entry.seat == nil && !entry.hasDelivered && isReady(node, status, run) && entry.offers < Self.offersPerAttempt
     }.keys
     let shuffled = Seeds.shuffled(free, seed: round.seed)
     guard run.descriptor.selection == .load else { return shuffled }
@@ -141,16 +141,16 @@ extension Coordinator {
       return standing
     }
     standing.key = round.key
-    standing.have = round.atWork
+    standing.have = round.nodes.tally.atWork
     standing.waiting = waiting(run, round, limit: 5)
     standing.quota = round.needed
     if standing.have >= round.needed {
       standing.state = .filled
-    } else if round.holding >= round.needed || run.isPaused || round.holdsUntil != nil {
+    } else if round.nodes.tally.holding >= round.needed || run.isPaused || round.holdsUntil != nil {
       standing.state = .recruiting
-    } else if round.seats.values.contains(where: { $0.state == .invited }) {
+    } else if round.nodes.tally.invited > 0 {
       standing.state = .recruiting
-    } else if returning.keys.contains(where: { round.seats[$0] == nil && !round.delivered.contains($0) }) {
+    } else if round.nodes.tally.returning > 0 {
       // The broker was away: who was there before is on his way back.
       standing.state = .recruiting
     } else {
@@ -163,10 +163,10 @@ extension Coordinator {
   }
 
   private func shortReason(_ round: PhaseRun) -> (code: ErrorCode?, reason: String) {
-    let lost = round.seats.sorted { $0.key < $1.key }.compactMap { node, seat -> (node: NodeID, reason: String, failed: Bool)? in
+    let lost = round.nodes.seats.compactMap { node, seat -> (node: NodeID, reason: String, failed: Bool)? in
       if case .lost(let reason, let failed) = seat.state { (node, reason, failed) } else { nil }
     }
-    if !lost.isEmpty, round.atWork == 0, lost.allSatisfy(\.failed), Set(lost.map(\.reason)).count == 1 {
+    if !lost.isEmpty, round.nodes.tally.atWork == 0, lost.allSatisfy(\.failed), Set(lost.map(\.reason)).count == 1 {
       return (.everyDeviceFailed, lost[0].reason)
     }
     if lost.isEmpty { return (nil, "no other device is ready") }

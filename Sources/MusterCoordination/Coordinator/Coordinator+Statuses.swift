@@ -9,9 +9,11 @@ extension Coordinator {
     if !retained || (before != nil && before?.session != state.session) { _ = heardWord(of: state.node) }
     if before == nil, state.online, nodes.count >= Self.maximumNodes { evict() }
     guard before != nil || nodes.count < Self.maximumNodes else { return }
-    if returning.removeValue(forKey: state.node) != nil {
+    if stopWaitingForReturn(of: state.node) {
       // From now on he can hear an invitation.
-      for id in tasks.keys where tasks[id]?.train?.seats[state.node]?.state == .invited { tasks[id]?.train?.seats[state.node]?.since = now }
+      for id in tasks.keys where tasks[id]?.train?.nodes[state.node].seat?.state == .invited {
+        tasks[id]?.train?.nodes[state.node].seat?.since = now
+      }
     }
     guard state.online else {
       // A node that went offline before this coordinator started is listed, too, so that an operator can see and forget it.
@@ -48,7 +50,7 @@ extension Coordinator {
     if run.specification == nil {
       lose(node, id, \.train, "went offline", failed: false)
       effects.append(.standingChanged(id))
-    } else if run.train?.seats[node] != nil || run.evaluation?.seats[node] != nil {
+    } else if run.train?.nodes[node].seat != nil || run.evaluation?.nodes[node].seat != nil {
       // A region that is gone does not stop its devices: they upload here. Its seat waits for it.
       tasks[id]?.note(node.rawValue, "went offline")
       effects.append(.roundChanged(id))
@@ -88,7 +90,7 @@ extension Coordinator {
 
   private mutating func followRegion(_ status: NodeStatus, _ phase: WritableKeyPath<TaskRun, PhaseRun?>) {
     guard let round = tasks[status.task]?[keyPath: phase], !round.isClosed, status.key == round.key,
-      var seat = round.seats[status.node]
+      var seat = round.nodes[status.node].seat
     else { return }
     seat.waiting = (status.waiting ?? []).prefix(5).map { Waiting(node: $0.node.brief(), reason: $0.reason.brief()) }
     seat.have = status.have?.asDevices ?? 0
@@ -100,7 +102,7 @@ extension Coordinator {
     switch status.state {
     case .declined, .failed:
       seat.state = .lost(reason: status.reason?.brief() ?? "declined", failed: status.state == .failed)
-      if round.seats[status.node]?.isLost == false {
+      if round.nodes[status.node].seat?.isLost == false {
         tasks[status.task]?.note(status.node.rawValue, status.reason ?? status.state.rawValue)
       }
     case .ready: return
@@ -110,7 +112,7 @@ extension Coordinator {
       let every = status.code == .everyDeviceFailed ? "every device failed: " : ""
       tasks[status.task]?.note(status.node.rawValue, every + reason)
     }
-    tasks[status.task]?[keyPath: phase]?.seats[status.node] = seat
+    tasks[status.task]?[keyPath: phase]?.nodes[status.node].seat = seat
   }
 
   private mutating func followDevice(_ status: NodeStatus) {
@@ -123,17 +125,19 @@ extension Coordinator {
     }
     switch status.state {
     case .accepted, .training, .uploading:
-      var seat = round.seats[status.node] ?? Seat(quota: 1, since: now)
+      var seat = round.nodes[status.node].seat ?? Seat(quota: 1, since: now)
       seat.state = .working(progress: status.progress)
       // At work, and yet in trouble: it tries again by itself, and `why` says what hinders it.
       seat.reason = status.reason?.brief() ?? status.state.rawValue
-      tasks[id]?.train?.seats[status.node] = seat
+      tasks[id]?.train?.nodes[status.node].seat = seat
     case .done where run.isLedger:
       // Here it is known what arrived.
-      if !round.delivered.contains(status.node) { lose(status.node, id, \.train, "says done, but nothing of it counts", failed: false) }
+      if !round.nodes[status.node].hasDelivered { lose(status.node, id, \.train, "says done, but nothing of it counts", failed: false) }
     case .done:
-      tasks[id]?.train?.seats[status.node, default: Seat(quota: 1, since: now)].state = .done
-      tasks[id]?.train?.delivered.insert(status.node)
+      var seat = round.nodes[status.node].seat ?? Seat(quota: 1, since: now)
+      seat.state = .done
+      tasks[id]?.train?.nodes[status.node].seat = seat
+      tasks[id]?.train?.nodes[status.node].hasDelivered = true
     case .failed, .declined:
       guard key.attempt == round.key.attempt else { return }
       lose(status.node, id, \.train, status.reason ?? status.state.rawValue, failed: status.state == .failed)
@@ -143,10 +147,10 @@ extension Coordinator {
 
   /// A device that shows itself afresh may be asked again, whatever became of it before.
   private mutating func offerAgain(_ node: NodeID, _ id: TaskID) {
-    guard tasks[id]?.specification == nil, let seat = tasks[id]?.train?.seats[node] else { return }
+    guard tasks[id]?.specification == nil, let seat = tasks[id]?.train?.nodes[node].seat else { return }
     switch seat.state {
     // What failed in this attempt would only say so again.
-    case .lost(_, let failed): if !failed { tasks[id]?.train?.seats[node] = nil }
+    case .lost(_, let failed): if !failed { tasks[id]?.train?.nodes[node].seat = nil }
     case .working where tasks[id]?.statuses[node]?.state == .ready: gaveUp(node, id)
     case .invited, .working, .done: break
     }
@@ -155,8 +159,8 @@ extension Coordinator {
   /// A device at work is idle all of a sudden: the ledger refused it, or it lost its memory. The ledger knows whether the round goes on;
   /// nobody is invited before it was asked.
   private mutating func gaveUp(_ node: NodeID, _ id: TaskID) {
-    guard case .working = tasks[id]?.train?.seats[node]?.state else { return }
-    tasks[id]?.train?.seats[node] = nil
+    guard case .working = tasks[id]?.train?.nodes[node].seat?.state else { return }
+    tasks[id]?.train?.nodes[node].seat = nil
     if tasks[id]?.isLedger == true { return }
     tasks[id]?.train?.holdsUntil = now.advanced(bySeconds: configuration.repeatSeconds)
     tasks[id]?.train?.holdsForLedger = true
@@ -167,16 +171,17 @@ extension Coordinator {
     guard let run = tasks[ledger.task], let round = run.train, round.key.round == ledger.round, round.key.phase == ledger.phase else {
       return
     }
-    let delivered = ledger.accepted.filter { $0.nodes.count == 2 && $0.nodes[0] == id }.map { $0.nodes[1] }
+    let delivered = Set(ledger.accepted.filter { $0.nodes.count == 2 && $0.nodes[0] == id }.map { $0.nodes[1] })
     if round.order != nil, !run.isLedger {
       // Whoever only said so has a place to fill again.
-      let hearsay = round.seats.filter { $0.value.state == .done && !delivered.contains($0.key) }.keys
-      for node in hearsay { tasks[ledger.task]?.train?.seats[node] = nil }
-      tasks[ledger.task]?.train?.delivered = []
+      for (node, entry) in round.nodes.all where !delivered.contains(node) {
+        if entry.seat?.state == .done { tasks[ledger.task]?.train?.nodes[node].seat = nil }
+        tasks[ledger.task]?.train?.nodes[node].hasDelivered = false
+      }
     }
     for node in delivered {
-      tasks[ledger.task]?.train?.delivered.insert(node)
-      tasks[ledger.task]?.train?.seats[node]?.state = .done
+      tasks[ledger.task]?.train?.nodes[node].hasDelivered = true
+      tasks[ledger.task]?.train?.nodes[node].seat?.state = .done
     }
     if round.order != nil {
       tasks[ledger.task]?.train?.isOver = !ledger.open

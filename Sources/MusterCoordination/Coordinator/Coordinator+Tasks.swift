@@ -119,10 +119,10 @@ extension Coordinator {
   /// Who was invited and did not deliver: what regions said of themselves, and of their devices.
   func missedNodes(_ run: TaskRun) -> [Waiting] {
     var missed = run.troubles
-    for (node, seat) in (run.train?.seats ?? [:]).sorted(by: { $0.key < $1.key }) {
+    for (node, seat) in run.train?.nodes.seats ?? [] {
       for waiting in seat.waiting {
         let path = NodeID(rawValue: waiting.node).map { NodePath(node, $0) }
-        guard let path, run.train?.accepted[path] == nil, run.train.map({ !hasDelivered(run, $0, node) }) ?? true,
+        guard let path, run.train?.accepted[path] == nil, run.train?.nodes.hasDelivered(node) != true,
           !missed.contains(where: { $0.node == path.description })
         else { continue }
         missed.append(Waiting(node: path.description, reason: waiting.reason))

@@ -42,8 +42,10 @@ package struct Coordinator: Sendable {
 
   /// False from the time a connection to the broker broke: then nobody is invited, and nobody's patience is spent.
   private(set) var isConnected = true
-  /// At a scout: who was there before the connection broke, and until when he is waited for. Devices pause up to half a minute between tries.
-  var returning: SharingDictionary<NodeID, Instant> = [:]
+  /// At a scout: who was there before the connection broke, and is waited for.
+  private(set) var returning = SortedSet<NodeID>()
+  /// Until when. Devices pause up to half a minute between tries.
+  private var returnsUntil = Instant.zero
   /// Tasks that were forgotten, newest last: what stands on their topics is cleared on every connection, for the first clearing may be lost. Soft.
   var forgotten: [TaskID] = []
   /// Nodes that an operator had forgotten, with their last session, newest last: the Will of that session may still arrive. Soft.
@@ -129,8 +131,9 @@ package struct Coordinator: Sendable {
     if wasDeaf {
       // A dead broker fires no Will: who is there shows again on this connection. And whoever could not hear gets the whole time to answer.
       if configuration.declared == nil {
-        let until = now.advanced(bySeconds: Self.returnSeconds)
-        for node in Set(returning.keys).union(nodes.values.filter(\.online).map(\.node)) { returning[node] = until }
+        for state in nodes.values where state.online { returning.insert(state.node) }
+        returnsUntil = now.advanced(bySeconds: Self.returnSeconds)
+        for id in tasks.keys { noteReturning(id) }
       }
       for node in nodes.keys { nodes[node]?.online = false }
       restartPatience()
@@ -171,14 +174,27 @@ package struct Coordinator: Sendable {
     }
   }
 
+  /// In a phase that has just opened, or after the connection to the broker broke.
+  mutating func noteReturning(_ id: TaskID) {
+    guard tasks[id]?.train?.order != nil else { return }
+    for node in returning { tasks[id]?.train?.nodes[node].isReturning = true }
+  }
+
+  /// - Returns: whether it was waited for.
+  mutating func stopWaitingForReturn(of node: NodeID) -> Bool {
+    guard returning.remove(node) else { return false }
+    for id in tasks.keys { tasks[id]?.train?.nodes[node].isReturning = false }
+    return true
+  }
+
   private mutating func stopWaitingForReturn() {
-    guard returning.contains(where: { $0.value <= now }) else { return }
-    returning = returning.filter { $0.value > now }
+    guard !returning.isEmpty, returnsUntil <= now else { return }
+    for node in returning { _ = stopWaitingForReturn(of: node) }
     effects += tasks.values.filter { $0.stage == .scouting }.map(\.id).sorted().map { .standingChanged($0) }
   }
 
   /// When time alone makes something due.
-  package var nextDeadline: Instant? { [taskDeadline, returning.values.min(), nextCall].compactMap { $0 }.min() }
+  package var nextDeadline: Instant? { [taskDeadline, returning.isEmpty ? nil : returnsUntil, nextCall].compactMap { $0 }.min() }
 
   private var taskDeadline: Instant? {
     tasks.values.compactMap { run -> Instant? in
@@ -199,10 +215,9 @@ package struct Coordinator: Sendable {
         if let idle = phase.idleSince, phase.order == nil || phase.acceptedDevices >= phase.least {
           deadlines.append(idle.advanced(bySeconds: configuration.graceSeconds))
         }
-        for (node, seat) in phase.seats where isConnected && returning[node] == nil {
-          guard let asked = seat.askedAt else { continue }
-          deadlines.append((seat.invitedAt ?? now).advanced(bySeconds: configuration.repeatSeconds))
-          deadlines.append(asked.advanced(bySeconds: configuration.answerSeconds))
+        if isConnected, let due = phase.nodes.due.first {
+          // Who was not invited since a restart is invited with the next look at the task.
+          deadlines.append(due.at == .zero ? now.advanced(bySeconds: configuration.repeatSeconds) : due.at)
         }
       }
       return deadlines.min()

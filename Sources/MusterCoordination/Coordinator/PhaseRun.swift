@@ -47,13 +47,15 @@ struct PhaseRun: Sendable {
   var opened: Instant
   var deadline: Instant
   var order: Invitation?
-  var seats: [NodeID: Seat] = [:]
-  /// At the ledger: what counts, whatever the attempt.
-  var accepted: SharingDictionary<NodePath, ContributionRecord> = [:]
+  var nodes: PhaseNodes
+  /// At the ledger: what was accepted, whatever the attempt.
+  private(set) var accepted: SharingDictionary<NodePath, ContributionRecord> = [:]
+  /// Devices that these stand for.
+  private(set) var deliveredDevices = 0
+  /// Devices whose work counts, as far as it is known: without what was refused.
+  private(set) var acceptedDevices = 0
   /// At the root: what an earlier attempt's aggregation refused, by path. It stays accepted; others are asked for besides.
-  var refused: Set<String> = []
-  /// At a scout: devices that delivered in earlier attempts, or that the ledger names.
-  var delivered: Set<NodeID> = []
+  private(set) var refused: Set<String> = []
   /// Since when nobody is left to wait for.
   var idleSince: Instant?
   var isClosed = false
@@ -62,10 +64,9 @@ struct PhaseRun: Sendable {
   /// At a scout: until when nobody new is invited, and whether the ledger's word ends that.
   var holdsUntil: Instant?
   var holdsForLedger = false
-  /// At a scout: how often each was offered a place in this attempt.
-  var offers: [NodeID: Int] = [:]
 
-  init(_ opening: PhaseOpening, at now: Instant) {
+  /// - Parameter deliversOnce: see ``PhaseNodes/deliversOnce``.
+  init(_ opening: PhaseOpening, at now: Instant, patience: PhaseNodes.Patience, deliversOnce: Bool) {
     key = opening.key
     base = opening.base
     seed = opening.seed
@@ -74,13 +75,13 @@ struct PhaseRun: Sendable {
     opened = now
     deadline = opening.deadline
     order = opening.order
-    seats = opening.cohort.mapValues { Seat(quota: $0, since: now) }
+    nodes = PhaseNodes(patience, deliversOnce: deliversOnce)
+    for (node, quota) in opening.cohort { nodes[node].seat = Seat(quota: quota, since: now) }
   }
 
   /// A further attempt, or a changed order: what was accepted stays, and so do those who are already at work.
   mutating func reopen(_ opening: PhaseOpening, at now: Instant) {
-    for (node, seat) in seats where seat.state == .done && order != nil { delivered.insert(node) }
-    let before = seats
+    let (before, wasOrder) = (nodes, order != nil)
     let isSameAttempt = opening.key == key
     key = opening.key
     needed = opening.needed
@@ -89,57 +90,56 @@ struct PhaseRun: Sendable {
     order = opening.order
     idleSince = nil
     isOver = false
-    if !isSameAttempt { offers = [:] }
-    // Whoever failed in this attempt is not asked again in it.
-    seats = isSameAttempt ? before.filter(\.value.isLost) : [:]
+    for (node, entry) in before.all {
+      if entry.seat?.state == .done && wasOrder { nodes[node].hasDelivered = true }
+      if !isSameAttempt { nodes[node].offers = 0 }
+      // Whoever failed in this attempt is not asked again in it.
+      if let seat = entry.seat, !(isSameAttempt && seat.isLost) { nodes[node].seat = nil }
+    }
     for (node, quota) in opening.cohort {
       var seat = Seat(quota: quota, since: now)
-      if let old = before[node], order != nil, !old.isLost { seat = old }
-      seats[node] = seat
+      if let old = before[node].seat, order != nil, !old.isLost { seat = old }
+      nodes[node].seat = seat
     }
-  }
-
-  /// Devices whose work was accepted, of one node's.
-  func accepted(from node: NodeID) -> Int {
-    accepted.values.reduce(0) { $0 + (sender($1.path) == node ? $1.devices : 0) }
-  }
-
-  /// Devices whose work counts, as far as it is known.
-  var acceptedDevices: Int {
-    accepted.values.reduce(0) { $0 + (refused.isEmpty || !refused.contains($1.path.description) ? $1.devices : 0) }
   }
 
   /// Which of a ledger's nodes a contribution came from: at the root a region, at a region a device.
   private func sender(_ path: NodePath) -> NodeID? { order == nil ? path.nodes.first : path.nodes.last }
 
   mutating func accept(_ contribution: ContributionRecord) {
+    let before = accepted[contribution.path]?.devices ?? 0
     accepted[contribution.path] = contribution
-    guard order != nil, let device = sender(contribution.path) else { return }
-    delivered.insert(device)
-    seats[device]?.state = .done
+    deliveredDevices += contribution.devices - before
+    if refused.isEmpty || !refused.contains(contribution.path.description) { acceptedDevices += contribution.devices - before }
+    guard let node = sender(contribution.path) else { return }
+    nodes[node].accepted += contribution.devices - before
+    guard order != nil else { return }
+    nodes[node].hasDelivered = true
+    nodes[node].seat?.state = .done
   }
 
-  /// Devices at work or done, as far as the seats tell.
-  var atWork: Int {
-    seats.values.count { seat in
-      switch seat.state {
-      case .working, .done: true
-      case .invited, .lost: false
-      }
-    } + delivered.count { seats[$0] == nil }
+  /// What was refused, of all that was accepted.
+  mutating func refuse(_ paths: Set<String>) {
+    refused = paths
+    acceptedDevices = accepted.values.reduce(0) { $0 + (refused.contains($1.path.description) ? 0 : $1.devices) }
   }
-
-  /// Places that are taken, whether or not there was an answer yet.
-  var holding: Int { seats.values.count { !$0.isLost } + delivered.count { seats[$0] == nil } }
 
   mutating func shift(by milliseconds: Int64) {
     deadline.milliseconds += milliseconds
     idleSince = nil
     holdsUntil?.milliseconds += milliseconds
-    for node in seats.keys {
-      seats[node]?.since.milliseconds += milliseconds
-      seats[node]?.invitedAt?.milliseconds += milliseconds
-      seats[node]?.raisedAt?.milliseconds += milliseconds
+    for (node, entry) in nodes.all where entry.seat != nil {
+      nodes[node].seat?.since.milliseconds += milliseconds
+      nodes[node].seat?.invitedAt?.milliseconds += milliseconds
+      nodes[node].seat?.raisedAt?.milliseconds += milliseconds
+    }
+  }
+
+  /// Whoever was invited has the whole time to answer, from now on.
+  mutating func restartPatience(at now: Instant) {
+    for (node, entry) in nodes.all where entry.seat != nil {
+      nodes[node].seat?.since = now
+      if entry.seat?.raisedAt != nil { nodes[node].seat?.raisedAt = now }
     }
   }
 }

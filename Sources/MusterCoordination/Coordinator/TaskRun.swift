@@ -84,13 +84,8 @@ package struct TaskRun: Sendable {
 
   /// Whoever was invited has the whole time to answer, from now on.
   mutating func restartPatience(at now: Instant) {
-    for phase in [\TaskRun.train, \.evaluation] {
-      guard let nodes = self[keyPath: phase]?.seats.keys else { continue }
-      for node in nodes.sorted() {
-        self[keyPath: phase]?.seats[node]?.since = now
-        if self[keyPath: phase]?.seats[node]?.raisedAt != nil { self[keyPath: phase]?.seats[node]?.raisedAt = now }
-      }
-    }
+    train?.restartPatience(at: now)
+    evaluation?.restartPatience(at: now)
   }
 
   mutating func note(_ node: String, _ reason: String) {
@@ -138,7 +133,7 @@ extension TaskRun {
     guard let specification, specification.upload == .region else { return 1 }
     let invited = (Double(specification.cohort.size) * specification.cohort.over).rounded(.up)
     // All that trained evaluate, those of earlier attempts included: that may be more than the cohort's size.
-    let asked = [train, evaluation].compactMap { $0?.seats.values.map(\.quota).max() }.max() ?? 1
+    let asked = [train, evaluation].compactMap { $0?.nodes.seats.map(\.seat.quota).max() }.max() ?? 1
     return min(max(asked, invited < 1e6 ? Int(invited) : 1_000_000), 1_000_000)
   }
 

@@ -1,0 +1,167 @@
+internal import MusterParticipation
+internal import MusterSchema
+
+/// What a phase knows of one node.
+struct PhaseNode: Hashable, Sendable {
+  var seat: Seat?
+  /// At the ledger: devices whose work was accepted, of this node's.
+  var accepted = 0
+  /// At a scout: a device that delivered in an earlier attempt, or that the ledger names.
+  var hasDelivered = false
+  /// At a scout: how often it was offered a seat in this attempt.
+  var offers = 0
+  /// At a scout: it was there before the connection to the broker broke, and is waited for.
+  var isReturning = false
+}
+
+/// What the nodes of a phase come to.
+struct PhaseTally: Hashable, Sendable {
+  /// Devices that those with a seat are to bring.
+  var quota = 0
+  /// Seats by their state.
+  var invited = 0
+  var working = 0
+  var done = 0
+  var lost = 0
+  /// Nodes that delivered and have no seat.
+  var deliveredBefore = 0
+  /// Contributions that may still come of those with a seat.
+  var outstanding = 0
+  /// Nodes that are waited for, without a seat and without having delivered.
+  var returning = 0
+
+  /// Nodes at work or done.
+  var atWork: Int { working + done + deliveredBefore }
+  /// Places that are taken, whether or not there was an answer yet.
+  var holding: Int { invited + atWork }
+}
+
+/// The nodes of a phase. Whatever is asked about all of them at once is kept as it changes, so that no event looks at every node.
+struct PhaseNodes: Sendable {
+  /// A node whose invitation is to be repeated, or given up, at an instant.
+  struct Due: Hashable, Comparable, Sendable {
+    var at: Instant
+    var node: NodeID
+
+    static func < (left: Self, right: Self) -> Bool { (left.at, left.node) < (right.at, right.node) }
+  }
+
+  /// How long an invitation waits for its answer, in seconds.
+  struct Patience: Hashable, Sendable {
+    var repeatSeconds: Double
+    var answerSeconds: Double
+  }
+
+  private var nodes: SharingDictionary<NodeID, PhaseNode> = [:]
+  private(set) var tally = PhaseTally()
+  /// Seats that were lost, and that nobody else has taken yet.
+  private(set) var vacancies = SortedSet<NodeID>()
+  /// Seats of nodes that say that they cannot bring all of their quota, or that were lost with some of it.
+  private(set) var lacking = SortedSet<NodeID>()
+  /// Seats that are not done.
+  private(set) var pending = SortedSet<NodeID>()
+  private(set) var due = SortedSet<Due>()
+
+  let patience: Patience
+  /// Regions that aggregate: a node delivers once, and nothing more comes of it in this phase.
+  let deliversOnce: Bool
+
+  init(_ patience: Patience, deliversOnce: Bool) {
+    self.patience = patience
+    self.deliversOnce = deliversOnce
+  }
+
+  subscript(node: NodeID) -> PhaseNode {
+    get { nodes[node] ?? PhaseNode() }
+    _modify {
+      let before = self[node]
+      var after = before
+      yield &after
+      replace(before, by: after, of: node)
+    }
+  }
+
+  /// All that something is known of, in no order.
+  var all: SharingDictionary<NodeID, PhaseNode> { nodes }
+  /// Those with a seat, by id.
+  var seats: [(node: NodeID, seat: Seat)] {
+    nodes.compactMap { node, entry in entry.seat.map { (node, $0) } }.sorted { $0.node < $1.node }
+  }
+
+  /// Those whose invitation is to be repeated or given up by now, by id.
+  func due(at now: Instant) -> [NodeID] { due.prefix { $0.at <= now }.map(\.node).sorted() }
+
+  /// Whether everything that may be expected of a node has come.
+  func hasDelivered(_ node: NodeID) -> Bool { deliversOnce && self[node].accepted > 0 }
+
+  private mutating func replace(_ before: PhaseNode, by after: PhaseNode, of node: NodeID) {
+    guard before != after else { return }
+    nodes[node] = after == PhaseNode() ? nil : after
+    tally.count(before, deliversOnce, by: -1)
+    tally.count(after, deliversOnce, by: 1)
+    Self.move(node, in: &vacancies, from: before.isVacant, to: after.isVacant)
+    Self.move(node, in: &lacking, from: before.lack(deliversOnce) > 0, to: after.lack(deliversOnce) > 0)
+    Self.move(node, in: &pending, from: before.isPending, to: after.isPending)
+    let (oldDue, newDue) = (before.due(patience), after.due(patience))
+    if oldDue != newDue {
+      if let oldDue { due.remove(Due(at: oldDue, node: node)) }
+      if let newDue { due.insert(Due(at: newDue, node: node)) }
+    }
+  }
+
+  private static func move(_ node: NodeID, in set: inout SortedSet<NodeID>, from wasIn: Bool, to isIn: Bool) {
+    if wasIn != isIn {
+      if isIn { set.insert(node) } else { set.remove(node) }
+    }
+  }
+}
+
+extension PhaseNode {
+  fileprivate var isVacant: Bool { seat.map { $0.isLost && $0.replacement == nil } ?? false }
+  fileprivate var isPending: Bool { seat.map { $0.state != .done } ?? false }
+
+  /// Devices of its quota that it will not bring, and that nobody else was asked for yet.
+  func lack(_ deliversOnce: Bool) -> Int {
+    guard let seat, seat.isLost || seat.isShort, !(deliversOnce && accepted > 0) else { return 0 }
+    // What a region that aggregates has, it has not delivered yet: it still may.
+    return seat.quota - (seat.isLost ? accepted : seat.have) - seat.moved
+  }
+
+  /// Contributions that may still come of it.
+  fileprivate func outstanding(_ deliversOnce: Bool) -> Int {
+    guard let seat, !(deliversOnce && accepted > 0) else { return 0 }
+    let expected =
+      switch seat.state {
+      case .lost: 0
+      case .invited: seat.quota
+      case .working, .done: seat.isShort ? seat.have : max(seat.quota, seat.have)
+      }
+    return max(0, expected - accepted)
+  }
+
+  /// When its invitation is to be repeated, or given up; nil while there is none without an answer. Who is on his way back hears nothing yet: he
+  /// is asked when he is there.
+  fileprivate func due(_ patience: PhaseNodes.Patience) -> Instant? {
+    guard let seat, let asked = seat.askedAt, !isReturning else { return nil }
+    let givenUp = asked.advanced(bySeconds: patience.answerSeconds)
+    guard let invited = seat.invitedAt else { return .zero }
+    return min(givenUp, invited.advanced(bySeconds: patience.repeatSeconds))
+  }
+}
+
+extension PhaseTally {
+  fileprivate mutating func count(_ node: PhaseNode, _ deliversOnce: Bool, by sign: Int) {
+    guard let seat = node.seat else {
+      if node.hasDelivered { deliveredBefore += sign } else if node.isReturning { returning += sign }
+      return
+    }
+    quota += sign * seat.quota
+    switch seat.state {
+    case .invited: invited += sign
+    case .working: working += sign
+    case .done: done += sign
+    case .lost: lost += sign
+    }
+    outstanding += sign * node.outstanding(deliversOnce)
+  }
+}
