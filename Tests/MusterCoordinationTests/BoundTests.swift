@@ -144,7 +144,7 @@ struct BoundTests {
     }
     _ = region.handle(.status(NodeStatus(node: .pi(1), task: task, state: .ready, devices: 1)), at: .zero)
     #expect(region.standing(task)?.readiness.devices == 1)
-    #expect((region.tasks[task]?.statuses.count ?? 0) <= Coordinator.maximumNodes)
+    #expect((region.tasks[task]?.roll.count ?? 0) <= Coordinator.maximumNodes)
   }
 
   @Test("a node that an operator forgets leaves no topic, no place and no name; one that is there comes back")

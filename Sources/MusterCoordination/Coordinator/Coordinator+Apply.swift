@@ -10,6 +10,7 @@ extension Coordinator {
       tasks[id] = TaskRun(
         id: id, specification: specification, descriptor: descriptor, stage: .initializing,
         expires: now.advanced(bySeconds: specification.validSeconds))
+      noteEnd(of: id, before: nil)
     case .forwarded(let descriptor): applyForwarded(descriptor)
     case .revised(let id, let revision, let state):
       tasks[id]?.descriptor.revision = revision
@@ -48,12 +49,16 @@ extension Coordinator {
       applyCompleted(id, record)
       if let grant { tasks[id]?.grant = grant }
     case .ended(let id, let step, let reason): applyEnded(id, step, reason)
-    case .forgotten(let id): tasks[id] = nil
+    case .forgotten(let id):
+      let before = tasks.removeValue(forKey: id)
+      noteEnd(of: id, before: before)
     }
   }
 
   private mutating func applyForwarded(_ descriptor: TaskDescriptor) {
     let id = descriptor.task
+    let before = tasks[id]
+    defer { noteEnd(of: id, before: before) }
     if tasks[id] == nil {
       tasks[id] = TaskRun(
         id: id, specification: nil, descriptor: descriptor, stage: .waiting, expires: now.advanced(bySeconds: descriptor.secondsLeft ?? 1e9)
@@ -185,6 +190,7 @@ extension Coordinator {
 
   private mutating func applyEnded(_ id: TaskID, _ step: RoundState.Step, _ reason: String) {
     guard var run = tasks[id] else { return }
+    let before = run
     run.stage = .ended(step, reason: reason)
     run.descriptor.revision += 1
     run.descriptor.state = step == .cancelled ? .cancelled : .closed
@@ -195,6 +201,7 @@ extension Coordinator {
     run.train?.isClosed = true
     run.evaluation?.isClosed = true
     tasks[id] = run
+    noteEnd(of: id, before: before)
   }
 
   /// The newest checkpoints, the best and the initial model stay.

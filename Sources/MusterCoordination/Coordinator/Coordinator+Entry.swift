@@ -31,7 +31,7 @@ extension Coordinator {
     }
     if let why = stranger(path, run) { return .refused(why) }
     if let why = refusal(run, round: round, phase: phase) { return .closed(why) }
-    guard let base = run.ledger(round: round, phase: phase)?.base else { return .closed("the round is not open") }
+    guard let base = run.base(round: round, phase: phase) else { return .closed("the round is not open") }
     return .open(base: base)
   }
 }
@@ -40,7 +40,7 @@ extension Coordinator {
   /// What counts in a phase, and whether more is taken; nil when this is no ledger of the task.
   package func phaseLedger(_ task: TaskID, round: Int, phase: Phase) -> PhaseLedger? {
     guard let run = tasks[task], run.isLedger else { return nil }
-    let accepted = run.ledger(round: round, phase: phase)?.accepted ?? run.records.last { $0.round == round }?.contributions(phase) ?? []
+    let accepted = run.ledger(round: round, phase: phase)?.accepted ?? run.record(of: round)?.contributions(phase) ?? []
     return PhaseLedger(
       task: task, round: round, phase: phase, open: refusal(run, round: round, phase: phase) == nil, accepted: accepted.map(\.path))
   }

@@ -21,7 +21,8 @@ extension Coordinator {
   private mutating func openDeviceEvaluation(_ id: TaskID) {
     guard let run = tasks[id], let specification = run.specification, let model = run.latestModel else { return }
     let count = headcount(run)
-    let quotas = split(min(specification.cohort.size, count.total), over: count.ready.map(\.devices))
+    let ready = readyRegions(run)
+    let quotas = split(min(specification.cohort.size, count.total), over: ready.map(\.devices))
     guard isEvaluated(run), specification.evaluate.devices, quotas.contains(where: { $0 > 0 }) else {
       tasks[id]?.skipsDeviceEvaluation = true
       return
@@ -30,7 +31,7 @@ extension Coordinator {
       key: RoundKey(round: run.round, phase: .evaluate, attempt: 1), base: model.distributed,
       seed: Seeds.phase(specification.local, round: run.round, .evaluate), needed: quotas.reduce(0, +), minimum: 0,
       deadline: now.advanced(bySeconds: specification.evaluate.seconds),
-      cohort: Dictionary(uniqueKeysWithValues: zip(count.ready.map(\.node), quotas).filter { $0.1 > 0 }), order: nil)
+      cohort: Dictionary(uniqueKeysWithValues: zip(ready.map(\.node), quotas).filter { $0.1 > 0 }), order: nil)
     commit(.opened(id, opening))
     invite(id, \.evaluation)
   }

@@ -13,12 +13,12 @@ extension Coordinator {
   mutating func evict() {
     var staying: Set<NodeID> = configuration.declared ?? []
     var answering: Set<NodeID> = []
-    for run in tasks.values where !run.isEnded {
+    for run in openTasks.compactMap({ tasks[$0] }) {
       // Anyone can say that it is at work: who was invited is known here.
       for phase in [run.train, run.evaluation] {
         staying.formUnion(phase?.nodes.seats.filter { $0.seat.invitedAt != nil }.map(\.node) ?? [])
       }
-      answering.formUnion(run.statuses.keys)
+      answering.formUnion(run.roll.nodes)
     }
     func rank(_ state: NodeState) -> Int {
       if !state.online { return 0 }
@@ -40,7 +40,8 @@ extension Coordinator {
     unanswered[node] = nil
     _ = stopWaitingForReturn(of: node)
     for id in tasks.keys {
-      tasks[id]?.statuses[node] = nil
+      tasks[id]?.roll[node] = nil
+      tasks[id]?.train?.nodes[node].candidate = nil
       guard let seat = tasks[id]?.train?.nodes[node].seat, seat.invitedAt == nil, tasks[id]?.specification == nil else { continue }
       // It took that place by its own word.
       tasks[id]?.train?.nodes[node].seat = nil
@@ -50,17 +51,17 @@ extension Coordinator {
 
   /// Makes room for a status of a node that has none in this task yet.
   mutating func makeRoomForStatus(_ id: TaskID) {
-    guard let statuses = tasks[id]?.statuses, statuses.count >= Self.maximumNodes else { return }
+    guard let roll = tasks[id]?.roll, roll.count >= Self.maximumNodes else { return }
     // Whoever never showed itself as a node could not be invited anyway.
-    tasks[id]?.statuses = statuses.filter { nodes[$0.key] != nil }
-    if (tasks[id]?.statuses.count ?? 0) >= Self.maximumNodes { evict() }
+    tasks[id]?.roll.keep { nodes[$0] != nil }
+    if (tasks[id]?.roll.count ?? 0) >= Self.maximumNodes { evict() }
   }
 
   /// An operator's wish: what is known of a node, and what stands on topics of it, goes. One that is there after all announces itself again.
   mutating func forgetNode(_ node: NodeID) {
-    for id in tasks.keys.sorted() where tasks[id]?.statuses[node] != nil { effects.append(clearing(node, id)) }
+    for id in tasks.keys.sorted() where tasks[id]?.roll[node] != nil { effects.append(clearing(node, id)) }
     effects.append(.clear(.nodeState(coordinator: id, node: node)))
-    for id in tasks.keys.sorted() where tasks[id]?.isEnded == false {
+    for id in openTasks {
       lose(node, id, \.train, "was forgotten by an operator", failed: false)
       lose(node, id, \.evaluation, "was forgotten by an operator", failed: false)
     }

@@ -16,7 +16,8 @@ extension Coordinator {
       rounds: run.descriptor.rounds, attempt: run.attempt, counts: counts(run),
       needed: recruiting ? run.specification?.cohort.minimum ?? 0 : phase?.needed ?? 0,
       have: recruiting
-        ? count?.total ?? standing(id)?.readiness.devices ?? 0 : phase.map { $0.order == nil ? $0.acceptedDevices : $0.nodes.tally.atWork } ?? 0,
+        ? count?.total ?? standing(id)?.readiness.devices ?? 0
+        : phase.map { $0.order == nil ? $0.acceptedDevices : $0.nodes.tally.atWork } ?? 0,
       closesInSeconds: deadline.map { max(0, $0) }, why: sentence(run, waiting).brief(1300), waiting: shown,
       more: waiting.count - shown.count, metrics: run.latestMetrics.map { Self.brief($0, first: run.metric?.name) })
   }
@@ -69,7 +70,7 @@ extension Coordinator {
 
   private func counts(_ run: TaskRun) -> [String: Int] {
     var counts: [String: Int] = [:]
-    for status in run.statuses.values { counts[status.state.rawValue, default: 0] += 1 }
+    for status in run.roll.statuses { counts[status.state.rawValue, default: 0] += 1 }
     return counts
   }
 
@@ -90,7 +91,7 @@ extension Coordinator {
       if let seconds = silence(of: region) {
         return [Waiting(node: region.rawValue, reason: "the region is silent for \(Int(seconds)) s: it did not answer an invitation")]
       }
-      guard let status = run.statuses[region] else {
+      guard let status = run.roll[region] else {
         return [Waiting(node: region.rawValue, reason: "the region has not answered the descriptor yet")]
       }
       let declined = (status.waiting ?? []).map { Waiting(node: "\(region)/\($0.node)", reason: $0.reason) }
@@ -101,7 +102,9 @@ extension Coordinator {
 
   func waiting(_ run: TaskRun, _ phase: PhaseRun, limit: Int) -> [Waiting] {
     var list: [Waiting] = []
-    for (node, seat) in phase.nodes.seats where list.count < limit {
+    // A scout waits for those alone that are not done, and is often asked for the first five of them.
+    let seats = phase.order == nil ? phase.nodes.seats : phase.nodes.pendingSeats(most: limit)
+    for (node, seat) in seats where list.count < limit {
       let missing = phase.order == nil ? max(seat.quota, seat.have) - phase.nodes[node].accepted : 1
       guard missing > 0, !phase.nodes.hasDelivered(node) else { continue }
       switch seat.state {
@@ -205,6 +208,6 @@ extension Coordinator {
 extension Coordinator {
   /// What a node last said of each task that goes on.
   package func openStatuses(of node: NodeID) -> [NodeStatus] {
-    tasks.keys.sorted().compactMap { id in tasks[id].flatMap { $0.isEnded ? nil : $0.statuses[node] } }
+    openTasks.compactMap { tasks[$0]?.roll[node] }
   }
 }

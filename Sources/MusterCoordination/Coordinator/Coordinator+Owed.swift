@@ -7,7 +7,7 @@ extension Coordinator {
     guard let node else {
       return forgotten.filter { tasks[$0] == nil }.flatMap(clearings) + tasks.keys.sorted().flatMap { owed(task: $0) }
     }
-    return tasks.keys.sorted().flatMap { id in invitationsOwed(id).filter { if case .invite(node, _) = $0 { true } else { false } } }
+    return openTasks.flatMap { invitationsOwed($0, to: node) }
   }
 
   func owed(task id: TaskID) -> [Effect] {
@@ -29,10 +29,12 @@ extension Coordinator {
     return effects + invitationsOwed(id)
   }
 
-  private func invitationsOwed(_ id: TaskID) -> [Effect] {
+  /// - Parameter node: nil: of all nodes.
+  private func invitationsOwed(_ id: TaskID, to node: NodeID? = nil) -> [Effect] {
     guard let run = tasks[id], !run.isEnded, !run.isPaused else { return [] }
-    return [run.train, run.evaluation].compactMap { $0 }.filter { !$0.isClosed && now < $0.deadline }.flatMap { phase in
-      phase.nodes.seats.filter { $0.seat.askedAt != nil }.map { .invite($0.node, invitation(run, phase, $0.node, $0.seat)) }
+    return [run.train, run.evaluation].compactMap { $0 }.filter { !$0.isClosed && now < $0.deadline }.flatMap { phase -> [Effect] in
+      let seats = node.map { node in phase.nodes[node].seat.map { [(node, $0)] } ?? [] } ?? phase.nodes.seats
+      return seats.filter { $0.seat.askedAt != nil }.map { .invite($0.node, invitation(run, phase, $0.node, $0.seat)) }
     }
   }
 }
@@ -40,6 +42,6 @@ extension Coordinator {
 extension Coordinator {
   /// The descriptors that stand on topics, in the order of their tasks.
   package var descriptors: [TaskDescriptor] {
-    owed(to: nil).compactMap { if case .publish(let descriptor) = $0 { descriptor } else { nil } }
+    tasks.keys.sorted().filter { tasks[$0].map { !$0.isEnded || $0.endedAt != nil } ?? false }.map(describe)
   }
 }

@@ -35,8 +35,9 @@ extension Coordinator {
     } catch {
       return error.detail
     }
-    guard (1...run.maximumDevices).contains(contribution.devices) else {
-      return "it stands for \(contribution.devices) devices, the round takes 1 to \(run.maximumDevices) in one"
+    let most = run.maximumDevices(contribution.path)
+    guard (1...most).contains(contribution.devices) else {
+      return "it stands for \(contribution.devices) devices, the round takes 1 to \(most) in one"
     }
     return nil
   }
@@ -125,12 +126,15 @@ extension Coordinator {
 
   /// What one region lacks is asked of others that have devices to spare.
   private mutating func moveQuotas(_ id: TaskID, _ phase: WritableKeyPath<TaskRun, PhaseRun?>) {
-    guard let run = tasks[id], let round = run[keyPath: phase], !round.isClosed else { return }
+    guard let run = tasks[id], let round = run[keyPath: phase], !round.isClosed, !round.nodes.lacking.isEmpty,
+      !round.nodes.quotasAreSettled
+    else { return }
+    let ready = readyRegions(run)
     for node in round.nodes.lacking {
       guard let seat = round.nodes[node].seat else { continue }
       var lack = round.nodes[node].lack(round.nodes.deliversOnce)
       let lacking = lack
-      for (other, devices) in headcount(run).ready where lack > 0 && other != node {
+      for (other, devices) in ready where lack > 0 && other != node {
         let taken = tasks[id]?[keyPath: phase]?.nodes[other].seat
         if taken?.isLost == true || taken?.isShort == true || round.nodes.hasDelivered(other) { continue }
         let held = taken?.quota ?? round.nodes[other].accepted
@@ -147,6 +151,7 @@ extension Coordinator {
         invite(other, id, phase)
       }
     }
+    tasks[id]?[keyPath: phase]?.nodes.quotasAreSettled = true
   }
 
   mutating func close(_ id: TaskID, _ phase: WritableKeyPath<TaskRun, PhaseRun?>) {

@@ -5,25 +5,17 @@ internal import MusterSchema
 extension Coordinator {
   /// What the nodes say of their readiness.
   struct Headcount {
-    var ready: [(node: NodeID, devices: Int)] = []
+    var total = 0
     var declined = 0
-    var total: Int { ready.reduce(0) { $0 + $1.devices } }
     var fraction: Double { total + declined == 0 ? 0 : Double(total) / Double(total + declined) }
   }
 
-  func mayInvite(_ node: NodeID, for run: TaskRun) -> Bool {
-    guard isConnected, nodes[node]?.online == true, !isSilent(node), configuration.declared?.contains(node) ?? true else { return false }
-    return run.specification.map { $0.regions.contains(node) } ?? true
+  func headcount(_ run: TaskRun) -> Headcount {
+    isConnected ? Headcount(total: run.roll.ready, declined: run.roll.declined) : Headcount()
   }
 
-  func headcount(_ run: TaskRun) -> Headcount {
-    var count = Headcount()
-    for (node, status) in run.statuses.sorted(by: { $0.key < $1.key }) where mayInvite(node, for: run) {
-      count.declined += status.declined?.asDevices ?? 0
-      if let devices = status.devices?.asDevices, devices > 0 { count.ready.append((node, devices)) }
-    }
-    return count
-  }
+  /// Regions with devices that are ready, by id.
+  func readyRegions(_ run: TaskRun) -> [(node: NodeID, devices: Int)] { isConnected ? run.roll.readyNodes : [] }
 
   mutating func recruit(_ id: TaskID) {
     guard let run = tasks[id], let specification = run.specification, let model = run.latestModel else { return }
@@ -39,14 +31,11 @@ extension Coordinator {
       return
     }
     let count = headcount(run)
-    // Devices that already delivered in this round are not needed again, and a region that aggregates has delivered for all of its own.
-    let free = count.ready.map { node, devices -> Int in
-      guard let train = run.train else { return devices }
-      return train.nodes.hasDelivered(node) ? 0 : max(0, devices - train.nodes[node].accepted)
-    }
-    let available = free.reduce(0, +)
-    let wanted = max(1, cohort.size - accepted)
-    guard available >= max(1, cohort.minimum - accepted), count.fraction >= cohort.ready else {
+    let (wanted, fewest) = (max(1, cohort.size - accepted), max(1, cohort.minimum - accepted))
+    // Before anybody delivered, all that are ready are free; and no more than these can be.
+    let mustLook = run.train != nil && count.total >= fewest
+    let available = mustLook ? freeDevices(run).reduce(0) { $0 + $1.devices } : count.total
+    guard available >= fewest, count.fraction >= cohort.ready else {
       tasks[id]?.gathering = nil
       waitForOthers(id)
       return
@@ -55,9 +44,10 @@ extension Coordinator {
     guard available >= wanted || hasSettled(id, count.total) else { return }
     tasks[id]?.gathering = nil
     let invited = Int((Double(wanted) * cohort.over).rounded(.up))
-    let quotas = split(min(invited, count.total), over: free)
+    let free = freeDevices(run)
+    let quotas = split(min(invited, count.total), over: free.map(\.devices))
     // A seat's quota counts what its node has delivered in earlier attempts, as the node's scout does.
-    let seats = zip(count.ready.map(\.node), quotas).filter { $0.1 > 0 }.map { node, quota in
+    let seats = zip(free.map(\.node), quotas).filter { $0.1 > 0 }.map { node, quota in
       (node, quota + (run.train?.nodes[node].accepted ?? 0))
     }
     let round = run.train == nil ? run.round + 1 : run.round
@@ -70,6 +60,14 @@ extension Coordinator {
     commit(.opened(id, opening))
     invite(id, \.train)
     effects.append(.roundChanged(id))
+  }
+
+  /// Devices that already delivered in this round are not needed again, and a region that aggregates has delivered for all of its own.
+  private func freeDevices(_ run: TaskRun) -> [(node: NodeID, devices: Int)] {
+    readyRegions(run).map { node, devices in
+      guard let train = run.train else { return (node, devices) }
+      return (node, train.nodes.hasDelivered(node) ? 0 : max(0, devices - train.nodes[node].accepted))
+    }
   }
 
   /// Enough for the minimum, but fewer than wanted: those who are on their way get a moment, so that the first to answer are not the only

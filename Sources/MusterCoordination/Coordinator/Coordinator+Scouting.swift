@@ -11,6 +11,7 @@ extension Coordinator {
     guard descriptor.regions.contains(id) else { return }
     if descriptor.state.isFinal { settle(descriptor.task, abandoned: "the task is \(descriptor.state.rawValue)") }
     commit(.forwarded(descriptor))
+    reviewAll(descriptor.task)
     effects += owed(task: descriptor.task)
     effects.append(.standingChanged(descriptor.task))
     if let run = tasks[descriptor.task], run.isEnded { clearStatuses(run) }
@@ -45,6 +46,7 @@ extension Coordinator {
       deadline: deadline, cohort: Dictionary(uniqueKeysWithValues: staying), order: invitation, continues: continues)
     commit(.opened(invitation.task, opening))
     noteReturning(invitation.task)
+    if !continues { reviewAll(invitation.task) }
     // The model of the order before is of no more use.
     if !continues { effects.append(.collect) } else if !run.isLedger { effects.append(.consult(invitation.task)) }
     advance(invitation.task)
@@ -70,7 +72,7 @@ extension Coordinator {
       tasks[id]?.train?.holdsForLedger = false
     }
     guard let round = tasks[id]?.train else { return }
-    let chosen = round.holdsUntil == nil ? candidates(run, round).prefix(max(0, round.needed - round.nodes.tally.holding)) : []
+    let chosen = round.holdsUntil == nil ? round.nodes.free.prefix(max(0, round.needed - round.nodes.tally.holding)).map(\.node) : []
     for node in chosen {
       if let lost = tasks[id]?.train?.nodes.vacancies.first { tasks[id]?.train?.nodes[lost].seat?.replacement = node }
       tasks[id]?.train?.nodes[node].seat = Seat(quota: 1, since: now)
@@ -84,50 +86,12 @@ extension Coordinator {
     if run.isLedger { noteIdle(id) }
   }
 
-  /// Devices that could take a place, in the order that the task's selection wants.
-  private func candidates(_ run: TaskRun, _ round: PhaseRun) -> [NodeID] {
-    let free = run.statuses.filter { node, status in
-      let entry = round.nodes[node]
-      return entry.seat == nil && !entry.hasDelivered && isReady(node, status, run) && entry.offers < Self.offersPerAttempt
-    }.keys
-    let shuffled = Seeds.shuffled(free, seed: round.seed)
-    guard run.descriptor.selection == .load else { return shuffled }
-    let ranked = shuffled.enumerated().sorted { (loadPerCore($0.element), $0.offset) < (loadPerCore($1.element), $1.offset) }
-    return ranked.map(\.element)
-  }
-
-  /// A device that takes a place and gives it up again, for whatever reason, is asked so often in one attempt.
-  private static let offersPerAttempt = 5
-
-  /// A node that does not report its load stands last.
-  private func loadPerCore(_ node: NodeID) -> Double {
-    guard let resources = nodes[node]?.resources, let load = resources.load, load.isFinite else { return .infinity }
-    return load / Double(max(1, resources.cores ?? 1))
-  }
-
-  func isReady(_ node: NodeID, _ status: NodeStatus, _ run: TaskRun) -> Bool {
-    guard let state = nodes[node], state.online, !isSilent(node), Admission.mismatch(run.descriptor, state) == nil else { return false }
-    switch status.state {
-    case .ready, .done, .accepted, .training, .uploading: return true
-    case .declined, .failed, .recruiting, .filled, .short: return false
-    }
-  }
-
   package func standing(_ id: TaskID) -> Standing? {
     guard let run = tasks[id], run.specification == nil else { return nil }
-    var readiness = Readiness(devices: 0)
-    for (node, status) in run.statuses.sorted(by: { $0.key < $1.key }) where nodes[node]?.online == true {
-      if isReady(node, status, run) {
-        readiness.devices += 1
-      } else {
-        readiness.declined += 1
-        let silent = isSilent(node) ? Self.silentReason : nil
-        if readiness.waiting.count < 5,
-          let reason = silent ?? status.reason ?? nodes[node].flatMap({ Admission.mismatch(run.descriptor, $0) })
-        {
-          readiness.waiting.append(Waiting(node: node.rawValue, reason: reason.brief()))
-        }
-      }
+    var readiness = Readiness(devices: run.roll.ready)
+    readiness.declined = run.roll.declined
+    readiness.waiting = run.roll.withReason.prefix(5).compactMap { node in
+      run.roll[node].flatMap { reason(node, $0, run) }.map { Waiting(node: node.rawValue, reason: $0.brief()) }
     }
     var standing = Standing(readiness: readiness, have: 0, waiting: readiness.waiting)
     guard run.hasOrder, let round = run.train else { return standing }

@@ -9,6 +9,43 @@ struct Silence: Hashable, Sendable {
   var callAt: Instant
 }
 
+/// The nodes that have not answered, ordered by what time brings.
+struct Silences: Sendable {
+  private var silences: SharingDictionary<NodeID, Silence> = [:]
+  /// When those that are not known as silent yet will be.
+  private var beginnings = SortedSet<NodeAt>()
+  private(set) var calls = SortedSet<NodeAt>()
+  /// Seconds after which a node that does not answer is silent.
+  private let answerSeconds: Double
+
+  init(answerSeconds: Double) { self.answerSeconds = answerSeconds }
+
+  subscript(node: NodeID) -> Silence? {
+    get { silences[node] }
+    set {
+      let before = silences[node]
+      silences[node] = newValue
+      if before?.since != newValue?.since {
+        if let before { beginnings.remove(NodeAt(at: begins(before), node: node)) }
+        if let newValue { beginnings.insert(NodeAt(at: begins(newValue), node: node)) }
+      }
+      if let before { calls.remove(NodeAt(at: max(before.callAt, begins(before)), node: node)) }
+      if let newValue { calls.insert(NodeAt(at: max(newValue.callAt, begins(newValue)), node: node)) }
+    }
+  }
+
+  var all: SharingDictionary<NodeID, Silence> { silences }
+
+  private func begins(_ silence: Silence) -> Instant { silence.since.advanced(bySeconds: answerSeconds) }
+
+  /// Nodes that have become silent since the last time, each once.
+  mutating func takeNew(at now: Instant) -> [NodeID] {
+    let new = beginnings.prefix { $0.at <= now }
+    for beginning in new { beginnings.remove(beginning) }
+    return new.map(\.node)
+  }
+}
+
 // Presence is what a broker remembers, and a broker that loses its power fires no Will: who does not answer an invitation is not ready, whatever
 // its retained state says, until its next word.
 extension Coordinator {
@@ -33,13 +70,15 @@ extension Coordinator {
   mutating func heardWord(of node: NodeID) -> Bool {
     if nodes[node] != nil { heardAt[node] = now }
     guard unanswered[node] != nil else { return false }
-    defer { unanswered[node] = nil }
-    return isSilent(node)
+    let wasSilent = isSilent(node)
+    unanswered[node] = nil
+    if wasSilent { review(node) }
+    return wasSilent
   }
 
   /// Somebody who was silent is there: every task looks whether that helps it.
   mutating func lookAgain() {
-    for id in tasks.keys.sorted() where tasks[id]?.isEnded == false {
+    for id in openTasks {
       if tasks[id]?.specification == nil { effects.append(.standingChanged(id)) }
       advance(id)
     }
@@ -47,7 +86,7 @@ extension Coordinator {
 
   /// Nobody could hear, or be heard: whoever is not silent yet has the whole time to answer again.
   mutating func restartPatience() {
-    for (node, silence) in unanswered where now.seconds(since: silence.since) < configuration.answerSeconds {
+    for (node, silence) in unanswered.all where now.seconds(since: silence.since) < configuration.answerSeconds {
       unanswered[node]?.since = now
     }
     for task in tasks.keys { tasks[task]?.restartPatience(at: now) }
@@ -56,20 +95,24 @@ extension Coordinator {
   /// Says the descriptors again when it is time, less and less often: a node that hears them says where it stands.
   mutating func callSilent() {
     guard isConnected else { return }
-    let due = unanswered.filter { isSilent($0.key) && $0.value.callAt <= now }.keys
+    let due = configuration.faults.contains(.forgetsSilence) ? [] : unanswered.calls.prefix { $0.at <= now }.map(\.node)
     guard !due.isEmpty else { return }
     for node in due {
       guard let calls = unanswered[node]?.calls else { continue }
       unanswered[node]?.calls = calls + 1
       unanswered[node]?.callAt = now.advanced(bySeconds: Self.callSeconds * Double(1 << min(calls + 1, 6)))
     }
-    effects += tasks.values.filter { !$0.isEnded }.map(\.id).sorted().map { .publish(describe($0)) }
+    effects += openTasks.map { .publish(describe($0)) }
+  }
+
+  /// Counts those anew who have become silent by now.
+  mutating func noteSilence() {
+    for node in unanswered.takeNew(at: now) { review(node) }
   }
 
   /// When somebody silent is called next; nil when nobody is, or when there is nothing to call them to.
   var nextCall: Instant? {
-    guard isConnected, tasks.values.contains(where: { !$0.isEnded }) else { return nil }
-    return unanswered.values.map { max($0.callAt, $0.since.advanced(bySeconds: configuration.answerSeconds)) }.min()
+    isConnected && !openTasks.isEmpty ? unanswered.calls.first?.at : nil
   }
 
   /// Between a node's last chance to answer and the first call.

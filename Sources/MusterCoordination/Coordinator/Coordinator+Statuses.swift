@@ -11,7 +11,7 @@ extension Coordinator {
     guard before != nil || nodes.count < Self.maximumNodes else { return }
     if stopWaitingForReturn(of: state.node) {
       // From now on he can hear an invitation.
-      for id in tasks.keys where tasks[id]?.train?.nodes[state.node].seat?.state == .invited {
+      for id in openTasks where tasks[id]?.train?.nodes[state.node].seat?.state == .invited {
         tasks[id]?.train?.nodes[state.node].seat?.since = now
       }
     }
@@ -31,14 +31,16 @@ extension Coordinator {
       guard let before, before.online, isOwn else { return }
       nodes[state.node]?.online = false
       nodes[state.node]?.reason = state.reason?.brief()
-      for id in tasks.keys.sorted() { wentOffline(state.node, id) }
+      review(state.node)
+      for id in openTasks { wentOffline(state.node, id) }
       return
     }
     nodes[state.node] = state
+    review(state.node)
     if !retained { heardAt[state.node] = now }
     let isNew = before?.session != state.session || before?.online == false
     if isNew { effects += owed(to: state.node) }
-    for id in tasks.keys.sorted() where tasks[id]?.isEnded == false {
+    for id in openTasks {
       if isNew { offerAgain(state.node, id) }
       if tasks[id]?.specification == nil { effects.append(.standingChanged(id)) }
       advance(id)
@@ -60,7 +62,7 @@ extension Coordinator {
 
   mutating func heard(_ status: NodeStatus, retained: Bool) {
     // So is a status that differs from the last one: it was said while nobody listened here.
-    let last = tasks[status.task]?.statuses[status.node]
+    let last = tasks[status.task]?.roll[status.node]
     let wasSilent = (!retained || (last != nil && last != status)) && heardWord(of: status.node)
     defer { if wasSilent { lookAgain() } }
     if tasks[status.task] == nil, forgotten.contains(status.task) {
@@ -68,15 +70,18 @@ extension Coordinator {
       effects.append(clearing(status.node, status.task))
       return
     }
-    if tasks[status.task]?.statuses[status.node] == nil { makeRoomForStatus(status.task) }
-    guard let run = tasks[status.task], run.statuses[status.node] != nil || run.statuses.count < Self.maximumNodes else { return }
+    if last == nil { makeRoomForStatus(status.task) }
+    guard let run = tasks[status.task], run.roll[status.node] != nil || run.roll.count < Self.maximumNodes else { return }
     guard !run.isEnded else {
       effects.append(clearing(status.node, status.task))
       return
     }
     // Said again, it is no news; but it may be the answer to an invitation that was repeated.
-    let isNews = run.statuses[status.node] != status
-    tasks[status.task]?.statuses[status.node] = status
+    let isNews = run.roll[status.node] != status
+    if isNews {
+      tasks[status.task]?.roll[status.node] = status
+      review(status.node, status.task)
+    }
     if run.specification == nil {
       followDevice(status)
       effects.append(.standingChanged(status.task))
@@ -151,7 +156,7 @@ extension Coordinator {
     switch seat.state {
     // What failed in this attempt would only say so again.
     case .lost(_, let failed): if !failed { tasks[id]?.train?.nodes[node].seat = nil }
-    case .working where tasks[id]?.statuses[node]?.state == .ready: gaveUp(node, id)
+    case .working where tasks[id]?.roll[node]?.state == .ready: gaveUp(node, id)
     case .invited, .working, .done: break
     }
   }

@@ -102,7 +102,7 @@ extension Coordinator {
 
   /// After the end nobody's status says anything any more; what still arrives is cleared as it comes.
   func clearing(_ node: NodeID, _ id: TaskID) -> Effect { .clear(.nodeStatus(coordinator: self.id, node: node, task: id)) }
-  mutating func clearStatuses(_ run: TaskRun) { effects += run.statuses.keys.sorted().map { clearing($0, run.id) } }
+  mutating func clearStatuses(_ run: TaskRun) { effects += run.roll.nodes.sorted().map { clearing($0, run.id) } }
 
   /// The record of a round that the task's end cut short: what was accepted is named as abandoned, never gone.
   private func abandonedRound(_ run: TaskRun, _ reason: String) -> RoundRecord? {
@@ -164,6 +164,7 @@ extension Coordinator {
   mutating func retire(_ id: TaskID) {
     guard let run = tasks[id], let ended = run.endedAt, now >= ended.advanced(bySeconds: Self.retirementSeconds) else { return }
     tasks[id]?.endedAt = nil
+    noteEnd(of: id, before: run)
     effects.append(.clear(.task(coordinator: self.id, task: id)))
     effects.append(.clear(.round(coordinator: self.id, task: id)))
     clearStatuses(run)

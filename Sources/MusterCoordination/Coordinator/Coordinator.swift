@@ -39,6 +39,10 @@ package struct Coordinator: Sendable {
   package var configuration: CoordinatorConfiguration
   package internal(set) var nodes: SharingDictionary<NodeID, NodeState> = [:]
   package internal(set) var tasks: [TaskID: TaskRun] = [:]
+  /// Those that have not ended.
+  private(set) var openTasks = SortedSet<TaskID>()
+  /// When ended tasks are retired.
+  private var retirements = SortedSet<TaskAt>()
 
   /// False from the time a connection to the broker broke: then nobody is invited, and nobody's patience is spent.
   private(set) var isConnected = true
@@ -51,7 +55,7 @@ package struct Coordinator: Sendable {
   /// Nodes that an operator had forgotten, with their last session, newest last: the Will of that session may still arrive. Soft.
   var forgottenNodes: [(node: NodeID, session: String)] = []
   /// Nodes that were invited and have said nothing since. Soft.
-  var unanswered: SharingDictionary<NodeID, Silence> = [:]
+  var unanswered: Silences
   /// When something of a node was last heard. Soft.
   var heardAt: SharingDictionary<NodeID, Instant> = [:]
   var now = Instant.zero
@@ -61,6 +65,7 @@ package struct Coordinator: Sendable {
   package init(id: NodeID, configuration: CoordinatorConfiguration) {
     self.id = id
     self.configuration = configuration
+    unanswered = Silences(answerSeconds: configuration.answerSeconds)
   }
 
   /// The state that the records give back: everything durable, nothing soft.
@@ -80,6 +85,7 @@ package struct Coordinator: Sendable {
 
   package mutating func handle(_ event: Event, at instant: Instant) -> (records: [Record], effects: [Effect]) {
     now = max(now, instant)
+    noteSilence()
     process(event)
     defer {
       records = []
@@ -121,7 +127,8 @@ package struct Coordinator: Sendable {
     case .tick:
       stopWaitingForReturn()
       callSilent()
-      for task in tasks.keys.sorted() { advance(task) }
+      let retired = retirements.prefix { $0.at <= now }.map(\.task)
+      for task in (Array(openTasks) + retired).sorted() { advance(task) }
     }
   }
 
@@ -133,19 +140,28 @@ package struct Coordinator: Sendable {
       if configuration.declared == nil {
         for state in nodes.values where state.online { returning.insert(state.node) }
         returnsUntil = now.advanced(bySeconds: Self.returnSeconds)
-        for id in tasks.keys { noteReturning(id) }
+        for id in openTasks { noteReturning(id) }
       }
       for node in nodes.keys { nodes[node]?.online = false }
+      for id in openTasks { reviewAll(id) }
       restartPatience()
     }
     if !configuration.faults.contains(.forgetsOwed) { effects += owed(to: nil) }
-    if wasDeaf { for task in tasks.keys.sorted() { advance(task) } }
+    if wasDeaf { for task in openTasks { advance(task) } }
   }
 
   private mutating func disconnected() {
     guard isConnected else { return }
     isConnected = false
-    effects += tasks.values.filter { !$0.isEnded }.map(\.id).sorted().map { .roundChanged($0) }
+    effects += openTasks.map { .roundChanged($0) }
+  }
+
+  /// A task has begun, ended, been retired or been forgotten.
+  mutating func noteEnd(of id: TaskID, before: TaskRun?) {
+    let after = tasks[id]
+    if let ended = before?.endedAt { retirements.remove(TaskAt(at: ended.advanced(bySeconds: Self.retirementSeconds), task: id)) }
+    if let ended = after?.endedAt { retirements.insert(TaskAt(at: ended.advanced(bySeconds: Self.retirementSeconds), task: id)) }
+    if after.map({ !$0.isEnded }) ?? false { openTasks.insert(id) } else { openTasks.remove(id) }
   }
 
   mutating func commit(_ record: Record) {
@@ -183,23 +199,22 @@ package struct Coordinator: Sendable {
   /// - Returns: whether it was waited for.
   mutating func stopWaitingForReturn(of node: NodeID) -> Bool {
     guard returning.remove(node) else { return false }
-    for id in tasks.keys { tasks[id]?.train?.nodes[node].isReturning = false }
+    for id in openTasks { tasks[id]?.train?.nodes[node].isReturning = false }
     return true
   }
 
   private mutating func stopWaitingForReturn() {
     guard !returning.isEmpty, returnsUntil <= now else { return }
     for node in returning { _ = stopWaitingForReturn(of: node) }
-    effects += tasks.values.filter { $0.stage == .scouting }.map(\.id).sorted().map { .standingChanged($0) }
+    effects += openTasks.filter { tasks[$0]?.stage == .scouting }.map { .standingChanged($0) }
   }
 
   /// When time alone makes something due.
-  package var nextDeadline: Instant? { [taskDeadline, returning.isEmpty ? nil : returnsUntil, nextCall].compactMap { $0 }.min() }
+  package var nextDeadline: Instant? { [taskDeadline, retirements.first?.at, returning.isEmpty ? nil : returnsUntil, nextCall].compactMap { $0 }.min() }
 
   private var taskDeadline: Instant? {
-    tasks.values.compactMap { run -> Instant? in
-      guard !run.isEnded else { return run.endedAt?.advanced(bySeconds: Self.retirementSeconds) }
-      guard !run.isPaused else { return nil }
+    openTasks.compactMap { id -> Instant? in
+      guard let run = tasks[id], !run.isPaused else { return nil }
       var deadlines = run.specification == nil ? [] : [run.expires]
       if run.stage == .recruiting { deadlines += [settles(run), givesUp(run)].compactMap { $0 } }
       let phase =
@@ -228,4 +243,12 @@ package struct Coordinator: Sendable {
   static let returnSeconds = 45.0
   /// Terminal descriptors stay this long, so that whoever was away learns of the end.
   static let retirementSeconds = 86_400.0
+}
+
+/// A task for which something is due at an instant.
+private struct TaskAt: Hashable, Comparable, Sendable {
+  var at: Instant
+  var task: TaskID
+
+  static func < (left: Self, right: Self) -> Bool { (left.at, left.task) < (right.at, right.task) }
 }

@@ -3,7 +3,20 @@ internal import MusterSchema
 
 /// What a phase knows of one node.
 struct PhaseNode: Hashable, Sendable {
+  /// A device that is ready, in the order in which devices are invited.
+  struct Candidate: Hashable, Comparable, Sendable {
+    /// 0 where the task does not select by load.
+    var load: Double
+    /// A seeded shuffle: a number that depends on the phase's seed and the device.
+    var order: UInt64
+    var node: NodeID
+
+    static func < (left: Self, right: Self) -> Bool { (left.load, left.order, left.node) < (right.load, right.order, right.node) }
+  }
+
   var seat: Seat?
+  /// At a scout: set while the device is ready.
+  var candidate: Candidate?
   /// At the ledger: devices whose work was accepted, of this node's.
   var accepted = 0
   /// At a scout: a device that delivered in an earlier attempt, or that the ledger names.
@@ -36,16 +49,16 @@ struct PhaseTally: Hashable, Sendable {
   var holding: Int { invited + atWork }
 }
 
+/// A node for which something is due at an instant.
+struct NodeAt: Hashable, Comparable, Sendable {
+  var at: Instant
+  var node: NodeID
+
+  static func < (left: Self, right: Self) -> Bool { (left.at, left.node) < (right.at, right.node) }
+}
+
 /// The nodes of a phase. Whatever is asked about all of them at once is kept as it changes, so that no event looks at every node.
 struct PhaseNodes: Sendable {
-  /// A node whose invitation is to be repeated, or given up, at an instant.
-  struct Due: Hashable, Comparable, Sendable {
-    var at: Instant
-    var node: NodeID
-
-    static func < (left: Self, right: Self) -> Bool { (left.at, left.node) < (right.at, right.node) }
-  }
-
   /// How long an invitation waits for its answer, in seconds.
   struct Patience: Hashable, Sendable {
     var repeatSeconds: Double
@@ -60,7 +73,15 @@ struct PhaseNodes: Sendable {
   private(set) var lacking = SortedSet<NodeID>()
   /// Seats that are not done.
   private(set) var pending = SortedSet<NodeID>()
-  private(set) var due = SortedSet<Due>()
+  /// When invitations without an answer are to be repeated, or given up.
+  private(set) var due = SortedSet<NodeAt>()
+  /// At a scout: ready devices that may be offered a seat.
+  private(set) var free = SortedSet<PhaseNode.Candidate>()
+  /// At the root: nothing has changed since the last look whether what one region lacks could be asked of others.
+  var quotasAreSettled = false
+
+  /// A device that takes a seat and gives it up again, for whatever reason, is asked so often in one attempt.
+  static let offersPerAttempt = 5
 
   let patience: Patience
   /// Regions that aggregate: a node delivers once, and nothing more comes of it in this phase.
@@ -88,6 +109,11 @@ struct PhaseNodes: Sendable {
     nodes.compactMap { node, entry in entry.seat.map { (node, $0) } }.sorted { $0.node < $1.node }
   }
 
+  /// The first seats that are not done, by id.
+  func pendingSeats(most: Int) -> [(node: NodeID, seat: Seat)] {
+    pending.prefix(most).compactMap { node in self[node].seat.map { (node, $0) } }
+  }
+
   /// Those whose invitation is to be repeated or given up by now, by id.
   func due(at now: Instant) -> [NodeID] { due.prefix { $0.at <= now }.map(\.node).sorted() }
 
@@ -102,10 +128,16 @@ struct PhaseNodes: Sendable {
     Self.move(node, in: &vacancies, from: before.isVacant, to: after.isVacant)
     Self.move(node, in: &lacking, from: before.lack(deliversOnce) > 0, to: after.lack(deliversOnce) > 0)
     Self.move(node, in: &pending, from: before.isPending, to: after.isPending)
+    if before.seat != after.seat || deliversOnce { quotasAreSettled = false }
+    let (wasFree, isFree) = (before.free(Self.offersPerAttempt), after.free(Self.offersPerAttempt))
+    if wasFree != isFree {
+      if let wasFree { free.remove(wasFree) }
+      if let isFree { free.insert(isFree) }
+    }
     let (oldDue, newDue) = (before.due(patience), after.due(patience))
     if oldDue != newDue {
-      if let oldDue { due.remove(Due(at: oldDue, node: node)) }
-      if let newDue { due.insert(Due(at: newDue, node: node)) }
+      if let oldDue { due.remove(NodeAt(at: oldDue, node: node)) }
+      if let newDue { due.insert(NodeAt(at: newDue, node: node)) }
     }
   }
 
@@ -117,6 +149,9 @@ struct PhaseNodes: Sendable {
 }
 
 extension PhaseNode {
+  /// Its place among those that may be offered a seat; nil: it may not.
+  fileprivate func free(_ mostOffers: Int) -> Candidate? { seat == nil && !hasDelivered && offers < mostOffers ? candidate : nil }
+
   fileprivate var isVacant: Bool { seat.map { $0.isLost && $0.replacement == nil } ?? false }
   fileprivate var isPending: Bool { seat.map { $0.state != .done } ?? false }
 

@@ -48,7 +48,7 @@ package struct TaskRun: Sendable {
   /// Evaluations in a row without a new best, and the best.
   var best: (value: Double, since: Int)?
 
-  var statuses: SharingDictionary<NodeID, NodeStatus> = [:]
+  var roll = Roll()
   /// While recruiting: the most devices that were ready, since when there are enough, and since when there are not more.
   var gathering: (count: Int, since: Instant, grew: Instant)?
   /// What went wrong in this round, newest last.
@@ -113,10 +113,27 @@ extension TaskRun {
     return (current.accepted.values.sorted { $0.path < $1.path }, current.base.digest)
   }
 
+  /// The model that contributions to a phase in progress are made from.
+  func base(round: Int, phase: Phase) -> Digest? {
+    guard round == self.round, let slot = slot(phase) else { return nil }
+    return self[keyPath: slot]?.base.digest
+  }
+
+  /// The record of a round that is over.
+  func record(of round: Int) -> RoundRecord? {
+    // They stand in the order of their rounds.
+    var (low, high) = (0, records.count)
+    while low < high {
+      let middle = (low + high) / 2
+      if records[middle].round < round { low = middle + 1 } else { high = middle }
+    }
+    return low < records.count && records[low].round == round ? records[low] : nil
+  }
+
   /// What already counts of this node, in the round in progress or in an earlier one.
   package func accepted(round: Int, phase: Phase, path: NodePath) -> ContributionRecord? {
     if round == self.round, let slot = slot(phase), let found = self[keyPath: slot]?.accepted[path] { return found }
-    guard let record = records.last(where: { $0.round == round }) else { return nil }
+    guard let record = record(of: round) else { return nil }
     return record.contributions(phase).first { $0.path == path }
   }
 }
@@ -128,12 +145,12 @@ extension TaskRun {
   /// Whether contributions are counted here: at the root, or at a region that aggregates. A plain scout counts nothing.
   package var isLedger: Bool { specification != nil || descriptor.upload == .region }
 
-  /// Devices that one contribution may stand for: as many as a region can be asked for, one of a device.
-  package var maximumDevices: Int {
+  /// Devices that one contribution may stand for: as many as its region can be asked for, one of a device.
+  package func maximumDevices(_ path: NodePath) -> Int {
     guard let specification, specification.upload == .region else { return 1 }
     let invited = (Double(specification.cohort.size) * specification.cohort.over).rounded(.up)
     // All that trained evaluate, those of earlier attempts included: that may be more than the cohort's size.
-    let asked = [train, evaluation].compactMap { $0?.nodes.seats.map(\.seat.quota).max() }.max() ?? 1
+    let asked = path.nodes.first.flatMap { node in [train, evaluation].compactMap { $0?.nodes[node].seat?.quota }.max() } ?? 1
     return min(max(asked, invited < 1e6 ? Int(invited) : 1_000_000), 1_000_000)
   }
 

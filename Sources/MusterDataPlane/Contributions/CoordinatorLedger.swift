@@ -36,7 +36,7 @@ package struct CoordinatorLedger: Ledger {
     case .open(let base):
       guard let run = machine.tasks[key.task] else { return .unknown }
       return .open(
-        base: base, maximumWeight: run.descriptor.maximumWeight, maximumBytes: maximumBytes, maximumDevices: run.maximumDevices,
+        base: base, maximumWeight: run.descriptor.maximumWeight, maximumBytes: maximumBytes, maximumDevices: run.maximumDevices(key.path),
         encoding: run.descriptor.encoding)
     }
   }

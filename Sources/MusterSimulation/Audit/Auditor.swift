@@ -46,6 +46,8 @@ final class Auditor {
   /// Sessions whose end was published.
   private var endedSessions: Set<String> = []
   /// Whom each coordinator held for present, and under which session.
+  /// Batches of machines that were looked at.
+  private var examined = 0
   private var present: [NodeID: [NodeID: String]] = [:]
   /// Rounds never go back, over restarts too.
   private var rounds: [TaskID: Int] = [:]
@@ -107,6 +109,7 @@ final class Auditor {
       check(run.records.count == book.completed, "task \(id): \(run.records.count) rounds are recorded, \(book.completed) stored")
       if book.completed < round, !run.isEnded { count(run, book, "central") }
     }
+    recount(machine)
     presence(machine, isCertain: central.connecting == 0)
     bound(central.shell.disk.kept.count, 400 * max(1, tasks.count), "central's journal")
   }
@@ -117,9 +120,17 @@ final class Auditor {
       else { continue }
       count(run, book, region.name)
     }
+    recount(machine.coordinator)
     presence(machine.coordinator, isCertain: region.connecting == 0)
     bound(machine.participant.jobs.count, max(1, world.directory.tasks.count), "the jobs of \(region.id)")
     bound(region.shell.disk.kept.count, 100 * max(1, world.directory.tasks.count), "the journal of \(region.id)")
+  }
+
+  /// What the machine keeps as it changes is what counting gives. Now and then, for it looks at everything.
+  private func recount(_ machine: Coordinator) {
+    examined += 1
+    guard examined % 8 == 0, let what = machine.miscount else { return }
+    fails("\(machine.id) has miscounted: \(what)")
   }
 
   private func count(_ run: TaskRun, _ book: Book, _ name: String) {

@@ -1,0 +1,34 @@
+internal import MusterSchema
+
+// What is kept as it changes must be what counting everything gives: the simulation and the tests ask.
+extension Coordinator {
+  /// What of the counters is wrong; nil: nothing is. Looks at everything.
+  package var miscount: String? {
+    let open = tasks.values.filter { !$0.isEnded }
+    if Array(openTasks) != open.map(\.id).sorted() { return "open tasks" }
+    for run in open {
+      if let what = miscount(of: run) { return "task \(run.id): \(what)" }
+    }
+    return nil
+  }
+
+  private func miscount(of run: TaskRun) -> String? {
+    let turnouts = run.roll.nodes.map { (node: $0, turnout: turnout(of: $0, run)) }
+    for (node, turnout) in turnouts where run.roll.turnout(of: node) != turnout {
+      return "\(node) is kept as \(run.roll.turnout(of: node)), and is \(turnout)"
+    }
+    if run.roll.ready != turnouts.reduce(0, { $0 + $1.turnout.ready }) { return "devices that are ready" }
+    if run.roll.declined != turnouts.reduce(0, { $0 + $1.turnout.declined }) { return "devices that are not ready" }
+    if Array(run.roll.withReason) != turnouts.filter(\.turnout.hasReason).map(\.node).sorted() { return "nodes with a reason" }
+    guard let phase = run.train, phase.order != nil, !phase.isClosed else { return nil }
+    for (node, turnout) in turnouts where phase.nodes[node].candidate != (turnout.ready > 0 ? candidate(node, run, phase) : nil) {
+      return "the place of \(node) among those that are ready"
+    }
+    let free = phase.nodes.all.filter { entry in
+      entry.value.seat == nil && !entry.value.hasDelivered && entry.value.offers < PhaseNodes.offersPerAttempt
+    }
+    if Array(phase.nodes.free) != free.compactMap(\.value.candidate).sorted() { return "nodes that may be offered a seat" }
+    if phase.nodes.all.contains(where: { $0.value.isReturning != returning.contains($0.key) }) { return "nodes that are waited for" }
+    return nil
+  }
+}
