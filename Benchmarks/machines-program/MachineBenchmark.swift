@@ -53,8 +53,9 @@ private struct Fleet {
     self.devices = devices
     central = Pair(
       Coordinator(id: .central, configuration: CoordinatorConfiguration(data: "http://central:7400", declared: [Self.north])))
-    region = Pair(
-      RegionMachine(id: Self.north, above: .central, configuration: CoordinatorConfiguration(data: "http://north:7410")))
+    var configuration = CoordinatorConfiguration(data: "http://north:7410")
+    configuration.mostNodes = 200_000
+    region = Pair(RegionMachine(id: Self.north, above: .central, configuration: configuration))
   }
 
   /// A task that waits for its devices, which show themselves.
@@ -117,10 +118,11 @@ private struct Fleet {
 
   // MARK: -
 
-  private mutating func tell(central event: Coordinator.Event) { _ = central.tell(event, at: now) }
-  private mutating func tell(region event: RegionMachine.Event) { _ = region.tell(event, at: now) }
+  private mutating func tell(central event: Coordinator.Event) { _ = central.tell(event, at: later) }
+  private mutating func tell(region event: RegionMachine.Event) { _ = region.tell(event, at: later) }
 
-  private var now: Instant {
+  /// All events of a step come in one millisecond, so that nobody loses patience, however many devices there are.
+  private var later: Instant {
     mutating get {
       milliseconds += 1
       return Instant(milliseconds: milliseconds)
@@ -131,6 +133,7 @@ private struct Fleet {
   @discardableResult
   private mutating func measure<Item>(_ name: String, _ items: [Item], _ event: (Item) -> RegionMachine.Event) -> Int {
     var step = steps.first { $0.name == name } ?? Step(name: name)
+    let now = later
     var invited = 0
     for item in items {
       let told = region.tell(event(item), at: now)
@@ -146,6 +149,7 @@ private struct Fleet {
     central name: String, _ items: [Item], _ event: (Item) -> Coordinator.Event
   ) -> [Coordinator.Effect] {
     var step = steps.first { $0.name == name } ?? Step(name: name)
+    let now = later
     var effects: [Coordinator.Effect] = []
     for item in items {
       let told = central.tell(event(item), at: now)

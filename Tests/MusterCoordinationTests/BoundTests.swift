@@ -6,6 +6,8 @@ import Testing
 
 @Suite("What strangers can make a coordinator remember")
 struct BoundTests {
+  private let most = CoordinatorConfiguration(data: "").mostNodes
+
   private let task = TaskID(unchecked: "a-task")
   private func ghost(_ number: Int) -> NodeID { NodeID(unchecked: "ghost-\(number)") }
   private func birth(_ node: NodeID, online: Bool = true) -> Coordinator.Event {
@@ -20,14 +22,14 @@ struct BoundTests {
     _ = region.handle(.forward(descriptor), at: .zero)
     _ = region.handle(birth(.pi(1)), at: .zero)
     _ = region.handle(.status(NodeStatus(node: .pi(1), task: task, state: .ready, devices: 1)), at: .zero)
-    for number in 1..<Coordinator.maximumNodes { _ = region.handle(birth(ghost(number)), at: Instant(milliseconds: Int64(number))) }
+    for number in 1..<most { _ = region.handle(birth(ghost(number)), at: Instant(milliseconds: Int64(number))) }
     return region
   }
 
   @Test("new devices are taken up after any number of short-lived ids, which make room for them, and it is said")
   func nodes() throws {
     var region = flooded()
-    #expect(region.nodes.count == Coordinator.maximumNodes)
+    #expect(region.nodes.count == most)
     for number in 100..<110 { _ = region.handle(birth(ghost(number), online: false), at: Instant(milliseconds: 30_000)) }
     let now = Instant(milliseconds: 40_000)
     let effects = region.handle(birth(.pi(2)), at: now).effects
@@ -36,8 +38,8 @@ struct BoundTests {
     #expect(region.nodes[.pi(2)]?.online == true && region.nodes[.pi(1)]?.online == true)
     #expect(region.standing(task)?.readiness.devices == 2)
     for number in 100..<110 { #expect(region.nodes[ghost(number)] == nil, "who is offline goes first") }
-    #expect(region.nodes[ghost(1)] == nil && region.nodes[ghost(Coordinator.maximumNodes - 1)] != nil, "the longest unheard goes first")
-    #expect(region.nodes.count <= Coordinator.maximumNodes)
+    #expect(region.nodes[ghost(1)] == nil && region.nodes[ghost(most - 1)] != nil, "the longest unheard goes first")
+    #expect(region.nodes.count <= most)
     // Room was made for many.
     #expect(!region.handle(birth(.pi(3)), at: now).effects.contains { if case .evicted = $0 { true } else { false } })
   }
@@ -60,7 +62,7 @@ struct BoundTests {
     #expect(region.nodes[.pi(1)]?.online == true)
     region = flooded()
     _ = region.handle(.node(NodeState(node: .pi(9), online: false, session: "a"), retained: true), at: .zero)
-    #expect(region.nodes.count == Coordinator.maximumNodes && region.nodes[.pi(9)] == nil)
+    #expect(region.nodes.count == most && region.nodes[.pi(9)] == nil)
   }
 
   @Test("a device that holds a place in a round stays, however long nothing was heard of it")
@@ -73,10 +75,10 @@ struct BoundTests {
     _ = region.handle(.order(order), at: .zero)
     let status = NodeStatus(node: .pi(1), task: task, state: .training, round: 1, attempt: 1, phase: .train)
     _ = region.handle(.status(status), at: .zero)
-    for number in 0..<Coordinator.maximumNodes {
+    for number in 0..<most {
       _ = region.handle(birth(NodeID(unchecked: "later-\(number)")), at: Instant(milliseconds: 100_000 + Int64(number)))
     }
-    #expect(region.nodes[.pi(1)]?.online == true && region.nodes.count <= Coordinator.maximumNodes)
+    #expect(region.nodes[.pi(1)]?.online == true && region.nodes.count <= most)
   }
 
   @Test("strangers that say they are at work take no room for good")
@@ -128,8 +130,8 @@ struct BoundTests {
     var central = Coordinator(id: .central, configuration: configuration)
     _ = central.handle(birth(.north), at: .zero)
     _ = central.handle(birth(.north, online: false), at: .zero)
-    for number in 0..<Coordinator.maximumNodes + 10 { _ = central.handle(birth(ghost(number)), at: Instant(milliseconds: Int64(number))) }
-    #expect(central.nodes[.north] != nil && central.nodes.count <= Coordinator.maximumNodes)
+    for number in 0..<most + 10 { _ = central.handle(birth(ghost(number)), at: Instant(milliseconds: Int64(number))) }
+    #expect(central.nodes[.north] != nil && central.nodes.count <= most)
   }
 
   @Test("statuses under made-up ids make room for those of nodes that are there")
@@ -139,12 +141,12 @@ struct BoundTests {
       task: task, specification: specification(), revision: 1, state: .open, central: "http://127.0.0.1:7400")
     _ = region.handle(.forward(descriptor), at: .zero)
     _ = region.handle(birth(.pi(1)), at: .zero)
-    for number in 0..<Coordinator.maximumNodes {
+    for number in 0..<most {
       _ = region.handle(.status(NodeStatus(node: ghost(number), task: task, state: .declined)), at: .zero)
     }
     _ = region.handle(.status(NodeStatus(node: .pi(1), task: task, state: .ready, devices: 1)), at: .zero)
     #expect(region.standing(task)?.readiness.devices == 1)
-    #expect((region.tasks[task]?.roll.count ?? 0) <= Coordinator.maximumNodes)
+    #expect((region.tasks[task]?.roll.count ?? 0) <= most)
   }
 
   @Test("a node that an operator forgets leaves no topic, no place and no name; one that is there comes back")

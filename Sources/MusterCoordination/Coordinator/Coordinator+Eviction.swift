@@ -3,10 +3,8 @@ internal import MusterSchema
 
 // Anyone can publish under new ids: the nodes that are remembered have an upper bound, and those that matter least make room.
 extension Coordinator {
-  /// Upper bound on remembered nodes, and on the statuses of one task.
-  static let maximumNodes = 20_000
   /// So many make room at a time, so that a flood of new ids does not cost a look at all of them each.
-  private static let evictedAtOnce = maximumNodes / 16
+  private var evictedAtOnce: Int { max(1, configuration.mostNodes / 16) }
 
   /// Makes room for new nodes: who is offline goes first, then who is silent, then who never answered a task; of these, whoever was heard of
   /// least recently. A declared region, and a node that holds a place in a round, stay.
@@ -28,9 +26,9 @@ extension Coordinator {
     let candidates = nodes.values.filter { !staying.contains($0.node) }
       .map { (rank: rank($0), heard: heardAt[$0.node] ?? .zero, node: $0.node) }
       .sorted { ($0.rank, $0.heard, $0.node) < ($1.rank, $1.heard, $1.node) }
-    let evicted = candidates.prefix(Self.evictedAtOnce)
+    let evicted = candidates.prefix(evictedAtOnce)
     for candidate in evicted { letGo(of: candidate.node) }
-    if !evicted.isEmpty { effects.append(.evicted(evicted.count, of: Self.maximumNodes)) }
+    if !evicted.isEmpty { effects.append(.evicted(evicted.count, of: configuration.mostNodes)) }
   }
 
   /// Everything that is remembered of a node itself.
@@ -51,10 +49,10 @@ extension Coordinator {
 
   /// Makes room for a status of a node that has none in this task yet.
   mutating func makeRoomForStatus(_ id: TaskID) {
-    guard let roll = tasks[id]?.roll, roll.count >= Self.maximumNodes else { return }
+    guard let roll = tasks[id]?.roll, roll.count >= configuration.mostNodes else { return }
     // Whoever never showed itself as a node could not be invited anyway.
     tasks[id]?.roll.keep { nodes[$0] != nil }
-    if (tasks[id]?.roll.count ?? 0) >= Self.maximumNodes { evict() }
+    if (tasks[id]?.roll.count ?? 0) >= configuration.mostNodes { evict() }
   }
 
   /// An operator's wish: what is known of a node, and what stands on topics of it, goes. One that is there after all announces itself again.

@@ -7,8 +7,8 @@ extension Coordinator {
     let before = nodes[state.node]
     // A session that was not known is news, whoever remembered it.
     if !retained || (before != nil && before?.session != state.session) { _ = heardWord(of: state.node) }
-    if before == nil, state.online, nodes.count >= Self.maximumNodes { evict() }
-    guard before != nil || nodes.count < Self.maximumNodes else { return }
+    if before == nil, state.online, nodes.count >= configuration.mostNodes { evict() }
+    guard before != nil || nodes.count < configuration.mostNodes else { return }
     if stopWaitingForReturn(of: state.node) {
       // From now on he can hear an invitation.
       for id in openTasks where tasks[id]?.train?.nodes[state.node].seat?.state == .invited {
@@ -71,7 +71,7 @@ extension Coordinator {
       return
     }
     if last == nil { makeRoomForStatus(status.task) }
-    guard let run = tasks[status.task], run.roll[status.node] != nil || run.roll.count < Self.maximumNodes else { return }
+    guard let run = tasks[status.task], run.roll[status.node] != nil || run.roll.count < configuration.mostNodes else { return }
     guard !run.isEnded else {
       effects.append(clearing(status.node, status.task))
       return

@@ -13,6 +13,8 @@ package struct CoordinatorConfiguration: Sendable {
   package var answerSeconds: Double
   /// A phase in which nobody is left to wait for closes after this, so that a replacement can show itself.
   package var graceSeconds: Double
+  /// The most nodes that are remembered, and statuses of one task.
+  package var mostNodes = 20_000
   /// None in a server.
   package var faults: PlantedFaults = []
 
@@ -210,7 +212,10 @@ package struct Coordinator: Sendable {
   }
 
   /// When time alone makes something due.
-  package var nextDeadline: Instant? { [taskDeadline, retirements.first?.at, returning.isEmpty ? nil : returnsUntil, nextCall].compactMap { $0 }.min() }
+  package var nextDeadline: Instant? {
+    let end = returning.isEmpty ? nil : returnsUntil
+    return [taskDeadline, retirements.first?.at, end, nextCall].compactMap { $0 }.min()
+  }
 
   private var taskDeadline: Instant? {
     openTasks.compactMap { id -> Instant? in
