@@ -20,7 +20,7 @@ extension Coordinator {
     case .opened(let id, let opening): applyOpened(id, opening)
     case .contributed(let id, let round, let phase, let contribution):
       guard let run = tasks[id], run.round == round, let slot = run.slot(phase) else { return }
-      tasks[id]?[keyPath: slot]?.accept(contribution)
+      tasks[id]?[slot]?.accept(contribution)
     case .reopened(let id, _, let refused):
       tasks[id]?.refused = Self.reasons(refused)
       tasks[id]?.train?.refuse(Set(refused.map(\.node)))

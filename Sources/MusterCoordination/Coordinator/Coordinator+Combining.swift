@@ -14,7 +14,7 @@ extension Coordinator {
     let accepted = round.acceptedDevices
     let isIdle = round.idleSince.map { now.seconds(since: $0) >= configuration.graceSeconds } ?? false
     guard accepted >= max(1, round.needed) || (accepted >= round.least && (now >= round.deadline || isIdle)) else { return false }
-    close(id, \.train)
+    close(id, .train)
     effects.append(.standingChanged(id))
     return true
   }

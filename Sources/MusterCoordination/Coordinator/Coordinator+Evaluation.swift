@@ -33,7 +33,7 @@ extension Coordinator {
       deadline: now.advanced(bySeconds: specification.evaluate.seconds),
       cohort: Dictionary(uniqueKeysWithValues: zip(ready.map(\.node), quotas).filter { $0.1 > 0 }), order: nil)
     commit(.opened(id, opening))
-    invite(id, \.evaluation)
+    invite(id, .evaluation)
   }
 
   mutating func evaluated(_ id: TaskID, round: Int, _ metrics: [String: Double]) {
@@ -51,7 +51,7 @@ extension Coordinator {
 
   mutating func followEvaluation(_ id: TaskID) {
     if let run = tasks[id], run.evaluation == nil, !run.skipsDeviceEvaluation { openDeviceEvaluation(id) }
-    if tasks[id]?.evaluation?.isClosed == false { follow(id, \.evaluation) }
+    if tasks[id]?.evaluation?.isClosed == false { follow(id, .evaluation) }
     guard let run = tasks[id], run.stage == .evaluating, !run.centralEvaluates, run.evaluation?.isClosed ?? true else { return }
     completeRound(id)
   }

@@ -79,10 +79,10 @@ extension Coordinator {
   }
 
   /// Looks at a phase in progress: closes it when it is complete, or over, or when nobody is left to wait for.
-  mutating func follow(_ id: TaskID, _ phase: WritableKeyPath<TaskRun, PhaseRun?>) {
+  mutating func follow(_ id: TaskID, _ phase: PhaseSlot) {
     repeatInvitations(id, phase)
     moveQuotas(id, phase)
-    guard let run = tasks[id], let round = run[keyPath: phase], !round.isClosed else { return }
+    guard let run = tasks[id], let round = run[phase], !round.isClosed else { return }
     let accepted = round.acceptedDevices
     if accepted >= round.needed || (now >= round.deadline && accepted >= round.minimum) {
       close(id, phase)
@@ -90,17 +90,17 @@ extension Coordinator {
       missed(id, "time was up")
     } else if round.nodes.tally.outstanding == 0 {
       let idle = round.idleSince ?? now
-      tasks[id]?[keyPath: phase]?.idleSince = idle
+      tasks[id]?[phase]?.idleSince = idle
       guard now.seconds(since: idle) >= configuration.graceSeconds else { return }
       if accepted >= round.minimum { close(id, phase) } else { missed(id, "nobody is left to wait for") }
     } else {
-      tasks[id]?[keyPath: phase]?.idleSince = nil
+      tasks[id]?[phase]?.idleSince = nil
     }
   }
 
   /// An invitation without an answer is repeated, then counts as lost.
-  mutating func repeatInvitations(_ id: TaskID, _ phase: WritableKeyPath<TaskRun, PhaseRun?>) {
-    guard isConnected, let round = tasks[id]?[keyPath: phase], !round.isClosed else { return }
+  mutating func repeatInvitations(_ id: TaskID, _ phase: PhaseSlot) {
+    guard isConnected, let round = tasks[id]?[phase], !round.isClosed else { return }
     for node in round.nodes.due(at: now) {
       guard let seat = round.nodes[node].seat, let asked = seat.askedAt else { continue }
       if now.seconds(since: asked) >= configuration.answerSeconds {
@@ -108,8 +108,8 @@ extension Coordinator {
           lose(node, id, phase, "did not answer its invitation", failed: false)
         } else {
           // It goes on with what it knows; what it was asked for besides is asked of others.
-          tasks[id]?[keyPath: phase]?.nodes[node].seat?.raisedAt = nil
-          tasks[id]?[keyPath: phase]?.nodes[node].seat?.isShort = true
+          tasks[id]?[phase]?.nodes[node].seat?.raisedAt = nil
+          tasks[id]?[phase]?.nodes[node].seat?.isShort = true
         }
       } else if seat.invitedAt.map({ now.seconds(since: $0) >= configuration.repeatSeconds }) ?? true {
         invite(node, id, phase)
@@ -117,16 +117,16 @@ extension Coordinator {
     }
   }
 
-  mutating func lose(_ node: NodeID, _ id: TaskID, _ phase: WritableKeyPath<TaskRun, PhaseRun?>, _ reason: String, failed: Bool) {
-    guard let seat = tasks[id]?[keyPath: phase]?.nodes[node].seat, seat.state != .done, !seat.isLost else { return }
-    tasks[id]?[keyPath: phase]?.nodes[node].seat?.state = .lost(reason: reason, failed: failed)
+  mutating func lose(_ node: NodeID, _ id: TaskID, _ phase: PhaseSlot, _ reason: String, failed: Bool) {
+    guard let seat = tasks[id]?[phase]?.nodes[node].seat, seat.state != .done, !seat.isLost else { return }
+    tasks[id]?[phase]?.nodes[node].seat?.state = .lost(reason: reason, failed: failed)
     tasks[id]?.note(node.rawValue, reason)
     effects.append(.roundChanged(id))
   }
 
   /// What one region lacks is asked of others that have devices to spare.
-  private mutating func moveQuotas(_ id: TaskID, _ phase: WritableKeyPath<TaskRun, PhaseRun?>) {
-    guard let run = tasks[id], let round = run[keyPath: phase], !round.isClosed, !round.nodes.lacking.isEmpty,
+  private mutating func moveQuotas(_ id: TaskID, _ phase: PhaseSlot) {
+    guard let run = tasks[id], let round = run[phase], !round.isClosed, !round.nodes.lacking.isEmpty,
       !round.nodes.quotasAreSettled
     else { return }
     let ready = readyRegions(run)
@@ -135,7 +135,7 @@ extension Coordinator {
       var lack = round.nodes[node].lack(round.nodes.deliversOnce)
       let lacking = lack
       for (other, devices) in ready where lack > 0 && other != node {
-        let taken = tasks[id]?[keyPath: phase]?.nodes[other].seat
+        let taken = tasks[id]?[phase]?.nodes[other].seat
         if taken?.isLost == true || taken?.isShort == true || round.nodes.hasDelivered(other) { continue }
         let held = taken?.quota ?? round.nodes[other].accepted
         let spare = min(lack, devices - held)
@@ -143,19 +143,19 @@ extension Coordinator {
         var moved = taken ?? Seat(quota: held, since: now)
         moved.quota += spare
         if moved.state != .invited { moved.raisedAt = moved.raisedAt ?? now }
-        tasks[id]?[keyPath: phase]?.nodes[other].seat = moved
-        tasks[id]?[keyPath: phase]?.nodes[node].seat?.moved += spare
+        tasks[id]?[phase]?.nodes[other].seat = moved
+        tasks[id]?[phase]?.nodes[node].seat?.moved += spare
         let why = if case .lost(let reason, _) = seat.state { ": \(reason)" } else { "" }
         tasks[id]?.note(node.rawValue, "lacks \(lacking) of \(seat.quota) devices; \(other) was asked for \(spare) more\(why)")
         lack -= spare
         invite(other, id, phase)
       }
     }
-    tasks[id]?[keyPath: phase]?.nodes.quotasAreSettled = true
+    tasks[id]?[phase]?.nodes.quotasAreSettled = true
   }
 
-  mutating func close(_ id: TaskID, _ phase: WritableKeyPath<TaskRun, PhaseRun?>) {
-    guard let round = tasks[id]?[keyPath: phase], !round.isClosed else { return }
+  mutating func close(_ id: TaskID, _ phase: PhaseSlot) {
+    guard let round = tasks[id]?[phase], !round.isClosed else { return }
     commit(.closed(id, round: round.key.round, phase: round.key.phase))
     effects.append(.roundChanged(id))
     if round.key.phase == .train || round.order != nil { effects.append(.aggregate(id, round: round.key.round)) }

@@ -23,7 +23,7 @@ extension Coordinator {
     let accepted = run.train?.acceptedDevices ?? 0
     // The last attempt's time was up: what came late may be what was missing.
     if let train = run.train, accepted >= train.minimum {
-      close(id, \.train)
+      close(id, .train)
       return
     }
     if run.train == nil, run.round > 0, let why = stopReason(id) {
@@ -58,7 +58,7 @@ extension Coordinator {
       deadline: now.advanced(bySeconds: cohort.seconds),
       cohort: Dictionary(uniqueKeysWithValues: seats), order: nil)
     commit(.opened(id, opening))
-    invite(id, \.train)
+    invite(id, .train)
     effects.append(.roundChanged(id))
   }
 
@@ -105,13 +105,13 @@ extension Coordinator {
   }
 
   /// Invites everyone in the phase's cohort who has not answered yet.
-  mutating func invite(_ id: TaskID, _ phase: WritableKeyPath<TaskRun, PhaseRun?>) {
-    for (node, seat) in tasks[id]?[keyPath: phase]?.nodes.seats ?? [] where seat.askedAt != nil { invite(node, id, phase) }
+  mutating func invite(_ id: TaskID, _ phase: PhaseSlot) {
+    for (node, seat) in tasks[id]?[phase]?.nodes.seats ?? [] where seat.askedAt != nil { invite(node, id, phase) }
   }
 
-  mutating func invite(_ node: NodeID, _ id: TaskID, _ phase: WritableKeyPath<TaskRun, PhaseRun?>) {
-    guard let run = tasks[id], let round = run[keyPath: phase], let seat = round.nodes[node].seat else { return }
-    tasks[id]?[keyPath: phase]?.nodes[node].seat?.invitedAt = now
+  mutating func invite(_ node: NodeID, _ id: TaskID, _ phase: PhaseSlot) {
+    guard let run = tasks[id], let round = run[phase], let seat = round.nodes[node].seat else { return }
+    tasks[id]?[phase]?.nodes[node].seat?.invitedAt = now
     if seat.state == .invited { awaitWord(of: node) }
     effects.append(.invite(node, invitation(run, round, node, seat)))
   }

@@ -66,7 +66,7 @@ extension Coordinator {
     if run.isLedger, closeOrder(id) { return }
     guard now < round.deadline else { return }
     let lostBefore = round.nodes.tally.lost
-    repeatInvitations(id, \.train)
+    repeatInvitations(id, .train)
     if let holds = tasks[id]?.train?.holdsUntil, now >= holds {
       tasks[id]?.train?.holdsUntil = nil
       tasks[id]?.train?.holdsForLedger = false
@@ -78,7 +78,7 @@ extension Coordinator {
       tasks[id]?.train?.nodes[node].seat = Seat(quota: 1, since: now)
       tasks[id]?.train?.nodes[node].offers += 1
     }
-    for node in chosen { invite(node, id, \.train) }
+    for node in chosen { invite(node, id, .train) }
     if !chosen.isEmpty || round.nodes.tally.lost != lostBefore {
       effects.append(.standingChanged(id))
       effects.append(.roundChanged(id))

@@ -50,7 +50,7 @@ extension Coordinator {
   private mutating func wentOffline(_ node: NodeID, _ id: TaskID) {
     guard let run = tasks[id], !run.isEnded else { return }
     if run.specification == nil {
-      lose(node, id, \.train, "went offline", failed: false)
+      lose(node, id, .train, "went offline", failed: false)
       effects.append(.standingChanged(id))
     } else if run.train?.nodes[node].seat != nil || run.evaluation?.nodes[node].seat != nil {
       // A region that is gone does not stop its devices: they upload here. Its seat waits for it.
@@ -86,15 +86,15 @@ extension Coordinator {
       followDevice(status)
       effects.append(.standingChanged(status.task))
     } else {
-      followRegion(status, \.train)
-      followRegion(status, \.evaluation)
+      followRegion(status, .train)
+      followRegion(status, .evaluation)
     }
     if isNews { effects.append(.roundChanged(status.task)) }
     advance(status.task)
   }
 
-  private mutating func followRegion(_ status: NodeStatus, _ phase: WritableKeyPath<TaskRun, PhaseRun?>) {
-    guard let round = tasks[status.task]?[keyPath: phase], !round.isClosed, status.key == round.key,
+  private mutating func followRegion(_ status: NodeStatus, _ phase: PhaseSlot) {
+    guard let round = tasks[status.task]?[phase], !round.isClosed, status.key == round.key,
       var seat = round.nodes[status.node].seat
     else { return }
     seat.waiting = (status.waiting ?? []).prefix(5).map { Waiting(node: $0.node.brief(), reason: $0.reason.brief()) }
@@ -117,7 +117,7 @@ extension Coordinator {
       let every = status.code == .everyDeviceFailed ? "every device failed: " : ""
       tasks[status.task]?.note(status.node.rawValue, every + reason)
     }
-    tasks[status.task]?[keyPath: phase]?.nodes[status.node].seat = seat
+    tasks[status.task]?[phase]?.nodes[status.node].seat = seat
   }
 
   private mutating func followDevice(_ status: NodeStatus) {
@@ -137,7 +137,7 @@ extension Coordinator {
       tasks[id]?.train?.nodes[status.node].seat = seat
     case .done where run.isLedger:
       // Here it is known what arrived.
-      if !round.nodes[status.node].hasDelivered { lose(status.node, id, \.train, "says done, but nothing of it counts", failed: false) }
+      if !round.nodes[status.node].hasDelivered { lose(status.node, id, .train, "says done, but nothing of it counts", failed: false) }
     case .done:
       var seat = round.nodes[status.node].seat ?? Seat(quota: 1, since: now)
       seat.state = .done
@@ -145,7 +145,7 @@ extension Coordinator {
       tasks[id]?.train?.nodes[status.node].hasDelivered = true
     case .failed, .declined:
       guard key.attempt == round.key.attempt else { return }
-      lose(status.node, id, \.train, status.reason ?? status.state.rawValue, failed: status.state == .failed)
+      lose(status.node, id, .train, status.reason ?? status.state.rawValue, failed: status.state == .failed)
     case .ready, .recruiting, .filled, .short: break
     }
   }

@@ -185,7 +185,7 @@ package struct Coordinator: Sendable {
     }
     switch run.stage {
     case .recruiting: recruit(id)
-    case .training: follow(id, \.train)
+    case .training: follow(id, .train)
     case .evaluating: followEvaluation(id)
     case .scouting: scout(id)
     case .initializing, .aggregating, .waiting, .delivering, .ended: break

@@ -14,7 +14,7 @@ struct PhaseNode: Hashable, Sendable {
     static func < (left: Self, right: Self) -> Bool { (left.load, left.order, left.node) < (right.load, right.order, right.node) }
   }
 
-  var seat: Seat?
+  @Boxed var seat: Seat? = nil
   /// At a scout: set while the device is ready.
   var candidate: Candidate?
   /// At the ledger: devices whose work was accepted, of this node's.

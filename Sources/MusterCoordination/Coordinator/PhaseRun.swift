@@ -46,7 +46,7 @@ struct PhaseRun: Sendable {
   var minimum: Int
   var opened: Instant
   var deadline: Instant
-  var order: Invitation?
+  @Boxed var order: Invitation?
   var nodes: PhaseNodes
   /// At the ledger: what was accepted, whatever the attempt.
   private(set) var accepted: SharingDictionary<NodePath, ContributionRecord> = [:]

@@ -13,7 +13,7 @@ struct Roll: Sendable {
   }
 
   private struct Entry: Sendable {
-    var status: NodeStatus
+    @Boxed var status: NodeStatus
     var turnout = Turnout()
   }
 

@@ -1,6 +1,9 @@
 import MusterParticipation
 package import MusterSchema
 
+/// One of the two phases of a round that a task has room for.
+enum PhaseSlot: Hashable, Sendable { case train, evaluation }
+
 /// A task as a coordinator runs it. What records do not restore is learned again from topics.
 package struct TaskRun: Sendable {
   enum Stage: Hashable, Sendable {
@@ -20,8 +23,8 @@ package struct TaskRun: Sendable {
 
   package let id: TaskID
   /// At the root: the task as accepted. A scout has only the descriptor.
-  package let specification: TaskSpecification?
-  package var descriptor: TaskDescriptor
+  @Boxed package private(set) var specification: TaskSpecification?
+  @Boxed package var descriptor: TaskDescriptor
   var stage: Stage
   var expires: Instant
   var pausedAt: Instant?
@@ -64,6 +67,21 @@ package struct TaskRun: Sendable {
     self.descriptor = descriptor
     self.stage = stage
     self.expires = expires
+  }
+
+  subscript(slot: PhaseSlot) -> PhaseRun? {
+    _read {
+      switch slot {
+      case .train: yield train
+      case .evaluation: yield evaluation
+      }
+    }
+    _modify {
+      switch slot {
+      case .train: yield &train
+      case .evaluation: yield &evaluation
+      }
+    }
   }
 
   /// Whether it waits for the coordinator's own aggregation.
@@ -109,14 +127,14 @@ extension TaskRun {
 
   /// The phase as the ledger holds it, whether it is open or not.
   package func ledger(round: Int, phase: Phase) -> (accepted: [ContributionRecord], base: Digest)? {
-    guard round == self.round, let slot = slot(phase), let current = self[keyPath: slot] else { return nil }
+    guard round == self.round, let slot = slot(phase), let current = self[slot] else { return nil }
     return (current.accepted.values.sorted { $0.path < $1.path }, current.base.digest)
   }
 
   /// The model that contributions to a phase in progress are made from.
   func base(round: Int, phase: Phase) -> Digest? {
     guard round == self.round, let slot = slot(phase) else { return nil }
-    return self[keyPath: slot]?.base.digest
+    return self[slot]?.base.digest
   }
 
   /// The record of a round that is over.
@@ -132,7 +150,7 @@ extension TaskRun {
 
   /// What already counts of this node, in the round in progress or in an earlier one.
   package func accepted(round: Int, phase: Phase, path: NodePath) -> ContributionRecord? {
-    if round == self.round, let slot = slot(phase), let found = self[keyPath: slot]?.accepted[path] { return found }
+    if round == self.round, let slot = slot(phase), let found = self[slot]?.accepted[path] { return found }
     guard let record = record(of: round) else { return nil }
     return record.contributions(phase).first { $0.path == path }
   }
@@ -155,9 +173,9 @@ extension TaskRun {
   }
 
   /// Where a phase runs: a scout has one place for whatever its order is.
-  func slot(_ phase: Phase) -> WritableKeyPath<TaskRun, PhaseRun?>? {
-    if specification != nil { return phase == .train ? \.train : \.evaluation }
-    return train?.key.phase == phase ? \.train : nil
+  func slot(_ phase: Phase) -> PhaseSlot? {
+    if specification != nil { return phase == .train ? .train : .evaluation }
+    return train?.key.phase == phase ? .train : nil
   }
 
   /// A scout that works on an order, or delivers what came of it.
