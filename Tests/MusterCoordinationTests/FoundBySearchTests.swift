@@ -53,6 +53,16 @@ struct FoundBySearchTests {
     #expect(effects.contains { if case .publish(let descriptor) = $0 { descriptor.state == .closed } else { false } })
   }
 
+  @Test("a status that stands on a topic of a task that nobody knows is cleared; one that was just said is not")
+  func unknownStatus() {
+    var scout = Coordinator(id: .north, configuration: CoordinatorConfiguration(data: "http://n"))
+    let status = NodeStatus(node: .pi(1), task: .digits, state: .ready)
+    #expect(
+      scout.handle(.status(status, retained: true), at: .zero).effects
+        == [.clear(.nodeStatus(coordinator: .north, node: .pi(1), task: .digits))])
+    #expect(scout.handle(.status(status), at: .zero).effects.isEmpty)
+  }
+
   @Test("a device repeats its status for each descriptor, revised or not", arguments: [1, 2])
   func repeatedStatus(revision: Int) {
     var device = Participant(id: .pi(1), coordinator: .north, capacity: 1)

@@ -24,7 +24,7 @@ struct PhaseNodesTests {
   private func change(_ node: inout PhaseNode, _ random: inout SeededGenerator) {
     func number(_ below: UInt64) -> Int { Int(random.next() % below) }
     func instant() -> Instant { Instant(milliseconds: Int64(number(20_000))) }
-    switch number(14) {
+    switch number(15) {
     case 0: node.seat = nil
     case 1: node.seat = Seat(quota: number(5), since: instant())
     case 2: node.seat?.state = .invited
@@ -38,6 +38,7 @@ struct PhaseNodesTests {
     case 10: node.seat?.replacement = number(2) == 0 ? nil : NodeID(unchecked: "pi-99")
     case 11: node.accepted = number(4)
     case 12: node.hasDelivered.toggle()
+    case 13: node.seat?.isRepeated.toggle()
     default: node.isReturning.toggle()
     }
   }
@@ -49,6 +50,7 @@ struct PhaseNodesTests {
     let isOut = { (entry: PhaseNode) in nodes.deliversOnce && entry.accepted > 0 }
     #expect(nodes.tally.quota == seats.reduce(0) { $0 + $1.seat.quota })
     #expect(nodes.tally.invited == seats.count { $0.seat.state == .invited })
+    #expect(nodes.tally.fresh == seats.count { $0.seat.state == .invited && $0.seat.invitedAt != nil && !$0.seat.isRepeated })
     #expect(nodes.tally.done == seats.count { $0.seat.state == .done })
     #expect(nodes.tally.lost == seats.count { $0.seat.isLost })
     #expect(nodes.tally.holding == seats.count { !$0.seat.isLost } + entries.count { $0.value.seat == nil && $0.value.hasDelivered })
@@ -69,13 +71,16 @@ struct PhaseNodesTests {
           let has = node.seat.isLost ? node.entry.accepted : node.seat.have
           return (node.seat.isLost || node.seat.isShort) && !isOut(node.entry) && has + node.seat.moved < node.seat.quota
         }.map(\.node))
+    #expect(
+      Array(nodes.uninvited)
+        == seats.filter { $0.seat.askedAt != nil && $0.seat.invitedAt == nil && !$0.entry.isReturning }.map(\.node))
     #expect(nodes.seats.map(\.node) == seats.map(\.node))
     for now in [0, 5_000, 12_000, 40_000].map({ Instant(milliseconds: $0) }) {
       #expect(
         nodes.due(at: now)
           == seats.filter { node in
-            guard let asked = node.seat.askedAt, !node.entry.isReturning else { return false }
-            return now.seconds(since: asked) >= 10 || (node.seat.invitedAt.map { now.seconds(since: $0) >= 2 } ?? true)
+            guard let asked = node.seat.askedAt, let invited = node.seat.invitedAt, !node.entry.isReturning else { return false }
+            return now.seconds(since: asked) >= 10 || now.seconds(since: invited) >= 2
           }.map(\.node))
     }
   }

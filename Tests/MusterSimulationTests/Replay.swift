@@ -47,16 +47,15 @@ extension Coordinator {
     do { return String(decoding: try JSON.encode(value), as: UTF8.self) } catch { return "\(error)" }
   }
 
-  /// What is owed to everybody but the invitations, and but the question whether an order still holds, which only a restart asks.
-  var owedButInvitations: [Effect] {
-    owed(to: nil).compactMap { effect in
+  /// What is owed to everybody, but for the question whether an order still holds, which only a restart asks.
+  var owedButQuestions: [Effect] {
+    owed().compactMap { effect in
       if case .publish(var descriptor) = effect {
         // A region's two machines count their time on from their own last events.
         descriptor.secondsLeft = nil
         return .publish(descriptor)
       }
       if case .consult = effect { return nil }
-      if case .invite = effect { return nil }
       return effect
     }
   }
@@ -77,8 +76,8 @@ extension World {
     let kept = coordinator(shell.replay(shell.disk.kept))
     same(whole.durable, live.durable, "\(live.id): the journal gives back another state")
     same(kept.durable, live.durable, "\(live.id): what the store keeps gives back another state")
-    same(kept.owed(to: nil), whole.owed(to: nil), "\(live.id): what the store keeps owes something else")
-    same(whole.owedButInvitations, live.owedButInvitations, "\(live.id): a restart owes something else")
+    same(kept.owed(), whole.owed(), "\(live.id): what the store keeps owes something else")
+    same(whole.owedButQuestions, live.owedButQuestions, "\(live.id): a restart owes something else")
     for task in live.tasks.keys.sorted() where live.tasks[task]?.specification != nil {
       #expect(live.referencedBlobs == whole.referencedBlobs && live.referencedBlobs == kept.referencedBlobs)
     }

@@ -33,7 +33,7 @@ extension Coordinator {
       deadline: now.advanced(bySeconds: specification.evaluate.seconds),
       cohort: Dictionary(uniqueKeysWithValues: zip(ready.map(\.node), quotas).filter { $0.1 > 0 }), order: nil)
     commit(.opened(id, opening))
-    invite(id, .evaluation)
+    inviteNext(id, .evaluation)
   }
 
   mutating func evaluated(_ id: TaskID, round: Int, _ metrics: [String: Double]) {

@@ -110,7 +110,8 @@ extension Coordinator {
       switch seat.state {
       case .done: continue
       case .invited:
-        list.append(Waiting(node: node.rawValue, reason: "invited \(wholeSeconds(seat.since)) ago, no answer yet"))
+        let reason = seat.invitedAt == nil ? "waits for its invitation" : "invited \(wholeSeconds(seat.since)) ago, no answer yet"
+        list.append(Waiting(node: node.rawValue, reason: reason))
       case .lost(let reason, _):
         list.append(Waiting(node: node.rawValue, reason: seat.replacement.map { "\(reason); replaced by \($0)" } ?? reason))
       case .working(let progress):

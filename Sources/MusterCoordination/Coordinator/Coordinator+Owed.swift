@@ -1,13 +1,22 @@
 package import MusterSchema
 
 extension Coordinator {
-  /// Everything that the state owes, to everybody (nil) or to one node. The only source of repetition: asked after a restart, on every connect
-  /// to the broker and on a node's birth.
-  package func owed(to node: NodeID?) -> [Effect] {
-    guard let node else {
-      return forgotten.filter { tasks[$0] == nil }.flatMap(clearings) + tasks.keys.sorted().flatMap { owed(task: $0) }
+  /// Everything that the state owes to everybody, but for invitations. Asked after a restart and on every connect to the broker: nothing else
+  /// repeats what was said.
+  package func owed() -> [Effect] {
+    forgotten.filter { tasks[$0] == nil }.flatMap(clearings) + tasks.keys.sorted().flatMap { owed(task: $0) }
+  }
+
+  /// Whoever has not answered is to be invited anew: he may not have heard. That happens in turn, with the next looks at the task.
+  ///
+  /// - Parameter node: nil: all nodes.
+  mutating func oweInvitations(_ id: TaskID, to node: NodeID? = nil) {
+    for slot in [PhaseSlot.train, .evaluation] {
+      guard let nodes = tasks[id]?[slot]?.nodes else { continue }
+      for node in node.map({ [$0] }) ?? Array(nodes.pending) where nodes[node].seat?.askedAt != nil {
+        tasks[id]?[slot]?.nodes[node].seat?.oweInvitation()
+      }
     }
-    return openTasks.flatMap { invitationsOwed($0, to: node) }
   }
 
   func owed(task id: TaskID) -> [Effect] {
@@ -26,16 +35,7 @@ extension Coordinator {
       if let key = run.train?.key, let combined = run.combined { effects.append(.deliver(id, key, combined.result)) }
     case .recruiting, .training, .evaluating, .ended: break
     }
-    return effects + invitationsOwed(id)
-  }
-
-  /// - Parameter node: nil: of all nodes.
-  private func invitationsOwed(_ id: TaskID, to node: NodeID? = nil) -> [Effect] {
-    guard let run = tasks[id], !run.isEnded, !run.isPaused else { return [] }
-    return [run.train, run.evaluation].compactMap { $0 }.filter { !$0.isClosed && now < $0.deadline }.flatMap { phase -> [Effect] in
-      let seats = node.map { node in phase.nodes[node].seat.map { [(node, $0)] } ?? [] } ?? phase.nodes.seats
-      return seats.filter { $0.seat.askedAt != nil }.map { .invite($0.node, invitation(run, phase, $0.node, $0.seat)) }
-    }
+    return effects
   }
 }
 

@@ -98,24 +98,34 @@ extension Coordinator {
     }
   }
 
-  /// An invitation without an answer is repeated, then counts as lost.
+  /// An invitation without an answer is repeated, then counts as lost; and whoever waits for one gets it when it is its turn.
   mutating func repeatInvitations(_ id: TaskID, _ phase: PhaseSlot) {
     guard isConnected, let round = tasks[id]?[phase], !round.isClosed else { return }
     for node in round.nodes.due(at: now) {
       guard let seat = round.nodes[node].seat, let asked = seat.askedAt else { continue }
-      if now.seconds(since: asked) >= configuration.answerSeconds {
-        if seat.state == .invited {
-          lose(node, id, phase, "did not answer its invitation", failed: false)
-        } else {
-          // It goes on with what it knows; what it was asked for besides is asked of others.
-          tasks[id]?[phase]?.nodes[node].seat?.raisedAt = nil
-          tasks[id]?[phase]?.nodes[node].seat?.isShort = true
-        }
-      } else if seat.invitedAt.map({ now.seconds(since: $0) >= configuration.repeatSeconds }) ?? true {
+      if now.seconds(since: asked) < configuration.answerSeconds {
         invite(node, id, phase)
+      } else if seat.state == .invited {
+        lose(node, id, phase, "did not answer its invitation", failed: false)
+      } else {
+        // It goes on with what it knows; what it was asked for besides is asked of others.
+        tasks[id]?[phase]?.nodes[node].seat?.raisedAt = nil
+        tasks[id]?[phase]?.nodes[node].seat?.isShort = true
       }
     }
+    inviteNext(id, phase)
   }
+
+  /// Invites those who wait for it, as long as few enough answers are due: whoever answers must be heard before his invitation is repeated.
+  mutating func inviteNext(_ id: TaskID, _ phase: PhaseSlot) {
+    guard isConnected, let nodes = tasks[id]?[phase]?.nodes else { return }
+    for node in nodes.uninvited.prefix(max(0, Self.mostFresh - nodes.tally.fresh)) { invite(node, id, phase) }
+  }
+
+  func mayInviteNext(_ nodes: PhaseNodes) -> Bool { !nodes.uninvited.isEmpty && nodes.tally.fresh < Self.mostFresh }
+
+  /// Answers that may be due at a time. A server hears several thousand in the two seconds after which it would invite again.
+  private static let mostFresh = 512
 
   mutating func lose(_ node: NodeID, _ id: TaskID, _ phase: PhaseSlot, _ reason: String, failed: Bool) {
     guard let seat = tasks[id]?[phase]?.nodes[node].seat, seat.state != .done, !seat.isLost else { return }

@@ -58,7 +58,7 @@ extension Coordinator {
       deadline: now.advanced(bySeconds: cohort.seconds),
       cohort: Dictionary(uniqueKeysWithValues: seats), order: nil)
     commit(.opened(id, opening))
-    invite(id, .train)
+    inviteNext(id, .train)
     effects.append(.roundChanged(id))
   }
 
@@ -104,14 +104,9 @@ extension Coordinator {
     }
   }
 
-  /// Invites everyone in the phase's cohort who has not answered yet.
-  mutating func invite(_ id: TaskID, _ phase: PhaseSlot) {
-    for (node, seat) in tasks[id]?[phase]?.nodes.seats ?? [] where seat.askedAt != nil { invite(node, id, phase) }
-  }
-
   mutating func invite(_ node: NodeID, _ id: TaskID, _ phase: PhaseSlot) {
     guard let run = tasks[id], let round = run[phase], let seat = round.nodes[node].seat else { return }
-    tasks[id]?[phase]?.nodes[node].seat?.invitedAt = now
+    tasks[id]?[phase]?.nodes[node].seat?.invited(at: now)
     if seat.state == .invited { awaitWord(of: node) }
     effects.append(.invite(node, invitation(run, round, node, seat)))
   }

@@ -13,6 +13,8 @@ extension Coordinator {
     commit(.forwarded(descriptor))
     reviewAll(descriptor.task)
     effects += owed(task: descriptor.task)
+    // After a pause whoever has not answered is invited anew.
+    if known?.isPaused == true { oweInvitations(descriptor.task) }
     effects.append(.standingChanged(descriptor.task))
     if let run = tasks[descriptor.task], run.isEnded { clearStatuses(run) }
     advance(descriptor.task)
@@ -78,7 +80,7 @@ extension Coordinator {
       tasks[id]?.train?.nodes[node].seat = Seat(quota: 1, since: now)
       tasks[id]?.train?.nodes[node].offers += 1
     }
-    for node in chosen { invite(node, id, .train) }
+    inviteNext(id, .train)
     if !chosen.isEmpty || round.nodes.tally.lost != lostBefore {
       effects.append(.standingChanged(id))
       effects.append(.roundChanged(id))

@@ -39,9 +39,11 @@ extension Coordinator {
     review(state.node)
     if !retained { heardAt[state.node] = now }
     let isNew = before?.session != state.session || before?.online == false
-    if isNew { effects += owed(to: state.node) }
     for id in openTasks {
-      if isNew { offerAgain(state.node, id) }
+      if isNew {
+        oweInvitations(id, to: state.node)
+        offerAgain(state.node, id)
+      }
       if tasks[id]?.specification == nil { effects.append(.standingChanged(id)) }
       advance(id)
     }
@@ -65,9 +67,10 @@ extension Coordinator {
     let last = tasks[status.task]?.roll[status.node]
     let wasSilent = (!retained || (last != nil && last != status)) && heardWord(of: status.node)
     defer { if wasSilent { lookAgain() } }
-    if tasks[status.task] == nil, forgotten.contains(status.task) {
-      // It was on its way when the task was forgotten.
-      effects.append(clearing(status.node, status.task))
+    guard tasks[status.task] != nil else {
+      // It was on its way when the task was forgotten; or it stood there already, and an earlier life forgot the task. Whoever hears of the
+      // task again says it again.
+      if retained || forgotten.contains(status.task) { effects.append(clearing(status.node, status.task)) }
       return
     }
     if last == nil { makeRoomForStatus(status.task) }

@@ -15,6 +15,7 @@ extension Coordinator {
     guard let run = tasks[id], run.specification != nil, !run.isEnded, run.descriptor.state != state else { return }
     commit(.revised(id, revision: run.descriptor.revision + 1, state: state))
     effects += state == .open ? owed(task: id) : [.publish(describe(id)), .roundChanged(id)]
+    if state == .open { oweInvitations(id) }
     advance(id)
   }
 

@@ -148,7 +148,10 @@ package struct Coordinator: Sendable {
       for id in openTasks { reviewAll(id) }
       restartPatience()
     }
-    if !configuration.faults.contains(.forgetsOwed) { effects += owed(to: nil) }
+    if !configuration.faults.contains(.forgetsOwed) {
+      effects += owed()
+      for id in openTasks { oweInvitations(id) }
+    }
     if wasDeaf { for task in openTasks { advance(task) } }
   }
 
@@ -235,9 +238,9 @@ package struct Coordinator: Sendable {
         if let idle = phase.idleSince, phase.order == nil || phase.acceptedDevices >= phase.least {
           deadlines.append(idle.advanced(bySeconds: configuration.graceSeconds))
         }
-        if isConnected, let due = phase.nodes.due.first {
-          // Who was not invited since a restart is invited with the next look at the task.
-          deadlines.append(due.at == .zero ? now.advanced(bySeconds: configuration.repeatSeconds) : due.at)
+        if isConnected {
+          if let due = phase.nodes.due.first { deadlines.append(due.at) }
+          if mayInviteNext(phase.nodes) { deadlines.append(now) }
         }
       }
       return deadlines.min()

@@ -33,6 +33,8 @@ struct PhaseTally: Hashable, Sendable {
   var quota = 0
   /// Seats by their state.
   var invited = 0
+  /// Seats whose first invitation may be answered any moment.
+  var fresh = 0
   var working = 0
   var done = 0
   var lost = 0
@@ -73,6 +75,8 @@ struct PhaseNodes: Sendable {
   private(set) var lacking = SortedSet<NodeID>()
   /// Seats that are not done.
   private(set) var pending = SortedSet<NodeID>()
+  /// Seats that wait for their invitation.
+  private(set) var uninvited = SortedSet<NodeID>()
   /// When invitations without an answer are to be repeated, or given up.
   private(set) var due = SortedSet<NodeAt>()
   /// At a scout: ready devices that may be offered a seat.
@@ -134,6 +138,7 @@ struct PhaseNodes: Sendable {
       if let wasFree { free.remove(wasFree) }
       if let isFree { free.insert(isFree) }
     }
+    Self.move(node, in: &uninvited, from: before.isUninvited, to: after.isUninvited)
     let (oldDue, newDue) = (before.due(patience), after.due(patience))
     if oldDue != newDue {
       if let oldDue { due.remove(NodeAt(at: oldDue, node: node)) }
@@ -153,6 +158,7 @@ extension PhaseNode {
   fileprivate func free(_ mostOffers: Int) -> Candidate? { seat == nil && !hasDelivered && offers < mostOffers ? candidate : nil }
 
   fileprivate var isVacant: Bool { seat.map { $0.isLost && $0.replacement == nil } ?? false }
+  fileprivate var isUninvited: Bool { seat.map { $0.askedAt != nil && $0.invitedAt == nil && !isReturning } ?? false }
   fileprivate var isPending: Bool { seat.map { $0.state != .done } ?? false }
 
   /// Devices of its quota that it will not bring, and that nobody else was asked for yet.
@@ -174,13 +180,11 @@ extension PhaseNode {
     return max(0, expected - accepted)
   }
 
-  /// When its invitation is to be repeated, or given up; nil while there is none without an answer. Who is on his way back hears nothing yet: he
+  /// When its invitation is to be repeated, or given up; nil while none has gone out, or it was answered. Who is on his way back hears nothing yet: he
   /// is asked when he is there.
   fileprivate func due(_ patience: PhaseNodes.Patience) -> Instant? {
-    guard let seat, let asked = seat.askedAt, !isReturning else { return nil }
-    let givenUp = asked.advanced(bySeconds: patience.answerSeconds)
-    guard let invited = seat.invitedAt else { return .zero }
-    return min(givenUp, invited.advanced(bySeconds: patience.repeatSeconds))
+    guard let seat, let asked = seat.askedAt, let invited = seat.invitedAt, !isReturning else { return nil }
+    return min(asked.advanced(bySeconds: patience.answerSeconds), invited.advanced(bySeconds: patience.repeatSeconds))
   }
 }
 
@@ -192,7 +196,9 @@ extension PhaseTally {
     }
     quota += sign * seat.quota
     switch seat.state {
-    case .invited: invited += sign
+    case .invited:
+      invited += sign
+      if seat.invitedAt != nil && !seat.isRepeated { fresh += sign }
     case .working: working += sign
     case .done: done += sign
     case .lost: lost += sign

@@ -14,8 +14,12 @@ struct Seat: Hashable, Sendable {
   /// Devices that the node is to bring.
   var quota: Int
   var state = State.invited
+  /// When it was invited last for the first time; before that, since when it has the seat.
   var since: Instant
+  /// When its invitation went out last; nil: it waits for its turn, or is owed another one.
   var invitedAt: Instant?
+  /// Its invitation went out more than once without an answer.
+  var isRepeated = false
   /// A scout's own word: devices at work or done.
   var have = 0
   /// Of its quota, what was already asked of other nodes.
@@ -35,6 +39,22 @@ struct Seat: Hashable, Sendable {
   var isLost: Bool { if case .lost = state { true } else { false } }
   /// Since when an invitation waits for its answer.
   var askedAt: Instant? { state == .invited ? since : isLost ? nil : raisedAt }
+
+  /// Whatever went out may be lost: it is to be invited anew, when it is its turn.
+  mutating func oweInvitation() {
+    invitedAt = nil
+    isRepeated = false
+  }
+
+  /// Its invitation goes out.
+  mutating func invited(at now: Instant) {
+    isRepeated = invitedAt != nil
+    // The time to answer begins when there is something to answer.
+    if invitedAt == nil {
+      if state == .invited { since = now } else if raisedAt != nil { raisedAt = now }
+    }
+    invitedAt = now
+  }
 }
 
 /// A phase of a round that runs: who was invited, who delivered. The same at a ledger and at a scout.

@@ -8,6 +8,13 @@ package import MusterSchema
 package struct RegionMachine: Machine {
   package internal(set) var participant: Participant
   package internal(set) var coordinator: Coordinator
+  /// Tasks whose standing has changed since it was handed to the participant. Soft.
+  private var changed: Set<TaskID> = []
+  /// When the standing of a task may be handed on again. Soft.
+  private var pauses: [TaskID: Instant] = [:]
+
+  /// Seconds between two standings of a task: devices by the thousand change it, and the coordinator above wants to hear it now and then.
+  private static let standingSeconds = 0.1
 
   package enum Event: Sendable {
     case above(Participant.Event)
@@ -74,7 +81,9 @@ package struct RegionMachine: Machine {
   package static var tick: Event { .tick }
   package static func unstorable(_ task: TaskID, reason: String, bare: Bool) -> Event { .unstorable(task, reason: reason, bare: bare) }
 
-  package var nextDeadline: Instant? { [participant.nextDeadline, coordinator.nextDeadline].compactMap { $0 }.min() }
+  package var nextDeadline: Instant? {
+    ([participant.nextDeadline, coordinator.nextDeadline].compactMap { $0 } + changed.compactMap { pauses[$0] }).min()
+  }
 
   package mutating func handle(_ event: Event, at now: Instant) -> (records: [Record], effects: [Effect]) {
     var step = Step(now: now)
@@ -88,12 +97,21 @@ package struct RegionMachine: Machine {
       above(.tick, &step)
       below(.tick, &step)
     }
-    // Once for each task whose standing changed, however often it did.
-    while let task = step.standings.min() {
-      step.standings.remove(task)
-      if let standing = coordinator.standing(task) { above(.standing(task, standing), &step) }
-    }
+    handOn(&step)
     return (step.records, step.effects)
+  }
+
+  /// Hands on the standings that have changed, each task's at most once in a while.
+  private mutating func handOn(_ step: inout Step) {
+    changed.formUnion(step.standings)
+    step.standings = []
+    while let task = changed.filter({ pauses[$0].map { $0 <= step.now } ?? true }).min() {
+      changed.remove(task)
+      pauses[task] = step.now.advanced(bySeconds: Self.standingSeconds)
+      if let standing = coordinator.standing(task) { above(.standing(task, standing), &step) } else { pauses[task] = nil }
+      changed.formUnion(step.standings)
+      step.standings = []
+    }
   }
 
   /// Every blob that something here still refers to.

@@ -118,13 +118,12 @@ private struct Machines {
   func look() {
     for machine in [central, region.coordinator] {
       require(machine.nextDeadline.map { $0.milliseconds >= 0 } ?? true, "a deadline before the beginning of time")
-      say(machine.owed(to: nil))
+      say(machine.owed())
       for task in machine.tasks.keys.sorted() {
         if let state = machine.roundState(task) { requireFits(state) }
         if let explanation = machine.explanation(task) { requireFitForLogs(explanation.sentence) }
         _ = machine.summary(task)
       }
-      if let node = machine.nodes.keys.min() { say(machine.owed(to: node)) }
     }
     say(device.owed())
     _ = (region.nextDeadline, device.nextDeadline)
