@@ -62,9 +62,9 @@ package struct RegionDesk: Sendable {
     switch effect {
     case .publish(let descriptor): return .publish(topics.descriptor(descriptor))
     case .invite(let node, let invitation):
-      // Nil: forgotten in the same batch.
-      guard let run = machine.tasks[invitation.task] else { return nil }
-      guard let grant = run.order?.grant else { return .lacksGrant(invitation.task) }
+      // Nil: the order has ended, or its task was forgotten, in the same batch.
+      guard let order = machine.tasks[invitation.task]?.order else { return nil }
+      guard let grant = order.grant else { return .lacksGrant(invitation.task) }
       return .publish(topics.invitation(invitation, to: node, grant: grant, isScout: false))
     case .clear(let topic): return topics.clearing(topic).map(Command.publish)
     case .roundChanged(let task):

@@ -117,6 +117,27 @@ struct CoordinatorTests {
     #expect(bench.task?.train?.nodes[.north].seat?.isLost == false)
   }
 
+  @Test("a region that was asked for more before it answered is asked again when it answers for less")
+  func raisedWhileInvited() {
+    var bench = CentralBench(specification(size: 4, minimum: 4, devices: false), ready: 3)
+    bench.tell(.node(NodeState(node: .south, online: true, session: "1", nodeKind: .region)))
+    bench.tell(.status(NodeStatus(node: .south, task: .digits, state: .ready, devices: 4, declined: 0)))
+    func answer(_ node: NodeID, _ state: NodeStatus.State, have: Int, quota: Int) -> Coordinator.Event {
+      .status(NodeStatus(node: node, task: .digits, state: state, round: 1, attempt: 1, phase: .train, have: have, quota: quota))
+    }
+    let quotas = [NodeID.north, .south].map { bench.task?.train?.nodes[$0].seat?.quota ?? 0 }
+    #expect(quotas == [2, 2])
+    bench.tell(answer(.north, .short, have: 1, quota: 2))
+    #expect(bench.invited == [.south] && bench.invitation?.quota == 3)
+    // That one is lost; this is the answer to the first.
+    bench.tell(answer(.south, .recruiting, have: 2, quota: 2), at: 1)
+    bench.tell(.tick, at: 2)
+    #expect(bench.invited == [.south] && bench.invitation?.quota == 3)
+    bench.tell(answer(.south, .filled, have: 3, quota: 3), at: 3)
+    bench.tell(.tick, at: 5)
+    #expect(bench.invited == [])
+  }
+
   @Test("the ready fraction holds a round back, and says so")
   func readyFraction() {
     var bench = CentralBench(specification(size: 2, minimum: 1, ready: 0.5), ready: 0)

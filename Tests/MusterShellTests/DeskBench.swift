@@ -99,7 +99,10 @@ struct RegionBench {
     return order
   }
 
-  mutating func tell(_ events: RegionMachine.Event...) {
+  mutating func tell(_ events: RegionMachine.Event...) { tell(events) }
+
+  /// Tells the machine all of them in one batch; `commands` is what came of that.
+  mutating func tell(_ events: [RegionMachine.Event]) {
     let effects = events.flatMap { machine.handle($0, at: now).effects }
     commands = effects.compactMap { desk.command(for: $0, of: machine) }
     commands += desk.due(of: machine, at: now)

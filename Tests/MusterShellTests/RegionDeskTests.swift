@@ -58,11 +58,17 @@ struct RegionDeskTests {
     #expect(second.roundKey == RoundKey(round: 2, phase: .train, attempt: 3) && second != first)
   }
 
-  @Test("an order that was forgotten in the same batch invites nobody")
+  @Test("an order whose task was forgotten in the same batch invites nobody, also when the task is heard of again")
   func forgotten() {
     var bench = RegionBench.ready()
-    bench.tell(.above(.invitation(RegionBench.order())), .above(.forget(.digits)))
-    #expect(bench.below.compactMap(\.invitation).isEmpty && bench.commands.allSatisfy { if case .lacksGrant = $0 { false } else { true } })
+    var ended = RegionBench.descriptor(revision: 2)
+    ended.state = .closed
+    for later: [RegionMachine.Event] in [[], [.above(.descriptor(ended))]] {
+      bench = .ready()
+      bench.tell([.above(.invitation(RegionBench.order())), .above(.forget(.digits))] + later)
+      #expect(bench.below.compactMap(\.invitation).isEmpty)
+      #expect(bench.commands.allSatisfy { if case .lacksGrant = $0 { false } else { true } })
+    }
   }
 
   @Test("the ledger is asked what counts when a round goes on, and after a restart whether the region's own contribution is wanted")

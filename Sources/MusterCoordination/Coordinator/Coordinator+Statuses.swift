@@ -103,7 +103,12 @@ extension Coordinator {
     seat.waiting = (status.waiting ?? []).prefix(5).map { Waiting(node: $0.node.brief(), reason: $0.reason.brief()) }
     seat.have = status.have?.asDevices ?? 0
     seat.known = status.quota?.asDevices ?? seat.quota
-    if seat.known >= seat.quota { seat.raisedAt = nil }
+    if seat.known >= seat.quota {
+      seat.raisedAt = nil
+    } else if seat.state == .invited {
+      // It answers its first invitation, and was asked for more since.
+      seat.raisedAt = now
+    }
     seat.reason = status.reason?.brief()
     seat.code = status.code
     seat.isShort = status.state == .short

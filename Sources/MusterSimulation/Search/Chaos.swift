@@ -190,13 +190,34 @@ struct Chaos {
 
   private func failDisk(_ world: World) {
     let region = world.random.chance(0.5) ? nil : world.random.pick(world.regions)
-    world.note(.fault, region?.name ?? "central", "its disk is full")
-    region?.shell.disk.isFailing = true
-    if region == nil { world.central.shell.disk.isFailing = true }
-    world.after(duration(world)) { world in
-      region?.shell.disk.isFailing = false
-      if region == nil { world.central.shell.disk.isFailing = false }
+    let length = duration(world)
+    if world.random.chance(0.5) {
+      fill(region, world, for: length) { _ in }
+    } else {
+      flicker(region, world, until: world.time + length)
     }
+  }
+
+  /// - Parameter region: nil: central.
+  private func fill(_ region: RegionProcess?, _ world: World, for length: Int64, then next: @escaping (World) -> Void) {
+    world.note(.fault, region?.name ?? "central", "its disk is full")
+    set(isFailing: true, region, world)
+    world.after(length) { world in
+      set(isFailing: false, region, world)
+      next(world)
+    }
+  }
+
+  /// Now it is full, now there is room: somebody else writes and deletes on it.
+  private func flicker(_ region: RegionProcess?, _ world: World, until end: Int64) {
+    fill(region, world, for: world.random.within(5...200)) { world in
+      world.after(world.random.within(5...200)) { world in if world.time < end { flicker(region, world, until: end) } }
+    }
+  }
+
+  private func set(isFailing: Bool, _ region: RegionProcess?, _ world: World) {
+    region?.shell.disk.isFailing = isFailing
+    if region == nil { world.central.shell.disk.isFailing = isFailing }
   }
 
   private func changeMood(_ world: World) {
