@@ -38,6 +38,11 @@ package struct OrderBook: Sendable {
   /// Orders that wait or are under way.
   package var count: Int { waiting.count + (current == nil ? 0 : 1) }
 
+  /// Whether such an order waits or is under way.
+  package func holds(_ kind: Kind, _ task: TaskID, _ key: RoundKey) -> Bool {
+    ([current].compactMap { $0 } + waiting).contains { $0.kind == kind && $0.concerns(task, key) }
+  }
+
   /// An order that waits already is replaced by the newer one.
   package mutating func place(_ order: Order) -> Placement {
     if let current, current.isSame(as: order) { return .hurries }

@@ -184,6 +184,7 @@ struct OperationTests {
       for (number, load) in [(1, 3.0), (2, 0.5), (3, 2.0), (4, 1.0), (5, 0.2), (6, 1.5)] { world.device(number).resources.load = load }
     }
     #expect(world.finish(.digits))
-    #expect(world.task(.digits)?.records.first?.updates.map(\.path.description) == ["north/pi-2", "north/pi-3", "south/pi-4", "south/pi-5"])
+    let chosen = world.task(.digits)?.records.first?.updates.map(\.path.description)
+    #expect(chosen == ["north/pi-2", "north/pi-3", "south/pi-4", "south/pi-5"])
   }
 }

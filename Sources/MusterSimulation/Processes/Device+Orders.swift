@@ -66,7 +66,13 @@ extension DeviceProcess {
     orders.book.end()
     orders.hurry = nil
     let job = order.job
-    if machine.jobs[job.task]?.isSameWork(as: job.key) != true { disk.remove(Self.fileName(job.task, job.key)) }
+    if let current = machine.jobs[job.task], current.isSameWork(as: job.key) {
+      world.auditor.check(
+        current.stage != .uploading || disk.isFailing || orders.book.holds(.upload, job.task, job.key),
+        "\(name) has a result of \(job.task), \(job.key), to deliver, and nobody works on that")
+    } else {
+      disk.remove(Self.fileName(job.task, job.key))
+    }
     let life = life
     world.after(0) { [self] _ in if self.life == life { startNext() } }
   }
