@@ -95,13 +95,14 @@ public struct SafetensorsFile: Sendable {
 
   /// The name of the first tensor, in the order of the data, that holds an infinity or a NaN; nil when all numbers are finite.
   public func nonFiniteTensor() -> String? {
+    // Several large files may be looked through at once. What a small one takes is given back as it is closed.
+    let isLarge = mapping.bytes.count > 8 << 20
     for tensor in tensors where tensor.dtype.isFloatingPoint {
       var range = tensor.byteRange
       while !range.isEmpty {
         let slice = range.prefix(1 << 20)
         if Conversion.hasNonFinite(data(slice), tensor.dtype) { return tensor.name }
-        // Several large files may be looked through at once.
-        mapping.release(header.dataOffset + slice.lowerBound..<header.dataOffset + slice.upperBound)
+        if isLarge { mapping.release(header.dataOffset + slice.lowerBound..<header.dataOffset + slice.upperBound) }
         range = slice.upperBound..<range.upperBound
       }
     }
