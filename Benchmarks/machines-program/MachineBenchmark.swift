@@ -72,7 +72,8 @@ private struct Fleet {
       .below(
         .node(
           NodeState(
-            node: node, online: true, session: "1", nodeKind: .device, capabilities: Capabilities(trainers: ["built-in"])), retained: false))
+            node: node, online: true, session: "1", nodeKind: .device, capabilities: Capabilities(trainers: ["built-in"])), retained: false)
+      )
     }
     measure("region: a device is ready", nodes) { .below(.status(NodeStatus(node: $0, task: Self.task, state: .ready, devices: 1))) }
     tell(central: .node(NodeState(node: Self.north, online: true, session: "1", nodeKind: .region)))
@@ -91,18 +92,26 @@ private struct Fleet {
     order.grant = Grant(secret: [1], task: Self.task).child(Self.north)
     // Its turn comes at once.
     order.startWithin = 0
-    let invited = measure("region: an order, and all are invited", [order]) { .above(.invitation($0)) }
-    precondition(invited == devices, "round \(round): \(invited) devices are invited")
+    var invited = measure("region: an order, and the first are invited", [order]) { .above(.invitation($0)) }
+    // Each answer makes room for another invitation.
+    var answered = 0
+    while answered < invited.count {
+      let next = Array(invited[answered...])
+      answered = invited.count
+      invited += measure("region: a device accepts, and another is invited", next) { .below(.status(Self.status($0, .accepted, order))) }
+    }
+    precondition(invited.count == devices, "round \(round): \(invited.count) devices are invited")
     for (name, state) in [("trains", NodeStatus.State.training), ("uploads", .uploading), ("is done", .done)] {
       if state == .done { contribute(round) }
-      measure("region: a device \(name)", nodes) {
-        .below(
-          .status(
-            NodeStatus(node: $0, task: Self.task, state: state, round: round, attempt: order.attempt, phase: .train, devices: 1)))
-      }
+      measure("region: a device \(name)", nodes) { .below(.status(Self.status($0, state, order))) }
     }
     tell(central: .aggregated(Self.task, round: round, Self.model, refused: []))
     tell(region: .above(.delivered(Self.task, order.key)))
+  }
+
+  private static func status(_ node: NodeID, _ state: NodeStatus.State, _ order: Invitation) -> NodeStatus {
+    NodeStatus(
+      node: node, task: task, state: state, round: order.round, attempt: order.attempt, phase: .train, devices: 1)
   }
 
   private mutating func contribute(_ round: Int) {
@@ -129,16 +138,16 @@ private struct Fleet {
     }
   }
 
-  /// - Returns: how many devices were invited.
+  /// - Returns: the devices that were invited, in order.
   @discardableResult
-  private mutating func measure<Item>(_ name: String, _ items: [Item], _ event: (Item) -> RegionMachine.Event) -> Int {
+  private mutating func measure<Item>(_ name: String, _ items: [Item], _ event: (Item) -> RegionMachine.Event) -> [NodeID] {
     var step = steps.first { $0.name == name } ?? Step(name: name)
     let now = later
-    var invited = 0
+    var invited: [NodeID] = []
     for item in items {
       let told = region.tell(event(item), at: now)
       step.add(told.cost)
-      invited += told.effects.count { if case .below(.invite) = $0 { true } else { false } }
+      invited += told.effects.compactMap { if case .below(.invite(let node, _)) = $0 { node } else { nil } }
     }
     keep(step)
     return invited
