@@ -23,14 +23,15 @@ extension Central {
   }
 
   /// Adds when the rounds ended. There is one record a round, in their order.
-  func dated(_ rounds: [RoundRecord], of task: TaskID) async throws(Problem) -> [RoundRecord] {
+  ///
+  /// - Parameter rounds: of all rounds that have ended, some in a row.
+  func dated(_ rounds: ArraySlice<RoundRecord>, of task: TaskID) async throws(Problem) -> [RoundRecord] {
     let times = try await times(["completed"], of: task).map(\.committed)
-    // A round that ended after the machine was copied has a time already.
-    return zip(rounds, times).map { record, time in
-      var record = record
-      record.ended = time
+    return rounds.indices.map { index in
+      var record = rounds[index]
+      if times.indices.contains(index) { record.ended = times[index] }
       return record
-    } + rounds.dropFirst(times.count)
+    }
   }
 
   private func times(_ kinds: [String], of task: TaskID?) async throws(Problem) -> [CommitTime] {

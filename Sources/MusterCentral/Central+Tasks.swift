@@ -16,20 +16,28 @@ extension Central {
     return try await dated([summary], of: task)[0]
   }
 
-  func detail(_ task: TaskID) async throws(Problem) -> TaskDetail {
+  /// What happens in it now, as its topic has it once a second.
+  func now(_ task: TaskID) async throws(Problem) -> RoundState {
+    guard let now = await shell.read({ $0.roundState(task) }) else { throw unknown(task) }
+    return now
+  }
+
+  func detail(_ task: TaskID, _ window: RoundWindow = .all) async throws(Problem) -> TaskDetail {
     let machine = await shell.machine
     guard let run = machine.tasks[task], let specification = run.specification, let summary = machine.summary(task),
       let now = machine.roundState(task)
     else { throw unknown(task) }
     // A model counts as kept only if its file is there: version 0.1.0 did not keep every model that would be kept today.
-    let models = run.models.map { model in
+    let rounds = window.rounds(of: run.records)
+    let first = window == .all ? 0 : rounds.first.map { $0.round - 1 } ?? run.round
+    let models = run.models.filter { $0.round >= first }.map { model in
       var model = model
       model.kept = model.kept && store.path(of: model.digest) != nil
       return model
     }
     return TaskDetail(
       summary: try await dated([summary], of: task)[0], revision: run.descriptor.revision, specification: specification, now: now,
-      rounds: try await dated(run.records, of: task), models: models)
+      rounds: try await dated(rounds, of: task), roundsEnded: run.records.count, models: models)
   }
 
   func explanation(_ task: TaskID) async throws(Problem) -> Explanation {

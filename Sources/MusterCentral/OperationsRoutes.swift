@@ -26,7 +26,11 @@ struct OperationsRoutes {
     }
     router.get("v1/tasks") { _, _ in try jsonResponse(await central.summaries()) }
     router.post("v1/tasks/check") { request, context in try jsonResponse(await central.check(try await body(request, context))) }
-    router.get("v1/tasks/:task") { _, context in try jsonResponse(await central.detail(try context.identifier("task"))) }
+    router.get("v1/tasks/:task") { request, context in
+      let window = try RoundWindow(query: request.uri.queryParameters["rounds"])
+      return try jsonResponse(await central.detail(try context.identifier("task"), window))
+    }
+    router.get("v1/tasks/:task/now") { _, context in try jsonResponse(await central.now(try context.identifier("task"))) }
     router.get("v1/tasks/:task/why") { _, context in try jsonResponse(await central.explanation(try context.identifier("task"))) }
     router.get("v1/tasks/:task/traffic") { _, context in try jsonResponse(await central.traffic(try context.identifier("task"))) }
     router.get("v1/tasks/:task/models") { _, context in try jsonResponse(await central.detail(try context.identifier("task")).models) }

@@ -32,6 +32,7 @@ extension EndToEnd {
         // Each round starts where the last one ended.
         #expect(done.rounds[1].base == done.rounds[0].result && done.rounds[2].base == done.rounds[1].result)
 
+        try await checkReaders(done, fleet)
         try await checkModel(done, fleet)
         try await checkTopics(fleet, capture)
         // Told to stop, everybody leaves in order and says so.
@@ -39,6 +40,23 @@ extension EndToEnd {
         let left = try await fleet.retained()
         for (topic, payload) in left where topic.hasSuffix("/state") { #expect(payload.contains("\"online\":false"), "\(topic)") }
       }
+    }
+
+    /// What happens now alone, and the last rounds alone.
+    private func checkReaders(_ done: TaskDetail, _ fleet: Fleet) async throws {
+      let address = "\(fleet.ops)/v1/tasks/digits"
+      #expect(try await fleet.http.get(RoundState.self, from: "\(address)/now") == done.now)
+      let last = try await fleet.http.get(TaskDetail.self, from: "\(address)?rounds=last:2")
+      #expect(last.rounds == done.rounds.suffix(2) && last.roundsEnded == 3 && done.roundsEnded == 3)
+      #expect(last.models == done.models.suffix(3), "what they began with, and what they made")
+      let none = try await fleet.http.get(TaskDetail.self, from: "\(address)?rounds=last:0")
+      #expect(none.rounds.isEmpty && none.roundsEnded == 3 && none.models == done.models.suffix(1))
+      #expect(try await fleet.http.get(TaskDetail.self, from: "\(address)?rounds=last:1000") == done)
+      for wrong in ["last:", "last:-1", "last:1001", "first:2", "", "last:99999999999999999999"] {
+        let answer = try await fleet.ask("GET", "\(address)?rounds=\(wrong)")
+        #expect(answer.status == 400 && answer.problem?.code == .badRequest && answer.text.contains("last:50"), "\(wrong): \(answer.text)")
+      }
+      #expect(try await fleet.ask("GET", "\(fleet.ops)/v1/tasks/nobody/now").problem?.code == .unknownTask)
     }
 
     /// The last model, downloaded whole and in part.

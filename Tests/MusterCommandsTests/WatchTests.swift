@@ -25,7 +25,8 @@ struct WatchTests {
       task: Self.task, name: "digits", step: step, round: round, rounds: 4, attempt: 1, regions: specification.regions,
       metrics: now.metrics,
       why: why)
-    return TaskDetail(summary: summary, revision: 1, specification: specification, now: now, rounds: records, models: [])
+    return TaskDetail(
+      summary: summary, revision: 1, specification: specification, now: now, rounds: records, roundsEnded: records.count, models: [])
   }
 
   @Test("piped, each change is one line and a countdown is none")
@@ -44,6 +45,17 @@ struct WatchTests {
     #expect(
       watch.lines(detail(.cancelled, round: 3, closed: [0.5, 0.75], why: "cancelled: by an operator"))
         == ["cancelled  accuracy 0.7500  by an operator"])
+  }
+
+  @Test("rounds that are not among the last that were asked for are counted, and each is told of once")
+  func lastRounds() {
+    var watch = WatchLines()
+    var later = detail(.training, round: 3, closed: [0.5, 0.75])
+    later.rounds.removeFirst()
+    let lines = watch.lines(later)
+    #expect(lines == ["round 2/4  closed  0 updates  2 s  loss 0.2500  accuracy 0.7500", "round 3/4  training  0/8  waits for north"])
+    #expect(watch.lines(later).isEmpty)
+    #expect(WatchView(detail: later, nodes: []).lines(width: 60, ink: .none)[1] == "█████░░░░░  round 3/4  training")
   }
 
   @Test("on a terminal, the picture shows rounds, metrics, devices and what it waits for")
@@ -111,6 +123,7 @@ struct WatchTests {
           ModelCheckpoint(
             round: index + 1, digest: digest, bytes: 1024, metrics: central[index], deviceMetrics: devices[index], kept: true))
       }
+      detail.roundsEnded = detail.rounds.count
       return detail
     }
     let mse = [["mse": 0.5, "r2": 0.1], ["mse": 0.000_012_34, "r2": 0.9]]

@@ -25,7 +25,11 @@ struct OpsClient: Sendable {
 
   func info() async throws(CommandError) -> ServerInfo { try await get("/v1/info") }
   func tasks() async throws(CommandError) -> [TaskSummary] { try await get("/v1/tasks") }
-  func task(_ task: TaskID) async throws(CommandError) -> TaskDetail { try await get("/v1/tasks/\(task)") }
+  /// - Parameter lastRounds: how many of the rounds that have ended, and their models, are wanted; nil: all.
+  func task(_ task: TaskID, lastRounds: Int? = nil) async throws(CommandError) -> TaskDetail {
+    try await get("/v1/tasks/\(task)" + (lastRounds.map { "?rounds=last:\($0)" } ?? ""))
+  }
+  func now(_ task: TaskID) async throws(CommandError) -> RoundState { try await get("/v1/tasks/\(task)/now") }
   func why(_ task: TaskID) async throws(CommandError) -> Explanation { try await get("/v1/tasks/\(task)/why") }
   func traffic(_ task: TaskID) async throws(CommandError) -> [LinkTraffic] { try await get("/v1/tasks/\(task)/traffic") }
   func replay(_ task: TaskID, round: Int) async throws(CommandError) -> ReplayReport {

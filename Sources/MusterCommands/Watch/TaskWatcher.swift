@@ -17,10 +17,10 @@ struct TaskWatcher {
     let terminal = Terminal.output
     var canvas = Canvas()
     var changes = WatchLines()
-    var isFirst = true
+    var last: TaskDetail?
     while true {
-      let detail = try await ask(isFirst: isFirst)
-      isFirst = false
+      let detail = try await ask(after: last)
+      last = detail
       switch format {
       case .json:
         if changes.isNew(detail) { try Console.show(jsonLine: detail.now) }
@@ -42,20 +42,33 @@ struct TaskWatcher {
   }
 
   /// A first silence is an error at once; later ones are waited out.
-  private func ask(isFirst: Bool) async throws -> TaskDetail {
+  private func ask(after last: TaskDetail?) async throws -> TaskDetail {
     let start = ContinuousClock.now
     var hasComplained = false
     while true {
       do throws(CommandError) {
-        return try await client.task(task)
+        return try await look(after: last)
       } catch {
-        guard !isFirst, error.exit == .unreachable, .now - start < patience else { throw error }
+        guard last != nil, error.exit == .unreachable, .now - start < patience else { throw error }
         if !hasComplained { Console.note("muster: \(error). Asking again") }
         hasComplained = true
       }
       try await Task.sleep(for: .milliseconds(500))
     }
   }
+
+  /// What happens now; the rounds are asked for again when one may have ended.
+  private func look(after last: TaskDetail?) async throws(CommandError) -> TaskDetail {
+    if var detail = last {
+      let (round, step) = (detail.now.round, detail.now.step)
+      detail.now = try await client.now(task)
+      if detail.now.round == round, detail.now.step == step { return detail }
+    }
+    return try await client.task(task, lastRounds: Self.shownRounds)
+  }
+
+  /// As many as a line of a metric over time shows, and more than end between two looks.
+  private static let shownRounds = 50
 
   /// The devices are an extra: when central cannot say, the picture goes without.
   private func devices() async -> [NodeSummary] {
@@ -97,7 +110,8 @@ struct WatchLines {
   mutating func lines(_ detail: TaskDetail) -> [String] {
     let now = detail.now
     var lines: [String] = []
-    for record in detail.rounds.dropFirst(closed) {
+    let ended = detail.roundsEnded
+    for record in detail.rounds.suffix(max(0, ended - closed)) {
       let metrics = record.evaluation ?? [:]
       let updates = record.updates.count { $0.fate == .counted }
       let parts = [
@@ -106,7 +120,7 @@ struct WatchLines {
       ]
       lines.append((parts + Words.metrics(metrics, first: detail.summary.metric)).joined(separator: "  "))
     }
-    closed = max(closed, detail.rounds.count)
+    closed = max(closed, ended)
     guard isNew(detail) else { return lines }
     if now.step.isFinal {
       let parts = [now.step.rawValue] + Words.metrics(now.metrics ?? [:], first: detail.summary.metric) + [now.reason]

@@ -10,7 +10,7 @@ struct WatchView {
 
   func lines(width: Int, ink: Ink) -> [String] {
     let now = detail.now
-    let done = now.step == .completed ? now.rounds : max(0, detail.rounds.count)
+    let done = now.step == .completed ? now.rounds : detail.roundsEnded
     let bar = ProgressBar.text(Double(done) / Double(max(1, now.rounds)), width: min(40, max(10, width - 50)))
     var lines = [
       "\(ink.bold(now.task.rawValue))  \(ink.dim("\(detail.specification.model.type), \(list(detail.specification.regions))"))",

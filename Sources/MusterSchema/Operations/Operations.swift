@@ -44,11 +44,15 @@ public struct TaskDetail: Codable, Hashable, Sendable {
   public var specification: TaskSpecification
   /// What happens now.
   public var now: RoundState
+  /// The rounds that have ended, or the last of them when only these were asked for.
   public var rounds: [RoundRecord]
+  /// How many have ended.
+  public var roundsEnded: Int
+  /// The models of all rounds, or those that `rounds` began or ended with.
   public var models: [ModelCheckpoint]
 
   public init(
-    summary: TaskSummary, revision: Int, specification: TaskSpecification, now: RoundState, rounds: [RoundRecord],
+    summary: TaskSummary, revision: Int, specification: TaskSpecification, now: RoundState, rounds: [RoundRecord], roundsEnded: Int,
     models: [ModelCheckpoint]
   ) {
     self.summary = summary
@@ -56,6 +60,7 @@ public struct TaskDetail: Codable, Hashable, Sendable {
     self.specification = specification
     self.now = now
     self.rounds = rounds
+    self.roundsEnded = roundsEnded
     self.models = models
   }
 }
