@@ -112,7 +112,7 @@ extension EndToEnd {
         try await fleet.broker.start()
         var clocks: [String: WrongClock] = [:]
         for name in fleet.names {
-          if let offset = offsets[name] { clocks[name] = try WrongClock(offset, in: fleet.folder) }
+          if let offset = offsets[name] { clocks[name] = try await WrongClock(offset, in: fleet.folder) }
           try fleet.start(name, clock: clocks[name])
         }
         try await fleet.waitForDevices(3)
