@@ -17,6 +17,7 @@ let house: [SwiftSetting] = [
 let watched: [SwiftSetting] = house + [.unsafeFlags(["-sanitize=fuzzer,address"])]
 let crypto: Target.Dependency = .product(name: "Crypto", package: "swift-crypto")
 let grdb: Target.Dependency = .product(name: "GRDB", package: "GRDB.swift")
+let hashTrees: Target.Dependency = .product(name: "HashTreeCollections", package: "swift-collections")
 let httpTypes: Target.Dependency = .product(name: "HTTPTypes", package: "swift-http-types")
 let hummingbird: Target.Dependency = .product(name: "Hummingbird", package: "hummingbird")
 let hummingbirdCore: Target.Dependency = .product(name: "HummingbirdCore", package: "hummingbird")
@@ -30,6 +31,7 @@ let nioPosix: Target.Dependency = .product(name: "NIOPosix", package: "swift-nio
 let package = Package(
   name: "fuzz",
   dependencies: [
+    .package(url: "https://github.com/apple/swift-collections", from: "1.6.0"),
     .package(url: "https://github.com/apple/swift-crypto", from: "4.5.2"),
     .package(url: "https://github.com/apple/swift-http-types", from: "1.8.0"),
     .package(url: "https://github.com/apple/swift-log", from: "1.16.2"),
@@ -44,7 +46,8 @@ let package = Package(
     .target(name: "CKernels", cSettings: [.unsafeFlags(["-O2", "-fsanitize=fuzzer-no-link,address"])]),
     .target(name: "MusterSchema", dependencies: [crypto], swiftSettings: watched),
     .target(name: "MusterTensors", dependencies: ["CKernels"], swiftSettings: watched),
-    .target(name: "MusterCoordination", dependencies: ["MusterSchema"], swiftSettings: watched),
+    .target(name: "MusterParticipation", dependencies: ["MusterSchema"], swiftSettings: watched),
+    .target(name: "MusterCoordination", dependencies: ["MusterSchema", "MusterParticipation", hashTrees], swiftSettings: watched),
     .target(name: "MusterStorage", dependencies: ["MusterSchema", grdb, logging], swiftSettings: watched),
     .target(
       name: "MusterDataPlane",
@@ -56,7 +59,8 @@ let package = Package(
     .executableTarget(
       name: "fuzz",
       dependencies: [
-        "CFuzzer", "MusterSchema", "MusterTensors", "MusterCoordination", "MusterStorage", "MusterDataPlane", hummingbird, httpTypes,
+        "CFuzzer", "MusterSchema", "MusterTensors", "MusterParticipation", "MusterCoordination", "MusterStorage", "MusterDataPlane",
+        hummingbird, httpTypes,
         logging,
         nioCore,
       ], swiftSettings: watched,
