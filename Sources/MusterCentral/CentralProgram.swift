@@ -20,9 +20,9 @@ package enum CentralProgram {
     let store = try Store(folder: configuration.state, partials: configuration.limits.partials, logger: logger)
     try store.emptyWorkFolder()
     let records = try store.records(Coordinator.Record.self, machine: Self.machineName)
-    let machine = Coordinator(
-      id: .central,
-      configuration: CoordinatorConfiguration(data: configuration.data.advertise, declared: Set(configuration.regions)), restoring: records)
+    var coordination = CoordinatorConfiguration(data: configuration.data.advertise, declared: Set(configuration.regions))
+    coordination.storeIsNew = store.wasCreatedEmpty
+    let machine = Coordinator(id: .central, configuration: coordination, restoring: records)
     let clock = MachineClock(resuming: Instant(milliseconds: try store.lastInstant(machine: Self.machineName)))
     let shell = Shell(machine, name: Self.machineName, store: store, clock: clock, logger: logger)
     let link = BrokerLink(

@@ -17,8 +17,9 @@ package enum RegionProgram {
     let store = try Store(folder: configuration.state, partials: configuration.limits.partials, logger: logger)
     try store.emptyWorkFolder()
     let records = try store.records(RegionMachine.Record.self, machine: "region")
-    let machine = RegionMachine(
-      id: id, above: .central, configuration: CoordinatorConfiguration(data: configuration.data.advertise), restoring: records)
+    var coordination = CoordinatorConfiguration(data: configuration.data.advertise)
+    coordination.storeIsNew = store.wasCreatedEmpty
+    let machine = RegionMachine(id: id, above: .central, configuration: coordination, restoring: records)
     let clock = MachineClock(resuming: Instant(milliseconds: try store.lastInstant(machine: "region")))
     let shell = Shell(machine, name: "region", store: store, clock: clock, logger: logger)
 

@@ -52,7 +52,7 @@ struct OwnTopics: Sendable {
       guard !storeIsNew else { return .leaveAlone }
       return .publish([.clearing(.task(coordinator: id, task: task)), .clearing(.round(coordinator: id, task: task))])
     }
-    guard let owed = machine.descriptors.first(where: { $0.task == task }), !found.isUpToDate(owed) else { return .publish([]) }
+    guard let owed = machine.descriptor(of: task), !found.isUpToDate(owed) else { return .publish([]) }
     return .publish([descriptor(owed)])
   }
 }

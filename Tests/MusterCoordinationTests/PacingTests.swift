@@ -69,6 +69,69 @@ struct PacingTests {
     #expect(nodes?.tally.lost == 512 && nodes?.tally.invited == Self.devices - 512, "only the first had their ten seconds")
   }
 
+  @Test("invitations go out in the order in which the selection chose the devices")
+  func selection() {
+    var scout = Self.scout()
+    var all = invited(.order(Self.order()), &scout, at: 0)
+    while all.count < Self.devices {
+      let answered = all.count
+      for node in all.suffix(512) where all.count < Self.devices {
+        let answer = NodeStatus(node: node, task: .digits, state: .accepted, round: 1, attempt: 1, phase: .train)
+        all += invited(.status(answer), &scout, at: 1)
+      }
+      #expect(all.count > answered)
+    }
+    #expect(all == Seeds.shuffled((1...Self.devices).map(NodeID.pi), seed: 1))
+  }
+
+  @Test("nobody is invited while the ledger is asked whether the round goes on")
+  func hold() {
+    var scout = Self.scout()
+    let first = invited(.order(Self.order()), &scout, at: 0)
+    for node in first.prefix(2) {
+      _ = invited(
+        .status(NodeStatus(node: node, task: .digits, state: .accepted, round: 1, attempt: 1, phase: .train)), &scout, at: 1)
+    }
+    let refused = NodeStatus(node: first[0], task: .digits, state: .ready)
+    let (_, effects) = scout.handle(.status(refused), at: Instant(milliseconds: 10))
+    #expect(effects.contains(.consult(.digits)) && effects.compactMap(\.invited).isEmpty)
+    let answer = NodeStatus(node: first[2], task: .digits, state: .accepted, round: 1, attempt: 1, phase: .train)
+    #expect(invited(.status(answer), &scout, at: 20).isEmpty)
+    let ledger = PhaseLedger(task: .digits, round: 1, phase: .train, open: true, accepted: [])
+    #expect(!invited(.ledger(ledger), &scout, at: 30).isEmpty, "it goes on")
+  }
+
+  @Test("who is born again and again without an answer is lost after ten seconds all the same")
+  func births() {
+    var scout = Self.scout()
+    let first = invited(.order(Self.order()), &scout, at: 0)[0]
+    for second in 1...9 {
+      _ = invited(.node(NodeState(node: first, online: true, session: "s\(second)")), &scout, at: Int64(second) * 1000)
+    }
+    #expect(scout.tasks[.digits]?.train?.nodes[first].seat?.isLost == false)
+    _ = invited(.tick, &scout, at: 10_000)
+    #expect(scout.tasks[.digits]?.train?.nodes[first].seat?.isLost == true)
+  }
+
+  @Test("those who do not answer are called together, ten seconds apart at least")
+  func calls() {
+    var scout = Self.scout()
+    let first = invited(.order(Self.order()), &scout, at: 0)
+    // The others are invited one by one, at many instants.
+    for (index, node) in first.enumerated() {
+      let answer = NodeStatus(node: node, task: .digits, state: .accepted, round: 1, attempt: 1, phase: .train)
+      _ = invited(.status(answer), &scout, at: Int64(index) * 3)
+    }
+    var calls = 0
+    var now = Instant(milliseconds: 12_000)
+    while now < Instant(milliseconds: 110_000), let deadline = scout.nextDeadline {
+      now = max(now, deadline)
+      calls += scout.handle(.tick, at: now).effects.count { if case .publish = $0 { true } else { false } }
+      now.milliseconds += 1
+    }
+    #expect((1...4).contains(calls), "\(calls)")
+  }
+
   @Test("after a reconnection whoever has not answered is invited anew, in turn")
   func reconnection() {
     var scout = Self.scout()

@@ -26,7 +26,7 @@ struct PhaseNodesTests {
     func instant() -> Instant { Instant(milliseconds: Int64(number(20_000))) }
     switch number(15) {
     case 0: node.seat = nil
-    case 1: node.seat = Seat(quota: number(5), since: instant())
+    case 1: node.seat = Seat(quota: number(5), since: instant(), turn: number(9))
     case 2: node.seat?.state = .invited
     case 3: node.seat?.state = .working(progress: nil)
     case 4: node.seat?.state = .done
@@ -72,8 +72,9 @@ struct PhaseNodesTests {
           return (node.seat.isLost || node.seat.isShort) && !isOut(node.entry) && has + node.seat.moved < node.seat.quota
         }.map(\.node))
     #expect(
-      Array(nodes.uninvited)
-        == seats.filter { $0.seat.askedAt != nil && $0.seat.invitedAt == nil && !$0.entry.isReturning }.map(\.node))
+      nodes.uninvited.map(\.node)
+        == seats.filter { $0.seat.askedAt != nil && $0.seat.invitedAt == nil && !$0.entry.isReturning }
+        .sorted { ($0.seat.turn, $0.node) < ($1.seat.turn, $1.node) }.map(\.node))
     #expect(nodes.seats.map(\.node) == seats.map(\.node))
     for now in [0, 5_000, 12_000, 40_000].map({ Instant(milliseconds: $0) }) {
       #expect(

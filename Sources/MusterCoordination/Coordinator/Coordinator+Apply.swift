@@ -10,7 +10,7 @@ extension Coordinator {
       tasks[id] = TaskRun(
         id: id, specification: specification, descriptor: descriptor, stage: .initializing,
         expires: now.advanced(bySeconds: specification.validSeconds))
-      noteEnd(of: id, before: nil)
+      reindex(id, before: nil)
     case .forwarded(let descriptor): applyForwarded(descriptor)
     case .revised(let id, let revision, let state):
       tasks[id]?.descriptor.revision = revision
@@ -51,14 +51,14 @@ extension Coordinator {
     case .ended(let id, let step, let reason): applyEnded(id, step, reason)
     case .forgotten(let id):
       let before = tasks.removeValue(forKey: id)
-      noteEnd(of: id, before: before)
+      reindex(id, before: before)
     }
   }
 
   private mutating func applyForwarded(_ descriptor: TaskDescriptor) {
     let id = descriptor.task
     let before = tasks[id]
-    defer { noteEnd(of: id, before: before) }
+    defer { reindex(id, before: before) }
     if tasks[id] == nil {
       tasks[id] = TaskRun(
         id: id, specification: nil, descriptor: descriptor, stage: .waiting, expires: now.advanced(bySeconds: descriptor.secondsLeft ?? 1e9)
@@ -99,6 +99,9 @@ extension Coordinator {
       tasks[id]?.pausedAt = nil
       tasks[id]?.expires.milliseconds += frozen
       tasks[id]?.train?.shift(by: frozen)
+      // A restart in the middle of the pause set it to its own time.
+      let longest = now.advanced(bySeconds: configuration.graceSeconds)
+      if let holds = tasks[id]?.train?.holdsUntil { tasks[id]?.train?.holdsUntil = min(holds, longest) }
       tasks[id]?.evaluation?.shift(by: frozen)
     }
   }
@@ -201,7 +204,7 @@ extension Coordinator {
     run.train?.isClosed = true
     run.evaluation?.isClosed = true
     tasks[id] = run
-    noteEnd(of: id, before: before)
+    reindex(id, before: before)
   }
 
   /// The newest checkpoints, the best and the initial model stay.

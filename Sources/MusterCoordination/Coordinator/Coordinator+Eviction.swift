@@ -14,7 +14,7 @@ extension Coordinator {
     for run in openTasks.compactMap({ tasks[$0] }) {
       // Anyone can say that it is at work: who was invited is known here.
       for phase in [run.train, run.evaluation] {
-        staying.formUnion(phase?.nodes.seats.filter { $0.seat.invitedAt != nil }.map(\.node) ?? [])
+        staying.formUnion(phase?.nodes.seats.filter { !$0.seat.isByOwnWord }.map(\.node) ?? [])
       }
       answering.formUnion(run.roll.nodes)
     }
@@ -40,7 +40,7 @@ extension Coordinator {
     for id in tasks.keys {
       tasks[id]?.roll[node] = nil
       tasks[id]?.train?.nodes[node].candidate = nil
-      guard let seat = tasks[id]?.train?.nodes[node].seat, seat.invitedAt == nil, tasks[id]?.specification == nil else { continue }
+      guard let seat = tasks[id]?.train?.nodes[node].seat, seat.isByOwnWord, tasks[id]?.specification == nil else { continue }
       // It took that place by its own word.
       tasks[id]?.train?.nodes[node].seat = nil
       if tasks[id]?.isLedger == false { tasks[id]?.train?.nodes[node].hasDelivered = false }

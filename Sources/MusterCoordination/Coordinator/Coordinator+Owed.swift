@@ -11,10 +11,12 @@ extension Coordinator {
   ///
   /// - Parameter node: nil: all nodes.
   mutating func oweInvitations(_ id: TaskID, to node: NodeID? = nil) {
+    // Who is born again and again without an answer is lost all the same.
+    let isForAll = node == nil
     for slot in [PhaseSlot.train, .evaluation] {
       guard let nodes = tasks[id]?[slot]?.nodes else { continue }
       for node in node.map({ [$0] }) ?? Array(nodes.pending) where nodes[node].seat?.askedAt != nil {
-        tasks[id]?[slot]?.nodes[node].seat?.oweInvitation()
+        tasks[id]?[slot]?.nodes[node].seat?.oweInvitation(restarts: isForAll)
       }
     }
   }
@@ -40,8 +42,14 @@ extension Coordinator {
 }
 
 extension Coordinator {
+  /// The descriptor that stands on a task's topic; nil: none does.
+  package func descriptor(of id: TaskID) -> TaskDescriptor? {
+    guard let run = tasks[id], !run.isEnded || run.endedAt != nil else { return nil }
+    return describe(id)
+  }
+
   /// The descriptors that stand on topics, in the order of their tasks.
   package var descriptors: [TaskDescriptor] {
-    tasks.keys.sorted().filter { tasks[$0].map { !$0.isEnded || $0.endedAt != nil } ?? false }.map(describe)
+    tasks.keys.sorted().compactMap(descriptor)
   }
 }

@@ -103,28 +103,40 @@ extension Coordinator {
     guard isConnected, let round = tasks[id]?[phase], !round.isClosed else { return }
     for node in round.nodes.due(at: now) {
       guard let seat = round.nodes[node].seat, let asked = seat.askedAt else { continue }
-      if now.seconds(since: asked) < configuration.answerSeconds {
+      if now.seconds(since: asked) < configuration.answerSeconds && !isSilent(node) {
         invite(node, id, phase)
-      } else if seat.state == .invited {
-        lose(node, id, phase, "did not answer its invitation", failed: false)
       } else {
-        // It goes on with what it knows; what it was asked for besides is asked of others.
-        tasks[id]?[phase]?.nodes[node].seat?.raisedAt = nil
-        tasks[id]?[phase]?.nodes[node].seat?.isShort = true
+        stopAsking(node, id, phase)
       }
     }
     inviteNext(id, phase)
   }
 
-  /// Invites those who wait for it, as long as few enough answers are due: whoever answers must be heard before his invitation is repeated.
-  mutating func inviteNext(_ id: TaskID, _ phase: PhaseSlot) {
-    guard isConnected, let nodes = tasks[id]?[phase]?.nodes else { return }
-    for node in nodes.uninvited.prefix(max(0, Self.mostFresh - nodes.tally.fresh)) { invite(node, id, phase) }
+  /// A node does not answer, or did not answer an invitation to another phase or task either.
+  private mutating func stopAsking(_ node: NodeID, _ id: TaskID, _ phase: PhaseSlot) {
+    if tasks[id]?[phase]?.nodes[node].seat?.state == .invited {
+      lose(node, id, phase, "did not answer its invitation", failed: false)
+    } else {
+      // It goes on with what it knows; what it was asked for besides is asked of others.
+      tasks[id]?[phase]?.nodes[node].seat?.raisedAt = nil
+      tasks[id]?[phase]?.nodes[node].seat?.isShort = true
+    }
   }
 
-  func mayInviteNext(_ nodes: PhaseNodes) -> Bool { !nodes.uninvited.isEmpty && nodes.tally.fresh < Self.mostFresh }
+  /// Invites those who wait for it, as long as few enough answers are due: whoever answers must be heard before his invitation is repeated.
+  mutating func inviteNext(_ id: TaskID, _ phase: PhaseSlot) {
+    guard isConnected, let round = tasks[id]?[phase], mayInviteNext(round) else { return }
+    for next in round.nodes.uninvited.prefix(Self.mostFresh - round.nodes.tally.fresh) {
+      if isSilent(next.node) { stopAsking(next.node, id, phase) } else { invite(next.node, id, phase) }
+    }
+  }
 
-  /// Answers that may be due at a time. A server hears several thousand in the two seconds after which it would invite again.
+  func mayInviteNext(_ phase: PhaseRun) -> Bool {
+    phase.holdsUntil == nil && !phase.nodes.uninvited.isEmpty && phase.nodes.tally.fresh < Self.mostFresh
+  }
+
+  /// The most fresh seats of a phase: further nodes wait for their invitation. A server hears several thousand answers in the two seconds after
+  /// which it would invite again.
   private static let mostFresh = 512
 
   mutating func lose(_ node: NodeID, _ id: TaskID, _ phase: PhaseSlot, _ reason: String, failed: Bool) {

@@ -20,6 +20,16 @@ extension Coordinator {
     if run.roll.ready != turnouts.reduce(0, { $0 + $1.turnout.ready }) { return "devices that are ready" }
     if run.roll.declined != turnouts.reduce(0, { $0 + $1.turnout.declined }) { return "devices that are not ready" }
     if Array(run.roll.withReason) != turnouts.filter(\.turnout.hasReason).map(\.node).sorted() { return "nodes with a reason" }
+    for phase in [run.train, run.evaluation].compactMap({ $0 }) {
+      let accepted = phase.accepted.values
+      if phase.deliveredDevices != accepted.reduce(0, { $0 + $1.devices }) { return "devices that delivered" }
+      let counted = accepted.filter { !phase.refused.contains($0.path.description) }
+      if phase.acceptedDevices != counted.reduce(0, { $0 + $1.devices }) { return "devices whose work counts" }
+      let senders = Dictionary(grouping: accepted) { phase.order == nil ? $0.path.nodes.first : $0.path.nodes.last }
+      if senders.contains(where: { node, all in node.map { phase.nodes[$0].accepted } != all.reduce(0) { $0 + $1.devices } }) {
+        return "devices of one node"
+      }
+    }
     guard let phase = run.train, phase.order != nil, !phase.isClosed else { return nil }
     for (node, turnout) in turnouts where phase.nodes[node].candidate != (turnout.ready > 0 ? candidate(node, run, phase) : nil) {
       return "the place of \(node) among those that are ready"

@@ -32,7 +32,7 @@ extension Coordinator {
     }
     let count = headcount(run)
     let (wanted, fewest) = (max(1, cohort.size - accepted), max(1, cohort.minimum - accepted))
-    // Before anybody delivered, all that are ready are free; and no more than these can be.
+    // Free devices are at most those that are ready. They are counted only after a first attempt: before it, all are free.
     let mustLook = run.train != nil && count.total >= fewest
     let available = mustLook ? freeDevices(run).reduce(0) { $0 + $1.devices } : count.total
     guard available >= fewest, count.fraction >= cohort.ready else {

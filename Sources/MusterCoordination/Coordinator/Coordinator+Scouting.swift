@@ -77,8 +77,7 @@ extension Coordinator {
     let chosen = round.holdsUntil == nil ? round.nodes.free.prefix(max(0, round.needed - round.nodes.tally.holding)).map(\.node) : []
     for node in chosen {
       if let lost = tasks[id]?.train?.nodes.vacancies.first { tasks[id]?.train?.nodes[lost].seat?.replacement = node }
-      tasks[id]?.train?.nodes[node].seat = Seat(quota: 1, since: now)
-      tasks[id]?.train?.nodes[node].offers += 1
+      tasks[id]?.train?.seat(node, at: now)
     }
     inviteNext(id, .train)
     if !chosen.isEmpty || round.nodes.tally.lost != lostBefore {

@@ -12,7 +12,7 @@ struct Silence: Hashable, Sendable {
 /// The nodes that have not answered, ordered by what time brings.
 struct Silences: Sendable {
   private var silences: SharingDictionary<NodeID, Silence> = [:]
-  /// When those that are not known as silent yet will be.
+  /// For each node that is not counted as silent yet: when it will be.
   private var beginnings = SortedSet<NodeAt>()
   private(set) var calls = SortedSet<NodeAt>()
   /// Seconds after which a node that does not answer is silent.
@@ -61,7 +61,7 @@ extension Coordinator {
 
   /// An invitation goes out that the node has to answer.
   mutating func awaitWord(of node: NodeID) {
-    if unanswered[node] == nil { unanswered[node] = Silence(since: now, callAt: now.advanced(bySeconds: Self.callSeconds)) }
+    if unanswered[node] == nil { unanswered[node] = Silence(since: now, callAt: call(after: Self.callSeconds)) }
   }
 
   /// Something new came from the node itself, and not from a broker's memory.
@@ -100,7 +100,8 @@ extension Coordinator {
     for node in due {
       guard let calls = unanswered[node]?.calls else { continue }
       unanswered[node]?.calls = calls + 1
-      unanswered[node]?.callAt = now.advanced(bySeconds: Self.callSeconds * Double(1 << min(calls + 1, 6)))
+      let next = call(after: Self.callSeconds * Double(1 << min(calls + 1, 6)))
+      unanswered[node]?.callAt = next
     }
     effects += openTasks.map { .publish(describe($0)) }
   }
@@ -113,6 +114,13 @@ extension Coordinator {
   /// When somebody silent is called next; nil when nobody is, or when there is nothing to call them to.
   var nextCall: Instant? {
     isConnected && !openTasks.isEmpty ? unanswered.calls.first?.at : nil
+  }
+
+  /// Calls come together, every ten seconds at most: each is a descriptor that all nodes read and answer.
+  private func call(after seconds: Double) -> Instant {
+    let grid: Int64 = 10_000
+    let earliest = now.advanced(bySeconds: seconds).milliseconds
+    return Instant(milliseconds: (earliest + grid - 1) / grid * grid)
   }
 
   /// Between a node's last chance to answer and the first call.

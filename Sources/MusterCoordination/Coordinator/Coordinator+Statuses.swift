@@ -70,7 +70,8 @@ extension Coordinator {
     guard tasks[status.task] != nil else {
       // It was on its way when the task was forgotten; or it stood there already, and an earlier life forgot the task. Whoever hears of the
       // task again says it again.
-      if retained || forgotten.contains(status.task) { effects.append(clearing(status.node, status.task)) }
+      let isLeft = retained && !configuration.storeIsNew
+      if isLeft || forgotten.contains(status.task) { effects.append(clearing(status.node, status.task)) }
       return
     }
     if last == nil { makeRoomForStatus(status.task) }
@@ -138,7 +139,7 @@ extension Coordinator {
     }
     switch status.state {
     case .accepted, .training, .uploading:
-      var seat = round.nodes[status.node].seat ?? Seat(quota: 1, since: now)
+      var seat = round.nodes[status.node].seat ?? Seat(quota: 1, since: now, isByOwnWord: true)
       seat.state = .working(progress: status.progress)
       // At work, and yet in trouble: it tries again by itself, and `why` says what hinders it.
       seat.reason = status.reason?.brief() ?? status.state.rawValue
@@ -147,7 +148,7 @@ extension Coordinator {
       // Here it is known what arrived.
       if !round.nodes[status.node].hasDelivered { lose(status.node, id, .train, "says done, but nothing of it counts", failed: false) }
     case .done:
-      var seat = round.nodes[status.node].seat ?? Seat(quota: 1, since: now)
+      var seat = round.nodes[status.node].seat ?? Seat(quota: 1, since: now, isByOwnWord: true)
       seat.state = .done
       tasks[id]?.train?.nodes[status.node].seat = seat
       tasks[id]?.train?.nodes[status.node].hasDelivered = true

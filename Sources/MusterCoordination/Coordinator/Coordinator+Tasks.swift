@@ -165,7 +165,7 @@ extension Coordinator {
   mutating func retire(_ id: TaskID) {
     guard let run = tasks[id], let ended = run.endedAt, now >= ended.advanced(bySeconds: Self.retirementSeconds) else { return }
     tasks[id]?.endedAt = nil
-    noteEnd(of: id, before: run)
+    reindex(id, before: run)
     effects.append(.clear(.task(coordinator: self.id, task: id)))
     effects.append(.clear(.round(coordinator: self.id, task: id)))
     clearStatuses(run)

@@ -13,6 +13,8 @@ package struct CoordinatorConfiguration: Sendable {
   package var answerSeconds: Double
   /// A phase in which nobody is left to wait for closes after this, so that a replacement can show itself.
   package var graceSeconds: Double
+  /// The store was empty at the start: what stands on topics may belong to a store that was moved away.
+  package var storeIsNew = false
   /// The most nodes that are remembered, and statuses of one task.
   package var mostNodes = 20_000
   /// None in a server.
@@ -33,7 +35,8 @@ package struct CoordinatorConfiguration: Sendable {
 ///
 /// A value: it does no I/O, reads no clock and draws no randomness. Events go in, records (what must survive) and effects (what the shell
 /// does once the records are durable) come out. State that records do not restore is learned again from topics, and `owed` says
-/// everything that has to be repeated after a restart, a connect or a birth: no code repairs single lost messages.
+/// everything that has to be repeated after a restart or a connect: no code repairs single lost messages. Invitations are owed by the seats that
+/// wait for them.
 ///
 /// After every event `advance` looks at the state and does what is due. Whatever arrives twice, late or never, the same look decides.
 package struct Coordinator: Sendable {
@@ -50,7 +53,7 @@ package struct Coordinator: Sendable {
   private(set) var isConnected = true
   /// At a scout: who was there before the connection broke, and is waited for.
   private(set) var returning = SortedSet<NodeID>()
-  /// Until when. Devices pause up to half a minute between tries.
+  /// When waiting for them ends: a device tries again at least every half a minute.
   private var returnsUntil = Instant.zero
   /// Tasks that were forgotten, newest last: what stands on their topics is cleared on every connection, for the first clearing may be lost. Soft.
   var forgotten: [TaskID] = []
@@ -161,8 +164,8 @@ package struct Coordinator: Sendable {
     effects += openTasks.map { .roundChanged($0) }
   }
 
-  /// A task has begun, ended, been retired or been forgotten.
-  mutating func noteEnd(of id: TaskID, before: TaskRun?) {
+  /// Brings the open tasks and the retirements up to date with a task.
+  mutating func reindex(_ id: TaskID, before: TaskRun?) {
     let after = tasks[id]
     if let ended = before?.endedAt { retirements.remove(TaskAt(at: ended.advanced(bySeconds: Self.retirementSeconds), task: id)) }
     if let ended = after?.endedAt { retirements.insert(TaskAt(at: ended.advanced(bySeconds: Self.retirementSeconds), task: id)) }
@@ -240,7 +243,7 @@ package struct Coordinator: Sendable {
         }
         if isConnected {
           if let due = phase.nodes.due.first { deadlines.append(due.at) }
-          if mayInviteNext(phase.nodes) { deadlines.append(now) }
+          if mayInviteNext(phase) { deadlines.append(now) }
         }
       }
       return deadlines.min()

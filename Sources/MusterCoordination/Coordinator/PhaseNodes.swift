@@ -33,7 +33,7 @@ struct PhaseTally: Hashable, Sendable {
   var quota = 0
   /// Seats by their state.
   var invited = 0
-  /// Seats whose first invitation may be answered any moment.
+  /// Seats that were invited once, have not answered, and were not invited again yet.
   var fresh = 0
   var working = 0
   var done = 0
@@ -61,6 +61,14 @@ struct NodeAt: Hashable, Comparable, Sendable {
 
 /// The nodes of a phase. Whatever is asked about all of them at once is kept as it changes, so that no event looks at every node.
 struct PhaseNodes: Sendable {
+  /// Who waits for an invitation, in the order in which the seats were given.
+  struct Turn: Hashable, Comparable, Sendable {
+    var turn: Int
+    var node: NodeID
+
+    static func < (left: Self, right: Self) -> Bool { (left.turn, left.node) < (right.turn, right.node) }
+  }
+
   /// How long an invitation waits for its answer, in seconds.
   struct Patience: Hashable, Sendable {
     var repeatSeconds: Double
@@ -76,12 +84,12 @@ struct PhaseNodes: Sendable {
   /// Seats that are not done.
   private(set) var pending = SortedSet<NodeID>()
   /// Seats that wait for their invitation.
-  private(set) var uninvited = SortedSet<NodeID>()
+  private(set) var uninvited = SortedSet<Turn>()
   /// When invitations without an answer are to be repeated, or given up.
   private(set) var due = SortedSet<NodeAt>()
   /// At a scout: ready devices that may be offered a seat.
   private(set) var free = SortedSet<PhaseNode.Candidate>()
-  /// At the root: nothing has changed since the last look whether what one region lacks could be asked of others.
+  /// At the root: whether moving quotas between regions again could change nothing.
   var quotasAreSettled = false
 
   /// A device that takes a seat and gives it up again, for whatever reason, is asked so often in one attempt.
@@ -132,13 +140,17 @@ struct PhaseNodes: Sendable {
     Self.move(node, in: &vacancies, from: before.isVacant, to: after.isVacant)
     Self.move(node, in: &lacking, from: before.lack(deliversOnce) > 0, to: after.lack(deliversOnce) > 0)
     Self.move(node, in: &pending, from: before.isPending, to: after.isPending)
-    if before.seat != after.seat || deliversOnce { quotasAreSettled = false }
+    if before.share(deliversOnce) != after.share(deliversOnce) { quotasAreSettled = false }
     let (wasFree, isFree) = (before.free(Self.offersPerAttempt), after.free(Self.offersPerAttempt))
     if wasFree != isFree {
       if let wasFree { free.remove(wasFree) }
       if let isFree { free.insert(isFree) }
     }
-    Self.move(node, in: &uninvited, from: before.isUninvited, to: after.isUninvited)
+    let (wasWaiting, isWaiting) = (before.waits(node), after.waits(node))
+    if wasWaiting != isWaiting {
+      if let wasWaiting { uninvited.remove(wasWaiting) }
+      if let isWaiting { uninvited.insert(isWaiting) }
+    }
     let (oldDue, newDue) = (before.due(patience), after.due(patience))
     if oldDue != newDue {
       if let oldDue { due.remove(NodeAt(at: oldDue, node: node)) }
@@ -158,7 +170,18 @@ extension PhaseNode {
   fileprivate func free(_ mostOffers: Int) -> Candidate? { seat == nil && !hasDelivered && offers < mostOffers ? candidate : nil }
 
   fileprivate var isVacant: Bool { seat.map { $0.isLost && $0.replacement == nil } ?? false }
-  fileprivate var isUninvited: Bool { seat.map { $0.askedAt != nil && $0.invitedAt == nil && !isReturning } ?? false }
+  /// Its turn to be invited; nil: it does not wait for that.
+  fileprivate func waits(_ node: NodeID) -> PhaseNodes.Turn? {
+    guard let seat, seat.askedAt != nil, seat.invitedAt == nil, !isReturning else { return nil }
+    return PhaseNodes.Turn(turn: seat.turn, node: node)
+  }
+
+  /// What decides whether something is asked of it, or of others instead of it.
+  fileprivate func share(_ deliversOnce: Bool) -> [Int] {
+    guard let seat else { return [] }
+    return [seat.quota, seat.moved, seat.isLost || seat.isShort ? 1 : 0, seat.have, deliversOnce && accepted > 0 ? 1 : 0]
+  }
+
   fileprivate var isPending: Bool { seat.map { $0.state != .done } ?? false }
 
   /// Devices of its quota that it will not bring, and that nobody else was asked for yet.

@@ -14,12 +14,18 @@ struct Seat: Hashable, Sendable {
   /// Devices that the node is to bring.
   var quota: Int
   var state = State.invited
-  /// When it was invited last for the first time; before that, since when it has the seat.
+  /// When its time to answer began; before any invitation, when it got the seat.
   var since: Instant
+  /// Its place in the order in which invitations go out.
+  var turn = 0
   /// When its invitation went out last; nil: it waits for its turn, or is owed another one.
   var invitedAt: Instant?
   /// Its invitation went out more than once without an answer.
   var isRepeated = false
+  /// Whether its time to answer has begun.
+  var wasInvited = false
+  /// A device that has the seat because it says that it is at work, and was not invited by this coordinator since its start.
+  var isByOwnWord = false
   /// A scout's own word: devices at work or done.
   var have = 0
   /// Of its quota, what was already asked of other nodes.
@@ -41,19 +47,23 @@ struct Seat: Hashable, Sendable {
   var askedAt: Instant? { state == .invited ? since : isLost ? nil : raisedAt }
 
   /// Whatever went out may be lost: it is to be invited anew, when it is its turn.
-  mutating func oweInvitation() {
+  ///
+  /// - Parameter restarts: whether its time to answer begins again with that.
+  mutating func oweInvitation(restarts: Bool) {
     invitedAt = nil
     isRepeated = false
+    if restarts { wasInvited = false }
   }
 
   /// Its invitation goes out.
   mutating func invited(at now: Instant) {
     isRepeated = invitedAt != nil
-    // The time to answer begins when there is something to answer.
-    if invitedAt == nil {
+    if !wasInvited {
       if state == .invited { since = now } else if raisedAt != nil { raisedAt = now }
     }
     invitedAt = now
+    wasInvited = true
+    isByOwnWord = false
   }
 }
 
@@ -68,6 +78,8 @@ struct PhaseRun: Sendable {
   var deadline: Instant
   @Boxed var order: Invitation?
   var nodes: PhaseNodes
+  /// The turn of the next seat.
+  private var turn = 0
   /// At the ledger: what was accepted, whatever the attempt.
   private(set) var accepted: SharingDictionary<NodePath, ContributionRecord> = [:]
   /// Devices that these stand for.
@@ -97,6 +109,13 @@ struct PhaseRun: Sendable {
     order = opening.order
     nodes = PhaseNodes(patience, deliversOnce: deliversOnce)
     for (node, quota) in opening.cohort { nodes[node].seat = Seat(quota: quota, since: now) }
+  }
+
+  /// A seat for a device that is to be invited after those that were chosen before it.
+  mutating func seat(_ node: NodeID, at now: Instant) {
+    turn += 1
+    nodes[node].seat = Seat(quota: 1, since: now, turn: turn)
+    nodes[node].offers += 1
   }
 
   /// A further attempt, or a changed order: what was accepted stays, and so do those who are already at work.

@@ -103,16 +103,20 @@ package struct RegionMachine: Machine {
 
   /// Hands on the standings that have changed, each task's at most once in a while.
   private mutating func handOn(_ step: inout Step) {
-    changed.formUnion(step.standings)
-    step.standings = []
-    while let task = changed.filter({ pauses[$0].map { $0 <= step.now } ?? true }).min() {
-      changed.remove(task)
-      pauses[task] = step.now.advanced(bySeconds: Self.standingSeconds)
-      if let standing = coordinator.standing(task) { above(.standing(task, standing), &step) } else { pauses[task] = nil }
+    while !step.standings.isEmpty || changed.contains(where: { mayHandOn($0, step.now) }) {
       changed.formUnion(step.standings)
       step.standings = []
+      for task in changed.filter({ mayHandOn($0, step.now) }).sorted() {
+        changed.remove(task)
+        pauses[task] = step.now.advanced(bySeconds: Self.standingSeconds)
+        if let standing = coordinator.standing(task) { above(.standing(task, standing), &step) }
+      }
     }
+    // Those of tasks that nothing changes any more.
+    if pauses.count > 2 * coordinator.openTasks.count + 16 { pauses = pauses.filter { $0.value > step.now } }
   }
+
+  private func mayHandOn(_ task: TaskID, _ now: Instant) -> Bool { pauses[task].map { $0 <= now } ?? true }
 
   /// Every blob that something here still refers to.
   package var referencedBlobs: Set<Digest> {

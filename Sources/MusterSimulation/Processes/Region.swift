@@ -36,7 +36,11 @@ package final class RegionProcess: ServerPerformer, LedgerServer, ClientOwner {
     desk = RegionDesk(id, above: .central, storeIsNew: true)
     var configuration = CoordinatorConfiguration(data: "http://\(id):7410")
     configuration.faults = world.plan.faults
-    shell = ServerDriver(world) { [configuration] in RegionMachine(id: id, above: .central, configuration: configuration, restoring: $0) }
+    shell = ServerDriver(world) { [configuration] records in
+      var configuration = configuration
+      configuration.storeIsNew = records.isEmpty
+      return RegionMachine(id: id, above: .central, configuration: configuration, restoring: records)
+    }
     let number = world.directory.number(id)
     self.above = Client(
       "\(id)-above", .participant(number, of: world.directory.number(NodeID.central)), site: site, broker: above,
