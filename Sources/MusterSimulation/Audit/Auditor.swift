@@ -141,6 +141,13 @@ final class Auditor {
     }
   }
 
+  /// A server's batch is lost, because its commit failed.
+  ///
+  /// - Parameter events: those that nobody repeats: they come again only when topics are read again.
+  func loses<Event>(_ events: [Event], readsAgain: Bool, by server: NodeID) {
+    check(events.isEmpty || readsAgain, "\(server) has lost \(events.count) events that nobody repeats, and does not read its topics again")
+  }
+
   func ended(_ session: String) { endedSessions.insert(session) }
 
   /// Nobody goes offline while his session lasts: an old connection's Will says nothing about the new one.

@@ -118,7 +118,9 @@ package final class CentralProcess: ServerPerformer, LedgerServer, ClientOwner {
 
   func failed(_ events: [Coordinator.Event], areDropped: Bool) {
     dataPlane.failed(events)
-    if desk.readsTopicsAgain(after: events, areDropped: areDropped) { client.renew(after: 1000, in: world) }
+    let readsAgain = desk.readsTopicsAgain(after: events, areDropped: areDropped)
+    world.auditor.loses(areDropped ? [] : events.filter { !$0.isRepeated }, readsAgain: readsAgain, by: .central)
+    if readsAgain { client.renew(after: 1000, in: world) }
   }
 
   // MARK: Topics

@@ -150,7 +150,9 @@ package final class RegionProcess: ServerPerformer, LedgerServer, ClientOwner {
 
   func failed(_ events: [RegionMachine.Event], areDropped: Bool) {
     dataPlane.failed(events.compactMap { if case .below(let event) = $0 { event } else { nil } })
-    guard desk.readsTopicsAgain(after: events, areDropped: areDropped) else { return }
+    let readsAgain = desk.readsTopicsAgain(after: events, areDropped: areDropped)
+    world.auditor.loses(areDropped ? [] : events.filter { !$0.isRepeated }, readsAgain: readsAgain, by: id)
+    guard readsAgain else { return }
     above.renew(after: 1000, in: world)
     below.renew(after: 1000, in: world)
   }
