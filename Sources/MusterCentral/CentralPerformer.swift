@@ -14,14 +14,12 @@ final class CentralPerformer: EffectPerformer {
   private let topics: CoordinatorTopics
   private let work: CentralWork
   private let desk: Mutex<CentralDesk>
-  private let storeIsNew: Bool
   let replies = ContributionReplies()
 
   init(topics: CoordinatorTopics, work: CentralWork, store: Store) {
     self.topics = topics
     self.work = work
     desk = Mutex(CentralDesk(secret: store.secretKey))
-    storeIsNew = store.wasCreatedEmpty
   }
 
   var meter: TrafficMeter { topics.meter }
@@ -45,7 +43,7 @@ final class CentralPerformer: EffectPerformer {
 
   /// Publishes what the desk answers to a message on a task's own topic: the descriptor again, or the clearing of both task topics.
   func repair(_ task: TaskID, _ found: FoundDescriptor, owed machine: Coordinator) {
-    let repair = desk.withLock { $0.repair(found, of: task, owed: machine, storeIsNew: storeIsNew) }
+    let repair = desk.withLock { $0.repair(found, of: task, owed: machine) }
     if case .publish(let publications) = repair { publications.forEach(topics.publish) }
   }
 

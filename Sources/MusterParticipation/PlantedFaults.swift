@@ -22,7 +22,7 @@ package struct PlantedFaults: OptionSet, Hashable, Sendable {
   package static let foldsWithoutTheLast = PlantedFaults(rawValue: 1 << 6)
   /// What stands on a task's own topic and should not, or no longer stands there, is left as it is.
   package static let neverReconciles = PlantedFaults(rawValue: 1 << 7)
-  /// What came from topics and was lost with a failed commit is read again after the first failure only.
+  /// What came from topics and was lost with a failed commit is not read again.
   package static let lostTopicsAreNotReadAgain = PlantedFaults(rawValue: 1 << 8)
   /// Long work that finds the disk full is given up.
   package static let fullDiskEndsWork = PlantedFaults(rawValue: 1 << 9)

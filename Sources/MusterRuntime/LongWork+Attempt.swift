@@ -7,7 +7,7 @@ extension Trouble {
   package static func isPassing(_ error: any Error) -> Bool { (error as? any PassingTrouble)?.isPassing ?? false }
 }
 
-/// How long work meets the rest of its server.
+/// What a piece of long work needs of its server: the machine that it reports to, a log, and words for what happens.
 package struct LongWorkReports<Event: Sendable>: Sendable {
   /// For the log.
   package var name: String
@@ -38,8 +38,8 @@ package struct LongWorkReports<Event: Sendable>: Sendable {
 }
 
 extension LongWork where Order: Sendable {
-  /// Makes an attempt, and hands its result over until that is durable. Work that nobody waits for any more is dropped. Work that is cancelled
-  /// is owed: it is done after the next start.
+  /// Makes one attempt. Its result is handed to the machine again and again until the machine has stored it. Nothing is done when the machine
+  /// takes no result any more. Work that is cancelled, because the server stops, is done after the next start.
   ///
   /// - Parameter attempt: makes the result.
   /// - Returns: how it ended; the work that is to be done again has counted the attempt.

@@ -17,8 +17,6 @@ package struct CentralDesk: Sendable {
   private let secret: [UInt8]
   private let faults: PlantedFaults
   private var topics: OwnTopics
-  /// Since the last commit that succeeded.
-  private var hasReadAgain = false
 
   /// - Parameter secret: central's key, which grants and tickets derive from.
   package init(secret: [UInt8], faults: PlantedFaults = []) {
@@ -30,7 +28,6 @@ package struct CentralDesk: Sendable {
   /// - Parameter machine: as it was committed with the effect.
   /// - Returns: nil when there is nothing to do, or not yet.
   package mutating func command(for effect: Coordinator.Effect, of machine: Coordinator) -> Command? {
-    hasReadAgain = false
     switch effect {
     case .publish(let descriptor): return .publish(topics.descriptor(descriptor))
     case .invite(let node, let invitation):
@@ -58,17 +55,15 @@ package struct CentralDesk: Sendable {
   package mutating func due(of machine: Coordinator, at now: Instant) -> [Command] { topics.due(of: machine, at: now).map(Command.publish) }
 
   /// See ``TopicRepair``.
-  package func repair(_ found: FoundDescriptor, of task: TaskID, owed machine: Coordinator, storeIsNew: Bool) -> TopicRepair {
-    topics.repair(found, of: task, owed: machine, storeIsNew: storeIsNew)
+  package func repair(_ found: FoundDescriptor, of task: TaskID, owed machine: Coordinator) -> TopicRepair {
+    topics.repair(found, of: task, owed: machine, storeIsNew: machine.configuration.storeIsNew)
   }
 
   /// Whether to read all topics again, because these events were lost with their batch.
   ///
-  /// - Parameter areDropped: whether a record that they lead to can never be stored: the same again would be dropped again.
-  package mutating func readsTopicsAgain(after lost: [Coordinator.Event], areDropped: Bool) -> Bool {
-    guard !areDropped, lost.contains(where: { !$0.isRepeated }) else { return false }
-    defer { hasReadAgain = true }
-    return !hasReadAgain || !faults.contains(.lostTopicsAreNotReadAgain)
+  /// - Parameter areDropped: whether a record of them can never be stored, so that the same events would be dropped again.
+  package func readsTopicsAgain(after lost: [Coordinator.Event], areDropped: Bool) -> Bool {
+    !areDropped && lost.contains { !$0.isRepeated } && !faults.contains(.lostTopicsAreNotReadAgain)
   }
 
   private func work(_ kind: Coordinator.Work, _ task: TaskID, _ round: Int, _ machine: Coordinator) -> Command? {

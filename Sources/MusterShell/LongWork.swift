@@ -1,6 +1,4 @@
-package import MusterCoordination
 package import MusterParticipation
-import MusterSchema
 
 /// A piece of a server's long work, with how often it was tried. It says when it is tried again, and when its result is handed over again.
 package struct LongWork<Order> {
@@ -51,12 +49,4 @@ package enum Trouble: Sendable {
   case unclear
   /// The same again would fail the same way.
   case lasting
-}
-
-extension WorkKey {
-  /// Whether the machine would still take what the piece gives.
-  package func isWanted(by machine: Coordinator) -> Bool {
-    machine.takes(kind, of: task, round: round, contributions: contributions)
-      && machine.tasks[task]?.order.map { $0.key == roundKey } ?? true
-  }
 }

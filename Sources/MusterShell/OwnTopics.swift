@@ -43,8 +43,8 @@ struct OwnTopics: Sendable {
   /// - A task that the coordinator does not have: its topics are cleared, because a coordinator with the same id left them there before.
   ///   With a new store they are left alone: the tasks may belong to a database that was moved away.
   /// - A descriptor that is missing, unreadable or of an earlier revision: it is published again.
-  /// - A descriptor of the same or a later revision: nothing. If it is not ours, somebody else writes on the topic, and two that answer each
-  ///   other's messages would never stop.
+  /// - A descriptor of the same or a later revision: nothing is done. If another coordinator with the same id wrote it, the two would answer each
+  ///   other's messages for ever.
   func repair(_ found: FoundDescriptor, of task: TaskID, owed machine: Coordinator, storeIsNew: Bool) -> TopicRepair {
     guard !faults.contains(.neverReconciles) else { return .publish([]) }
     guard machine.tasks[task] != nil else {

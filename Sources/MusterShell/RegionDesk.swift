@@ -27,8 +27,6 @@ package struct RegionDesk: Sendable {
   private let above: NodeID
   private let faults: PlantedFaults
   private var topics: OwnTopics
-  /// Since the last commit that succeeded.
-  private var hasReadAgain = false
   private var statuses = Pace<NodeStatus>()
   /// Nothing was known before this start, and the coordinator above has not listed its tasks yet.
   private var storeIsNew: Bool
@@ -45,7 +43,6 @@ package struct RegionDesk: Sendable {
   /// - Parameter machine: as it was committed with the effect.
   /// - Returns: nil when there is nothing to do, or not yet.
   package mutating func command(for effect: RegionMachine.Effect, of machine: RegionMachine) -> Command? {
-    hasReadAgain = false
     switch effect {
     case .status(let status, let lasting):
       statuses.put(status, on: status.task, urgent: lasting)
@@ -92,11 +89,9 @@ package struct RegionDesk: Sendable {
 
   /// Whether to read all topics again, because these events were lost with their batch.
   ///
-  /// - Parameter areDropped: whether a record that they lead to can never be stored: the same again would be dropped again.
-  package mutating func readsTopicsAgain(after lost: [RegionMachine.Event], areDropped: Bool) -> Bool {
-    guard !areDropped, lost.contains(where: { !$0.isRepeated }) else { return false }
-    defer { hasReadAgain = true }
-    return !hasReadAgain || !faults.contains(.lostTopicsAreNotReadAgain)
+  /// - Parameter areDropped: whether a record of them can never be stored, so that the same events would be dropped again.
+  package func readsTopicsAgain(after lost: [RegionMachine.Event], areDropped: Bool) -> Bool {
+    !areDropped && lost.contains { !$0.isRepeated } && !faults.contains(.lostTopicsAreNotReadAgain)
   }
 
   // MARK: - What stands on topics

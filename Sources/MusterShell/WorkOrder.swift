@@ -86,6 +86,12 @@ package struct RegionOrder: Sendable {
 }
 
 extension WorkKey {
+  /// Whether the machine would still take what the piece gives.
+  package func isWanted(by machine: Coordinator) -> Bool {
+    machine.takes(kind, of: task, round: round, contributions: contributions)
+      && machine.tasks[task]?.order.map { $0.key == roundKey } ?? true
+  }
+
   /// As a queue knows it.
   func planted(_ faults: PlantedFaults) -> WorkKey {
     faults.contains(.workKeyHasNoRound) ? WorkKey(kind: kind, task: task, roundKey: .central(0)) : self

@@ -45,7 +45,7 @@ package enum PlantedBug: String, CaseIterable, Sendable {
   case collectsYoungBlobs
   /// Descriptors that somebody cleared, or that an old snapshot of the broker brought back, stay as they are.
   case neverReconciles
-  /// What came from topics and was lost with a failed commit is read again after the first failure only.
+  /// What came from topics and was lost with a failed commit is not read again.
   case lostTopicsAreNotReadAgain
   /// A record that can never be stored is tried again and again, with all that came with it.
   case poisonIsRetried

@@ -61,6 +61,9 @@ struct FoundBySearchTests {
       scout.handle(.status(status, retained: true), at: .zero).effects
         == [.clear(.nodeStatus(coordinator: .north, node: .pi(1), task: .digits))])
     #expect(scout.handle(.status(status), at: .zero).effects.isEmpty)
+    // A new store knows too little to judge.
+    scout.configuration.storeIsNew = true
+    #expect(scout.handle(.status(status, retained: true), at: .zero).effects.isEmpty)
   }
 
   @Test("a device repeats its status for each descriptor, revised or not", arguments: [1, 2])

@@ -25,14 +25,6 @@ struct SortedSetTests {
     }
     for (set, model) in copies + [(set, model)] {
       #expect(Array(set) == model.sorted() && set.first == model.min() && set.isEmpty == model.isEmpty)
-      #expect(set == SortedSet(model))
     }
-  }
-
-  @Test("is made of elements in any order, each once")
-  func made() {
-    #expect(Array(SortedSet([3, 1, 2, 3, 1])) == [1, 2, 3])
-    #expect(Array(SortedSet((0..<1000).reversed())) == Array(0..<1000))
-    #expect(SortedSet<Int>().first == nil && SortedSet<Int>() == SortedSet([]))
   }
 }

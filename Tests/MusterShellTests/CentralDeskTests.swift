@@ -77,7 +77,9 @@ struct CentralDeskTests {
     func repair(
       _ content: FoundDescriptor.Content, _ task: TaskID = .digits, retained: Bool = true, storeIsNew: Bool = false
     ) -> TopicRepair {
-      bench.desk.repair(FoundDescriptor(content, retained: retained), of: task, owed: bench.machine, storeIsNew: storeIsNew)
+      var machine = bench.machine
+      machine.configuration.storeIsNew = storeIsNew
+      return bench.desk.repair(FoundDescriptor(content, retained: retained), of: task, owed: machine)
     }
     guard let owed = bench.machine.descriptors.first else {
       Issue.record("a descriptor is owed")
@@ -94,7 +96,7 @@ struct CentralDeskTests {
   @Test("topics are read again when what came from them was lost with its batch, each time")
   func lostTopics() {
     #expect(readsAgain([]))
-    var desk = CentralDesk(secret: secret)
+    let desk = CentralDesk(secret: secret)
     let readsForRepeated = desk.readsTopicsAgain(after: [.tick, .pause(.digits)], areDropped: false)
     let readsForDropped = desk.readsTopicsAgain(after: [.connected], areDropped: true)
     #expect(!readsForRepeated && !readsForDropped)
@@ -133,15 +135,15 @@ private func foldsAll(_ faults: PlantedFaults) -> Bool {
 
 private func repairs(_ faults: PlantedFaults) -> Bool {
   let bench = CentralBench.inRound(faults: faults)
-  let cleared = bench.desk.repair(FoundDescriptor(.nothing, retained: false), of: .digits, owed: bench.machine, storeIsNew: false)
-  let left = bench.desk.repair(FoundDescriptor(.unreadable, retained: true), of: .b, owed: bench.machine, storeIsNew: false)
+  let cleared = bench.desk.repair(FoundDescriptor(.nothing, retained: false), of: .digits, owed: bench.machine)
+  let left = bench.desk.repair(FoundDescriptor(.unreadable, retained: true), of: .b, owed: bench.machine)
   guard let owed = bench.machine.descriptors.first else { return false }
   return cleared == .publish([.descriptor(owed, of: .central)])
     && left == .publish([.clearing(.task(coordinator: .central, task: .b)), .clearing(.round(coordinator: .central, task: .b))])
 }
 
 private func readsAgain(_ faults: PlantedFaults) -> Bool {
-  var desk = CentralDesk(secret: secret, faults: faults)
+  let desk = CentralDesk(secret: secret, faults: faults)
   let lost: [Coordinator.Event] = [.tick, .connected]
   let (first, second) = (desk.readsTopicsAgain(after: lost, areDropped: false), desk.readsTopicsAgain(after: lost, areDropped: false))
   return first && second

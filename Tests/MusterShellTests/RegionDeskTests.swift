@@ -144,14 +144,14 @@ struct RegionDeskTests {
   @Test("topics are read again when what came from them was lost with its batch")
   func lostTopics() {
     #expect(readsAgain([]) && !readsAgain(.lostTopicsAreNotReadAgain))
-    var desk = RegionDesk(.north, above: .central, storeIsNew: false)
+    let desk = RegionDesk(.north, above: .central, storeIsNew: false)
     let readsForRepeated = desk.readsTopicsAgain(after: [.tick], areDropped: false)
     let readsForDropped = desk.readsTopicsAgain(after: [.above(.connected)], areDropped: true)
     #expect(!readsForRepeated && !readsForDropped)
   }
 
   private func readsAgain(_ faults: PlantedFaults) -> Bool {
-    var desk = RegionDesk(.north, above: .central, storeIsNew: false, faults: faults)
+    let desk = RegionDesk(.north, above: .central, storeIsNew: false, faults: faults)
     let lost: [RegionMachine.Event] = [.tick, .above(.connected)]
     let (first, second) = (desk.readsTopicsAgain(after: lost, areDropped: false), desk.readsTopicsAgain(after: lost, areDropped: false))
     return first && second

@@ -1,8 +1,8 @@
-/// A value in a box of its own: copying it costs one retain, whatever it consists of. A change of a box that is shared makes a new one.
+/// A value in a box of its own: copying it costs one retain, whatever it consists of. A change makes a new box.
 @propertyWrapper
 package struct Boxed<Value> {
-  private final class Box {
-    var value: Value
+  fileprivate final class Box {
+    let value: Value
     init(_ value: Value) { self.value = value }
   }
 
@@ -13,14 +13,15 @@ package struct Boxed<Value> {
   package var wrappedValue: Value {
     _read { yield box.value }
     _modify {
-      if !isKnownUniquelyReferenced(&box) { box = Box(box.value) }
-      yield &box.value
+      var value = box.value
+      yield &value
+      box = Box(value)
     }
   }
 }
 
-// A box that is shared is never written to.
-extension Boxed: @unchecked Sendable where Value: Sendable {}
+extension Boxed.Box: Sendable where Value: Sendable {}
+extension Boxed: Sendable where Value: Sendable {}
 extension Boxed: Equatable where Value: Equatable {
   package static func == (left: Self, right: Self) -> Bool { left.box === right.box || left.box.value == right.box.value }
 }

@@ -10,19 +10,6 @@ struct SortedSet<Element: Comparable> {
   /// The most elements of a chunk; one that would have more is halved.
   private static var capacity: Int { 256 }
 
-  init() {}
-
-  init(_ elements: some Sequence<Element>) {
-    for element in elements.sorted() where chunks.last?.last != element {
-      if chunks.last.map({ $0.count < Self.capacity / 2 }) ?? false {
-        chunks[chunks.count - 1].append(element)
-      } else {
-        chunks.append([element])
-      }
-      count += 1
-    }
-  }
-
   var isEmpty: Bool { count == 0 }
   var first: Element? { chunks.first?.first }
 
@@ -93,7 +80,3 @@ extension SortedSet: Sequence {
 }
 
 extension SortedSet: Sendable where Element: Sendable {}
-extension SortedSet: Equatable where Element: Equatable {
-  /// Whether the elements are the same, however they are chunked.
-  static func == (left: Self, right: Self) -> Bool { left.count == right.count && left.elementsEqual(right) }
-}

@@ -37,7 +37,9 @@ extension Coordinator {
 }
 
 extension Coordinator {
-  /// What counts in a phase, and whether more is taken; nil when this is no ledger of the task.
+  /// The contributions that a phase has accepted, and whether it takes more.
+  ///
+  /// - Returns: nil when this coordinator does not count contributions of the task.
   package func phaseLedger(_ task: TaskID, round: Int, phase: Phase) -> PhaseLedger? {
     guard let run = tasks[task], run.isLedger else { return nil }
     let accepted = run.ledger(round: round, phase: phase)?.accepted ?? run.record(of: round)?.contributions(phase) ?? []

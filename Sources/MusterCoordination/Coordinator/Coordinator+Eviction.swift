@@ -36,7 +36,7 @@ extension Coordinator {
     nodes[node] = nil
     heardAt[node] = nil
     unanswered[node] = nil
-    _ = stopWaitingForReturn(of: node)
+    stopWaitingForReturn(of: node)
     for id in tasks.keys {
       tasks[id]?.roll[node] = nil
       tasks[id]?.train?.nodes[node].candidate = nil

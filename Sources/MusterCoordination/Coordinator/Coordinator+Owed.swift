@@ -7,11 +7,12 @@ extension Coordinator {
     forgotten.filter { tasks[$0] == nil }.flatMap(clearings) + tasks.keys.sorted().flatMap { owed(task: $0) }
   }
 
-  /// Whoever has not answered is to be invited anew: he may not have heard. That happens in turn, with the next looks at the task.
+  /// Marks invitations without an answer as not sent, because they may have been lost. They are sent again in their turn, whenever the task is
+  /// looked at.
   ///
-  /// - Parameter node: nil: all nodes.
+  /// - Parameter node: only to this one; nil: to all nodes, whose time to answer begins again.
   mutating func oweInvitations(_ id: TaskID, to node: NodeID? = nil) {
-    // Who is born again and again without an answer is lost all the same.
+    // One node's births do not prolong its time to answer.
     let isForAll = node == nil
     for slot in [PhaseSlot.train, .evaluation] {
       guard let nodes = tasks[id]?[slot]?.nodes else { continue }

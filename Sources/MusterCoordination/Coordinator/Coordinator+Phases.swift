@@ -81,6 +81,7 @@ extension Coordinator {
   /// Looks at a phase in progress: closes it when it is complete, or over, or when nobody is left to wait for.
   mutating func follow(_ id: TaskID, _ phase: PhaseSlot) {
     repeatInvitations(id, phase)
+    inviteNext(id, phase)
     moveQuotas(id, phase)
     guard let run = tasks[id], let round = run[phase], !round.isClosed else { return }
     let accepted = round.acceptedDevices
@@ -98,7 +99,7 @@ extension Coordinator {
     }
   }
 
-  /// An invitation without an answer is repeated, then counts as lost; and whoever waits for one gets it when it is its turn.
+  /// Repeats invitations that have no answer, and gives up those that had none for too long.
   mutating func repeatInvitations(_ id: TaskID, _ phase: PhaseSlot) {
     guard isConnected, let round = tasks[id]?[phase], !round.isClosed else { return }
     for node in round.nodes.due(at: now) {
@@ -109,7 +110,6 @@ extension Coordinator {
         stopAsking(node, id, phase)
       }
     }
-    inviteNext(id, phase)
   }
 
   /// A node does not answer, or did not answer an invitation to another phase or task either.
@@ -123,7 +123,8 @@ extension Coordinator {
     }
   }
 
-  /// Invites those who wait for it, as long as few enough answers are due: whoever answers must be heard before his invitation is repeated.
+  /// Invites nodes that wait for their invitation, as many as may be fresh. With more of them, answers would come faster than a server reads
+  /// them, and it would repeat invitations that are answered already.
   mutating func inviteNext(_ id: TaskID, _ phase: PhaseSlot) {
     guard isConnected, let round = tasks[id]?[phase], mayInviteNext(round) else { return }
     for next in round.nodes.uninvited.prefix(Self.mostFresh - round.nodes.tally.fresh) {

@@ -34,10 +34,7 @@ extension Coordinator {
     for (node, turnout) in turnouts where phase.nodes[node].candidate != (turnout.ready > 0 ? candidate(node, run, phase) : nil) {
       return "the place of \(node) among those that are ready"
     }
-    let free = phase.nodes.all.filter { entry in
-      entry.value.seat == nil && !entry.value.hasDelivered && entry.value.offers < PhaseNodes.offersPerAttempt
-    }
-    if Array(phase.nodes.free) != free.compactMap(\.value.candidate).sorted() { return "nodes that may be offered a seat" }
+    if Array(phase.nodes.free) != phase.nodes.all.compactMap(\.value.free).sorted() { return "nodes that may be offered a seat" }
     if phase.nodes.all.contains(where: { $0.value.isReturning != returning.contains($0.key) }) { return "nodes that are waited for" }
     return nil
   }

@@ -13,7 +13,7 @@ extension Coordinator {
     commit(.forwarded(descriptor))
     reviewAll(descriptor.task)
     effects += owed(task: descriptor.task)
-    // After a pause whoever has not answered is invited anew.
+    // Nothing was sent during a pause: devices that have not answered are invited again.
     if known?.isPaused == true { oweInvitations(descriptor.task) }
     effects.append(.standingChanged(descriptor.task))
     if let run = tasks[descriptor.task], run.isEnded { clearStatuses(run) }

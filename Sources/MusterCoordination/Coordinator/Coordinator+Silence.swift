@@ -84,12 +84,9 @@ extension Coordinator {
     }
   }
 
-  /// Nobody could hear, or be heard: whoever is not silent yet has the whole time to answer again.
+  /// Nobody could hear, or be heard. A node that is not silent yet is asked again, and has the whole time to answer from then on.
   mutating func restartPatience() {
-    for (node, silence) in unanswered.all where now.seconds(since: silence.since) < configuration.answerSeconds {
-      unanswered[node]?.since = now
-    }
-    for task in tasks.keys { tasks[task]?.restartPatience(at: now) }
+    for node in unanswered.all.keys where !isSilent(node) { unanswered[node] = nil }
   }
 
   /// Says the descriptors again when it is time, less and less often: a node that hears them says where it stands.

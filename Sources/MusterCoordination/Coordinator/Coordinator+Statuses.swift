@@ -9,12 +9,7 @@ extension Coordinator {
     if !retained || (before != nil && before?.session != state.session) { _ = heardWord(of: state.node) }
     if before == nil, state.online, nodes.count >= configuration.mostNodes { evict() }
     guard before != nil || nodes.count < configuration.mostNodes else { return }
-    if stopWaitingForReturn(of: state.node) {
-      // From now on he can hear an invitation.
-      for id in openTasks where tasks[id]?.train?.nodes[state.node].seat?.state == .invited {
-        tasks[id]?.train?.nodes[state.node].seat?.since = now
-      }
-    }
+    stopWaitingForReturn(of: state.node)
     guard state.online else {
       // A node that went offline before this coordinator started is listed, too, so that an operator can see and forget it.
       guard before != nil else {
@@ -68,8 +63,8 @@ extension Coordinator {
     let wasSilent = (!retained || (last != nil && last != status)) && heardWord(of: status.node)
     defer { if wasSilent { lookAgain() } }
     guard tasks[status.task] != nil else {
-      // It was on its way when the task was forgotten; or it stood there already, and an earlier life forgot the task. Whoever hears of the
-      // task again says it again.
+      // It was sent before its node heard that the task is forgotten, or the broker kept it from before a restart of this coordinator. A node
+      // that hears of the task again says its status again.
       let isLeft = retained && !configuration.storeIsNew
       if isLeft || forgotten.contains(status.task) { effects.append(clearing(status.node, status.task)) }
       return

@@ -28,22 +28,18 @@ extension Coordinator {
 
   func turnout(of node: NodeID, _ run: TaskRun) -> Roll.Turnout {
     guard let status = run.roll[node], let state = nodes[node], state.online else { return Roll.Turnout() }
-    guard run.specification == nil else {
-      guard mayInvite(node, for: run) else { return Roll.Turnout() }
+    if let specification = run.specification {
+      let mayTakePart = !isSilent(node) && configuration.declared?.contains(node) ?? true && specification.regions.contains(node)
+      guard mayTakePart else { return Roll.Turnout() }
       return Roll.Turnout(ready: status.devices?.asDevices ?? 0, declined: status.declined?.asDevices ?? 0)
     }
-    return isReady(node, status, run)
+    return isReady(state, status, run)
       ? Roll.Turnout(ready: 1) : Roll.Turnout(declined: 1, hasReason: reason(node, status, run) != nil)
   }
 
-  /// A region that has spoken, as far as that is not a matter of the coordinator's own connection.
-  private func mayInvite(_ node: NodeID, for run: TaskRun) -> Bool {
-    guard !isSilent(node), configuration.declared?.contains(node) ?? true else { return false }
-    return run.specification.map { $0.regions.contains(node) } ?? true
-  }
-
-  private func isReady(_ node: NodeID, _ status: NodeStatus, _ run: TaskRun) -> Bool {
-    guard let state = nodes[node], state.online, !isSilent(node), Admission.mismatch(run.descriptor, state) == nil else { return false }
+  /// - Parameter state: of a device that is online.
+  private func isReady(_ state: NodeState, _ status: NodeStatus, _ run: TaskRun) -> Bool {
+    guard !isSilent(state.node), Admission.mismatch(run.descriptor, state) == nil else { return false }
     switch status.state {
     case .ready, .done, .accepted, .training, .uploading: return true
     case .declined, .failed, .recruiting, .filled, .short: return false

@@ -80,9 +80,7 @@ package struct Coordinator: Sendable {
       now = max(now, at)
       apply(record)
     }
-    // Downtime is nobody's silence: everybody gets the whole time to answer again.
     for task in tasks.keys {
-      tasks[task]?.restartPatience(at: now)
       // Who is at work already shows on topics: nobody is invited for them before that could be heard.
       if tasks[task]?.stage == .scouting { tasks[task]?.train?.holdsUntil = now.advanced(bySeconds: configuration.graceSeconds) }
     }
@@ -204,16 +202,14 @@ package struct Coordinator: Sendable {
     for node in returning { tasks[id]?.train?.nodes[node].isReturning = true }
   }
 
-  /// - Returns: whether it was waited for.
-  mutating func stopWaitingForReturn(of node: NodeID) -> Bool {
-    guard returning.remove(node) else { return false }
+  mutating func stopWaitingForReturn(of node: NodeID) {
+    guard returning.remove(node) else { return }
     for id in openTasks { tasks[id]?.train?.nodes[node].isReturning = false }
-    return true
   }
 
   private mutating func stopWaitingForReturn() {
     guard !returning.isEmpty, returnsUntil <= now else { return }
-    for node in returning { _ = stopWaitingForReturn(of: node) }
+    for node in returning { stopWaitingForReturn(of: node) }
     effects += openTasks.filter { tasks[$0]?.stage == .scouting }.map { .standingChanged($0) }
   }
 

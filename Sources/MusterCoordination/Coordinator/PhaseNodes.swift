@@ -77,7 +77,7 @@ struct PhaseNodes: Sendable {
 
   private var nodes: SharingDictionary<NodeID, PhaseNode> = [:]
   private(set) var tally = PhaseTally()
-  /// Seats that were lost, and that nobody else has taken yet.
+  /// Seats of lost nodes for which no other node was chosen yet.
   private(set) var vacancies = SortedSet<NodeID>()
   /// Seats of nodes that say that they cannot bring all of their quota, or that were lost with some of it.
   private(set) var lacking = SortedSet<NodeID>()
@@ -91,9 +91,6 @@ struct PhaseNodes: Sendable {
   private(set) var free = SortedSet<PhaseNode.Candidate>()
   /// At the root: whether moving quotas between regions again could change nothing.
   var quotasAreSettled = false
-
-  /// A device that takes a seat and gives it up again, for whatever reason, is asked so often in one attempt.
-  static let offersPerAttempt = 5
 
   let patience: Patience
   /// Regions that aggregate: a node delivers once, and nothing more comes of it in this phase.
@@ -137,41 +134,35 @@ struct PhaseNodes: Sendable {
     nodes[node] = after == PhaseNode() ? nil : after
     tally.count(before, deliversOnce, by: -1)
     tally.count(after, deliversOnce, by: 1)
-    Self.move(node, in: &vacancies, from: before.isVacant, to: after.isVacant)
-    Self.move(node, in: &lacking, from: before.lack(deliversOnce) > 0, to: after.lack(deliversOnce) > 0)
-    Self.move(node, in: &pending, from: before.isPending, to: after.isPending)
     if before.share(deliversOnce) != after.share(deliversOnce) { quotasAreSettled = false }
-    let (wasFree, isFree) = (before.free(Self.offersPerAttempt), after.free(Self.offersPerAttempt))
-    if wasFree != isFree {
-      if let wasFree { free.remove(wasFree) }
-      if let isFree { free.insert(isFree) }
-    }
-    let (wasWaiting, isWaiting) = (before.waits(node), after.waits(node))
-    if wasWaiting != isWaiting {
-      if let wasWaiting { uninvited.remove(wasWaiting) }
-      if let isWaiting { uninvited.insert(isWaiting) }
-    }
-    let (oldDue, newDue) = (before.due(patience), after.due(patience))
-    if oldDue != newDue {
-      if let oldDue { due.remove(NodeAt(at: oldDue, node: node)) }
-      if let newDue { due.insert(NodeAt(at: newDue, node: node)) }
-    }
+    Self.move(in: &vacancies, from: before.isVacant ? node : nil, to: after.isVacant ? node : nil)
+    Self.move(in: &lacking, from: before.lack(deliversOnce) > 0 ? node : nil, to: after.lack(deliversOnce) > 0 ? node : nil)
+    Self.move(in: &pending, from: before.isPending ? node : nil, to: after.isPending ? node : nil)
+    Self.move(in: &free, from: before.free, to: after.free)
+    Self.move(in: &uninvited, from: before.turn(node), to: after.turn(node))
+    Self.move(in: &due, from: before.due(node, patience), to: after.due(node, patience))
   }
 
-  private static func move(_ node: NodeID, in set: inout SortedSet<NodeID>, from wasIn: Bool, to isIn: Bool) {
-    if wasIn != isIn {
-      if isIn { set.insert(node) } else { set.remove(node) }
-    }
+  /// - Parameters:
+  ///   - old: what stands in the set for a node; nil: nothing does.
+  ///   - new: what is to stand there instead.
+  private static func move<Element>(in set: inout SortedSet<Element>, from old: Element?, to new: Element?) {
+    guard old != new else { return }
+    if let old { set.remove(old) }
+    if let new { set.insert(new) }
   }
 }
 
 extension PhaseNode {
   /// Its place among those that may be offered a seat; nil: it may not.
-  fileprivate func free(_ mostOffers: Int) -> Candidate? { seat == nil && !hasDelivered && offers < mostOffers ? candidate : nil }
+  var free: Candidate? { seat == nil && !hasDelivered && offers < Self.mostOffers ? candidate : nil }
+
+  /// A device that takes a seat and gives it up again, for whatever reason, is asked so often in one attempt.
+  private static let mostOffers = 5
 
   fileprivate var isVacant: Bool { seat.map { $0.isLost && $0.replacement == nil } ?? false }
   /// Its turn to be invited; nil: it does not wait for that.
-  fileprivate func waits(_ node: NodeID) -> PhaseNodes.Turn? {
+  fileprivate func turn(_ node: NodeID) -> PhaseNodes.Turn? {
     guard let seat, seat.askedAt != nil, seat.invitedAt == nil, !isReturning else { return nil }
     return PhaseNodes.Turn(turn: seat.turn, node: node)
   }
@@ -184,7 +175,7 @@ extension PhaseNode {
 
   fileprivate var isPending: Bool { seat.map { $0.state != .done } ?? false }
 
-  /// Devices of its quota that it will not bring, and that nobody else was asked for yet.
+  /// Of its quota, the devices that it will not bring, without those that other nodes were asked for instead.
   func lack(_ deliversOnce: Bool) -> Int {
     guard let seat, seat.isLost || seat.isShort, !(deliversOnce && accepted > 0) else { return 0 }
     // What a region that aggregates has, it has not delivered yet: it still may.
@@ -203,11 +194,12 @@ extension PhaseNode {
     return max(0, expected - accepted)
   }
 
-  /// When its invitation is to be repeated, or given up; nil while none has gone out, or it was answered. Who is on his way back hears nothing yet: he
-  /// is asked when he is there.
-  fileprivate func due(_ patience: PhaseNodes.Patience) -> Instant? {
+  /// When its invitation is to be repeated, or given up; nil while none has gone out, or it was answered. A node that is on its way back hears
+  /// nothing yet: it is asked when it is there.
+  fileprivate func due(_ node: NodeID, _ patience: PhaseNodes.Patience) -> NodeAt? {
     guard let seat, let asked = seat.askedAt, let invited = seat.invitedAt, !isReturning else { return nil }
-    return min(asked.advanced(bySeconds: patience.answerSeconds), invited.advanced(bySeconds: patience.repeatSeconds))
+    return NodeAt(
+      at: min(asked.advanced(bySeconds: patience.answerSeconds), invited.advanced(bySeconds: patience.repeatSeconds)), node: node)
   }
 }
 

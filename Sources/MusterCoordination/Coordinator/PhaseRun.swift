@@ -46,7 +46,7 @@ struct Seat: Hashable, Sendable {
   /// Since when an invitation waits for its answer.
   var askedAt: Instant? { state == .invited ? since : isLost ? nil : raisedAt }
 
-  /// Whatever went out may be lost: it is to be invited anew, when it is its turn.
+  /// Its invitation may have been lost: it is to be invited anew, when it is its turn.
   ///
   /// - Parameter restarts: whether its time to answer begins again with that.
   mutating func oweInvitation(restarts: Bool) {
@@ -132,7 +132,7 @@ struct PhaseRun: Sendable {
     for (node, entry) in before.all {
       if entry.seat?.state == .done && wasOrder { nodes[node].hasDelivered = true }
       if !isSameAttempt { nodes[node].offers = 0 }
-      // Whoever failed in this attempt is not asked again in it.
+      // A node that failed in this attempt keeps its lost seat, and so is not asked again in it.
       if let seat = entry.seat, !(isSameAttempt && seat.isLost) { nodes[node].seat = nil }
     }
     for (node, quota) in opening.cohort {
@@ -171,14 +171,6 @@ struct PhaseRun: Sendable {
       nodes[node].seat?.since.milliseconds += milliseconds
       nodes[node].seat?.invitedAt?.milliseconds += milliseconds
       nodes[node].seat?.raisedAt?.milliseconds += milliseconds
-    }
-  }
-
-  /// Whoever was invited has the whole time to answer, from now on.
-  mutating func restartPatience(at now: Instant) {
-    for (node, entry) in nodes.all where entry.seat != nil {
-      nodes[node].seat?.since = now
-      if entry.seat?.raisedAt != nil { nodes[node].seat?.raisedAt = now }
     }
   }
 }

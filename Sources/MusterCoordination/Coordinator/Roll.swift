@@ -27,7 +27,7 @@ struct Roll: Sendable {
   var nodes: some Collection<NodeID> { entries.keys }
   var statuses: some Collection<NodeStatus> { entries.values.lazy.map(\.status) }
 
-  /// A node's last status. Whoever sets it counts the node anew.
+  /// A node's last status. A new one does not change how the node counts: that is a call of ``count(_:of:)``.
   subscript(node: NodeID) -> NodeStatus? {
     get { entries[node]?.status }
     set {

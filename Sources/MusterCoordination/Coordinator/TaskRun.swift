@@ -100,12 +100,6 @@ package struct TaskRun: Sendable {
     return reported.isEmpty || reported.contains(stop.metric) ? nil : (stop.metric, reported.sorted())
   }
 
-  /// Whoever was invited has the whole time to answer, from now on.
-  mutating func restartPatience(at now: Instant) {
-    train?.restartPatience(at: now)
-    evaluation?.restartPatience(at: now)
-  }
-
   mutating func note(_ node: String, _ reason: String) {
     let reason = reason.brief()
     troubles.removeAll { $0.node == node }

@@ -143,9 +143,11 @@ final class Auditor {
 
   /// A server's batch is lost, because its commit failed.
   ///
-  /// - Parameter events: those that nobody repeats: they come again only when topics are read again.
+  /// - Parameter events: those that their senders do not repeat. They come again only when the server reads its topics again.
   func loses<Event>(_ events: [Event], readsAgain: Bool, by server: NodeID) {
-    check(events.isEmpty || readsAgain, "\(server) has lost \(events.count) events that nobody repeats, and does not read its topics again")
+    check(
+      events.isEmpty || readsAgain,
+      "\(server) has lost \(events.count) events that their senders do not repeat, and does not read its topics again")
   }
 
   func ended(_ session: String) { endedSessions.insert(session) }

@@ -143,7 +143,7 @@ package final class CentralProcess: ServerPerformer, LedgerServer, ClientOwner {
     if !retained { world.auditor.hears(packet, by: .central) }
     if let event = world.coordinatorEvent(packet, retained: retained) { shell.post(event) }
     if let (task, found) = world.descriptor(packet, retained: retained),
-      case .publish(let publications) = desk.repair(found, of: task, owed: shell.machine, storeIsNew: false)
+      case .publish(let publications) = desk.repair(found, of: task, owed: shell.machine)
     {
       for publication in publications { world.publish(publication, by: .central, client) }
     }

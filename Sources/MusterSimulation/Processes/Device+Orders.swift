@@ -69,7 +69,7 @@ extension DeviceProcess {
     if let current = machine.jobs[job.task], current.isSameWork(as: job.key) {
       world.auditor.check(
         current.stage != .uploading || disk.isFailing || orders.book.holds(.upload, job.task, job.key),
-        "\(name) has a result of \(job.task), \(job.key), to deliver, and nobody works on that")
+        "\(name) has a result of \(job.task), \(job.key), to deliver, and its order book has no order for that")
     } else {
       disk.remove(Self.fileName(job.task, job.key))
     }

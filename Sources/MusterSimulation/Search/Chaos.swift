@@ -208,7 +208,7 @@ struct Chaos {
     }
   }
 
-  /// Now it is full, now there is room: somebody else writes and deletes on it.
+  /// The disk is full for some milliseconds at a time, as when another program writes files on it and deletes them.
   private func flicker(_ region: RegionProcess?, _ world: World, until end: Int64) {
     fill(region, world, for: world.random.within(5...200)) { world in
       world.after(world.random.within(5...200)) { world in if world.time < end { flicker(region, world, until: end) } }
