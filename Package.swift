@@ -187,7 +187,9 @@ let package = Package(
     .testTarget(
       name: "MusterTransferTests", dependencies: ["MusterTransfer", "MusterSchema", "TestSupport", logging], swiftSettings: house),
     .testTarget(
-      name: "MusterStorageTests", dependencies: ["MusterStorage", "MusterSchema", "TestSupport", grdb, logging], swiftSettings: house),
+      name: "MusterStorageTests",
+      dependencies: ["MusterStorage", "MusterCoordination", "MusterSimulation", "MusterSchema", "TestSupport", grdb, logging],
+      swiftSettings: house),
     .testTarget(
       name: "MusterRuntimeTests",
       dependencies: [

@@ -13,7 +13,7 @@ extension Central {
     do {
       var specification = try TaskSpecification(strictJSON: body)
       // Devices want to know before they fetch it.
-      if let step = specification.model.step { specification.model.step?.bytes = store.size(of: step.blob) ?? step.bytes }
+      if let step = specification.model.step { specification.model.step?.bytes = state.size(of: step.blob) ?? step.bytes }
       return specification
     } catch {
       throw refusal(error.problems)
@@ -23,7 +23,7 @@ extension Central {
   /// What is wrong with a task, central's own knowledge and the task's first model included.
   func problems(_ specification: TaskSpecification) async -> [FieldProblem] {
     var problems = problemsBesidesModel(specification)
-    if case .blob(let digest) = specification.initial, let path = store.path(of: digest) {
+    if case .blob(let digest) = specification.initial, let path = state.path(of: digest) {
       // The whole file is read.
       let problem = await offloading { () -> String? in
         do { return try SafetensorsFile(path: path).problemAsModel() } catch { return "\(error)" }
@@ -64,11 +64,11 @@ extension Central {
       problems.append(FieldProblem(field: "shared", message: "only [\"*\"], all layers, is supported"))
     }
     // A blob that is named counts as new again: no collection takes it before the task is in the journal.
-    if let step = specification.model.step, !store.refresh(step.blob) {
+    if let step = specification.model.step, !state.refresh(step.blob) {
       problems.append(
         FieldProblem(field: "model.step.blob", message: "central holds no blob \(step.blob): upload it first with POST /v1/blobs"))
     }
-    if case .blob(let digest) = specification.initial, !store.refresh(digest) {
+    if case .blob(let digest) = specification.initial, !state.refresh(digest) {
       problems.append(FieldProblem(field: "initial.blob", message: "central holds no blob \(digest): upload it first with POST /v1/blobs"))
     }
     do {

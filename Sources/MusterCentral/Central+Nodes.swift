@@ -2,6 +2,7 @@ import Logging
 import MusterCoordination
 import MusterRuntime
 import MusterSchema
+import MusterStorage
 import MusterTransfer
 
 // Regions and their devices, and the figures for monitoring.
@@ -52,7 +53,10 @@ extension Central {
   /// Bytes of a task over each link: below central, and below each region of the task that answers.
   func traffic(_ task: TaskID) async throws(Problem) -> [LinkTraffic] {
     let machine = await shell.machine
-    guard let run = machine.tasks[task] else { throw unknown(task) }
+    guard let run = machine.tasks[task] else {
+      _ = try await row(task)
+      return []
+    }
     var links = [LinkTraffic(coordinator: .central, traffic: performer.meter.traffic(of: task))]
     await withTaskGroup(of: LinkTraffic?.self) { group in
       for region in run.descriptor.regions {
@@ -73,11 +77,10 @@ extension Central {
   }
 
   /// Prometheus text.
-  func metrics() async -> String {
+  func metrics() async throws(Problem) -> String {
     let machine = await shell.machine
-    let runs = machine.tasks.values
-    let rounds = runs.reduce(0) { $0 + $1.records.count }
-    let open = runs.count { !$0.isEnded }
+    let rounds = try await stored { (store) throws(StorageError) in try await store.roundsCompleted() }
+    let open = machine.openTaskCount
     let online = machine.nodes.values.count(where: \.online)
     return """
       # TYPE muster_rounds_completed_total counter

@@ -8,11 +8,14 @@ import MusterStorage
 extension Central {
   /// Computes the model of a closed round again from what is stored, and compares it with what was recorded.
   func replay(_ task: TaskID, round: Int) async throws(Problem) -> ReplayReport {
-    guard let run = await shell.machine.tasks[task] else { throw unknown(task) }
-    guard let record = run.records.last(where: { $0.round == round }) else {
-      throw Problem(.unknownRound, "task \(task) has no record of a round \(round)")
-    }
-    guard let recorded = record.result, let order = WorkOrder(replaying: record, of: task, run) else {
+    let record = try await self.round(round, of: task)
+    // The base of a round is the model before it.
+    let before = PageRequest(limit: 1, after: round)
+    let base = try await stored { (store) throws(StorageError) in try await store.models(of: task, before).rows.first }
+    let specification = try await row(task).specification
+    guard let recorded = record.result, let specification,
+      let order = WorkOrder(replaying: record, of: task, specification, state: base?.digest == record.base ? base?.state : nil)
+    else {
       throw Problem(
         .noModel, "round \(round) of task \(task) ended without a model: nothing is to be computed")
     }
@@ -29,8 +32,8 @@ extension Central {
   /// The inputs that retention has taken.
   private func collected(_ order: WorkOrder) -> [String] {
     var names: [String] = []
-    if let base = order.base, store.path(of: base) == nil { names.append("the base model \(base)") }
-    if let state = order.state, store.path(of: state) == nil { names.append("the server optimizer's state \(state)") }
-    return names + order.contributions.filter { store.path(of: $0.digest) == nil }.map { "the update of \($0.path)" }
+    if let base = order.base, state.path(of: base) == nil { names.append("the base model \(base)") }
+    if let optimizer = order.state, state.path(of: optimizer) == nil { names.append("the server optimizer's state \(optimizer)") }
+    return names + order.contributions.filter { state.path(of: $0.digest) == nil }.map { "the update of \($0.path)" }
   }
 }

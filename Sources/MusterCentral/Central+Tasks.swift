@@ -1,4 +1,5 @@
 import MusterCoordination
+import MusterDataPlane
 import MusterRuntime
 import MusterSchema
 import MusterStorage
@@ -6,49 +7,54 @@ import MusterStorage
 // What operators ask about tasks, and wish for.
 extension Central {
   /// The newest first.
-  func summaries() async throws(Problem) -> [TaskSummary] {
-    let machine = await shell.machine
-    return try await dated(machine.tasks.keys.compactMap(machine.summary))
+  func summaries(_ filter: TaskFilter, _ page: PageRequest) async throws(Problem) -> Page<TaskSummary> {
+    let rows = try await stored { (store) throws(StorageError) in try await store.tasks(filter, page) }
+    let inMemory = await shell.read { machine in rows.rows.map { machine.summary($0.id) } }
+    return Page(zip(rows.rows, inMemory).compactMap { row, summary in row.summary(inMemory: summary) }, next: rows.next)
   }
 
   func summary(_ task: TaskID) async throws(Problem) -> TaskSummary {
-    guard let summary = await shell.machine.summary(task) else { throw unknown(task) }
-    return try await dated([summary], of: task)[0]
+    let row = try await row(task)
+    guard let summary = row.summary(inMemory: await shell.read({ $0.summary(task) })) else { throw unknown(task) }
+    return summary
   }
 
   /// What happens in it now, as its topic has it once a second.
   func now(_ task: TaskID) async throws(Problem) -> RoundState {
-    guard let now = await shell.read({ $0.roundState(task) }) else { throw unknown(task) }
-    return now
+    if let now = await shell.read({ $0.roundState(task) }) { return now }
+    guard let retired = try await row(task).retired else { throw unknown(task) }
+    return retired.now
   }
 
-  func detail(_ task: TaskID, _ window: RoundWindow = .all) async throws(Problem) -> TaskDetail {
-    let machine = await shell.machine
-    guard let run = machine.tasks[task], let specification = run.specification, let summary = machine.summary(task),
-      let now = machine.roundState(task)
-    else { throw unknown(task) }
-    // A model counts as kept only if its file is there: version 0.1.0 did not keep every model that would be kept today.
-    let rounds = window.rounds(of: run.records)
-    let first = window == .all ? 0 : rounds.first.map { $0.round - 1 } ?? run.round
-    let models = run.models.filter { $0.round >= first }.map { model in
-      var model = model
-      model.kept = model.kept && store.path(of: model.digest) != nil
-      return model
+  func detail(_ task: TaskID, _ window: RoundWindow) async throws(Problem) -> TaskDetail {
+    let row = try await row(task)
+    let live = await shell.read { machine in
+      machine.tasks[task].flatMap { run in
+        machine.summary(task).flatMap { summary in
+          machine.roundState(task).map { RetiredTask(summary: summary, now: $0, revision: run.descriptor.revision) }
+        }
+      }
     }
+    guard let state = live ?? row.retired, let summary = row.summary(inMemory: state.summary), let specification = row.specification else {
+      throw unknown(task)
+    }
+    let (rounds, models) = try await past(task, window)
     return TaskDetail(
-      summary: try await dated([summary], of: task)[0], revision: run.descriptor.revision, specification: specification, now: now,
-      rounds: try await dated(rounds, of: task), roundsEnded: run.records.count, models: models)
+      summary: summary, revision: state.revision, specification: specification, now: state.now, rounds: rounds, roundsEnded: row.rounds,
+      models: models)
   }
 
   func explanation(_ task: TaskID) async throws(Problem) -> Explanation {
-    guard let explanation = await shell.machine.explanation(task) else { throw unknown(task) }
-    return explanation
+    if let explanation = await shell.read({ $0.explanation(task) }) { return explanation }
+    guard let retired = try await row(task).retired else { throw unknown(task) }
+    return Explanation(task: task, sentence: retired.now.why, waiting: [], troubles: [], closesInSeconds: nil)
   }
 
   func push(_ task: TaskID, _ body: [UInt8]) async throws(Problem) -> (summary: TaskSummary, isNew: Bool) {
     let specification = try read(body)
-    if let run = await shell.machine.tasks[task] {
-      guard run.specification == specification else { throw taken(task) }
+    // The id of a task that has ended stays taken.
+    if let row = try await stored({ (store) throws(StorageError) in try await store.task(task) }) {
+      guard row.specification == specification else { throw taken(task) }
       return (try await summary(task), false)
     }
     let problems = await problems(specification)
@@ -61,11 +67,8 @@ extension Central {
 
   func act(_ action: String, on task: TaskID) async throws(Problem) -> TaskSummary {
     let machine = await shell.machine
-    guard let run = machine.tasks[task] else { throw unknown(task) }
-    guard !run.isEnded || action == "evaluate" else {
-      throw Problem(
-        .taskEnded, "task \(task) is \(machine.summary(task)?.step.rawValue ?? "over"): it takes no \(action.withoutControlCharacters)")
-    }
+    guard let run = machine.tasks[task] else { throw ended(try await summary(task), action) }
+    guard !run.isEnded || action == "evaluate" else { throw ended(try await summary(task), action) }
     switch action {
     case "pause": try await deliver(.pause(task))
     case "resume": try await deliver(.resume(task))
@@ -97,11 +100,25 @@ extension Central {
   /// Every task that regions may ask for, the ended ones of the last day included.
   func descriptors() async -> [TaskDescriptor] { await shell.machine.descriptors }
 
+  private func ended(_ summary: TaskSummary, _ action: String) -> Problem {
+    Problem(.taskEnded, "task \(summary.task) is \(summary.step.rawValue): it takes no \(action.withoutControlCharacters)")
+  }
+
   private func taken(_ task: TaskID) -> Problem {
     Problem(.taskExists, "task \(task) exists with another content: push under another id")
   }
 
   func unknown(_ task: TaskID) -> Problem {
     Problem(.unknownTask, "central has no task \(task): `muster task list` names those it has")
+  }
+}
+
+extension TaskRow {
+  /// What a list says of the task; nil when its row and central's memory have nothing to say.
+  fileprivate func summary(inMemory live: TaskSummary?) -> TaskSummary? {
+    var summary = live ?? retired?.summary
+    summary?.pushed = began
+    summary?.ended = ended
+    return summary
   }
 }

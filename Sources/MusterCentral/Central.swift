@@ -11,7 +11,7 @@ final class Central: Sendable {
   let configuration: CentralConfiguration
   let shell: Shell<Coordinator>
   let performer: CentralPerformer
-  let store: Store
+  let state: StateFolder
   let link: BrokerLink
   let work: CentralWork
   let logger: Logger
@@ -19,13 +19,13 @@ final class Central: Sendable {
   let wishes = ForgetWishes()
 
   init(
-    configuration: CentralConfiguration, shell: Shell<Coordinator>, performer: CentralPerformer, store: Store, link: BrokerLink,
+    configuration: CentralConfiguration, shell: Shell<Coordinator>, performer: CentralPerformer, state: StateFolder, link: BrokerLink,
     work: CentralWork, client: HTTPClient, logger: Logger
   ) {
     self.configuration = configuration
     self.shell = shell
     self.performer = performer
-    self.store = store
+    self.state = state
     self.link = link
     self.work = work
     self.client = client

@@ -16,10 +16,10 @@ final class CentralPerformer: EffectPerformer {
   private let desk: Mutex<CentralDesk>
   let replies = ContributionReplies()
 
-  init(topics: CoordinatorTopics, work: CentralWork, store: Store) {
+  init(topics: CoordinatorTopics, work: CentralWork, state: StateFolder) {
     self.topics = topics
     self.work = work
-    desk = Mutex(CentralDesk(secret: store.secretKey))
+    desk = Mutex(CentralDesk(secret: state.secretKey))
   }
 
   var meter: TrafficMeter { topics.meter }

@@ -17,14 +17,16 @@ package enum CentralProgram {
   static let machineName = "coordinator"
 
   package static func run(_ configuration: CentralConfiguration, logger: Logger) async throws {
-    let store = try Store(folder: configuration.state, partials: configuration.limits.partials, logger: logger)
-    try store.emptyWorkFolder()
-    let records = try store.records(Coordinator.Record.self, machine: Self.machineName)
+    let state = try StateFolder(folder: configuration.state, partials: configuration.limits.partials, logger: logger)
+    try state.emptyWorkFolder()
     var coordination = CoordinatorConfiguration(data: configuration.data.advertise, declared: Set(configuration.regions))
-    coordination.storeIsNew = store.wasCreatedEmpty
+    coordination.storeIsNew = state.store.wasCreatedEmpty
+    let records = try await state.store.restore(Coordinator.Record.self, machine: Self.machineName) { [coordination] in
+      Coordinator.summaries(of: $0, id: .central, configuration: coordination)
+    }
     let machine = Coordinator(id: .central, configuration: coordination, restoring: records)
-    let clock = MachineClock(resuming: Instant(milliseconds: try store.lastInstant(machine: Self.machineName)))
-    let shell = Shell(machine, name: Self.machineName, store: store, clock: clock, logger: logger)
+    let clock = MachineClock(resuming: Instant(milliseconds: try await state.store.lastInstant(machine: Self.machineName)))
+    let shell = Shell(machine, name: Self.machineName, store: state.store, clock: clock, logger: logger)
     let link = BrokerLink(
       configuration.broker, topic: .coordinatorState(.central), filters: Topic.coordinatorFilters(.central), logger: logger
     ) { session, offline in
@@ -35,12 +37,12 @@ package enum CentralProgram {
     }
     let topics = CoordinatorTopics(
       coordinator: .central, link: link, meter: TrafficMeter(folder: configuration.state, logger: logger),
-      times: try PresenceTimes(store: store, logger: logger))
+      times: try await PresenceTimes(store: state.store, logger: logger))
     let work = CentralWork(
-      store: store, trainers: configuration.trainers, testData: configuration.testData, rules: configuration.rules, logger: logger)
-    let performer = CentralPerformer(topics: topics, work: work, store: store)
+      state: state, trainers: configuration.trainers, testData: configuration.testData, rules: configuration.rules, logger: logger)
+    let performer = CentralPerformer(topics: topics, work: work, state: state)
     let central = Central(
-      configuration: configuration, shell: shell, performer: performer, store: store, link: link, work: work,
+      configuration: configuration, shell: shell, performer: performer, state: state, link: link, work: work,
       client: try HTTPClient(logger: logger), logger: logger)
     if !records.isEmpty {
       logger.info("continuing from the journal", metadata: ["records": "\(records.count)", "tasks": "\(machine.tasks.count)"])
@@ -91,7 +93,7 @@ package enum CentralProgram {
   private static func dataRouter(_ central: Central, _ log: RefusalLog) -> Router<RouteContext> {
     let router = makeRouter(limits: central.configuration.limits, log: log)
     router.add(middleware: TrafficMiddleware(central.performer.meter))
-    ContributionRoutes(ledger: central.ledger, source: central, store: central.store, limits: central.configuration.limits).add(to: router)
+    ContributionRoutes(ledger: central.ledger, source: central, state: central.state, limits: central.configuration.limits).add(to: router)
     BlobRoutes(source: central).add(to: router)
     router.get("v1/descriptors") { _, _ in try jsonResponse(await central.descriptors()) }
     router.get("v1/regions/:region/forgotten") { _, context in
@@ -105,7 +107,7 @@ package enum CentralProgram {
     let router = makeRouter()
     router.add(middleware: SiteMiddleware(hosts: central.configuration.ops.names))
     OperationsRoutes(central: central).add(to: router)
-    BlobRoutes(source: central, store: central.store).add(to: router)
+    BlobRoutes(source: central, state: central.state).add(to: router)
     return router
   }
 }

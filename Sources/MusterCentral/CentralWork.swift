@@ -13,7 +13,7 @@ import MusterTrainers
 
 /// Central's long work: making the initial model, aggregating, evaluating. Each piece reports back to the machine with an event.
 final class CentralWork: Sendable {
-  private let store: Store
+  private let state: StateFolder
   private let testData: JSONValue?
   private let trainers: [String: TrainerRunner]
   private let rules: Rules
@@ -23,14 +23,14 @@ final class CentralWork: Sendable {
   private let collections = WorkRunner<Bool, Set<Digest>>(width: 1)
   private let collector: BlobCollector
 
-  init(store: Store, trainers: [String: TrainerProgram], testData: JSONValue?, rules: Rules, logger: Logger) {
-    self.store = store
+  init(state: StateFolder, trainers: [String: TrainerProgram], testData: JSONValue?, rules: Rules, logger: Logger) {
+    self.state = state
     self.testData = testData
     self.rules = rules
     capabilities = Capabilities(of: trainers)
     self.trainers = trainers.mapValues { TrainerRunner($0, launcher: TrainerLaunch.own, logger: logger) }
     self.logger = logger
-    collector = BlobCollector(store: store, logger: logger)
+    collector = BlobCollector(state: state, logger: logger)
   }
 
   func queue(_ order: WorkOrder, _ key: WorkKey) { orders.add(key, LongWork(order)) }
@@ -92,7 +92,7 @@ final class CentralWork: Sendable {
     switch error {
     case is StorageError, TrainerError.signalled, TrainerError.notStarted: return .unclear
     // A program's own words do not say it, but where it writes there is no room.
-    case is TrainerError, AggregationError.external: return store.isFull ? .passing : .lasting
+    case is TrainerError, AggregationError.external: return state.isFull ? .passing : .lasting
     default: return .lasting
     }
   }
@@ -102,7 +102,7 @@ final class CentralWork: Sendable {
   private func initialize(_ order: WorkOrder) async throws -> ModelReference {
     switch order.specification.initial {
     case .blob(let digest):
-      guard let bytes = store.size(of: digest) else { throw WorkError("central holds no blob \(digest)") }
+      guard let bytes = state.size(of: digest) else { throw WorkError("central holds no blob \(digest)") }
       return ModelReference(digest: digest, bytes: bytes)
     case .seed(let seed):
       let folder = try folder(order)
@@ -115,8 +115,8 @@ final class CentralWork: Sendable {
   }
 
   private func aggregate(_ order: WorkOrder) async throws -> (ModelReference, [Waiting]) {
-    let fold = try RoundFold(order, store, rules: rules)
-    let result = try await fold.write(to: "\(try store.workFolder())/aggregate-\(order.key.task)-\(order.key.round)")
+    let fold = try RoundFold(order, state, rules: rules)
+    let result = try await fold.write(to: "\(try state.workFolder())/aggregate-\(order.key.task)-\(order.key.round)")
     var model = try await adopt(result.model)
     if let state = result.state { model.state = try await adopt(state).digest }
     return (model, result.refused)
@@ -126,25 +126,25 @@ final class CentralWork: Sendable {
   ///
   /// - Parameter recorded: the model's digest. Version 0.1.0 wrote the task's id into its models: such a one is compared with that.
   func replay(_ order: WorkOrder, recorded: Digest) async throws -> Digest {
-    let output = "\(try store.workFolder())/replay-\(order.key.task)-\(order.key.round)-\(UInt64.random(in: .min ... .max))"
-    let result = try await RoundFold(order, store, rules: rules).write(to: output)
-    let store = store
+    let output = "\(try state.workFolder())/replay-\(order.key.task)-\(order.key.round)-\(UInt64.random(in: .min ... .max))"
+    let result = try await RoundFold(order, state, rules: rules).write(to: output)
+    let state = state
     return try await offloading { () throws in
       defer { for file in [result.model, result.state].compactMap({ $0 }) { unlink(file) } }
-      let digest = try store.blobs.digest(ofFile: result.model)
+      let digest = try state.blobs.digest(ofFile: result.model)
       if digest == recorded { return digest }
       let file = try SafetensorsFile(path: result.model)
       let metadata = file.metadata.merging(["muster.task": order.key.task.rawValue]) { $1 }
       try SafetensorsWriter.rewriteMetadata(from: file, metadata: metadata, to: result.model)
-      return try store.blobs.digest(ofFile: result.model) == recorded ? recorded : digest
+      return try state.blobs.digest(ofFile: result.model) == recorded ? recorded : digest
     }
   }
 
   /// What devices download of a model: a copy in the task's encoding, the same bytes however often it is made; nil: the model itself.
   private func wire(_ model: ModelReference, _ order: WorkOrder) async throws -> ModelReference? {
     guard let encoding = TensorEncoding(name: order.specification.encoding.name), encoding.encodesModels else { return nil }
-    guard let path = store.path(of: model.digest) else { throw WorkError("the model to encode is missing from the store") }
-    let output = "\(try store.workFolder())/wire-\(order.key.task)-\(order.key.round)"
+    guard let path = state.path(of: model.digest) else { throw WorkError("the model to encode is missing from the store") }
+    let output = "\(try state.workFolder())/wire-\(order.key.task)-\(order.key.round)"
     try await offloading { () throws(SafetensorsError) in
       try encoding.encode(model: SafetensorsFile(path: path), to: output, metadata: ["muster.content": "parameters"])
     }
@@ -152,7 +152,7 @@ final class CentralWork: Sendable {
   }
 
   private func evaluate(_ order: WorkOrder) async throws -> [String: Double] {
-    guard let base = order.base, let path = store.path(of: base) else { throw WorkError("the model to evaluate is missing from the store") }
+    guard let base = order.base, let path = state.path(of: base) else { throw WorkError("the model to evaluate is missing from the store") }
     guard testData != nil else { return [:] }
     let folder = try folder(order)
     return try await removing(folder) { try await train(order, .evaluate, seed: 0, base: path, in: folder).result.metrics }
@@ -171,7 +171,7 @@ final class CentralWork: Sendable {
     let description = TrainerJobDescription(
       kind, task: order.key.task, round: order.key.round, model: order.specification.model, local: order.specification.local, seed: seed,
       data: kind == .initialize ? nil : testData)
-    let step = order.specification.model.step.flatMap { store.path(of: $0.blob) }
+    let step = order.specification.model.step.flatMap { state.path(of: $0.blob) }
     try await offloading { () throws(TrainerError) in try folder.prepare(description, global: base, step: step) }
     return try await trainer.run(description, in: folder.path)
   }
@@ -179,14 +179,14 @@ final class CentralWork: Sendable {
   // MARK: - Files
 
   private func folder(_ order: WorkOrder) throws -> JobFolder {
-    JobFolder("\(try store.workFolder())/job-\(order.key.kind.rawValue)-\(order.key.task)-\(order.key.round)")
+    JobFolder("\(try state.workFolder())/job-\(order.key.kind.rawValue)-\(order.key.task)-\(order.key.round)")
   }
 
   private func adopt(_ file: String) async throws -> ModelReference {
-    let store = store
+    let state = state
     return try await offloading { () throws in
-      let digest = try store.adopt(file: file)
-      guard let bytes = store.size(of: digest) else { throw WorkError("the model vanished from the store") }
+      let digest = try state.adopt(file: file)
+      guard let bytes = state.size(of: digest) else { throw WorkError("the model vanished from the store") }
       return ModelReference(digest: digest, bytes: bytes)
     }
   }

@@ -12,7 +12,7 @@ struct OperationsRoutes {
   func add(to router: Router<RouteContext>) {
     router.get("healthz") { _, _ in textResponse("ok\n") }
     router.get("readyz") { _, _ in try await readiness() }
-    router.get("metrics") { _, _ in textResponse(await central.metrics()) }
+    router.get("metrics") { _, _ in textResponse(try await central.metrics()) }
     router.get("v1/info") { _, _ in try jsonResponse(central.info()) }
     router.get("v1/regions") { _, _ in try jsonResponse(await central.regions()) }
     router.get("v1/nodes") { _, _ in try jsonResponse(await central.nodes().nodes) }
@@ -24,16 +24,28 @@ struct OperationsRoutes {
       try await central.forget(try context.identifier("region"), try context.identifier("device", as: NodeID.self))
       return Response(status: .noContent)
     }
-    router.get("v1/tasks") { _, _ in try jsonResponse(await central.summaries()) }
+    router.get("v1/tasks") { request, _ in
+      try listResponse(await central.summaries(try TaskFilter(request), try PageRequest(request)), request)
+    }
     router.post("v1/tasks/check") { request, context in try jsonResponse(await central.check(try await body(request, context))) }
     router.get("v1/tasks/:task") { request, context in
-      let window = try RoundWindow(query: request.uri.queryParameters["rounds"])
-      return try jsonResponse(await central.detail(try context.identifier("task"), window))
+      try jsonResponse(await central.detail(try context.identifier("task"), try RoundWindow(request)))
     }
     router.get("v1/tasks/:task/now") { _, context in try jsonResponse(await central.now(try context.identifier("task"))) }
     router.get("v1/tasks/:task/why") { _, context in try jsonResponse(await central.explanation(try context.identifier("task"))) }
     router.get("v1/tasks/:task/traffic") { _, context in try jsonResponse(await central.traffic(try context.identifier("task"))) }
-    router.get("v1/tasks/:task/models") { _, context in try jsonResponse(await central.detail(try context.identifier("task")).models) }
+    router.get("v1/tasks/:task/models") { request, context in
+      try listResponse(await central.models(of: try context.identifier("task"), try PageRequest(request)), request)
+    }
+    router.get("v1/tasks/:task/rounds") { request, context in
+      try listResponse(await central.rounds(of: try context.identifier("task"), try PageRequest(request)), request)
+    }
+    router.get("v1/tasks/:task/rounds/:round") { _, context in
+      try jsonResponse(await central.round(try context.parameters.require("round", as: Int.self), of: try context.identifier("task")))
+    }
+    router.get("v1/contributions") { request, _ in
+      try listResponse(await central.contributions(try ContributionFilter(request), try PageRequest(request)), request)
+    }
     router.post("v1/tasks/:task/rounds/:round/replay") { _, context in
       let round = try context.parameters.require("round", as: Int.self)
       return try jsonResponse(await central.replay(try context.identifier("task"), round: round))

@@ -20,16 +20,16 @@ struct RoundFold: Sendable {
   private let contributions: [Contribution]
 
   /// - Throws: ``WorkError`` when an input is missing from the store.
-  init(_ order: WorkOrder, _ store: Store, rules: Rules) throws {
+  init(_ order: WorkOrder, _ folder: StateFolder, rules: Rules) throws {
     self.order = order
-    guard let path = order.base.flatMap(store.path(of:)) else {
+    guard let path = order.base.flatMap(folder.path(of:)) else {
       throw WorkError("the base model of round \(order.key.round) is missing from the store")
     }
     base = path
     let whole = try Strategy(order.specification.strategy, rules: rules, localRate: order.specification.local.rate)
     strategy = try order.isRegional ? Self.above(regions: whole) : whole
     contributions = try order.contributions.map { contribution in
-      guard let file = store.path(of: contribution.digest) else {
+      guard let file = folder.path(of: contribution.digest) else {
         throw WorkError("the update of \(contribution.path) is missing from the store")
       }
       let countsDevices = order.isRegional && whole.combiner.composition == .count
@@ -37,7 +37,7 @@ struct RoundFold: Sendable {
       return Contribution(path: contribution.path.description, file: file, weight: weight)
     }
     state = try order.state.map { state in
-      guard let file = store.path(of: state) else { throw WorkError("the server optimizer's state \(state) is missing from the store") }
+      guard let file = folder.path(of: state) else { throw WorkError("the server optimizer's state \(state) is missing from the store") }
       return file
     }
   }

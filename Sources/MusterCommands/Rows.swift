@@ -16,15 +16,16 @@ extension TaskSummary: Tabular {
 
 extension Table {
   /// A task's rounds, with what its evaluations report. Where central and devices both evaluate, `ON DEVICES` is theirs of the task's metric.
-  static func rounds(_ detail: TaskDetail) -> Table {
-    let metrics = MetricColumns(detail.rounds.map(\.evaluation), first: detail.summary.metric)
-    let both = detail.rounds.contains { $0.metrics?.isEmpty == false } && detail.rounds.contains { $0.deviceMetrics?.isEmpty == false }
-    let own = detail.summary.metric ?? metrics.names.first
+  static func rounds(_ picture: TaskPicture) -> Table {
+    let (rounds, metric) = (picture.rounds, picture.detail.summary.metric)
+    let metrics = MetricColumns(rounds.map(\.evaluation), first: metric)
+    let both = rounds.contains { $0.metrics?.isEmpty == false } && rounds.contains { $0.deviceMetrics?.isEmpty == false }
+    let own = metric ?? metrics.names.first
     var columns: [Column] = [.number("ROUND"), .number("UPDATES"), .number("SAMPLES")]
     columns += metrics.columns
     if both { columns.append(.number("ON DEVICES")) }
     columns += [.number("SECONDS"), .number("ATTEMPTS"), "MISSED"]
-    let rows = detail.rounds.map { record in
+    let rows = rounds.map { record in
       let devices = own.flatMap { record.deviceMetrics?[$0] }.map(Words.measure) ?? "-"
       var cells = record.cells.work + metrics.cells(record.evaluation)
       if both { cells.append(devices) }
@@ -62,17 +63,16 @@ struct MetricColumns: Hashable, Sendable {
   func cells(_ metrics: [String: Double]?) -> [String] { names.map { metrics?[$0].map(Words.measure) ?? "-" } }
 }
 
-extension RoundRecord {
+extension RoundSummary {
   /// What stands before the metrics, and behind them.
   fileprivate var cells: (work: [String], rest: [String]) {
-    let counted = updates.filter { $0.fate == .counted }
-    let devices = counted.reduce(0) { $0 + $1.devices }
-    let samples = counted.reduce(0) { $0 + $1.weight }
+    let samples = updates.samples
     let work = [
-      "\(round)", counted.count == updates.count ? "\(devices)" : "\(devices) of \(updates.reduce(0) { $0 + $1.devices })",
+      "\(round)", updates.counted == updates.accepted ? "\(updates.devices)" : "\(updates.countedDevices) of \(updates.devices)",
       Words.number(samples, digits: samples == samples.rounded() ? 0 : 1),
     ]
-    let names = missed.map { "\($0.node): \($0.reason)" }.joined(separator: "; ")
+    let more = missing > missed.count ? ["\(missing - missed.count) more"] : []
+    let names = (missed.map { "\($0.node): \($0.reason)" } + more).joined(separator: "; ")
     return (work, [Words.number(seconds, digits: 1), "\(attempts)", names])
   }
 }

@@ -12,14 +12,15 @@ import MusterTransfer
 extension Region {
   var ledger: CoordinatorLedger {
     CoordinatorLedger(
-      machine: { await self.shell.machine.coordinator }, replies: performer.replies, post: { self.shell.mailbox.offer(.below($0)) },
+      machine: { await self.shell.machine.coordinator }, store: state.store, replies: performer.replies,
+      post: { self.shell.mailbox.offer(.below($0)) },
       grant: { run, path in run.grant(of: path) }, maximumBytes: configuration.maximumBytes)
   }
 
   /// Makes one contribution of a frozen set.
   func combine(_ work: LongWork<RegionOrder>) async -> WorkQueue<WorkKey, LongWork<RegionOrder>>.End {
     let (shell, key) = (shell, work.order.key)
-    return await RegionWork(store: store, models: models, logger: logger).perform(work, reportingTo: shell.mailbox) {
+    return await RegionWork(state: state, models: models, logger: logger).perform(work, reportingTo: shell.mailbox) {
       await shell.read { key.isWanted(by: $0.coordinator) }
     }
   }
@@ -46,7 +47,7 @@ extension Region {
   }
 
   private func send(_ job: Job, _ result: JobResult) async -> Result<Delivery.Answer, TransferError> {
-    guard let file = store.path(of: result.digest) else { return .success(.refused(reason: "the region's result is gone from its disk")) }
+    guard let file = state.path(of: result.digest) else { return .success(.refused(reason: "the region's result is gone from its disk")) }
     do throws(TransferError) {
       // An earlier process may have sent a part of it.
       try await client.upload(
@@ -65,11 +66,14 @@ extension Region {
   }
 
   /// What the region itself knows of a task: its devices' contributions when it aggregates.
-  func task(_ id: TaskID) async throws(Problem) -> RegionTask {
+  ///
+  /// - Parameter window: of its rounds that are over.
+  func task(_ id: TaskID, _ window: RoundWindow) async throws(Problem) -> RegionTask {
     let machine = await shell.machine.coordinator
     guard let run = machine.tasks[id], let now = machine.roundState(id) else {
       throw Problem(.unknownTask, "region \(self.id) has no task \(id)")
     }
-    return RegionTask(descriptor: run.descriptor, now: now, rounds: run.records, traffic: topics.meter.traffic(of: id))
+    let rounds = try await state.store.records(of: id, window).rounds
+    return RegionTask(descriptor: run.descriptor, now: now, rounds: rounds, traffic: topics.meter.traffic(of: id))
   }
 }

@@ -14,7 +14,7 @@ final class Region: Sendable {
   let configuration: RegionConfiguration
   let shell: Shell<RegionMachine>
   let performer: RegionPerformer
-  let store: Store
+  let state: StateFolder
   let above: BrokerLink
   let topics: CoordinatorTopics
   let client: HTTPClient
@@ -25,19 +25,19 @@ final class Region: Sendable {
   private let collector: BlobCollector
 
   init(
-    configuration: RegionConfiguration, shell: Shell<RegionMachine>, performer: RegionPerformer, store: Store, above: BrokerLink,
+    configuration: RegionConfiguration, shell: Shell<RegionMachine>, performer: RegionPerformer, state: StateFolder, above: BrokerLink,
     topics: CoordinatorTopics, client: HTTPClient, models: BlobCache, logger: Logger
   ) {
     self.configuration = configuration
     self.shell = shell
     self.performer = performer
-    self.store = store
+    self.state = state
     self.above = above
     self.topics = topics
     self.client = client
     self.models = models
     self.logger = logger
-    collector = BlobCollector(store: store, logger: logger)
+    collector = BlobCollector(state: state, logger: logger)
   }
 
   var id: NodeID { configuration.id }
@@ -190,15 +190,15 @@ final class Region: Sendable {
 
 /// Blobs of central, fetched once and kept.
 struct BlobCache: BlobSource {
-  let store: Store
+  let state: StateFolder
   let client: HTTPClient
   let flights = SingleFlight<Digest>()
   let central: @Sendable () async -> String?
 
   func locate(_ digest: Digest) async throws(Problem) -> String {
-    if let path = store.path(of: digest) { return path }
+    if let path = state.path(of: digest) { return path }
     return try await flights.run(digest) { () async throws(Problem) -> String in
-      if let path = store.path(of: digest) { return path }
+      if let path = state.path(of: digest) { return path }
       guard let central = await central() else {
         throw Problem(.centralUnknown, "the region has not heard of central on its broker yet")
       }
@@ -208,19 +208,19 @@ struct BlobCache: BlobSource {
 
   private func fetch(_ digest: Digest, from central: String) async throws(Problem) -> String {
     do {
-      let temporary = "\(try store.workFolder())/fetch-\(digest.hexadecimal)"
+      let temporary = "\(try state.workFolder())/fetch-\(digest.hexadecimal)"
       // It is flushed as it becomes a blob.
       try await client.download("\(central)/v1/blobs/\(digest)", to: temporary, expecting: digest, maximumBytes: 64 << 30, durable: false)
       // Flushing a model takes seconds on a slow disk.
-      let store = store
-      _ = try await offloading { () throws(StorageError) in try store.adopt(file: temporary, digest: digest) }
+      let state = state
+      _ = try await offloading { () throws(StorageError) in try state.adopt(file: temporary, digest: digest) }
     } catch let error as TransferError {
       if let problem = error.problem { throw problem }
       throw Problem(.centralUnreachable, "\(error)")
     } catch {
       throw Problem(.unavailable, "\(error)")
     }
-    guard let path = store.path(of: digest) else {
+    guard let path = state.path(of: digest) else {
       throw Problem(.unavailable, "the blob \(digest) was removed as soon as it was fetched")
     }
     return path

@@ -14,14 +14,16 @@ import MusterTransfer
 package enum RegionProgram {
   package static func run(_ configuration: RegionConfiguration, logger: Logger) async throws {
     let id = configuration.id
-    let store = try Store(folder: configuration.state, partials: configuration.limits.partials, logger: logger)
-    try store.emptyWorkFolder()
-    let records = try store.records(RegionMachine.Record.self, machine: "region")
+    let state = try StateFolder(folder: configuration.state, partials: configuration.limits.partials, logger: logger)
+    try state.emptyWorkFolder()
     var coordination = CoordinatorConfiguration(data: configuration.data.advertise)
-    coordination.storeIsNew = store.wasCreatedEmpty
+    coordination.storeIsNew = state.store.wasCreatedEmpty
+    let records = try await state.store.restore(RegionMachine.Record.self, machine: "region") { [coordination] in
+      RegionMachine.summaries(of: $0, id: id, configuration: coordination)
+    }
     let machine = RegionMachine(id: id, above: .central, configuration: coordination, restoring: records)
-    let clock = MachineClock(resuming: Instant(milliseconds: try store.lastInstant(machine: "region")))
-    let shell = Shell(machine, name: "region", store: store, clock: clock, logger: logger)
+    let clock = MachineClock(resuming: Instant(milliseconds: try await state.store.lastInstant(machine: "region")))
+    let shell = Shell(machine, name: "region", store: state.store, clock: clock, logger: logger)
 
     let above = BrokerLink(
       configuration.centralBroker, topic: .nodeState(coordinator: .central, node: id),
@@ -42,13 +44,13 @@ package enum RegionProgram {
     }
     let topics = CoordinatorTopics(
       coordinator: id, link: below, meter: TrafficMeter(folder: configuration.state, logger: logger),
-      times: try PresenceTimes(store: store, logger: logger))
+      times: try await PresenceTimes(store: state.store, logger: logger))
     let performer = RegionPerformer(
-      id: id, above: above, topics: topics, storeIsNew: store.wasCreatedEmpty, logger: logger)
+      id: id, above: above, topics: topics, storeIsNew: state.store.wasCreatedEmpty, logger: logger)
     let client = try HTTPClient(HTTPConfiguration(stallSeconds: configuration.stallSeconds), logger: logger)
-    let models = BlobCache(store: store, client: client) { await shell.machine.participant.coordinatorState?.data }
+    let models = BlobCache(state: state, client: client) { await shell.machine.participant.coordinatorState?.data }
     let region = Region(
-      configuration: configuration, shell: shell, performer: performer, store: store, above: above, topics: topics, client: client,
+      configuration: configuration, shell: shell, performer: performer, state: state, above: above, topics: topics, client: client,
       models: models, logger: logger)
     if !records.isEmpty { logger.info("continuing from the journal", metadata: ["records": "\(records.count)"]) }
 
@@ -107,10 +109,12 @@ package enum RegionProgram {
     let router = makeRouter(limits: region.configuration.limits, log: log)
     router.add(middleware: TrafficMiddleware(region.topics.meter))
     BlobRoutes(source: region.models).add(to: router)
-    ContributionRoutes(ledger: region.ledger, source: region.models, store: region.store, limits: region.configuration.limits).add(
+    ContributionRoutes(ledger: region.ledger, source: region.models, state: region.state, limits: region.configuration.limits).add(
       to: router)
     router.get("v1/nodes") { _, _ in try jsonResponse(await region.nodes()) }
-    router.get("v1/tasks/:task") { _, context in try jsonResponse(await region.task(try context.identifier("task"))) }
+    router.get("v1/tasks/:task") { request, context in
+      try jsonResponse(await region.task(try context.identifier("task"), try RoundWindow(request)))
+    }
     router.get("v1/descriptors") { _, _ in try jsonResponse(await region.shell.machine.coordinator.descriptors) }
     router.get("healthz") { _, _ in textResponse("ok\n") }
     return router
@@ -127,7 +131,9 @@ package enum RegionProgram {
     }
     router.get("v1/info") { _, _ in try jsonResponse(region.info()) }
     router.get("v1/nodes") { _, _ in try jsonResponse(await region.nodes()) }
-    router.get("v1/tasks/:task") { _, context in try jsonResponse(await region.task(try context.identifier("task"))) }
+    router.get("v1/tasks/:task") { request, context in
+      try jsonResponse(await region.task(try context.identifier("task"), try RoundWindow(request)))
+    }
     router.put("v1/tasks/:task") { request, context in
       let answer = try await region.push(
         try context.identifier("task", as: TaskID.self), try await request.bytes(context: context, upTo: 256 << 10))

@@ -13,7 +13,7 @@ import MusterTensors
 
 /// A region's long work: one contribution out of those of its devices.
 struct RegionWork: Sendable {
-  let store: Store
+  let state: StateFolder
   let models: BlobCache
   let logger: Logger
 
@@ -51,13 +51,13 @@ struct RegionWork: Sendable {
     defer { if order.encoding != .float32 { unlink(base) } }
     let whole = try Strategy(order.strategy)
     guard let strategy = whole.decomposed?.region else { throw RegionError.needsWholeCohort(whole.whyNotDecomposable ?? "") }
-    let output = "\(try store.workFolder())/combined-\(order.key.task)-\(order.key.round)"
+    let output = "\(try state.workFolder())/combined-\(order.key.task)-\(order.key.round)"
     var refused: [Waiting] = []
     var counted = order.contributions
     // The header says what counts, and is written first: when the filters refuse some, once more without them.
     while true {
       let contributions = try counted.map { contribution in
-        guard let file = store.path(of: contribution.digest) else { throw RegionError.missing(contribution.path) }
+        guard let file = state.path(of: contribution.digest) else { throw RegionError.missing(contribution.path) }
         return Contribution(path: contribution.path.description, file: file, weight: contribution.weight)
       }
       let metadata = try metadata(order, counted)
@@ -78,7 +78,7 @@ struct RegionWork: Sendable {
   private func base(_ order: RegionOrder) async throws -> String {
     let model = try await models.locate(order.base)
     guard order.encoding != .float32 else { return model }
-    let zeros = "\(try store.workFolder())/zeros-\(order.key.task)-\(order.key.round)"
+    let zeros = "\(try state.workFolder())/zeros-\(order.key.task)-\(order.key.round)"
     try await offloading { () throws(SafetensorsError) in
       let model = try SafetensorsFile(path: model)
       try EncodedFile(model).schema.writeZeros(to: zeros, metadata: model.buffers().metadata)
@@ -101,22 +101,22 @@ struct RegionWork: Sendable {
       base: order.base, weight: order.contributions.reduce(0) { $0 + $1.weight }, count: order.contributions.count,
       metrics: Coordinator.weighted(order.contributions) ?? [:])
     let body = try JSON.encode(evaluation)
-    let store = store
+    let state = state
     let digest = try await offloading { () throws in
-      let staged = try store.stage()
+      let staged = try state.stage()
       try body.withUnsafeBytes { try staged.write($0) }
-      return try store.adopt(staged)
+      return try state.adopt(staged)
     }
     return try result(digest)
   }
 
   private func adopt(_ file: String) async throws -> JobResult {
-    let store = store
-    return try result(try await offloading { () throws(StorageError) in try store.adopt(file: file) })
+    let state = state
+    return try result(try await offloading { () throws(StorageError) in try state.adopt(file: file) })
   }
 
   private func result(_ digest: Digest) throws -> JobResult {
-    guard let path = store.path(of: digest), let bytes = store.size(of: digest) else { throw StorageError.io("a result has vanished") }
+    guard let path = state.path(of: digest), let bytes = state.size(of: digest) else { throw StorageError.io("a result has vanished") }
     return JobResult(file: path, digest: digest, bytes: bytes)
   }
 }

@@ -1,30 +1,36 @@
 package import Logging
 package import MusterSchema
 package import MusterStorage
-import Synchronization
 
 /// Removes blobs that nothing refers to any more: what loses its last reference goes at once, what never had one (a crash left it behind) in a
 /// look at every blob, now and then.
+///
+/// Two refer to blobs: the machine, for what is in progress, and the history, for what retention keeps of rounds that are over.
 package actor BlobCollector {
-  private let store: Store
+  private let state: StateFolder
   private let interval: Duration
   private let age: Duration
   private let logger: Logger
+  /// What the machine refers to.
   private var referenced: Set<Digest> = []
+  /// What the machine no longer refers to, and was not removed yet.
   private var released: Set<Digest> = []
   private var swept: ContinuousClock.Instant?
+
+  /// Blobs that the history released, of one look.
+  private static let most = 10_000
 
   /// - Parameters:
   ///   - interval: between two looks at everything.
   ///   - age: a released blob that is younger stays until the next collection: the same bytes may just have come again.
-  package init(store: Store, interval: Duration = .seconds(600), age: Duration = .seconds(10), logger: Logger) {
-    self.store = store
+  package init(state: StateFolder, interval: Duration = .seconds(600), age: Duration = .seconds(10), logger: Logger) {
+    self.state = state
     self.interval = interval
     self.age = age
     self.logger = logger
   }
 
-  /// - Parameter referenced: everything that is referred to after the newest change.
+  /// - Parameter referenced: everything that the machine refers to after the newest change.
   package func collect(keeping referenced: Set<Digest>) async {
     released = released.union(self.referenced).subtracting(referenced)
     self.referenced = referenced
@@ -37,17 +43,37 @@ package actor BlobCollector {
     swept = .now
     // What was let go may be referred to again, though no collection has said so yet.
     released.subtract(referenced)
+    self.referenced.formUnion(referenced)
     await discard()
-    let store = store
-    report(await offloading { store.collect(keeping: referenced) })
+    let (state, store) = (state, state.store)
+    do throws(StorageError) {
+      var freed = state.partials.collect()
+      for prefix in 0..<BlobFolder.prefixes {
+        let here = await offloading { state.blobs.old(prefix: prefix) }.subtracting(referenced)
+        let unreferenced = here.subtracting(try await store.keptBlobs(among: here))
+        freed += await offloading { state.blobs.discard(unreferenced, olderThan: BlobFolder.sweepAge).freed }
+      }
+      freed += await offloading { state.blobs.clearStaging() }
+      report(freed)
+    } catch {
+      logger.warning("the state folder is not swept yet: \(error)")
+    }
   }
 
   private func discard() async {
-    let (store, age, candidates) = (store, age, released)
-    guard !candidates.isEmpty else { return }
-    let (freed, left) = await offloading { store.blobs.discard(candidates, olderThan: age) }
-    released.subtract(candidates.subtracting(left))
-    report(freed)
+    let (state, age) = (state, age)
+    do throws(StorageError) {
+      let fromHistory = try await state.store.releasedBlobs(most: Self.most)
+      let candidates = released.union(fromHistory)
+      guard !candidates.isEmpty else { return }
+      let kept = try await state.store.keptBlobs(among: candidates).union(candidates.intersection(referenced))
+      let (freed, left) = await offloading { state.blobs.discard(candidates.subtracting(kept), olderThan: age) }
+      released = released.intersection(left)
+      try await state.store.settleReleased(fromHistory.subtracting(left))
+      report(freed)
+    } catch {
+      logger.warning("released blobs are not removed yet: \(error)")
+    }
   }
 
   private func report(_ freed: Int) {

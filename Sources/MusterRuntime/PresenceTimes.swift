@@ -24,18 +24,17 @@ package final class PresenceTimes: Sendable {
   /// Maximum number of entries between two saves, because anyone can publish under new ids.
   private static let limit = 50_000
 
-  private let store: Store
+  private let store: any Store
   private let clock: @Sendable () -> WallTime
   private let logger: Logger
   private let state: Mutex<State>
 
-  /// Blocks.
-  package init(store: Store, clock: @escaping @Sendable () -> WallTime = { .now }, logger: Logger) throws(StorageError) {
+  package init(store: any Store, clock: @escaping @Sendable () -> WallTime = { .now }, logger: Logger) async throws(StorageError) {
     self.store = store
     self.clock = clock
     self.logger = logger
     var known = State()
-    for row in try store.presence() {
+    for row in try await store.presence() {
       let path = row.online ? \State.online : \State.offline
       known[keyPath: path][row.node] = Entry(session: row.session, since: row.since)
     }
@@ -79,9 +78,8 @@ package final class PresenceTimes: Sendable {
       return (rows, gone)
     }
     guard !rows.isEmpty || !gone.isEmpty else { return }
-    let store = store
     do throws(StorageError) {
-      try await offloading { () throws(StorageError) in try store.savePresence(rows, forgetting: gone.sorted()) }
+      try await store.savePresence(rows, forgetting: gone.sorted())
     } catch {
       logger.warning("since when nodes are online is not stored yet: \(error)")
       state.withLock { $0.changed.formUnion(rows.map(\.node)) }

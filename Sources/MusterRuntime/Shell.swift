@@ -1,4 +1,5 @@
 package import Logging
+package import MusterCoordination
 package import MusterParticipation
 import MusterSchema
 import MusterShell
@@ -26,18 +27,18 @@ package protocol EffectPerformer<M>: Sendable {
 /// performed.
 ///
 /// A batch without records never touches the disk.
-package actor Shell<M: Machine> {
+package actor Shell<M: Machine> where M.Record: HistoricRecord {
   package nonisolated let mailbox = Mailbox<M.Event>()
 
   private typealias Batch = Committer<M, Mailbox<M.Event>.Sender>.Batch
 
   private var committer: Committer<M, Mailbox<M.Event>.Sender>
   private let name: String
-  private let store: Store
+  private let store: any Store
   private let clock: MachineClock
   private let logger: Logger
 
-  package init(_ machine: M, name: String, store: Store, clock: MachineClock, logger: Logger) {
+  package init(_ machine: M, name: String, store: any Store, clock: MachineClock, logger: Logger) {
     committer = Committer(machine)
     self.name = name
     self.store = store
@@ -110,40 +111,38 @@ package actor Shell<M: Machine> {
 
 extension Store {
   /// One transaction for all of them.
-  func commit(_ records: [some MachineRecord], machine: String, at now: Instant) async throws(StorageError) {
-    var entries: [JournalEntry] = []
-    var superseded: [JournalRange] = []
+  func commit(_ records: [some HistoricRecord], machine: String, at now: Instant) async throws(StorageError) {
+    var transaction = StoreTransaction(changes: records.flatMap(\.history), at: (machine, now.milliseconds))
     for record in records {
-      do {
-        entries.append(
-          JournalEntry(machine: machine, task: record.task, kind: record.kind, at: now.milliseconds, body: try JSON.encode(record)))
-      } catch {
-        throw .unstorable(record.task, "a record \"\(record.kind)\" cannot be encoded: \(explain(error))")
-      }
+      if record.isJournaled { transaction.entries.append(try JournalEntry(record, machine: machine, at: now)) }
       if !record.supersedes.isEmpty {
-        superseded.append(JournalRange(machine: machine, task: record.task, kinds: record.supersedes))
+        transaction.replacing.append(JournalRange(machine: machine, task: record.task, kinds: record.supersedes))
       }
     }
-    try await append(entries, replacing: superseded)
+    try await commit(transaction)
   }
+}
 
-  /// Names the value, not the whole record.
-  private func explain(_ error: any Error) -> String {
-    guard case EncodingError.invalidValue(let value, let context) = error else { return "\(error)" }
-    return "\(context.codingPath.map(\.stringValue).joined(separator: ".")) is \(value)"
-  }
-
-  /// A machine's records, in order.
-  package func records<R: MachineRecord>(_: R.Type, machine: String) throws(StorageError) -> [(at: Instant, record: R)] {
-    var records: [(at: Instant, record: R)] = []
-    for entry in try entries(machine: machine) {
-      do {
-        records.append((Instant(milliseconds: entry.at), try JSON.decode(R.self, from: entry.body)))
-      } catch {
-        let why = JSON.explain(error, in: entry.body)
-        throw .corrupt("the journal of \(machine) holds a record \"\(entry.kind)\" that is not understood: \(why)")
-      }
+extension JournalEntry {
+  init(_ record: some MachineRecord, machine: String, at now: Instant) throws(StorageError) {
+    do {
+      self.init(machine: machine, task: record.task, kind: record.kind, at: now.milliseconds, body: try JSON.encode(record))
+    } catch {
+      throw .unstorable(record.task, "a record \"\(record.kind)\" cannot be encoded: \(explain(error))")
     }
-    return records
   }
+
+  func record<R: MachineRecord>(_: R.Type) throws(StorageError) -> R {
+    do {
+      return try JSON.decode(R.self, from: body)
+    } catch {
+      throw .corrupt("the journal of \(machine) holds a record \"\(kind)\" that is not understood: \(JSON.explain(error, in: body))")
+    }
+  }
+}
+
+/// Names the value, not the whole record.
+private func explain(_ error: any Error) -> String {
+  guard case EncodingError.invalidValue(let value, let context) = error else { return "\(error)" }
+  return "\(context.codingPath.map(\.stringValue).joined(separator: ".")) is \(value)"
 }

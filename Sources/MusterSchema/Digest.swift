@@ -25,11 +25,21 @@ public struct Digest: Hashable, Comparable, Codable, Sendable, CustomStringConve
   public var description: String { "sha256:\(hexadecimal)" }
 
   /// The value of an RFC 9530 `Content-Digest` field: `sha-256=:…:`.
-  public var contentDigest: String {
+  public var contentDigest: String { "sha-256=:\(Data(bytes).base64EncodedString()):" }
+
+  /// The 32 bytes.
+  package var bytes: [UInt8] {
     var bytes: [UInt8] = []
+    bytes.reserveCapacity(32)
     var digits = hexadecimal.utf8.makeIterator()
     while let high = digits.next(), let low = digits.next() { bytes.append(nibble(high) << 4 | nibble(low)) }
-    return "sha-256=:\(Data(bytes).base64EncodedString()):"
+    return bytes
+  }
+
+  /// From the 32 bytes; nil for another number of them.
+  package init?(bytes: some Collection<UInt8>) {
+    guard bytes.count == 32 else { return nil }
+    self.init(hash: bytes)
   }
 
   /// Reads an RFC 9530 `Content-Digest` field; nil when it names no SHA-256.

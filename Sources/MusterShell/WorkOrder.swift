@@ -55,12 +55,14 @@ package struct WorkOrder: Sendable {
   }
 
   /// The aggregation of a round that is over, for a replay; nil when that round made no model.
-  package init?(replaying record: RoundRecord, of task: TaskID, _ run: TaskRun) {
-    guard record.result != nil, let specification = run.specification else { return nil }
+  ///
+  /// - Parameter state: what the server optimizer remembers from the round that made the base.
+  package init?(replaying record: RoundRecord, of task: TaskID, _ specification: TaskSpecification, state: Digest?) {
+    guard record.result != nil else { return nil }
     key = WorkKey(kind: .aggregate, task: task, roundKey: .central(record.round), contributions: record.updates.count)
     self.specification = specification
     base = record.base
-    state = run.models.last { $0.digest == record.base }?.state
+    self.state = state
     contributions = record.updates
   }
 }

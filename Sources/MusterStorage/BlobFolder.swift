@@ -15,12 +15,11 @@ package final class BlobFolder: Sendable {
     blobs = "\(folder)/blobs"
     staging = "\(folder)/staging"
     try makeFolder(staging)
-    if names(in: blobs).count < 256 {
+    if names(in: blobs).count < Self.prefixes {
       try makeFolder(blobs)
       // All at once: an adoption then has one folder to make durable, not two.
-      for index in 0..<256 {
-        let name = String(index, radix: 16)
-        let path = "\(blobs)/\(name.count == 1 ? "0" : "")\(name)"
+      for index in 0..<Self.prefixes {
+        let path = "\(blobs)/\(Self.name(ofPrefix: index))"
         if mkdir(path, 0o700) != 0, errno != EEXIST { throw StorageError(errno, "the folder \(path) cannot be made") }
       }
       try synchronizeFolder(blobs)
@@ -97,26 +96,35 @@ package final class BlobFolder: Sendable {
     return removal.withLock { _ in utimensat(AT_FDCWD, path, nil, 0) == 0 }
   }
 
-  /// Removes the blobs that nobody keeps, and staged files that were left behind.
-  ///
-  /// - Parameter olderThan: younger files stay: they may be adopted by something whose record is not committed yet.
-  /// - Returns: bytes freed.
-  package func collect(keeping kept: Set<Digest>, olderThan age: Duration = .seconds(3600)) -> Int {
+  /// Younger blobs and staged files are not swept: their record may not be committed yet.
+  package static let sweepAge = Duration.seconds(3600)
+
+  /// Folders that the blobs are spread over, by the first byte of their digest.
+  package static let prefixes = 256
+
+  /// The blobs of one folder that are old enough to be swept when nothing refers to them.
+  package func old(prefix: Int, olderThan age: Duration = sweepAge) -> Set<Digest> {
     let horizon = time(nil) - Int(age.components.seconds)
-    var freed = 0
-    for prefix in names(in: blobs) {
-      for name in names(in: "\(blobs)/\(prefix)") {
-        if let digest = Digest(name), kept.contains(digest) { continue }
-        freed += removal.withLock { _ in remove("\(blobs)/\(prefix)/\(name)", before: horizon) }
-      }
-    }
-    for name in names(in: staging) { freed += remove("\(staging)/\(name)", before: horizon) }
-    return freed
+    let folder = "\(blobs)/\(Self.name(ofPrefix: prefix))"
+    return Set(
+      names(in: folder).compactMap { name in
+        var status = stat()
+        guard let digest = Digest(name), lstat("\(folder)/\(name)", &status) == 0, status.st_mtim.tv_sec <= horizon else { return nil }
+        return digest
+      })
   }
 
-  /// Removes these blobs: those that lost their last reference, which need no look at every blob there is.
+  /// Removes staged files that were left behind.
   ///
-  /// - Parameter olderThan: younger ones stay, as in ``collect(keeping:olderThan:)``.
+  /// - Returns: bytes freed.
+  package func clearStaging(olderThan age: Duration = sweepAge) -> Int {
+    let horizon = time(nil) - Int(age.components.seconds)
+    return names(in: staging).reduce(0) { $0 + remove("\(staging)/\($1)", before: horizon) }
+  }
+
+  /// Removes these blobs.
+  ///
+  /// - Parameter olderThan: younger ones stay, because something whose record is not committed yet may have adopted them.
   /// - Returns: bytes freed, and the blobs that are still here.
   package func discard(_ digests: Set<Digest>, olderThan age: Duration) -> (freed: Int, left: Set<Digest>) {
     let horizon = time(nil) - Int(age.components.seconds)
@@ -131,6 +139,7 @@ package final class BlobFolder: Sendable {
 
   // MARK: -
 
+  private static func name(ofPrefix index: Int) -> String { index < 16 ? "0\(String(index, radix: 16))" : String(index, radix: 16) }
   private func folder(_ digest: Digest) -> String { "\(blobs)/\(digest.hexadecimal.prefix(2))" }
   private func location(_ digest: Digest) -> String { "\(folder(digest))/\(digest.hexadecimal)" }
 

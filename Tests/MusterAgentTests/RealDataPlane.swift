@@ -10,18 +10,18 @@ import TestSupport
 /// A coordinator's data plane as it is in the servers, with a ledger that takes one contribution of each path.
 struct RealDataPlane: Sendable {
   let port: Int
-  let store: Store
+  let store: StateFolder
   let ledger: OpenLedger
 
   static func with(_ folder: TemporaryFolder, base: [UInt8], _ body: @Sendable (RealDataPlane) async throws -> Void) async throws {
-    let store = try Store(folder: folder.file("server"), logger: Device.quiet)
+    let store = try StateFolder(folder: folder.file("server"), logger: Device.quiet)
     let staged = try store.stage()
     try staged.write(base)
     let ledger = OpenLedger(base: try store.adopt(staged))
     let source = StoredBlobs(store: store)
     let router = makeRouter()
     BlobRoutes(source: source).add(to: router)
-    ContributionRoutes(ledger: ledger, source: source, store: store).add(to: router)
+    ContributionRoutes(ledger: ledger, source: source, state: store).add(to: router)
     let ports = AsyncStream<Int>.makeStream()
     let listener = listener(router, host: "127.0.0.1", port: 0, name: "data", logger: Device.quiet) { ports.continuation.yield($0) }
     let services = ServiceGroup(services: [listener], logger: Device.quiet)
@@ -42,7 +42,7 @@ struct RealDataPlane: Sendable {
 }
 
 private struct StoredBlobs: BlobSource {
-  let store: Store
+  let store: StateFolder
 
   func locate(_ digest: Digest) async throws(Problem) -> String {
     guard let path = store.path(of: digest) else { throw .notFound("no such blob") }

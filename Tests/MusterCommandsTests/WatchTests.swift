@@ -32,18 +32,18 @@ struct WatchTests {
   @Test("piped, each change is one line and a countdown is none")
   func lines() {
     var watch = WatchLines()
-    #expect(watch.lines(detail(.training, round: 1)) == ["round 1/4  training  0/8  waits for north"])
-    #expect(watch.lines(detail(.training, round: 1)) == [])
-    #expect(watch.lines(detail(.training, round: 1, why: "waits, 3 s later")) == [])
-    #expect(watch.lines(detail(.training, round: 1, have: 5)) == ["round 1/4  training  5/8  waits for north"])
+    #expect(watch.lines(TaskPicture(detail(.training, round: 1))) == ["round 1/4  training  0/8  waits for north"])
+    #expect(watch.lines(TaskPicture(detail(.training, round: 1))) == [])
+    #expect(watch.lines(TaskPicture(detail(.training, round: 1, why: "waits, 3 s later"))) == [])
+    #expect(watch.lines(TaskPicture(detail(.training, round: 1, have: 5))) == ["round 1/4  training  5/8  waits for north"])
     #expect(
-      watch.lines(detail(.training, round: 3, closed: [0.5, 0.75])) == [
+      watch.lines(TaskPicture(detail(.training, round: 3, closed: [0.5, 0.75]))) == [
         "round 1/4  closed  0 updates  2 s  loss 0.5000  accuracy 0.5000",
         "round 2/4  closed  0 updates  2 s  loss 0.2500  accuracy 0.7500",
         "round 3/4  training  0/8  waits for north",
       ])
     #expect(
-      watch.lines(detail(.cancelled, round: 3, closed: [0.5, 0.75], why: "cancelled: by an operator"))
+      watch.lines(TaskPicture(detail(.cancelled, round: 3, closed: [0.5, 0.75], why: "cancelled: by an operator")))
         == ["cancelled  accuracy 0.7500  by an operator"])
   }
 
@@ -52,10 +52,10 @@ struct WatchTests {
     var watch = WatchLines()
     var later = detail(.training, round: 3, closed: [0.5, 0.75])
     later.rounds.removeFirst()
-    let lines = watch.lines(later)
+    let lines = watch.lines(TaskPicture(later))
     #expect(lines == ["round 2/4  closed  0 updates  2 s  loss 0.2500  accuracy 0.7500", "round 3/4  training  0/8  waits for north"])
-    #expect(watch.lines(later).isEmpty)
-    #expect(WatchView(detail: later, nodes: []).lines(width: 60, ink: .none)[1] == "█████░░░░░  round 3/4  training")
+    #expect(watch.lines(TaskPicture(later)).isEmpty)
+    #expect(WatchView(picture: TaskPicture(later), nodes: []).lines(width: 60, ink: .none)[1] == "█████░░░░░  round 3/4  training")
   }
 
   @Test("on a terminal, the picture shows rounds, metrics, devices and what it waits for")
@@ -64,7 +64,8 @@ struct WatchTests {
       path: NodePath(NodeID(unchecked: "north"), NodeID(unchecked: "pi-1")),
       state: NodeState(node: NodeID(unchecked: "pi-1"), online: true, session: "s"),
       tasks: [NodeStatus(node: NodeID(unchecked: "pi-1"), task: Self.task, state: .training, round: 3, progress: 0.4)])
-    let lines = WatchView(detail: detail(.training, round: 3, have: 2, closed: [0.5, 0.75]), nodes: [node]).lines(width: 60, ink: .none)
+    let lines = WatchView(picture: TaskPicture(detail(.training, round: 3, have: 2, closed: [0.5, 0.75])), nodes: [node]).lines(
+      width: 60, ink: .none)
     #expect(
       lines == [
         "digits-a  lenet5, north + south", "█████░░░░░  round 3/4  training", "2 of 8 contributions  closes in 40 s",
@@ -75,12 +76,12 @@ struct WatchTests {
   @Test("what it waits for is read to its end, however narrow the terminal")
   func longReason() {
     let why = "round 1 waits for 1 of 8 updates: north/pi-1 (trainer failed with exit status 1: No module named 'torch')"
-    let lines = WatchView(detail: detail(.training, round: 1, why: why), nodes: []).lines(width: 40, ink: .none)
+    let lines = WatchView(picture: TaskPicture(detail(.training, round: 1, why: why)), nodes: []).lines(width: 40, ink: .none)
     #expect(
       lines.suffix(3) == [
         "round 1 waits for 1 of 8 updates:", "north/pi-1 (trainer failed with exit", "status 1: No module named 'torch')",
       ])
-    let endless = WatchView(detail: detail(.training, round: 1, why: String(repeating: "reason ", count: 100)), nodes: [])
+    let endless = WatchView(picture: TaskPicture(detail(.training, round: 1, why: String(repeating: "reason ", count: 100))), nodes: [])
     #expect(
       endless.lines(width: 40, ink: .none).suffix(2) == [
         "reason reason reason reason reason", "… (muster why digits-a says all)",
@@ -91,8 +92,8 @@ struct WatchTests {
   func recruiting() {
     let now = detail(.recruiting, round: 1, have: 4, why: "round 1 waits for devices: 4 ready, 8 needed")
     var watch = WatchLines()
-    #expect(watch.lines(now) == ["round 1/4  recruiting  round 1 waits for devices: 4 ready, 8 needed"])
-    #expect(WatchView(detail: now, nodes: []).lines(width: 60, ink: .none)[2] == "4 ready, 8 needed  closes in 40 s")
+    #expect(watch.lines(TaskPicture(now)) == ["round 1/4  recruiting  round 1 waits for devices: 4 ready, 8 needed"])
+    #expect(WatchView(picture: TaskPicture(now), nodes: []).lines(width: 60, ink: .none)[2] == "4 ready, 8 needed  closes in 40 s")
   }
 
   @Test("a fleet too large for the screen is cut, and says so")
@@ -103,7 +104,7 @@ struct WatchTests {
         path: NodePath(NodeID(unchecked: "north"), id), state: NodeState(node: id, online: false, session: "s"),
         tasks: [NodeStatus(node: id, task: Self.task, state: .ready)])
     }
-    let lines = WatchView(detail: detail(.training, round: 1), nodes: nodes, maximumDevices: 3).lines(width: 80, ink: .none)
+    let lines = WatchView(picture: TaskPicture(detail(.training, round: 1)), nodes: nodes, maximumDevices: 3).lines(width: 80, ink: .none)
     #expect(lines.contains("  and 17 more") && lines.contains("  north/pi-3   offline") && !lines.contains { $0.contains("pi-4 ") })
   }
 
@@ -129,20 +130,22 @@ struct WatchTests {
     let mse = [["mse": 0.5, "r2": 0.1], ["mse": 0.000_012_34, "r2": 0.9]]
     let alone = task([nil, [:]], mse, metric: "mse")
     #expect(
-      Table.rounds(alone).lines().map { $0.split(separator: " ").joined(separator: " ") } == [
+      Table.rounds(TaskPicture(alone)).lines().map { $0.split(separator: " ").joined(separator: " ") } == [
         "ROUND UPDATES SAMPLES MSE R2 SECONDS ATTEMPTS MISSED", "1 0 0 0.5000 0.1000 2.0 1", "2 0 0 1.23e-5 0.9000 2.0 1",
       ])
     #expect(Table.models(alone.models, metric: "mse").lines()[0].contains("MSE") && Table.models([]).columns.count == 4)
-    let lines = WatchView(detail: alone, nodes: []).lines(width: 80, ink: .none)
+    let lines = WatchView(picture: TaskPicture(alone), nodes: []).lines(width: 80, ink: .none)
     #expect(lines.contains("mse       1.23e-5  █▁") && lines.contains("r2        0.9000  ▁█"))
     var watch = WatchLines()
-    #expect(watch.lines(alone)[1] == "round 2/4  closed  0 updates  2 s  mse 1.23e-5  r2 0.9000")
+    #expect(watch.lines(TaskPicture(alone))[1] == "round 2/4  closed  0 updates  2 s  mse 1.23e-5  r2 0.9000")
     let both = task(mse, [["mse": 0.7], ["mse": 0.6]], metric: "mse")
-    #expect(Table.rounds(both).lines()[1].split(separator: " ").contains("0.7000"))
+    #expect(Table.rounds(TaskPicture(both)).lines()[1].split(separator: " ").contains("0.7000"))
     #expect(both.summary.row[3] == "mse 1.23e-5, r2 0.9000")
     let many = task([Dictionary(uniqueKeysWithValues: (0..<30).map { ("m\($0)", 1.0) })], [nil], metric: "m7")
     #expect(
-      Table.rounds(many).columns.map(\.title) == ["ROUND", "UPDATES", "SAMPLES", "M7", "M0", "M1", "M10", "SECONDS", "ATTEMPTS", "MISSED"])
+      Table.rounds(TaskPicture(many)).columns.map(\.title) == [
+        "ROUND", "UPDATES", "SAMPLES", "M7", "M0", "M1", "M10", "SECONDS", "ATTEMPTS", "MISSED",
+      ])
   }
 
   @Test("the best model is the one that the task's own stop metric prefers")

@@ -46,7 +46,7 @@ struct AttemptTests {
     #expect(bench.task?.frozenUpdates?.contributions.count == 3, "the strategy looks at all of them again")
     bench.tell(.aggregated(.digits, round: 1, CentralBench.model, refused: refusal(1)))
     bench.tell(.evaluated(.digits, round: 1, metrics: [:]))
-    let record = try #require(bench.task?.records.first)
+    let record = try #require(bench.rounds.first)
     #expect(record.attempts == 2 && record.updates.map(\.fate) == [.refused, .counted, .counted])
     #expect(record.updates.first?.reason == "a number in fc1.weight is NaN")
     #expect(bench.why == "completed: its one round is done")
@@ -80,7 +80,7 @@ struct AttemptTests {
     bench.tell(.tick, at: 141)
     #expect(bench.why.hasPrefix("failed: round 1, attempt 1, could not be aggregated: krum needs 2 updates"), "\(bench.why)")
     #expect(bench.why.hasSuffix("no other devices were ready meanwhile"), "\(bench.why)")
-    let record = try #require(bench.task?.records.first)
+    let record = try #require(bench.rounds.first)
     #expect(record.updates.map(\.fate) == [.refused, .abandoned] && record.result == nil)
   }
 

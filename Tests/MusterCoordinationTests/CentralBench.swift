@@ -47,3 +47,12 @@ struct CentralBench {
   var invitation: Invitation? { effects.compactMap { if case .invite(_, let invitation) = $0 { invitation } else { nil } }.last }
   var why: String { machine.explanation(.digits)?.sentence ?? "" }
 }
+
+extension Sequence<Coordinator.Record> {
+  /// The rounds that are over, as these records tell the history.
+  var rounds: [RoundRecord] { compactMap { if case .completed(_, let round, _) = $0 { round } else { nil } } }
+}
+
+extension CentralBench {
+  var rounds: [RoundRecord] { journal.map(\.record).rounds }
+}

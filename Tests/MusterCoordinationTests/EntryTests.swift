@@ -38,7 +38,7 @@ struct EntryTests {
     let path = NodePath(.north, .pi(1))
     #expect(bench.deliver(1, bytes: "u") == .stored)
     #expect(entry(bench, path, ticket: ticket(path)) == .accepted(Digest(of: "u")))
-    #expect(entry(bench, path, round: 2, ticket: ticket(path, round: 2)) == .closed("round 2 has not opened yet, round 1 is in progress"))
+    #expect(entry(bench, path, round: 2, ticket: ticket(path, round: 2)) == .past("round 2 has not opened yet, round 1 is in progress"))
     let region = NodePath(.north)
     #expect(
       entry(bench, region, ticket: ticket(region))

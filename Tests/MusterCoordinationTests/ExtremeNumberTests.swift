@@ -51,7 +51,7 @@ struct ExtremeNumberTests {
     }
     #expect(evaluate(evaluation(2, 3)) == .stored)
     bench.tell(.tick, at: 100)
-    let record = try #require(bench.task?.records.first)
+    let record = try #require(bench.rounds.first)
     #expect(record.deviceMetrics == ["loss": 3])
     _ = try JSON.encode(Coordinator.Record.completed(.digits, record))
   }

@@ -73,7 +73,7 @@ struct UnstorableTests {
     var bench = CentralBench()
     _ = bench.deliver(1)
     let records = bench.tell(.unstorable(.digits, reason: "metrics.loss is inf", bare: bare))
-    #expect(records.map(\.kind) == (bare ? ["ended"] : ["completed", "ended"]))
+    #expect(records.map(\.kind) == (bare ? ["ended"] : ["completed", "summarized", "ended"]))
     #expect(bench.why.contains("cannot be stored: metrics.loss is inf"), "\(bench.why)")
     #expect(bench.task?.isEnded == true)
     #expect(bench.tell(.unstorable(.digits, reason: "again", bare: bare)).isEmpty)

@@ -30,7 +30,7 @@ struct PhaseNodesTests {
     case 2: node.seat?.state = .invited
     case 3: node.seat?.state = .working(progress: nil)
     case 4: node.seat?.state = .done
-    case 5: node.seat?.state = .lost(reason: "x", failed: number(2) == 0)
+    case 5: node.seat?.state = .lost(reason: "x", fate: number(2) == 0 ? .failed : .missed)
     case 6: node.seat?.invitedAt = number(4) == 0 ? nil : instant()
     case 7: node.seat?.raisedAt = number(2) == 0 ? nil : instant()
     case 8: node.seat?.have = number(5)

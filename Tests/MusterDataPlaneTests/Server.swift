@@ -14,7 +14,7 @@ import TestSupport
 /// A data plane on a free port, with a ledger that answers what the test says.
 struct Server: Sendable {
   let port: Int
-  let store: Store
+  let store: StateFolder
   let ledger: FakeLedger
   let client: HTTPClient
   let folder: TemporaryFolder
@@ -29,14 +29,14 @@ struct Server: Sendable {
     let folder = try TemporaryFolder()
     // Many tests at once: making a state folder waits for the disk, and the servers need the cooperative threads.
     let store = try await offloading { () throws(StorageError) in
-      try Store(folder: folder.file("state"), partials: limits.partials, logger: quiet)
+      try StateFolder(folder: folder.file("state"), partials: limits.partials, logger: quiet)
     }
     let ledger = FakeLedger()
     let (record, refusals) = (LogRecorder(), RefusalLog())
     let router = makeRouter(limits: limits, log: refusals)
     let source = StoreSource(store: store)
-    BlobRoutes(source: source, store: store, maximumBytes: 1 << 20).add(to: router)
-    ContributionRoutes(ledger: ledger, source: source, store: store, limits: limits).add(to: router)
+    BlobRoutes(source: source, state: store, maximumBytes: 1 << 20).add(to: router)
+    ContributionRoutes(ledger: ledger, source: source, state: store, limits: limits).add(to: router)
     routes(router)
     router.get("healthz") { _, _ in textResponse("ok\n") }
     let client = try HTTPClient()
@@ -89,7 +89,7 @@ let quiet: Logger = {
 }()
 
 struct StoreSource: BlobSource {
-  let store: Store
+  let store: StateFolder
 
   func locate(_ digest: Digest) async throws(Problem) -> String {
     guard let path = store.path(of: digest) else { throw .notFound("there is no blob \(digest) here") }

@@ -8,7 +8,7 @@ import Testing
 
 @Suite("What nothing refers to any more")
 struct BlobCollectorTests {
-  private func blob(_ store: Store, _ text: String) throws -> Digest {
+  private func blob(_ store: StateFolder, _ text: String) throws -> Digest {
     let staged = try store.stage()
     try staged.write(Array(text.utf8))
     return try store.adopt(staged)
@@ -17,13 +17,13 @@ struct BlobCollectorTests {
   @Test("a blob that loses its last reference goes, and one that came a moment ago stays until the next time")
   func released() async throws {
     let folder = try TemporaryFolder()
-    let store = try Store(folder: folder.file("state"))
+    let store = try StateFolder(folder: folder.file("state"))
     let (old, kept, new) = (try blob(store, "old"), try blob(store, "kept"), try blob(store, "on its way to its record"))
-    let patient = BlobCollector(store: store, logger: LogRecorder().logger)
+    let patient = BlobCollector(state: store, logger: LogRecorder().logger)
     await patient.collect(keeping: [old, kept])
     await patient.collect(keeping: [kept])
     #expect(store.path(of: old) != nil, "it is younger than ten seconds")
-    let quick = BlobCollector(store: store, age: .zero, logger: LogRecorder().logger)
+    let quick = BlobCollector(state: store, age: .zero, logger: LogRecorder().logger)
     await quick.collect(keeping: [old, kept])
     await quick.collect(keeping: [kept])
     #expect(store.path(of: old) == nil && store.path(of: kept) != nil)
@@ -33,9 +33,9 @@ struct BlobCollectorTests {
   @Test("a blob that was let go while it was young, and is referred to again, survives the look at everything")
   func referredToAgain() async throws {
     let folder = try TemporaryFolder()
-    let store = try Store(folder: folder.file("state"))
+    let store = try StateFolder(folder: folder.file("state"))
     let model = try blob(store, "model")
-    let collector = BlobCollector(store: store, logger: LogRecorder().logger)
+    let collector = BlobCollector(state: store, logger: LogRecorder().logger)
     await collector.collect(keeping: [model])
     await collector.collect(keeping: [])
     let file = try #require(store.path(of: model), "it is too young to go")

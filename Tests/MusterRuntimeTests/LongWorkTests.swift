@@ -43,13 +43,13 @@ struct LongWorkTests {
   func fold() async {
     await #expect(processExitsWith: .success) {
       let folder = try TemporaryFolder()
-      let store = try Store(folder: folder.file("state"))
+      let store = try StateFolder(folder: folder.file("state"))
       let (order, models) = try frozen(store)
       var limit = rlimit(rlim_cur: 16 << 10, rlim_max: 1 << 40)
       let isLimited = setrlimit(__rlimit_resource_t(RLIMIT_FSIZE.rawValue), &limit) == 0
       #expect(isLimited)
       let mailbox = Mailbox<RegionMachine.Event>()
-      let work = RegionWork(store: store, models: models, logger: LogRecorder().logger)
+      let work = RegionWork(state: store, models: models, logger: LogRecorder().logger)
       let orders = WorkRunner<WorkKey, LongWork<RegionOrder>>(width: 1)
       orders.add(order.key, LongWork(order))
       let working = Task { await orders.runAttempts { await work.perform($0, reportingTo: mailbox) { true } } }
@@ -142,7 +142,7 @@ struct LongWorkTests {
   @Test("each round, phase and attempt is work of its own, also while that of another runs")
   func keys() async throws {
     let folder = try TemporaryFolder()
-    let store = try Store(folder: folder.file("state"))
+    let store = try StateFolder(folder: folder.file("state"))
     let orders = try [(1, 1), (1, 2), (2, 1)].map { try frozen(store, round: $0.0, attempt: $0.1).order }
     #expect(Set(orders.map(\.key)).count == 3)
     let queue = WorkRunner<WorkKey, RegionOrder>(width: 1)
@@ -167,7 +167,7 @@ struct LongWorkTests {
 extension TaskID { fileprivate static let digits = TaskID(unchecked: "digits") }
 
 /// A region's frozen set of one update, and the base that it is for.
-private func frozen(_ store: Store, round: Int = 1, attempt: Int = 1) throws -> (order: RegionOrder, models: BlobCache) {
+private func frozen(_ store: StateFolder, round: Int = 1, attempt: Int = 1) throws -> (order: RegionOrder, models: BlobCache) {
   let (north, pi) = (NodeID(unchecked: "north"), NodeID(unchecked: "pi-1"))
   func blob(_ value: Float, _ metadata: [String: String] = [:]) throws -> Digest {
     let bytes = try SafetensorsWriter.bytes(
@@ -195,7 +195,7 @@ private func frozen(_ store: Store, round: Int = 1, attempt: Int = 1) throws -> 
     .below(.contribution(.digits, round: round, phase: .train, record, reply: Coordinator.Reply(1))),
   ]
   for event in events { _ = region.handle(event, at: .zero) }
-  let models = BlobCache(store: store, client: try HTTPClient(logger: LogRecorder().logger)) { nil }
+  let models = BlobCache(state: store, client: try HTTPClient(logger: LogRecorder().logger)) { nil }
   guard let order = RegionOrder(.digits, region.coordinator) else { throw TestSupportError("nothing is frozen") }
   return (order, models)
 }

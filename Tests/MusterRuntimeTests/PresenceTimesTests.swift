@@ -22,8 +22,8 @@ struct PresenceTimesTests {
 
   init() throws { folder = try TemporaryFolder() }
 
-  private func times(_ store: Store) throws -> PresenceTimes {
-    try PresenceTimes(store: store, clock: { [clock] in clock.now }, logger: log.logger)
+  private func times(_ store: StateFolder) async throws -> PresenceTimes {
+    try await PresenceTimes(store: store.store, clock: { [clock] in clock.now }, logger: log.logger)
   }
 
   private func state(_ online: Bool, _ session: String, of node: NodeID? = nil) -> NodeState {
@@ -33,8 +33,8 @@ struct PresenceTimesTests {
   private func pass(_ milliseconds: Int64) { clock.set(milliseconds) }
 
   @Test("a state that is said again keeps its time, and another session's says nothing")
-  func again() throws {
-    let times = try times(try Store(folder: folder.path))
+  func again() async throws {
+    let times = try await times(try StateFolder(folder: folder.path))
     times.note(state(true, "a"))
     pass(2000)
     times.note(state(true, "a"))
@@ -51,13 +51,13 @@ struct PresenceTimesTests {
   @Test("a restart forgets nothing, and what the broker remembers is no news")
   func restart() async throws {
     do {
-      let times = try times(try Store(folder: folder.path))
+      let times = try await times(try StateFolder(folder: folder.path))
       times.note(state(true, "a"))
       times.note(state(false, "a"))
       await times.save(keeping: [pi])
     }
     pass(9000)
-    let times = try times(try Store(folder: folder.path))
+    let times = try await times(try StateFolder(folder: folder.path))
     times.note(state(false, "a"))
     #expect(times.since(state(false, "a")) == WallTime(milliseconds: 1000))
   }
@@ -65,28 +65,28 @@ struct PresenceTimesTests {
   @Test("a server that starts while its broker is away forgets nothing")
   func brokerAway() async throws {
     do {
-      let times = try times(try Store(folder: folder.path))
+      let times = try await times(try StateFolder(folder: folder.path))
       times.note(state(false, "a"))
       await times.save(keeping: [pi])
     }
     do {
       // The machine of a server that has not connected yet knows no node.
-      let times = try times(try Store(folder: folder.path))
+      let times = try await times(try StateFolder(folder: folder.path))
       await times.save(keeping: [])
       #expect(times.since(state(false, "a")) == WallTime(milliseconds: 1000))
     }
-    #expect(try times(try Store(folder: folder.path)).since(state(false, "a")) == WallTime(milliseconds: 1000))
+    #expect(try await times(try StateFolder(folder: folder.path)).since(state(false, "a")) == WallTime(milliseconds: 1000))
   }
 
   @Test("nodes that the machine does not know are forgotten, but for those that were just heard")
   func forgotten() async throws {
-    let store = try Store(folder: folder.path)
-    let times = try times(store)
+    let store = try StateFolder(folder: folder.path)
+    let times = try await times(store)
     for index in 0..<100 { times.note(state(true, "a", of: NodeID(unchecked: "node-\(index)"))) }
     await times.save(keeping: [])
-    #expect(try store.presence().count == 100)
+    #expect(try await store.store.presence().count == 100)
     await times.save(keeping: [NodeID(unchecked: "node-7")])
-    #expect(try store.presence().map(\.node) == [NodeID(unchecked: "node-7")])
+    #expect(try await store.store.presence().map(\.node) == [NodeID(unchecked: "node-7")])
     #expect(times.since(state(true, "a", of: NodeID(unchecked: "node-8"))) == nil)
   }
 }

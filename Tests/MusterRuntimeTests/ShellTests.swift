@@ -1,5 +1,6 @@
 import Glibc
 import Logging
+import MusterCoordination
 import MusterParticipation
 import MusterSchema
 import MusterStorage
@@ -19,11 +20,12 @@ private struct Counter: Machine {
     case tick
   }
 
-  struct Record: MachineRecord {
+  struct Record: HistoricRecord {
     var task: TaskID
     var value: Double
     var kind: String
     var supersedes: [String] { [] }
+    var history: [HistoryChange] { [] }
   }
 
   var values: [TaskID: Double] = [:]
@@ -69,15 +71,15 @@ private final class Performer: EffectPerformer {
 /// A shell that runs, with its store.
 private struct Bench {
   let folder: TemporaryFolder
-  let store: Store
+  let store: StateFolder
   let shell: Shell<Counter>
   let performer = Performer()
   let log = LogRecorder()
 
   init(_ machine: Counter) throws {
     folder = try TemporaryFolder()
-    store = try Store(folder: folder.file("state"))
-    shell = Shell(machine, name: "counter", store: store, clock: MachineClock(resuming: .zero), logger: log.logger)
+    store = try StateFolder(folder: folder.file("state"))
+    shell = Shell(machine, name: "counter", store: store.store, clock: MachineClock(resuming: .zero), logger: log.logger)
   }
 
   /// All of them are in the mailbox before the shell looks.
@@ -95,8 +97,8 @@ private struct Bench {
     }
   }
 
-  func stored() throws -> [String] {
-    try store.records(Counter.Record.self, machine: "counter").map { "\($0.record.task) \($0.record.kind)" }
+  func stored() async throws -> [String] {
+    try await store.store.restore(Counter.Record.self, machine: "counter") { _ in [:] }.map { "\($0.record.task) \($0.record.kind)" }
   }
 }
 
@@ -113,7 +115,7 @@ struct ShellTests {
     #expect(outcomes.allSatisfy { $0.isCommitted }, "\(outcomes)")
     #expect(await bench.shell.machine.ended.sorted() == [sick, sicker])
     #expect(await bench.shell.machine.values == [well: 4, other: 6])
-    let stored = try bench.stored()
+    let stored = try await bench.stored()
     #expect(stored.count { $0 == "well value" } == 2 && stored.count { $0 == "other value" } == 2)
     #expect(stored.contains("sick-1 ended") && stored.contains("sick-2 ended"))
     let failures = bench.performer.failures.withLock { $0 }
@@ -127,7 +129,7 @@ struct ShellTests {
     let outcomes = await bench.submit([.addToAll(1)])
     #expect(outcomes.allSatisfy { $0.isCommitted })
     #expect(await bench.shell.machine.ended.sorted() == [sick, sicker])
-    #expect(try bench.stored().contains("well value"))
+    #expect(try await bench.stored().contains("well value"))
     let performed = bench.performer.performed.withLock { $0 }
     #expect(performed.contains(well))
   }
@@ -136,7 +138,7 @@ struct ShellTests {
   func bare() async throws {
     let bench = try Bench(Counter(recordsAtEnd: [sick]))
     #expect(await bench.submit([.add(sick, 1), .add(well, 1)]).allSatisfy { $0.isCommitted })
-    #expect(try bench.stored().sorted() == ["sick-1 ended", "well value"])
+    #expect(try await bench.stored().sorted() == ["sick-1 ended", "well value"])
   }
 
   @Test("a disk that is full fails the whole batch, ends no task, and says so to whoever waits")

@@ -18,10 +18,9 @@ struct FaultTests {
     #expect(why.contains("\(victim.region)/\(victim.id)") && why.contains("went offline"), "\(why)")
     #expect(why.contains("replaced by"), "\(why)")
     #expect(world.finish(.digits))
-    let run = try #require(world.task(.digits))
     #expect(world.step(.digits) == .completed, "\(world.why(.digits))")
-    #expect(run.records[0].attempts == 1 && run.records[0].updates.count == 4)
-    #expect(run.records[0].missed.contains { $0.node == "\(victim.region)/\(victim.id)" }, "\(run.records[0].missed)")
+    #expect(world.records(.digits)[0].attempts == 1 && world.records(.digits)[0].updates.count == 4)
+    #expect(world.records(.digits)[0].missed.contains { $0.node == "\(victim.region)/\(victim.id)" }, "\(world.records(.digits)[0].missed)")
     world.checkPromises(.digits)
   }
 
@@ -31,9 +30,8 @@ struct FaultTests {
     #expect(world.untilTraining(.digits, started: 6))
     world.device(2).die()
     #expect(world.finish(.digits, within: 60), "\(world.why(.digits))")
-    let run = try #require(world.task(.digits))
     #expect(world.step(.digits) == .completed, "\(world.why(.digits))")
-    #expect(run.records.first?.updates.count == 5)
+    #expect(world.records(.digits).first?.updates.count == 5)
     world.checkPromises(.digits)
   }
 
@@ -58,10 +56,9 @@ struct FaultTests {
     world.run(seconds: 3)
     world.brokersReturn()
     #expect(world.finish(.digits, within: 300), "\(world.why(.digits))")
-    let run = try #require(world.task(.digits))
-    #expect(world.step(.digits) == .completed && run.records.count == 4, "\(world.why(.digits))")
-    let late = run.records.suffix(2).map(\.seconds)
-    #expect(late.allSatisfy { $0 < 10 }, "\(run.records.map(\.seconds))")
+    #expect(world.step(.digits) == .completed && world.records(.digits).count == 4, "\(world.why(.digits))")
+    let late = world.records(.digits).suffix(2).map(\.seconds)
+    #expect(late.allSatisfy { $0 < 10 }, "\(world.records(.digits).map(\.seconds))")
     world.checkPromises(.digits)
   }
 
@@ -89,8 +86,7 @@ struct FaultTests {
     #expect(world.untilTraining(.digits, started: 5))
     world.device(6).start()
     #expect(world.finish(.digits))
-    let run = try #require(world.task(.digits))
-    #expect(run.records.map(\.updates.count) == [5, 6, 6])
+    #expect(world.records(.digits).map(\.updates.count) == [5, 6, 6])
     world.checkPromises(.digits)
   }
 
@@ -101,12 +97,12 @@ struct FaultTests {
     // The round closes meanwhile, for devices upload over HTTP; the next one has to wait.
     world.brokersDie()
     world.run(seconds: 600)
-    #expect(world.task(.digits)?.records.count == 1, "\(world.why(.digits))")
+    #expect(world.records(.digits).count == 1, "\(world.why(.digits))")
     #expect(world.why(.digits).contains("central has no connection to its broker"), "\(world.why(.digits))")
     world.brokersReturn()
     #expect(world.finish(.digits), "\(world.why(.digits))")
     #expect(world.step(.digits) == .completed, "\(world.why(.digits))")
-    #expect(world.task(.digits)?.records.map(\.attempts) == [1, 1])
+    #expect(world.records(.digits).map(\.attempts) == [1, 1])
     world.checkPromises(.digits)
   }
 
@@ -120,7 +116,7 @@ struct FaultTests {
     world.brokersReturn()
     #expect(world.finish(.digits), "\(world.why(.digits))")
     #expect(world.step(.digits) == .completed, "\(world.why(.digits))")
-    #expect(world.task(.digits)?.records.map(\.attempts) == [1])
+    #expect(world.records(.digits).map(\.attempts) == [1])
     #expect(world.devices.allSatisfy { $0.started.count { $0.key.phase == .train } == 1 })
     world.checkPromises(.digits)
   }
@@ -133,8 +129,7 @@ struct FaultTests {
     world.run(seconds: 0.5)
     world.device(3).start()
     #expect(world.finish(.digits, within: 50), "\(world.why(.digits))")
-    let run = try #require(world.task(.digits))
-    #expect(run.records.first?.updates.count == 6 && run.records.first?.attempts == 1, "\(world.why(.digits))")
+    #expect(world.records(.digits).first?.updates.count == 6 && world.records(.digits).first?.attempts == 1, "\(world.why(.digits))")
     world.checkPromises(.digits)
   }
 
@@ -146,9 +141,8 @@ struct FaultTests {
     world.restartsAfter = downtime
     world.region(.north)?.die()
     #expect(world.finish(.digits), "\(world.why(.digits))")
-    let run = try #require(world.task(.digits))
-    #expect(run.records.map(\.updates.count) == [6, 6], "\(world.why(.digits))")
-    #expect(run.records.map(\.attempts) == [1, 1])
+    #expect(world.records(.digits).map(\.updates.count) == [6, 6], "\(world.why(.digits))")
+    #expect(world.records(.digits).map(\.attempts) == [1, 1])
     #expect(
       world.devices.allSatisfy { $0.started.count { $0.key.phase == .train } == 2 }, "nobody trains twice for one round")
     world.checkPromises(.digits)
@@ -176,8 +170,7 @@ struct FaultTests {
     world.run(seconds: 16)
     #expect(world.task(.digits)?.troubles == [], "\(world.why(.digits))")
     #expect(world.finish(.digits), "\(world.why(.digits))")
-    let run = try #require(world.task(.digits))
-    #expect(run.records.map(\.updates.count) == [6] && run.records.map(\.attempts) == [1])
+    #expect(world.records(.digits).map(\.updates.count) == [6] && world.records(.digits).map(\.attempts) == [1])
     world.checkPromises(.digits)
   }
 
@@ -216,9 +209,8 @@ struct FaultTests {
     #expect(world.why(.digits).contains("attempt 2"), "\(world.why(.digits))")
     for number in [3, 6] { world.device(number).start() }
     #expect(world.finish(.digits), "\(world.why(.digits))")
-    let run = try #require(world.task(.digits))
     #expect(world.step(.digits) == .completed, "\(world.why(.digits))")
-    #expect(run.records.first?.attempts == 2 && run.records.first?.updates.count == 6)
+    #expect(world.records(.digits).first?.attempts == 2 && world.records(.digits).first?.updates.count == 6)
     for number in [1, 2, 4, 5] {
       #expect(world.device(number).started.count { $0.key.phase == .train } == 1, "pi-\(number) delivered once and is not asked again")
     }
@@ -238,7 +230,7 @@ struct FaultTests {
     #expect(world.run(seconds: 30) { $0.step(.digits) == .recruiting }, "\(world.why(.digits))")
     for number in [4, 8] { world.device(number).start() }
     #expect(world.finish(.digits, within: 60), "\(world.why(.digits))")
-    let record = try #require(world.task(.digits)?.records.first)
+    let record = try #require(world.records(.digits).first)
     #expect(world.step(.digits) == .completed && record.attempts == 2, "\(world.why(.digits))")
     #expect(record.updates.map { $0.path.nodes[1] } == [1, 2, 4, 5, 6, 8].map { NodeID.pi($0) })
     world.checkPromises(.digits)
@@ -266,7 +258,7 @@ struct FaultTests {
     #expect(world.why(.digits).contains("3 attempts at round 1 closed short"), "\(world.why(.digits))")
     #expect(world.why(.digits).contains("5 of at least 6 updates"), "\(world.why(.digits))")
     #expect(world.why(.digits).utf8.count < 700, "\(world.why(.digits))")
-    let record = try #require(world.task(.digits)?.records.first)
+    let record = try #require(world.records(.digits).first)
     #expect(record.updates.count == 5 && record.updates.allSatisfy { $0.fate == .abandoned })
     world.checkPromises(.digits)
   }
@@ -286,9 +278,10 @@ struct FaultTests {
     #expect(world.untilTraining(.digits, started: 1))
     for number in [1, 2] { world.device(number).die() }
     #expect(world.finish(.digits, within: 60), "\(world.why(.digits))")
-    let run = try #require(world.task(.digits))
     #expect(world.step(.digits) == .completed, "\(world.why(.digits))")
-    #expect(run.records[0].attempts == 1 && run.records[0].updates.map(\.path.nodes[0]) == Array(repeating: .south, count: 4))
+    #expect(
+      world.records(.digits)[0].attempts == 1
+        && world.records(.digits)[0].updates.map(\.path.nodes[0]) == Array(repeating: .south, count: 4))
     world.checkPromises(.digits)
   }
 
@@ -306,8 +299,7 @@ struct FaultTests {
     for number in [1, 2] { world.device(number).die() }
     #expect(world.finish(.digits, within: 60), "\(world.why(.digits))")
     #expect(lost == 1)
-    let run = try #require(world.task(.digits))
-    #expect(run.records.first?.attempts == 1 && run.records.first?.updates.count == 4, "\(world.why(.digits))")
+    #expect(world.records(.digits).first?.attempts == 1 && world.records(.digits).first?.updates.count == 4, "\(world.why(.digits))")
   }
 
   @Test("a lying trainer's endless words stay within a message")

@@ -55,7 +55,7 @@ struct OperationTests {
     world.run(seconds: 1)
     #expect(world.why(.digits) == "cancelled: wrong data")
     #expect(world.devices.allSatisfy { $0.machine.jobs.isEmpty && !$0.isAtWork || $0.id == .pi(6) })
-    let record = try #require(world.task(.digits)?.records.first)
+    let record = try #require(world.records(.digits).first)
     #expect(record.updates.map(\.fate) == [.abandoned] && record.updates.first?.reason == "wrong data")
     world.checkPromises(.digits)
     // A day later nothing is left on topics.
@@ -85,9 +85,8 @@ struct OperationTests {
     let world = World.with(.digits, specification(rounds: 2, size: 4, minimum: 4, over: 1.5, devices: false))
     for number in [2, 5] { world.device(number).trainer = { _ in .finishes(after: 4000) } }
     #expect(world.finish(.digits, within: 30), "\(world.why(.digits))")
-    let run = try #require(world.task(.digits))
-    #expect(run.records.map(\.updates.count) == [4, 4])
-    #expect(Set(run.records[0].updates.map(\.path.nodes[1])).isDisjoint(with: [.pi(2), .pi(5)]))
+    #expect(world.records(.digits).map(\.updates.count) == [4, 4])
+    #expect(Set(world.records(.digits)[0].updates.map(\.path.nodes[1])).isDisjoint(with: [.pi(2), .pi(5)]))
     world.run(seconds: 30)
     #expect(world.devices.allSatisfy { $0.machine.jobs.isEmpty })
     world.checkPromises(.digits)
@@ -132,14 +131,14 @@ struct OperationTests {
   func firstRoundTakesEverybody() throws {
     let world = World.with(.digits, specification(rounds: 1, size: 10, minimum: 1))
     #expect(world.finish(.digits))
-    #expect(world.task(.digits)?.records.first?.updates.count == 6)
+    #expect(world.records(.digits).first?.updates.count == 6)
   }
 
   @Test("updates that the strategy refuses are recorded with their reason")
   func refused() throws {
     let world = World.with(.digits, specification(rounds: 1)) { $0.refusesUpdates = { $0.nodes[1] == .pi(2) ? "norm 1e9" : nil } }
     #expect(world.finish(.digits))
-    let record = try #require(world.task(.digits)?.records.first)
+    let record = try #require(world.records(.digits).first)
     #expect(record.updates.filter { $0.fate == .refused }.map(\.reason) == ["norm 1e9"])
     #expect(record.updates.count == 6)
   }
@@ -157,7 +156,7 @@ struct OperationTests {
     }
     #expect(world.finish(.digits), "\(world.why(.digits))")
     #expect(world.step(.digits) == .completed, "\(world.why(.digits))")
-    let record = try #require(world.task(.digits)?.records.first)
+    let record = try #require(world.records(.digits).first)
     #expect(record.attempts == 2 && record.updates.count == 6)
     #expect(Set(record.updates.filter { $0.fate == .refused }.map(\.path)) == bad && bad.count == 2)
     #expect(world.devices.allSatisfy { $0.started.count == 1 })
@@ -173,7 +172,7 @@ struct OperationTests {
     #expect(world.finish(.digits, within: 60), "\(world.why(.digits))")
     #expect(
       world.why(.digits).contains("could not be aggregated") && world.why(.digits).contains("no other devices"), "\(world.why(.digits))")
-    let record = try #require(world.task(.digits)?.records.first)
+    let record = try #require(world.records(.digits).first)
     #expect(record.updates.map(\.fate) == [.refused, .refused] && record.result == nil)
     world.checkPromises(.digits)
   }
@@ -184,7 +183,7 @@ struct OperationTests {
       for (number, load) in [(1, 3.0), (2, 0.5), (3, 2.0), (4, 1.0), (5, 0.2), (6, 1.5)] { world.device(number).resources.load = load }
     }
     #expect(world.finish(.digits))
-    let chosen = world.task(.digits)?.records.first?.updates.map(\.path.description)
+    let chosen = world.records(.digits).first?.updates.map(\.path.description)
     #expect(chosen == ["north/pi-2", "north/pi-3", "south/pi-4", "south/pi-5"])
   }
 }

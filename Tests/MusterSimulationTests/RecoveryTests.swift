@@ -16,7 +16,7 @@ private func small(_ upload: UploadTarget = .central, _ prepare: (World) -> Void
 private func expectCompleted(_ world: World, _ comment: String) {
   #expect(world.finish(.digits, within: 300), "\(comment): \(world.why(.digits))")
   #expect(world.step(.digits) == .completed, "\(comment): \(world.why(.digits))")
-  #expect(world.task(.digits)?.records.map(\.round) == [1, 2], "\(comment)")
+  #expect(world.records(.digits).map(\.round) == [1, 2], "\(comment)")
   world.checkPromises(.digits)
 }
 
@@ -109,7 +109,7 @@ struct RecoveryTests {
         }
       }
       expectCompleted(world, "invitation \(number)")
-      #expect(world.task(.digits)?.records.map(\.attempts) == [1, 1], "invitation \(number)")
+      #expect(world.records(.digits).map(\.attempts) == [1, 1], "invitation \(number)")
     }
   }
 
@@ -123,7 +123,7 @@ struct RecoveryTests {
     world.region(.south)?.die()
     #expect(world.finish(.digits))
     #expect(world.devices.reduce(0) { $0 + $1.started.count } == 4)
-    #expect(world.task(.digits)?.records.first?.updates.count == 4)
+    #expect(world.records(.digits).first?.updates.count == 4)
   }
 
   @Test("replaying the records gives the state back, at every commit of a history full of trouble")

@@ -8,18 +8,17 @@ import Testing
 @Suite("A region that is the ledger of its devices")
 struct RegionalLedgerTests {
   private func records(_ world: World, _ region: NodeID) -> [RoundRecord] {
-    world.region(region)?.machine.coordinator.tasks[.digits]?.records ?? []
+    world.records(.digits, at: region)
   }
 
   @Test("central gets one contribution a region and phase, and each region keeps the record of its devices")
   func wholeTask() throws {
     let world = World.with(.digits, specification(upload: .region)) { $0.checksReplay() }
     #expect(world.finish(.digits), "\(world.why(.digits))")
-    let run = try #require(world.task(.digits))
     #expect(world.step(.digits) == .completed, "\(world.why(.digits))")
-    #expect(run.records.map(\.round) == [1, 2, 3])
-    #expect(run.records.allSatisfy { $0.attempts == 1 && $0.missed.isEmpty && $0.deviceMetrics != nil })
-    for record in run.records {
+    #expect(world.records(.digits).map(\.round) == [1, 2, 3])
+    #expect(world.records(.digits).allSatisfy { $0.attempts == 1 && $0.missed.isEmpty && $0.deviceMetrics != nil })
+    for record in world.records(.digits) {
       #expect(record.updates.map(\.path) == [NodePath(.north), NodePath(.south)] && record.updates.map(\.devices) == [3, 3])
       #expect(record.updates.map(\.weight) == [30, 30])
       #expect(record.evaluations.map(\.devices) == [3, 3])
@@ -74,8 +73,7 @@ struct RegionalLedgerTests {
     }
     #expect(world.finish(.digits), "\(world.why(.digits))")
     #expect(world.step(.digits) == .completed, "\(world.why(.digits))")
-    let run = try #require(world.task(.digits))
-    #expect(run.records.first?.attempts == 1 && run.records.first?.updates.map(\.devices) == [2, 3])
+    #expect(world.records(.digits).first?.attempts == 1 && world.records(.digits).first?.updates.map(\.devices) == [2, 3])
     #expect(records(world, .north).first?.updates.count == 2)
     world.checkPromises(.digits)
   }
@@ -93,7 +91,7 @@ struct RegionalLedgerTests {
     device.start()
     #expect(world.finish(.digits), "\(world.why(.digits))")
     #expect(world.step(.digits) == .completed, "\(world.why(.digits))")
-    let record = try #require(world.task(.digits)?.records.first)
+    let record = try #require(world.records(.digits).first)
     #expect(record.attempts > 1 && record.updates.map(\.devices) == [2, 2], "\(record)")
     #expect(world.device(2).started.count { $0.key.phase == .train } == 1, "what was accepted is not trained again")
     world.checkPromises(.digits)
@@ -118,7 +116,7 @@ struct RegionalLedgerTests {
     }
     #expect(world.finish(.digits), "\(world.why(.digits))")
     #expect(world.step(.digits) == (minimum == 2 ? .completed : .failed), "\(world.why(.digits))")
-    let record = try #require(world.task(.digits)?.records.first)
+    let record = try #require(world.records(.digits).first)
     #expect(record.updates.map(\.path) == [NodePath(.south)])
     // With the minimum there without it, its word is the last of the round; else it was asked again, and has nobody new.
     let word = minimum == 2 ? "none of 2 updates can be used" : "no other device is ready"

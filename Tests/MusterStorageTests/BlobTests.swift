@@ -10,7 +10,7 @@ import Testing
   @Test("a staged body becomes a blob under its digest")
   func adoption() throws {
     let root = try TemporaryFolder()
-    let store = try Store(folder: root.path)
+    let store = try StateFolder(folder: root.path)
     let bytes = Array("hello, blob".utf8)
     let staged = try store.stage()
     try staged.write(Array(bytes[..<5]))
@@ -29,7 +29,7 @@ import Testing
   @Test("the same bytes again are fine")
   func twice() throws {
     let root = try TemporaryFolder()
-    let store = try Store(folder: root.path)
+    let store = try StateFolder(folder: root.path)
     let digests = try (0..<2).map { _ in
       let staged = try store.stage()
       try staged.write(Array("same".utf8))
@@ -42,7 +42,7 @@ import Testing
   @Test("a staged file that is dropped leaves nothing")
   func dropped() throws {
     let root = try TemporaryFolder()
-    let store = try Store(folder: root.path)
+    let store = try StateFolder(folder: root.path)
     do {
       let staged = try store.stage()
       try staged.write([1, 2, 3])
@@ -54,7 +54,7 @@ import Testing
   @Test("a body over its bound is refused at the first byte too many")
   func bound() throws {
     let root = try TemporaryFolder()
-    let store = try Store(folder: root.path)
+    let store = try StateFolder(folder: root.path)
     let staged = try store.stage(maximumBytes: 4)
     try staged.write([1, 2, 3, 4])
     #expect(throws: StorageError.tooLarge(maximumBytes: 4)) { try staged.write([5]) }
@@ -64,7 +64,7 @@ import Testing
   @Test("a file of another folder is moved in, with or without a known digest")
   func adoptFile() throws {
     let root = try TemporaryFolder()
-    let store = try Store(folder: root.file("state"))
+    let store = try StateFolder(folder: root.file("state"))
     let first = try root.write(Array("first".utf8), to: "first")
     #expect(try store.adopt(file: first) == Digest(of: Array("first".utf8)))
     let second = try root.write(Array("second".utf8), to: "second")
@@ -78,7 +78,7 @@ import Testing
   @Test("a file of another file system is copied in")
   func adoptForeignFile() throws {
     let root = try TemporaryFolder()
-    let store = try Store(folder: root.path)
+    let store = try StateFolder(folder: root.path)
     let path = "/dev/shm/muster-test-\(UInt64.random(in: 0...UInt64.max))"
     var (here, there) = (stat(), stat())
     guard stat("/dev/shm", &there) == 0, stat(root.path, &here) == 0, here.st_dev != there.st_dev, access("/dev/shm", W_OK) == 0 else {
@@ -95,7 +95,7 @@ import Testing
   @Test("collection removes old blobs that nobody keeps, and says how much that frees")
   func collection() throws {
     let root = try TemporaryFolder()
-    let store = try Store(folder: root.path)
+    let store = try StateFolder(folder: root.path)
     let digests = try ["keep", "remove me", "young"].map { text in
       let staged = try store.stage()
       try staged.write(Array(text.utf8))
@@ -105,7 +105,7 @@ import Testing
     try age(try #require(store.path(of: digests[1])))
     try root.write("left behind", to: "staging/old")
     try age(root.file("staging/old"))
-    #expect(store.collect(keeping: [digests[0]], olderThan: .seconds(60)) == 9 + 11)
+    #expect(store.sweep(keeping: [digests[0]], olderThan: .seconds(60)) == 9 + 11)
     #expect(digests.map { store.size(of: $0) } == [4, nil, 5])
     #expect(names(in: root.file("staging")).isEmpty)
   }
@@ -113,15 +113,15 @@ import Testing
   @Test("a blob that is adopted again counts as young")
   func adoptedAgain() throws {
     let root = try TemporaryFolder()
-    let store = try Store(folder: root.path)
+    let store = try StateFolder(folder: root.path)
     let digest = try stageAndAdopt(store)
     try age(try #require(store.path(of: digest)))
     #expect(try stageAndAdopt(store) == digest)
-    #expect(store.collect(keeping: [], olderThan: .seconds(60)) == 0)
+    #expect(store.sweep(keeping: [], olderThan: .seconds(60)) == 0)
     #expect(store.path(of: digest) != nil)
   }
 
-  private func stageAndAdopt(_ store: Store) throws -> Digest {
+  private func stageAndAdopt(_ store: StateFolder) throws -> Digest {
     let staged = try store.stage()
     try staged.write([1, 2, 3])
     return try store.adopt(staged)

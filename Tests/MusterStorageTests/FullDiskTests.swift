@@ -11,7 +11,7 @@ import Testing
   func blob() async {
     await #expect(processExitsWith: .success) {
       let root = try TemporaryFolder()
-      let store = try Store(folder: root.path)
+      let store = try StateFolder(folder: root.path)
       try limitFiles(to: 1 << 20)
       let staged = try store.stage()
       try staged.write([UInt8](repeating: 1, count: 1 << 20))
@@ -26,14 +26,14 @@ import Testing
   func journal() async {
     await #expect(processExitsWith: .success) {
       let root = try TemporaryFolder()
-      let store = try Store(folder: root.path)
+      let store = try StateFolder(folder: root.path)
       try await store.append([entry("before")])
       try limitFiles(to: 256 << 10)
       let large = entry("large", body: String(repeating: "x", count: 400 << 10))
       await #expect { try await store.append([large]) } throws: { isFull($0) }
-      #expect(try store.entries(machine: "coordinator").map(\.kind) == ["before"])
+      #expect(try await store.entries(machine: "coordinator").map(\.kind) == ["before"])
       try await store.append([entry("after")])
-      #expect(try store.entries(machine: "coordinator").map(\.kind) == ["before", "after"])
+      #expect(try await store.entries(machine: "coordinator").map(\.kind) == ["before", "after"])
     }
   }
 
@@ -43,12 +43,12 @@ import Testing
     mkdir(root.file("disk"), 0o700)
     try #require(mount("tmpfs", root.file("disk"), "tmpfs", 0, "size=1m") == 0)
     defer { umount2(root.file("disk"), Int32(MNT_DETACH)) }
-    let store = try Store(folder: root.file("disk/state"))
+    let store = try StateFolder(folder: root.file("disk/state"))
     try await store.append([entry("before")])
     let staged = try store.stage()
     #expect { try staged.write([UInt8](repeating: 1, count: 2 << 20)) } throws: { isFull($0) }
     await #expect { try await store.append([entry("x", body: String(repeating: "x", count: 400 << 10))]) } throws: { isFull($0) }
-    #expect(try store.entries(machine: "coordinator").map(\.kind) == ["before"])
+    #expect(try await store.entries(machine: "coordinator").map(\.kind) == ["before"])
   }
 }
 

@@ -16,12 +16,12 @@ import Testing
   func restart() throws {
     let root = try TemporaryFolder()
     do {
-      let store = try Store(folder: root.path)
+      let store = try StateFolder(folder: root.path)
       let file = try store.partials.begin(identity, expecting: 100_000, maximumBytes: 1 << 20)
       try file.write(Array(bytes[..<100_000]))
       // The process dies here: nothing is released.
     }
-    let store = try Store(folder: root.path)
+    let store = try StateFolder(folder: root.path)
     #expect(store.partials.standing(identity.name, identity.digest)?.offset == 100_000)
     #expect(store.partials.standing(identity.name, identity.digest)?.identity == identity)
     #expect(store.partials.standing(identity.name, Digest(of: [1])) == nil)
@@ -40,17 +40,17 @@ import Testing
   func adopted() throws {
     let root = try TemporaryFolder()
     do {
-      let store = try Store(folder: root.path)
+      let store = try StateFolder(folder: root.path)
       let file = try store.partials.begin(identity, expecting: bytes.count, maximumBytes: 1 << 20)
       try file.write(bytes)
       _ = try store.partials.adopt(try store.partials.claim(file, of: identity.name))
       // And dies before it is through.
     }
-    let store = try Store(folder: root.path)
+    let store = try StateFolder(folder: root.path)
     let standing = store.partials.standing(identity.name, identity.digest)
     #expect(standing?.isStored == true)
     #expect(standing?.offset == bytes.count)
-    _ = store.collect(keeping: [], olderThan: .seconds(-10))
+    _ = store.sweep(keeping: [], olderThan: .seconds(-10))
     #expect(store.partials.standing(identity.name, identity.digest) == nil)
     #expect(names(in: root.file("uploads")).isEmpty)
   }
@@ -58,7 +58,7 @@ import Testing
   @Test("A second writer cuts off the first, whose bytes count no more")
   func takeOver() throws {
     let root = try TemporaryFolder()
-    let store = try Store(folder: root.path)
+    let store = try StateFolder(folder: root.path)
     let first = try store.partials.begin(identity, expecting: 10, maximumBytes: 1 << 20)
     try first.write(Array(bytes[..<10]))
     let (_, second) = try store.partials.resume(identity.name, identity.digest, at: 10, expecting: 10, maximumBytes: 1 << 20)
@@ -72,7 +72,7 @@ import Testing
   @Test("What was claimed is what becomes the blob, whatever other requests try meanwhile")
   func claims() throws {
     let root = try TemporaryFolder()
-    let store = try Store(folder: root.path)
+    let store = try StateFolder(folder: root.path)
     let file = try store.partials.begin(identity, expecting: bytes.count, maximumBytes: 1 << 20)
     try file.write(bytes)
     let claim = try store.partials.claim(file, of: identity.name)
@@ -98,7 +98,7 @@ import Testing
   @Test("A request whose upload was taken over cannot claim what the other one wrote")
   func claimOfAnother() throws {
     let root = try TemporaryFolder()
-    let store = try Store(folder: root.path)
+    let store = try StateFolder(folder: root.path)
     let first = try store.partials.begin(identity, expecting: bytes.count, maximumBytes: 1 << 20)
     try first.write(bytes)
     let second = try store.partials.begin(identity, expecting: bytes.count, maximumBytes: 1 << 20)
@@ -115,20 +115,20 @@ import Testing
   @Test("What was claimed and not adopted can be continued, also after the process died; what was discarded meanwhile goes")
   func unadopted() throws {
     let root = try TemporaryFolder()
-    func written(_ store: Store) throws -> UploadClaim {
+    func written(_ store: StateFolder) throws -> UploadClaim {
       let file = try store.partials.begin(identity, expecting: bytes.count, maximumBytes: 1 << 20)
       try file.write(bytes)
       return try store.partials.claim(file, of: identity.name)
     }
     do {
-      let store = try Store(folder: root.path)
+      let store = try StateFolder(folder: root.path)
       store.partials.release(try written(store))
       #expect(store.partials.standing(identity.name, identity.digest)?.offset == bytes.count)
       let (_, again) = try store.partials.resume(identity.name, identity.digest, at: bytes.count, expecting: 0, maximumBytes: 1 << 20)
       _ = try store.partials.claim(try #require(again), of: identity.name)
       // The process dies here.
     }
-    let store = try Store(folder: root.path)
+    let store = try StateFolder(folder: root.path)
     #expect(store.partials.standing(identity.name, identity.digest)?.offset == bytes.count)
     let claim = try written(store)
     store.partials.discard(identity.name, Digest(of: [1]))
@@ -143,7 +143,7 @@ import Testing
   @Test("Numbers near the end of what fits one are bounds like others")
   func numbers() throws {
     let root = try TemporaryFolder()
-    let store = try Store(folder: root.path)
+    let store = try StateFolder(folder: root.path)
     let unknown = PartialUploads.Identity(name: "a", owner: "a", digest: Digest(of: [1]), length: nil)
     let file = try store.partials.begin(unknown, expecting: .max, maximumBytes: 1000)
     try file.write([1, 2, 3])
@@ -157,14 +157,14 @@ import Testing
   @Test("Garbage and strangers in the folder are removed, links are not followed")
   func garbage() throws {
     let root = try TemporaryFolder()
-    do { _ = try Store(folder: root.path) }
+    do { _ = try StateFolder(folder: root.path) }
     let secret = try root.write("secret", to: "secret-file")
     let id = Digest(of: identity.name.utf8).hexadecimal
     try root.write("{}", to: "uploads/x.json")
     try root.write("half", to: "uploads/\(id).part")
     try root.write(#"{"version":9}"#, to: "uploads/\(id).json")
     symlink(secret, root.file("uploads/link.part"))
-    let store = try Store(folder: root.path)
+    let store = try StateFolder(folder: root.path)
     #expect(names(in: root.file("uploads")).isEmpty)
     symlink(secret, root.file("uploads/\(id).part"))
     #expect(throws: StorageError.self) { try store.partials.begin(identity, expecting: 1, maximumBytes: 10) }
@@ -176,7 +176,7 @@ import Testing
     let root = try TemporaryFolder()
     let limits = PartialUploadLimits(count: 3, perOwner: 2, bytes: 1000, ageSeconds: 100, graceSeconds: 0)
     let log = LogRecorder()
-    let store = try Store(folder: root.path, partials: limits, logger: log.logger)
+    let store = try StateFolder(folder: root.path, partials: limits, logger: log.logger)
     func begin(_ name: String, _ owner: String, _ length: Int = 100) throws {
       let identity = PartialUploads.Identity(name: name, owner: owner, digest: Digest(of: [1]), length: length)
       let file = try store.partials.begin(identity, expecting: 10, maximumBytes: 1 << 20)

@@ -2,7 +2,6 @@ import FoundationEssentials
 import GRDB
 import Glibc
 import MusterSchema
-import Synchronization
 import TestSupport
 import Testing
 
@@ -14,42 +13,42 @@ import Testing
     let root = try TemporaryFolder()
     let folder = root.file("a/b/state")
     do {
-      let store = try Store(folder: folder)
-      #expect(store.wasCreatedEmpty)
+      let store = try StateFolder(folder: folder)
+      #expect(store.store.wasCreatedEmpty)
       #expect(try mode(folder) == 0o700)
       #expect(try mode("\(folder)/muster.sqlite") == 0o600)
       #expect(try mode("\(folder)/secret") == 0o600)
     }
     do {
-      let store = try Store(folder: folder)
-      #expect(store.wasCreatedEmpty)
+      let store = try StateFolder(folder: folder)
+      #expect(store.store.wasCreatedEmpty)
       try await store.append([entry("a")])
     }
-    #expect(try !Store(folder: folder).wasCreatedEmpty)
+    #expect(try !StateFolder(folder: folder).store.wasCreatedEmpty)
   }
 
   @Test("the secret key is made once")
   func secretKey() throws {
     let root = try TemporaryFolder()
-    let first = try Store(folder: root.file("one")).secretKey
+    let first = try StateFolder(folder: root.file("one")).secretKey
     #expect(first.count == 32)
-    #expect(try Store(folder: root.file("one")).secretKey == first)
-    #expect(try Store(folder: root.file("two")).secretKey != first)
+    #expect(try StateFolder(folder: root.file("one")).secretKey == first)
+    #expect(try StateFolder(folder: root.file("two")).secretKey != first)
   }
 
   @Test("a damaged secret key is refused and not replaced")
   func damagedSecretKey() throws {
     let root = try TemporaryFolder()
-    _ = try Store(folder: root.path)
+    _ = try StateFolder(folder: root.path)
     try root.write("short", to: "secret")
-    #expect { try Store(folder: root.path) } throws: { "\($0)".contains("must hold 32 bytes") }
+    #expect { try StateFolder(folder: root.path) } throws: { "\($0)".contains("must hold 32 bytes") }
   }
 
   @Test("a second process is kept out, and told by whom")
   func lock() throws {
     let root = try TemporaryFolder()
-    let store = try Store(folder: root.path)
-    #expect { try Store(folder: root.path) } throws: { error in
+    let store = try StateFolder(folder: root.path)
+    #expect { try StateFolder(folder: root.path) } throws: { error in
       guard case StorageError.busy(let text) = error else { return false }
       return text.contains("in use by process \(getpid())") && text.contains(root.path)
     }
@@ -59,8 +58,8 @@ import Testing
   @Test("every commit waits for the disk: WAL, synchronous FULL, foreign keys")
   func durability() throws {
     let root = try TemporaryFolder()
-    let store = try Store(folder: root.path)
-    let pragmas = try store.database.writeWithoutTransaction { database in
+    let store = try StateFolder(folder: root.path)
+    let pragmas = try store.sqlite.pool.writeWithoutTransaction { database in
       try ["synchronous", "foreign_keys", "journal_mode"].map { try String.fetchOne(database, sql: "PRAGMA \($0)") }
     }
     #expect(pragmas == ["2", "1", "wal"])
@@ -70,10 +69,10 @@ import Testing
   func newer() throws {
     let root = try TemporaryFolder()
     do {
-      let store = try Store(folder: root.path)
-      try store.database.write { try $0.execute(sql: "INSERT INTO grdb_migrations VALUES ('99 from the future')") }
+      let store = try StateFolder(folder: root.path)
+      try store.sqlite.pool.write { try $0.execute(sql: "INSERT INTO grdb_migrations VALUES ('99 from the future')") }
     }
-    #expect { try Store(folder: root.path) } throws: { error in
+    #expect { try StateFolder(folder: root.path) } throws: { error in
       guard case StorageError.newer(let text) = error else { return false }
       return text.contains("newer version of Muster")
     }
@@ -83,7 +82,7 @@ import Testing
   func corrupt() throws {
     let root = try TemporaryFolder()
     try root.write(String(repeating: "this is no database. ", count: 500), to: "muster.sqlite")
-    #expect { try Store(folder: root.path) } throws: { error in
+    #expect { try StateFolder(folder: root.path) } throws: { error in
       guard case StorageError.corrupt = error else { return false }
       return true
     }
@@ -93,8 +92,8 @@ import Testing
   func notAFolder() throws {
     let root = try TemporaryFolder()
     let file = try root.write("x", to: "file")
-    #expect { try Store(folder: file) } throws: { "\($0)".contains("is not a folder") }
-    #expect { try Store(folder: "\(file)/below") } throws: { "\($0)".contains("cannot be made") }
+    #expect { try StateFolder(folder: file) } throws: { "\($0)".contains("is not a folder") }
+    #expect { try StateFolder(folder: "\(file)/below") } throws: { "\($0)".contains("cannot be made") }
   }
 }
 
@@ -104,36 +103,12 @@ import Testing
     let root = try TemporaryFolder()
     let times = [WallTime(milliseconds: 1_795_913_980_123), WallTime(milliseconds: 1)]
     for (index, time) in times.enumerated() {
-      let store = try Store(folder: root.path, wallClock: { time })
+      let store = try StateFolder(folder: root.path, wallClock: { time })
       #expect(try await store.append([entry("kind-\(index)")]) == time)
     }
-    let store = try Store(folder: root.path)
-    try await store.database.write { try $0.execute(sql: "UPDATE journal SET committed = NULL WHERE kind = 'kind-1'") }
-    #expect(try store.entries(machine: "coordinator").map(\.committed) == [times[0], nil])
-  }
-
-  @Test("when entries were committed is told by kind and task, in their order")
-  func commitTimes() async throws {
-    let root = try TemporaryFolder()
-    let (one, two) = (TaskID(unchecked: "one"), TaskID(unchecked: "two"))
-    let time = Mutex(Int64(0))
-    let store = try Store(
-      folder: root.path,
-      wallClock: {
-        WallTime(
-          milliseconds: time.withLock {
-            $0 += 1
-            return $0
-          })
-      })
-    for (task, kind) in [(one, "accepted"), (two, "accepted"), (one, "contributed"), (one, "ended")] {
-      try await store.append([entry(kind, task: task)])
-    }
-    try await store.append([entry("accepted", task: nil)])
-    let all = try store.commitTimes(machine: "coordinator", kinds: ["accepted", "ended"])
-    #expect(all.map { "\($0.task) \($0.kind) \($0.committed?.milliseconds ?? 0)" } == ["one accepted 1", "two accepted 2", "one ended 4"])
-    #expect(try store.commitTimes(machine: "coordinator", kinds: ["accepted", "ended"], task: two).map(\.task) == [two])
-    #expect(try store.commitTimes(machine: "participant", kinds: ["accepted"]).isEmpty)
+    let store = try StateFolder(folder: root.path)
+    try await store.sqlite.pool.write { try $0.execute(sql: "UPDATE journal SET committed = NULL WHERE kind = 'kind-1'") }
+    #expect(try await store.entries(machine: "coordinator").map(\.committed) == [times[0], nil])
   }
 
   private func with(_ entry: JournalEntry, committed: WallTime?) -> JournalEntry {
@@ -147,21 +122,21 @@ import Testing
     let root = try TemporaryFolder()
     let entries = (0..<100).map { entry("kind-\($0 % 3)", at: Int64($0), body: "{\"n\":\($0)}") }
     do {
-      let store = try Store(folder: root.path)
+      let store = try StateFolder(folder: root.path)
       try await store.append(Array(entries[..<40]))
       try await store.append([entry("other", machine: "participant")])
       try await store.append(Array(entries[40...]))
     }
-    let store = try Store(folder: root.path)
-    #expect(try store.entries(machine: "coordinator").map { with($0, committed: nil) } == entries)
-    #expect(try store.entries(machine: "participant").count == 1)
-    #expect(try store.entries(machine: "nobody").isEmpty)
+    let store = try StateFolder(folder: root.path)
+    #expect(try await store.entries(machine: "coordinator").map { with($0, committed: nil) } == entries)
+    #expect(try await store.entries(machine: "participant").count == 1)
+    #expect(try await store.entries(machine: "nobody").isEmpty)
   }
 
   @Test("compaction removes a range and appends in the same transaction")
   func replacing() async throws {
     let root = try TemporaryFolder()
-    let store = try Store(folder: root.path)
+    let store = try StateFolder(folder: root.path)
     let (one, two) = (try TaskID(validating: "one"), try TaskID(validating: "two"))
     try await store.append([
       entry("opened", task: one, at: 1), entry("contributed", task: one, at: 2), entry("contributed", task: two, at: 3),
@@ -171,62 +146,62 @@ import Testing
       [entry("completed", task: one, at: 10)],
       replacing: [JournalRange(machine: "coordinator", task: one, kinds: ["contributed"], before: 9)])
     #expect(
-      try store.entries(machine: "coordinator").map { "\($0.kind) \($0.task?.rawValue ?? "-") \($0.at)" } == [
+      try await store.entries(machine: "coordinator").map { "\($0.kind) \($0.task?.rawValue ?? "-") \($0.at)" } == [
         "opened one 1", "contributed two 3", "contributed one 9", "contributed - 1", "completed one 10",
       ])
-    try await store.forget(machine: "coordinator", task: one)
-    #expect(try store.entries(machine: "coordinator").map(\.task) == [two, nil])
+    try await store.store.forget(machine: "coordinator", task: one)
+    #expect(try await store.entries(machine: "coordinator").map(\.task) == [two, nil])
   }
 
   @Test("the machine's last instant outlives its entries and never goes back")
   func lastInstant() async throws {
     let root = try TemporaryFolder()
-    let store = try Store(folder: root.path)
-    #expect(try store.lastInstant(machine: "coordinator") == 0)
+    let store = try StateFolder(folder: root.path)
+    #expect(try await store.store.lastInstant(machine: "coordinator") == 0)
     let task = try TaskID(validating: "one")
     try await store.append([entry("a", task: task, at: 50), entry("b", task: task, at: 20)])
-    try await store.forget(machine: "coordinator", task: task)
-    #expect(try store.lastInstant(machine: "coordinator") == 50)
+    try await store.store.forget(machine: "coordinator", task: task)
+    #expect(try await store.store.lastInstant(machine: "coordinator") == 50)
   }
 
   @Test("a failing append leaves nothing of itself")
   func atomic() async throws {
     let root = try TemporaryFolder()
-    let store = try Store(folder: root.path)
+    let store = try StateFolder(folder: root.path)
     try await store.append([entry("a")])
-    try await store.database.write {
+    try await store.sqlite.pool.write {
       try $0.execute(sql: "CREATE TRIGGER no BEFORE INSERT ON journal WHEN NEW.kind = 'bad' BEGIN SELECT RAISE(ABORT, 'no'); END")
     }
     await #expect(throws: StorageError.self) {
       try await store.append([entry("b"), entry("bad")], replacing: [JournalRange(machine: "coordinator", task: nil)])
     }
-    #expect(try store.entries(machine: "coordinator").map(\.kind) == ["a"])
+    #expect(try await store.entries(machine: "coordinator").map(\.kind) == ["a"])
   }
 
   @Test("a cancelled task still commits what it began")
   func cancelled() async throws {
     let root = try TemporaryFolder()
-    let store = try Store(folder: root.path)
+    let store = try StateFolder(folder: root.path)
     let task = Task {
       while !Task.isCancelled { await Task.yield() }
       try await store.append([entry("a")])
     }
     task.cancel()
     try await task.value
-    #expect(try store.entries(machine: "coordinator").count == 1)
+    #expect(try await store.entries(machine: "coordinator").count == 1)
   }
 
   @Test("many appends at once all arrive, each whole")
   func concurrent() async throws {
     let root = try TemporaryFolder()
-    let store = try Store(folder: root.path)
+    let store = try StateFolder(folder: root.path)
     try await withThrowingTaskGroup(of: Void.self) { group in
       for writer in 0..<40 {
         group.addTask { try await store.append((0..<5).map { entry("w\(writer)", at: Int64($0)) }) }
       }
       try await group.waitForAll()
     }
-    let kinds = try store.entries(machine: "coordinator").map(\.kind)
+    let kinds = try await store.entries(machine: "coordinator").map(\.kind)
     #expect(kinds.count == 200)
     // One transaction's rows lie together.
     #expect(stride(from: 0, to: 200, by: 5).allSatisfy { Set(kinds[$0..<$0 + 5]).count == 1 })

@@ -24,11 +24,18 @@ struct OpsClient: Sendable {
   }
 
   func info() async throws(CommandError) -> ServerInfo { try await get("/v1/info") }
-  func tasks() async throws(CommandError) -> [TaskSummary] { try await get("/v1/tasks") }
-  /// - Parameter lastRounds: how many of the rounds that have ended, and their models, are wanted; nil: all.
+  /// The newest first.
+  ///
+  /// - Parameter last: at most so many; nil: all.
+  func tasks(step: RoundState.Step? = nil, last: Int? = nil) async throws(CommandError) -> [TaskSummary] {
+    try await list("/v1/tasks" + (step.map { "?step=\($0.rawValue)" } ?? ""), most: last)
+  }
+  /// - Parameter lastRounds: how many of the rounds that have ended, and their models, are wanted; nil: as many as central thinks fit.
   func task(_ task: TaskID, lastRounds: Int? = nil) async throws(CommandError) -> TaskDetail {
     try await get("/v1/tasks/\(task)" + (lastRounds.map { "?rounds=last:\($0)" } ?? ""))
   }
+  /// With all of its rounds and their contributions.
+  func wholeTask(_ task: TaskID) async throws(CommandError) -> TaskDetail { try await get("/v1/tasks/\(task)?rounds=all") }
   func now(_ task: TaskID) async throws(CommandError) -> RoundState { try await get("/v1/tasks/\(task)/now") }
   func why(_ task: TaskID) async throws(CommandError) -> Explanation { try await get("/v1/tasks/\(task)/why") }
   func traffic(_ task: TaskID) async throws(CommandError) -> [LinkTraffic] { try await get("/v1/tasks/\(task)/traffic") }
@@ -40,7 +47,50 @@ struct OpsClient: Sendable {
     }
   }
 
-  func models(_ task: TaskID) async throws(CommandError) -> [ModelCheckpoint] { try await get("/v1/tasks/\(task)/models") }
+  /// The newest first.
+  ///
+  /// - Parameters:
+  ///   - round: only models of earlier rounds; nil: all.
+  ///   - last: at most so many; nil: all.
+  func models(_ task: TaskID, before round: Int? = nil, last: Int? = nil) async throws(CommandError) -> [ModelCheckpoint] {
+    try await list("/v1/tasks/\(task)/models" + (round.map { "?after=\($0)" } ?? ""), most: last)
+  }
+
+  /// Rounds that are over, the newest first.
+  ///
+  /// - Parameter last: at most so many; nil: all.
+  func rounds(_ task: TaskID, last: Int? = nil) async throws(CommandError) -> [RoundSummary] {
+    try await list("/v1/tasks/\(task)/rounds", most: last)
+  }
+
+  /// The task and the last rounds that are over.
+  func picture(_ task: TaskID, lastRounds: Int? = nil) async throws(CommandError) -> TaskPicture {
+    TaskPicture(detail: try await self.task(task, lastRounds: 0), rounds: try await rounds(task, last: lastRounds).reversed())
+  }
+
+  /// A list, a page at a time.
+  private func list<Row: Decodable>(_ path: String, most: Int?) async throws(CommandError) -> [Row] {
+    var rows: [Row] = []
+    var next: String? = path
+    while let path = next, rows.count < most ?? .max {
+      let limit = min(PageRequest.most, most.map { $0 - rows.count } ?? PageRequest.most)
+      let asked = path.contains("limit=") ? path : path + (path.contains("?") ? "&" : "?") + "limit=\(limit)"
+      do {
+        let answer = try await client.send("GET", central + asked)
+        rows += try answer.decode([Row].self)
+        next = answer["link"].flatMap(Self.next)
+      } catch {
+        throw CommandError(error, central: central)
+      }
+    }
+    return most.map { Array(rows.prefix($0)) } ?? rows
+  }
+
+  /// The address in `Link: <…>; rel="next"`.
+  private static func next(_ link: String) -> String? {
+    guard link.hasPrefix("</"), link.contains("rel=\"next\""), let end = link.firstIndex(of: ">") else { return nil }
+    return String(link[link.index(after: link.startIndex)..<end])
+  }
   func regions() async throws(CommandError) -> [RegionSummary] { try await get("/v1/regions") }
   func nodes() async throws(CommandError) -> [NodeSummary] { try await get("/v1/nodes") }
 
@@ -53,7 +103,7 @@ struct OpsClient: Sendable {
   }
 
   /// What a region knows of a task: for its own ops address.
-  func regionTask(_ task: TaskID) async throws(CommandError) -> RegionTask { try await get("/v1/tasks/\(task)") }
+  func regionTask(_ task: TaskID) async throws(CommandError) -> RegionTask { try await get("/v1/tasks/\(task)?rounds=all") }
 
   /// Whether the server's process answers at all.
   func isHealthy() async -> Bool {

@@ -16,7 +16,7 @@ struct DemoSession: Sendable {
     var generator = SystemRandomNumberGenerator()
     let id = Slug.taskID(task.specification.name, using: &generator)
     _ = try await client.push(id, task.specification)
-    let detail = try await TaskWatcher(client: client, task: id, format: format, patience: .seconds(30)).run()
+    let detail = try await TaskWatcher(client: client, task: id, format: format, patience: .seconds(30)).run().detail
     let checkpoint = try ModelChoice.last.pick(from: detail.models, stop: nil, task: id)
     try await client.download(checkpoint, to: model)
     try report(id, checkpoint)

@@ -34,7 +34,7 @@ struct LoadSession: Sendable {
         throw CommandError(.interrupted, "interrupted")
       }
     }
-    let detail = try await client.task(Self.task)
+    let detail = try await client.wholeTask(Self.task)
     progress.end(detail.now.why)
     return try LoadReport(
       settings, regions: regions.count, course, measures, records: detail.rounds, regionRecords: await regionRecords(),

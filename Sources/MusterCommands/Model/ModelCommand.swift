@@ -17,11 +17,10 @@ struct ModelList: AsyncParsableCommand {
 
   func run() async throws {
     let client = try server.client()
+    let models: [ModelCheckpoint] = try await client.models(target.task).reversed()
     switch format.output {
-    case .json: try Console.show(json: try await client.models(target.task))
-    case .table:
-      let detail = try await client.task(target.task)
-      try Console.show(Table.models(detail.models, metric: detail.summary.metric))
+    case .json: try Console.show(json: models)
+    case .table: try Console.show(Table.models(models, metric: try await client.task(target.task, lastRounds: 0).summary.metric))
     }
   }
 }

@@ -21,14 +21,24 @@ struct ModelGet: AsyncParsableCommand {
 
   func run() async throws {
     let client = try server.client()
-    let detail = try await client.task(target.task)
-    let model = try round.pick(from: detail.models, stop: detail.specification.stop, task: target.task)
+    let detail = try await client.task(target.task, lastRounds: 0)
+    let models = try await candidates(client)
+    let model = try round.pick(from: models, stop: detail.specification.stop, task: target.task)
     try await client.download(model, to: out)
     switch format.output {
     case .json: try Console.show(json: Downloaded(file: out, model: model))
     case .table:
       let metrics = Words.metrics(model.evaluation ?? [:], first: detail.summary.metric).map { ", \($0)" }.joined()
       try Console.print("\(out)  round \(model.round), \(Words.bytes(model.bytes))\(metrics)")
+    }
+  }
+
+  /// Models among which the wanted one is, if there is one; in the order of their rounds.
+  private func candidates(_ client: OpsClient) async throws -> [ModelCheckpoint] {
+    switch round {
+    case .last: try await client.models(target.task, last: 1)
+    case .round(let round): try await client.models(target.task, before: min(round, Int.max - 1) + 1, last: 1)
+    case .best: try await client.models(target.task).reversed()
     }
   }
 

@@ -12,16 +12,16 @@ struct SavedBytes: Hashable, Sendable {
 
   /// - Parameter traffic: what crossed the coordinators' links; where regions aggregate, it tells what their devices sent.
   /// - Returns: nil for float32, and before there is a model.
-  init?(_ detail: TaskDetail, _ traffic: [LinkTraffic]) {
-    let task = detail.specification
+  init?(_ picture: TaskPicture, _ traffic: [LinkTraffic]) {
+    let (task, detail) = (picture.detail.specification, picture.detail)
     guard task.encoding != .float32, let model = detail.models.last else { return nil }
     encoding = task.encoding.fraction.map { "\(task.encoding.name) \(Words.number($0 * 100, digits: 1)) %" } ?? task.encoding.name
-    let counted = detail.rounds.flatMap(\.updates)
+    let rounds = picture.rounds.map(\.updates)
     switch task.upload {
-    case .central: updates = counted.map(\.bytes).saturatingSum()
+    case .central: updates = rounds.map(\.bytes).saturatingSum()
     case .region: updates = traffic.filter { $0.coordinator != .central }.map(\.traffic.received).saturatingSum()
     }
-    let (product, isTooLarge) = counted.reduce(0) { $0 + $1.devices }.multipliedReportingOverflow(by: model.bytes)
+    let (product, isTooLarge) = rounds.map(\.devices).saturatingSum().multipliedReportingOverflow(by: model.bytes)
     plainUpdates = isTooLarge ? .max : product
     plainModel = model.bytes
     self.model = model.distributed.bytes

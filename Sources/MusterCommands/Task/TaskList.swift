@@ -21,7 +21,8 @@ struct TaskList: AsyncParsableCommand {
   }
 
   func run() async throws {
-    let tasks = try await server.client().tasks()
+    // Only central's memory knows the states of tasks that go on: with a choice of states, all are looked at.
+    let tasks = try await server.client().tasks(last: state.isEmpty ? last : nil)
     try Console.show(chosen(of: tasks), as: format.output)
     if tasks.isEmpty, format.output == .table { Console.note("no tasks yet: muster task push FILE --region REGION") }
   }

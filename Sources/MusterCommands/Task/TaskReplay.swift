@@ -18,7 +18,7 @@ struct TaskReplay: AsyncParsableCommand {
   func run() async throws {
     let client = try server.client()
     let rounds =
-      if let round { [round] } else { try await client.task(target.task).rounds.filter { $0.result != nil }.map(\.round) }
+      if let round { [round] } else { try await client.rounds(target.task).reversed().filter { $0.result != nil }.map(\.round) }
     guard !rounds.isEmpty else {
       throw CommandError(.refused, "task \(target.task) has no closed round yet: nothing can be computed again")
     }

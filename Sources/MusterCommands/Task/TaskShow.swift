@@ -6,26 +6,43 @@ struct TaskShow: AsyncParsableCommand {
   static let configuration = CommandConfiguration(commandName: "show", abstract: "A task, its rounds and its models.")
 
   @OptionGroup var target: TaskArgument
+
+  @Option(
+    help: ArgumentHelp("Only so many of the last rounds, and their models. Default: 50; as JSON, as many as central sends.", valueName: "n")
+  )
+  var last: Int?
+
   @OptionGroup var server: CentralOptions
   @OptionGroup var format: OutputOptions
 
-  func run() async throws {
-    let client = try server.client()
-    let detail = try await client.task(target.task)
-    guard format.output == .table else { return try Console.show(json: detail) }
-    let ink = Ink(Terminal.output)
-    let traffic = try await client.traffic(target.task)
-    for line in Self.head(detail, traffic, ink: ink) { try Console.print(line) }
-    guard !detail.rounds.isEmpty else { return }
-    try Console.print("")
-    try Console.show(Table.rounds(detail))
-    try Console.print("")
-    try Console.show(Table.models(detail.models, metric: detail.summary.metric))
+  func validate() throws {
+    if let last, !(1...PageRequest.most).contains(last) { throw ValidationError("--last must be from 1 to \(PageRequest.most)") }
   }
 
+  func run() async throws {
+    let client = try server.client()
+    guard format.output == .table else { return try Console.show(json: try await client.task(target.task, lastRounds: last)) }
+    let ink = Ink(Terminal.output)
+    let shown = last ?? Self.shownRounds
+    let picture = try await client.picture(target.task, lastRounds: shown)
+    let traffic = try await client.traffic(target.task)
+    for line in Self.head(picture, traffic, ink: ink) { try Console.print(line) }
+    guard !picture.rounds.isEmpty else { return }
+    try Console.print("")
+    try Console.show(Table.rounds(picture))
+    try Console.print("")
+    // What the first of these rounds began with, too.
+    let models = try await client.models(target.task, last: shown + 1)
+    try Console.show(Table.models(models.reversed(), metric: picture.detail.summary.metric))
+    let earlier = picture.detail.roundsEnded - picture.rounds.count
+    if earlier > 0 { Console.note("\(Words.count(earlier, "earlier round")): --last \(min(PageRequest.most, picture.detail.roundsEnded))") }
+  }
+
+  private static let shownRounds = 50
+
   /// What stands above the tables.
-  static func head(_ detail: TaskDetail, _ traffic: [LinkTraffic] = [], ink: Ink) -> [String] {
-    let (summary, task) = (detail.summary, detail.specification)
+  static func head(_ picture: TaskPicture, _ traffic: [LinkTraffic] = [], ink: Ink) -> [String] {
+    let (summary, task) = (picture.detail.summary, picture.detail.specification)
     let cohort = task.cohort
     let fields: [(String, String)] = [
       ("task", ink.bold(summary.task.rawValue)),
@@ -38,7 +55,7 @@ struct TaskShow: AsyncParsableCommand {
       ("cohort", "\(cohort.size) devices, at least \(cohort.minimum), within \(Words.seconds(cohort.seconds))"),
       ("metrics", Words.metrics(summary.metrics ?? [:], first: summary.metric).joined(separator: "  ")),
       ("traffic", traffic.map(Self.words).joined(separator: "; ")),
-      ("encoding", SavedBytes(detail, traffic)?.words ?? ""),
+      ("encoding", SavedBytes(picture, traffic)?.words ?? ""),
     ]
     return fields.filter { !$0.1.isEmpty }.map { "\(ink.dim($0.0.padded(to: 8)))  \($0.1.cleaned(for: ink))" }
   }

@@ -13,36 +13,37 @@ struct TaskWatcher {
   /// - Returns: the task as it ended, completed.
   /// - Throws: ``CommandError`` with exit code 5 when the task failed or was cancelled.
   @discardableResult
-  func run() async throws -> TaskDetail {
+  func run() async throws -> TaskPicture {
     let terminal = Terminal.output
     var canvas = Canvas()
     var changes = WatchLines()
-    var last: TaskDetail?
+    var last: TaskPicture?
     while true {
-      let detail = try await ask(after: last)
-      last = detail
+      let picture = try await ask(after: last)
+      let detail = picture.detail
+      last = picture
       switch format {
       case .json:
         if changes.isNew(detail) { try Console.show(jsonLine: detail.now) }
       case .table where terminal.isTerminal:
         let nodes = detail.now.step.isFinal ? [] : await devices()
-        try canvas.draw(WatchView(detail: detail, nodes: nodes).lines(width: terminal.width, ink: Ink(terminal)), width: terminal.width)
+        try canvas.draw(WatchView(picture: picture, nodes: nodes).lines(width: terminal.width, ink: Ink(terminal)), width: terminal.width)
       case .table:
-        for line in changes.lines(detail) { try Console.print("\(Words.now)  \(line)") }
+        for line in changes.lines(picture) { try Console.print("\(Words.now)  \(line)") }
       }
       if detail.now.step.isFinal {
         guard detail.now.step == .completed else {
           let reason = detail.now.reason.isEmpty ? "" : ": \(detail.now.reason)"
           throw CommandError(.taskFailed, "task \(task) \(detail.now.step.rawValue)\(reason)")
         }
-        return detail
+        return picture
       }
       try await Task.sleep(for: interval)
     }
   }
 
   /// A first silence is an error at once; later ones are waited out.
-  private func ask(after last: TaskDetail?) async throws -> TaskDetail {
+  private func ask(after last: TaskPicture?) async throws -> TaskPicture {
     let start = ContinuousClock.now
     var hasComplained = false
     while true {
@@ -58,13 +59,13 @@ struct TaskWatcher {
   }
 
   /// What happens now; the rounds are asked for again when one may have ended.
-  private func look(after last: TaskDetail?) async throws(CommandError) -> TaskDetail {
-    if var detail = last {
-      let (round, step) = (detail.now.round, detail.now.step)
-      detail.now = try await client.now(task)
-      if detail.now.round == round, detail.now.step == step { return detail }
+  private func look(after last: TaskPicture?) async throws(CommandError) -> TaskPicture {
+    if var picture = last {
+      let (round, step) = (picture.detail.now.round, picture.detail.now.step)
+      picture.detail.now = try await client.now(task)
+      if picture.detail.now.round == round, picture.detail.now.step == step { return picture }
     }
-    return try await client.task(task, lastRounds: Self.shownRounds)
+    return try await client.picture(task, lastRounds: Self.shownRounds)
   }
 
   /// As many as a line of a metric over time shows, and more than end between two looks.
@@ -97,6 +98,7 @@ struct Canvas {
 /// What changed since the last look, a line each.
 struct WatchLines {
   private var key: [String] = []
+  /// The last round that a line told of.
   private var closed = 0
 
   /// Whether anything but a countdown changed.
@@ -107,20 +109,18 @@ struct WatchLines {
     return key != next
   }
 
-  mutating func lines(_ detail: TaskDetail) -> [String] {
-    let now = detail.now
+  mutating func lines(_ picture: TaskPicture) -> [String] {
+    let (detail, now) = (picture.detail, picture.detail.now)
     var lines: [String] = []
-    let ended = detail.roundsEnded
-    for record in detail.rounds.suffix(max(0, ended - closed)) {
+    for record in picture.rounds where record.round > closed {
       let metrics = record.evaluation ?? [:]
-      let updates = record.updates.count { $0.fate == .counted }
       let parts = [
-        "round \(record.round)/\(now.rounds)", record.result == nil ? "ended" : "closed", Words.count(updates, "update"),
+        "round \(record.round)/\(now.rounds)", record.result == nil ? "ended" : "closed", Words.count(record.updates.counted, "update"),
         Words.seconds(record.seconds),
       ]
       lines.append((parts + Words.metrics(metrics, first: detail.summary.metric)).joined(separator: "  "))
     }
-    closed = max(closed, ended)
+    closed = max(closed, picture.rounds.last?.round ?? 0)
     guard isNew(detail) else { return lines }
     if now.step.isFinal {
       let parts = [now.step.rawValue] + Words.metrics(now.metrics ?? [:], first: detail.summary.metric) + [now.reason]

@@ -2,11 +2,13 @@ import MusterSchema
 
 /// The picture that `watch` draws: rounds, the phase, metrics over time, devices, and what it waits for.
 struct WatchView {
-  var detail: TaskDetail
+  var picture: TaskPicture
   var nodes: [NodeSummary]
   /// Devices that get a line of their own.
   var maximumDevices = 12
   private static let maximumWhy = 8
+
+  private var detail: TaskDetail { picture.detail }
 
   func lines(width: Int, ink: Ink) -> [String] {
     let now = detail.now
@@ -48,7 +50,7 @@ struct WatchView {
 
   /// A line for each of the first three metrics that evaluations report, the task's own among them.
   private func series(width: Int, _ ink: Ink) -> [String] {
-    let evaluations = detail.rounds.map(\.evaluation)
+    let evaluations = picture.rounds.map(\.evaluation)
     let names = Words.order(of: evaluations.compactMap { $0 }.flatMap(\.keys), first: detail.summary.metric).prefix(3)
     let column = min(24, max(9, names.map { $0.withoutEscapes.count }.max() ?? 0))
     return names.compactMap { name in

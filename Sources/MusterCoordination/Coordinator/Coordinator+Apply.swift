@@ -40,16 +40,16 @@ extension Coordinator {
       }
     case .evaluated(let id, let round, let metrics):
       guard let index = tasks[id]?.models.lastIndex(where: { $0.round == round }) else { return }
-      tasks[id]?.models[index].metrics = metrics
+      tasks[id]?.progress.models[index].metrics = metrics
       if tasks[id]?.round == round, tasks[id]?.stage == .evaluating {
         tasks[id]?.centralMetrics = metrics
         tasks[id]?.centralEvaluates = false
       }
-    case .completed(let id, let record, let grant):
-      applyCompleted(id, record)
-      if let grant { tasks[id]?.grant = grant }
+    case .completed(let id, let record, let grant): applyCompleted(id, record, grant)
+    case .missed: break
+    case .summarized(let id, let progress): applySummarized(id, progress)
     case .ended(let id, let step, let reason): applyEnded(id, step, reason)
-    case .forgotten(let id):
+    case .forgotten(let id), .retired(let id, _):
       let before = tasks.removeValue(forKey: id)
       reindex(id, before: before)
     }
@@ -75,9 +75,7 @@ extension Coordinator {
 
   private mutating func applyPublished(_ id: TaskID, _ round: Int, _ model: PublishedModel, _ refused: [Waiting]) {
     guard var run = tasks[id] else { return }
-    run.models.append(
-      ModelCheckpoint(
-        round: round, digest: model.digest, bytes: model.bytes, wire: model.wire, metrics: nil, kept: true, state: model.state))
+    run.progress.models.append(ModelCheckpoint(model, round: round))
     run.stage = round == 0 ? .recruiting : .evaluating
     run.refused = Self.reasons(refused)
     run.centralMetrics = nil
@@ -139,55 +137,32 @@ extension Coordinator {
       deliversOnce: run.specification?.upload == .region)
   }
 
-  private mutating func applyCompleted(_ id: TaskID, _ record: RoundRecord) {
-    guard var run = tasks[id] else { return }
-    guard let specification = run.specification else {
-      applySettled(id, record)
-      return
+  private mutating func applyCompleted(_ id: TaskID, _ record: RoundRecord, _ grant: Grant?) {
+    guard var progress = tasks[id]?.progress else { return }
+    if let specification = tasks[id]?.specification {
+      progress.complete(record, specification)
+    } else {
+      progress.settle(record, keepingUpdates: KeepSpecification().updates, grant: grant)
     }
-    run.records.append(record)
-    run.round = record.round
+    applySummarized(id, progress)
+  }
+
+  /// The round in progress, or a region's order, is over.
+  private mutating func applySummarized(_ id: TaskID, _ progress: TaskProgress) {
+    guard var run = tasks[id] else { return }
+    run.progress = progress
+    run.round = progress.round
+    run.attempt = progress.attempt
+    run.grant = progress.grant ?? run.grant
     run.train = nil
     run.evaluation = nil
+    run.combined = nil
     run.refused = [:]
     run.centralMetrics = nil
     run.centralEvaluates = false
     run.skipsDeviceEvaluation = false
     run.gathering = nil
-    run.stage = .recruiting
-    run.attempt = 0
-    if let index = run.models.lastIndex(where: { $0.round == record.round }) { run.models[index].deviceMetrics = record.deviceMetrics }
-    if let stop = specification.stop, let value = record.evaluation?[stop.metric], value.isFinite {
-      if let best = run.best, !stop.isBetter(value, than: best.value) {
-        run.best = (best.value, best.since + 1)
-      } else {
-        run.best = (value, 0)
-      }
-    }
-    let best = TaskMetric.best(of: run.models, stop: specification.stop)?.round
-    for index in run.models.indices { run.models[index].kept = keeps(run.models, index, best, specification) }
-    tasks[id] = run
-  }
-
-  /// A region's phase is over. Training and evaluation of one round share a record.
-  private mutating func applySettled(_ id: TaskID, _ record: RoundRecord) {
-    guard var run = tasks[id] else { return }
-    if let last = run.records.last, last.round == record.round {
-      var record = record
-      record.updates = last.updates + record.updates
-      record.evaluations = last.evaluations + record.evaluations
-      record.result = record.result ?? last.result
-      record.seconds += last.seconds
-      run.records[run.records.count - 1] = record
-    } else {
-      run.records.append(record)
-    }
-    run.round = record.round
-    run.attempt = record.attempts
-    run.train = nil
-    run.combined = nil
-    run.refused = [:]
-    run.stage = .waiting
+    run.stage = run.specification == nil ? .waiting : .recruiting
     tasks[id] = run
   }
 
@@ -207,19 +182,11 @@ extension Coordinator {
     reindex(id, before: before)
   }
 
-  /// The newest checkpoints, the best and the initial model stay.
-  private func keeps(_ models: [ModelCheckpoint], _ index: Int, _ best: Int?, _ specification: TaskSpecification) -> Bool {
-    if index >= models.count - specification.keep.checkpoints || index == 0 { return models[index].kept }
-    return models[index].kept && models[index].round == best
-  }
-
-  /// Every blob that something still refers to; the rest may be collected.
+  /// Every blob that something in progress refers to. What the history keeps of rounds that are over is the store's to say.
   package var referencedBlobs: Set<Digest> {
     var blobs: Set<Digest> = []
     for run in tasks.values {
-      for model in run.models where model.kept {
-        blobs.formUnion([model.digest, model.distributed.digest, model.state].compactMap { $0 })
-      }
+      for model in run.models { blobs.formUnion([model.digest, model.distributed.digest, model.state].compactMap { $0 }) }
       if case .blob(let digest) = run.specification?.initial { blobs.insert(digest) }
       if let step = run.descriptor.model.step, !run.isEnded { blobs.insert(step.blob) }
       for phase in [run.train, run.evaluation].compactMap({ $0 }) {
@@ -227,9 +194,6 @@ extension Coordinator {
         for contribution in phase.accepted.values { blobs.insert(contribution.digest) }
       }
       if let combined = run.combined { blobs.insert(combined.result.digest) }
-      for record in run.records.suffix(run.specification?.keep.updates ?? KeepSpecification().updates) {
-        for update in record.updates { blobs.insert(update.digest) }
-      }
     }
     return blobs
   }

@@ -53,25 +53,33 @@ extension Coordinator {
   ///
   /// - Parameter reason: why the ledger above does not count them; nil: it does.
   mutating func settle(_ id: TaskID, abandoned reason: String?) {
-    guard let run = tasks[id], run.specification == nil, run.isLedger, run.hasOrder, let phase = run.train, !phase.accepted.isEmpty else {
-      return
-    }
+    guard let run = tasks[id], run.specification == nil, run.hasOrder, let phase = run.train else { return }
+    guard run.isLedger, !phase.accepted.isEmpty else { return recordMissed(id) }
     var fates = fates(phase, run.refused)
     if let reason { fates = fates.map { abandoned($0, reason) } }
-    let missed = phase.nodes.seats.compactMap { node, seat -> Waiting? in
-      guard case .lost(let why, _) = seat.state else { return nil }
-      return Waiting(node: NodePath(self.id, node).description, reason: why)
-    }
     let isTraining = phase.key.phase == .train
-    commit(
-      .completed(
-        id,
-        RoundRecord(
-          round: phase.key.round, attempts: phase.key.attempt, base: phase.base.digest,
-          result: isTraining && reason == nil ? run.combined?.result.digest : nil,
-          strategy: run.descriptor.strategy ?? .named("fedavg"), updates: isTraining ? fates : [], evaluations: isTraining ? [] : fates,
-          missed: missed, metrics: nil, deviceMetrics: isTraining ? nil : Self.weighted(Array(phase.accepted.values)),
-          seconds: now.seconds(since: phase.opened)), grant: run.grant))
+    complete(
+      id,
+      RoundRecord(
+        round: phase.key.round, attempts: phase.key.attempt, base: phase.base.digest,
+        result: isTraining && reason == nil ? run.combined?.result.digest : nil,
+        strategy: run.descriptor.strategy ?? .named("fedavg"), updates: isTraining ? fates : [], evaluations: isTraining ? [] : fates,
+        missed: missedDevices(phase), metrics: nil, deviceMetrics: isTraining ? nil : Self.weighted(Array(phase.accepted.values)),
+        seconds: now.seconds(since: phase.opened)))
     effects += [.roundChanged(id), .standingChanged(id), .collect]
+  }
+
+  /// Names the devices that an order lost, for the history.
+  mutating func recordMissed(_ id: TaskID) {
+    guard let phase = tasks[id]?.train else { return }
+    let missed = missedDevices(phase)
+    if !missed.isEmpty { commit(.missed(id, phase.key, missed)) }
+  }
+
+  private func missedDevices(_ phase: PhaseRun) -> [Waiting] {
+    phase.nodes.seats.compactMap { node, seat in
+      guard case .lost(let why, let fate) = seat.state else { return nil }
+      return Waiting(node: NodePath(self.id, node).description, reason: why, fate: fate)
+    }
   }
 }

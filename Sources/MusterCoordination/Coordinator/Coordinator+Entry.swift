@@ -7,6 +7,8 @@ package enum Entry: Hashable, Sendable {
   /// A wrong ticket, or a path that has nothing to contribute here.
   case refused(String)
   case closed(String)
+  /// The ticket is right, and the phase is over: the history knows whether the path counted in it.
+  case past(String)
   /// The path already counts, with these bytes.
   case accepted(Digest)
   case open(base: Digest)
@@ -27,29 +29,27 @@ extension Coordinator {
       return .refused("the ticket does not admit this contribution")
     }
     if let earlier = known(run, round: round, phase: phase, path: path) {
-      return configuration.faults.contains(.repeatsAreRefused) ? .closed("the round is closed") : .accepted(earlier.digest)
+      return configuration.faults.contains(.repeatsAreRefused) ? .closed("the round is closed") : .accepted(earlier)
     }
     if let why = stranger(path, run) { return .refused(why) }
-    if let why = refusal(run, round: round, phase: phase) { return .closed(why) }
+    if let why = refusal(run, round: round, phase: phase) { return .past(why) }
     guard let base = run.base(round: round, phase: phase) else { return .closed("the round is not open") }
     return .open(base: base)
   }
 }
 
 extension Coordinator {
-  /// The contributions that a phase has accepted, and whether it takes more.
+  /// Whether this coordinator counts contributions of the task.
+  package func isLedger(of task: TaskID) -> Bool { tasks[task]?.isLedger ?? false }
+
+  /// The contributions that a phase in progress has accepted, and whether it takes more.
   ///
-  /// - Returns: nil when this coordinator does not count contributions of the task.
+  /// - Returns: nil when the phase is over, or this coordinator does not count contributions of the task.
   package func phaseLedger(_ task: TaskID, round: Int, phase: Phase) -> PhaseLedger? {
-    guard let run = tasks[task], run.isLedger else { return nil }
-    let accepted = run.ledger(round: round, phase: phase)?.accepted ?? run.record(of: round)?.contributions(phase) ?? []
+    guard let run = tasks[task], run.isLedger, let accepted = run.ledger(round: round, phase: phase)?.accepted else { return nil }
     return PhaseLedger(
       task: task, round: round, phase: phase, open: refusal(run, round: round, phase: phase) == nil, accepted: accepted.map(\.path))
   }
-}
-
-extension RoundRecord {
-  func contributions(_ phase: Phase) -> [ContributionRecord] { phase == .train ? updates : evaluations }
 }
 
 extension TaskRun {

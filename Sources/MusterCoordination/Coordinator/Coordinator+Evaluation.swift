@@ -64,7 +64,7 @@ extension Coordinator {
       updates: fates(train, run.refused), evaluations: run.evaluation.map { fates($0, [:]) } ?? [], missed: missedNodes(run),
       metrics: run.centralMetrics, deviceMetrics: run.evaluation.flatMap { Self.weighted(Array($0.accepted.values)) },
       seconds: now.seconds(since: run.roundOpened))
-    commit(.completed(id, record))
+    complete(id, record)
     effects.append(.collect)
     effects.append(.roundChanged(id))
     if let why = stopReason(id) { end(id, .completed, why) } else { advance(id) }
@@ -72,7 +72,7 @@ extension Coordinator {
 
   func stopReason(_ id: TaskID) -> String? {
     guard let run = tasks[id], let specification = run.specification else { return nil }
-    if let stop = specification.stop, let best = run.best {
+    if let stop = specification.stop, let best = run.progress.best {
       if best.since == 0, stop.isReached(by: best.value) {
         return "\(stop.metric) reached \(readable(best.value)) in round \(run.round)"
       }

@@ -60,8 +60,8 @@ extension Coordinator {
     for id in tasks.keys.sorted() where tasks[id]?.roll[node] != nil { effects.append(clearing(node, id)) }
     effects.append(.clear(.nodeState(coordinator: id, node: node)))
     for id in openTasks {
-      lose(node, id, .train, "was forgotten by an operator", failed: false)
-      lose(node, id, .evaluation, "was forgotten by an operator", failed: false)
+      lose(node, id, .train, "was forgotten by an operator", .missed)
+      lose(node, id, .evaluation, "was forgotten by an operator", .missed)
     }
     if let session = nodes[node]?.session { forgottenNodes.append((node, session)) }
     if forgottenNodes.count > Self.forgottenNodesKept { forgottenNodes.removeFirst() }

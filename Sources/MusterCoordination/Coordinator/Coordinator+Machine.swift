@@ -20,22 +20,25 @@ extension Coordinator.Record: MachineRecord {
     case .combined: "combined"
     case .evaluated: "evaluated"
     case .completed: "completed"
+    case .missed: "missed"
+    case .summarized: "summarized"
     case .ended: "ended"
     case .forgotten: "forgotten"
+    case .retired: "retired"
     }
   }
 
   /// A descriptor's revisions all stay, they are few: an order stands between them, and a pause shifts its deadline.
   package var supersedes: [String] {
     switch self {
-    case .completed: ["opened", "contributed", "closed", "reopened", "combined"]
+    case .summarized:
+      ["published", "opened", "contributed", "closed", "reopened", "combined", "evaluated", "completed", "summarized"]
     // A scout keeps only its newest order, with what came of it.
     case .opened(_, let opening) where opening.order != nil && opening.continues != true: ["opened", "contributed", "closed", "combined"]
-    case .forgotten:
+    case .forgotten, .retired:
       [
         "accepted", "forwarded", "revised", "published", "opened", "contributed", "closed", "reopened", "combined", "evaluated",
-        "completed",
-        "ended", "forgotten",
+        "completed", "summarized", "ended", "forgotten", "retired",
       ]
     default: []
     }

@@ -24,8 +24,6 @@ extension Coordinator {
 
   func owed(task id: TaskID) -> [Effect] {
     guard let run = tasks[id] else { return [] }
-    // Retired: nothing is left on topics.
-    if run.isEnded { return run.endedAt == nil ? [] : [.publish(describe(id)), .roundChanged(id)] }
     var effects: [Effect] = [.publish(describe(id)), .roundChanged(id)]
     switch run.stage {
     case .initializing: effects.append(.initialize(id))
@@ -45,8 +43,7 @@ extension Coordinator {
 extension Coordinator {
   /// The descriptor that stands on a task's topic; nil: none does.
   package func descriptor(of id: TaskID) -> TaskDescriptor? {
-    guard let run = tasks[id], !run.isEnded || run.endedAt != nil else { return nil }
-    return describe(id)
+    tasks[id] == nil ? nil : describe(id)
   }
 
   /// The descriptors that stand on topics, in the order of their tasks.

@@ -8,7 +8,7 @@ extension Coordinator {
     // A closed round still knows its own: whoever missed the first answer learns that it counts.
     if let earlier = known(run, round: round, phase: phase, path: contribution.path) {
       if configuration.faults.contains(.repeatsAreRefused) { return .closed("the round is closed") }
-      return earlier.digest == contribution.digest ? .same : .conflict
+      return earlier == contribution.digest ? .same : .conflict
     }
     if let why = refusal(run, round: round, phase: phase), !configuration.faults.contains(.admissionIsAcceptance) { return .closed(why) }
     if let why = unfit(contribution, run), !configuration.faults.contains(.acceptsAnyNumber) {
@@ -23,7 +23,7 @@ extension Coordinator {
   }
 
   /// What already counts of this path.
-  func known(_ run: TaskRun, round: Int, phase: Phase, path: NodePath) -> ContributionRecord? {
+  func known(_ run: TaskRun, round: Int, phase: Phase, path: NodePath) -> Digest? {
     configuration.faults.contains(.countsRepeats) ? nil : run.accepted(round: round, phase: phase, path: path)
   }
 
@@ -115,7 +115,7 @@ extension Coordinator {
   /// A node does not answer, or did not answer an invitation to another phase or task either.
   private mutating func stopAsking(_ node: NodeID, _ id: TaskID, _ phase: PhaseSlot) {
     if tasks[id]?[phase]?.nodes[node].seat?.state == .invited {
-      lose(node, id, phase, "did not answer its invitation", failed: false)
+      lose(node, id, phase, "did not answer its invitation", .missed)
     } else {
       // It goes on with what it knows; what it was asked for besides is asked of others.
       tasks[id]?[phase]?.nodes[node].seat?.raisedAt = nil
@@ -140,10 +140,10 @@ extension Coordinator {
   /// which it would invite again.
   private static let mostFresh = 512
 
-  mutating func lose(_ node: NodeID, _ id: TaskID, _ phase: PhaseSlot, _ reason: String, failed: Bool) {
+  mutating func lose(_ node: NodeID, _ id: TaskID, _ phase: PhaseSlot, _ reason: String, _ fate: Fate) {
     guard let seat = tasks[id]?[phase]?.nodes[node].seat, seat.state != .done, !seat.isLost else { return }
-    tasks[id]?[phase]?.nodes[node].seat?.state = .lost(reason: reason, failed: failed)
-    tasks[id]?.note(node.rawValue, reason)
+    tasks[id]?[phase]?.nodes[node].seat?.state = .lost(reason: reason, fate: fate)
+    tasks[id]?.note(node.rawValue, reason, fate)
     effects.append(.roundChanged(id))
   }
 

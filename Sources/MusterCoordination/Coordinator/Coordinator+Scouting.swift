@@ -42,7 +42,12 @@ extension Coordinator {
     let deadline = now.advanced(bySeconds: max(1, invitation.secondsLeft - slack))
     // Whoever is at work on this round already stays in it.
     let staying = continues ? current?.nodes.seats.filter { !$0.seat.isLost }.map { ($0.node, $0.seat.quota) } ?? [] : []
-    if !continues { settle(invitation.task, abandoned: "superseded by \(invitation.key)") }
+    if !continues {
+      settle(invitation.task, abandoned: "superseded by \(invitation.key)")
+    } else if let current, current.key != invitation.key {
+      // The next attempt begins without the devices that this one lost.
+      recordMissed(invitation.task)
+    }
     let opening = PhaseOpening(
       key: invitation.key, base: invitation.base, seed: invitation.seed, needed: quota, minimum: invitation.minimum.asDevices,
       deadline: deadline, cohort: Dictionary(uniqueKeysWithValues: staying), order: invitation, continues: continues)
@@ -129,7 +134,7 @@ extension Coordinator {
 
   private func shortReason(_ round: PhaseRun) -> (code: ErrorCode?, reason: String) {
     let lost = round.nodes.seats.compactMap { node, seat -> (node: NodeID, reason: String, failed: Bool)? in
-      if case .lost(let reason, let failed) = seat.state { (node, reason, failed) } else { nil }
+      if case .lost(let reason, let fate) = seat.state { (node, reason, fate == .failed) } else { nil }
     }
     if !lost.isEmpty, round.nodes.tally.atWork == 0, lost.allSatisfy(\.failed), Set(lost.map(\.reason)).count == 1 {
       return (.everyDeviceFailed, lost[0].reason)

@@ -47,7 +47,7 @@ extension Coordinator {
   private mutating func wentOffline(_ node: NodeID, _ id: TaskID) {
     guard let run = tasks[id], !run.isEnded else { return }
     if run.specification == nil {
-      lose(node, id, .train, "went offline", failed: false)
+      lose(node, id, .train, "went offline", .missed)
       effects.append(.standingChanged(id))
     } else if run.train?.nodes[node].seat != nil || run.evaluation?.nodes[node].seat != nil {
       // A region that is gone does not stop its devices: they upload here. Its seat waits for it.
@@ -110,9 +110,9 @@ extension Coordinator {
     seat.isShort = status.state == .short
     switch status.state {
     case .declined, .failed:
-      seat.state = .lost(reason: status.reason?.brief() ?? "declined", failed: status.state == .failed)
+      seat.state = .lost(reason: status.reason?.brief() ?? "declined", fate: status.fate)
       if round.nodes[status.node].seat?.isLost == false {
-        tasks[status.task]?.note(status.node.rawValue, status.reason ?? status.state.rawValue)
+        tasks[status.task]?.note(status.node.rawValue, status.reason ?? status.state.rawValue, status.fate)
       }
     case .ready: return
     default: seat.state = .working(progress: nil)
@@ -141,7 +141,7 @@ extension Coordinator {
       tasks[id]?.train?.nodes[status.node].seat = seat
     case .done where run.isLedger:
       // Here it is known what arrived.
-      if !round.nodes[status.node].hasDelivered { lose(status.node, id, .train, "says done, but nothing of it counts", failed: false) }
+      if !round.nodes[status.node].hasDelivered { lose(status.node, id, .train, "says done, but nothing of it counts", .missed) }
     case .done:
       var seat = round.nodes[status.node].seat ?? Seat(quota: 1, since: now, isByOwnWord: true)
       seat.state = .done
@@ -149,7 +149,7 @@ extension Coordinator {
       tasks[id]?.train?.nodes[status.node].hasDelivered = true
     case .failed, .declined:
       guard key.attempt == round.key.attempt else { return }
-      lose(status.node, id, .train, status.reason ?? status.state.rawValue, failed: status.state == .failed)
+      lose(status.node, id, .train, status.reason ?? status.state.rawValue, status.fate)
     case .ready, .recruiting, .filled, .short: break
     }
   }
@@ -159,7 +159,7 @@ extension Coordinator {
     guard tasks[id]?.specification == nil, let seat = tasks[id]?.train?.nodes[node].seat else { return }
     switch seat.state {
     // What failed in this attempt would only say so again.
-    case .lost(_, let failed): if !failed { tasks[id]?.train?.nodes[node].seat = nil }
+    case .lost(_, let fate): if fate != .failed { tasks[id]?.train?.nodes[node].seat = nil }
     case .working where tasks[id]?.roll[node]?.state == .ready: gaveUp(node, id)
     case .invited, .working, .done: break
     }
@@ -202,4 +202,9 @@ extension Coordinator {
     effects.append(.standingChanged(ledger.task))
     advance(ledger.task)
   }
+}
+
+extension NodeStatus {
+  /// What a status that gives up an invitation says became of it.
+  fileprivate var fate: Fate { state == .failed ? .failed : .declined }
 }

@@ -93,7 +93,7 @@ extension Coordinator {
   /// - Parameter recording: whether the round in progress gets its record, which names what was accepted.
   mutating func end(_ id: TaskID, _ step: RoundState.Step, _ reason: String, recording: Bool = true) {
     guard let run = tasks[id], !run.isEnded else { return }
-    if recording, run.train != nil, let record = abandonedRound(run, reason) { commit(.completed(id, record, grant: run.grant)) }
+    if recording, run.train != nil, let record = abandonedRound(run, reason) { complete(id, record) }
     commit(.ended(id, step, reason: reason))
     effects.append(.publish(describe(id)))
     effects.append(.roundChanged(id))
@@ -104,6 +104,12 @@ extension Coordinator {
   /// After the end nobody's status says anything any more; what still arrives is cleared as it comes.
   func clearing(_ node: NodeID, _ id: TaskID) -> Effect { .clear(.nodeStatus(coordinator: self.id, node: node, task: id)) }
   mutating func clearStatuses(_ run: TaskRun) { effects += run.roll.nodes.sorted().map { clearing($0, run.id) } }
+
+  /// A round is over, or a region's order: its record goes to the history, and what it leaves stays here.
+  mutating func complete(_ id: TaskID, _ record: RoundRecord) {
+    commit(.completed(id, record, grant: tasks[id]?.specification == nil ? tasks[id]?.grant : nil))
+    if let progress = tasks[id]?.progress { commit(.summarized(id, progress)) }
+  }
 
   /// The record of a round that the task's end cut short: what was accepted is named as abandoned, never gone.
   private func abandonedRound(_ run: TaskRun, _ reason: String) -> RoundRecord? {
@@ -161,15 +167,18 @@ extension Coordinator {
     return descriptor
   }
 
-  /// Clears what an ended task left on topics, a day after its end: whoever was away has learned of it by then.
+  /// Clears what an ended task left on topics, a day after its end, when every node has had the time to learn of it. The task leaves memory; its
+  /// history stays, and its id stays taken.
   mutating func retire(_ id: TaskID) {
     guard let run = tasks[id], let ended = run.endedAt, now >= ended.advanced(bySeconds: Self.retirementSeconds) else { return }
-    tasks[id]?.endedAt = nil
-    reindex(id, before: run)
-    effects.append(.clear(.task(coordinator: self.id, task: id)))
-    effects.append(.clear(.round(coordinator: self.id, task: id)))
+    effects += clearings(of: id)
     clearStatuses(run)
-    if run.specification == nil { commit(.forgotten(id)) }
+    commit(.retired(id, run.specification == nil ? nil : lastWords(id, run)))
+  }
+
+  private func lastWords(_ id: TaskID, _ run: TaskRun) -> RetiredTask? {
+    guard let summary = summary(id), let state = roundState(id) else { return nil }
+    return RetiredTask(summary: summary, now: state, revision: run.descriptor.revision)
   }
 
   private static let forgottenKept = 64

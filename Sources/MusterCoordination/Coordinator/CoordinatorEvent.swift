@@ -118,20 +118,27 @@ extension Coordinator {
     case reopened(TaskID, round: Int, refused: [Waiting])
     case combined(TaskID, Combined)
     case evaluated(TaskID, round: Int, metrics: [String: Double])
-    /// A round is over: at the root, or a phase of it at a region that aggregates.
+    /// A round is over: at the root, or a phase of it at a region that aggregates. For the history: the journal holds it only in stores that
+    /// an earlier version wrote.
     ///
-    /// - Parameter grant: at a region that aggregates, what its devices' tickets derive from: whoever comes again with what counts shall be told.
+    /// - Parameter grant: at a region that aggregates, what its devices' tickets derive from: a device that repeats what counts is told so.
     case completed(TaskID, RoundRecord, grant: Grant? = nil)
+    /// Nodes that were invited and did not deliver, at a scout. For the history alone.
+    case missed(TaskID, RoundKey, [Waiting])
+    /// What the rounds that are over leave in the machine.
+    case summarized(TaskID, TaskProgress)
     case ended(TaskID, RoundState.Step, reason: String)
     case forgotten(TaskID)
+    /// An ended task leaves memory; its history stays.
+    case retired(TaskID, RetiredTask?)
 
     package var task: TaskID {
       switch self {
       case .accepted(let task, _), .revised(let task, _, _), .published(let task, _, _, _), .opened(let task, _),
         .contributed(let task, _, _, _), .closed(let task, _, _), .reopened(let task, _, _), .combined(let task, _),
         .evaluated(let task, _, _),
-        .completed(let task, _, _),
-        .ended(let task, _, _), .forgotten(let task):
+        .completed(let task, _, _), .missed(let task, _, _), .summarized(let task, _),
+        .ended(let task, _, _), .forgotten(let task), .retired(let task, _):
         task
       case .forwarded(let descriptor): descriptor.task
       }

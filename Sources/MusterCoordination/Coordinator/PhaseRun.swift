@@ -8,7 +8,7 @@ struct Seat: Hashable, Sendable {
     case invited
     case working(progress: Double?)
     case done
-    case lost(reason: String, failed: Bool)
+    case lost(reason: String, fate: Fate)
   }
 
   /// Devices that the node is to bring.

@@ -46,10 +46,8 @@ package struct TaskRun: Sendable {
   package var grant: Grant?
   /// Updates that the strategy refused, by path.
   var refused: [String: String] = [:]
-  package var models: [ModelCheckpoint] = []
-  package var records: [RoundRecord] = []
-  /// Evaluations in a row without a new best, and the best.
-  var best: (value: Double, since: Int)?
+  /// What the rounds that are over left, and the model of the round in progress.
+  package var progress = TaskProgress()
 
   var roll = Roll()
   /// While recruiting: the most devices that were ready, since when there are enough, and since when there are not more.
@@ -88,22 +86,26 @@ package struct TaskRun: Sendable {
   package var isAggregating: Bool { stage == .aggregating }
   package var isEnded: Bool { if case .ended = stage { true } else { false } }
   var isPaused: Bool { pausedAt != nil }
+  package var models: [ModelCheckpoint] { progress.models }
   package var latestModel: ModelCheckpoint? { models.last }
   /// The newest evaluation, central's or the devices'.
-  package var latestMetrics: [String: Double]? { models.last { $0.evaluation != nil }?.evaluation }
+  package var latestMetrics: [String: Double]? { progress.newestEvaluation?.metrics }
+  /// Names of metrics that evaluations have reported so far.
+  private var reported: Set<String> { models.compactMap(\.evaluation).reduce(into: Set(progress.reported)) { $0.formUnion($1.keys) } }
   /// What the task's models are compared by; nil while nothing was evaluated.
-  package var metric: TaskMetric? { TaskMetric(stop: specification?.stop, in: models.compactMap(\.evaluation)) }
+  package var metric: TaskMetric? { TaskMetric(stop: specification?.stop, reported: reported) }
   /// What the evaluations report instead, when there were some and none reports the metric that is to stop the task.
   var unreportedStop: (metric: String, reported: [String])? {
     guard let stop = specification?.stop else { return nil }
-    let reported = Set(models.compactMap(\.evaluation).flatMap(\.keys))
+    let reported = reported
     return reported.isEmpty || reported.contains(stop.metric) ? nil : (stop.metric, reported.sorted())
   }
 
-  mutating func note(_ node: String, _ reason: String) {
+  /// - Parameter fate: what became of the node's invitation, if it had one.
+  mutating func note(_ node: String, _ reason: String, _ fate: Fate? = nil) {
     let reason = reason.brief()
     troubles.removeAll { $0.node == node }
-    troubles.append(Waiting(node: node, reason: reason))
+    troubles.append(Waiting(node: node, reason: reason, fate: fate))
     if troubles.count > 20 { troubles.removeFirst() }
     lastReason = "\(node): \(reason)"
   }
@@ -131,22 +133,11 @@ extension TaskRun {
     return self[slot]?.base.digest
   }
 
-  /// The record of a round that is over.
-  func record(of round: Int) -> RoundRecord? {
-    // They stand in the order of their rounds.
-    var (low, high) = (0, records.count)
-    while low < high {
-      let middle = (low + high) / 2
-      if records[middle].round < round { low = middle + 1 } else { high = middle }
-    }
-    return low < records.count && records[low].round == round ? records[low] : nil
-  }
-
-  /// What already counts of this node, in the round in progress or in an earlier one.
-  package func accepted(round: Int, phase: Phase, path: NodePath) -> ContributionRecord? {
-    if round == self.round, let slot = slot(phase), let found = self[slot]?.accepted[path] { return found }
-    guard let record = record(of: round) else { return nil }
-    return record.contributions(phase).first { $0.path == path }
+  /// What already counts of this node in the round in progress.
+  func accepted(round: Int, phase: Phase, path: NodePath) -> Digest? {
+    guard round == self.round else { return nil }
+    if let slot = slot(phase), let accepted = self[slot]?.accepted[path] { return accepted.digest }
+    return round == progress.round ? progress.settled(phase, path) : nil
   }
 }
 

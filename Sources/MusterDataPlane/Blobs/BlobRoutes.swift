@@ -18,22 +18,22 @@ package struct StoredBlob: Codable, Hashable, Sendable {
 /// `GET /v1/blobs/{digest}` with ranges and conditions, `HEAD`; and `POST /v1/blobs` where operators may.
 package struct BlobRoutes: Sendable {
   private let source: any BlobSource
-  private let store: Store?
+  private let state: StateFolder?
   private let maximumBytes: Int
 
   /// - Parameters:
   ///   - store: where posted blobs go; nil: nothing can be posted here.
   ///   - maximumBytes: of a posted blob.
-  package init(source: any BlobSource, store: Store? = nil, maximumBytes: Int = 8 << 30) {
+  package init(source: any BlobSource, state: StateFolder? = nil, maximumBytes: Int = 8 << 30) {
     self.source = source
-    self.store = store
+    self.state = state
     self.maximumBytes = maximumBytes
   }
 
   package func add(to router: Router<RouteContext>) {
     router.get("/v1/blobs/:digest") { request, context in try await get(request, context) }
     router.head("/v1/blobs/:digest") { request, context in try await get(request, context).createHeadResponse() }
-    if let store { router.post("/v1/blobs") { request, context in try await post(request, context, store) } }
+    if let state { router.post("/v1/blobs") { request, context in try await post(request, context, state) } }
   }
 
   private func get(_ request: Request, _ context: RouteContext) async throws -> Response {
@@ -61,9 +61,9 @@ package struct BlobRoutes: Sendable {
     }
   }
 
-  private func post(_ request: Request, _ context: RouteContext, _ store: Store) async throws -> Response {
-    let staged = try await receive(request, context, into: store, upTo: maximumBytes)
-    let digest = try await offloading { () throws(StorageError) in try store.adopt(staged) }
+  private func post(_ request: Request, _ context: RouteContext, _ state: StateFolder) async throws -> Response {
+    let staged = try await receive(request, context, into: state, upTo: maximumBytes)
+    let digest = try await offloading { () throws(StorageError) in try state.adopt(staged) }
     return try jsonResponse(
       StoredBlob(digest: digest, bytes: staged.count), status: .created, headers: [.location: "/v1/blobs/\(digest)"])
   }
@@ -79,11 +79,11 @@ private func matches(_ field: String, _ tag: String) -> Bool {
 
 /// Streams a body into a staged file, and checks its length and the digest that it declares. Nothing stays when it fails.
 func receive(
-  _ request: Request, _ context: RouteContext, into store: Store, upTo maximum: Int
+  _ request: Request, _ context: RouteContext, into state: StateFolder, upTo maximum: Int
 ) async throws -> StagedFile {
   if let length = try request.contentLength, length > maximum { throw Problem.tooLarge(maximum) }
   let declared = try request.declaredDigest()
-  let staged = try store.stage(maximumBytes: maximum)
+  let staged = try state.stage(maximumBytes: maximum)
   try await receive(request, context, into: staged)
   if let declared, case let digest = staged.digest, declared != digest {
     throw Problem(.wrongDigest, "the body is \(digest), its Content-Digest says \(declared)")

@@ -23,12 +23,12 @@ extension ContributionRoutes {
     if let length, length > terms.maximumBytes { throw tooLarge(terms) }
     if isWhole, let length, let content, length != content { throw Self.inconsistent }
     let identity = PartialUploads.Identity(name: "\(key)", owner: "\(key.path)", digest: digest, length: length)
-    let (store, expecting) = (store, content ?? 0)
+    let (state, expecting) = (state, content ?? 0)
     let file = try await offloading { () throws(StorageError) in
-      try store.partials.begin(identity, expecting: expecting, maximumBytes: terms.maximumBytes)
+      try state.partials.begin(identity, expecting: expecting, maximumBytes: terms.maximumBytes)
     }
     let standing = PartialUploads.Standing(identity: identity, offset: 0, isStored: false)
-    let fields = standing.headers(maximumBytes: terms.maximumBytes, limits: store.partials.limits)
+    let fields = standing.headers(maximumBytes: terms.maximumBytes, limits: state.partials.limits)
     // Upload Resumption Supported: for those who send everything at once, and may have to go on later.
     try await context.say(
       HTTPTypes.HTTPResponse(
@@ -55,9 +55,9 @@ extension ContributionRoutes {
     let announced = try announced(request, terms, from: offset)
     try gate.enter(announced)
     defer { gate.leave(announced) }
-    let (store, name) = (store, "\(key)")
+    let (state, name) = (state, "\(key)")
     let (standing, file) = try await offloading { () throws(StorageError) in
-      try store.partials.resume(name, digest, at: offset, expecting: announced, maximumBytes: terms.maximumBytes)
+      try state.partials.resume(name, digest, at: offset, expecting: announced, maximumBytes: terms.maximumBytes)
     }
     guard let standing, standing.offset == offset else {
       return try UploadProblem.mismatch(expected: standing?.offset ?? 0, provided: offset)
@@ -78,14 +78,14 @@ extension ContributionRoutes {
     case .accepted(let digest):
       guard headers.digest ?? digest == digest else { throw Problem.conflict }
       var fields: HTTPFields = [.uploadComplete: "?1", .reprDigest: digest.contentDigest, .cacheControl: "no-store"]
-      if let bytes = store.size(of: digest) {
+      if let bytes = state.size(of: digest) {
         fields[.uploadOffset] = "\(bytes)"
         fields[.uploadLength] = "\(bytes)"
       }
       return Response(status: .ok, headers: fields)
     case .open(let terms):
-      let limits = store.partials.limits
-      guard let standing = store.partials.standing("\(key)", headers.digest) else {
+      let limits = state.partials.limits
+      guard let standing = state.partials.standing("\(key)", headers.digest) else {
         // An upload that has not begun, for those who only want to know where to go on.
         let fields: HTTPFields = [
           .uploadOffset: "0", .uploadComplete: "?0", .uploadLimit: "max-size=\(terms.maximumBytes), max-age=\(limits.ageSeconds)",
@@ -102,8 +102,8 @@ extension ContributionRoutes {
     let key = try ContributionKey(address: request.uri.path)
     let headers = try UploadFields(request)
     _ = try await admit(key, request)
-    guard store.partials.standing("\(key)", headers.digest) != nil else { throw Problem.notFound("there is no such upload") }
-    store.partials.discard("\(key)")
+    guard state.partials.standing("\(key)", headers.digest) != nil else { throw Problem.notFound("there is no such upload") }
+    state.partials.discard("\(key)")
     return Response(status: .noContent)
   }
 
@@ -111,7 +111,7 @@ extension ContributionRoutes {
   var options: Response {
     Response(
       status: .noContent,
-      headers: [.acceptPatch: "application/partial-upload", .uploadLimit: "max-age=\(store.partials.limits.ageSeconds)"])
+      headers: [.acceptPatch: "application/partial-upload", .uploadLimit: "max-age=\(state.partials.limits.ageSeconds)"])
   }
 
   // MARK: -
@@ -122,7 +122,7 @@ extension ContributionRoutes {
     _ identity: PartialUploads.Identity, isLast: Bool
   ) async throws -> Response {
     let name = identity.name
-    defer { store.partials.release(file, of: name) }
+    defer { state.partials.release(file, of: name) }
     // Whatever breaks in here: what came stays.
     do {
       try await receive(request, context, into: file)
@@ -133,7 +133,7 @@ extension ContributionRoutes {
     guard isLast else {
       let standing = PartialUploads.Standing(identity: identity, offset: file.count, isStored: false)
       let status: HTTPTypes.HTTPResponse.Status = request.method == .put ? .accepted : .noContent
-      return Response(status: status, headers: standing.headers(maximumBytes: terms.maximumBytes, limits: store.partials.limits))
+      return Response(status: status, headers: standing.headers(maximumBytes: terms.maximumBytes, limits: state.partials.limits))
     }
     if let length = identity.length, file.count != length { throw Self.inconsistent }
     let said = try await checkedAndStored(file, key, terms, identity)
@@ -142,8 +142,8 @@ extension ContributionRoutes {
 
   /// All bytes are here since an earlier request.
   private func finish(_ key: ContributionKey, _ terms: ContributionTerms, _ digest: Digest) async throws -> Response {
-    guard let path = store.path(of: digest), store.blobs.refresh(digest), let bytes = store.size(of: digest) else {
-      store.partials.discard("\(key)")
+    guard let path = state.path(of: digest), state.blobs.refresh(digest), let bytes = state.size(of: digest) else {
+      state.partials.discard("\(key)")
       return try UploadProblem.mismatch(expected: 0, provided: 0)
     }
     let expected = try await schemas.schema(of: terms.base)
@@ -156,16 +156,16 @@ extension ContributionRoutes {
     _ file: StagedFile, _ key: ContributionKey, _ terms: ContributionTerms, _ identity: PartialUploads.Identity
   ) async throws -> ContributionClaim {
     let expected = try await schemas.schema(of: terms.base)
-    let store = store
+    let state = state
     return try await discardingInvalid(key, identity.digest) {
-      let claim = try store.partials.claim(file, of: identity.name)
-      defer { store.partials.release(claim) }
+      let claim = try state.partials.claim(file, of: identity.name)
+      defer { state.partials.release(claim) }
       guard claim.digest == identity.digest else {
         throw Problem(
           .wrongDigest, "the bytes are \(claim.digest), they were announced as \(identity.digest); send them again from 0")
       }
       let said = try validate(update: claim.path, for: key, terms, expected)
-      _ = try store.partials.adopt(claim)
+      _ = try state.partials.adopt(claim)
       return said
     }
   }
@@ -177,7 +177,7 @@ extension ContributionRoutes {
     do {
       return try await offloading { () throws(any Error) in try check() }
     } catch let problem as Problem {
-      if problem.status == 422 { store.partials.discard("\(key)", digest) }
+      if problem.status == 422 { state.partials.discard("\(key)", digest) }
       throw problem
     }
   }

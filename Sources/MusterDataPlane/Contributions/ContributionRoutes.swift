@@ -11,7 +11,7 @@ import NIOCore
 /// no blob: what it says goes into the ledger's record.
 package struct ContributionRoutes: Sendable {
   private let ledger: any Ledger
-  let store: Store
+  let state: StateFolder
   let schemas: BaseSchemas
   let gate: UploadGate
 
@@ -19,9 +19,9 @@ package struct ContributionRoutes: Sendable {
   ///   - source: where the base models are.
   ///   - store: where updates go.
   ///   - limits: how many uploads at a time.
-  package init(ledger: any Ledger, source: any BlobSource, store: Store, limits: DataPlaneLimits = DataPlaneLimits()) {
+  package init(ledger: any Ledger, source: any BlobSource, state: StateFolder, limits: DataPlaneLimits = DataPlaneLimits()) {
     self.ledger = ledger
-    self.store = store
+    self.state = state
     schemas = BaseSchemas(source)
     gate = UploadGate(limits)
   }
@@ -38,7 +38,7 @@ package struct ContributionRoutes: Sendable {
       }
       router.get("\(place)") { request, context in
         let (task, round) = try taskAndRound(request)
-        guard let state = await ledger.phaseLedger(task: task, round: round, phase: phase) else {
+        guard let state = try await ledger.phaseLedger(task: task, round: round, phase: phase) else {
           throw Problem.notFound("there is no round \(round) of task \(task) here")
         }
         return try jsonResponse(state)
@@ -94,7 +94,7 @@ package struct ContributionRoutes: Sendable {
           base: base, maximumWeight: maximumWeight, maximumBytes: maximumBytes, maximumDevices: maximumDevices, required: required,
           anyFloatingPoint: anyFloatingPoint, encoding: encoding))
     case .accepted(let digest):
-      store.partials.discard("\(key)")
+      state.partials.discard("\(key)")
       return .accepted(digest)
     case .unknown: throw Problem.notFound("this server has no phase that takes \(key)")
     case .closed(let reason): throw Problem.closed(reason)
@@ -110,7 +110,7 @@ package struct ContributionRoutes: Sendable {
   func settle(_ offer: ContributionOffer) async throws -> Response {
     let outcome = await ledger.accept(offer)
     // What could not be made durable now is kept: its sender asks again, and need not send it again.
-    if outcome != .unavailable, outcome != .full { store.partials.discard("\(offer.key)") }
+    if outcome != .unavailable, outcome != .full { state.partials.discard("\(offer.key)") }
     switch outcome {
     case .stored: return try receipt(.created, offer)
     case .same: return try receipt(.ok, offer)
@@ -127,12 +127,12 @@ package struct ContributionRoutes: Sendable {
     _ request: Request, _ context: RouteContext, _ key: ContributionKey, _ terms: ContributionTerms
   ) async throws -> ContributionOffer {
     let expected = try await schemas.schema(of: terms.base)
-    let staged = try await receive(request, context, into: store, upTo: terms.maximumBytes)
+    let staged = try await receive(request, context, into: state, upTo: terms.maximumBytes)
     // Checking reads every number, adopting waits for the disk: one hop for both.
-    let store = store
+    let state = state
     let (claim, digest) = try await offloading { () throws(any Error) -> (ContributionClaim, Digest) in
       let claim = try validate(update: staged.path, for: key, terms, expected)
-      return (claim, try store.adopt(staged))
+      return (claim, try state.adopt(staged))
     }
     return ContributionOffer(
       key: key, digest: digest, bytes: staged.count, weight: claim.weight, count: claim.count, metrics: claim.metrics,
@@ -169,10 +169,10 @@ package struct ContributionRoutes: Sendable {
   ) async throws -> Response {
     if let declared = headers.digest {
       guard declared == digest else { throw Problem.conflict }
-      let bytes = try store.size(of: digest) ?? headers.length ?? request.contentLength ?? 0
+      let bytes = try state.size(of: digest) ?? headers.length ?? request.contentLength ?? 0
       return try jsonResponse(StoredBlob(digest: digest, bytes: bytes), headers: [.uploadComplete: "?1"])
     }
-    let most = store.size(of: digest) ?? Self.evaluationBytes
+    let most = state.size(of: digest) ?? Self.evaluationBytes
     if let length = try request.contentLength, length > most { throw Problem.conflict }
     var hasher = Digest.Hasher()
     var count = 0

@@ -1,25 +1,28 @@
 package import MusterCoordination
 package import MusterRuntime
 package import MusterSchema
-import MusterStorage
+package import MusterStorage
 
 /// A coordinator as the ledger behind a data plane: central, or a region for its own devices. Admits, counts, says what it has.
 package struct CoordinatorLedger: Ledger {
   private let machine: @Sendable () async -> Coordinator
+  private let store: any Store
   private let replies: ContributionReplies
   private let post: @Sendable (Coordinator.Event) -> Bool
   private let grant: @Sendable (TaskRun, NodePath) -> Grant?
   private let maximumBytes: Int
 
   /// - Parameters:
+  ///   - store: answers for phases that are over.
   ///   - post: hands an event to the machine; false when its mailbox is full.
   ///   - grant: what the ticket of a path derives from; nil when that is not known here (any more).
   ///   - maximumBytes: of a contribution.
   package init(
-    machine: @escaping @Sendable () async -> Coordinator, replies: ContributionReplies,
+    machine: @escaping @Sendable () async -> Coordinator, store: any Store, replies: ContributionReplies,
     post: @escaping @Sendable (Coordinator.Event) -> Bool, grant: @escaping @Sendable (TaskRun, NodePath) -> Grant?, maximumBytes: Int
   ) {
     self.machine = machine
+    self.store = store
     self.replies = replies
     self.post = post
     self.grant = grant
@@ -32,6 +35,12 @@ package struct CoordinatorLedger: Ledger {
     case .unknown: return .unknown
     case .refused(let why): return .refused(why)
     case .closed(let why): return .closed(why)
+    case .past(let why):
+      do {
+        return try await store.contribution(key).map { .accepted($0.digest) } ?? .closed(why)
+      } catch {
+        return .unavailable
+      }
     case .accepted(let digest): return .accepted(digest)
     case .open(let base):
       guard let run = machine.tasks[key.task] else { return .unknown }
@@ -52,7 +61,7 @@ package struct CoordinatorLedger: Ledger {
     case .answered(.stored): return .stored
     case .answered(.same): return .same
     case .answered(.conflict): return .conflict
-    case .answered(.closed(let why)): return .closed(why)
+    case .answered(.closed(let why)): return await past(offer, why)
     case .answered(.refused(let why)): return .invalid(why)
     case .answered(.unknown): return .unknown
     case .failed(let error): return error.isDiskFull ? .full : .unavailable
@@ -60,7 +69,25 @@ package struct CoordinatorLedger: Ledger {
     }
   }
 
-  package func phaseLedger(task: TaskID, round: Int, phase: Phase) async -> PhaseLedger? {
-    await machine().phaseLedger(task, round: round, phase: phase)
+  /// The word on a contribution whose phase was closed while its body came: the same may have counted in it.
+  private func past(_ offer: ContributionOffer, _ why: String) async -> Acceptance {
+    do {
+      guard let earlier = try await store.contribution(offer.key) else { return .closed(why) }
+      return earlier.digest == offer.digest ? .same : .conflict
+    } catch {
+      return .unavailable
+    }
+  }
+
+  package func phaseLedger(task: TaskID, round: Int, phase: Phase) async throws(Problem) -> PhaseLedger? {
+    let machine = await machine()
+    guard machine.isLedger(of: task) else { return nil }
+    if let inProgress = machine.phaseLedger(task, round: round, phase: phase) { return inProgress }
+    do {
+      let accepted = try await store.paths(of: task, round: round, phase)
+      return PhaseLedger(task: task, round: round, phase: phase, open: false, accepted: accepted)
+    } catch {
+      throw Problem(.unavailable, "\(error)")
+    }
   }
 }

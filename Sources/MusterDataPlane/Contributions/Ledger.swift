@@ -7,7 +7,7 @@ package protocol Ledger: Sendable {
   /// Asked when the bytes are stored and durable. Answers once the acceptance is durable too.
   func accept(_ offer: ContributionOffer) async -> Acceptance
   /// What the ledger has of a phase; nil when it does not know the task or the round.
-  func phaseLedger(task: TaskID, round: Int, phase: Phase) async -> PhaseLedger?
+  func phaseLedger(task: TaskID, round: Int, phase: Phase) async throws(Problem) -> PhaseLedger?
 }
 
 /// Where the data plane finds the bytes of a blob: the store, or a cache that fetches.

@@ -20,6 +20,7 @@ extension HTTPField.Name {
   static let acceptPatch = known("Accept-Patch")
   static let reprDigest = known("Repr-Digest")
   static let contentDigest = known("Content-Digest")
+  static let link = known("Link")
 
   private static func known(_ name: String) -> HTTPField.Name {
     guard let name = HTTPField.Name(name) else { preconditionFailure("\(name) is a valid field name") }

@@ -8,11 +8,14 @@ public struct Waiting: Codable, Hashable, Sendable {
   public var reason: String
   /// The kind of reason, where a program acts on it.
   public var code: ErrorCode?
+  /// In a round's record: what became of the node's invitation.
+  public var fate: Fate?
 
-  public init(node: String, reason: String, code: ErrorCode? = nil) {
+  public init(node: String, reason: String, code: ErrorCode? = nil, fate: Fate? = nil) {
     self.node = node
     self.reason = reason
     self.code = code
+    self.fate = fate
   }
 }
 

@@ -102,8 +102,23 @@ public struct LinkTraffic: Codable, Hashable, Sendable {
   }
 }
 
-/// What became of a contribution that was answered with 201.
-public enum Fate: String, Codable, Hashable, Sendable { case counted, refused, abandoned }
+/// What became of a contribution that was answered with 201, or of an invitation that no contribution followed.
+public enum Fate: String, Codable, Hashable, Sendable, CaseIterable {
+  /// A contribution whose round goes on.
+  case accepted
+  /// It went into the round's result.
+  case counted
+  /// The strategy refused it.
+  case refused
+  /// The round ended without a result.
+  case abandoned
+  /// The node did not answer, went away, or was late.
+  case missed
+  /// The node could not take part.
+  case declined
+  /// The node's work failed.
+  case failed
+}
 
 /// One contribution in a round's record.
 public struct ContributionRecord: Codable, Hashable, Sendable {

@@ -13,6 +13,11 @@ public struct TaskMetric: Hashable, Sendable {
     let reported = evaluations.reduce(into: Set<String>()) { names, metrics in
       for (name, value) in metrics where value.isFinite { names.insert(name) }
     }
+    self.init(stop: stop, reported: reported)
+  }
+
+  /// - Parameter reported: names of the metrics that evaluations reported so far.
+  package init?(stop: StopSpecification?, reported: Set<String>) {
     if let stop, reported.contains(stop.metric) {
       (name, mode) = (stop.metric, stop.order)
       return
@@ -49,7 +54,7 @@ extension RoundRecord {
   public var evaluation: [String: Double]? { merged(metrics, deviceMetrics) }
 }
 
-private func merged(_ central: [String: Double]?, _ devices: [String: Double]?) -> [String: Double]? {
+func merged(_ central: [String: Double]?, _ devices: [String: Double]?) -> [String: Double]? {
   let all = (central ?? [:]).merging(devices ?? [:]) { own, _ in own }
   return all.isEmpty ? nil : all
 }

@@ -40,16 +40,20 @@ extension ContributionKey {
     }
   }
 
+  /// The round of an address.
+  ///
+  /// - Throws: 400.
+  package static func round(_ text: Substring) throws(Problem) -> Int {
+    guard text.utf8.count <= 9, let round = Bounds.count.read(text) else { throw Problem(.badRequest, "a round is a whole number") }
+    return round
+  }
+
   /// The task and the round of an address.
   ///
   /// - Throws: 400.
   package static func taskAndRound(_ task: Substring, _ round: Substring) throws(Problem) -> (TaskID, Int) {
     do {
-      let task = try TaskID(validating: task)
-      guard round.utf8.count <= 9, let round = Bounds.count.read(round) else {
-        throw Problem(.badRequest, "a round is a whole number")
-      }
-      return (task, round)
+      return (try TaskID(validating: task), try self.round(round))
     } catch let problem as Problem {
       throw problem
     } catch {

@@ -23,7 +23,7 @@ extension Auditor {
     }
     guard var book = books.removeValue(forKey: key) else { return }
     if ledger == .central {
-      check(!book.isEnded || record.kind == "evaluated", "task \(id) has ended, and \(record.kind) follows")
+      check(!book.isEnded || ["evaluated", "retired"].contains(record.kind), "task \(id) has ended, and \(record.kind) follows")
       enter(record, id, &book)
     } else {
       enter(record, id, &book, at: ledger)
@@ -57,7 +57,10 @@ extension Auditor {
       }
       book.revision += 1
       book.isEnded = true
-    case .evaluated, .forgotten, .combined: break
+    case .retired: book.isRetired = true
+    case .summarized(_, let progress):
+      check(progress.rounds == book.completed, "task \(id): \(progress.rounds) rounds are summarized, \(book.completed) are complete")
+    case .evaluated, .forgotten, .combined, .missed: break
     }
   }
 
@@ -131,6 +134,7 @@ extension Auditor {
 
   private func enter(_ record: Coordinator.Record, _ id: TaskID, _ book: inout Book, at region: NodeID) {
     switch record {
+    case .missed, .summarized: break
     case .accepted, .published, .revised, .reopened, .evaluated, .ended: fails("\(region) does central's work: \(record.kind)")
     case .forwarded(let descriptor): if descriptor.state.isFinal { settles(id, region, book) }
     case .opened(_, let opening):
@@ -147,7 +151,7 @@ extension Auditor {
       let digest = fold(id, PhaseKey(round: key.round, phase: key.phase), book)
       check(combined.result.digest == digest, "task \(id), \(key): what \(region) made is not the fold of what counts")
     case .completed(_, let record, _): settled(id, record, &book)
-    case .forgotten:
+    case .forgotten, .retired:
       settles(id, region, book)
       book = Book()
     }

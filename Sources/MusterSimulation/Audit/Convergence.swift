@@ -43,8 +43,8 @@ extension World {
       check(!device.isAtWork, "\(device.name) still works")
     }
     for promise in promised where promise.task != SecondCentral.task {
-      let ledger = promise.ledger == .central ? central.machine : region(promise.ledger)?.machine.coordinator
-      let record = ledger?.tasks[promise.task]?.records.first { $0.round == promise.round }
+      let history = promise.ledger == .central ? central.shell.disk.history : region(promise.ledger)?.shell.disk.history
+      let record = history?.tasks[promise.task]?.rounds.first { $0.round == promise.round }
       let list = promise.phase == .train ? record?.updates : record?.evaluations
       check(
         list?.contains { $0.path == promise.contribution.path && $0.digest == promise.contribution.digest } ?? false,

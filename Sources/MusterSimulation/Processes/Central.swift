@@ -18,7 +18,8 @@ package final class CentralProcess: ServerPerformer, LedgerServer, ClientOwner {
   /// Whether its machine said in this life what it owes.
   private var hasSaidOwed = false
   private(set) lazy var dataPlane = DataPlane(
-    world, ledger: .central, machine: { [unowned self] in machine }, life: { [unowned self] in isUp ? life : nil },
+    world, ledger: .central, machine: { [unowned self] in machine }, history: { [unowned self] in shell.disk.history },
+    life: { [unowned self] in isUp ? life : nil },
     post: { [unowned self] in shell.post($0) }, store: { [unowned self] in blobs.add($0, at: world.time) },
     grant: { [unowned self] run, path in Grant(secret: world.secret, task: run.id).descendant(path) })
 
@@ -86,7 +87,7 @@ package final class CentralProcess: ServerPerformer, LedgerServer, ClientOwner {
 
   func perform(_ effect: Coordinator.Effect, of machine: Coordinator) {
     if case .roundChanged = effect, world.plants(.collectsYoungBlobs) {
-      blobs.collect(keeping: machine.referencedBlobs, at: world.time, eagerly: true)
+      blobs.collect(keeping: machine.referencedBlobs.union(shell.disk.history.keptBlobs), at: world.time, eagerly: true)
     }
     if let command = desk.command(for: effect, of: machine) { carryOut(command) }
   }
@@ -96,7 +97,8 @@ package final class CentralProcess: ServerPerformer, LedgerServer, ClientOwner {
     case .publish(let publication): world.publish(publication, by: .central, client)
     case .work(let key, let order): add(order, key)
     case .answer(let reply, let answer): dataPlane.resolve(reply, answer)
-    case .collect(let referenced): blobs.collect(keeping: referenced, at: world.time, eagerly: world.plants(.collectsYoungBlobs))
+    case .collect(let referenced):
+      blobs.collect(keeping: referenced.union(shell.disk.history.keptBlobs), at: world.time, eagerly: world.plants(.collectsYoungBlobs))
     case .evicted: break
     }
   }

@@ -49,6 +49,7 @@ final class DataPlane {
   private unowned let world: World
   private let ledger: NodeID
   private let machine: () -> Coordinator
+  private let history: () -> History
   private let life: () -> Int?
   private let post: (Coordinator.Event) -> Void
   private let store: (Digest) -> Void
@@ -62,12 +63,13 @@ final class DataPlane {
   ///   - store: keeps an update's bytes.
   ///   - grant: what the ticket of a path derives from.
   init(
-    _ world: World, ledger: NodeID, machine: @escaping () -> Coordinator, life: @escaping () -> Int?,
+    _ world: World, ledger: NodeID, machine: @escaping () -> Coordinator, history: @escaping () -> History, life: @escaping () -> Int?,
     post: @escaping (Coordinator.Event) -> Void, store: @escaping (Digest) -> Void, grant: @escaping (TaskRun, NodePath) -> Grant?
   ) {
     self.world = world
     self.ledger = ledger
     self.machine = machine
+    self.history = history
     self.life = life
     self.post = post
     self.store = store
@@ -85,6 +87,7 @@ final class DataPlane {
     case .unknown: return respond(.said(.unknown))
     case .refused(let why): return respond(.refused(why))
     case .closed(let why): return respond(.said(.closed(why)))
+    case .past(let why): return respond(.said(past(upload, why)))
     case .accepted(let earlier): return respond(.said(earlier == upload.contribution.digest ? .same : .conflict))
     case .open: break
     }
@@ -97,6 +100,14 @@ final class DataPlane {
       world.auditor.bound(waiting.count, 256, "uploads that wait for a word of \(ledger)")
       post(.contribution(task, round: round, phase: phase, upload.contribution, reply: Coordinator.Reply(next)))
     }
+  }
+
+  /// The word on an upload to a phase that is over: it may have counted.
+  private func past(_ upload: Upload, _ why: String) -> Coordinator.Answer {
+    let scope = upload.scope
+    let key = ContributionKey(task: scope.task, round: scope.round, phase: scope.phase, path: scope.path)
+    guard let earlier = history().contribution(key), !world.plants(.repeatsAreRefused) else { return .closed(why) }
+    return earlier.digest == upload.contribution.digest ? .same : .conflict
   }
 
   /// The ticket as it is looked at: a planted bug takes another one for the right one.
@@ -112,6 +123,8 @@ final class DataPlane {
   /// The machine's word, after its commit.
   func resolve(_ reply: Coordinator.Reply, _ answer: Coordinator.Answer) {
     guard let (upload, respond) = waiting.removeValue(forKey: reply.number) else { return }
+    var answer = answer
+    if case .closed(let why) = answer { answer = past(upload, why) }
     if answer == .stored { world.promised.append((ledger, upload.task, upload.round, upload.phase, upload.contribution)) }
     respond(.said(answer))
   }
@@ -127,7 +140,11 @@ final class DataPlane {
 
   /// `GET` of a phase: what counts.
   func ledger(_ task: TaskID, _ round: Int, _ phase: Phase) -> PhaseLedger? {
-    guard let answer = machine().phaseLedger(task, round: round, phase: phase) else { return nil }
+    let machine = machine()
+    guard machine.isLedger(of: task) else { return nil }
+    let answer =
+      machine.phaseLedger(task, round: round, phase: phase)
+      ?? PhaseLedger(task: task, round: round, phase: phase, open: false, accepted: history().paths(task, round, phase))
     world.auditor.says(answer, by: ledger)
     return answer
   }

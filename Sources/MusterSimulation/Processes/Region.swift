@@ -17,7 +17,8 @@ package final class RegionProcess: ServerPerformer, LedgerServer, ClientOwner {
   /// Models that were fetched, and what devices and the region itself made.
   private var blobs: BlobShelf
   private(set) lazy var dataPlane = DataPlane(
-    world, ledger: id, machine: { [unowned self] in machine.coordinator }, life: { [unowned self] in isUp ? life : nil },
+    world, ledger: id, machine: { [unowned self] in machine.coordinator }, history: { [unowned self] in shell.disk.history },
+    life: { [unowned self] in isUp ? life : nil },
     post: { [unowned self] in shell.post(.below($0)) }, store: { [unowned self] in blobs.add($0, at: world.time) },
     grant: { run, path in run.grant(of: path) })
   private var orders = WorkDriver<WorkKey, LongWork<Fold<RegionMachine.Event>>>(width: 2) { _, _ in }
@@ -131,7 +132,8 @@ package final class RegionProcess: ServerPerformer, LedgerServer, ClientOwner {
       deliveries.add(delivery.queueKey, { [unowned self] done in deliver(delivery, attempt: 1, done) }, again: true)
     case .work(let key, let order): orders.add(key, LongWork(combination(order), faults: world.plan.faults))
     case .answer(let reply, let answer): dataPlane.resolve(reply, answer)
-    case .collect(let referenced): blobs.collect(keeping: referenced, at: world.time, eagerly: world.plants(.collectsYoungBlobs))
+    case .collect(let referenced):
+      blobs.collect(keeping: referenced.union(shell.disk.history.keptBlobs), at: world.time, eagerly: world.plants(.collectsYoungBlobs))
     case .lacksGrant(let task): world.auditor.fails("\(id) invites for \(task) and has no grant to make tickets of")
     case .evicted: break
     }

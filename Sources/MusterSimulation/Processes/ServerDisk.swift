@@ -1,14 +1,16 @@
-import MusterCoordination
+package import MusterCoordination
 package import MusterParticipation
 
 /// A server's disk: the journal of its machine, and how committing goes.
 ///
 /// A commit is one transaction, synced: after a crash all of it is there or nothing.
-package struct ServerDisk<Record: MachineRecord> {
+package struct ServerDisk<Record: HistoricRecord> {
   package typealias Entry = (at: Instant, record: Record)
 
   /// Every record that was ever committed; for tests and the auditor.
   package private(set) var journal: [Entry] = []
+  /// What the store keeps for good.
+  package private(set) var history = History()
   /// The journal as a store keeps it: without what later records made superfluous.
   package private(set) var kept: [Entry] = []
   /// The machine's time of the last commit.
@@ -19,14 +21,15 @@ package struct ServerDisk<Record: MachineRecord> {
   var latency: ClosedRange<Int64> = 1...3
 
   /// Only when planted: what a loss of power takes back.
-  private var synced: (kept: [Entry], lastInstant: Instant)?
+  private var synced: (kept: [Entry], history: History, lastInstant: Instant)?
 
   mutating func commit(_ records: [Record], at now: Instant, alsoSuperseding: (Record) -> [String] = { _ in [] }) {
     for record in records {
       let superseded = record.supersedes + alsoSuperseding(record)
       if !superseded.isEmpty { kept.removeAll { $0.record.task == record.task && superseded.contains($0.record.kind) } }
       journal.append((now, record))
-      kept.append((now, record))
+      if record.isJournaled { kept.append((now, record)) }
+      for change in record.history { history.apply(change) }
     }
     lastInstant = max(lastInstant, now)
   }
@@ -34,14 +37,15 @@ package struct ServerDisk<Record: MachineRecord> {
   mutating func forgetEverything() {
     journal = []
     kept = []
+    history = History()
     lastInstant = .zero
   }
 
   // MARK: Planted
 
-  mutating func sync() { synced = (kept, lastInstant) }
+  mutating func sync() { synced = (kept, history, lastInstant) }
   mutating func losePower() {
     guard let synced else { return }
-    (kept, lastInstant) = synced
+    (kept, history, lastInstant) = synced
   }
 }

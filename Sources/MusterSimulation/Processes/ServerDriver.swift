@@ -1,4 +1,4 @@
-internal import MusterCoordination
+package import MusterCoordination
 package import MusterParticipation
 internal import MusterSchema
 internal import MusterShell
@@ -21,7 +21,7 @@ protocol ServerPerformer<M>: AnyObject {
 
 /// Drives the ``Inbox`` and ``Committer`` of a server in the simulated world, as `MusterRuntime.Shell` does in a real one. Between each two
 /// steps the process can die: before a commit, between a commit and its effects, and after each effect.
-package final class ServerDriver<M: Machine> {
+package final class ServerDriver<M: Machine> where M.Record: HistoricRecord {
   enum Outcome { case committed, failed, busy }
   typealias Sender = (Outcome) -> Void
   private typealias Batch = Committer<M, Sender>.Batch
@@ -171,7 +171,9 @@ package final class ServerDriver<M: Machine> {
     if world.plants(.commitsAreNotSynced), world.time % 8 == 0 { disk.sync() }
     if let last = diesAfterRecords, disk.journal.count + records.count >= last {
       diesAfterRecords = nil
-      let count = last - disk.journal.count
+      var count = last - disk.journal.count
+      // What only the history holds is never without the record that restores it.
+      while count < records.count, count > 0, !records[count - 1].isJournaled { count += 1 }
       disk.commit(Array(records.prefix(count)), at: now)
       performer?.committed(Array(records.prefix(count)), at: now, before: machine)
       return die(power: false)

@@ -22,7 +22,11 @@ package enum FaultSearch {
   package static let bound = 600.0
 
   /// One seed, one history: the same in each process.
-  package static func run(seed: UInt64, bugs: Set<PlantedBug> = [], keepsTrace: Bool = false) -> FaultReport {
+  ///
+  /// - Parameter inspect: called with the world when everything in it is over.
+  package static func run(
+    seed: UInt64, bugs: Set<PlantedBug> = [], keepsTrace: Bool = false, inspect: (World) -> Void = { _ in }
+  ) -> FaultReport {
     let scenario = Scenario(seed: seed, bugs: bugs)
     let world = World(scenario.plan, seed: seed)
     world.keepsTrace = keepsTrace
@@ -35,6 +39,7 @@ package enum FaultSearch {
         "\(Int(bound)) s after the last fault these have not ended: \(world.unfinished.map { "\($0): \(world.why($0))" })")
     }
     converge(world)
+    inspect(world)
     let steps = scenario.pushes.compactMap { world.central.machine.roundState($0.task)?.step }
     return FaultReport(
       seed: seed, violation: world.violation, digest: world.trace.digest, steps: world.steps, seconds: Double(world.time) / 1000,

@@ -107,14 +107,14 @@ final class RouteWorld: Sendable {
     ])
   static let digest = Digest(of: update)
 
-  private let store: Store
+  private let store: StateFolder
   private let responder: RouterResponder<RouteContext>
   private var context: RouteContext { RouteContext(logger: Logger(label: "fuzz") { _ in SwiftLogNoOpLogHandler() }) }
 
   private init() {
     do {
       let folder = "\(Scratch.folder)-store"
-      store = try Store(folder: folder, partials: PartialUploadLimits(count: 8, perOwner: 2, bytes: 1 << 20))
+      store = try StateFolder(folder: folder, partials: PartialUploadLimits(count: 8, perOwner: 2, bytes: 1 << 20))
       let staged = try store.stage()
       try staged.write(Self.model)
       require(try store.adopt(staged) == Self.base, "the base model is another")
@@ -214,7 +214,7 @@ final class RouteWorld: Sendable {
 }
 
 private struct StoredBlobs: BlobSource {
-  let store: Store
+  let store: StateFolder
 
   func locate(_ digest: Digest) async throws(Problem) -> String {
     guard let path = store.path(of: digest) else { throw .notFound("there is no blob \(digest) here") }

@@ -2,7 +2,7 @@ internal import FoundationEssentials
 internal import Glibc
 internal import MusterSchema
 
-extension Store {
+extension StateFolder {
   /// Whether the state folder's file system has no room left for anything: what a program that writes there says about it is its own affair.
   package var isFull: Bool {
     var status = statvfs()

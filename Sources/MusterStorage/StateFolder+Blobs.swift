@@ -1,6 +1,6 @@
 package import MusterSchema
 
-extension Store {
+extension StateFolder {
   /// A new file for a body: see ``BlobFolder/stage(maximumBytes:)``.
   package func stage(maximumBytes: Int = .max) throws(StorageError) -> StagedFile { try blobs.stage(maximumBytes: maximumBytes) }
 
@@ -24,10 +24,4 @@ extension Store {
   ///
   /// - Returns: whether it is here.
   package func refresh(_ digest: Digest) -> Bool { blobs.refresh(digest) }
-
-  /// Removes unreferenced blobs, forgotten staged files and half uploads: see ``BlobFolder/collect(keeping:olderThan:)``. Blocks.
-  @discardableResult
-  package func collect(keeping kept: Set<Digest>, olderThan age: Duration = .seconds(3600)) -> Int {
-    blobs.collect(keeping: kept, olderThan: age) + partials.collect()
-  }
 }

@@ -1,0 +1,69 @@
+import MusterDataPlane
+import MusterSchema
+import MusterStorage
+
+// What operators ask about rounds that are over, and about tasks that have left memory: the store answers.
+extension Central {
+  /// Asks the store.
+  func stored<T>(_ question: (any Store) async throws(StorageError) -> T) async throws(Problem) -> T {
+    do throws(StorageError) {
+      return try await question(state.store)
+    } catch {
+      throw Problem(error.isDiskFull ? .diskFull : .unavailable, "\(error)")
+    }
+  }
+
+  /// The task's row.
+  func row(_ task: TaskID) async throws(Problem) -> TaskRow {
+    let row = try await stored { (store) throws(StorageError) in try await store.task(task) }
+    guard let row else { throw unknown(task) }
+    return row
+  }
+
+  func rounds(of task: TaskID, _ page: PageRequest) async throws(Problem) -> Page<RoundSummary> {
+    _ = try await row(task)
+    return try await stored { (store) throws(StorageError) in try await store.rounds(of: task, page) }
+  }
+
+  func round(_ round: Int, of task: TaskID) async throws(Problem) -> RoundRecord {
+    let record = try await stored { (store) throws(StorageError) in try await store.record(of: task, round: round) }
+    if let record { return record }
+    _ = try await row(task)
+    throw Problem(.unknownRound, "task \(task) has no record of a round \(round)")
+  }
+
+  func models(of task: TaskID, _ page: PageRequest) async throws(Problem) -> Page<ModelCheckpoint> {
+    _ = try await row(task)
+    let page = try await stored { (store) throws(StorageError) in try await store.models(of: task, page) }
+    return page.map(present)
+  }
+
+  func contributions(_ filter: ContributionFilter, _ page: PageRequest) async throws(Problem) -> Page<ContributionRow> {
+    try await stored { (store) throws(StorageError) in try await store.contributions(filter, page) }
+  }
+
+  /// The records of a task's rounds that a window asks for, and the models that they began or ended with.
+  func past(_ task: TaskID, _ window: RoundWindow) async throws(Problem) -> (rounds: [RoundRecord], models: [ModelCheckpoint]) {
+    let (rounds, newest) = try await state.store.records(of: task, window)
+    return (rounds, try await models(of: task, since: rounds.first.map { $0.round - 1 } ?? newest ?? 0))
+  }
+
+  private func models(of task: TaskID, since first: Int) async throws(Problem) -> [ModelCheckpoint] {
+    var models: [ModelCheckpoint] = []
+    var page = PageRequest(limit: PageRequest.most)
+    while true {
+      let asked = page
+      let found = try await stored { (store) throws(StorageError) in try await store.models(of: task, asked) }
+      models += found.rows.prefix { $0.round >= first }.map(present)
+      guard let next = found.next, next > first else { return models.reversed() }
+      page.after = next
+    }
+  }
+
+  /// A model counts as kept only if its file is there: version 0.1.0 did not keep every model that would be kept today.
+  private func present(_ model: ModelCheckpoint) -> ModelCheckpoint {
+    var model = model
+    model.kept = model.kept && state.path(of: model.digest) != nil
+    return model
+  }
+}

@@ -1,0 +1,93 @@
+import MusterParticipation
+package import MusterSchema
+
+/// What the rounds of a task that are over leave in the machine: what the next rounds need, in a size that does not grow with them.
+///
+/// What the rounds were is in the history.
+package struct TaskProgress: Codable, Hashable, Sendable {
+  /// The last round that is over.
+  package var round = 0
+  /// How many are.
+  package var rounds = 0
+  /// At a region: the last order's.
+  package var attempt = 0
+  /// Those that retention keeps, in the order of their rounds: the initial one, the best and the newest.
+  package var models: [ModelCheckpoint] = []
+  /// Updates of earlier rounds are no longer kept.
+  package var updatesSince = 0
+  /// Names of metrics that evaluations reported, sorted.
+  package var reported: [String] = []
+  /// The newest evaluation.
+  package var evaluated: Evaluated?
+  /// Of the metric that can stop the task: the best value, and for how many evaluations it was not improved.
+  package var best: Best?
+  /// At a region that aggregates: what its devices' tickets derive from.
+  package var grant: Grant?
+  /// At a region that aggregates: what counted in orders of the last round that are over. A further attempt at the round is another order, and
+  /// a device may send it the same contribution again.
+  package var settled: [String: Digest]?
+
+  package struct Evaluated: Codable, Hashable, Sendable {
+    package var round: Int
+    package var metrics: [String: Double]
+  }
+
+  package struct Best: Codable, Hashable, Sendable {
+    package var value: Double
+    package var since: Int
+  }
+}
+
+extension TaskProgress {
+  /// Names that a hostile trainer makes up must not fill the memory.
+  private static let mostReported = 256
+
+  /// A round at the root is over.
+  mutating func complete(_ record: RoundRecord, _ specification: TaskSpecification) {
+    round = record.round
+    rounds += 1
+    updatesSince = record.round - specification.keep.updates + 1
+    if let index = models.lastIndex(where: { $0.round == record.round }) { models[index].deviceMetrics = record.deviceMetrics }
+    if let stop = specification.stop, let value = record.evaluation?[stop.metric], value.isFinite {
+      if let best, !stop.isBetter(value, than: best.value) {
+        self.best = Best(value: best.value, since: best.since + 1)
+      } else {
+        best = Best(value: value, since: 0)
+      }
+    }
+    let names = Set(reported).union(models.compactMap(\.evaluation).flatMap { $0.filter(\.value.isFinite).keys })
+    reported = Array(names.sorted().prefix(Self.mostReported))
+    evaluated = newestEvaluation
+    let bestRound = TaskMetric.best(of: models, stop: specification.stop)?.round
+    let newest = models.suffix(max(1, specification.keep.checkpoints)).map(\.round)
+    models = models.filter { $0.kept && ($0.round == 0 || $0.round == bestRound || newest.contains($0.round)) }
+  }
+
+  /// A region's order is over. Training and evaluation of one round are two orders.
+  mutating func settle(_ record: RoundRecord, keepingUpdates kept: Int, grant: Grant?) {
+    if record.round != round || rounds == 0 {
+      rounds += 1
+      settled = [:]
+    }
+    round = record.round
+    for (phase, list) in [(Phase.train, record.updates), (.evaluate, record.evaluations)] {
+      for contribution in list { settled?[Self.key(phase, contribution.path)] = contribution.digest }
+    }
+    attempt = record.attempts
+    updatesSince = record.round - kept + 1
+    self.grant = grant ?? self.grant
+  }
+
+  /// What counted of a path in an order of the last round that is over.
+  func settled(_ phase: Phase, _ path: NodePath) -> Digest? { settled?[Self.key(phase, path)] }
+
+  private static func key(_ phase: Phase, _ path: NodePath) -> String { "\(phase.rawValue)/\(path)" }
+
+  /// Of the newest model that has one, or an earlier one that is no longer here.
+  var newestEvaluation: Evaluated? {
+    guard let model = models.last(where: { $0.evaluation != nil }), let metrics = model.evaluation,
+      model.round >= evaluated?.round ?? 0
+    else { return evaluated }
+    return Evaluated(round: model.round, metrics: metrics)
+  }
+}

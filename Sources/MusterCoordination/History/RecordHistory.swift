@@ -1,0 +1,55 @@
+package import MusterParticipation
+package import MusterSchema
+
+/// A record of a server's machine, with what the history keeps of it.
+package protocol HistoricRecord: MachineRecord {
+  /// Made in the transaction of the record.
+  var history: [HistoryChange] { get }
+  /// Whether the journal holds it. False: the history alone does, and another record of the same batch restores what it changes in the machine.
+  var isJournaled: Bool { get }
+}
+
+extension HistoricRecord {
+  package var isJournaled: Bool { true }
+}
+
+extension Coordinator.Record: HistoricRecord {
+  package var history: [HistoryChange] {
+    switch self {
+    case .accepted(let task, let specification): [.began(task, name: specification.name, specification: specification, isOver: false)]
+    case .forwarded(let descriptor):
+      [.began(descriptor.task, name: descriptor.name, specification: nil, isOver: descriptor.state.isFinal)]
+        + (descriptor.state.isFinal ? [.ended(descriptor.task, descriptor.end, reason: descriptor.reason ?? "")] : [])
+    case .published(let task, let round, let model, _): [.published(task, ModelCheckpoint(model, round: round))]
+    case .contributed(let task, let round, let phase, let contribution):
+      [.contributed(ContributionKey(task: task, round: round, phase: phase, path: contribution.path), contribution)]
+    case .evaluated(let task, let round, let metrics): [.evaluated(task, round: round, metrics: metrics)]
+    case .completed(let task, let record, _): [.completed(task, record)]
+    case .missed(let task, let key, let nodes): [.missed(task, round: key.round, key.phase, nodes)]
+    case .summarized(let task, let progress):
+      [.retained(task, models: progress.models.map(\.round), updatesSince: progress.updatesSince)]
+    case .ended(let task, let step, let reason): [.ended(task, step, reason: reason)]
+    case .forgotten(let task): [.forgotten(task)]
+    case .retired(let task, let last): [.retired(task, last)]
+    case .revised, .opened, .closed, .reopened, .combined: []
+    }
+  }
+
+  package var isJournaled: Bool {
+    switch self {
+    case .completed, .missed: false
+    default: true
+    }
+  }
+}
+
+extension RegionMachine.Record: HistoricRecord {
+  package var history: [HistoryChange] { if case .below(let record) = self { record.history } else { [] } }
+  package var isJournaled: Bool { if case .below(let record) = self { record.isJournaled } else { true } }
+}
+
+extension ModelCheckpoint {
+  init(_ model: PublishedModel, round: Int) {
+    self.init(round: round, digest: model.digest, bytes: model.bytes, wire: model.wire, metrics: nil, kept: true, state: model.state)
+  }
+}

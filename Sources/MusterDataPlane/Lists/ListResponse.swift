@@ -1,0 +1,64 @@
+import HTTPTypes
+package import Hummingbird
+import HummingbirdCore
+package import MusterSchema
+
+// One convention for all lists: see ``PageRequest``. Filters are query parameters with the names of fields.
+
+/// A part of a list as a JSON array, with the address of the next part in its Link header (RFC 8288).
+package func listResponse<Row: Encodable>(_ page: Page<Row>, _ request: Request) throws -> Response {
+  var headers: HTTPFields = [:]
+  if let next = page.next {
+    let kept = request.uri.queryParameters.filter { $0.key != "after" }.map { "\($0.key)=\($0.value)" }
+    headers[.link] = "<\(request.uri.path)?\((kept + ["after=\(next)"]).joined(separator: "&"))>; rel=\"next\""
+  }
+  return try jsonResponse(page.rows, headers: headers)
+}
+
+extension PageRequest {
+  package init(_ request: Request) throws(Problem) {
+    let query = request.uri.queryParameters
+    try self.init(limit: query["limit"], after: query["after"])
+  }
+}
+
+extension TaskFilter {
+  /// `open` (true or false), `step`, `name`.
+  package init(_ request: Request) throws(Problem) {
+    let query = request.uri.queryParameters
+    self.init(isOpen: try query.choice("open", ["true": true, "false": false]), step: try query.choice("step"), name: query.text("name"))
+  }
+}
+
+extension ContributionFilter {
+  /// `task`, `round`, `phase`, `node` (a whole path), `fate`.
+  package init(_ request: Request) throws(Problem) {
+    let query = request.uri.queryParameters
+    self.init(
+      task: try query.text("task").map { text throws(Problem) in try TaskID.read(text) },
+      round: try query["round"].map { text throws(Problem) in try ContributionKey.round(text) }, phase: try query.choice("phase"),
+      node: query.text("node"), fate: try query.choice("fate"))
+  }
+}
+
+extension Parameters {
+  fileprivate func text(_ name: String) -> String? { self[name[...]].map(String.init) }
+
+  /// One of an enumeration's values.
+  fileprivate func choice<T: RawRepresentable<String> & CaseIterable>(_ name: String) throws(Problem) -> T? {
+    try choice(name, Dictionary(uniqueKeysWithValues: T.allCases.map { ($0.rawValue, $0) }))
+  }
+
+  fileprivate func choice<T>(_ name: String, _ choices: [String: T]) throws(Problem) -> T? {
+    guard let text = text(name) else { return nil }
+    if let choice = choices[text] { return choice }
+    let known = choices.keys.sorted().joined(separator: ", ")
+    throw Problem(.badRequest, "\(name)=\(String(text.prefix(60)).withoutControlCharacters): expected one of \(known)")
+  }
+}
+
+extension TaskID {
+  fileprivate static func read(_ text: String) throws(Problem) -> TaskID {
+    do { return try TaskID(validating: text) } catch { throw Problem(.badRequest, "\(error)") }
+  }
+}

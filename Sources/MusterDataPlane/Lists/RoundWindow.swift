@@ -1,0 +1,70 @@
+package import Hummingbird
+package import MusterSchema
+package import MusterStorage
+
+/// Which of a task's ended rounds are asked for, with the names of their nodes: the query parameter `rounds`.
+package enum RoundWindow: Hashable, Sendable {
+  /// The newest that together have at most ``usualContributions``, and at least one.
+  case recent
+  case all
+  case last(Int)
+
+  /// The most rounds that may be asked for with `last:`.
+  package static let most = PageRequest.most
+  package static let usualContributions = 10_000
+  /// The most contributions and missed invitations of one answer.
+  package static let mostContributions = 250_000
+
+  package init(_ request: Request) throws(Problem) { try self.init(query: request.uri.queryParameters["rounds"]) }
+
+  /// - Parameter query: nil: it is absent.
+  init(query: Substring?) throws(Problem) {
+    switch query {
+    case nil: self = .recent
+    case "all": self = .all
+    case let query?:
+      guard query.hasPrefix("last:"), let count = Bounds(0...Self.most).read(query.dropFirst(5)) else {
+        let given = String(query.prefix(60)).withoutControlCharacters
+        throw Problem(
+          .badRequest, "rounds=\(given): expected all, or last: and a number from 0 to \(Self.most), such as rounds=last:50")
+      }
+      self = .last(count)
+    }
+  }
+
+  /// The first round of the window; nil: it is empty.
+  package func first(newestFirst rounds: [RoundSummary]) -> Int? {
+    switch self {
+    case .all: return rounds.isEmpty ? nil : 0
+    case .last(let count): return rounds.prefix(count).last?.round
+    case .recent:
+      var left = Self.usualContributions
+      let fitting = rounds.prefix { round in
+        left -= round.rows
+        return left >= 0
+      }
+      return (fitting.last ?? rounds.first)?.round
+    }
+  }
+}
+
+extension Store {
+  /// The records of a task's rounds that a window asks for.
+  ///
+  /// - Returns: the newest round, too, whether the window has it or not.
+  package func records(of task: TaskID, _ window: RoundWindow) async throws(Problem) -> (rounds: [RoundRecord], newest: Int?) {
+    do {
+      let newest = try await rounds(of: task, PageRequest(limit: PageRequest.most)).rows
+      guard let first = window.first(newestFirst: newest) else { return ([], newest.first?.round) }
+      if let records = try await records(of: task, since: first, most: RoundWindow.mostContributions) {
+        return (records, newest.first?.round)
+      }
+    } catch {
+      throw Problem(error.isDiskFull ? .diskFull : .unavailable, "\(error)")
+    }
+    throw Problem(
+      .badRequest,
+      "these rounds have more than \(RoundWindow.mostContributions) contributions: ask for fewer with rounds=last:N, or a page of "
+        + "/v1/tasks/\(task)/rounds at a time")
+  }
+}

@@ -1,0 +1,44 @@
+package import MusterCoordination
+package import MusterParticipation
+import MusterSchema
+package import MusterStorage
+
+extension Store {
+  /// A machine's records, in order, for a start.
+  ///
+  /// A journal that an earlier version wrote is first written as this version writes it, and the history is filled from it, in one
+  /// transaction.
+  ///
+  /// - Parameter summaries: what this version would have written besides, by the position of the record that it follows.
+  package func restore<R: HistoricRecord>(
+    _: R.Type, machine: String, summaries: ([(at: Instant, record: R)]) -> [Int: R]
+  ) async throws(StorageError) -> [(at: Instant, record: R)] {
+    let entries = try await entries(machine: machine)
+    var records: [(at: Instant, record: R)] = []
+    for entry in entries { records.append((Instant(milliseconds: entry.at), try entry.record(R.self))) }
+    guard try await isFromBeforeTheHistory(records.map(\.record)) else { return records }
+    let added = summaries(records)
+    var transaction = StoreTransaction()
+    transaction.replacing = Set(entries.map(\.task)).map { JournalRange(machine: machine, task: $0) }
+    var kept: [(at: Instant, record: R)] = []
+    for (position, entry) in records.enumerated() {
+      for record in [entry.record, added[position]].compactMap({ $0 }) {
+        let time = StampedChange.Time.earlier(entries[position].committed)
+        transaction.changes += record.wholeHistory.map { StampedChange($0, at: time) }
+        kept.removeAll { $0.record.task == record.task && record.supersedes.contains($0.record.kind) }
+        if record.isJournaled { kept.append((entry.at, record)) }
+      }
+    }
+    for (at, record) in kept { transaction.entries.append(try JournalEntry(record, machine: machine, at: at)) }
+    try await commit(transaction)
+    return kept
+  }
+
+  /// Whether the journal knows a task that the history does not.
+  private func isFromBeforeTheHistory(_ records: [some HistoricRecord]) async throws(StorageError) -> Bool {
+    for record in records where record.beginsHistory {
+      if try await task(record.task) == nil { return true }
+    }
+    return false
+  }
+}

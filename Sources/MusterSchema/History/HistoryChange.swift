@@ -1,0 +1,84 @@
+/// One change to what a coordinator keeps for good: its tasks, their rounds and models, and what became of each contribution and invitation.
+///
+/// A store makes the changes in the transaction of the records that they follow from, and adds the time of day. Nothing in the protocol waits
+/// for the history of a round in progress; questions about rounds that are over are answered from it.
+package enum HistoryChange: Hashable, Sendable {
+  /// Central accepted a task, or a region heard of one.
+  ///
+  /// - Parameter isOver: the first that a region heard was the task's end. If it was not, history of a retired task with the same id belongs to
+  ///   another one, and is removed.
+  case began(TaskID, name: String, specification: TaskSpecification?, isOver: Bool)
+  /// A contribution was accepted. Its round decides about it later.
+  case contributed(ContributionKey, ContributionRecord)
+  case published(TaskID, ModelCheckpoint)
+  /// Central's evaluation of a model.
+  case evaluated(TaskID, round: Int, metrics: [String: Double])
+  /// A round is over, or at a region a phase of it. What the two phases of one round say is added up.
+  case completed(TaskID, RoundRecord)
+  /// Nodes that were invited and did not deliver, at a region that only recruits.
+  case missed(TaskID, round: Int, Phase, [Waiting])
+  /// Of a task's models and updates these alone are still kept as blobs.
+  case retained(TaskID, models: [Int], updatesSince: Int)
+  case ended(TaskID, RoundState.Step, reason: String)
+  /// A task left the memory of the coordinator, a day after its end.
+  case retired(TaskID, RetiredTask?)
+  /// The history of the task is removed.
+  case forgotten(TaskID)
+
+  package var task: TaskID {
+    switch self {
+    case .began(let task, _, _, _), .published(let task, _), .evaluated(let task, _, _), .completed(let task, _),
+      .missed(let task, _, _, _), .retained(let task, _, _), .ended(let task, _, _), .retired(let task, _), .forgotten(let task):
+      task
+    case .contributed(let key, _): key.task
+    }
+  }
+}
+
+/// What central says of a task that is no longer in its memory.
+package struct RetiredTask: Codable, Hashable, Sendable {
+  package var summary: TaskSummary
+  package var now: RoundState
+  package var revision: Int
+
+  package init(summary: TaskSummary, now: RoundState, revision: Int) {
+    self.summary = summary
+    self.now = now
+    self.revision = revision
+  }
+}
+
+/// A task as the history has it.
+package struct TaskRow: Hashable, Sendable {
+  /// Grows with each task.
+  package var number: Int
+  package var id: TaskID
+  package var name: String
+  /// Nil at a region.
+  package var specification: TaskSpecification?
+  /// When it was accepted; nil for tasks of version 0.1.0.
+  package var began: WallTime?
+  /// How it ended; nil while it goes on.
+  package var step: RoundState.Step?
+  package var reason: String?
+  package var ended: WallTime?
+  /// Rounds that are over.
+  package var rounds: Int
+  package var retired: RetiredTask?
+
+  package init(
+    number: Int, id: TaskID, name: String, specification: TaskSpecification?, began: WallTime?, step: RoundState.Step?, reason: String?,
+    ended: WallTime?, rounds: Int, retired: RetiredTask?
+  ) {
+    self.number = number
+    self.id = id
+    self.name = name
+    self.specification = specification
+    self.began = began
+    self.step = step
+    self.reason = reason
+    self.ended = ended
+    self.rounds = rounds
+    self.retired = retired
+  }
+}

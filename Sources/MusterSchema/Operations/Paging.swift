@@ -1,0 +1,92 @@
+/// Which part of a list is asked for: the query parameters `limit` and `after` of every list, the newest first.
+///
+/// An answer that is not the end of its list carries `Link: <…>; rel="next"` (RFC 8288), whose address asks for the next part.
+public struct PageRequest: Hashable, Sendable {
+  /// At most so many rows.
+  public var limit: Int
+  /// The cursor of the row after which the page begins; nil: at the newest row.
+  public var after: Int?
+
+  /// Rows without `limit`.
+  public static let usual = 100
+  /// The most rows of one page.
+  public static let most = 1000
+
+  public init(limit: Int = PageRequest.usual, after: Int? = nil) {
+    self.limit = min(max(limit, 1), Self.most)
+    self.after = after
+  }
+
+  /// - Parameters:
+  ///   - limit: from 1 to ``most``; nil: ``usual``.
+  ///   - after: from 0.
+  package init(limit: Substring?, after: Substring?) throws(Problem) {
+    self.init()
+    if let limit {
+      guard let number = Bounds(1...Self.most).read(limit) else {
+        throw Problem(.badRequest, "limit=\(limit.prefix(60).shown): expected a number from 1 to \(Self.most)")
+      }
+      self.limit = number
+    }
+    if let after {
+      guard let number = Bounds(0...Int.max).read(after) else {
+        throw Problem(.badRequest, "after=\(after.prefix(60).shown): expected the number that an answer's Link header has there")
+      }
+      self.after = number
+    }
+  }
+}
+
+/// A part of a list.
+public struct Page<Row: Sendable>: Sendable {
+  public var rows: [Row]
+  /// The cursor for the next part; nil: this is the end.
+  public var next: Int?
+
+  public init(_ rows: [Row], next: Int? = nil) {
+    self.rows = rows
+    self.next = next
+  }
+
+  public func map<Other>(_ transform: (Row) throws -> Other) rethrows -> Page<Other> { Page<Other>(try rows.map(transform), next: next) }
+}
+
+extension Page: Equatable where Row: Equatable {}
+
+/// Which tasks are asked for; nil: any.
+public struct TaskFilter: Hashable, Sendable {
+  /// Whether they go on.
+  public var isOpen: Bool?
+  /// How they ended.
+  public var step: RoundState.Step?
+  /// A part of their name or id, whatever its case.
+  public var name: String?
+
+  public init(isOpen: Bool? = nil, step: RoundState.Step? = nil, name: String? = nil) {
+    self.isOpen = isOpen
+    self.step = step
+    self.name = name
+  }
+}
+
+/// Which contributions, and invitations that none followed, are asked for; nil: any.
+public struct ContributionFilter: Hashable, Sendable {
+  public var task: TaskID?
+  public var round: Int?
+  public var phase: Phase?
+  /// The node's whole path.
+  public var node: String?
+  public var fate: Fate?
+
+  public init(task: TaskID? = nil, round: Int? = nil, phase: Phase? = nil, node: String? = nil, fate: Fate? = nil) {
+    self.task = task
+    self.round = round
+    self.phase = phase
+    self.node = node
+    self.fate = fate
+  }
+}
+
+extension Substring {
+  fileprivate var shown: String { String(self).withoutControlCharacters }
+}

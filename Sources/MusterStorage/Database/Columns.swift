@@ -1,0 +1,59 @@
+import FoundationEssentials
+import GRDB
+import MusterSchema
+
+// How values of the schema lie in columns.
+
+extension Digest {
+  var column: Data { Data(bytes) }
+
+  init(column: Data) throws(StorageError) {
+    guard let digest = Digest(bytes: column) else { throw .corrupt("the history holds a digest of \(column.count) bytes") }
+    self = digest
+  }
+}
+
+/// JSON text of a value.
+func column(_ value: some Encodable) throws -> String { String(decoding: try JSON.encode(value), as: UTF8.self) }
+func column(_ value: (some Encodable)?) throws -> String? { try value.map { try column($0) } }
+
+extension Row {
+  func digest(_ name: String) throws -> Digest {
+    let data: Data = self[name]
+    return try Digest(column: data)
+  }
+
+  func optionalDigest(_ name: String) throws -> Digest? {
+    let data: Data? = self[name]
+    return try data.map { data throws(StorageError) in try Digest(column: data) }
+  }
+
+  func decoded<T: Decodable>(_ type: T.Type, _ name: String) throws -> T? {
+    let text: String? = self[name]
+    return try text.map { text in
+      do {
+        return try JSON.decode(type, from: Array(text.utf8))
+      } catch {
+        throw StorageError.corrupt("the history holds a \(name) that is not understood: \(JSON.explain(error, in: Array(text.utf8)))")
+      }
+    }
+  }
+
+  func time(_ name: String) -> WallTime? {
+    let milliseconds: Int64? = self[name]
+    return milliseconds.map(WallTime.init(milliseconds:))
+  }
+
+  /// A value of an enumeration that this version knows.
+  func named<T: RawRepresentable<String>>(_ type: T.Type, _ name: String) throws(StorageError) -> T? {
+    let text: String? = self[name]
+    guard let text else { return nil }
+    guard let value = T(rawValue: text) else { throw .corrupt("the history holds a \(name) \"\(text)\", which is not known") }
+    return value
+  }
+
+  func required<T>(_ value: T?, _ name: String) throws(StorageError) -> T {
+    guard let value else { throw .corrupt("a row of the history has no \(name)") }
+    return value
+  }
+}

@@ -1,0 +1,158 @@
+import GRDB
+import MusterSchema
+
+// Changes to the history, each a few statements that touch the rows of its own round.
+extension Database {
+  func apply(_ change: HistoryChange, at time: WallTime?) throws {
+    let at = time?.milliseconds
+    switch change {
+    case .began(let task, let name, let specification, let isOver):
+      let isAnother = "SELECT EXISTS (SELECT 1 FROM task WHERE id = ? AND retired IS NOT NULL)"
+      if !isOver, try Bool.fetchOne(self, sql: isAnother, arguments: [task.rawValue]) ?? false { try forget(task) }
+      try run(
+        "INSERT INTO task (id, name, specification, began) VALUES (?, ?, ?, ?) ON CONFLICT (id) DO NOTHING",
+        [task.rawValue, name, try column(specification), at])
+    case .contributed(let key, let contribution): try insert(contribution, key, at)
+    case .published(let task, let model): try insert(model, task, at)
+    case .evaluated(let task, let round, let metrics):
+      try run("UPDATE model SET metrics = ? WHERE task = \(Self.number) AND round = ?", [try column(metrics), task.rawValue, round])
+    case .completed(let task, let record): try complete(task, record, at)
+    case .missed(let task, let round, let phase, let nodes): try miss(task, round, phase, nodes, at)
+    case .retained(let task, let models, let first): try retain(task, models: models, updatesSince: first)
+    case .ended(let task, let step, let reason):
+      try run("UPDATE task SET step = ?, reason = ?, ended = ? WHERE id = ?", [step.rawValue, reason, at, task.rawValue])
+    case .retired(let task, let last):
+      try run("UPDATE task SET retired = ? WHERE id = ?", [try column(last) ?? "", task.rawValue])
+    case .forgotten(let task): try forget(task)
+    }
+  }
+
+  /// The number of a task whose id is the next argument.
+  static let number = "(SELECT number FROM task WHERE id = ?)"
+
+  private func run(_ sql: String, _ arguments: StatementArguments) throws { try cachedStatement(sql: sql).execute(arguments: arguments) }
+
+  private func insert(_ contribution: ContributionRecord, _ key: ContributionKey, _ at: Int64?) throws {
+    try run(
+      """
+      INSERT INTO contribution (task, round, phase, node, fate, reason, digest, bytes, weight, count, metrics, kept, at)
+      VALUES (\(Self.number), ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+      """,
+      [
+        key.task.rawValue, key.round, key.phase.rawValue, key.path.description, Fate.accepted.rawValue, contribution.reason,
+        contribution.digest.column, contribution.bytes, contribution.weight, contribution.count, try column(contribution.metrics),
+        // An evaluation is its row, an update has its bytes in a blob.
+        key.phase == .train, at,
+      ])
+  }
+
+  private func insert(_ model: ModelCheckpoint, _ task: TaskID, _ at: Int64?) throws {
+    try run(
+      """
+      INSERT OR REPLACE INTO model (task, round, digest, bytes, wire, wire_bytes, state, metrics, device_metrics, kept, made)
+      VALUES (\(Self.number), ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+      """,
+      [
+        task.rawValue, model.round, model.digest.column, model.bytes, model.wire?.digest.column, model.wire?.bytes, model.state?.column,
+        try column(model.metrics), try column(model.deviceMetrics), model.kept, at,
+      ])
+  }
+
+  private func complete(_ task: TaskID, _ record: RoundRecord, _ at: Int64?) throws {
+    try run(
+      """
+      UPDATE task SET rounds = rounds + 1
+      WHERE id = ? AND NOT EXISTS (SELECT 1 FROM round WHERE round.task = task.number AND round = ?)
+      """, [task.rawValue, record.round])
+    let updates = RoundSummary.Updates(record.updates)
+    try run(
+      """
+      INSERT INTO round (
+        task, round, attempts, base, result, strategy, metrics, device_metrics, seconds,
+        updates, counted, devices, counted_devices, samples, bytes, evaluations, missing, missed, ended)
+      VALUES (\(Self.number), ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, 0, '[]', ?)
+      ON CONFLICT (task, round) DO UPDATE SET
+        attempts = excluded.attempts, result = coalesce(excluded.result, result), metrics = coalesce(excluded.metrics, metrics),
+        device_metrics = coalesce(excluded.device_metrics, device_metrics), seconds = seconds + excluded.seconds,
+        updates = updates + excluded.updates, counted = counted + excluded.counted, devices = devices + excluded.devices,
+        counted_devices = counted_devices + excluded.counted_devices, samples = samples + excluded.samples,
+        bytes = bytes + excluded.bytes, evaluations = evaluations + excluded.evaluations, ended = excluded.ended
+      """,
+      [
+        task.rawValue, record.round, record.attempts, record.base.column, record.result?.column, try column(record.strategy),
+        try column(record.metrics), try column(record.deviceMetrics), record.seconds, updates.accepted, updates.counted, updates.devices,
+        updates.countedDevices, updates.samples, updates.bytes, record.evaluations.count, at,
+      ])
+    for (phase, contributions) in [(Phase.train, record.updates), (.evaluate, record.evaluations)] where !contributions.isEmpty {
+      try decide(task, record.round, phase, contributions)
+    }
+    try miss(task, record.round, record.updates.isEmpty ? .evaluate : .train, record.missed, at)
+    try countMissed(task, record.round)
+    if let metrics = record.deviceMetrics {
+      try run(
+        "UPDATE model SET device_metrics = ? WHERE task = \(Self.number) AND round = ?", [try column(metrics), task.rawValue, record.round])
+    }
+  }
+
+  /// What became of a phase's contributions: those that are not named otherwise count.
+  private func decide(_ task: TaskID, _ round: Int, _ phase: Phase, _ contributions: [ContributionRecord]) throws {
+    try run(
+      "UPDATE contribution SET fate = ? WHERE task = \(Self.number) AND round = ? AND phase = ? AND fate = ?",
+      [Fate.counted.rawValue, task.rawValue, round, phase.rawValue, Fate.accepted.rawValue])
+    for contribution in contributions where contribution.fate != .counted {
+      try run(
+        "UPDATE contribution SET fate = ?, reason = ? WHERE task = \(Self.number) AND round = ? AND phase = ? AND node = ? AND digest IS NOT NULL",
+        [contribution.fate.rawValue, contribution.reason, task.rawValue, round, phase.rawValue, contribution.path.description])
+    }
+  }
+
+  private func miss(_ task: TaskID, _ round: Int, _ phase: Phase, _ nodes: [Waiting], _ at: Int64?) throws {
+    for node in nodes {
+      try run(
+        "INSERT INTO contribution (task, round, phase, node, fate, reason, at) VALUES (\(Self.number), ?, ?, ?, ?, ?, ?)",
+        [task.rawValue, round, phase.rawValue, node.node, (node.fate ?? .missed).rawValue, node.reason, at])
+    }
+    if !nodes.isEmpty { try countMissed(task, round) }
+  }
+
+  /// Brings a round's row up to date with the rows of those who missed it, which may have come before it.
+  private func countMissed(_ task: TaskID, _ round: Int) throws {
+    let rows = try Row.fetchAll(
+      cachedStatement(
+        sql: """
+          SELECT node, fate, reason FROM contribution WHERE task = \(Self.number) AND round = ? AND digest IS NULL ORDER BY number
+          LIMIT \(RoundSummary.mostMissed)
+          """), arguments: [task.rawValue, round])
+    let first = try rows.map { Waiting(node: $0["node"], reason: $0["reason"] ?? "", fate: try $0.named(Fate.self, "fate")) }
+    try run(
+      """
+      UPDATE round
+      SET missing = (SELECT count(*) FROM contribution WHERE contribution.task = round.task AND contribution.round = round.round AND digest IS NULL), missed = ?
+      WHERE task = \(Self.number) AND round = ?
+      """, [try column(first), task.rawValue, round])
+  }
+
+  private func retain(_ task: TaskID, models: [Int], updatesSince first: Int) throws {
+    guard let row = try Row.fetchOne(self, sql: "SELECT number, kept_since FROM task WHERE id = ?", arguments: [task.rawValue]) else {
+      return
+    }
+    let (number, since): (Int, Int) = (row["number"], row["kept_since"])
+    if first > since {
+      let leaving = "task = ? AND round >= ? AND round < ? AND phase = 'train' AND kept"
+      try run("INSERT OR IGNORE INTO released SELECT digest FROM contribution WHERE \(leaving)", [number, since, first])
+      try run("UPDATE contribution SET kept = 0 WHERE \(leaving)", [number, since, first])
+      try run("UPDATE task SET kept_since = ? WHERE number = ?", [first, number])
+    }
+    let gone = "task = ? AND kept AND round NOT IN (\(models.map(String.init).joined(separator: ", ")))"
+    for digest in ["digest", "wire", "state"] {
+      try execute(
+        sql: "INSERT OR IGNORE INTO released SELECT \(digest) FROM model WHERE \(gone) AND \(digest) IS NOT NULL", arguments: [number])
+    }
+    try execute(sql: "UPDATE model SET kept = 0 WHERE \(gone)", arguments: [number])
+  }
+
+  private func forget(_ task: TaskID) throws {
+    try retain(task, models: [], updatesSince: .max)
+    try run("DELETE FROM task WHERE id = ?", [task.rawValue])
+  }
+}

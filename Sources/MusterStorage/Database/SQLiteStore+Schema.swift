@@ -1,0 +1,145 @@
+import GRDB
+
+extension SQLiteStore {
+  static var migrator: DatabaseMigrator {
+    var migrator = DatabaseMigrator()
+    migrator.registerMigration("1 journal") { database in
+      try database.execute(
+        sql: """
+          CREATE TABLE machine (
+            name TEXT PRIMARY KEY NOT NULL,
+            -- The machine's own time of its last commit, milliseconds.
+            instant INTEGER NOT NULL
+          ) STRICT, WITHOUT ROWID;
+          CREATE TABLE journal (
+            -- AUTOINCREMENT: the order of appending holds, removed positions do not come back.
+            position INTEGER PRIMARY KEY AUTOINCREMENT,
+            machine TEXT NOT NULL REFERENCES machine (name),
+            task TEXT,
+            kind TEXT NOT NULL,
+            instant INTEGER NOT NULL,
+            body BLOB NOT NULL
+          ) STRICT;
+          CREATE INDEX journal_by_task ON journal (machine, task, kind);
+          """)
+    }
+    migrator.registerMigration("2 wall clock") { database in
+      // When the row was committed by the clock on the wall, milliseconds since 1970 in UTC; NULL for rows of version 0.1.0. For people
+      // only: the protocol knows no time of day.
+      try database.execute(sql: "ALTER TABLE journal ADD COLUMN committed INTEGER")
+    }
+    migrator.registerMigration("3 presence") { database in
+      try database.execute(
+        sql: """
+          -- When each node was first heard to be online, and offline, in its latest session: by the clock on the wall, for people only.
+          CREATE TABLE presence (
+            node TEXT NOT NULL,
+            online INTEGER NOT NULL,
+            session TEXT NOT NULL,
+            since INTEGER NOT NULL,
+            PRIMARY KEY (node, online)
+          ) STRICT, WITHOUT ROWID
+          """)
+    }
+    migrator.registerMigration("4 history") { try $0.execute(sql: history) }
+    return migrator
+  }
+
+  /// Times are milliseconds since 1970 in UTC, by the clock on the wall, and NULL where version 0.1.0 kept none. Metrics, strategies and
+  /// specifications are JSON. Digests are their 32 bytes.
+  private static let history = """
+    CREATE TABLE task (
+      -- The cursor of lists.
+      number INTEGER PRIMARY KEY AUTOINCREMENT,
+      id TEXT NOT NULL UNIQUE,
+      name TEXT NOT NULL,
+      -- NULL at a region.
+      specification TEXT,
+      began INTEGER,
+      -- How it ended; NULL while it goes on.
+      step TEXT,
+      reason TEXT,
+      ended INTEGER,
+      rounds INTEGER NOT NULL DEFAULT 0,
+      -- Updates of earlier rounds are no longer kept as blobs.
+      kept_since INTEGER NOT NULL DEFAULT 0,
+      -- What central says of a task that is no longer in its memory, JSON; empty at a region; NULL for a task that is.
+      retired TEXT
+    ) STRICT;
+    CREATE INDEX task_open ON task (number) WHERE step IS NULL;
+
+    CREATE TABLE round (
+      task INTEGER NOT NULL REFERENCES task (number) ON DELETE CASCADE,
+      round INTEGER NOT NULL,
+      attempts INTEGER NOT NULL,
+      base BLOB NOT NULL,
+      result BLOB,
+      strategy TEXT NOT NULL,
+      metrics TEXT,
+      device_metrics TEXT,
+      seconds REAL NOT NULL,
+      -- Updates that were accepted and those that counted; the devices, samples and bytes behind them.
+      updates INTEGER NOT NULL,
+      counted INTEGER NOT NULL,
+      devices INTEGER NOT NULL,
+      counted_devices INTEGER NOT NULL,
+      samples REAL NOT NULL,
+      bytes INTEGER NOT NULL,
+      evaluations INTEGER NOT NULL,
+      -- Invited nodes that did not deliver, and the first of them, JSON.
+      missing INTEGER NOT NULL,
+      missed TEXT NOT NULL,
+      ended INTEGER,
+      PRIMARY KEY (task, round)
+    ) STRICT, WITHOUT ROWID;
+
+    CREATE TABLE model (
+      task INTEGER NOT NULL REFERENCES task (number) ON DELETE CASCADE,
+      round INTEGER NOT NULL,
+      digest BLOB NOT NULL,
+      bytes INTEGER NOT NULL,
+      -- The encoded copy that devices download instead.
+      wire BLOB,
+      wire_bytes INTEGER,
+      -- What the server optimizer remembers.
+      state BLOB,
+      metrics TEXT,
+      device_metrics TEXT,
+      kept INTEGER NOT NULL,
+      made INTEGER,
+      PRIMARY KEY (task, round)
+    ) STRICT, WITHOUT ROWID;
+    CREATE INDEX model_kept ON model (digest) WHERE kept;
+    CREATE INDEX model_kept_wire ON model (wire) WHERE kept AND wire IS NOT NULL;
+    CREATE INDEX model_kept_state ON model (state) WHERE kept AND state IS NOT NULL;
+
+    -- What was accepted, and invitations that nothing followed: these have no digest.
+    CREATE TABLE contribution (
+      -- The cursor of lists.
+      number INTEGER PRIMARY KEY,
+      task INTEGER NOT NULL REFERENCES task (number) ON DELETE CASCADE,
+      round INTEGER NOT NULL,
+      phase TEXT NOT NULL,
+      node TEXT NOT NULL,
+      fate TEXT NOT NULL,
+      reason TEXT,
+      digest BLOB,
+      bytes INTEGER,
+      weight REAL,
+      count INTEGER,
+      metrics TEXT,
+      -- The member or token that delivered it; NULL in a fleet without members.
+      actor TEXT,
+      -- Whether its blob is kept.
+      kept INTEGER NOT NULL DEFAULT 0,
+      at INTEGER
+    ) STRICT;
+    CREATE INDEX contribution_of_round ON contribution (task, round, phase, node);
+    CREATE INDEX contribution_of_node ON contribution (node, number);
+    CREATE INDEX contribution_missed ON contribution (task, round) WHERE digest IS NULL;
+    CREATE INDEX contribution_kept ON contribution (digest) WHERE kept;
+
+    -- Blobs that lost a reference, until they are removed.
+    CREATE TABLE released (digest BLOB PRIMARY KEY NOT NULL) STRICT, WITHOUT ROWID;
+    """
+}

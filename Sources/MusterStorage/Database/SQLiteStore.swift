@@ -1,0 +1,105 @@
+import GRDB
+import Glibc
+import MusterSchema
+
+/// The store of a server without other programs: one file in its state folder (WAL, synchronous FULL).
+package final class SQLiteStore: Store {
+  package let wasCreatedEmpty: Bool
+  let pool: DatabasePool
+  let path: String
+  let wallClock: @Sendable () -> WallTime
+
+  /// Opens the file, or makes it. Blocks.
+  ///
+  /// - Parameter wallClock: what rows are stamped with.
+  init(_ path: String, wallClock: @escaping @Sendable () -> WallTime) throws(StorageError) {
+    self.path = path
+    self.wallClock = wallClock
+    do {
+      pool = try Self.open(path)
+      wasCreatedEmpty = try pool.read { try Int.fetchOne($0, sql: "SELECT count(*) FROM machine") == 0 }
+    } catch {
+      throw StorageError(error, path)
+    }
+  }
+
+  private static func open(_ path: String) throws -> DatabasePool {
+    var configuration = Configuration()
+    configuration.label = "muster"
+    configuration.foreignKeysEnabled = true
+    configuration.busyMode = .timeout(2)
+    configuration.maximumReaderCount = 2
+    // Nobody else may read it: it lies in a folder for this user only, and is made so itself.
+    let mask = umask(0o077)
+    defer { umask(mask) }
+    let pool = try DatabasePool(path: path, configuration: configuration)
+    let migrator = Self.migrator
+    if try pool.read(migrator.hasBeenSuperseded) {
+      throw StorageError.newer("\(path) was written by a newer version of Muster: start that version, or set another state folder")
+    }
+    // GRDB sets NORMAL when it opens a pool, which would lose commits with the power.
+    try pool.writeWithoutTransaction { try $0.execute(sql: "PRAGMA synchronous = FULL") }
+    try migrator.migrate(pool)
+    return pool
+  }
+
+  /// Reads in one snapshot.
+  func read<T: Sendable>(_ what: String, _ body: @escaping @Sendable (Database) throws -> T) async throws(StorageError) -> T {
+    let pool = pool
+    return try await offloading { () throws(StorageError) in
+      do {
+        return try pool.read(body)
+      } catch {
+        throw StorageError(error, what)
+      }
+    }
+  }
+
+  /// Makes changes in one transaction.
+  func write(_ changes: @escaping @Sendable (Database) throws -> Void) async throws(StorageError) {
+    let path = path
+    let result: Result<Void, StorageError> = await withCheckedContinuation { continuation in
+      pool.asyncWriteWithoutTransaction { database in
+        errno = 0
+        do {
+          try database.inTransaction(.immediate) {
+            try changes(database)
+            return .commit
+          }
+          continuation.resume(returning: .success(()))
+        } catch {
+          // SQLite calls only ENOSPC a full disk; a quota and a file size limit are one too, and the thread's errno still says so.
+          let code = errno
+          let isFull = (error as? DatabaseError)?.extendedResultCode == .SQLITE_IOERR_WRITE && [EFBIG, EDQUOT].contains(code)
+          continuation.resume(returning: .failure(isFull ? StorageError(code, path) : StorageError(error, path)))
+        }
+      }
+    }
+    try result.get()
+  }
+}
+
+extension StorageError {
+  /// From whatever GRDB or the file work of opening threw.
+  init(_ error: any Error, _ path: String) {
+    if let error = error as? StorageError {
+      self = error
+      return
+    }
+    guard let error = error as? DatabaseError else {
+      self = .io("\(path): \(error)")
+      return
+    }
+    let text = "\(path): \(error.message ?? "SQLite error \(error.extendedResultCode.rawValue)")"
+    switch error.resultCode {
+    case .SQLITE_FULL: self = .diskFull(text)
+    case .SQLITE_IOERR, .SQLITE_NOMEM: self = .exhausted(text)
+    case .SQLITE_BUSY, .SQLITE_LOCKED: self = .busy("\(text): another program has it open; close that one")
+    case .SQLITE_CORRUPT, .SQLITE_NOTADB:
+      self = .corrupt("\(text); restore the state folder from a backup, or move it away to start anew")
+    case .SQLITE_READONLY, .SQLITE_PERM, .SQLITE_CANTOPEN:
+      self = .io("\(text): check who owns the state folder and whether it is writable")
+    default: self = .io(text)
+    }
+  }
+}

@@ -1,0 +1,42 @@
+import Glibc
+package import Logging
+package import MusterSchema
+
+/// A server's state folder: its store, and the blobs beside it.
+///
+///     muster.sqlite   the store
+///     blobs/ab/…      immutable files, named by their SHA-256
+///     staging/        files that are not blobs yet
+///     uploads/        half uploads, until their senders continue
+///     secret          what tickets derive from
+///     lock            one process at a time
+///
+/// It ignores SIGXFSZ in the whole process: a file size limit shall be an error, not the end.
+package final class StateFolder: Sendable {
+  package let folder: String
+  package let store: any Store
+  /// 32 random bytes, made once. Never logged.
+  package let secretKey: [UInt8]
+  package let blobs: BlobFolder
+  package let partials: PartialUploads
+  private let lock: FolderLock
+
+  /// Opens the folder, or makes it (0700). Blocks.
+  ///
+  /// - Parameter wallClock: what the rows of the store are stamped with.
+  package init(
+    folder: String, partials limits: PartialUploadLimits = PartialUploadLimits(),
+    wallClock: @escaping @Sendable () -> WallTime = { WallTime.now }, logger: Logger = Logger(label: "muster.storage")
+  ) throws(StorageError) {
+    signal(SIGXFSZ, SIG_IGN)
+    try makeFolder(folder)
+    self.folder = folder
+    lock = try FolderLock(folder: folder)
+    secretKey = try SecretKey.load(folder: folder)
+    blobs = try BlobFolder(folder: folder)
+    partials = try PartialUploads(folder: folder, blobs: blobs, limits: limits, logger: logger)
+    store = try SQLiteStore("\(folder)/muster.sqlite", wallClock: wallClock)
+    try synchronizeFolder(folder)
+    logger.debug("the state folder is open", metadata: ["storage.folder": "\(folder)", "storage.empty": "\(store.wasCreatedEmpty)"])
+  }
+}

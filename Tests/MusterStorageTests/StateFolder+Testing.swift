@@ -1,0 +1,25 @@
+import GRDB
+import MusterSchema
+import Testing
+
+@testable import MusterStorage
+
+// What the tests of the folder ask its store, in short.
+extension StateFolder {
+  @discardableResult
+  func append(_ entries: [JournalEntry], replacing ranges: [JournalRange] = []) async throws -> WallTime {
+    try await store.commit(StoreTransaction(entries, replacing: ranges))
+  }
+
+  func entries(machine: String) async throws -> [JournalEntry] { try await store.entries(machine: machine) }
+
+  /// The store as the one that it is.
+  var sqlite: SQLiteStore { get throws { try #require(store as? SQLiteStore) } }
+
+  /// Removes what is in none of the sets, as a sweep does.
+  func sweep(keeping kept: Set<Digest>, olderThan age: Duration) -> Int {
+    (0..<BlobFolder.prefixes).reduce(blobs.clearStaging(olderThan: age)) { freed, prefix in
+      freed + blobs.discard(blobs.old(prefix: prefix, olderThan: age).subtracting(kept), olderThan: age).freed
+    }
+  }
+}
