@@ -47,7 +47,7 @@ package struct TaskRun: Sendable {
   /// Updates that the strategy refused, by path.
   var refused: [String: String] = [:]
   /// What the rounds that are over left, and the model of the round in progress.
-  package var progress = TaskProgress()
+  @Boxed package var progress = TaskProgress()
 
   var roll = Roll()
   /// While recruiting: the most devices that were ready, since when there are enough, and since when there are not more.
