@@ -42,6 +42,10 @@ extension Central {
     try await stored { (store) throws(StorageError) in try await store.contributions(filter, page) }
   }
 
+  func events(_ filter: EventFilter, _ page: PageRequest) async throws(Problem) -> Page<TaskEvent> {
+    try await stored { (store) throws(StorageError) in try await store.events(filter, page) }
+  }
+
   /// The records of a task's rounds that a window asks for, and the models that they began or ended with.
   func past(_ task: TaskID, _ window: RoundWindow) async throws(Problem) -> (rounds: [RoundRecord], models: [ModelCheckpoint]) {
     let (rounds, newest) = try await state.store.records(of: task, window)

@@ -80,7 +80,7 @@ extension Central {
   func metrics() async throws(Problem) -> String {
     let machine = await shell.machine
     let rounds = try await stored { (store) throws(StorageError) in try await store.roundsCompleted() }
-    let open = machine.openTaskCount
+    let open = machine.openTaskIDs.count
     let online = machine.nodes.values.count(where: \.online)
     return """
       # TYPE muster_rounds_completed_total counter

@@ -17,6 +17,7 @@ final class Central: Sendable {
   let logger: Logger
   let client: HTTPClient
   let wishes = ForgetWishes()
+  var bell: EventBell { performer.bell }
 
   init(
     configuration: CentralConfiguration, shell: Shell<Coordinator>, performer: CentralPerformer, state: StateFolder, link: BrokerLink,

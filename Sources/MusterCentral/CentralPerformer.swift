@@ -15,6 +15,8 @@ final class CentralPerformer: EffectPerformer {
   private let work: CentralWork
   private let desk: Mutex<CentralDesk>
   let replies = ContributionReplies()
+  /// Rings when something may have changed.
+  let bell = EventBell()
 
   init(topics: CoordinatorTopics, work: CentralWork, state: StateFolder) {
     self.topics = topics
@@ -39,6 +41,7 @@ final class CentralPerformer: EffectPerformer {
       case .evicted(let count, let most): topics.noteEviction(count, of: most)
       }
     }
+    if !effects.isEmpty { bell.ring() }
   }
 
   /// Publishes what the desk answers to a message on a task's own topic: the descriptor again, or the clearing of both task topics.

@@ -50,6 +50,11 @@ struct OperationsRoutes {
       let round = try context.parameters.require("round", as: Int.self)
       return try jsonResponse(await central.replay(try context.identifier("task"), round: round))
     }
+    router.get("v1/events") { request, _ in
+      let filter = try EventFilter(request)
+      guard request.wantsEventStream else { return try listResponse(await central.events(filter, try PageRequest(request)), request) }
+      return try await EventStream(central, filter, after: request.lastEventID).response
+    }
     router.put("v1/tasks/:task") { request, context in
       let (summary, isNew) = try await central.push(try context.identifier("task"), try await body(request, context))
       return try jsonResponse(summary, status: isNew ? .created : .ok)

@@ -46,8 +46,8 @@ package struct Coordinator: Sendable {
   package internal(set) var tasks: [TaskID: TaskRun] = [:]
   /// Those that have not ended.
   private(set) var openTasks = SortedSet<TaskID>()
-  /// How many tasks have not ended.
-  package var openTaskCount: Int { openTasks.count }
+  /// Those that have not ended, sorted.
+  package var openTaskIDs: [TaskID] { Array(openTasks) }
   /// When ended tasks are retired.
   private var retirements = SortedSet<TaskAt>()
 

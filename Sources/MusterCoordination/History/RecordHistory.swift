@@ -31,7 +31,21 @@ extension Coordinator.Record: HistoricRecord {
     case .ended(let task, let step, let reason): [.ended(task, step, reason: reason)]
     case .forgotten(let task): [.forgotten(task)]
     case .retired(let task, let last): [.retired(task, last)]
-    case .revised, .opened, .closed, .reopened, .combined: []
+    case .revised(let task, _, let state): [.happened(task, state == .paused ? .paused : .resumed, TaskEvent.Details())]
+    case .opened(let task, let opening):
+      [
+        .happened(
+          task, .opened,
+          TaskEvent.Details(round: opening.key.round, phase: opening.key.phase, attempt: opening.key.attempt, needed: opening.needed))
+      ]
+    case .closed(let task, let round, let phase): [.happened(task, .closed, TaskEvent.Details(round: round, phase: phase))]
+    case .reopened(let task, let round, let refused):
+      [
+        .happened(
+          task, .reopened,
+          TaskEvent.Details(round: round, phase: .train, reason: "the strategy refused \(refused.count) updates"))
+      ]
+    case .combined: []
     }
   }
 

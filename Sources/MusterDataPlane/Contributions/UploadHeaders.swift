@@ -21,6 +21,7 @@ extension HTTPField.Name {
   static let reprDigest = known("Repr-Digest")
   static let contentDigest = known("Content-Digest")
   static let link = known("Link")
+  static let lastEventID = known("Last-Event-ID")
 
   private static func known(_ name: String) -> HTTPField.Name {
     guard let name = HTTPField.Name(name) else { preconditionFailure("\(name) is a valid field name") }

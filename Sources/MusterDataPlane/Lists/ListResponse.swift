@@ -41,6 +41,22 @@ extension ContributionFilter {
   }
 }
 
+extension EventFilter {
+  /// `task`, `kind`.
+  package init(_ request: Request) throws(Problem) {
+    let query = request.uri.queryParameters
+    self.init(task: try query.text("task").map { text throws(Problem) in try TaskID.read(text) }, kind: try query.choice("kind"))
+  }
+}
+
+extension Request {
+  /// Whether the client asks for server-sent events instead of a list.
+  package var wantsEventStream: Bool { headers[.accept]?.contains("text/event-stream") ?? false }
+
+  /// The last event that a client of a stream has seen; nil when it does not say, or not with a number.
+  package var lastEventID: Int? { headers[.lastEventID].flatMap { Bounds(0...Int.max).read($0) } }
+}
+
 extension Parameters {
   fileprivate func text(_ name: String) -> String? { self[name[...]].map(String.init) }
 

@@ -20,6 +20,8 @@ package enum HistoryChange: Hashable, Sendable {
   /// Of a task's models and updates these alone are still kept as blobs.
   case retained(TaskID, models: [Int], updatesSince: Int)
   case ended(TaskID, RoundState.Step, reason: String)
+  /// Something to be told of that changes no other row.
+  case happened(TaskID, TaskEvent.Kind, TaskEvent.Details)
   /// A task left the memory of the coordinator, a day after its end.
   case retired(TaskID, RetiredTask?)
   /// The history of the task is removed.
@@ -28,9 +30,25 @@ package enum HistoryChange: Hashable, Sendable {
   package var task: TaskID {
     switch self {
     case .began(let task, _, _, _), .published(let task, _), .evaluated(let task, _, _), .completed(let task, _),
-      .missed(let task, _, _, _), .retained(let task, _, _), .ended(let task, _, _), .retired(let task, _), .forgotten(let task):
+      .missed(let task, _, _, _), .retained(let task, _, _), .ended(let task, _, _), .happened(let task, _, _), .retired(let task, _),
+      .forgotten(let task):
       task
     case .contributed(let key, _): key.task
+    }
+  }
+}
+
+extension HistoryChange {
+  /// The event that the change is, for people who follow the task; nil when it is none of its own.
+  package var event: (kind: TaskEvent.Kind, details: TaskEvent.Details)? {
+    switch self {
+    case .began: (.accepted, TaskEvent.Details())
+    case .published(_, let model): (.model, TaskEvent.Details(round: model.round))
+    case .evaluated(_, let round, let metrics): (.evaluated, TaskEvent.Details(round: round, metrics: metrics))
+    case .completed(_, let record): (.round, TaskEvent.Details(round: record.round, summary: RoundSummary(record)))
+    case .ended(_, let step, let reason): (.ended, TaskEvent.Details(step: step, reason: reason))
+    case .happened(_, let kind, let details): (kind, details)
+    case .contributed, .missed, .retained, .retired, .forgotten: nil
     }
   }
 }

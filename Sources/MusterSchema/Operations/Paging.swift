@@ -87,6 +87,17 @@ public struct ContributionFilter: Hashable, Sendable {
   }
 }
 
+/// Which events are asked for; nil: any.
+public struct EventFilter: Hashable, Sendable {
+  public var task: TaskID?
+  public var kind: TaskEvent.Kind?
+
+  public init(task: TaskID? = nil, kind: TaskEvent.Kind? = nil) {
+    self.task = task
+    self.kind = kind
+  }
+}
+
 extension Substring {
   fileprivate var shown: String { String(self).withoutControlCharacters }
 }

@@ -43,6 +43,7 @@ package struct History: Sendable {
       }
       tasks[id]?.updatesSince = first
     case .ended(_, let step, _): tasks[id]?.step = step
+    case .happened: break
     case .retired: tasks[id]?.isRetired = true
     case .forgotten: tasks[id] = nil
     }

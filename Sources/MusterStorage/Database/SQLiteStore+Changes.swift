@@ -5,6 +5,15 @@ import MusterSchema
 extension Database {
   func apply(_ change: HistoryChange, at time: WallTime?) throws {
     let at = time?.milliseconds
+    let isNews = try make(change, at)
+    guard isNews, let (kind, details) = change.event else { return }
+    try run(
+      "INSERT INTO event (task, kind, details, at) VALUES (\(Self.number), ?, ?, ?)",
+      [change.task.rawValue, kind.rawValue, try column(details), at])
+  }
+
+  /// - Returns: false when it was made before.
+  private func make(_ change: HistoryChange, _ at: Int64?) throws -> Bool {
     switch change {
     case .began(let task, let name, let specification, let isOver):
       let isAnother = "SELECT EXISTS (SELECT 1 FROM task WHERE id = ? AND retired IS NOT NULL)"
@@ -12,6 +21,7 @@ extension Database {
       try run(
         "INSERT INTO task (id, name, specification, began) VALUES (?, ?, ?, ?) ON CONFLICT (id) DO NOTHING",
         [task.rawValue, name, try column(specification), at])
+      return changesCount > 0
     case .contributed(let key, let contribution): try insert(contribution, key, at)
     case .published(let task, let model): try insert(model, task, at)
     case .evaluated(let task, let round, let metrics):
@@ -23,8 +33,10 @@ extension Database {
       try run("UPDATE task SET step = ?, reason = ?, ended = ? WHERE id = ?", [step.rawValue, reason, at, task.rawValue])
     case .retired(let task, let last):
       try run("UPDATE task SET retired = ? WHERE id = ?", [try column(last) ?? "", task.rawValue])
+    case .happened: break
     case .forgotten(let task): try forget(task)
     }
+    return true
   }
 
   /// The number of a task whose id is the next argument.

@@ -76,6 +76,19 @@ extension SQLiteStore {
     return try await list(sql, conditions, by: "number", page, ContributionRow.init)
   }
 
+  package func events(_ filter: EventFilter, _ page: PageRequest) async throws(StorageError) -> Page<TaskEvent> {
+    try await list(Self.event, Conditions(filter), by: "number", page, TaskEvent.init)
+  }
+
+  package func events(_ filter: EventFilter, since number: Int, most: Int) async throws(StorageError) -> [TaskEvent] {
+    var conditions = Conditions(filter)
+    conditions.add("number > ?", number)
+    let (sql, arguments) = ("\(Self.event)\(conditions.sql) ORDER BY number LIMIT \(most)", conditions.arguments)
+    return try await read("the history") { try Row.fetchAll($0, sql: sql, arguments: arguments).map(TaskEvent.init) }
+  }
+
+  private static let event = "SELECT event.*, (SELECT id FROM task WHERE task.number = event.task) AS id FROM event"
+
   // MARK: Blobs
 
   package func releasedBlobs(most: Int) async throws(StorageError) -> Set<Digest> {
@@ -133,6 +146,10 @@ private struct Conditions: Sendable {
   private(set) var arguments = StatementArguments()
 
   init() {}
+  init(_ filter: EventFilter) {
+    if let task = filter.task { add("task = \(Database.number)", task.rawValue) }
+    if let kind = filter.kind { add("kind = ?", kind.rawValue) }
+  }
   init(of task: TaskID) { add("task = \(Database.number)", task.rawValue) }
 
   mutating func add(_ text: String, _ values: (any DatabaseValueConvertible)...) {
@@ -236,5 +253,13 @@ extension ContributionRow {
       node: row["node"], fate: try row.required(try row.named(Fate.self, "fate"), "fate"), reason: row["reason"],
       digest: try row.optionalDigest("digest"), weight: row["weight"], bytes: row["bytes"], count: row["count"],
       metrics: try row.decoded([String: Double].self, "metrics"), at: row.time("at"))
+  }
+}
+
+extension TaskEvent {
+  fileprivate init(_ row: Row) throws {
+    self.init(
+      number: row["number"], task: TaskID(unchecked: row["id"]), kind: try row.required(try row.named(Kind.self, "kind"), "kind"),
+      at: row.time("at"), details: try row.required(try row.decoded(Details.self, "details"), "details"))
   }
 }

@@ -139,6 +139,17 @@ extension SQLiteStore {
     CREATE INDEX contribution_missed ON contribution (task, round) WHERE digest IS NULL;
     CREATE INDEX contribution_kept ON contribution (digest) WHERE kept;
 
+    -- What people who follow a task are told of.
+    CREATE TABLE event (
+      -- AUTOINCREMENT: what was told of once does not come again under another meaning.
+      number INTEGER PRIMARY KEY AUTOINCREMENT,
+      task INTEGER NOT NULL REFERENCES task (number) ON DELETE CASCADE,
+      kind TEXT NOT NULL,
+      details TEXT NOT NULL,
+      at INTEGER
+    ) STRICT;
+    CREATE INDEX event_of_task ON event (task, number);
+
     -- Blobs that lost a reference, until they are removed.
     CREATE TABLE released (digest BLOB PRIMARY KEY NOT NULL) STRICT, WITHOUT ROWID;
     """

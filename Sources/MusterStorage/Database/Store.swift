@@ -48,6 +48,11 @@ package protocol Store: Sendable {
   /// The newest first.
   func contributions(_ filter: ContributionFilter, _ page: PageRequest) async throws(StorageError) -> Page<ContributionRow>
 
+  /// Events, the newest first.
+  func events(_ filter: EventFilter, _ page: PageRequest) async throws(StorageError) -> Page<TaskEvent>
+  /// Events after one, in their order, at most so many.
+  func events(_ filter: EventFilter, since number: Int, most: Int) async throws(StorageError) -> [TaskEvent]
+
   // MARK: Blobs
 
   /// Blobs that the history no longer keeps and that may be removed, at most so many of them.

@@ -122,8 +122,8 @@ final class RouteWorld: Sendable {
       let limits = DataPlaneLimits(uploads: 6, uploadBytes: 1 << 20, requestsPerSecond: 0)
       let router = makeRouter(limits: limits)
       router.add(middleware: SiteMiddleware(hosts: []))
-      ContributionRoutes(ledger: OneUpdateLedger(), source: source, store: store, limits: limits).add(to: router)
-      BlobRoutes(source: source, store: store, maximumBytes: 1 << 16).add(to: router)
+      ContributionRoutes(ledger: OneUpdateLedger(), source: source, state: store, limits: limits).add(to: router)
+      BlobRoutes(source: source, state: store, maximumBytes: 1 << 16).add(to: router)
       responder = router.buildResponder()
     } catch {
       fail("no store: \(error)")

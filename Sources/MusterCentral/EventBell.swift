@@ -1,0 +1,31 @@
+import MusterSchema
+import Synchronization
+
+/// Tells streams that something may have changed. However often it rings, a stream that was busy hears it once.
+final class EventBell: Sendable {
+  private struct State {
+    var next = 0
+    var streams: [Int: AsyncStream<Void>.Continuation] = [:]
+  }
+
+  /// Streams at once: each holds a connection and is read to.
+  static let most = 100
+
+  private let state = Mutex(State())
+
+  func ring() { state.withLock { state in for stream in state.streams.values { stream.yield() } } }
+
+  /// - Throws: 429 when there are too many streams.
+  func listen() throws(Problem) -> (stream: AsyncStream<Void>, ring: AsyncStream<Void>.Continuation) {
+    let (stream, continuation) = AsyncStream.makeStream(of: Void.self, bufferingPolicy: .bufferingNewest(1))
+    let number = state.withLock { state -> Int? in
+      guard state.streams.count < Self.most else { return nil }
+      state.next += 1
+      state.streams[state.next] = continuation
+      return state.next
+    }
+    guard let number else { throw Problem(.tooManyRequests, "\(Self.most) event streams are open: close one, or ask for a list") }
+    continuation.onTermination = { [weak self] _ in self?.state.withLock { $0.streams[number] = nil } }
+    return (stream, continuation)
+  }
+}

@@ -1,0 +1,78 @@
+/// `GET /v1/events`, one element each: something that became durable in a task. Updates and evaluations of single devices are not among them:
+/// they are in `/v1/contributions`.
+public struct TaskEvent: Codable, Hashable, Sendable {
+  public enum Kind: String, Codable, Hashable, Sendable, CaseIterable {
+    /// Central accepted the task.
+    case accepted
+    case paused
+    case resumed
+    /// A phase opened, or a further attempt at it: `round`, `phase`, `attempt`, `needed`.
+    case opened
+    /// A phase takes nothing more: `round`, `phase`.
+    case closed
+    /// The strategy refused so many updates that the phase is open again: `round`, `reason`.
+    case reopened
+    /// A model was made: `round`; 0 is the initial one.
+    case model
+    /// Central evaluated a model: `round`, `metrics`.
+    case evaluated
+    /// A round is over: `round`, `summary`.
+    case round
+    /// The task ended: `step`, `reason`.
+    case ended
+  }
+
+  /// Grows with each event of the server.
+  public var number: Int
+  public var task: TaskID
+  public var kind: Kind
+  /// In UTC, for people; nil for events of version 0.1.0.
+  public var at: WallTime?
+  public var details: Details
+
+  public struct Details: Codable, Hashable, Sendable {
+    public var round: Int?
+    public var phase: Phase?
+    public var attempt: Int?
+    /// Devices whose contributions close the phase.
+    public var needed: Int?
+    public var metrics: [String: Double]?
+    public var step: RoundState.Step?
+    public var reason: String?
+    public var summary: RoundSummary?
+
+    public init(
+      round: Int? = nil, phase: Phase? = nil, attempt: Int? = nil, needed: Int? = nil, metrics: [String: Double]? = nil,
+      step: RoundState.Step? = nil, reason: String? = nil, summary: RoundSummary? = nil
+    ) {
+      self.round = round
+      self.phase = phase
+      self.attempt = attempt
+      self.needed = needed
+      self.metrics = metrics
+      self.step = step
+      self.reason = reason
+      self.summary = summary
+    }
+  }
+
+  public init(number: Int, task: TaskID, kind: Kind, at: WallTime?, details: Details) {
+    self.number = number
+    self.task = task
+    self.kind = kind
+    self.at = at
+    self.details = details
+  }
+}
+
+/// The first event of a stream of `GET /v1/events`: how things stand when it begins.
+public struct EventSnapshot: Codable, Hashable, Sendable {
+  /// The task that was asked for, or all that go on.
+  public var tasks: [TaskSummary]
+  public var now: [RoundState]
+
+  public init(tasks: [TaskSummary], now: [RoundState]) {
+    self.tasks = tasks
+    self.now = now
+  }
+}
