@@ -43,7 +43,7 @@ package struct Coordinator: Sendable {
   package let id: NodeID
   package var configuration: CoordinatorConfiguration
   package internal(set) var nodes: SharingDictionary<NodeID, NodeState> = [:]
-  package internal(set) var tasks: [TaskID: TaskRun] = [:]
+  package internal(set) var tasks = TaskTable()
   /// Those that have not ended.
   private(set) var openTasks = SortedSet<TaskID>()
   /// Those that have not ended, sorted.
@@ -166,6 +166,7 @@ package struct Coordinator: Sendable {
 
   /// Brings the open tasks and the retirements up to date with a task.
   mutating func reindex(_ id: TaskID, before: TaskRun?) {
+    tasks.file(id)
     let after = tasks[id]
     if let ended = before?.endedAt { retirements.remove(TaskAt(at: ended.advanced(bySeconds: Self.retirementSeconds), task: id)) }
     if let ended = after?.endedAt { retirements.insert(TaskAt(at: ended.advanced(bySeconds: Self.retirementSeconds), task: id)) }
