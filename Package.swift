@@ -111,8 +111,8 @@ let package = Package(
       dependencies: [
         "MusterSchema", "MusterTensors", "MusterParticipation", "MusterCoordination", "MusterShell", "MusterAggregation", "MusterTrainers",
         "MusterStorage",
-        "MusterRuntime", "MusterDataPlane", "MusterTransfer", "MusterMQTT", hummingbird, httpTypes, nioCore, configuration, lifecycle,
-        logging,
+        "MusterRuntime", "MusterDataPlane", "MusterTransfer", "MusterMQTT", hummingbird, hummingbirdCore, httpTypes, nioCore,
+        configuration, lifecycle, logging,
       ], swiftSettings: house),
     .target(
       name: "MusterRegion",

@@ -6,11 +6,7 @@ import MusterStorage
 extension Central {
   /// Asks the store.
   func stored<T>(_ question: (any Store) async throws(StorageError) -> T) async throws(Problem) -> T {
-    do throws(StorageError) {
-      return try await question(state.store)
-    } catch {
-      throw Problem(error.isDiskFull ? .diskFull : .unavailable, "\(error)")
-    }
+    try await answered { () throws(StorageError) in try await question(state.store) }
   }
 
   /// The task's row.
@@ -20,26 +16,12 @@ extension Central {
     return row
   }
 
-  func rounds(of task: TaskID, _ page: PageRequest) async throws(Problem) -> Page<RoundSummary> {
-    _ = try await row(task)
-    return try await stored { (store) throws(StorageError) in try await store.rounds(of: task, page) }
-  }
-
-  func round(_ round: Int, of task: TaskID) async throws(Problem) -> RoundRecord {
-    let record = try await stored { (store) throws(StorageError) in try await store.record(of: task, round: round) }
-    if let record { return record }
-    _ = try await row(task)
-    throw Problem(.unknownRound, "task \(task) has no record of a round \(round)")
-  }
+  var history: HistoryRoutes { HistoryRoutes(store: state.store) { [self] in unknown($0) } }
 
   func models(of task: TaskID, _ page: PageRequest) async throws(Problem) -> Page<ModelCheckpoint> {
     _ = try await row(task)
     let page = try await stored { (store) throws(StorageError) in try await store.models(of: task, page) }
     return page.map(present)
-  }
-
-  func contributions(_ filter: ContributionFilter, _ page: PageRequest) async throws(Problem) -> Page<ContributionRow> {
-    try await stored { (store) throws(StorageError) in try await store.contributions(filter, page) }
   }
 
   func events(_ filter: EventFilter, _ page: PageRequest) async throws(Problem) -> Page<TaskEvent> {

@@ -63,7 +63,7 @@ extension Central {
         guard let node = machine.nodes[region], node.online, let data = node.data else { continue }
         group.addTask { [client, logger] in
           do {
-            let known = try await client.get(RegionTask.self, from: "\(data)/v1/tasks/\(task)")
+            let known = try await client.get(RegionTask.self, from: "\(data)/v1/tasks/\(task)?rounds=last:0")
             return LinkTraffic(coordinator: region, traffic: known.traffic)
           } catch {
             logger.debug("a region does not tell its traffic: \(error)", metadata: ["node.id": "\(region)"])

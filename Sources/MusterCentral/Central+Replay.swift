@@ -1,4 +1,5 @@
 import MusterCoordination
+import MusterDataPlane
 import MusterRuntime
 import MusterSchema
 import MusterShell
@@ -8,7 +9,7 @@ import MusterStorage
 extension Central {
   /// Computes the model of a closed round again from what is stored, and compares it with what was recorded.
   func replay(_ task: TaskID, round: Int) async throws(Problem) -> ReplayReport {
-    let record = try await self.round(round, of: task)
+    let record = try await history.record(of: task, round: round)
     // The base of a round is the model before it.
     let before = PageRequest(limit: 1, after: round)
     let base = try await stored { (store) throws(StorageError) in try await store.models(of: task, before).rows.first }

@@ -14,30 +14,38 @@ extension Central {
   }
 
   func summary(_ task: TaskID) async throws(Problem) -> TaskSummary {
-    let row = try await row(task)
-    guard let summary = row.summary(inMemory: await shell.read({ $0.summary(task) })) else { throw unknown(task) }
-    return summary
+    try await withRow(of: task) { row in row.summary(inMemory: await shell.read { $0.summary(task) }) }
   }
+
+  /// Asks the store and then central's memory. A task that entered or left memory between the two is asked for once more.
+  private func withRow<T>(of task: TaskID, _ body: (TaskRow) async -> T?) async throws(Problem) -> T {
+    for _ in 0..<Self.looks {
+      if let result = await body(try await row(task)) { return result }
+      do { try await Task.sleep(for: .milliseconds(20)) } catch { break }
+    }
+    throw unknown(task)
+  }
+
+  private static let looks = 10
 
   /// What happens in it now, as its topic has it once a second.
   func now(_ task: TaskID) async throws(Problem) -> RoundState {
     if let now = await shell.read({ $0.roundState(task) }) { return now }
-    guard let retired = try await row(task).retired else { throw unknown(task) }
-    return retired.now
+    return try await withRow(of: task) { row in row.retired?.now }
   }
 
   func detail(_ task: TaskID, _ window: RoundWindow) async throws(Problem) -> TaskDetail {
-    let row = try await row(task)
-    let live = await shell.read { machine in
-      machine.tasks[task].flatMap { run in
-        machine.summary(task).flatMap { summary in
-          machine.roundState(task).map { RetiredTask(summary: summary, now: $0, revision: run.descriptor.revision) }
+    let (row, state) = try await withRow(of: task) { row in
+      let live = await shell.read { machine in
+        machine.tasks[task].flatMap { run in
+          machine.summary(task).flatMap { summary in
+            machine.roundState(task).map { RetiredTask(summary: summary, now: $0, revision: run.descriptor.revision) }
+          }
         }
       }
+      return (live ?? row.retired).map { (row, $0) }
     }
-    guard let state = live ?? row.retired, let summary = row.summary(inMemory: state.summary), let specification = row.specification else {
-      throw unknown(task)
-    }
+    guard let summary = row.summary(inMemory: state.summary), let specification = row.specification else { throw unknown(task) }
     let (rounds, models) = try await past(task, window)
     return TaskDetail(
       summary: summary, revision: state.revision, specification: specification, now: state.now, rounds: rounds, roundsEnded: row.rounds,
@@ -46,8 +54,8 @@ extension Central {
 
   func explanation(_ task: TaskID) async throws(Problem) -> Explanation {
     if let explanation = await shell.read({ $0.explanation(task) }) { return explanation }
-    guard let retired = try await row(task).retired else { throw unknown(task) }
-    return Explanation(task: task, sentence: retired.now.why, waiting: [], troubles: [], closesInSeconds: nil)
+    let why = try await withRow(of: task) { row in row.retired?.now.why }
+    return Explanation(task: task, sentence: why, waiting: [], troubles: [], closesInSeconds: nil)
   }
 
   func push(_ task: TaskID, _ body: [UInt8]) async throws(Problem) -> (summary: TaskSummary, isNew: Bool) {

@@ -18,6 +18,7 @@ final class Central: Sendable {
   let client: HTTPClient
   let wishes = ForgetWishes()
   var bell: EventBell { performer.bell }
+  let feed: EventFeed
 
   init(
     configuration: CentralConfiguration, shell: Shell<Coordinator>, performer: CentralPerformer, state: StateFolder, link: BrokerLink,
@@ -25,6 +26,7 @@ final class Central: Sendable {
   ) {
     self.configuration = configuration
     self.shell = shell
+    feed = EventFeed(store: state.store, shell: shell)
     self.performer = performer
     self.state = state
     self.link = link

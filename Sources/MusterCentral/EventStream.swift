@@ -1,10 +1,8 @@
 import HTTPTypes
 import Hummingbird
-import MusterCoordination
+import HummingbirdCore
 import MusterDataPlane
-import MusterRuntime
 import MusterSchema
-import MusterStorage
 import NIOCore
 import ServiceLifecycle
 
@@ -13,46 +11,47 @@ import ServiceLifecycle
 /// Events that are durable have ids; a client that comes back with `Last-Event-ID` gets those that it missed. What happens now (`now`) has
 /// none: it is in no table, and the next look says it again.
 struct EventStream {
-  let central: Central
-  let filter: EventFilter
+  private let central: Central
+  private let filter: EventFilter
   private let bell: (stream: AsyncStream<Void>, ring: AsyncStream<Void>.Continuation)
   /// The last event that the client has seen.
   private var last: Int
   private var needsSnapshot: Bool
-  /// What was said last of each task.
+  /// What was said last of each task that goes on.
   private var shown: [TaskID: RoundState] = [:]
 
-  /// Between two looks, so that many small changes are told of together.
-  private static let pause = Duration.milliseconds(250)
   /// A comment after so long without an event keeps the connection open.
   private static let heartbeat = Duration.seconds(15)
-  /// A client that missed more than these gets a snapshot.
-  private static let most = 1000
 
   /// - Parameter last: `Last-Event-ID`.
-  init(_ central: Central, _ filter: EventFilter, after last: Int?) async throws(Problem) {
+  init(_ central: Central, _ filter: EventFilter, after last: Int?) async throws {
     self.central = central
     self.filter = filter
     if let task = filter.task { _ = try await central.row(task) }
-    let newest = try await central.stored { (store) throws(StorageError) in try await store.events(EventFilter(), PageRequest(limit: 1)) }
-    let number = newest.rows.first?.number ?? 0
-    let missed = last.map { number - $0 } ?? .max
-    needsSnapshot = !(0...Self.most).contains(missed)
-    self.last = needsSnapshot ? number : last ?? number
+    let newest = try await central.feed.latest().newest
+    // A client that missed more gets a snapshot; so does one that counts on from another store.
+    let missed = last.map { newest - $0 } ?? .max
+    needsSnapshot = !(0...EventFeed.most).contains(missed)
+    self.last = needsSnapshot ? newest : last ?? newest
     bell = try central.bell.listen()
   }
 
-  var response: Response {
+  /// - Parameter request: it tells when its client has gone.
+  func response(to request: Request) -> Response {
     let stream = self
     return Response(
       status: .ok, headers: [.contentType: "text/event-stream", .cacheControl: "no-store"],
       body: ResponseBody { writer in
-        var stream = stream
         let ring = stream.bell.ring
         defer { ring.finish() }
-        try await withGracefulShutdownHandler {
-          try await stream.write(to: &writer)
-        } onGracefulShutdown: {
+        try await request.body.consumeWithInboundCloseHandler { _ in
+          var stream = stream
+          try await withGracefulShutdownHandler {
+            try await stream.write(to: &writer)
+          } onGracefulShutdown: {
+            ring.finish()
+          }
+        } onInboundClosed: {
           ring.finish()
         }
         try await writer.finish(nil)
@@ -77,52 +76,57 @@ struct EventStream {
         try await writer.write(ByteBuffer(string: text))
         spoke = .now
       }
-      try await Task.sleep(for: Self.pause)
+      try await Task.sleep(for: EventFeed.pause)
     }
   }
 
   /// What the client has not seen.
   private mutating func news() async throws -> String {
+    let look = try await central.feed.latest()
+    // It was too slow to read.
+    if let first = look.events.first?.number, last < first - 1, look.newest - last > EventFeed.most { needsSnapshot = true }
     var text = ""
     if needsSnapshot {
       needsSnapshot = false
-      let snapshot = try await snapshot()
+      last = max(last, look.newest)
+      let snapshot = try await snapshot(look)
       shown = Dictionary(snapshot.now.map { ($0.task, $0.lasting) }, uniquingKeysWith: { $1 })
       text += try event("snapshot", snapshot, id: last)
     }
-    let since = last
-    for record in try await central.stored({ (store) throws(StorageError) in
-      try await store.events(filter, since: since, most: Self.most)
-    }) {
-      text += try event("record", record, id: record.number)
+    for record in look.events where record.number > last {
       last = record.number
+      if filter.matches(record) { text += try event("record", record, id: record.number) }
     }
-    for state in await states() where shown[state.task] != state.lasting {
+    let states = look.states.filter { filter.task == nil || $0.task == filter.task }
+    for state in states where shown[state.task] != state.lasting {
       shown[state.task] = state.lasting
       text += try event("now", state, id: nil)
+    }
+    // How they ended.
+    for task in Set(shown.keys).subtracting(states.map(\.task)).sorted() {
+      let state = try await central.now(task)
+      if shown.removeValue(forKey: task) != state.lasting { text += try event("now", state, id: nil) }
     }
     return text
   }
 
-  private func snapshot() async throws -> EventSnapshot {
-    let tasks =
-      if let task = filter.task { [try await central.summary(task)] } else {
-        try await central.summaries(TaskFilter(isOpen: true), PageRequest(limit: PageRequest.most)).rows
-      }
-    return EventSnapshot(tasks: tasks, now: await states())
-  }
-
-  /// What happens now in the tasks that are followed.
-  private func states() async -> [RoundState] {
-    let task = filter.task
-    return await central.shell.read { machine in
-      (task.map { [$0] } ?? machine.openTaskIDs).compactMap { machine.roundState($0) }
+  private func snapshot(_ look: EventFeed.Look) async throws -> EventSnapshot {
+    if let task = filter.task {
+      return EventSnapshot(tasks: [try await central.summary(task)], now: [try await central.now(task)])
     }
+    let page = PageRequest(limit: PageRequest.most)
+    return EventSnapshot(tasks: try await central.summaries(TaskFilter(isOpen: true), page).rows, now: look.states)
   }
 
   private func event(_ name: String, _ value: some Encodable, id: Int?) throws -> String {
     let data = String(decoding: try JSON.encode(value), as: UTF8.self)
     return "event: \(name)\n" + (id.map { "id: \($0)\n" } ?? "") + "data: \(data)\n\n"
+  }
+}
+
+extension EventFilter {
+  fileprivate func matches(_ event: TaskEvent) -> Bool {
+    (task == nil || task == event.task) && (kind == nil || kind == event.kind)
   }
 }
 

@@ -37,15 +37,7 @@ struct OperationsRoutes {
     router.get("v1/tasks/:task/models") { request, context in
       try listResponse(await central.models(of: try context.identifier("task"), try PageRequest(request)), request)
     }
-    router.get("v1/tasks/:task/rounds") { request, context in
-      try listResponse(await central.rounds(of: try context.identifier("task"), try PageRequest(request)), request)
-    }
-    router.get("v1/tasks/:task/rounds/:round") { _, context in
-      try jsonResponse(await central.round(try context.parameters.require("round", as: Int.self), of: try context.identifier("task")))
-    }
-    router.get("v1/contributions") { request, _ in
-      try listResponse(await central.contributions(try ContributionFilter(request), try PageRequest(request)), request)
-    }
+    central.history.add(to: router)
     router.post("v1/tasks/:task/rounds/:round/replay") { _, context in
       let round = try context.parameters.require("round", as: Int.self)
       return try jsonResponse(await central.replay(try context.identifier("task"), round: round))
@@ -53,7 +45,7 @@ struct OperationsRoutes {
     router.get("v1/events") { request, _ in
       let filter = try EventFilter(request)
       guard request.wantsEventStream else { return try listResponse(await central.events(filter, try PageRequest(request)), request) }
-      return try await EventStream(central, filter, after: request.lastEventID).response
+      return try await EventStream(central, filter, after: request.lastEventID).response(to: request)
     }
     router.put("v1/tasks/:task") { request, context in
       let (summary, isNew) = try await central.push(try context.identifier("task"), try await body(request, context))

@@ -134,6 +134,7 @@ package enum RegionProgram {
     router.get("v1/tasks/:task") { request, context in
       try jsonResponse(await region.task(try context.identifier("task"), try RoundWindow(request)))
     }
+    HistoryRoutes(store: region.state.store) { Problem(.unknownTask, "region \(region.id) has no task \($0)") }.add(to: router)
     router.put("v1/tasks/:task") { request, context in
       let answer = try await region.push(
         try context.identifier("task", as: TaskID.self), try await request.bytes(context: context, upTo: 256 << 10))

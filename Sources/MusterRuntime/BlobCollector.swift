@@ -35,6 +35,7 @@ package actor BlobCollector {
     released = released.union(self.referenced).subtracting(referenced)
     self.referenced = referenced
     await discard()
+    await removeForgotten()
     if swept.map({ .now - $0 >= interval }) ?? true { await sweep(keeping: referenced) }
   }
 
@@ -45,15 +46,15 @@ package actor BlobCollector {
     released.subtract(referenced)
     self.referenced.formUnion(referenced)
     await discard()
+    await removeForgotten()
     let (state, store) = (state, state.store)
     do throws(StorageError) {
-      var freed = state.partials.collect()
+      var freed = await offloading { state.partials.collect() + state.blobs.clearStaging() }
       for prefix in 0..<BlobFolder.prefixes {
-        let here = await offloading { state.blobs.old(prefix: prefix) }.subtracting(referenced)
-        let unreferenced = here.subtracting(try await store.keptBlobs(among: here))
+        let here = await offloading { state.blobs.old(prefix: prefix) }
+        let unreferenced = here.subtracting(try await store.keptBlobs(among: here)).subtracting(self.referenced)
         freed += await offloading { state.blobs.discard(unreferenced, olderThan: BlobFolder.sweepAge).freed }
       }
-      freed += await offloading { state.blobs.clearStaging() }
       report(freed)
     } catch {
       logger.warning("the state folder is not swept yet: \(error)")
@@ -63,16 +64,27 @@ package actor BlobCollector {
   private func discard() async {
     let (state, age) = (state, age)
     do throws(StorageError) {
-      let fromHistory = try await state.store.releasedBlobs(most: Self.most)
-      let candidates = released.union(fromHistory)
+      let releases = try await state.store.releasedBlobs(most: Self.most)
+      let candidates = released.union(releases.values)
       guard !candidates.isEmpty else { return }
-      let kept = try await state.store.keptBlobs(among: candidates).union(candidates.intersection(referenced))
-      let (freed, left) = await offloading { state.blobs.discard(candidates.subtracting(kept), olderThan: age) }
-      released = released.intersection(left)
-      try await state.store.settleReleased(fromHistory.subtracting(left))
+      let kept = try await state.store.keptBlobs(among: candidates)
+      let (freed, left) = await offloading { [referenced] in
+        state.blobs.discard(candidates.subtracting(kept).subtracting(referenced), olderThan: age)
+      }
+      released.subtract(candidates.subtracting(left))
+      try await state.store.settleReleased(releases.filter { !left.contains($0.value) }.map(\.key))
       report(freed)
     } catch {
       logger.warning("released blobs are not removed yet: \(error)")
+    }
+  }
+
+  /// A region that forgets a task has its rows removed in small pieces, so that its commits do not wait.
+  private func removeForgotten() async {
+    do throws(StorageError) {
+      while try await state.store.removeForgotten(), !Task.isCancelled {}
+    } catch {
+      logger.warning("rows of forgotten tasks are not removed yet: \(error)")
     }
   }
 

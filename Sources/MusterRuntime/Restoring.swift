@@ -21,10 +21,13 @@ extension Store {
     var transaction = StoreTransaction()
     transaction.replacing = Set(entries.map(\.task)).map { JournalRange(machine: machine, task: $0) }
     var kept: [(at: Instant, record: R)] = []
+    // Version 0.1.0 left records behind of tasks that it had forgotten in the same batch.
+    var known: Set<TaskID> = []
     for (position, entry) in records.enumerated() {
       for record in [entry.record, added[position]].compactMap({ $0 }) {
         let time = StampedChange.Time.earlier(entries[position].committed)
-        transaction.changes += record.wholeHistory.map { StampedChange($0, at: time) }
+        if record.beginsHistory { known.insert(record.task) }
+        if known.contains(record.task) { transaction.changes += record.wholeHistory.map { StampedChange($0, at: time) } }
         kept.removeAll { $0.record.task == record.task && record.supersedes.contains($0.record.kind) }
         if record.isJournaled { kept.append((entry.at, record)) }
       }

@@ -114,10 +114,11 @@ extension Store {
   func commit(_ records: [some HistoricRecord], machine: String, at now: Instant) async throws(StorageError) {
     var transaction = StoreTransaction(changes: records.flatMap(\.history), at: (machine, now.milliseconds))
     for record in records {
-      if record.isJournaled { transaction.entries.append(try JournalEntry(record, machine: machine, at: now)) }
       if !record.supersedes.isEmpty {
         transaction.replacing.append(JournalRange(machine: machine, task: record.task, kinds: record.supersedes))
+        transaction.entries.removeAll { $0.task == record.task && record.supersedes.contains($0.kind) }
       }
+      if record.isJournaled { transaction.entries.append(try JournalEntry(record, machine: machine, at: now)) }
     }
     try await commit(transaction)
   }

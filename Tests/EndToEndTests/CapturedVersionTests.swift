@@ -33,6 +33,12 @@ extension EndToEnd {
           #expect(detail.summary.step == .completed && detail.rounds.count == 2 && detail.models.last?.kept == true, "\(detail)")
           #expect(detail.rounds.allSatisfy { record in record.updates.reduce(0) { $0 + $1.devices } == 3 }, "\(detail.rounds)")
           #expect(try await fleet.ask("POST", "\(fleet.ops)/v1/tasks/\(task)/rounds/2/replay").text.contains("\"computed\""))
+          let rows = try await fleet.http.get([ContributionRow].self, from: "\(fleet.ops)/v1/contributions?task=\(task)&limit=1000")
+          let keys = rows.filter { $0.digest != nil }.map { "\($0.round) \($0.phase) \($0.node)" }
+          let named = detail.rounds.flatMap { record in
+            record.updates.map { "\(record.round) train \($0.path)" } + record.evaluations.map { "\(record.round) evaluate \($0.path)" }
+          }
+          #expect(keys.sorted() == named.sorted(), "each once")
         }
 
         // The region's order for the task that was cut off names central's address of then, where nothing listens now. So it shows what it

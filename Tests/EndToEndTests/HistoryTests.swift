@@ -54,7 +54,7 @@ extension EndToEnd {
       let round: [TaskEvent.Kind] = [.opened, .closed, .model]
       #expect(kinds.prefix(5) == [.accepted, .model] + round && kinds.last == .ended)
       #expect(kinds.count { $0 == .round } == 3 && kinds.count { $0 == .evaluated } == 3)
-      for wrong in ["limit=0", "limit=1001", "limit=x", "after=-1", "fate=lost", "round=-1", "task=%2f"] {
+      for wrong in ["limit=0", "limit=1001", "limit=x", "after=-1", "fate=lost", "round=-1", "task=%2f", "round=1"] {
         let answer = try await fleet.ask("GET", "\(fleet.ops)/v1/contributions?\(wrong)")
         #expect(answer.status == 400 && answer.problem?.code == .badRequest, "\(wrong): \(answer.text)")
       }

@@ -19,6 +19,8 @@ struct SavedBytes: Hashable, Sendable {
     let rounds = picture.rounds.map(\.updates)
     switch task.upload {
     case .central: updates = rounds.map(\.bytes).saturatingSum()
+    // What devices sent their regions is known of all rounds together.
+    case .region where picture.detail.roundsEnded > picture.rounds.count: return nil
     case .region: updates = traffic.filter { $0.coordinator != .central }.map(\.traffic.received).saturatingSum()
     }
     let (product, isTooLarge) = rounds.map(\.devices).saturatingSum().multipliedReportingOverflow(by: model.bytes)

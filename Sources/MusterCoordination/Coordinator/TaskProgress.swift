@@ -11,8 +11,11 @@ package struct TaskProgress: Codable, Hashable, Sendable {
   package var rounds = 0
   /// At a region: the last order's.
   package var attempt = 0
-  /// Those that retention keeps, in the order of their rounds: the initial one, the best and the newest.
+  /// Those that rounds need, in the order of their rounds: the initial one, the best and the newest. The history knows all.
   package var models: [ModelCheckpoint] = []
+  /// Of earlier models only the initial one and the best are kept.
+  package var modelsSince = 0
+  package var bestRound: Int?
   /// Updates of earlier rounds are no longer kept.
   package var updatesSince = 0
   /// Names of metrics that evaluations reported, sorted.
@@ -39,6 +42,8 @@ package struct TaskProgress: Codable, Hashable, Sendable {
 }
 
 extension TaskProgress {
+  /// An evaluation that an operator asked for may be of one of these.
+  private static let mostNewest = 5
   /// Names that a hostile trainer makes up must not fill the memory.
   private static let mostReported = 256
 
@@ -58,9 +63,10 @@ extension TaskProgress {
     let names = Set(reported).union(models.compactMap(\.evaluation).flatMap { $0.filter(\.value.isFinite).keys })
     reported = Array(names.sorted().prefix(Self.mostReported))
     evaluated = newestEvaluation
-    let bestRound = TaskMetric.best(of: models, stop: specification.stop)?.round
-    let newest = models.suffix(max(1, specification.keep.checkpoints)).map(\.round)
-    models = models.filter { $0.kept && ($0.round == 0 || $0.round == bestRound || newest.contains($0.round)) }
+    bestRound = TaskMetric.best(of: models, stop: specification.stop)?.round
+    modelsSince = record.round - max(1, specification.keep.checkpoints) + 1
+    let needed = max(modelsSince, record.round - Self.mostNewest + 1)
+    models = models.filter { $0.kept && ($0.round == 0 || $0.round == bestRound || $0.round >= needed) }
   }
 
   /// A region's order is over. Training and evaluation of one round are two orders.

@@ -27,7 +27,10 @@ extension Coordinator.Record: HistoricRecord {
     case .completed(let task, let record, _): [.completed(task, record)]
     case .missed(let task, let key, let nodes): [.missed(task, round: key.round, key.phase, nodes)]
     case .summarized(let task, let progress):
-      [.retained(task, models: progress.models.map(\.round), updatesSince: progress.updatesSince)]
+      [
+        .retained(
+          task, RetainedModels(since: progress.modelsSince, best: progress.bestRound), updatesSince: progress.updatesSince)
+      ]
     case .ended(let task, let step, let reason): [.ended(task, step, reason: reason)]
     case .forgotten(let task): [.forgotten(task)]
     case .retired(let task, let last): [.retired(task, last)]
@@ -51,7 +54,8 @@ extension Coordinator.Record: HistoricRecord {
 
   package var isJournaled: Bool {
     switch self {
-    case .completed, .missed: false
+    // What a task's end leaves is that its other records go.
+    case .completed, .missed, .forgotten, .retired: false
     default: true
     }
   }

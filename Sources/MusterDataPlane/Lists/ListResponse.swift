@@ -9,10 +9,19 @@ package import MusterSchema
 package func listResponse<Row: Encodable>(_ page: Page<Row>, _ request: Request) throws -> Response {
   var headers: HTTPFields = [:]
   if let next = page.next {
-    let kept = request.uri.queryParameters.filter { $0.key != "after" }.map { "\($0.key)=\($0.value)" }
+    // As it came, so that what was escaped stays so.
+    let kept = (request.uri.query ?? "").split(separator: "&").filter { !$0.hasPrefix("after=") }.map { escaped($0) }
     headers[.link] = "<\(request.uri.path)?\((kept + ["after=\(next)"]).joined(separator: "&"))>; rel=\"next\""
   }
   return try jsonResponse(page.rows, headers: headers)
+}
+
+/// Without the characters that an address in a header must not have.
+private func escaped(_ part: some StringProtocol) -> String {
+  part.utf8.reduce(into: "") { text, byte in
+    let isPlain = byte > 0x20 && byte < 0x7f && !Array("<>\"".utf8).contains(byte)
+    text += isPlain ? String(UnicodeScalar(byte)) : "%" + (byte < 16 ? "0" : "") + String(byte, radix: 16, uppercase: true)
+  }
 }
 
 extension PageRequest {
@@ -23,10 +32,14 @@ extension PageRequest {
 }
 
 extension TaskFilter {
-  /// `open` (true or false), `step`, `name`.
+  /// `open` (true or false), `step` (how they ended), `name`.
   package init(_ request: Request) throws(Problem) {
     let query = request.uri.queryParameters
-    self.init(isOpen: try query.choice("open", ["true": true, "false": false]), step: try query.choice("step"), name: query.text("name"))
+    // Only central's memory knows the step of a task that goes on.
+    let ends = RoundState.Step.allCases.filter(\.isFinal)
+    self.init(
+      isOpen: try query.choice("open", ["true": true, "false": false]),
+      step: try query.choice("step", Dictionary(uniqueKeysWithValues: ends.map { ($0.rawValue, $0) })), name: query.text("name"))
   }
 }
 
@@ -38,6 +51,9 @@ extension ContributionFilter {
       task: try query.text("task").map { text throws(Problem) in try TaskID.read(text) },
       round: try query["round"].map { text throws(Problem) in try ContributionKey.round(text) }, phase: try query.choice("phase"),
       node: query.text("node"), fate: try query.choice("fate"))
+    guard round == nil || task != nil else {
+      throw Problem(.badRequest, "round=\(round ?? 0) needs task=…: rounds are counted in each task")
+    }
   }
 }
 

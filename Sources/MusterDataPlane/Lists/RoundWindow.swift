@@ -53,15 +53,13 @@ extension Store {
   ///
   /// - Returns: the newest round, too, whether the window has it or not.
   package func records(of task: TaskID, _ window: RoundWindow) async throws(Problem) -> (rounds: [RoundRecord], newest: Int?) {
-    do {
+    let found = try await answered { () throws(StorageError) -> (rounds: [RoundRecord], newest: Int?)? in
       let newest = try await rounds(of: task, PageRequest(limit: PageRequest.most)).rows
       guard let first = window.first(newestFirst: newest) else { return ([], newest.first?.round) }
-      if let records = try await records(of: task, since: first, most: RoundWindow.mostContributions) {
-        return (records, newest.first?.round)
-      }
-    } catch {
-      throw Problem(error.isDiskFull ? .diskFull : .unavailable, "\(error)")
+      let records = try await records(of: task, since: first, most: RoundWindow.mostContributions)
+      return records.map { ($0, newest.first?.round) }
     }
+    if let found { return found }
     throw Problem(
       .badRequest,
       "these rounds have more than \(RoundWindow.mostContributions) contributions: ask for fewer with rounds=last:N, or a page of "

@@ -18,7 +18,7 @@ package enum HistoryChange: Hashable, Sendable {
   /// Nodes that were invited and did not deliver, at a region that only recruits.
   case missed(TaskID, round: Int, Phase, [Waiting])
   /// Of a task's models and updates these alone are still kept as blobs.
-  case retained(TaskID, models: [Int], updatesSince: Int)
+  case retained(TaskID, RetainedModels, updatesSince: Int)
   case ended(TaskID, RoundState.Step, reason: String)
   /// Something to be told of that changes no other row.
   case happened(TaskID, TaskEvent.Kind, TaskEvent.Details)
@@ -51,6 +51,25 @@ extension HistoryChange {
     case .contributed, .missed, .retained, .retired, .forgotten: nil
     }
   }
+}
+
+/// Which of a task's models retention keeps.
+package struct RetainedModels: Hashable, Sendable {
+  /// The newest: those of this round and later ones.
+  package var since: Int
+  /// The rounds of the initial model and of the best one; -1: none.
+  package var initial: Int
+  package var best: Int
+
+  package init(since: Int, initial: Int = 0, best: Int?) {
+    self.since = since
+    self.initial = initial
+    self.best = best ?? -1
+  }
+
+  package static let none = RetainedModels(since: .max, initial: -1, best: nil)
+
+  package func contains(_ round: Int) -> Bool { round >= since || round == initial || round == best }
 }
 
 /// What central says of a task that is no longer in its memory.

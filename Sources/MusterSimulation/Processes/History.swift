@@ -44,7 +44,9 @@ package struct History: Sendable {
       tasks[id]?.updatesSince = first
     case .ended(_, let step, _): tasks[id]?.step = step
     case .happened: break
-    case .retired: tasks[id]?.isRetired = true
+    case .retired:
+      tasks[id]?.isRetired = true
+      tasks[id]?.updatesSince = .max
     case .forgotten: tasks[id] = nil
     }
   }

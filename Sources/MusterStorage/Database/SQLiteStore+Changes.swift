@@ -28,11 +28,13 @@ extension Database {
       try run("UPDATE model SET metrics = ? WHERE task = \(Self.number) AND round = ?", [try column(metrics), task.rawValue, round])
     case .completed(let task, let record): try complete(task, record, at)
     case .missed(let task, let round, let phase, let nodes): try miss(task, round, phase, nodes, at)
-    case .retained(let task, let models, let first): try retain(task, models: models, updatesSince: first)
+    case .retained(let task, let models, let updates): try retain(task, models, updatesSince: updates)
     case .ended(let task, let step, let reason):
       try run("UPDATE task SET step = ?, reason = ?, ended = ? WHERE id = ?", [step.rawValue, reason, at, task.rawValue])
     case .retired(let task, let last):
       try run("UPDATE task SET retired = ? WHERE id = ?", [try column(last) ?? "", task.rawValue])
+      // Its models stay where there are any, to be downloaded; updates are for rounds to come, and for a replay soon after.
+      try retain(task, nil, updatesSince: .max)
     case .happened: break
     case .forgotten(let task): try forget(task)
     }
@@ -45,6 +47,12 @@ extension Database {
   private func run(_ sql: String, _ arguments: StatementArguments) throws { try cachedStatement(sql: sql).execute(arguments: arguments) }
 
   private func insert(_ contribution: ContributionRecord, _ key: ContributionKey, _ at: Int64?) throws {
+    // An upgraded journal names some twice: by themselves, and in the record of their round.
+    let isThere = """
+      SELECT EXISTS (SELECT 1 FROM contribution WHERE task = \(Self.number) AND round = ? AND phase = ? AND node = ? AND digest IS NOT NULL)
+      """
+    let place: StatementArguments = [key.task.rawValue, key.round, key.phase.rawValue, key.path.description]
+    if try Bool.fetchOne(cachedStatement(sql: isThere), arguments: place) ?? false { return }
     try run(
       """
       INSERT INTO contribution (task, round, phase, node, fate, reason, digest, bytes, weight, count, metrics, kept, at)
@@ -144,27 +152,48 @@ extension Database {
       """, [try column(first), task.rawValue, round])
   }
 
-  private func retain(_ task: TaskID, models: [Int], updatesSince first: Int) throws {
-    guard let row = try Row.fetchOne(self, sql: "SELECT number, kept_since FROM task WHERE id = ?", arguments: [task.rawValue]) else {
-      return
-    }
+  /// - Parameter models: nil: all that are kept.
+  private func retain(_ task: TaskID, _ models: RetainedModels?, updatesSince first: Int) throws {
+    let sql = "SELECT number, kept_since FROM task WHERE id = ?"
+    guard let row = try Row.fetchOne(cachedStatement(sql: sql), arguments: [task.rawValue]) else { return }
     let (number, since): (Int, Int) = (row["number"], row["kept_since"])
     if first > since {
       let leaving = "task = ? AND round >= ? AND round < ? AND phase = 'train' AND kept"
-      try run("INSERT OR IGNORE INTO released SELECT digest FROM contribution WHERE \(leaving)", [number, since, first])
-      try run("UPDATE contribution SET kept = 0 WHERE \(leaving)", [number, since, first])
+      try run(
+        "INSERT INTO released (digest) SELECT digest FROM contribution INDEXED BY contribution_of_round WHERE \(leaving)",
+        [number, since, first])
+      try run("UPDATE contribution INDEXED BY contribution_of_round SET kept = 0 WHERE \(leaving)", [number, since, first])
       try run("UPDATE task SET kept_since = ? WHERE number = ?", [first, number])
     }
-    let gone = "task = ? AND kept AND round NOT IN (\(models.map(String.init).joined(separator: ", ")))"
+    guard let models else { return }
+    let gone = "task = ? AND kept AND round < ? AND round NOT IN (?, ?)"
+    let arguments: StatementArguments = [number, models.since, models.initial, models.best]
     for digest in ["digest", "wire", "state"] {
-      try execute(
-        sql: "INSERT OR IGNORE INTO released SELECT \(digest) FROM model WHERE \(gone) AND \(digest) IS NOT NULL", arguments: [number])
+      try run(
+        "INSERT INTO released (digest) SELECT \(digest) FROM model INDEXED BY model_kept_of_task WHERE \(gone) AND \(digest) IS NOT NULL",
+        arguments)
     }
-    try execute(sql: "UPDATE model SET kept = 0 WHERE \(gone)", arguments: [number])
+    try run("UPDATE model INDEXED BY model_kept_of_task SET kept = 0 WHERE \(gone)", arguments)
   }
 
+  /// Nobody sees the task from now on; its rows go by and by, see ``removeForgotten(most:)``.
   private func forget(_ task: TaskID) throws {
-    try retain(task, models: [], updatesSince: .max)
-    try run("DELETE FROM task WHERE id = ?", [task.rawValue])
+    try retain(task, RetainedModels.none, updatesSince: .max)
+    try run("UPDATE task SET id = CAST(number AS TEXT) || ' gone', gone = 1, step = 'cancelled' WHERE id = ?", [task.rawValue])
+  }
+
+  /// Removes rows of forgotten tasks, at most so many.
+  ///
+  /// - Returns: whether there are more.
+  func removeForgotten(most: Int) throws -> Bool {
+    guard let number = try Int.fetchOne(self, sql: "SELECT number FROM task WHERE gone LIMIT 1") else { return false }
+    for table in ["contribution", "event"] {
+      try execute(
+        sql: "DELETE FROM \(table) WHERE number IN (SELECT number FROM \(table) INDEXED BY \(table)_of_task WHERE task = ? LIMIT ?)",
+        arguments: [number, most])
+      if changesCount >= most { return true }
+    }
+    try execute(sql: "DELETE FROM task WHERE number = ?", arguments: [number])
+    return true
   }
 }

@@ -1,6 +1,7 @@
 import FoundationEssentials
 import GRDB
 package import MusterSchema
+import Synchronization
 
 extension SQLiteStore {
   package func task(_ id: TaskID) async throws(StorageError) -> TaskRow? {
@@ -11,6 +12,7 @@ extension SQLiteStore {
 
   package func tasks(_ filter: TaskFilter, _ page: PageRequest) async throws(StorageError) -> Page<TaskRow> {
     var conditions = Conditions()
+    conditions.add("NOT gone")
     if let isOpen = filter.isOpen { conditions.add(isOpen ? "step IS NULL" : "step IS NOT NULL") }
     if let step = filter.step { conditions.add("step = ?", step.rawValue) }
     if let name = filter.name {
@@ -72,7 +74,21 @@ extension SQLiteStore {
     if let phase = filter.phase { conditions.add("phase = ?", phase.rawValue) }
     if let node = filter.node { conditions.add("node = ?", node) }
     if let fate = filter.fate { conditions.add("fate = ?", fate.rawValue) }
-    let sql = "SELECT contribution.*, (SELECT id FROM task WHERE task.number = contribution.task) AS id FROM contribution"
+    if filter.task == nil { conditions.add("task NOT IN (SELECT number FROM task WHERE gone)") }
+    let isAmiss = filter.fate.map { $0 != .accepted && $0 != .counted } ?? false
+    var index = ""
+    if filter.task != nil, filter.round != nil {
+      index = " INDEXED BY contribution_of_round"
+    } else if filter.node != nil {
+      index = " INDEXED BY contribution_of_node"
+    } else if filter.task != nil {
+      index = " INDEXED BY contribution_of_task"
+    } else if isAmiss {
+      // The condition of the index, as it stands there.
+      conditions.add("fate NOT IN ('accepted', 'counted')")
+      index = " INDEXED BY contribution_amiss"
+    }
+    let sql = "SELECT contribution.*, (SELECT id FROM task WHERE task.number = contribution.task) AS id FROM contribution\(index)"
     return try await list(sql, conditions, by: "number", page, ContributionRow.init)
   }
 
@@ -91,9 +107,10 @@ extension SQLiteStore {
 
   // MARK: Blobs
 
-  package func releasedBlobs(most: Int) async throws(StorageError) -> Set<Digest> {
+  package func releasedBlobs(most: Int) async throws(StorageError) -> [Int: Digest] {
     try await read("the history") { database in
-      try Set(Data.fetchAll(database, sql: "SELECT digest FROM released LIMIT ?", arguments: [most]).map { try Digest(column: $0) })
+      let rows = try Row.fetchAll(database, sql: "SELECT number, digest FROM released ORDER BY number LIMIT ?", arguments: [most])
+      return try rows.reduce(into: [:]) { $0[$1["number"]] = try $1.digest("digest") }
     }
   }
 
@@ -110,13 +127,28 @@ extension SQLiteStore {
     }
   }
 
-  package func settleReleased(_ digests: Set<Digest>) async throws(StorageError) {
-    guard !digests.isEmpty else { return }
+  package func settleReleased(_ numbers: [Int]) async throws(StorageError) {
+    guard !numbers.isEmpty else { return }
     try await write { database in
-      let statement = try database.cachedStatement(sql: "DELETE FROM released WHERE digest = ?")
-      for digest in digests { try statement.execute(arguments: [digest.column]) }
+      let statement = try database.cachedStatement(sql: "DELETE FROM released WHERE number = ?")
+      for number in numbers { try statement.execute(arguments: [number]) }
     }
   }
+
+  package func removeForgotten() async throws(StorageError) -> Bool {
+    guard try await read("the history", { try Bool.fetchOne($0, sql: "SELECT EXISTS (SELECT 1 FROM task WHERE gone)") ?? false }) else {
+      return false
+    }
+    let more = Mutex(false)
+    try await write { database in
+      let isMore = try database.removeForgotten(most: Self.removedAtOnce)
+      more.withLock { $0 = isMore }
+    }
+    return more.withLock { $0 }
+  }
+
+  /// Some milliseconds' worth: commits of the machine wait for it.
+  private static let removedAtOnce = 2000
 
   // MARK: Lists
 
@@ -147,6 +179,7 @@ private struct Conditions: Sendable {
 
   init() {}
   init(_ filter: EventFilter) {
+    if filter.task == nil { add("task NOT IN (SELECT number FROM task WHERE gone)") }
     if let task = filter.task { add("task = \(Database.number)", task.rawValue) }
     if let kind = filter.kind { add("kind = ?", kind.rawValue) }
   }

@@ -64,9 +64,13 @@ extension SQLiteStore {
       -- Updates of earlier rounds are no longer kept as blobs.
       kept_since INTEGER NOT NULL DEFAULT 0,
       -- What central says of a task that is no longer in its memory, JSON; empty at a region; NULL for a task that is.
-      retired TEXT
+      retired TEXT,
+      -- It was forgotten: its rows are removed a few at a time, and nobody sees them meanwhile. Its id is its number then.
+      gone INTEGER NOT NULL DEFAULT 0
     ) STRICT;
-    CREATE INDEX task_open ON task (number) WHERE step IS NULL;
+    CREATE INDEX task_gone ON task (number) WHERE gone;
+    CREATE INDEX task_by_step ON task (step, number);
+    CREATE INDEX task_rounds ON task (rounds);
 
     CREATE TABLE round (
       task INTEGER NOT NULL REFERENCES task (number) ON DELETE CASCADE,
@@ -109,6 +113,7 @@ extension SQLiteStore {
       made INTEGER,
       PRIMARY KEY (task, round)
     ) STRICT, WITHOUT ROWID;
+    CREATE INDEX model_kept_of_task ON model (task, round) WHERE kept;
     CREATE INDEX model_kept ON model (digest) WHERE kept;
     CREATE INDEX model_kept_wire ON model (wire) WHERE kept AND wire IS NOT NULL;
     CREATE INDEX model_kept_state ON model (state) WHERE kept AND state IS NOT NULL;
@@ -135,7 +140,9 @@ extension SQLiteStore {
       at INTEGER
     ) STRICT;
     CREATE INDEX contribution_of_round ON contribution (task, round, phase, node);
+    CREATE INDEX contribution_of_task ON contribution (task, number);
     CREATE INDEX contribution_of_node ON contribution (node, number);
+    CREATE INDEX contribution_amiss ON contribution (fate, number) WHERE fate NOT IN ('accepted', 'counted');
     CREATE INDEX contribution_missed ON contribution (task, round) WHERE digest IS NULL;
     CREATE INDEX contribution_kept ON contribution (digest) WHERE kept;
 
@@ -149,8 +156,9 @@ extension SQLiteStore {
       at INTEGER
     ) STRICT;
     CREATE INDEX event_of_task ON event (task, number);
+    CREATE INDEX event_of_kind ON event (kind, number);
 
-    -- Blobs that lost a reference, until they are removed.
-    CREATE TABLE released (digest BLOB PRIMARY KEY NOT NULL) STRICT, WITHOUT ROWID;
+    -- Blobs that lost a reference, until they are removed; a row for each time.
+    CREATE TABLE released (number INTEGER PRIMARY KEY AUTOINCREMENT, digest BLOB NOT NULL) STRICT;
     """
 }

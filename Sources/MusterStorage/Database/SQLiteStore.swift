@@ -28,7 +28,7 @@ package final class SQLiteStore: Store {
     configuration.label = "muster"
     configuration.foreignKeysEnabled = true
     configuration.busyMode = .timeout(2)
-    configuration.maximumReaderCount = 2
+    configuration.maximumReaderCount = 4
     // Nobody else may read it: it lies in a folder for this user only, and is made so itself.
     let mask = umask(0o077)
     defer { umask(mask) }
@@ -45,14 +45,17 @@ package final class SQLiteStore: Store {
 
   /// Reads in one snapshot.
   func read<T: Sendable>(_ what: String, _ body: @escaping @Sendable (Database) throws -> T) async throws(StorageError) -> T {
-    let pool = pool
-    return try await offloading { () throws(StorageError) in
-      do {
-        return try pool.read(body)
-      } catch {
-        throw StorageError(error, what)
+    let result: Result<T, StorageError> = await withCheckedContinuation { continuation in
+      // On a thread of its own: a reader that has to wait must not hold up what writes files.
+      pool.asyncRead { database in
+        do {
+          continuation.resume(returning: .success(try body(try database.get())))
+        } catch {
+          continuation.resume(returning: .failure(StorageError(error, what)))
+        }
       }
     }
+    return try result.get()
   }
 
   /// Makes changes in one transaction.

@@ -55,12 +55,16 @@ package protocol Store: Sendable {
 
   // MARK: Blobs
 
-  /// Blobs that the history no longer keeps and that may be removed, at most so many of them.
-  func releasedBlobs(most: Int) async throws(StorageError) -> Set<Digest>
+  /// Blobs that the history no longer keeps and that may be removed, at most so many of them, by a number of each release.
+  func releasedBlobs(most: Int) async throws(StorageError) -> [Int: Digest]
   /// Those of the blobs that the history keeps.
   func keptBlobs(among digests: Set<Digest>) async throws(StorageError) -> Set<Digest>
-  /// The blobs are removed, or kept by something else.
-  func settleReleased(_ digests: Set<Digest>) async throws(StorageError)
+  /// The blobs of these releases are removed, or kept by something else.
+  func settleReleased(_ numbers: [Int]) async throws(StorageError)
+  /// Removes rows of forgotten tasks, a bounded number of them.
+  ///
+  /// - Returns: whether there are more.
+  func removeForgotten() async throws(StorageError) -> Bool
 
   // MARK: Presence
 
