@@ -29,9 +29,14 @@ extension Central {
   }
 
   /// The records of a task's rounds that a window asks for, and the models that they began or ended with.
-  func past(_ task: TaskID, _ window: RoundWindow) async throws(Problem) -> (rounds: [RoundRecord], models: [ModelCheckpoint]) {
+  ///
+  /// - Returns: how many rounds have ended, too: of one look, though a task goes on meanwhile.
+  func past(
+    _ task: TaskID, _ window: RoundWindow
+  ) async throws(Problem) -> (rounds: [RoundRecord], ended: Int, models: [ModelCheckpoint]) {
     let (rounds, newest) = try await state.store.records(of: task, window)
-    return (rounds, try await models(of: task, since: rounds.first.map { $0.round - 1 } ?? newest ?? 0))
+    // At central every round has a record.
+    return (rounds, newest ?? 0, try await models(of: task, since: rounds.first.map { $0.round - 1 } ?? newest ?? 0))
   }
 
   private func models(of task: TaskID, since first: Int) async throws(Problem) -> [ModelCheckpoint] {

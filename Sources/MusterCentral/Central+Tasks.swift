@@ -46,10 +46,10 @@ extension Central {
       return (live ?? row.retired).map { (row, $0) }
     }
     guard let summary = row.summary(inMemory: state.summary), let specification = row.specification else { throw unknown(task) }
-    let (rounds, models) = try await past(task, window)
+    let past = try await past(task, window)
     return TaskDetail(
-      summary: summary, revision: state.revision, specification: specification, now: state.now, rounds: rounds, roundsEnded: row.rounds,
-      models: models)
+      summary: summary, revision: state.revision, specification: specification, now: state.now, rounds: past.rounds,
+      roundsEnded: past.ended, models: past.models)
   }
 
   func explanation(_ task: TaskID) async throws(Problem) -> Explanation {
@@ -74,6 +74,7 @@ extension Central {
   }
 
   func act(_ action: String, on task: TaskID) async throws(Problem) -> TaskSummary {
+    guard ["pause", "resume", "cancel", "evaluate"].contains(action) else { throw unknownAction(action) }
     let machine = await shell.machine
     guard let run = machine.tasks[task] else { throw ended(try await summary(task), action) }
     guard !run.isEnded || action == "evaluate" else { throw ended(try await summary(task), action) }
@@ -89,9 +90,7 @@ extension Central {
         throw Problem(.noModel, "task \(task) has not made its initial model")
       }
       try await deliver(.evaluate(task))
-    default:
-      throw Problem(
-        .unknownAction, "\(action.withoutControlCharacters) is none of pause, resume, cancel, evaluate")
+    default: throw unknownAction(action)
     }
     return try await summary(task)
   }
@@ -107,6 +106,10 @@ extension Central {
 
   /// Every task that regions may ask for, the ended ones of the last day included.
   func descriptors() async -> [TaskDescriptor] { await shell.machine.descriptors }
+
+  private func unknownAction(_ action: String) -> Problem {
+    Problem(.unknownAction, "\(action.withoutControlCharacters) is none of pause, resume, cancel, evaluate")
+  }
 
   private func ended(_ summary: TaskSummary, _ action: String) -> Problem {
     Problem(.taskEnded, "task \(summary.task) is \(summary.step.rawValue): it takes no \(action.withoutControlCharacters)")

@@ -24,8 +24,9 @@ package enum CentralProgram {
     let records = try await state.store.restore(Coordinator.Record.self, machine: Self.machineName) { [coordination] in
       Coordinator.summaries(of: $0, id: .central, configuration: coordination)
     }
-    let machine = Coordinator(id: .central, configuration: coordination, restoring: records)
-    let clock = MachineClock(resuming: Instant(milliseconds: try await state.store.lastInstant(machine: Self.machineName)))
+    let instant = Instant(milliseconds: try await state.store.lastInstant(machine: Self.machineName))
+    let machine = Coordinator(id: .central, configuration: coordination, restoring: records, at: instant)
+    let clock = MachineClock(resuming: instant)
     let shell = Shell(machine, name: Self.machineName, store: state.store, clock: clock, logger: logger)
     let link = BrokerLink(
       configuration.broker, topic: .coordinatorState(.central), filters: Topic.coordinatorFilters(.central), logger: logger

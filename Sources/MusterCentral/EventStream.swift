@@ -3,6 +3,7 @@ import Hummingbird
 import HummingbirdCore
 import MusterDataPlane
 import MusterSchema
+import MusterStorage
 import NIOCore
 import ServiceLifecycle
 
@@ -17,6 +18,8 @@ struct EventStream {
   /// The last event that the client has seen.
   private var last: Int
   private var needsSnapshot: Bool
+  /// What the client missed, before the first look.
+  private var backlog: [TaskEvent] = []
   /// What was said last of each task that goes on.
   private var shown: [TaskID: RoundState] = [:]
 
@@ -29,10 +32,15 @@ struct EventStream {
     self.filter = filter
     if let task = filter.task { _ = try await central.row(task) }
     let newest = try await central.feed.latest().newest
+    if let last, last <= newest {
+      backlog = try await central.stored { (store) throws(StorageError) in
+        try await store.events(filter, since: last, most: EventFeed.most + 1)
+      }
+    }
     // A client that missed more gets a snapshot; so does one that counts on from another store.
-    let missed = last.map { newest - $0 } ?? .max
-    needsSnapshot = !(0...EventFeed.most).contains(missed)
-    self.last = needsSnapshot ? newest : last ?? newest
+    needsSnapshot = last.map { $0 > newest } ?? true || backlog.count > EventFeed.most
+    if needsSnapshot { backlog = [] }
+    self.last = max(newest, backlog.last?.number ?? 0)
     bell = try central.bell.listen()
   }
 
@@ -93,6 +101,8 @@ struct EventStream {
       shown = Dictionary(snapshot.now.map { ($0.task, $0.lasting) }, uniquingKeysWith: { $1 })
       text += try event("snapshot", snapshot, id: last)
     }
+    for record in backlog { text += try event("record", record, id: record.number) }
+    backlog = []
     for record in look.events where record.number > last {
       last = record.number
       if filter.matches(record) { text += try event("record", record, id: record.number) }

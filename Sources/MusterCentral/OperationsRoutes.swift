@@ -39,7 +39,7 @@ struct OperationsRoutes {
     }
     central.history.add(to: router)
     router.post("v1/tasks/:task/rounds/:round/replay") { _, context in
-      let round = try context.parameters.require("round", as: Int.self)
+      let round = try context.round()
       return try jsonResponse(await central.replay(try context.identifier("task"), round: round))
     }
     router.get("v1/events") { request, _ in

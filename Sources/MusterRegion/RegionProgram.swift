@@ -21,8 +21,9 @@ package enum RegionProgram {
     let records = try await state.store.restore(RegionMachine.Record.self, machine: "region") { [coordination] in
       RegionMachine.summaries(of: $0, id: id, configuration: coordination)
     }
-    let machine = RegionMachine(id: id, above: .central, configuration: coordination, restoring: records)
-    let clock = MachineClock(resuming: Instant(milliseconds: try await state.store.lastInstant(machine: "region")))
+    let instant = Instant(milliseconds: try await state.store.lastInstant(machine: "region"))
+    let machine = RegionMachine(id: id, above: .central, configuration: coordination, restoring: records, at: instant)
+    let clock = MachineClock(resuming: instant)
     let shell = Shell(machine, name: "region", store: state.store, clock: clock, logger: logger)
 
     let above = BrokerLink(

@@ -93,7 +93,14 @@ extension Coordinator {
   /// - Parameter recording: whether the round in progress gets its record, which names what was accepted.
   mutating func end(_ id: TaskID, _ step: RoundState.Step, _ reason: String, recording: Bool = true) {
     guard let run = tasks[id], !run.isEnded else { return }
-    if recording, run.train != nil, let record = abandonedRound(run, reason) { complete(id, record) }
+    if recording, let train = run.train {
+      if let record = abandonedRound(run, reason) {
+        complete(id, record)
+      } else if case let missed = missedNodes(run), !missed.isEmpty {
+        // Nothing was accepted: the round has no record, but those who were invited in vain have rows.
+        commit(.missed(id, train.key, missed))
+      }
+    }
     commit(.ended(id, step, reason: reason))
     effects.append(.publish(describe(id)))
     effects.append(.roundChanged(id))

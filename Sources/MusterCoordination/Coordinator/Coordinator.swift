@@ -76,12 +76,18 @@ package struct Coordinator: Sendable {
   }
 
   /// The state that the records give back: everything durable, nothing soft.
-  package init(id: NodeID, configuration: CoordinatorConfiguration, restoring records: some Sequence<(at: Instant, record: Record)>) {
+  ///
+  /// - Parameter instant: where the machine's time goes on: of the last commit, which may have left no record.
+  package init(
+    id: NodeID, configuration: CoordinatorConfiguration, restoring records: some Sequence<(at: Instant, record: Record)>,
+    at instant: Instant = .zero
+  ) {
     self.init(id: id, configuration: configuration)
     for (at, record) in records {
       now = max(now, at)
       apply(record)
     }
+    now = max(now, instant)
     for task in tasks.keys {
       // Who is at work already shows on topics: nobody is invited for them before that could be heard.
       if tasks[task]?.stage == .scouting { tasks[task]?.train?.holdsUntil = now.advanced(bySeconds: configuration.graceSeconds) }

@@ -68,14 +68,15 @@ package struct RegionMachine: Machine {
   }
 
   package init(
-    id: NodeID, above: NodeID, configuration: CoordinatorConfiguration, restoring records: [(at: Instant, record: Record)]
+    id: NodeID, above: NodeID, configuration: CoordinatorConfiguration, restoring records: [(at: Instant, record: Record)],
+    at instant: Instant = .zero
   ) {
     participant = Participant(
       id: id, coordinator: above, capacity: .max,
       restoring: records.compactMap { at, record in if case .above(let record) = record { (at, record) } else { nil } })
     coordinator = Coordinator(
       id: id, configuration: configuration,
-      restoring: records.compactMap { at, record in if case .below(let record) = record { (at, record) } else { nil } })
+      restoring: records.compactMap { at, record in if case .below(let record) = record { (at, record) } else { nil } }, at: instant)
   }
 
   package static var tick: Event { .tick }

@@ -17,4 +17,7 @@ extension RouteContext {
       throw Problem(.invalidBody, "this is not a \(I.noun): \(error.description)")
     }
   }
+
+  /// The round in the path.
+  package func round() throws(Problem) -> Int { try ContributionKey.round(parameters.get("round")?[...] ?? "") }
 }

@@ -24,7 +24,7 @@ package struct HistoryRoutes {
       return try listResponse(try await answered { () throws(StorageError) in try await store.rounds(of: task, page) }, request)
     }
     router.get("v1/tasks/:task/rounds/:round") { _, context in
-      let (task, round) = (try context.identifier("task", as: TaskID.self), try context.parameters.require("round", as: Int.self))
+      let (task, round) = (try context.identifier("task", as: TaskID.self), try context.round())
       return try jsonResponse(try await record(of: task, round: round))
     }
   }

@@ -57,7 +57,8 @@ extension Store {
       let newest = try await rounds(of: task, PageRequest(limit: PageRequest.most)).rows
       guard let first = window.first(newestFirst: newest) else { return ([], newest.first?.round) }
       let records = try await records(of: task, since: first, most: RoundWindow.mostContributions)
-      return records.map { ($0, newest.first?.round) }
+      // A round may have ended since.
+      return records.map { records in (records.filter { $0.round <= newest.first?.round ?? 0 }, newest.first?.round) }
     }
     if let found { return found }
     throw Problem(

@@ -30,7 +30,9 @@ package final class CentralProcess: ServerPerformer, LedgerServer, ClientOwner {
     desk = CentralDesk(secret: world.secret)
     var configuration = CoordinatorConfiguration(data: "http://central:7400", declared: Set(regions))
     configuration.faults = world.plan.faults
-    shell = ServerDriver(world) { [configuration] in Coordinator(id: .central, configuration: configuration, restoring: $0) }
+    shell = ServerDriver(world) { [configuration] in
+      Coordinator(id: .central, configuration: configuration, restoring: $0, at: $1)
+    }
     client = Client(
       name, .coordinator(world.directory.number(NodeID.central)), site: site, broker: broker, clientID: world.newClientID(),
       keepAlive: world.plan.keepAlive, patience: 2000, forgetsOnDisconnect: true)

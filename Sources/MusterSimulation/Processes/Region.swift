@@ -37,10 +37,10 @@ package final class RegionProcess: ServerPerformer, LedgerServer, ClientOwner {
     desk = RegionDesk(id, above: .central, storeIsNew: true)
     var configuration = CoordinatorConfiguration(data: "http://\(id):7410")
     configuration.faults = world.plan.faults
-    shell = ServerDriver(world) { [configuration] records in
+    shell = ServerDriver(world) { [configuration] records, instant in
       var configuration = configuration
-      configuration.storeIsNew = records.isEmpty
-      return RegionMachine(id: id, above: .central, configuration: configuration, restoring: records)
+      configuration.storeIsNew = records.isEmpty && instant == .zero
+      return RegionMachine(id: id, above: .central, configuration: configuration, restoring: records, at: instant)
     }
     let number = world.directory.number(id)
     self.above = Client(

@@ -39,7 +39,7 @@ package final class ServerDriver<M: Machine> where M.Record: HistoricRecord {
 
   unowned let world: World
   private unowned var performer: (any ServerPerformer<M>)?
-  private let restore: ([ServerDisk<M.Record>.Entry]) -> M
+  private let restore: ([ServerDisk<M.Record>.Entry], Instant) -> M
   private var inbox = Inbox<M.Event, Sender>()
   private var committer: Committer<M, Sender>
   private var isScheduled = false
@@ -47,10 +47,10 @@ package final class ServerDriver<M: Machine> where M.Record: HistoricRecord {
   private var base = Instant.zero
   private var since: Int64 = 0
 
-  init(_ world: World, restore: @escaping ([ServerDisk<M.Record>.Entry]) -> M) {
+  init(_ world: World, restore: @escaping ([ServerDisk<M.Record>.Entry], Instant) -> M) {
     self.world = world
     self.restore = restore
-    committer = Committer(restore([]))
+    committer = Committer(restore([], .zero))
   }
 
   func attach(_ performer: any ServerPerformer<M>) { self.performer = performer }
@@ -67,7 +67,7 @@ package final class ServerDriver<M: Machine> where M.Record: HistoricRecord {
   func start() {
     var kept = disk.kept
     if world.plants(.forgetsAcceptedOnRestart) { kept.removeAll { $0.record.kind == "contributed" } }
-    committer = Committer(restore(kept), faults: world.plan.faults)
+    committer = Committer(restore(kept, disk.lastInstant), faults: world.plan.faults)
     base = world.plants(.clockStartsAgain) ? .zero : disk.lastInstant
     since = world.time
     life += 1
@@ -86,7 +86,7 @@ package final class ServerDriver<M: Machine> where M.Record: HistoricRecord {
   }
 
   /// The machine that the records give back.
-  package func replay(_ records: [ServerDisk<M.Record>.Entry]) -> M { restore(records) }
+  package func replay(_ records: [ServerDisk<M.Record>.Entry]) -> M { restore(records, disk.lastInstant) }
 
   /// - Returns: false when the process died here.
   private func boundary(_ what: @autoclosure () -> String) -> Bool {
