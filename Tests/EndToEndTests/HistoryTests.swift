@@ -97,7 +97,7 @@ extension EndToEnd {
         #expect(events.first?.name == "snapshot" && snapshot.tasks.isEmpty && snapshot.now.isEmpty, "only tasks that go on")
         let records = events.filter { $0.name == "record" }
         #expect(records.allSatisfy { $0.id != nil } && records.first?.kind == .accepted && records.count { $0.kind == .round } == 2)
-        #expect(events.contains { $0.name == "now" && $0.id == nil && $0.data.contains("\"step\":\"training\"") })
+        #expect(events.contains { $0.name == "now" && $0.id == nil && $0.data.contains("\"task\":\"digits\"") })
         #expect(try await live.wait { !$0.isEmpty }.map(\.name) == ["snapshot"], "another task is none of its business")
 
         // A client that lost its connection after the first round hears what came since, and no snapshot.

@@ -49,7 +49,7 @@ extension ContributionFilter {
     let query = request.uri.queryParameters
     self.init(
       task: try query.text("task").map { text throws(Problem) in try TaskID.read(text) },
-      round: try query["round"].map { text throws(Problem) in try ContributionKey.round(text, "round=") }, phase: try query.choice("phase"),
+      round: try query["round"].map { text throws(Problem) in try ContributionKey.round(text) }, phase: try query.choice("phase"),
       node: query.text("node"), fate: try query.choice("fate"))
     guard round == nil || task != nil else {
       throw Problem(.badRequest, "round=\(round ?? 0) needs task=…: rounds are counted in each task")

@@ -43,9 +43,9 @@ extension ContributionKey {
   /// The round of an address.
   ///
   /// - Throws: 400.
-  package static func round(_ text: Substring, _ name: String = "round ") throws(Problem) -> Int {
+  package static func round(_ text: Substring) throws(Problem) -> Int {
     guard text.utf8.count <= 9, let round = Bounds.count.read(text) else {
-      throw Problem(.badRequest, "\(name)\(String(text.prefix(60)).withoutControlCharacters): a round is a whole number")
+      throw Problem(.badRequest, "a round is a whole number, not \"\(String(text.prefix(60)).withoutControlCharacters)\"")
     }
     return round
   }
