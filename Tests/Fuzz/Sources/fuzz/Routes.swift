@@ -195,7 +195,10 @@ final class RouteWorld: Sendable {
     }
     store.partials.discard(OneUpdateLedger.name)
     require(store.partials.totals.count <= 8, "more half uploads are kept than may be")
-    _ = store.blobs.collect(keeping: [Self.base], olderThan: .seconds(-10))
+    for prefix in 0..<BlobFolder.prefixes {
+      _ = store.blobs.discard(store.blobs.old(prefix: prefix, olderThan: .seconds(-10)).subtracting([Self.base]), olderThan: .seconds(-10))
+    }
+    _ = store.blobs.clearStaging(olderThan: .seconds(-10))
   }
 
   private func offset() async -> Int {
