@@ -17,8 +17,7 @@ final class Central: Sendable {
   let logger: Logger
   let client: HTTPClient
   let wishes = ForgetWishes()
-  var bell: EventBell { performer.bell }
-  let feed: EventFeed
+  var feed: EventFeed { performer.feed }
 
   init(
     configuration: CentralConfiguration, shell: Shell<Coordinator>, performer: CentralPerformer, state: StateFolder, link: BrokerLink,
@@ -26,7 +25,6 @@ final class Central: Sendable {
   ) {
     self.configuration = configuration
     self.shell = shell
-    feed = EventFeed(store: state.store, shell: shell)
     self.performer = performer
     self.state = state
     self.link = link

@@ -15,11 +15,11 @@ final class CentralPerformer: EffectPerformer {
   private let work: CentralWork
   private let desk: Mutex<CentralDesk>
   let replies = ContributionReplies()
-  /// Rings when something may have changed.
-  let bell = EventBell()
+  let feed: EventFeed
 
-  init(topics: CoordinatorTopics, work: CentralWork, state: StateFolder) {
+  init(topics: CoordinatorTopics, work: CentralWork, feed: EventFeed, state: StateFolder) {
     self.topics = topics
+    self.feed = feed
     self.work = work
     desk = Mutex(CentralDesk(secret: state.secretKey))
   }
@@ -41,7 +41,7 @@ final class CentralPerformer: EffectPerformer {
       case .evicted(let count, let most): topics.noteEviction(count, of: most)
       }
     }
-    if !effects.isEmpty { bell.ring() }
+    if !effects.isEmpty { feed.noteChange() }
   }
 
   /// Publishes what the desk answers to a message on a task's own topic: the descriptor again, or the clearing of both task topics.

@@ -41,7 +41,8 @@ package enum CentralProgram {
       times: try await PresenceTimes(store: state.store, logger: logger))
     let work = CentralWork(
       state: state, trainers: configuration.trainers, testData: configuration.testData, rules: configuration.rules, logger: logger)
-    let performer = CentralPerformer(topics: topics, work: work, state: state)
+    let performer = CentralPerformer(
+      topics: topics, work: work, feed: EventFeed(store: state.store, shell: shell, logger: logger), state: state)
     let central = Central(
       configuration: configuration, shell: shell, performer: performer, state: state, link: link, work: work,
       client: try HTTPClient(logger: logger), logger: logger)
@@ -85,6 +86,8 @@ package enum CentralProgram {
               }
             })
         },
+        BackgroundService { try await central.feed.run() },
+        BackgroundService { try await central.feed.keepAlive() },
         trafficKeeper(topics.meter) { await shell.machine },
         presenceKeeper(topics.times) { await shell.machine },
         sweeper { await work.sweep(await shell.machine.referencedBlobs) },

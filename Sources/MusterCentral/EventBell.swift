@@ -13,6 +13,8 @@ final class EventBell: Sendable {
 
   private let state = Mutex(State())
 
+  var hasListeners: Bool { state.withLock { !$0.streams.isEmpty } }
+
   func ring() { state.withLock { state in for stream in state.streams.values { stream.yield() } } }
 
   /// - Throws: 429 when there are too many streams.

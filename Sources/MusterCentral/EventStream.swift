@@ -23,15 +23,13 @@ struct EventStream {
   /// What was said last of each task that goes on.
   private var shown: [TaskID: RoundState] = [:]
 
-  /// A comment after so long without an event keeps the connection open.
-  private static let heartbeat = Duration.seconds(15)
-
   /// - Parameter last: `Last-Event-ID`.
   init(_ central: Central, _ filter: EventFilter, after last: Int?) async throws {
     self.central = central
     self.filter = filter
     if let task = filter.task { _ = try await central.row(task) }
-    let newest = try await central.feed.latest().newest
+    let page = try await central.events(EventFilter(), PageRequest(limit: 1))
+    let newest = page.rows.first?.number ?? 0
     if let last, last <= newest {
       backlog = try await central.stored { (store) throws(StorageError) in
         try await store.events(filter, since: last, most: EventFeed.most + 1)
@@ -41,7 +39,9 @@ struct EventStream {
     needsSnapshot = last.map { $0 > newest } ?? true || backlog.count > EventFeed.most
     if needsSnapshot { backlog = [] }
     self.last = max(newest, backlog.last?.number ?? 0)
-    bell = try central.bell.listen()
+    bell = try central.feed.bell.listen()
+    // The first look.
+    central.feed.noteChange()
   }
 
   /// - Parameter request: it tells when its client has gone.
@@ -67,30 +67,19 @@ struct EventStream {
   }
 
   private mutating func write(to writer: inout any ResponseBodyWriter) async throws {
-    let (ring, stream) = (bell.ring, bell.stream)
-    let ticking = Task {
-      while true {
-        try await Task.sleep(for: Self.heartbeat)
-        ring.yield()
-      }
-    }
-    defer { ticking.cancel() }
-    ring.yield()
     var spoke = ContinuousClock.now
-    for await _ in stream {
+    for await _ in bell.stream {
       var text = try await news()
-      if text.isEmpty, .now - spoke >= Self.heartbeat / 2 { text = ":\n\n" }
-      if !text.isEmpty {
-        try await writer.write(ByteBuffer(string: text))
-        spoke = .now
-      }
-      try await Task.sleep(for: EventFeed.pause)
+      if text.isEmpty, .now - spoke >= EventFeed.heartbeat / 2 { text = ":\n\n" }
+      guard !text.isEmpty else { continue }
+      try await writer.write(ByteBuffer(string: text))
+      spoke = .now
     }
   }
 
   /// What the client has not seen.
   private mutating func news() async throws -> String {
-    let look = try await central.feed.latest()
+    let look = await central.feed.look
     // It was too slow to read.
     if let first = look.events.first?.number, last < first - 1, look.newest - last > EventFeed.most { needsSnapshot = true }
     var text = ""

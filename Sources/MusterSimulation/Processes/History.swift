@@ -2,7 +2,7 @@ package import MusterSchema
 
 /// What a server's store keeps for good. A model of the tables: simple, whole in memory, and compared with them in the tests of the store.
 package struct History: Sendable {
-  package struct Task: Sendable {
+  package struct OneTask: Sendable {
     package internal(set) var rounds: [RoundRecord] = []
     package internal(set) var models: [ModelCheckpoint] = []
     package internal(set) var step: RoundState.Step?
@@ -18,7 +18,7 @@ package struct History: Sendable {
     var path: NodePath
   }
 
-  package private(set) var tasks: [TaskID: Task] = [:]
+  package private(set) var tasks: [TaskID: OneTask] = [:]
 
   package init() {}
 
@@ -27,7 +27,7 @@ package struct History: Sendable {
     switch change {
     case .began(_, _, _, let isOver):
       if !isOver, tasks[id]?.isRetired == true { tasks[id] = nil }
-      if tasks[id] == nil { tasks[id] = Task() }
+      if tasks[id] == nil { tasks[id] = OneTask() }
     case .contributed(let key, var contribution):
       contribution.fate = .accepted
       tasks[id]?.contributions[Key(round: key.round, phase: key.phase, path: key.path)] = contribution
@@ -76,7 +76,7 @@ package struct History: Sendable {
   }
 }
 
-extension History.Task {
+extension History.OneTask {
   fileprivate mutating func complete(_ record: RoundRecord) {
     for (phase, list) in [(Phase.train, record.updates), (.evaluate, record.evaluations)] {
       for contribution in list { contributions[History.Key(round: record.round, phase: phase, path: contribution.path)] = contribution }

@@ -27,7 +27,9 @@ extension Database {
     case .evaluated(let task, let round, let metrics):
       try run("UPDATE model SET metrics = ? WHERE task = \(Self.number) AND round = ?", [try column(metrics), task.rawValue, round])
     case .completed(let task, let record): try complete(task, record, at)
-    case .missed(let task, let round, let phase, let nodes): try miss(task, round, phase, nodes, at)
+    case .missed(let task, let round, let phase, let nodes):
+      try miss(task, round, phase, nodes, at)
+      try countMissed(task, round)
     case .retained(let task, let models, let updates): try retain(task, models, updatesSince: updates)
     case .ended(let task, let step, let reason):
       try run("UPDATE task SET step = ?, reason = ?, ended = ? WHERE id = ?", [step.rawValue, reason, at, task.rawValue])
@@ -132,7 +134,6 @@ extension Database {
         "INSERT INTO contribution (task, round, phase, node, fate, reason, at) VALUES (\(Self.number), ?, ?, ?, ?, ?, ?)",
         [task.rawValue, round, phase.rawValue, node.node, (node.fate ?? .missed).rawValue, node.reason, at])
     }
-    if !nodes.isEmpty { try countMissed(task, round) }
   }
 
   /// Brings a round's row up to date with the rows of those who missed it, which may have come before it.
@@ -176,7 +177,7 @@ extension Database {
     try run("UPDATE model INDEXED BY model_kept_of_task SET kept = 0 WHERE \(gone)", arguments)
   }
 
-  /// Nobody sees the task from now on; its rows go by and by, see ``removeForgotten(most:)``.
+  /// Hides the task at once. ``removeForgotten(most:)`` removes its rows later, in small pieces.
   private func forget(_ task: TaskID) throws {
     try retain(task, RetainedModels.none, updatesSince: .max)
     try run("UPDATE task SET id = CAST(number AS TEXT) || ' gone', gone = 1, step = 'cancelled' WHERE id = ?", [task.rawValue])

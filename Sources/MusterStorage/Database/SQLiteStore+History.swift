@@ -52,9 +52,8 @@ extension SQLiteStore {
         SELECT * FROM contribution
         WHERE task = \(Database.number) AND round = ? AND phase = ? AND node = ? AND digest IS NOT NULL
         """
-      return try database.cachedStatement(sql: sql).row(
-        [key.task.rawValue, key.round, key.phase.rawValue, key.path.description]
-      ).map(ContributionRecord.init)
+      let arguments: StatementArguments = [key.task.rawValue, key.round, key.phase.rawValue, key.path.description]
+      return try Row.fetchOne(try database.cachedStatement(sql: sql), arguments: arguments).map(ContributionRecord.init)
     }
   }
 
@@ -220,10 +219,6 @@ extension Database {
     }
     return records
   }
-}
-
-extension Statement {
-  fileprivate func row(_ arguments: StatementArguments) throws -> Row? { try Row.fetchOne(self, arguments: arguments) }
 }
 
 extension TaskRow {
