@@ -7,11 +7,11 @@ package import MusterSchema
 ///     muster.sqlite   the store
 ///     blobs/ab/…      immutable files, named by their SHA-256
 ///     staging/        files that are not blobs yet
-///     uploads/        half uploads, until their senders continue
+///     uploads/        partial uploads, until their senders continue
 ///     secret          what tickets derive from
 ///     lock            one process at a time
 ///
-/// It ignores SIGXFSZ in the whole process: a file size limit shall be an error, not the end.
+/// Opening it makes the process ignore SIGXFSZ, so that reaching a file size limit is an error and does not end the process.
 package final class StateFolder: Sendable {
   package let folder: String
   package let store: any Store

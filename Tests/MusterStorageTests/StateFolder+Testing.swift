@@ -11,6 +11,11 @@ extension StateFolder {
     try await store.commit(StoreTransaction(entries, replacing: ranges))
   }
 
+  /// Removes every entry of a task from a journal.
+  func forget(machine: String, task: TaskID) async throws {
+    try await store.commit(StoreTransaction(replacing: [JournalRange(machine: machine, task: task)]))
+  }
+
   func entries(machine: String) async throws -> [JournalEntry] { try await store.entries(machine: machine) }
 
   /// The store as the one that it is.

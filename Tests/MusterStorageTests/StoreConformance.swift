@@ -222,7 +222,7 @@ struct StoreConformance {
       try await opened.apply(
         .contributed(key(1, round: round), update(1, "round \(round)")), .contributed(key(2, round: round), update(2, "same")),
         .published(task, model(round)), .completed(task, record(round, [update(1, "round \(round)"), update(2, "same")])),
-        .retained(task, RetainedModels(since: round, best: nil), updatesSince: round))
+        .retained(task, RetainedModels(since: round, earlier: [0]), updatesSince: round))
     }
     let gone = Set(["round 1", "round 2", "model 1", "wire 1", "state 1", "model 2", "wire 2", "state 2"].map(digest))
     let releases = try await store.releasedBlobs(most: 100)

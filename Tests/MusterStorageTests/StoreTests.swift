@@ -149,7 +149,7 @@ import Testing
       try await store.entries(machine: "coordinator").map { "\($0.kind) \($0.task?.rawValue ?? "-") \($0.at)" } == [
         "opened one 1", "contributed two 3", "contributed one 9", "contributed - 1", "completed one 10",
       ])
-    try await store.store.forget(machine: "coordinator", task: one)
+    try await store.forget(machine: "coordinator", task: one)
     #expect(try await store.entries(machine: "coordinator").map(\.task) == [two, nil])
   }
 
@@ -160,7 +160,7 @@ import Testing
     #expect(try await store.store.lastInstant(machine: "coordinator") == 0)
     let task = try TaskID(validating: "one")
     try await store.append([entry("a", task: task, at: 50), entry("b", task: task, at: 20)])
-    try await store.store.forget(machine: "coordinator", task: task)
+    try await store.forget(machine: "coordinator", task: task)
     #expect(try await store.store.lastInstant(machine: "coordinator") == 50)
   }
 

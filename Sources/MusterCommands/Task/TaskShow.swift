@@ -8,7 +8,7 @@ struct TaskShow: AsyncParsableCommand {
   @OptionGroup var target: TaskArgument
 
   @Option(
-    help: ArgumentHelp("Only so many of the last rounds, and their models. Default: 50; as JSON, as many as central sends.", valueName: "n")
+    help: ArgumentHelp("Show the last N rounds and their models (default: 50; as JSON, as many as central sends).", valueName: "n")
   )
   var last: Int?
 

@@ -89,7 +89,7 @@ extension TaskProgress {
 
   private static func key(_ phase: Phase, _ path: NodePath) -> String { "\(phase.rawValue)/\(path)" }
 
-  /// Of the newest model that has one, or an earlier one that is no longer here.
+  /// The newest evaluation of a model here, or ``evaluated`` if that is of a later round.
   var newestEvaluation: Evaluated? {
     guard let model = models.last(where: { $0.evaluation != nil }), let metrics = model.evaluation,
       model.round >= evaluated?.round ?? 0

@@ -29,7 +29,8 @@ extension Coordinator.Record: HistoricRecord {
     case .summarized(let task, let progress):
       [
         .retained(
-          task, RetainedModels(since: progress.modelsSince, best: progress.bestRound), updatesSince: progress.updatesSince)
+          task, RetainedModels(since: progress.modelsSince, earlier: [0, progress.bestRound].compactMap { $0 }),
+          updatesSince: progress.updatesSince)
       ]
     case .ended(let task, let step, let reason): [.ended(task, step, reason: reason)]
     case .forgotten(let task): [.forgotten(task)]

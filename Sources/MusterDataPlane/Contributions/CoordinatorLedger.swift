@@ -83,11 +83,7 @@ package struct CoordinatorLedger: Ledger {
     let machine = await machine()
     guard machine.isLedger(of: task) else { return nil }
     if let inProgress = machine.phaseLedger(task, round: round, phase: phase) { return inProgress }
-    do {
-      let accepted = try await store.paths(of: task, round: round, phase)
-      return PhaseLedger(task: task, round: round, phase: phase, open: false, accepted: accepted)
-    } catch {
-      throw Problem(.unavailable, "\(error)")
-    }
+    let accepted = try await answered { () throws(StorageError) in try await store.paths(of: task, round: round, phase) }
+    return PhaseLedger(task: task, round: round, phase: phase, open: false, accepted: accepted)
   }
 }

@@ -55,24 +55,22 @@ extension HistoryChange {
 
 /// Which of a task's models retention keeps.
 package struct RetainedModels: Hashable, Sendable {
-  /// The newest: those of this round and later ones.
+  /// Models of this round and later rounds are kept.
   package var since: Int
-  /// The rounds of the initial model and of the best one; -1: none.
-  package var initial: Int
-  package var best: Int
+  /// Rounds of earlier models that are kept: the initial one and the best.
+  package var earlier: [Int]
 
-  package init(since: Int, initial: Int = 0, best: Int?) {
+  package init(since: Int, earlier: [Int]) {
     self.since = since
-    self.initial = initial
-    self.best = best ?? -1
+    self.earlier = earlier
   }
 
-  package static let none = RetainedModels(since: .max, initial: -1, best: nil)
+  package static let none = RetainedModels(since: .max, earlier: [])
 
-  package func contains(_ round: Int) -> Bool { round >= since || round == initial || round == best }
+  package func contains(_ round: Int) -> Bool { round >= since || earlier.contains(round) }
 }
 
-/// What central says of a task that is no longer in its memory.
+/// The last summary and state of a task, stored when the task leaves central's memory.
 package struct RetiredTask: Codable, Hashable, Sendable {
   package var summary: TaskSummary
   package var now: RoundState

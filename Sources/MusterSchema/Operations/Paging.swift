@@ -2,7 +2,7 @@
 ///
 /// An answer that is not the end of its list carries `Link: <…>; rel="next"` (RFC 8288), whose address asks for the next part.
 public struct PageRequest: Hashable, Sendable {
-  /// At most so many rows.
+  /// Upper bound on the rows of the page.
   public var limit: Int
   /// The cursor of the row after which the page begins; nil: at the newest row.
   public var after: Int?

@@ -10,7 +10,7 @@ public struct TaskEvent: Codable, Hashable, Sendable {
     case opened
     /// A phase takes nothing more: `round`, `phase`.
     case closed
-    /// The strategy refused so many updates that the phase is open again: `round`, `reason`.
+    /// The strategy left fewer updates than the round needs, and the phase is open again: `round`, `reason`.
     case reopened
     /// A model was made: `round`; 0 is the initial one.
     case model

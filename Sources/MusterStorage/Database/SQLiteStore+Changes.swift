@@ -167,8 +167,8 @@ extension Database {
       try run("UPDATE task SET kept_since = ? WHERE number = ?", [first, number])
     }
     guard let models else { return }
-    let gone = "task = ? AND kept AND round < ? AND round NOT IN (?, ?)"
-    let arguments: StatementArguments = [number, models.since, models.initial, models.best]
+    let gone = "task = ? AND kept AND round < ? AND round NOT IN (\(models.earlier.map { _ in "?" }.joined(separator: ", ")))"
+    let arguments = StatementArguments([number, models.since] + models.earlier)
     for digest in ["digest", "wire", "state"] {
       try run(
         "INSERT INTO released (digest) SELECT \(digest) FROM model INDEXED BY model_kept_of_task WHERE \(gone) AND \(digest) IS NOT NULL",

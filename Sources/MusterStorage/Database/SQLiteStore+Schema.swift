@@ -63,9 +63,9 @@ extension SQLiteStore {
       rounds INTEGER NOT NULL DEFAULT 0,
       -- Updates of earlier rounds are no longer kept as blobs.
       kept_since INTEGER NOT NULL DEFAULT 0,
-      -- What central says of a task that is no longer in its memory, JSON; empty at a region; NULL for a task that is.
+      -- NULL while the task is in memory; then its last summary and state as JSON, or an empty string at a region.
       retired TEXT,
-      -- It was forgotten: its rows are removed a few at a time, and nobody sees them meanwhile. Its id is its number then.
+      -- 1: the task was forgotten. No query shows its rows, which are removed in small pieces. Its id is its number and " gone".
       gone INTEGER NOT NULL DEFAULT 0
     ) STRICT;
     CREATE INDEX task_gone ON task (number) WHERE gone;

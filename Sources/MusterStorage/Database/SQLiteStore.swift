@@ -29,7 +29,7 @@ package final class SQLiteStore: Store {
     configuration.foreignKeysEnabled = true
     configuration.busyMode = .timeout(2)
     configuration.maximumReaderCount = 4
-    // Nobody else may read it: it lies in a folder for this user only, and is made so itself.
+    // Only this user may read the database: its folder has mode 0700, and the file gets 0600.
     let mask = umask(0o077)
     defer { umask(mask) }
     let pool = try DatabasePool(path: path, configuration: configuration)

@@ -55,7 +55,9 @@ package protocol Store: Sendable {
 
   // MARK: Blobs
 
-  /// Blobs that the history no longer keeps and that may be removed, at most so many of them, by a number of each release.
+  /// Blobs that lost a reference and may be removed. The key is the number of the release, for ``settleReleased(_:)``.
+  ///
+  /// - Parameter most: upper bound on the releases of one answer; the oldest come first.
   func releasedBlobs(most: Int) async throws(StorageError) -> [Int: Digest]
   /// Those of the blobs that the history keeps.
   func keptBlobs(among digests: Set<Digest>) async throws(StorageError) -> Set<Digest>
@@ -120,12 +122,5 @@ package struct StampedChange: Hashable, Sendable {
   package init(_ change: HistoryChange, at time: Time = .now) {
     self.change = change
     self.time = time
-  }
-}
-
-extension Store {
-  /// Removes every entry of a task from a journal.
-  package func forget(machine: String, task: TaskID) async throws(StorageError) {
-    try await commit(StoreTransaction(replacing: [JournalRange(machine: machine, task: task)]))
   }
 }
