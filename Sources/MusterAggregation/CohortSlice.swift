@@ -39,6 +39,8 @@ public final class CohortSlice {
   let weights: UnsafeMutableBufferPointer<Double>
   /// A row for each update whose file is read, and the slice that it holds.
   private var window: UnsafeMutableRawPointer?
+  /// Bytes from one row of the window to the next. Not a power of two: rows that lie so would push each other out of the nearest cache.
+  private let stride: Int
   private var held: [Int]
   private var number = 0
 
@@ -52,6 +54,7 @@ public final class CohortSlice {
     pointers.initialize(repeating: nil)
     weights = .allocate(capacity: updates.count)
     held = [Int](repeating: 0, count: updates.count)
+    stride = self.length * (updates.flatMap { $0.file.file.tensors.map(\.dtype.byteSize) }.max() ?? 1) + 64
   }
 
   deinit {
@@ -72,7 +75,7 @@ public final class CohortSlice {
   static func decodedLength(updates: Int) -> Int { max(64, min(capacity, (1 << 15) / max(1, updates) / 64 * 64)) }
 
   /// The same where updates are read: a call for each slice of each of them costs more than a way to the next cache.
-  static func readLength(updates: Int) -> Int { max(64, min(capacity, (1 << 20) / max(1, updates) / 64 * 64)) }
+  static func readLength(updates: Int) -> Int { max(64, min(capacity, (1 << 21) / max(1, updates) / 64 * 64)) }
 
   /// The number of elements.
   public var count: Int { elements.count }
@@ -219,16 +222,14 @@ public final class CohortSlice {
   /// The slice's bytes of one of an update's tensors. Valid until the next slice. Zeros where the file cannot be read any more: then the
   /// update is rejected.
   func bytes(of index: Int, _ info: TensorInfo) -> UnsafeRawBufferPointer {
-    let file = updates[index].file.file
     // A mapping lives as long as the update, longer than this slice.
-    guard file.isReadable else { return file.withBytes(of: info, elements: elements) { $0 } }
-    // Not a power of two: rows that lie so would push each other out of the nearest cache.
-    let (stride, size) = (length * 8 + 64, count * info.dtype.byteSize)
+    guard updates[index].file.file.isReadable else { return updates[index].file.file.withBytes(of: info, elements: elements) { $0 } }
+    let size = count * info.dtype.byteSize
     let rows = window ?? .allocate(byteCount: updates.count * stride, alignment: 64)
     window = rows
     let row = UnsafeMutableRawBufferPointer(start: rows + index * stride, count: size)
     if held[index] != number {
-      if !file.read(info, elements, into: rows + index * stride) {
+      if !updates[index].file.file.read(info, elements, into: rows + index * stride) {
         row.initializeMemory(as: UInt8.self, repeating: 0)
         rejected[index] = "its file cannot be read any more"
       }

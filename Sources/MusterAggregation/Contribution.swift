@@ -5,12 +5,15 @@ public struct Contribution: Hashable, Sendable {
   /// Where its safetensors file lies. It holds resulting parameters, or differences to the base when its metadata says
   /// `"muster.content": "delta"`.
   public let file: String
+  /// The part of that file; nil: all of it.
+  public let range: Range<Int>?
   /// Samples behind it: finite and > 0.
   public let weight: Double
 
-  public init(path: String, file: String, weight: Double) {
+  public init(path: String, file: String, range: Range<Int>? = nil, weight: Double) {
     self.path = path
     self.file = file
+    self.range = range
     self.weight = weight
   }
 }

@@ -126,7 +126,9 @@ public struct ExternalRule: Combiner {
       for (number, update) in cohort.updates.enumerated() {
         let digits = String(number)
         let file = "updates/\(String(repeating: "0", count: max(0, 6 - digits.count)))\(digits).safetensors"
-        if update.file.encoding == nil {
+        if update.file.encoding == nil, update.file.file.range != nil {
+          try update.file.file.withFile { bytes in try Data(bytes).write(to: URL(filePath: "\(job)/\(file)")) }
+        } else if update.file.encoding == nil {
           try link("\(job)/\(file)", to: update.file.file.path)
         } else {
           try update.file.decode(to: "\(job)/\(file)", metadata: [Update.Content.metadataKey: update.content.rawValue])

@@ -42,7 +42,8 @@ public struct Update: Sendable {
     }
     let file: EncodedFile
     do {
-      let plain = reading ? try SafetensorsFile(reading: contribution.file) : try SafetensorsFile(path: contribution.file)
+      let (path, range) = (contribution.file, contribution.range)
+      let plain = reading ? try SafetensorsFile(reading: path, range: range) : try SafetensorsFile(path: path, range: range)
       file = try EncodedFile(plain, base: base)
     } catch {
       if error.isPassing { throw .update(path: contribution.path, error) }

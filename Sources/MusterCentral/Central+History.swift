@@ -54,7 +54,7 @@ extension Central {
   /// A model counts as kept only if its file is there: version 0.1.0 did not keep every model that would be kept today.
   private func present(_ model: ModelCheckpoint) -> ModelCheckpoint {
     var model = model
-    model.kept = model.kept && state.path(of: model.digest) != nil
+    model.kept = model.kept && state.contains(model.digest)
     return model
   }
 }

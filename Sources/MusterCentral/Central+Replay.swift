@@ -33,8 +33,8 @@ extension Central {
   /// The inputs that retention has taken.
   private func collected(_ order: WorkOrder) -> [String] {
     var names: [String] = []
-    if let base = order.base, state.path(of: base) == nil { names.append("the base model \(base)") }
-    if let optimizer = order.state, state.path(of: optimizer) == nil { names.append("the server optimizer's state \(optimizer)") }
-    return names + order.contributions.filter { state.path(of: $0.digest) == nil }.map { "the update of \($0.path)" }
+    if let base = order.base, !state.contains(base) { names.append("the base model \(base)") }
+    if let optimizer = order.state, !state.contains(optimizer) { names.append("the server optimizer's state \(optimizer)") }
+    return names + order.contributions.filter { !state.contains($0.digest) }.map { "the update of \($0.path)" }
   }
 }

@@ -29,12 +29,12 @@ struct RoundFold: Sendable {
     let whole = try Strategy(order.specification.strategy, rules: rules, localRate: order.specification.local.rate)
     strategy = try order.isRegional ? Self.above(regions: whole) : whole
     contributions = try order.contributions.map { contribution in
-      guard let file = folder.path(of: contribution.digest) else {
+      guard let place = folder.place(of: contribution.digest) else {
         throw WorkError("the update of \(contribution.path) is missing from the store")
       }
       let countsDevices = order.isRegional && whole.combiner.composition == .count
       let weight = countsDevices ? Double(contribution.devices) : contribution.weight
-      return Contribution(path: contribution.path.description, file: file, weight: weight)
+      return Contribution(path: contribution.path.description, file: place.path, range: place.range, weight: weight)
     }
     state = try order.state.map { state in
       guard let file = folder.path(of: state) else { throw WorkError("the server optimizer's state \(state) is missing from the store") }

@@ -57,8 +57,8 @@ struct RegionWork: Sendable {
     // The header says what counts, and is written first: when the filters refuse some, once more without them.
     while true {
       let contributions = try counted.map { contribution in
-        guard let file = state.path(of: contribution.digest) else { throw RegionError.missing(contribution.path) }
-        return Contribution(path: contribution.path.description, file: file, weight: contribution.weight)
+        guard let place = state.place(of: contribution.digest) else { throw RegionError.missing(contribution.path) }
+        return Contribution(path: contribution.path.description, file: place.path, range: place.range, weight: contribution.weight)
       }
       let metadata = try metadata(order, counted)
       let result = try await offloading { () throws(AggregationError) in

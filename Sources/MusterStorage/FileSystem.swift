@@ -2,6 +2,9 @@ import Dispatch
 import Glibc
 import Synchronization
 
+/// Runs work that blocks without waiting for it.
+func onLane(_ work: @escaping @Sendable () -> Void) { Lanes.shared.run(work) }
+
 /// Runs work that blocks, on the disk or on a long computation, away from the cooperative threads.
 ///
 /// At most sixteen pieces of it run at once; the rest waits in line.

@@ -93,7 +93,7 @@ package final class PartialUploads: Sendable {
     entries.withLock { entries in
       guard var entry = entries[name], !entry.isDiscarded, digest.map({ $0 == entry.identity.digest }) ?? true else { return nil }
       settle(&entry)
-      if entry.isStored, blobs.path(of: entry.identity.digest) == nil {
+      if entry.isStored, blobs.place(of: entry.identity.digest) == nil {
         // Collected meanwhile: nothing is here any more.
         remove(name, &entries)
         return nil

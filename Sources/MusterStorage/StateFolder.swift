@@ -6,6 +6,7 @@ package import MusterSchema
 ///
 ///     muster.sqlite   the store
 ///     blobs/ab/…      immutable files, named by their SHA-256
+///     packs/          small blobs, several in a file
 ///     staging/        files that are not blobs yet
 ///     uploads/        partial uploads, until their senders continue
 ///     secret          what tickets derive from
@@ -33,7 +34,7 @@ package final class StateFolder: Sendable {
     self.folder = folder
     lock = try FolderLock(folder: folder)
     secretKey = try SecretKey.load(folder: folder)
-    blobs = try BlobFolder(folder: folder)
+    blobs = try BlobFolder(folder: folder, logger: logger)
     partials = try PartialUploads(folder: folder, blobs: blobs, limits: limits, logger: logger)
     store = try SQLiteStore("\(folder)/muster.sqlite", wallClock: wallClock)
     try synchronizeFolder(folder)

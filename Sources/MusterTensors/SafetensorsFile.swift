@@ -1,27 +1,40 @@
-/// A safetensors file, mapped read-only: opening reads the header alone, and tensors come into memory as they are looked at.
+/// A safetensors file, or a part of a file that is one, mapped read-only: opening reads the header alone, and tensors come into memory as
+/// they are looked at.
 ///
 /// The mapping lives as long as the last copy of the value.
 public struct SafetensorsFile: Sendable {
+  /// Empty for bytes that came from no file.
   public let path: String
+  /// The part of the file at `path`; nil: all of it.
+  public let range: Range<Int>?
   public let header: SafetensorsHeader
   private let mapping: MappedFile
 
   /// Opens a file and checks its header against its length.
   ///
+  /// - Parameter range: the bytes of the file that are the safetensors; nil: all.
   /// - Throws: `SafetensorsError`: it cannot be opened, is truncated, or its header is wrong.
-  public init(path: String, maximumHeaderLength: Int = SafetensorsHeader.defaultMaximumLength) throws(SafetensorsError) {
-    try self.init(path, MappedFile(path), maximumHeaderLength)
+  public init(
+    path: String, range: Range<Int>? = nil, maximumHeaderLength: Int = SafetensorsHeader.defaultMaximumLength
+  ) throws(SafetensorsError) {
+    try self.init(path, range, MappedFile(path, range: range), maximumHeaderLength)
+  }
+
+  /// From bytes in memory, which are copied.
+  package init(bytes: [UInt8]) throws(SafetensorsError) {
+    try self.init("", nil, MappedFile(copying: bytes), SafetensorsHeader.defaultMaximumLength)
   }
 
   /// For one of many or large files: it stays open where it can, to be read into memory of one's own. Pages of a mapping would count as
   /// this process's memory.
-  package init(reading path: String) throws(SafetensorsError) {
-    try self.init(path, MappedFile(path, reading: true), SafetensorsHeader.defaultMaximumLength)
+  package init(reading path: String, range: Range<Int>? = nil) throws(SafetensorsError) {
+    try self.init(path, range, MappedFile(path, range: range, reading: true), SafetensorsHeader.defaultMaximumLength)
     mapping.release(0..<mapping.bytes.count)
   }
 
-  private init(_ path: String, _ mapping: MappedFile, _ maximumHeaderLength: Int) throws(SafetensorsError) {
+  private init(_ path: String, _ range: Range<Int>?, _ mapping: MappedFile, _ maximumHeaderLength: Int) throws(SafetensorsError) {
     self.path = path
+    self.range = range
     self.mapping = mapping
     header = try SafetensorsHeader(parsing: mapping.bytes, maximumLength: maximumHeaderLength)
   }
@@ -43,6 +56,11 @@ public struct SafetensorsFile: Sendable {
     of name: String, _ body: (UnsafeRawBufferPointer) throws(SafetensorsError) -> Result
   ) throws(SafetensorsError) -> Result {
     try body(data(header.tensor(named: name).byteRange))
+  }
+
+  /// Hands the whole file to `body`; it is valid only there.
+  package func withFile<Result, Failure: Error>(_ body: (UnsafeRawBufferPointer) throws(Failure) -> Result) throws(Failure) -> Result {
+    try body(mapping.bytes)
   }
 
   /// Hands the whole data section to `body`; it is valid only there.

@@ -46,6 +46,14 @@ struct ExternalRuleTests {
     return error.map { "\($0)" } ?? ""
   }
 
+  @Test("It gets updates that lie in one file with others as files of their own")
+  func packed() throws {
+    let script = "cp \"$1\"/updates/000001.safetensors result.safetensors"
+    let result = try round.aggregate(round.packed(updates()), strategy(script))
+    #expect(try round.floats("w") == [2.5, 5])
+    #expect(result.accepted == ["n/1", "n/2"])
+  }
+
   @Test("It gets a folder of what the filters left, and its result makes the step")
   func result() throws {
     let script = "cp job.json \(programs.path)/seen.json; cp \"$1\"/updates/000001.safetensors result.safetensors"

@@ -1,8 +1,9 @@
 import FoundationEssentials
-import MusterAggregation
 import MusterTensors
 import TestSupport
 import Testing
+
+@testable import MusterAggregation
 
 @Suite("Means with replace")
 struct MeanTests {
@@ -19,6 +20,24 @@ struct MeanTests {
     }
     try round.aggregate(updates, Strategy(named: "uniform"))
     #expect(try round.floats("w") == [3, -2])
+  }
+
+  @Test("Updates that lie in one file give the same bytes, mapped and read", arguments: ["fedavg", "median", "krum"])
+  func packed(name: String) throws {
+    let round = try Round()
+    try round.base(tensor("w", (0..<20_000).map { Float($0) }), tensor("h", [1, 2, 3]))
+    let updates = try (0..<9).map { number in
+      try round.update(
+        "n/\(number)", weight: Double(number + 1), tensor("w", (0..<20_000).map { Float($0 % (number + 7)) }),
+        tensor("h", [0, Float(number), 1]))
+    }
+    let strategy = try Strategy(named: name)
+    try round.aggregate(updates, strategy)
+    let expected = try round.bytes()
+    for mappedBytes in [0, 64 << 20] {
+      try Cohort.$mappedBytes.withValue(mappedBytes) { _ = try round.aggregate(round.packed(updates), strategy) }
+      #expect(try round.bytes() == expected)
+    }
   }
 
   @Test("Weights whose sum leaves the range of a double are shares all the same")

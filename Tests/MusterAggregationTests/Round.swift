@@ -28,6 +28,18 @@ struct Round {
     return Contribution(path: path, file: file, weight: weight)
   }
 
+  /// The same contributions, all in one file.
+  func packed(_ contributions: [Contribution]) throws -> [Contribution] {
+    var pack = Array("whatever comes first".utf8)
+    let parts = try contributions.map { contribution in
+      let bytes = try Data(contentsOf: URL(filePath: contribution.file))
+      pack += bytes
+      return pack.count - bytes.count..<pack.count
+    }
+    let file = try folder.write(pack, to: "pack")
+    return zip(contributions, parts).map { Contribution(path: $0.path, file: file, range: $1, weight: $0.weight) }
+  }
+
   func write(_ tensors: [Tensor], to path: String) throws { try SafetensorsWriter.write(tensors, to: path) }
 
   @discardableResult

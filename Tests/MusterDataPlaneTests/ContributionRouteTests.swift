@@ -154,15 +154,16 @@ import Testing
     }
   }
 
-  @Test("a connection that ends in the middle of a body leaves nothing")
-  func truncated() async throws {
+  @Test("a connection that ends in the middle of a body leaves nothing", arguments: [BlobFolder.smallBytes, BlobFolder.smallBytes + 1])
+  func truncated(length: Int) async throws {
     try await withOpenRound { server, base in
       let bytes = try Update(base: base).bytes
+      let isStaged = length > BlobFolder.smallBytes
       for isHalfClosed in [true, false] {
         let connection = try RawConnection(port: server.port)
-        connection.say("PUT \(place) HTTP/1.1\r\nHost: x\r\nContent-Length: \(bytes.count)\r\n\r\n")
+        connection.say("PUT \(place) HTTP/1.1\r\nHost: x\r\nContent-Length: \(length)\r\n\r\n")
         connection.say(Array(bytes[..<100]))
-        #expect(try await eventually { try server.staged == 1 })
+        if isStaged { #expect(try await eventually { try server.staged == 1 }) }
         if isHalfClosed {
           connection.finish()
           #expect(await connection.hear().hasPrefix("HTTP/1.1 400"))

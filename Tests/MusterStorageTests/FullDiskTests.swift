@@ -22,6 +22,27 @@ import Testing
     }
   }
 
+  @Test("a small body that does not fit is refused as a full disk and leaves nothing; those that waited with it are taken")
+  func pack() async {
+    await #expect(processExitsWith: .success) {
+      let root = try TemporaryFolder()
+      let store = try StateFolder(folder: root.path)
+      try limitFiles(to: 100 << 10)
+      let large = [UInt8](repeating: 1, count: 200 << 10)
+      let small = (0..<40).map { [UInt8](repeating: $0, count: 30 << 10) }
+      await withTaskGroup(of: Void.self) { group in
+        group.addTask {
+          await #expect { try await store.blobs.add(large, digest: Digest(of: large)) } throws: { isFull($0) }
+        }
+        for body in small {
+          group.addTask { await #expect(throws: Never.self) { try await store.blobs.add(body, digest: Digest(of: body)) } }
+        }
+      }
+      #expect(small.allSatisfy { store.contains(Digest(of: $0)) } && !store.contains(Digest(of: large)))
+      #expect(names(in: root.file("staging")).isEmpty)
+    }
+  }
+
   @Test("a journal that cannot grow is a full disk, keeps what it had, and goes on when there is room")
   func journal() async {
     await #expect(processExitsWith: .success) {

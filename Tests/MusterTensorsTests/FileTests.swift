@@ -1,8 +1,9 @@
 import FoundationEssentials
 import Glibc
-import MusterTensors
 import TestSupport
 import Testing
+
+@testable import MusterTensors
 
 @Suite("Safetensors files")
 struct FileTests {
@@ -38,6 +39,24 @@ struct FileTests {
     #expect(throws: SafetensorsError.notFloatingPoint(tensor: "steps", dtype: .i64)) { try file.floats(of: "steps") }
     #expect(throws: SafetensorsError.noSuchTensor("fc2")) { try file.floats(of: "fc2") }
     #expect(try entries() == ["model.safetensors"])
+  }
+
+  @Test("A part of a file can be one, wherever it lies, and bytes in memory", arguments: [0, 1, 64, 4096, 70_001])
+  func part(offset: Int) throws {
+    let bytes = try SafetensorsWriter.bytes(tensors())
+    let path = try folder.write([UInt8](repeating: 0xff, count: offset) + bytes + [1, 2, 3], to: "pack")
+    let range = offset..<offset + bytes.count
+    for file in [try SafetensorsFile(path: path, range: range), try .init(reading: path, range: range), try .init(bytes: bytes)] {
+      for tensor in try tensors() { #expect(try file.tensor(named: tensor.name) == tensor) }
+      #expect(file.withFile { Array($0) } == bytes)
+    }
+    let file = try SafetensorsFile(reading: path, range: range)
+    var values = [Float](repeating: 0, count: 2)
+    #expect(values.withUnsafeMutableBytes { file.read(file.header.tensors[2], 4..<6, into: $0.baseAddress!) })
+    #expect(values == [5, 6.5])
+    for wrong in [offset..<offset + bytes.count + 4, offset..<offset + bytes.count - 1, offset..<offset, -1..<4] {
+      #expect(throws: SafetensorsError.self) { try SafetensorsFile(path: path, range: wrong) }
+    }
   }
 
   @Test("The same tensors in any order give the same bytes, to the letter")

@@ -85,9 +85,7 @@ func receive(
   let declared = try request.declaredDigest()
   let staged = try state.stage(maximumBytes: maximum)
   try await receive(request, context, into: staged)
-  if let declared, case let digest = staged.digest, declared != digest {
-    throw Problem(.wrongDigest, "the body is \(digest), its Content-Digest says \(declared)")
-  }
+  if let declared, case let digest = staged.digest, declared != digest { throw Problem.wrongDigest(digest, declared) }
   return staged
 }
 

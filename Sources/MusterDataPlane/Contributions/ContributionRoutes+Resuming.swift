@@ -182,10 +182,5 @@ extension ContributionRoutes {
     }
   }
 
-  private func offer(_ key: ContributionKey, _ digest: Digest, bytes: Int, _ claim: ContributionClaim) -> ContributionOffer {
-    ContributionOffer(
-      key: key, digest: digest, bytes: bytes, weight: claim.weight, count: claim.count, metrics: claim.metrics, base: claim.base)
-  }
-
   private static let inconsistent = Problem.badRequest("the upload's length is not the one that was announced")
 }

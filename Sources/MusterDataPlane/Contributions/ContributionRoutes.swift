@@ -2,6 +2,7 @@ import HTTPTypes
 package import Hummingbird
 import MusterSchema
 package import MusterStorage
+import MusterTensors
 import NIOCore
 
 /// `PUT` of updates and evaluations, and what the ledger has of them.
@@ -14,6 +15,7 @@ package struct ContributionRoutes: Sendable {
   let state: StateFolder
   let schemas: BaseSchemas
   let gate: UploadGate
+  private let memory = BodyMemory()
 
   /// - Parameters:
   ///   - source: where the base models are.
@@ -127,6 +129,10 @@ package struct ContributionRoutes: Sendable {
     _ request: Request, _ context: RouteContext, _ key: ContributionKey, _ terms: ContributionTerms
   ) async throws -> ContributionOffer {
     let expected = try await schemas.schema(of: terms.base)
+    if let length = try request.contentLength, length <= BlobFolder.smallBytes, memory.take(length) {
+      defer { memory.giveBack(length) }
+      return try await smallUpdate(request, context, key, terms, expected)
+    }
     let staged = try await receive(request, context, into: state, upTo: terms.maximumBytes)
     // Checking reads every number, adopting waits for the disk: one hop for both.
     let state = state
@@ -134,9 +140,28 @@ package struct ContributionRoutes: Sendable {
       let claim = try validate(update: staged.path, for: key, terms, expected)
       return (claim, try state.adopt(staged))
     }
-    return ContributionOffer(
-      key: key, digest: digest, bytes: staged.count, weight: claim.weight, count: claim.count, metrics: claim.metrics,
-      base: claim.base)
+    return offer(key, digest, bytes: staged.count, claim)
+  }
+
+  /// An update that stays in memory until it is known to be good, and then lies with others in one file.
+  private func smallUpdate(
+    _ request: Request, _ context: RouteContext, _ key: ContributionKey, _ terms: ContributionTerms, _ expected: TensorSchema
+  ) async throws -> ContributionOffer {
+    let declared = try request.declaredDigest()
+    let bytes = try await request.bytes(context: context, upTo: terms.maximumBytes)
+    var hasher = Digest.Hasher()
+    hasher.update(bytes)
+    let digest = hasher.finish()
+    if let declared, declared != digest { throw Problem.wrongDigest(digest, declared) }
+    // Some tens of microseconds: no reason to leave this thread.
+    let claim = try validate(update: bytes, for: key, terms, expected)
+    try await state.blobs.add(bytes, digest: digest)
+    return offer(key, digest, bytes: bytes.count, claim)
+  }
+
+  func offer(_ key: ContributionKey, _ digest: Digest, bytes: Int, _ claim: ContributionClaim) -> ContributionOffer {
+    ContributionOffer(
+      key: key, digest: digest, bytes: bytes, weight: claim.weight, count: claim.count, metrics: claim.metrics, base: claim.base)
   }
 
   private func evaluation(
@@ -145,9 +170,7 @@ package struct ContributionRoutes: Sendable {
     let declared = try request.declaredDigest()
     let bytes = try await request.bytes(context: context, upTo: min(terms.maximumBytes, Self.evaluationBytes))
     let digest = Digest(of: bytes)
-    if let declared, declared != digest {
-      throw Problem(.wrongDigest, "the body is \(digest), its Content-Digest says \(declared)")
-    }
+    if let declared, declared != digest { throw Problem.wrongDigest(digest, declared) }
     let evaluation: Evaluation
     do {
       evaluation = try JSON.decode(Evaluation.self, from: bytes)
@@ -212,5 +235,8 @@ extension Request {
 
 extension Problem {
   static let conflict = Problem(.alreadyCounted, "yours already counts")
+  static func wrongDigest(_ digest: Digest, _ declared: Digest) -> Problem {
+    Problem(.wrongDigest, "the body is \(digest), its Content-Digest says \(declared)")
+  }
   static func closed(_ reason: String) -> Problem { Problem(.phaseClosed, reason) }
 }

@@ -43,9 +43,22 @@ struct ContributionTerms: Sendable {
 func validate(
   update path: String, for key: ContributionKey, _ terms: ContributionTerms, _ expected: TensorSchema
 ) throws(Problem) -> ContributionClaim {
+  try validate({ () throws(SafetensorsError) in try SafetensorsFile(path: path) }, for: key, terms, expected)
+}
+
+/// Checks an update that is in memory.
+func validate(
+  update bytes: [UInt8], for key: ContributionKey, _ terms: ContributionTerms, _ expected: TensorSchema
+) throws(Problem) -> ContributionClaim {
+  try validate({ () throws(SafetensorsError) in try SafetensorsFile(bytes: bytes) }, for: key, terms, expected)
+}
+
+private func validate(
+  _ update: () throws(SafetensorsError) -> SafetensorsFile, for key: ContributionKey, _ terms: ContributionTerms, _ expected: TensorSchema
+) throws(Problem) -> ContributionClaim {
   let file: SafetensorsFile
   do {
-    file = try SafetensorsFile(path: path)
+    file = try update()
   } catch {
     // Not the path: it is the server's own.
     if case .system = error { throw Problem(.unavailable, "the server cannot read what it stored") }

@@ -14,7 +14,13 @@ extension StateFolder {
     try blobs.adopt(file: path, digest: digest)
   }
 
+  /// Whether a blob is here.
+  package func contains(_ digest: Digest) -> Bool { blobs.place(of: digest) != nil }
+
   /// Where a blob's bytes lie; nil when it is not here.
+  package func place(of digest: Digest) -> BlobPlace? { blobs.place(of: digest) }
+
+  /// A file that is the blob; nil when it is not here: see ``BlobFolder/path(of:)``.
   package func path(of digest: Digest) -> String? { blobs.path(of: digest) }
 
   /// Bytes of a blob; nil when it is not here.

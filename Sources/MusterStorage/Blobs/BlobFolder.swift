@@ -1,20 +1,23 @@
 import Glibc
+import Logging
 package import MusterSchema
 import Synchronization
 
-/// Immutable files, addressed by their SHA-256.
+/// Immutable blobs, addressed by their SHA-256: most are files, small ones that came together share one (``PackFolder``).
 ///
-/// A blob appears whole or not at all, and is durable when `adopt` returns. Everything here blocks, at most for the disk.
+/// A blob appears whole or not at all, and is durable when `adopt` or `add` returns. All but `add` blocks, at most for the disk.
 package final class BlobFolder: Sendable {
   private let blobs: String
   private let staging: String
+  private let packs: PackFolder
   /// Between finding a blob unused and removing it, nobody may adopt the same one.
   private let removal = Mutex(())
 
-  init(folder: String) throws(StorageError) {
+  init(folder: String, logger: Logger) throws(StorageError) {
     blobs = "\(folder)/blobs"
     staging = "\(folder)/staging"
     try makeFolder(staging)
+    packs = try PackFolder(folder: "\(folder)/packs", staging: staging, logger: logger)
     if names(in: blobs).count < Self.prefixes {
       try makeFolder(blobs)
       // All at once: an adoption then has one folder to make durable, not two.
@@ -28,6 +31,22 @@ package final class BlobFolder: Sendable {
   }
 
   // MARK: In
+
+  /// Bytes that a body may have for ``add(_:digest:)``.
+  package static let smallBytes = PackFile.largestBlob
+
+  /// Makes a small body a blob, together with others that wait.
+  ///
+  /// - Parameter digest: the body's.
+  package func add(_ body: [UInt8], digest: Digest) async throws(StorageError) {
+    precondition(body.count <= Self.smallBytes)
+    if file(of: digest) != nil, refresh(digest) {
+      // Whoever brought it as a file may still be on the way to this.
+      let folder = folder(digest)
+      return try await offloading { () throws(StorageError) in try synchronizeFolder(folder) }
+    }
+    try await packs.add(body, digest)
+  }
 
   /// A new file for a body of at most so many bytes.
   package func stage(maximumBytes: Int = .max) throws(StorageError) -> StagedFile {
@@ -77,15 +96,21 @@ package final class BlobFolder: Sendable {
   // MARK: Out
 
   /// Where a blob's bytes lie; nil when it is not here.
+  package func place(of digest: Digest) -> BlobPlace? { file(of: digest).map { BlobPlace(path: $0) } ?? packs.place(of: digest) }
+
+  /// A file that is the blob; nil when it is not here. A blob of a pack is copied to a file of its own first: where many are read, ask for
+  /// their ``place(of:)``.
   package func path(of digest: Digest) -> String? {
-    let path = location(digest)
-    return access(path, R_OK) == 0 ? path : nil
+    if let file = file(of: digest) { return file }
+    guard let place = packs.place(of: digest), (try? takeOut(place)) == digest else { return nil }
+    return file(of: digest)
   }
 
   /// Bytes of a blob; nil when it is not here.
   package func size(of digest: Digest) -> Int? {
     var status = stat()
-    return stat(location(digest), &status) == 0 ? Int(status.st_size) : nil
+    if stat(location(digest), &status) == 0 { return Int(status.st_size) }
+    return packs.place(of: digest)?.range?.count
   }
 
   /// Makes a blob count as new, for ``collect(keeping:olderThan:)``.
@@ -93,7 +118,8 @@ package final class BlobFolder: Sendable {
   /// - Returns: whether it is here.
   package func refresh(_ digest: Digest) -> Bool {
     let path = location(digest)
-    return removal.withLock { _ in utimensat(AT_FDCWD, path, nil, 0) == 0 }
+    let isFile = removal.withLock { _ in utimensat(AT_FDCWD, path, nil, 0) == 0 }
+    return packs.refresh(digest) || isFile
   }
 
   /// Younger blobs and staged files are not swept: their record may not be committed yet.
@@ -102,7 +128,7 @@ package final class BlobFolder: Sendable {
   /// Folders that the blobs are spread over, by the first byte of their digest.
   package static let prefixes = 256
 
-  /// The blobs of one folder that are old enough to be swept when nothing refers to them.
+  /// The blobs with one first byte that are old enough to be swept when nothing refers to them.
   package func old(prefix: Int, olderThan age: Duration = sweepAge) -> Set<Digest> {
     let horizon = time(nil) - Int(age.components.seconds)
     let folder = "\(blobs)/\(Self.name(ofPrefix: prefix))"
@@ -111,7 +137,8 @@ package final class BlobFolder: Sendable {
         var status = stat()
         guard let digest = Digest(name), lstat("\(folder)/\(name)", &status) == 0, status.st_mtim.tv_sec <= horizon else { return nil }
         return digest
-      })
+      }
+    ).union(packs.old(prefix: prefix, before: horizon))
   }
 
   /// Removes staged files that were left behind.
@@ -131,8 +158,8 @@ package final class BlobFolder: Sendable {
     var freed = 0
     var left: Set<Digest> = []
     for digest in digests {
-      freed += removal.withLock { _ in remove(location(digest), before: horizon) }
-      if path(of: digest) != nil { left.insert(digest) }
+      freed += removal.withLock { _ in remove(location(digest), before: horizon) } + packs.discard(digest, before: horizon)
+      if place(of: digest) != nil { left.insert(digest) }
     }
     return (freed, left)
   }
@@ -143,13 +170,33 @@ package final class BlobFolder: Sendable {
   private func folder(_ digest: Digest) -> String { "\(blobs)/\(digest.hexadecimal.prefix(2))" }
   private func location(_ digest: Digest) -> String { "\(folder(digest))/\(digest.hexadecimal)" }
 
+  private func file(of digest: Digest) -> String? {
+    let path = location(digest)
+    return access(path, R_OK) == 0 ? path : nil
+  }
+
+  private func takeOut(_ place: BlobPlace) throws(StorageError) -> Digest {
+    let descriptor = open(place.path, O_RDONLY | O_CLOEXEC)
+    guard descriptor >= 0, let range = place.range else { throw StorageError(errno, "\(place.path) cannot be read") }
+    defer { close(descriptor) }
+    var body = [UInt8](repeating: 0, count: range.count)
+    guard pread(descriptor, &body, body.count, off_t(range.lowerBound)) == body.count else {
+      throw StorageError(errno, "\(place.path) cannot be read")
+    }
+    let staged = try stage()
+    try staged.write(body)
+    return try adopt(staged)
+  }
+
   private func temporaryPath() -> String {
     "\(staging)/\(String(UInt64.random(in: 0...UInt64.max), radix: 36))\(String(UInt64.random(in: 0...UInt64.max), radix: 36))"
   }
 
   /// Whether the blob is here already. Then it counts as new again, so that a collection lets it live until its record is committed.
   private func isPresent(_ digest: Digest) throws(StorageError) -> Bool {
-    guard refresh(digest) else { return false }
+    // One of a pack does not count: who adopts a file wants it as a file.
+    let path = location(digest)
+    guard removal.withLock({ _ in utimensat(AT_FDCWD, path, nil, 0) == 0 }) else { return false }
     // Whoever brought it may still be on the way to this.
     try synchronizeFolder(folder(digest))
     return true

@@ -1,0 +1,199 @@
+import Glibc
+import Logging
+import MusterSchema
+import Synchronization
+
+/// Small blobs that came together lie in one file, a pack: it is made, flushed and removed once for all of them.
+///
+/// While one pack is written and flushed, the bodies that come meanwhile wait and become the next one. An upload that is alone waits for
+/// nobody. A pack is removed when the last of its blobs is: the updates of a round come together and go together.
+final class PackFolder: Sendable {
+  fileprivate struct Entry {
+    var pack: Int
+    var range: Range<Int>
+  }
+
+  fileprivate struct Pack {
+    var path: String
+    /// Blobs in it that are still wanted.
+    var live: Int
+    /// When a blob in it was last added or refreshed: seconds since 1970.
+    var touched: Int
+  }
+
+  fileprivate struct Waiting {
+    var digest: Digest
+    var body: [UInt8]
+    var continuation: CheckedContinuation<StorageError?, Never>
+  }
+
+  fileprivate struct State {
+    /// By the first byte of the digest.
+    var index = [[Digest: Entry]](repeating: [:], count: BlobFolder.prefixes)
+    var packs: [Int: Pack] = [:]
+    var nextPack = 0
+    var waiting: [Waiting] = []
+    var isWriting = false
+  }
+
+  private let folder: String
+  private let staging: String
+  private let state: Mutex<State>
+
+  /// Reads the header of every pack that is there. Blocks.
+  init(folder: String, staging: String, logger: Logger) throws(StorageError) {
+    self.folder = folder
+    self.staging = staging
+    try makeFolder(folder)
+    var state = State()
+    for name in names(in: folder) {
+      let path = "\(folder)/\(name)"
+      var status = stat()
+      guard let blobs = try PackFile.read(path), lstat(path, &status) == 0 else {
+        logger.warning("\(path) is not a pack of small blobs, or is damaged: it is left alone, and what it held counts as missing")
+        continue
+      }
+      state.add(blobs.map { ($0.digest, $0.range) }, path: path, touched: status.st_mtim.tv_sec)
+    }
+    self.state = Mutex(state)
+  }
+
+  // MARK: In
+
+  /// Makes a body a blob, durably.
+  ///
+  /// - Parameters:
+  ///   - body: at most ``PackFile/largestBlob`` bytes.
+  ///   - digest: the body's.
+  func add(_ body: [UInt8], _ digest: Digest) async throws(StorageError) {
+    if refresh(digest) { return }
+    let failure = await withCheckedContinuation { continuation in
+      let begins = state.withLock { state in
+        state.waiting.append(Waiting(digest: digest, body: body, continuation: continuation))
+        defer { state.isWriting = true }
+        return !state.isWriting
+      }
+      if begins { onLane { self.writeWaiting() } }
+    }
+    if let failure { throw failure }
+  }
+
+  /// Writes packs until nobody waits. One at a time.
+  private func writeWaiting() {
+    while case let group = takeGroup(), !group.isEmpty {
+      // On a disk that is nearly full one may fit where all do not.
+      if case let failure = failure(of: group), failure == nil || group.count == 1 {
+        for waiting in group { waiting.continuation.resume(returning: failure) }
+      } else {
+        for waiting in group { waiting.continuation.resume(returning: self.failure(of: [waiting])) }
+      }
+    }
+  }
+
+  private func failure(of group: [Waiting]) -> StorageError? {
+    do throws(StorageError) {
+      try write(group)
+      return nil
+    } catch {
+      return error
+    }
+  }
+
+  private func takeGroup() -> [Waiting] {
+    state.withLock { state in
+      let group = Array(state.waiting.prefix(PackFile.most))
+      state.waiting.removeFirst(group.count)
+      state.isWriting = !group.isEmpty
+      return group
+    }
+  }
+
+  private func write(_ group: [Waiting]) throws(StorageError) {
+    // The same bytes may have come from two senders.
+    var seen: Set<Digest> = []
+    let group = group.filter { seen.insert($0.digest).inserted }
+    let (header, places) = PackFile.layout(group.map { ($0.digest, $0.body.count) })
+    let name = String(UInt64.random(in: 0...UInt64.max), radix: 36)
+    let (staged, path) = ("\(staging)/\(name)", "\(folder)/\(name)")
+    let descriptor = open(staged, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0o600)
+    guard descriptor >= 0 else { throw StorageError(errno, "\(staged) cannot be made") }
+    defer { close(descriptor) }
+    do throws(StorageError) {
+      try writeAll(descriptor, header, staged)
+      for (waiting, place) in zip(group, places) {
+        guard lseek(descriptor, off_t(place.lowerBound), SEEK_SET) >= 0 else { throw StorageError(errno, "\(staged) cannot be written") }
+        try writeAll(descriptor, waiting.body, staged)
+      }
+      guard fdatasync(descriptor) == 0 else { throw StorageError(errno, "\(staged) cannot be made durable") }
+      guard rename(staged, path) == 0 else { throw StorageError(errno, "\(path) cannot be written") }
+    } catch {
+      unlink(staged)
+      throw error
+    }
+    try synchronizeFolder(folder)
+    state.withLock { $0.add(Array(zip(group.map(\.digest), places)), path: path, touched: time(nil)) }
+  }
+
+  // MARK: Out
+
+  /// Where a blob lies; nil when it is in no pack.
+  func place(of digest: Digest) -> BlobPlace? {
+    state.withLock { state in
+      guard let entry = state.index[digest.prefix][digest], let pack = state.packs[entry.pack] else { return nil }
+      return BlobPlace(path: pack.path, range: entry.range)
+    }
+  }
+
+  /// Makes a blob count as new.
+  ///
+  /// - Returns: whether it is in a pack.
+  func refresh(_ digest: Digest) -> Bool {
+    state.withLock { state in
+      guard let entry = state.index[digest.prefix][digest], let pack = state.packs[entry.pack] else { return false }
+      // For the next process. In this one the number counts.
+      utimensat(AT_FDCWD, pack.path, nil, 0)
+      state.packs[entry.pack]?.touched = time(nil)
+      return true
+    }
+  }
+
+  /// The blobs whose digest begins with this byte, and that nobody has touched since `horizon`.
+  func old(prefix: Int, before horizon: Int) -> [Digest] {
+    state.withLock { state in
+      state.index[prefix].filter { state.packs[$0.value.pack].map { $0.touched <= horizon } ?? false }.map(\.key)
+    }
+  }
+
+  /// Gives a blob up, unless somebody has touched it since `horizon`. The disk gets its space back with the last blob of its pack.
+  ///
+  /// - Returns: bytes freed.
+  func discard(_ digest: Digest, before horizon: Int) -> Int {
+    state.withLock { state in
+      guard let entry = state.index[digest.prefix][digest], var pack = state.packs[entry.pack], pack.touched <= horizon else { return 0 }
+      state.index[digest.prefix][digest] = nil
+      pack.live -= 1
+      state.packs[entry.pack] = pack.live > 0 ? pack : nil
+      if pack.live == 0 { unlink(pack.path) }
+      return entry.range.count
+    }
+  }
+}
+
+extension PackFolder.State {
+  /// A pack that is durable. What another one holds already stays there.
+  fileprivate mutating func add(_ blobs: [(Digest, Range<Int>)], path: String, touched: Int) {
+    nextPack += 1
+    let fresh = blobs.filter { index[$0.0.prefix][$0.0] == nil }
+    guard !fresh.isEmpty else {
+      unlink(path)
+      return
+    }
+    for (digest, range) in fresh { index[digest.prefix][digest] = PackFolder.Entry(pack: nextPack, range: range) }
+    packs[nextPack] = PackFolder.Pack(path: path, live: fresh.count, touched: touched)
+  }
+}
+
+extension Digest {
+  /// Its first byte.
+  fileprivate var prefix: Int { Int(hexadecimal.prefix(2), radix: 16) ?? 0 }
+}
