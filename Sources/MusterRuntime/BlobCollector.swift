@@ -11,13 +11,22 @@ package actor BlobCollector {
   private let interval: Duration
   private let age: Duration
   private let logger: Logger
+  /// A blob that lost a reference.
+  private struct Candidate {
+    /// When it is looked at again.
+    var due = ContinuousClock.now
+    /// Of the history's rows that released it.
+    var numbers: [Int] = []
+  }
+
   /// What the machine refers to.
   private var referenced: Set<Digest> = []
-  /// What the machine no longer refers to, and was not removed yet.
-  private var released: Set<Digest> = []
+  private var candidates: [Digest: Candidate] = [:]
+  /// Of the history's rows, the last that was read.
+  private var lastNumber = 0
   private var swept: ContinuousClock.Instant?
 
-  /// Blobs that the history released, of one look.
+  /// Rows of the history at a time.
   private static let most = 10_000
 
   /// - Parameters:
@@ -32,7 +41,7 @@ package actor BlobCollector {
 
   /// - Parameter referenced: everything that the machine refers to after the newest change.
   package func collect(keeping referenced: Set<Digest>) async {
-    released = released.union(self.referenced).subtracting(referenced)
+    for digest in self.referenced.subtracting(referenced) { candidates[digest, default: Candidate()].due = .now }
     self.referenced = referenced
     await discard()
     await removeForgotten()
@@ -43,8 +52,9 @@ package actor BlobCollector {
   package func sweep(keeping referenced: Set<Digest>) async {
     swept = .now
     // What was let go may be referred to again, though no collection has said so yet.
-    released.subtract(referenced)
     self.referenced.formUnion(referenced)
+    // All of them anew: a row that became visible late is not missed for ever.
+    (lastNumber, candidates) = (0, candidates.filter { !referenced.contains($0.key) })
     await discard()
     await removeForgotten()
     let (state, store) = (state, state.store)
@@ -64,18 +74,32 @@ package actor BlobCollector {
   private func discard() async {
     let (state, age) = (state, age)
     do throws(StorageError) {
-      let releases = try await state.store.releasedBlobs(most: Self.most)
-      let candidates = released.union(releases.values)
-      guard !candidates.isEmpty else { return }
-      let kept = try await state.store.keptBlobs(among: candidates)
+      try await readReleased()
+      let now = ContinuousClock.now
+      let due = Set(candidates.filter { $0.value.due <= now }.keys)
+      guard !due.isEmpty else { return }
+      let kept = try await state.store.keptBlobs(among: due)
       let (freed, left) = await offloading { [referenced] in
-        state.blobs.discard(candidates.subtracting(kept).subtracting(referenced), olderThan: age)
+        state.blobs.discard(due.subtracting(kept).subtracting(referenced), olderThan: age)
       }
-      released.subtract(candidates.subtracting(left))
-      try await state.store.settleReleased(releases.filter { !left.contains($0.value) }.map(\.key))
+      for digest in left { candidates[digest]?.due = now + age }
+      let settled = due.subtracting(left)
+      let numbers = settled.flatMap { candidates.removeValue(forKey: $0)?.numbers ?? [] }
+      try await state.store.settleReleased(numbers)
       report(freed)
     } catch {
       logger.warning("released blobs are not removed yet: \(error)")
+    }
+  }
+
+  private func readReleased() async throws(StorageError) {
+    while true {
+      let rows = try await state.store.releasedBlobs(after: lastNumber, most: Self.most)
+      for row in rows where candidates[row.digest]?.numbers.contains(row.number) != true {
+        candidates[row.digest, default: Candidate()].numbers.append(row.number)
+      }
+      lastNumber = rows.last?.number ?? lastNumber
+      if rows.count < Self.most { return }
     }
   }
 

@@ -119,7 +119,11 @@ public struct NodePath: Hashable, Comparable, Codable, Sendable, CustomStringCon
   public func appending(_ node: NodeID) -> NodePath? { NodePath(nodes + [node]) }
 
   public var description: String { nodes.map(\.rawValue).joined(separator: "/") }
-  public static func < (left: Self, right: Self) -> Bool { left.description < right.description }
+  /// In the order of their texts.
+  public static func < (left: Self, right: Self) -> Bool {
+    if let last = left.nodes.last, let other = right.nodes.last, left.nodes.dropLast() == right.nodes.dropLast() { return last < other }
+    return left.description < right.description
+  }
 
   public init(from decoder: any Decoder) throws {
     let text = try decoder.singleValueContainer().decode(String.self)

@@ -30,6 +30,30 @@ struct BlobCollectorTests {
     #expect(store.path(of: new) != nil, "nothing referred to it yet")
   }
 
+  @Test("what the history releases goes too, unless it is young or kept, and is asked about again only when it is old enough")
+  func releasedByHistory() async throws {
+    let folder = try TemporaryFolder()
+    let state = try StateFolder(folder: folder.file("state"))
+    let task = TaskID(unchecked: "digits")
+    let (young, old) = (try blob(state, "young"), try blob(state, "old"))
+    let aMinuteAgo = timespec(tv_sec: time(nil) - 60, tv_nsec: 0)
+    #expect(utimensat(AT_FDCWD, state.path(of: old) ?? "", [aMinuteAgo, aMinuteAgo], 0) == 0)
+    try await state.store.commit(StoreTransaction(changes: [.began(task, name: "digits", specification: nil, isOver: false)]))
+    for (round, digest) in [young, old].enumerated() {
+      let model = ModelCheckpoint(round: round, digest: digest, bytes: 1, metrics: [:], kept: true)
+      try await state.store.commit(StoreTransaction(changes: [.published(task, model)]))
+    }
+    try await state.store.commit(StoreTransaction(changes: [.retained(task, RetainedModels(since: 2, earlier: []), updatesSince: 2)]))
+    let collector = BlobCollector(state: state, logger: LogRecorder().logger)
+    await collector.collect(keeping: [])
+    #expect(state.contains(young) && !state.contains(old))
+    #expect(try await state.store.releasedBlobs(after: 0, most: 10).map(\.digest) == [young])
+    // A new process finds what is left.
+    await BlobCollector(state: state, age: .zero, logger: LogRecorder().logger).collect(keeping: [])
+    #expect(!state.contains(young))
+    #expect(try await state.store.releasedBlobs(after: 0, most: 10).isEmpty)
+  }
+
   @Test("a blob that was let go while it was young, and is referred to again, survives the look at everything")
   func referredToAgain() async throws {
     let folder = try TemporaryFolder()

@@ -225,13 +225,16 @@ struct StoreConformance {
         .retained(task, RetainedModels(since: round, earlier: [0]), updatesSince: round))
     }
     let gone = Set(["round 1", "round 2", "model 1", "wire 1", "state 1", "model 2", "wire 2", "state 2"].map(digest))
-    let releases = try await store.releasedBlobs(most: 100)
-    #expect(Set(releases.values) == gone.union([digest("same")]))
-    #expect(try await store.releasedBlobs(most: 2).count == 2)
+    let releases = try await store.releasedBlobs(after: 0, most: 100)
+    #expect(Set(releases.map(\.digest)) == gone.union([digest("same")]))
+    let numbers = releases.map(\.number)
+    #expect(numbers == numbers.sorted() && Set(numbers).count == numbers.count)
+    #expect(try await store.releasedBlobs(after: 0, most: 2) == Array(releases.prefix(2)))
+    #expect(try await store.releasedBlobs(after: numbers[1], most: 2) == Array(releases[2..<4]))
     let kept = Set(["same", "round 3", "model 0", "wire 0", "state 0", "model 3", "wire 3", "state 3"].map(digest))
     #expect(try await store.keptBlobs(among: gone.union(kept)) == kept)
-    try await store.settleReleased(releases.filter { gone.contains($0.value) }.map(\.key))
-    #expect(Set(try await store.releasedBlobs(most: 100).values) == [digest("same")])
+    try await store.settleReleased(releases.filter { gone.contains($0.digest) }.map(\.number))
+    #expect(Set(try await store.releasedBlobs(after: 0, most: 100).map(\.digest)) == [digest("same")])
     #expect(try await store.models(of: task, PageRequest()).rows.map(\.kept) == [true, false, false, true])
   }
 
@@ -245,7 +248,7 @@ struct StoreConformance {
     #expect(try await opened.store.task(task) == nil)
     #expect(try await opened.store.contribution(key(1)) == nil)
     #expect(try await opened.store.contributions(ContributionFilter(), PageRequest()).rows.isEmpty)
-    #expect(Set(try await opened.store.releasedBlobs(most: 10).values) == Set(["model 0", "wire 0", "state 0", "update 1"].map(digest)))
+    #expect(Set(try await opened.store.releasedBlobs(after: 0, most: 10).map(\.digest)) == Set(["model 0", "wire 0", "state 0", "update 1"].map(digest)))
     #expect(try await opened.store.keptBlobs(among: [digest("model 0"), digest("update 1")]).isEmpty)
     // And it may come again.
     try await opened.apply(began())

@@ -106,10 +106,12 @@ extension SQLiteStore {
 
   // MARK: Blobs
 
-  package func releasedBlobs(most: Int) async throws(StorageError) -> [Int: Digest] {
-    try await read("the history") { database in
-      let rows = try Row.fetchAll(database, sql: "SELECT number, digest FROM released ORDER BY number LIMIT ?", arguments: [most])
-      return try rows.reduce(into: [:]) { $0[$1["number"]] = try $1.digest("digest") }
+  package func releasedBlobs(after number: Int, most: Int) async throws(StorageError) -> [BlobRelease] {
+    let sql = "SELECT number, digest FROM released WHERE number > ? ORDER BY number LIMIT ?"
+    return try await read("the history") { database in
+      try Row.fetchAll(database, sql: sql, arguments: [number, most]).map {
+        BlobRelease(number: $0["number"], digest: try $0.digest("digest"))
+      }
     }
   }
 

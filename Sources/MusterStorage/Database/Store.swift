@@ -1,5 +1,16 @@
 package import MusterSchema
 
+/// A blob that lost a reference. ``number`` is for ``Store/settleReleased(_:)``.
+package struct BlobRelease: Hashable, Sendable {
+  package var number: Int
+  package var digest: Digest
+
+  package init(number: Int, digest: Digest) {
+    self.number = number
+    self.digest = digest
+  }
+}
+
 /// A server's database: the journal of its machines, the history, and when nodes were seen.
 ///
 /// One transaction holds the records of a batch and the changes to the history that follow from them. Every function waits off the cooperative
@@ -55,10 +66,12 @@ package protocol Store: Sendable {
 
   // MARK: Blobs
 
-  /// Blobs that lost a reference and may be removed. The key is the number of the release, for ``settleReleased(_:)``.
+  /// Blobs that lost a reference and may be removed, in the order of their release.
   ///
-  /// - Parameter most: upper bound on the releases of one answer; the oldest come first.
-  func releasedBlobs(most: Int) async throws(StorageError) -> [Int: Digest]
+  /// - Parameters:
+  ///   - number: of a release: only those behind it.
+  ///   - most: upper bound on the releases of one answer.
+  func releasedBlobs(after number: Int, most: Int) async throws(StorageError) -> [BlobRelease]
   /// Those of the blobs that the history keeps.
   func keptBlobs(among digests: Set<Digest>) async throws(StorageError) -> Set<Digest>
   /// The blobs of these releases are removed, or kept by something else.
