@@ -55,4 +55,10 @@ extension Sequence<Coordinator.Record> {
 
 extension CentralBench {
   var rounds: [RoundRecord] { journal.map(\.record).rounds }
+  /// Those who were invited in vain, besides those that records of rounds name.
+  var missed: [Phase: [Waiting]] {
+    journal.reduce(into: [:]) { missed, entry in
+      if case .missed(_, let key, let nodes) = entry.record { missed[key.phase, default: []] += nodes }
+    }
+  }
 }

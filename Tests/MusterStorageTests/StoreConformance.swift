@@ -248,7 +248,9 @@ struct StoreConformance {
     #expect(try await opened.store.task(task) == nil)
     #expect(try await opened.store.contribution(key(1)) == nil)
     #expect(try await opened.store.contributions(ContributionFilter(), PageRequest()).rows.isEmpty)
-    #expect(Set(try await opened.store.releasedBlobs(after: 0, most: 10).map(\.digest)) == Set(["model 0", "wire 0", "state 0", "update 1"].map(digest)))
+    #expect(
+      Set(try await opened.store.releasedBlobs(after: 0, most: 10).map(\.digest))
+        == Set(["model 0", "wire 0", "state 0", "update 1"].map(digest)))
     #expect(try await opened.store.keptBlobs(among: [digest("model 0"), digest("update 1")]).isEmpty)
     // And it may come again.
     try await opened.apply(began())

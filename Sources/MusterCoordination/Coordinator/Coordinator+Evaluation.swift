@@ -61,9 +61,10 @@ extension Coordinator {
     let record = RoundRecord(
       round: run.round, attempts: run.attempt, base: run.master(of: train.base.digest), result: model.digest,
       strategy: specification.strategy,
-      updates: fates(train, run.refused), evaluations: run.evaluation.map { fates($0, [:]) } ?? [], missed: missedNodes(run),
+      updates: fates(train, run.refused), evaluations: run.evaluation.map { fates($0, [:]) } ?? [], missed: missedTraining(run, train),
       metrics: run.centralMetrics, deviceMetrics: run.evaluation.flatMap { Self.weighted(Array($0.accepted.values)) },
       seconds: now.seconds(since: run.roundOpened))
+    recordMissedEvaluations(id)
     complete(id, record)
     effects.append(.collect)
     effects.append(.roundChanged(id))

@@ -94,9 +94,10 @@ extension Coordinator {
   mutating func end(_ id: TaskID, _ step: RoundState.Step, _ reason: String, recording: Bool = true) {
     guard let run = tasks[id], !run.isEnded else { return }
     if recording, let train = run.train {
+      recordMissedEvaluations(id, cutShort: true)
       if let record = abandonedRound(run, reason) {
         complete(id, record)
-      } else if case let missed = missedNodes(run), !missed.isEmpty {
+      } else if case let missed = missedTraining(run, train, cutShort: true), !missed.isEmpty {
         // Nothing was accepted: the round has no record, but those who were invited in vain have rows.
         commit(.missed(id, train.key, missed))
       }
@@ -126,25 +127,44 @@ extension Coordinator {
       round: run.round, attempts: run.attempt, base: run.master(of: train.base.digest), result: aggregated ? run.latestModel?.digest : nil,
       strategy: run.specification?.strategy ?? .named("fedavg"),
       updates: aggregated ? fates(train, run.refused) : fates(train, run.refused).map { abandoned($0, reason) },
-      evaluations: run.evaluation.map { fates($0, [:]).map { abandoned($0, reason) } } ?? [], missed: missedNodes(run),
+      evaluations: run.evaluation.map { fates($0, [:]).map { abandoned($0, reason) } } ?? [],
+      missed: missedTraining(run, train, cutShort: !aggregated),
       metrics: run.centralMetrics, deviceMetrics: nil, seconds: now.seconds(since: run.roundOpened))
   }
 
-  /// Who was invited and did not deliver: what regions said of themselves, and of their devices.
-  func missedNodes(_ run: TaskRun) -> [Waiting] {
-    var missed = run.troubles
-    for (node, seat) in run.train?.nodes.seats ?? [] {
-      for waiting in seat.waiting {
-        let path = NodeID(rawValue: waiting.node).map { NodePath(node, $0) }
-        guard let path, run.train?.accepted[path] == nil, run.train?.nodes.hasDelivered(node) != true,
-          !missed.contains(where: { $0.node == path.description })
-        else { continue }
-        missed.append(Waiting(node: path.description, reason: waiting.reason))
+  /// Who was invited to a phase and did not deliver: devices that their regions named, and regions whose devices are too many to be named.
+  ///
+  /// - Parameter cutShort: the task ends in the middle of it: who was still at work missed nothing.
+  func missedNodes(_ phase: PhaseRun, cutShort: Bool = false) -> [Waiting] {
+    phase.nodes.seats.flatMap { node, seat -> [Waiting] in
+      // What it lacked and others delivered in its place is not missed.
+      let lack = seat.quota - seat.moved - phase.nodes[node].accepted
+      guard lack > 0, !phase.nodes.hasDelivered(node) else { return [] }
+      let devices = seat.waiting.compactMap { waiting -> Waiting? in
+        guard let path = NodeID(rawValue: waiting.node).flatMap({ NodePath(node, $0) }), phase.accepted[path] == nil else { return nil }
+        return Waiting(node: path.description, reason: waiting.reason)
       }
+      if case .lost(let reason, let fate) = seat.state { return devices + [Waiting(node: node.rawValue, reason: reason, fate: fate)] }
+      guard lack > devices.count, !cutShort else { return devices }
+      let why = seat.isShort ? seat.reason.map { ": \($0)" } ?? "" : ""
+      return devices + [Waiting(node: node.rawValue, reason: "\(lack) of \(seat.quota) devices did not deliver\(why)")]
     }
-    // Who came back and delivered after all missed nothing.
-    let delivered = Set((run.train?.accepted.keys).map { $0.map(\.description) } ?? [])
-    return missed.filter { !delivered.contains($0.node) }
+  }
+
+  /// The same for a round's training, whose earlier attempts may have lost others.
+  func missedTraining(_ run: TaskRun, _ train: PhaseRun, cutShort: Bool = false) -> [Waiting] {
+    let earlier = run.troubles.filter { trouble in
+      trouble.fate != nil && NodeID(rawValue: trouble.node).map { train.nodes[$0].seat == nil && train.nodes[$0].accepted == 0 } ?? false
+    }
+    return earlier + missedNodes(train, cutShort: cutShort)
+  }
+
+  /// The round's record names those who missed its training; those who missed its evaluation have rows of their own.
+  mutating func recordMissedEvaluations(_ id: TaskID, cutShort: Bool = false) {
+    guard let run = tasks[id], let train = run.train else { return }
+    let own = run.troubles.filter { $0.node == self.id.rawValue }
+    let missed = own + (run.evaluation.map { missedNodes($0, cutShort: cutShort) } ?? [])
+    if !missed.isEmpty { commit(.missed(id, RoundKey(round: run.round, phase: .evaluate, attempt: train.key.attempt), missed)) }
   }
 
   /// What counted so far; what was refused stays so.
