@@ -115,6 +115,10 @@ final class CurlTransfer {
       }
       return true
     }
+    if status < 300, case .stream(let use) = request.sink {
+      if !use(bytes) { failure = .tooLarge(maximumBytes: EventParser.mostBytes) }
+      return failure == nil
+    }
     if status >= 300 {
       // A long error text does not matter, its beginning does.
       body.append(contentsOf: bytes.prefix(maximumErrorBody - body.count))

@@ -19,6 +19,8 @@ struct TransferRequest: Sendable {
   enum Sink: Sendable {
     case memory(maximum: Int)
     case file(DownloadWriter)
+    /// Piece by piece, on the client's thread; false ends the transfer.
+    case stream(@Sendable (UnsafeRawBufferPointer) -> Bool)
   }
 
   var method: String

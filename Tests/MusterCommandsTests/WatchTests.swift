@@ -47,6 +47,24 @@ struct WatchTests {
         == ["cancelled  accuracy 0.7500  by an operator"])
   }
 
+  @Test("events of rounds are added once, and what was said before a round ended is no line after it")
+  func events() throws {
+    var picture = TaskPicture(detail(.training, round: 1))
+    let two = TaskPicture(detail(.training, round: 3, closed: [0.5, 0.75])).rounds
+    func event(_ summary: RoundSummary) -> TaskEvent {
+      TaskEvent(number: 1, task: picture.detail.now.task, kind: .round, at: nil, details: .init(round: summary.round, summary: summary))
+    }
+    let opened = TaskEvent(number: 1, task: picture.detail.now.task, kind: .opened, at: nil, details: .init(round: 1))
+    let changes = [opened, event(two[0]), event(two[0]), event(two[1]), event(two[0])].map { picture.add($0) }
+    #expect(changes == [false, true, false, true, false])
+    #expect(picture.rounds == two && picture.detail.roundsEnded == 2)
+    var watch = WatchLines()
+    picture.detail.now = detail(.evaluating, round: 2).now
+    #expect(watch.lines(picture).map { $0.prefix(17) } == ["round 1/4  closed", "round 2/4  closed"])
+    picture.detail.now = detail(.training, round: 3).now
+    #expect(watch.lines(picture) == ["round 3/4  training  0/8  waits for north"])
+  }
+
   @Test("rounds that are not among the last that were asked for are counted, and each is told of once")
   func lastRounds() {
     var watch = WatchLines()

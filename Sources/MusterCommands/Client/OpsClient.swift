@@ -68,6 +68,29 @@ struct OpsClient: Sendable {
     TaskPicture(detail: try await self.task(task, lastRounds: 0), rounds: try await rounds(task, last: lastRounds).reversed())
   }
 
+  /// What happens in a task, as central tells it; see ``TaskNews``. It ends, or throws ``CommandError``, when the connection does.
+  ///
+  /// - Parameter id: of the last event that was heard.
+  func news(of task: TaskID, after id: String? = nil) -> AsyncThrowingStream<TaskNews, any Error> {
+    let (client, central) = (client, central)
+    return AsyncThrowingStream { continuation in
+      // It lives as long as the stream: whoever stops reading cancels it.
+      let reading = Task {
+        do {
+          for try await event in client.events(from: "\(central)/v1/events?task=\(task)", after: id) {
+            if let news = try TaskNews(event) { continuation.yield(news) }
+          }
+          continuation.finish()
+        } catch let error as TransferError {
+          continuation.finish(throwing: CommandError(error, central: central))
+        } catch {
+          continuation.finish(throwing: error)
+        }
+      }
+      continuation.onTermination = { _ in reading.cancel() }
+    }
+  }
+
   /// A list, a page at a time.
   private func list<Row: Decodable>(_ path: String, most: Int?) async throws(CommandError) -> [Row] {
     var rows: [Row] = []

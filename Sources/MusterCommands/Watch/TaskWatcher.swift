@@ -5,79 +5,140 @@ struct TaskWatcher {
   var client: OpsClient
   var task: TaskID
   var format: OutputFormat
-  /// How often central is asked.
-  var interval: Duration = .milliseconds(250)
   /// How long central may be away before the watcher gives up: a restart is no reason to.
   var patience: Duration = .seconds(120)
 
+  /// As many as a line of a metric over time shows.
+  static let shownRounds = 50
+
   /// - Returns: the task as it ended, completed.
-  /// - Throws: ``CommandError`` with exit code 5 when the task failed or was cancelled.
+  /// - Throws: ``CommandError`` with exit code 5 when the task failed or was cancelled. A first silence of central is an error at once.
   @discardableResult
   func run() async throws -> TaskPicture {
-    let terminal = Terminal.output
-    var canvas = Canvas()
-    var changes = WatchLines()
-    var last: TaskPicture?
-    while true {
-      let picture = try await ask(after: last)
-      let detail = picture.detail
-      last = picture
-      switch format {
-      case .json:
-        if changes.isNew(detail) { try Console.show(jsonLine: detail.now) }
-      case .table where terminal.isTerminal:
-        let nodes = detail.now.step.isFinal ? [] : await devices()
-        try canvas.draw(WatchView(picture: picture, nodes: nodes).lines(width: terminal.width, ink: Ink(terminal)), width: terminal.width)
-      case .table:
-        for line in changes.lines(picture) { try Console.print("\(Words.now)  \(line)") }
-      }
-      if detail.now.step.isFinal {
-        guard detail.now.step == .completed else {
-          let reason = detail.now.reason.isEmpty ? "" : ": \(detail.now.reason)"
-          throw CommandError(.taskFailed, "task \(task) \(detail.now.step.rawValue)\(reason)")
+    var screen = WatchScreen(client: client, format: format)
+    var picture = try await client.picture(task, lastRounds: Self.shownRounds)
+    try await screen.show(picture)
+    let (inputs, feed) = AsyncStream.makeStream(of: Input.self)
+    try await withThrowingTaskGroup(of: Void.self) { group in
+      defer { group.cancelAll() }
+      group.addTask { await follow(feed) }
+      if screen.isAlive { group.addTask { await tick(feed) } }
+      for await input in inputs where !picture.detail.now.step.isFinal {
+        switch input {
+        case .tick: break
+        case .news(.snapshot(let now, _)):
+          // Rounds may have ended before it.
+          picture = try await client.picture(task, lastRounds: Self.shownRounds)
+          if picture.detail.now.round <= now.round { picture.detail.now = now }
+        case .news(.now(let now)): picture.detail.now = now
+        case .news(.record(let event, _)):
+          guard picture.add(event) else { continue }
+        case .failed(let error): throw error
         }
-        return picture
+        try await screen.show(picture)
+        if picture.detail.now.step.isFinal { feed.finish() }
       }
-      try await Task.sleep(for: interval)
     }
-  }
-
-  /// A first silence is an error at once; later ones are waited out.
-  private func ask(after last: TaskPicture?) async throws -> TaskPicture {
-    let start = ContinuousClock.now
-    var hasComplained = false
-    while true {
-      do throws(CommandError) {
-        return try await look(after: last)
-      } catch {
-        guard last != nil, error.exit == .unreachable, .now - start < patience else { throw error }
-        if !hasComplained { Console.note("muster: \(error). Asking again") }
-        hasComplained = true
-      }
-      try await Task.sleep(for: .milliseconds(500))
-    }
-  }
-
-  /// What happens now; the rounds are asked for again when one may have ended.
-  private func look(after last: TaskPicture?) async throws(CommandError) -> TaskPicture {
-    if var picture = last {
-      let (round, step) = (picture.detail.now.round, picture.detail.now.step)
-      picture.detail.now = try await client.now(task)
-      if picture.detail.now.round == round, picture.detail.now.step == step { return picture }
+    let now = picture.detail.now
+    guard now.step == .completed else {
+      let reason = now.reason.isEmpty ? "" : ": \(now.reason)"
+      throw CommandError(.taskFailed, "task \(task) \(now.step.rawValue)\(reason)")
     }
     return try await client.picture(task, lastRounds: Self.shownRounds)
   }
 
-  /// As many as a line of a metric over time shows, and more than end between two looks.
-  private static let shownRounds = 50
+  private enum Input: Sendable {
+    case news(TaskNews)
+    /// A second has passed.
+    case tick
+    case failed(CommandError)
+  }
+
+  /// Hands on what central tells, and connects again when it was away.
+  private func follow(_ feed: AsyncStream<Input>.Continuation) async {
+    var last: String?
+    var silence: ContinuousClock.Instant?
+    while !Task.isCancelled {
+      var why: CommandError?
+      do {
+        for try await news in client.news(of: task, after: last) {
+          (last, silence) = (news.id ?? last, nil)
+          feed.yield(.news(news))
+        }
+      } catch let error as CommandError {
+        why = error
+      } catch {
+        why = CommandError(.unexpected, "\(error)")
+      }
+      if Task.isCancelled { return }
+      if let why, why.exit != .unreachable || silence.map({ .now - $0 >= patience }) ?? false {
+        feed.yield(.failed(why))
+        return
+      }
+      if silence == nil { Console.note("muster: \(why.map { "\($0)" } ?? "central ended the stream of events"). Asking again") }
+      silence = silence ?? .now
+      do { try await Task.sleep(for: .milliseconds(500)) } catch { return }
+    }
+  }
+
+  private func tick(_ feed: AsyncStream<Input>.Continuation) async {
+    while !Task.isCancelled {
+      do { try await Task.sleep(for: .seconds(1)) } catch { return }
+      feed.yield(.tick)
+    }
+  }
+}
+
+/// Where a watcher shows what it knows.
+private struct WatchScreen {
+  let client: OpsClient
+  let format: OutputFormat
+  private let terminal = Terminal.output
+  private var canvas = Canvas()
+  private var changes = WatchLines()
+  private var devices: [NodeSummary] = []
+  private var askedForDevices: ContinuousClock.Instant?
+  private var said: (now: RoundState, at: ContinuousClock.Instant)?
+
+  init(client: OpsClient, format: OutputFormat) {
+    self.client = client
+    self.format = format
+  }
+
+  /// Whether it is drawn anew as time passes.
+  var isAlive: Bool { format == .table && terminal.isTerminal }
+
+  mutating func show(_ picture: TaskPicture) async throws {
+    let detail = picture.detail
+    switch format {
+    case .json:
+      if changes.isNew(detail) { try Console.show(jsonLine: detail.now) }
+    case .table where isAlive:
+      await askForDevices(detail.now)
+      var picture = picture
+      picture.detail.now.closesInSeconds = countdown(detail.now)
+      try canvas.draw(WatchView(picture: picture, nodes: devices).lines(width: terminal.width, ink: Ink(terminal)), width: terminal.width)
+    case .table:
+      for line in changes.lines(picture) { try Console.print("\(Words.now)  \(line)") }
+    }
+  }
+
+  /// Central says when a phase closes with each of its states; in between the time is counted here.
+  private mutating func countdown(_ now: RoundState) -> Double? {
+    if said?.now != now { said = (now, .now) }
+    guard let said, let seconds = now.closesInSeconds, now.step != .paused else { return now.closesInSeconds }
+    return max(0, seconds - (ContinuousClock.now - said.at) / .seconds(1))
+  }
 
   /// The devices are an extra: when central cannot say, the picture goes without.
-  private func devices() async -> [NodeSummary] {
-    do {
-      return try await client.nodes()
-    } catch {
-      return []
+  private mutating func askForDevices(_ now: RoundState) async {
+    guard !now.step.isFinal else {
+      devices = []
+      return
     }
+    guard askedForDevices.map({ .now - $0 >= .seconds(2) }) ?? true else { return }
+    askedForDevices = .now
+    devices = (try? await client.nodes()) ?? []
   }
 }
 
@@ -122,6 +183,8 @@ struct WatchLines {
     }
     closed = max(closed, picture.rounds.last?.round ?? 0)
     guard isNew(detail) else { return lines }
+    // What was said before the round ended is no news after it.
+    if !now.step.isFinal, now.round <= closed { return lines }
     if now.step.isFinal {
       let parts = [now.step.rawValue] + Words.metrics(now.metrics ?? [:], first: detail.summary.metric) + [now.reason]
       lines.append(parts.filter { !$0.isEmpty }.joined(separator: "  "))
