@@ -54,8 +54,13 @@ extension EndToEnd {
       let all = try await fleet.muster(["task", "replay", "adam"])
       #expect(all.status == 0 && rows(all.output).suffix(2) == ["2 same", "3 same"], "\(all.output)")
       let update = try #require(done.rounds.first { $0.round == 3 }?.updates.first)
-      let blob = update.digest.hexadecimal
-      try FileManager.default.removeItem(atPath: "\(fleet.places.state("central"))/blobs/\(blob.prefix(2))/\(blob)")
+      let (blob, state) = (update.digest.hexadecimal, fleet.places.state("central"))
+      // It was downloaded above, and so has a file of its own besides.
+      try FileManager.default.removeItem(atPath: "\(state)/blobs/\(blob.prefix(2))/\(blob)")
+      for pack in try FileManager.default.contentsOfDirectory(atPath: "\(state)/packs").map({ "\(state)/packs/\($0)" }) {
+        let head = try Data(contentsOf: URL(filePath: pack)).prefix { $0 < 0x80 }
+        if String(decoding: head, as: UTF8.self).contains(blob) { try FileManager.default.removeItem(atPath: pack) }
+      }
       let left = try await fleet.muster(["task", "replay", "adam"])
       #expect(left.status == 0 && rows(left.output).suffix(2) == ["2 same", "3 collected"], "\(left.output)")
       let third = try await fleet.muster(["task", "replay", "adam", "--round", "3"])

@@ -45,12 +45,13 @@ struct MissedTests {
     bench.tell(.status(NodeStatus(node: .south, task: .digits, state: .ready, devices: 4, declined: 0)))
     let quotas = try #require(bench.task?.train?.nodes.seats).map { ($0.0, $0.1.quota) }
     #expect(quotas.map(\.0) == [.north, .south] && quotas.map(\.1).reduce(0, +) == 3)
-    bench.tell(status(.north, .short, quota: quotas[0].1, have: 0, reason: "its devices are busy"))
+    let failed = [Waiting(node: "pi-9", reason: "the trainer failed")]
+    bench.tell(status(.north, .short, quota: quotas[0].1, have: 0, waiting: failed, reason: "its devices are busy"))
     #expect(bench.task?.train?.nodes[.south].seat?.quota == 3, "\(bench.why)")
     for device in 1...3 { deliver(&bench, .south, device) }
     bench.tell(.aggregated(.digits, round: 1, CentralBench.model, refused: []))
     bench.tell(.evaluated(.digits, round: 1, metrics: [:]))
-    #expect(bench.rounds.first?.missed == [])
+    #expect(bench.rounds.first?.missed == [Waiting(node: "north/pi-9", reason: "the trainer failed")], "the device did")
   }
 
   @Test("devices that do not evaluate have rows of their own, in their phase")

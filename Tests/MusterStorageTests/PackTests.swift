@@ -97,6 +97,19 @@ import Testing
     #expect(names(in: root.file("packs")).isEmpty)
   }
 
+  @Test("what somebody removed is missing, and can come again")
+  func removed() async throws {
+    let root = try TemporaryFolder()
+    let state = try StateFolder(folder: root.path)
+    let body = [UInt8](repeating: 4, count: 300)
+    for _ in 0..<2 {
+      try await state.blobs.add(body, digest: Digest(of: body))
+      #expect(try contents(of: Digest(of: body), in: state) == body)
+      for name in names(in: root.file("packs")) { unlink(root.file("packs/\(name)")) }
+      #expect(!state.contains(Digest(of: body)) && !state.refresh(Digest(of: body)))
+    }
+  }
+
   @Test("a file that is no pack, or is cut off, is left alone and holds nothing", arguments: [0, 13, 40, 90, 120, 300])
   func damaged(length: Int) throws {
     let root = try TemporaryFolder()

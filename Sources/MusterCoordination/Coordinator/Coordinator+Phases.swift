@@ -195,9 +195,9 @@ extension Coordinator {
     let short = "round \(run.round), attempt \(run.attempt): \(train.acceptedDevices) of at least \(train.minimum) updates, \(why)"
     let reason = tasks[id]?.troubles.last.map { "\(short); \($0.node): \($0.reason)" } ?? short
     if let common = commonFailure(train), train.accepted.isEmpty {
-      end(id, .failed, "every invited device failed the same way: \(common)")
+      end(id, .failed, "every invited device failed the same way: \(common)", cutShort: false)
     } else if run.attempt >= specification.maxAttempts {
-      end(id, .failed, "\(run.attempt) attempts at round \(run.round) closed short; last: \(reason)")
+      end(id, .failed, "\(run.attempt) attempts at round \(run.round) closed short; last: \(reason)", cutShort: false)
     } else {
       tasks[id]?.stage = .recruiting
       tasks[id]?.lastReason = reason

@@ -90,7 +90,7 @@ extension Coordinator {
     }
     tasks[id]?.train?.idleSince = train.idleSince ?? now
     guard let until = tasks[id].flatMap(givesUp), now >= until else { return }
-    end(id, .failed, "\(run.lastReason ?? "updates were refused"); no other devices were ready meanwhile")
+    end(id, .failed, "\(run.lastReason ?? "updates were refused"); no other devices were ready meanwhile", cutShort: false)
   }
 
   func givesUp(_ run: TaskRun) -> Instant? {

@@ -90,14 +90,16 @@ extension Coordinator {
     effects += [.giveUp(id, key, reason: why), .standingChanged(id)]
   }
 
-  /// - Parameter recording: whether the round in progress gets its record, which names what was accepted.
-  mutating func end(_ id: TaskID, _ step: RoundState.Step, _ reason: String, recording: Bool = true) {
+  /// - Parameters:
+  ///   - recording: whether the round in progress gets its record, which names what was accepted.
+  ///   - cutShort: whether who is at work could still have delivered.
+  mutating func end(_ id: TaskID, _ step: RoundState.Step, _ reason: String, recording: Bool = true, cutShort: Bool = true) {
     guard let run = tasks[id], !run.isEnded else { return }
     if recording, let train = run.train {
-      recordMissedEvaluations(id, cutShort: true)
-      if let record = abandonedRound(run, reason) {
+      recordMissedEvaluations(id, cutShort: cutShort)
+      if let record = abandonedRound(run, reason, cutShort: cutShort) {
         complete(id, record)
-      } else if case let missed = missedTraining(run, train, cutShort: true), !missed.isEmpty {
+      } else if case let missed = missedTraining(run, train, cutShort: cutShort), !missed.isEmpty {
         // Nothing was accepted: the round has no record, but those who were invited in vain have rows.
         commit(.missed(id, train.key, missed))
       }
@@ -120,7 +122,7 @@ extension Coordinator {
   }
 
   /// The record of a round that the task's end cut short: what was accepted is named as abandoned, never gone.
-  private func abandonedRound(_ run: TaskRun, _ reason: String) -> RoundRecord? {
+  private func abandonedRound(_ run: TaskRun, _ reason: String, cutShort: Bool) -> RoundRecord? {
     guard let train = run.train, !(train.accepted.isEmpty && run.evaluation == nil) else { return nil }
     let aggregated = run.stage == .evaluating
     return RoundRecord(
@@ -128,7 +130,7 @@ extension Coordinator {
       strategy: run.specification?.strategy ?? .named("fedavg"),
       updates: aggregated ? fates(train, run.refused) : fates(train, run.refused).map { abandoned($0, reason) },
       evaluations: run.evaluation.map { fates($0, [:]).map { abandoned($0, reason) } } ?? [],
-      missed: missedTraining(run, train, cutShort: !aggregated),
+      missed: missedTraining(run, train, cutShort: cutShort && !aggregated),
       metrics: run.centralMetrics, deviceMetrics: nil, seconds: now.seconds(since: run.roundOpened))
   }
 
@@ -137,17 +139,20 @@ extension Coordinator {
   /// - Parameter cutShort: the task ends in the middle of it: who was still at work missed nothing.
   func missedNodes(_ phase: PhaseRun, cutShort: Bool = false) -> [Waiting] {
     phase.nodes.seats.flatMap { node, seat -> [Waiting] in
-      // What it lacked and others delivered in its place is not missed.
-      let lack = seat.quota - seat.moved - phase.nodes[node].accepted
-      guard lack > 0, !phase.nodes.hasDelivered(node) else { return [] }
+      guard !phase.nodes.hasDelivered(node) else { return [] }
       let devices = seat.waiting.compactMap { waiting -> Waiting? in
         guard let path = NodeID(rawValue: waiting.node).flatMap({ NodePath(node, $0) }), phase.accepted[path] == nil else { return nil }
         return Waiting(node: path.description, reason: waiting.reason)
       }
       if case .lost(let reason, let fate) = seat.state { return devices + [Waiting(node: node.rawValue, reason: reason, fate: fate)] }
-      guard lack > devices.count, !cutShort else { return devices }
-      let why = seat.isShort ? seat.reason.map { ": \($0)" } ?? "" : ""
-      return devices + [Waiting(node: node.rawValue, reason: "\(lack) of \(seat.quota) devices did not deliver\(why)")]
+      // A region missed nothing that others delivered in its place.
+      let lack = seat.quota - phase.nodes[node].accepted
+      guard lack > 0, !cutShort, phase.acceptedDevices < phase.needed else { return devices }
+      // What the region says besides what is known of its devices.
+      let why = seat.isShort ? seat.reason : nil
+      guard lack > devices.count || why != nil else { return devices }
+      let reason = "\(lack) of \(seat.quota) devices did not deliver" + (why.map { ": \($0)" } ?? "")
+      return devices + [Waiting(node: node.rawValue, reason: reason)]
     }
   }
 

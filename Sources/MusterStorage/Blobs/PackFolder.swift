@@ -136,12 +136,13 @@ final class PackFolder: Sendable {
 
   // MARK: Out
 
-  /// Where a blob lies; nil when it is in no pack.
+  /// Where a blob lies; nil when it is in no pack, or somebody removed the pack.
   func place(of digest: Digest) -> BlobPlace? {
-    state.withLock { state in
+    let place = state.withLock { state -> BlobPlace? in
       guard let entry = state.index[digest.prefix][digest], let pack = state.packs[entry.pack] else { return nil }
       return BlobPlace(path: pack.path, range: entry.range)
     }
+    return place.flatMap { access($0.path, R_OK) == 0 ? $0 : nil }
   }
 
   /// Makes a blob count as new.
@@ -151,7 +152,7 @@ final class PackFolder: Sendable {
     state.withLock { state in
       guard let entry = state.index[digest.prefix][digest], let pack = state.packs[entry.pack] else { return false }
       // For the next process. In this one the number counts.
-      utimensat(AT_FDCWD, pack.path, nil, 0)
+      guard utimensat(AT_FDCWD, pack.path, nil, 0) == 0 else { return false }
       state.packs[entry.pack]?.touched = time(nil)
       return true
     }
@@ -183,7 +184,15 @@ extension PackFolder.State {
   /// A pack that is durable. What another one holds already stays there.
   fileprivate mutating func add(_ blobs: [(Digest, Range<Int>)], path: String, touched: Int) {
     nextPack += 1
-    let fresh = blobs.filter { index[$0.0.prefix][$0.0] == nil }
+    var fresh: [(Digest, Range<Int>)] = []
+    for (digest, range) in blobs {
+      if let known = index[digest.prefix][digest]?.pack, let pack = packs[known] {
+        if access(pack.path, F_OK) == 0 { continue }
+        // Somebody removed it.
+        packs[known] = nil
+      }
+      fresh.append((digest, range))
+    }
     guard !fresh.isEmpty else {
       unlink(path)
       return
