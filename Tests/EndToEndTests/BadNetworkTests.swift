@@ -43,14 +43,17 @@ extension EndToEnd {
       }
     }
 
-    private func expectComplete(_ fleet: Fleet, _ upload: UploadTarget, within bound: Duration) async throws {
+    /// - Parameter firstAttempt: whether no device may have been away for so long that its place was given up.
+    private func expectComplete(
+      _ fleet: Fleet, _ upload: UploadTarget, within bound: Duration, firstAttempt: Bool = true
+    ) async throws {
       let begin = ContinuousClock.now
       let done = try await fleet.waitForCompletion("digits", within: bound)
       print("completed \((ContinuousClock.now - begin).seconds) s later, attempts \(done.rounds.map(\.attempts))")
       for record in done.rounds {
         let expected = upload == .central ? fleet.plan.deviceList.map(\.path).sorted() : fleet.plan.regions
         #expect(record.updates.map(\.path.description) == expected, "round \(record.round)")
-        #expect(record.attempts == 1)
+        #expect(record.attempts == 1 || !firstAttempt, "\(record.missed)")
       }
     }
 
@@ -91,13 +94,17 @@ extension EndToEnd {
       }
     }
 
-    @Test("Lossy connections: one piece in thirty ends one", .timeLimit(.minutes(2)), arguments: [UploadTarget.central, .region])
+    @Test("Lossy connections: one piece in thirty ends one", .timeLimit(.minutes(3)), arguments: [UploadTarget.central, .region])
     func lossy(_ upload: UploadTarget) async throws {
       try await withDetours { fleet, detours in
         detours.set(.lossy(1.0 / 30))
         #expect(try await fleet.push("digits", try task(fleet, upload)).status == 201)
         try fleet.gate.open()
-        try await expectComplete(fleet, upload, within: .seconds(60))
+        _ = try await eventually(within: .seconds(30)) { try await fleet.detail("digits").now.step == .completed }
+        // By chance a device's connections may have ended so often that it waits a minute before the next one. Then it loses its place, and a
+        // further attempt gives it back; its update counts once all the same.
+        detours.set(.fair)
+        try await expectComplete(fleet, upload, within: .seconds(90), firstAttempt: false)
       }
     }
 
