@@ -79,7 +79,7 @@ let package = Package(
     .target(name: "MusterCoordination", dependencies: ["MusterSchema", "MusterParticipation", hashTrees], swiftSettings: house),
     .target(name: "MusterShell", dependencies: ["MusterSchema", "MusterParticipation", "MusterCoordination"], swiftSettings: house),
     .target(name: "MusterAggregation", dependencies: ["MusterSchema", "MusterTensors", "CSpawn"], swiftSettings: kernels),
-    .target(name: "MusterModels", dependencies: ["MusterTensors", "COpenBLAS", "CZlib"], swiftSettings: kernels),
+    .target(name: "MusterModels", dependencies: ["COpenBLAS", "CZlib"], swiftSettings: kernels),
     .target(
       name: "MusterTrainers", dependencies: ["MusterSchema", "MusterTensors", "CSpawn", logging],
       swiftSettings: house),
@@ -94,7 +94,7 @@ let package = Package(
       name: "MusterRuntime",
       dependencies: [
         "MusterSchema", "MusterParticipation", "MusterCoordination", "MusterShell", "MusterStorage", "MusterLog", "MusterMQTT",
-        "MusterTransfer", configuration,
+        configuration,
         lifecycle,
         unixSignals,
         logging, systemPackage, yams,
@@ -112,7 +112,7 @@ let package = Package(
         "MusterSchema", "MusterTensors", "MusterParticipation", "MusterCoordination", "MusterShell", "MusterAggregation", "MusterTrainers",
         "MusterStorage",
         "MusterRuntime", "MusterDataPlane", "MusterTransfer", "MusterMQTT", hummingbird, hummingbirdCore, httpTypes, nioCore,
-        configuration, lifecycle, logging,
+        lifecycle, logging,
       ], swiftSettings: house),
     .target(
       name: "MusterRegion",
@@ -120,7 +120,7 @@ let package = Package(
         "MusterSchema", "MusterTensors", "MusterParticipation", "MusterCoordination", "MusterShell", "MusterAggregation", "MusterStorage",
         "MusterRuntime",
         "MusterDataPlane", "MusterTransfer", "MusterMQTT",
-        hummingbird, httpTypes, configuration, lifecycle, logging,
+        hummingbird, httpTypes, logging,
       ], swiftSettings: house),
     .target(
       name: "MusterAgent",
@@ -147,10 +147,10 @@ let package = Package(
       path: "Benchmarks/machines-program", swiftSettings: house),
     .executableTarget(name: "muster", dependencies: ["MusterCommands", "MusterTrainers"], swiftSettings: house),
     .executableTarget(
-      name: "muster-central", dependencies: ["MusterCentral", "MusterRuntime", "MusterTrainers", argumentParser, logging],
+      name: "muster-central", dependencies: ["MusterCentral", "MusterRuntime", "MusterTrainers"],
       swiftSettings: house),
     .executableTarget(
-      name: "muster-region", dependencies: ["MusterRegion", "MusterRuntime", argumentParser, logging], swiftSettings: house),
+      name: "muster-region", dependencies: ["MusterRegion", "MusterRuntime"], swiftSettings: house),
     .executableTarget(
       name: "muster-agent", dependencies: ["MusterAgent", "MusterLog", "MusterTrainers", argumentParser, logging], swiftSettings: house,
       // Its symbol table is of no use to anybody and costs a megabyte on every device; functions that are the same twice cost another part of one.
@@ -177,24 +177,24 @@ let package = Package(
     .testTarget(
       name: "MusterAggregationTests", dependencies: ["MusterAggregation", "MusterTensors", "MusterSchema", "TestSupport", "muster"],
       exclude: ["Python"], swiftSettings: house),
-    .testTarget(name: "MusterModelsTests", dependencies: ["MusterModels", "MusterTensors", "CZlib"], swiftSettings: house),
+    .testTarget(name: "MusterModelsTests", dependencies: ["MusterModels"], swiftSettings: house),
     .testTarget(
       name: "MusterTrainersTests",
       dependencies: ["MusterTrainers", "MusterTensors", "MusterSchema", "muster-train", "muster-agent", logging],
       swiftSettings: house),
     .testTarget(
       name: "MusterLogTests", dependencies: ["MusterLog", "TestSupport", "muster-agent", logging], swiftSettings: house),
-    .testTarget(name: "MusterMQTTTests", dependencies: ["MusterMQTT", "TestSupport", logging], swiftSettings: house),
+    .testTarget(name: "MusterMQTTTests", dependencies: ["MusterMQTT", "TestSupport"], swiftSettings: house),
     .testTarget(
-      name: "MusterTransferTests", dependencies: ["MusterTransfer", "MusterSchema", "TestSupport", logging], swiftSettings: house),
+      name: "MusterTransferTests", dependencies: ["MusterTransfer", "MusterSchema", "TestSupport"], swiftSettings: house),
     .testTarget(
       name: "MusterStorageTests",
-      dependencies: ["MusterStorage", "MusterCoordination", "MusterSimulation", "MusterSchema", "TestSupport", grdb, logging],
+      dependencies: ["MusterStorage", "MusterCoordination", "MusterSimulation", "MusterSchema", "TestSupport", grdb],
       swiftSettings: house),
     .testTarget(
       name: "MusterRuntimeTests",
       dependencies: [
-        "MusterRuntime", "MusterCentral", "MusterRegion", "MusterParticipation", "MusterCoordination", "MusterShell", "MusterAggregation",
+        "MusterRuntime", "MusterRegion", "MusterParticipation", "MusterCoordination", "MusterShell", "MusterAggregation",
         "MusterStorage",
         "MusterTensors", "MusterTransfer", "MusterMQTT", "MusterSchema", "TestSupport", logging,
       ], swiftSettings: house),
