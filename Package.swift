@@ -73,27 +73,29 @@ let package = Package(
     .target(name: "COnnxRuntime", linkerSettings: [.linkedLibrary("dl", .when(platforms: [.linux]))]),
     .target(name: "CKernels", cSettings: [.unsafeFlags(["-O3"])]),
 
-    .target(name: "MusterSchema", dependencies: [crypto], swiftSettings: house),
-    .target(name: "MusterTensors", dependencies: ["CKernels"], swiftSettings: kernels),
+    .target(name: "MusterGround", dependencies: ["CSpawn"], swiftSettings: house),
+    .target(name: "MusterSchema", dependencies: ["MusterGround", crypto], swiftSettings: house),
+    .target(name: "MusterTensors", dependencies: ["MusterGround", "CKernels"], swiftSettings: kernels),
     .target(name: "MusterParticipation", dependencies: ["MusterSchema"], swiftSettings: house),
     .target(name: "MusterCoordination", dependencies: ["MusterSchema", "MusterParticipation", hashTrees], swiftSettings: house),
     .target(name: "MusterShell", dependencies: ["MusterSchema", "MusterParticipation", "MusterCoordination"], swiftSettings: house),
-    .target(name: "MusterAggregation", dependencies: ["MusterSchema", "MusterTensors", "CSpawn"], swiftSettings: kernels),
+    .target(name: "MusterAggregation", dependencies: ["MusterGround", "MusterSchema", "MusterTensors", "CSpawn"], swiftSettings: kernels),
     .target(name: "MusterModels", dependencies: ["COpenBLAS", "CZlib"], swiftSettings: kernels),
     .target(
-      name: "MusterTrainers", dependencies: ["MusterSchema", "MusterTensors", "CSpawn", logging],
+      name: "MusterTrainers", dependencies: ["MusterGround", "MusterSchema", "MusterTensors", "CSpawn", logging],
       swiftSettings: house),
     .target(
       name: "MusterOnnx", dependencies: ["MusterModels", "MusterTrainers", "MusterTensors", "MusterSchema", "COnnxRuntime"],
       swiftSettings: house),
     .target(name: "MusterLog", dependencies: [logging], swiftSettings: house),
-    .target(name: "MusterMQTT", dependencies: ["CMosquitto", logging], swiftSettings: house),
-    .target(name: "MusterTransfer", dependencies: ["MusterSchema", "CCurl", logging], swiftSettings: house),
-    .target(name: "MusterStorage", dependencies: ["MusterSchema", grdb, logging], swiftSettings: house),
+    .target(name: "MusterMQTT", dependencies: ["MusterGround", "CMosquitto", "CSpawn", logging], swiftSettings: house),
+    .target(name: "MusterTransfer", dependencies: ["MusterGround", "MusterSchema", "CCurl", logging], swiftSettings: house),
+    .target(name: "MusterStorage", dependencies: ["MusterGround", "MusterSchema", grdb, logging], swiftSettings: house),
     .target(
       name: "MusterRuntime",
       dependencies: [
-        "MusterSchema", "MusterParticipation", "MusterCoordination", "MusterShell", "MusterStorage", "MusterLog", "MusterMQTT",
+        "MusterGround", "MusterSchema", "MusterParticipation", "MusterCoordination", "MusterShell", "MusterStorage", "MusterLog",
+        "MusterMQTT",
         configuration,
         lifecycle,
         unixSignals,
@@ -102,14 +104,16 @@ let package = Package(
     .target(
       name: "MusterDataPlane",
       dependencies: [
-        "MusterSchema", "MusterTensors", "MusterCoordination", "MusterStorage", "MusterRuntime", hummingbird, hummingbirdCore, httpTypes,
+        "MusterGround", "MusterSchema", "MusterTensors", "MusterCoordination", "MusterStorage", "MusterRuntime", hummingbird,
+        hummingbirdCore, httpTypes,
         nioCore, nioHTTP1, nioHTTPTypes,
         nioPosix, lifecycle, logging,
       ], swiftSettings: house),
     .target(
       name: "MusterCentral",
       dependencies: [
-        "MusterSchema", "MusterTensors", "MusterParticipation", "MusterCoordination", "MusterShell", "MusterAggregation", "MusterTrainers",
+        "MusterGround", "MusterSchema", "MusterTensors", "MusterParticipation", "MusterCoordination", "MusterShell", "MusterAggregation",
+        "MusterTrainers",
         "MusterStorage",
         "MusterRuntime", "MusterDataPlane", "MusterTransfer", "MusterMQTT", hummingbird, hummingbirdCore, httpTypes, nioCore,
         lifecycle, logging,
@@ -117,7 +121,8 @@ let package = Package(
     .target(
       name: "MusterRegion",
       dependencies: [
-        "MusterSchema", "MusterTensors", "MusterParticipation", "MusterCoordination", "MusterShell", "MusterAggregation", "MusterStorage",
+        "MusterGround", "MusterSchema", "MusterTensors", "MusterParticipation", "MusterCoordination", "MusterShell", "MusterAggregation",
+        "MusterStorage",
         "MusterRuntime",
         "MusterDataPlane", "MusterTransfer", "MusterMQTT",
         hummingbird, httpTypes, logging,
@@ -125,14 +130,14 @@ let package = Package(
     .target(
       name: "MusterAgent",
       dependencies: [
-        "MusterSchema", "MusterTensors", "MusterParticipation", "MusterTrainers", "MusterMQTT", "MusterTransfer", logging,
+        "MusterGround", "MusterSchema", "MusterTensors", "MusterParticipation", "MusterTrainers", "MusterMQTT", "MusterTransfer", logging,
       ], swiftSettings: house),
     .target(
       name: "MusterSimulation", dependencies: ["MusterSchema", "MusterParticipation", "MusterCoordination", "MusterShell"],
       swiftSettings: house),
     .target(
       name: "MusterLoad",
-      dependencies: ["MusterSchema", "MusterTensors", "MusterParticipation", "MusterMQTT", "MusterTransfer", "CMosquitto"],
+      dependencies: ["MusterGround", "MusterSchema", "MusterTensors", "MusterParticipation", "MusterMQTT", "MusterTransfer", "CSpawn"],
       swiftSettings: house),
     .target(
       name: "MusterCommands",
@@ -161,6 +166,7 @@ let package = Package(
       swiftSettings: house),
 
     .target(name: "TestSupport", dependencies: [logging], path: "Tests/TestSupport", swiftSettings: house),
+    .testTarget(name: "MusterGroundTests", dependencies: ["MusterGround", "TestSupport"], swiftSettings: house),
     .testTarget(name: "MusterSchemaTests", dependencies: ["MusterSchema"], swiftSettings: house),
     .testTarget(
       name: "MusterTensorsTests", dependencies: ["MusterTensors", "CKernels", "TestSupport"], exclude: ["Python"], swiftSettings: house),
@@ -169,7 +175,7 @@ let package = Package(
       exclude: ["Digests"],
       swiftSettings: house),
     .testTarget(
-      name: "MusterShellTests", dependencies: ["MusterShell", "MusterParticipation", "MusterCoordination", "MusterSchema"],
+      name: "MusterShellTests", dependencies: ["MusterGround", "MusterShell", "MusterParticipation", "MusterCoordination", "MusterSchema"],
       swiftSettings: house),
     .testTarget(
       name: "MusterCoordinationTests", dependencies: ["MusterParticipation", "MusterCoordination", "MusterSchema", "TestSupport"],
@@ -180,35 +186,37 @@ let package = Package(
     .testTarget(name: "MusterModelsTests", dependencies: ["MusterModels"], swiftSettings: house),
     .testTarget(
       name: "MusterTrainersTests",
-      dependencies: ["MusterTrainers", "MusterTensors", "MusterSchema", "muster-train", "muster-agent", logging],
+      dependencies: ["MusterGround", "MusterTrainers", "MusterTensors", "MusterSchema", "muster-train", "muster-agent", logging],
       swiftSettings: house),
     .testTarget(
       name: "MusterLogTests", dependencies: ["MusterLog", "TestSupport", "muster-agent", logging], swiftSettings: house),
     .testTarget(name: "MusterMQTTTests", dependencies: ["MusterMQTT", "TestSupport"], swiftSettings: house),
     .testTarget(
-      name: "MusterTransferTests", dependencies: ["MusterTransfer", "MusterSchema", "TestSupport"], swiftSettings: house),
+      name: "MusterTransferTests", dependencies: ["MusterGround", "MusterTransfer", "MusterSchema", "TestSupport"], swiftSettings: house),
     .testTarget(
       name: "MusterStorageTests",
-      dependencies: ["MusterStorage", "MusterCoordination", "MusterSimulation", "MusterSchema", "TestSupport", grdb],
+      dependencies: ["MusterGround", "MusterStorage", "MusterCoordination", "MusterSimulation", "MusterSchema", "TestSupport", grdb],
       swiftSettings: house),
     .testTarget(
       name: "MusterRuntimeTests",
       dependencies: [
-        "MusterRuntime", "MusterRegion", "MusterParticipation", "MusterCoordination", "MusterShell", "MusterAggregation",
+        "MusterGround", "MusterRuntime", "MusterRegion", "MusterParticipation", "MusterCoordination", "MusterShell", "MusterAggregation",
         "MusterStorage",
         "MusterTensors", "MusterTransfer", "MusterMQTT", "MusterSchema", "TestSupport", logging,
       ], swiftSettings: house),
     .testTarget(
       name: "MusterDataPlaneTests",
       dependencies: [
-        "MusterDataPlane", "MusterSchema", "MusterStorage", "MusterTensors", "MusterTransfer", "TestSupport", hummingbird, httpTypes,
+        "MusterGround", "MusterDataPlane", "MusterSchema", "MusterStorage", "MusterTensors", "MusterTransfer", "TestSupport", hummingbird,
+        httpTypes,
         nioCore,
         lifecycle, logging,
       ], swiftSettings: house),
     .testTarget(
       name: "MusterAgentTests",
       dependencies: [
-        "MusterAgent", "MusterParticipation", "MusterCoordination", "MusterDataPlane", "MusterMQTT", "MusterSchema", "MusterStorage",
+        "MusterGround", "MusterAgent", "MusterParticipation", "MusterCoordination", "MusterDataPlane", "MusterMQTT", "MusterSchema",
+        "MusterStorage",
         "MusterTensors",
         "MusterTrainers", "TestSupport", "muster-agent", hummingbird, lifecycle, logging,
       ], swiftSettings: house),

@@ -1,4 +1,5 @@
 package import Logging
+import MusterGround
 import MusterMQTT
 import MusterParticipation
 import MusterSchema
@@ -23,7 +24,7 @@ package struct Agent: Sendable {
   package func run() async throws {
     let started = ContinuousClock.now
     let (folders, journal, lock) = try openState()
-    defer { Files.unlock(lock) }
+    defer { withExtendedLifetime(lock) {} }
     let presence = Presence(id: configuration.id, region: configuration.region, logger: logger)
     let shell = AgentShell(configuration, journal: journal, presence: presence, folders: folders, logger: logger)
     folders.removeOrphans(except: await shell.jobs)
@@ -60,11 +61,11 @@ package struct Agent: Sendable {
     logger.info("muster-agent has stopped", metadata: ["node.id": "\(configuration.id)"])
   }
 
-  private func openState() throws -> (JobFolders, Journal, Int32) {
+  private func openState() throws -> (JobFolders, Journal, FileLock) {
     do {
       let foreign = configuration.trainers.values.contains { $0.user != nil }
       try Files.makeFolder(configuration.state, mode: foreign ? 0o711 : 0o700)
-      guard let lock = try Files.lock("\(configuration.state)/lock") else {
+      guard let lock = try FileLock.take("\(configuration.state)/lock") else {
         throw AgentError.state("\(configuration.state) is in use by another muster-agent")
       }
       let folders = try JobFolders(root: configuration.state, keepingFailed: configuration.keepFailed, forOthers: foreign)

@@ -1,3 +1,4 @@
+import MusterGround
 internal import MusterSchema
 public import MusterTensors
 

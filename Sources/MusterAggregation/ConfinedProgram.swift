@@ -1,5 +1,6 @@
 internal import CSpawn
 internal import Glibc
+import MusterGround
 internal import MusterSchema
 internal import MusterTensors
 

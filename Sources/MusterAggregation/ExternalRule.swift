@@ -1,6 +1,7 @@
 internal import CSpawn
 internal import FoundationEssentials
 internal import Glibc
+import MusterGround
 internal import MusterSchema
 internal import MusterTensors
 

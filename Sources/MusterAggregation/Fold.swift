@@ -1,3 +1,4 @@
+import MusterGround
 internal import MusterTensors
 internal import Synchronization
 

@@ -1,5 +1,6 @@
 import MusterAggregation
 import MusterCoordination
+import MusterGround
 import MusterParticipation
 import MusterRuntime
 import MusterSchema
@@ -25,7 +26,7 @@ extension Central {
     var problems = problemsBesidesModel(specification)
     if case .blob(let digest) = specification.initial, let path = state.path(of: digest) {
       // The whole file is read.
-      let problem = await offloading { () -> String? in
+      let problem = await offload { () -> String? in
         do { return try SafetensorsFile(path: path).problemAsModel() } catch { return "\(error)" }
       }
       if let problem { problems.append(FieldProblem(field: "initial.blob", message: "\(digest) cannot be the first model: \(problem)")) }

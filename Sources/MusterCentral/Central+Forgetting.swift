@@ -1,4 +1,5 @@
 import MusterCoordination
+import MusterGround
 import MusterRuntime
 import MusterSchema
 import MusterStorage

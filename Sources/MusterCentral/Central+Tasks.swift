@@ -1,5 +1,6 @@
 import MusterCoordination
 import MusterDataPlane
+import MusterGround
 import MusterRuntime
 import MusterSchema
 import MusterStorage

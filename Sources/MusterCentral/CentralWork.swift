@@ -3,6 +3,7 @@ import Glibc
 import Logging
 import MusterAggregation
 import MusterCoordination
+import MusterGround
 import MusterParticipation
 import MusterRuntime
 import MusterSchema
@@ -129,7 +130,7 @@ final class CentralWork: Sendable {
     let output = "\(try state.workFolder())/replay-\(order.key.task)-\(order.key.round)-\(UInt64.random(in: .min ... .max))"
     let result = try await RoundFold(order, state, rules: rules).write(to: output)
     let state = state
-    return try await offloading { () throws in
+    return try await offload { () throws in
       defer { for file in [result.model, result.state].compactMap({ $0 }) { unlink(file) } }
       let digest = try state.blobs.digest(ofFile: result.model)
       if digest == recorded { return digest }
@@ -145,7 +146,7 @@ final class CentralWork: Sendable {
     guard let encoding = TensorEncoding(name: order.specification.encoding.name), encoding.encodesModels else { return nil }
     guard let path = state.path(of: model.digest) else { throw WorkError("the model to encode is missing from the store") }
     let output = "\(try state.workFolder())/wire-\(order.key.task)-\(order.key.round)"
-    try await offloading { () throws(SafetensorsError) in
+    try await offload { () throws(SafetensorsError) in
       try encoding.encode(model: SafetensorsFile(path: path), to: output, metadata: ["muster.content": "parameters"])
     }
     return try await adopt(output)
@@ -172,7 +173,7 @@ final class CentralWork: Sendable {
       kind, task: order.key.task, round: order.key.round, model: order.specification.model, local: order.specification.local, seed: seed,
       data: kind == .initialize ? nil : testData)
     let step = order.specification.model.step.flatMap { state.path(of: $0.blob) }
-    try await offloading { () throws(TrainerError) in try folder.prepare(description, global: base, step: step) }
+    try await offload { () throws(TrainerError) in try folder.prepare(description, global: base, step: step) }
     return try await trainer.run(description, in: folder.path)
   }
 
@@ -184,7 +185,7 @@ final class CentralWork: Sendable {
 
   private func adopt(_ file: String) async throws -> ModelReference {
     let state = state
-    return try await offloading { () throws in
+    return try await offload { () throws in
       let digest = try state.adopt(file: file)
       guard let bytes = state.size(of: digest) else { throw WorkError("the model vanished from the store") }
       return ModelReference(digest: digest, bytes: bytes)
@@ -196,7 +197,7 @@ final class CentralWork: Sendable {
     let outcome: Swift.Result<Result, any Error>
     do { outcome = .success(try await body()) } catch { outcome = .failure(error) }
     do {
-      try await offloading { () throws(TrainerError) in try folder.remove() }
+      try await offload { () throws(TrainerError) in try folder.remove() }
     } catch {
       logger.notice("a used job folder stays: \(error)", metadata: ["folder": "\(folder.path)"])
     }

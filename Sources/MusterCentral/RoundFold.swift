@@ -1,4 +1,5 @@
 import MusterAggregation
+import MusterGround
 import MusterSchema
 import MusterShell
 import MusterStorage
@@ -53,7 +54,7 @@ struct RoundFold: Sendable {
     // Not the task's id: the same rounds of another task are to give the same bytes.
     let metadata = ["muster.round": "\(order.key.round)"]
     let stateOut = strategy.optimizer.memory.isEmpty ? nil : "\(output)-state"
-    let result = try await offloading { () throws(AggregationError) in
+    let result = try await offload { () throws(AggregationError) in
       try aggregate(
         base: base, contributions: contributions, strategy: strategy, output: output, metadata: metadata, durable: false, stateIn: state,
         stateOut: stateOut)

@@ -1,6 +1,8 @@
 import CMosquitto
+import CSpawn
 import Glibc
 import Logging
+import MusterGround
 import Synchronization
 
 extension ConnectionThread {

@@ -1,6 +1,7 @@
 import CMosquitto
 import Glibc
 import Logging
+import MusterGround
 import Synchronization
 
 /// The one thread that calls the library: it resolves, connects, polls, reads and writes.
@@ -55,32 +56,11 @@ final class ConnectionThread {
     for connection: MQTTConnection, configuration: MQTTConfiguration, logger: Logger, generator: any RandomNumberGenerator & Sendable,
     will: @escaping @Sendable (Int) -> MQTTMessage?
   ) throws(MQTTError) {
-    let body = ThreadBody {
-      ConnectionThread(connection, configuration, logger, generator, will).run()
+    do throws(ThreadError) {
+      try Threads.start { ConnectionThread(connection, configuration, logger, generator, will).run() }
+    } catch {
+      throw .configuration("MQTT: \(error)")
     }
-    let argument = Unmanaged.passRetained(body)
-    var attributes = pthread_attr_t()
-    pthread_attr_init(&attributes)
-    defer { pthread_attr_destroy(&attributes) }
-    pthread_attr_setdetachstate(&attributes, Int32(PTHREAD_CREATE_DETACHED))
-    pthread_attr_setstacksize(&attributes, 512 << 10)
-    var thread = pthread_t()
-    let code = pthread_create(
-      &thread, &attributes,
-      { @Sendable argument in
-        if let argument { Unmanaged<ThreadBody>.fromOpaque(argument).takeRetainedValue().run() }
-        return nil
-      }, argument.toOpaque())
-    guard code == 0 else {
-      argument.release()
-      throw .configuration("MQTT: no thread: \(String(cString: strerror(code)))")
-    }
-  }
-
-  private final class ThreadBody: Sendable {
-    let run: @Sendable () -> Void
-
-    init(run: @escaping @Sendable () -> Void) { self.run = run }
   }
 
   private func run() {

@@ -1,4 +1,5 @@
 import Logging
+import MusterGround
 import Synchronization
 
 /// The program's side of a connection. Everything here may be called from any thread and returns at once, but for what is `async`.
@@ -9,7 +10,7 @@ package final class MQTTConnection: Sendable {
   private let logger: Logger
 
   init(_ configuration: MQTTConfiguration, logger: Logger) throws(MQTTError) {
-    waker = try Waker()
+    do throws(FileError) { waker = try Waker() } catch { throw .configuration("MQTT: \(error)") }
     shared = Mutex(ConnectionState(outbox: Outbox(limit: configuration.outboxLimit), inbox: Inbox(limit: configuration.inboxLimit)))
     maximumPayload = configuration.maximumPayload
     self.logger = logger

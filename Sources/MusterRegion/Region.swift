@@ -1,6 +1,7 @@
 import Logging
 import MusterCoordination
 import MusterDataPlane
+import MusterGround
 import MusterMQTT
 import MusterParticipation
 import MusterRuntime
@@ -213,7 +214,7 @@ struct BlobCache: BlobSource {
       try await client.download("\(central)/v1/blobs/\(digest)", to: temporary, expecting: digest, maximumBytes: 64 << 30, durable: false)
       // Flushing a model takes seconds on a slow disk.
       let state = state
-      _ = try await offloading { () throws(StorageError) in try state.adopt(file: temporary, digest: digest) }
+      _ = try await offload { () throws(StorageError) in try state.adopt(file: temporary, digest: digest) }
     } catch let error as TransferError {
       if let problem = error.problem { throw problem }
       throw Problem(.centralUnreachable, "\(error)")

@@ -4,6 +4,7 @@ import Logging
 import MusterAggregation
 import MusterCoordination
 import MusterDataPlane
+import MusterGround
 import MusterParticipation
 import MusterRuntime
 import MusterSchema
@@ -61,7 +62,7 @@ struct RegionWork: Sendable {
         return Contribution(path: contribution.path.description, file: place.path, range: place.range, weight: contribution.weight)
       }
       let metadata = try metadata(order, counted)
-      let result = try await offloading { () throws(AggregationError) in
+      let result = try await offload { () throws(AggregationError) in
         try MusterAggregation.aggregate(
           base: base, contributions: contributions, strategy: strategy, output: output, metadata: metadata, durable: false)
       }
@@ -79,7 +80,7 @@ struct RegionWork: Sendable {
     let model = try await models.locate(order.base)
     guard order.encoding != .float32 else { return model }
     let zeros = "\(try state.workFolder())/zeros-\(order.key.task)-\(order.key.round)"
-    try await offloading { () throws(SafetensorsError) in
+    try await offload { () throws(SafetensorsError) in
       let model = try SafetensorsFile(path: model)
       try EncodedFile(model).schema.writeZeros(to: zeros, metadata: model.buffers().metadata)
     }
@@ -102,7 +103,7 @@ struct RegionWork: Sendable {
       metrics: Coordinator.weighted(order.contributions) ?? [:])
     let body = try JSON.encode(evaluation)
     let state = state
-    let digest = try await offloading { () throws in
+    let digest = try await offload { () throws in
       let staged = try state.stage()
       try body.withUnsafeBytes { try staged.write($0) }
       return try state.adopt(staged)
@@ -112,7 +113,7 @@ struct RegionWork: Sendable {
 
   private func adopt(_ file: String) async throws -> JobResult {
     let state = state
-    return try result(try await offloading { () throws(StorageError) in try state.adopt(file: file) })
+    return try result(try await offload { () throws(StorageError) in try state.adopt(file: file) })
   }
 
   private func result(_ digest: Digest) throws -> JobResult {

@@ -1,4 +1,5 @@
 package import Logging
+import MusterGround
 package import MusterSchema
 package import MusterStorage
 
@@ -59,11 +60,11 @@ package actor BlobCollector {
     await removeForgotten()
     let (state, store) = (state, state.store)
     do throws(StorageError) {
-      var freed = await offloading { state.partials.collect() + state.blobs.clearStaging() }
+      var freed = await offload { state.partials.collect() + state.blobs.clearStaging() }
       for prefix in 0..<BlobFolder.prefixes {
-        let here = await offloading { state.blobs.old(prefix: prefix) }
+        let here = await offload { state.blobs.old(prefix: prefix) }
         let unreferenced = here.subtracting(try await store.keptBlobs(among: here)).subtracting(self.referenced)
-        freed += await offloading { state.blobs.discard(unreferenced, olderThan: BlobFolder.sweepAge).freed }
+        freed += await offload { state.blobs.discard(unreferenced, olderThan: BlobFolder.sweepAge).freed }
       }
       report(freed)
     } catch {
@@ -79,7 +80,7 @@ package actor BlobCollector {
       let due = Set(candidates.filter { $0.value.due <= now }.keys)
       guard !due.isEmpty else { return }
       let kept = try await state.store.keptBlobs(among: due)
-      let (freed, left) = await offloading { [referenced] in
+      let (freed, left) = await offload { [referenced] in
         state.blobs.discard(due.subtracting(kept).subtracting(referenced), olderThan: age)
       }
       for digest in left { candidates[digest]?.due = now + age }

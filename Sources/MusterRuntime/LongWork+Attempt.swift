@@ -1,4 +1,5 @@
 package import Logging
+import MusterGround
 import MusterSchema
 package import MusterShell
 

@@ -1,3 +1,4 @@
+import MusterGround
 import MusterShell
 package import MusterStorage
 import Synchronization
@@ -21,18 +22,12 @@ package final class Mailbox<Event: Sendable>: Sendable {
 
   private struct State {
     var inbox: Inbox<Event, Sender>
-    var isRung = false
     var isClosed = false
     var waiting: [CheckedContinuation<Void, Never>] = []
-    var reader: CheckedContinuation<Void, Never>?
-
-    mutating func takeReader() -> CheckedContinuation<Void, Never>? {
-      defer { reader = nil }
-      return reader
-    }
   }
 
   private let state: Mutex<State>
+  private let bell = Bell()
 
   package init(capacity: Int = 16_384) { state = Mutex(State(inbox: Inbox(capacity: capacity))) }
 
@@ -63,13 +58,9 @@ package final class Mailbox<Event: Sendable>: Sendable {
   }
 
   private func post(_ letter: Letter) -> Bool {
-    let (taken, reader) = state.withLock { state -> (Bool, CheckedContinuation<Void, Never>?) in
-      guard !state.isClosed, state.inbox.offer(letter) else { return (false, nil) }
-      state.isRung = true
-      return (true, state.takeReader())
-    }
-    reader?.resume()
-    return taken
+    let isTaken = state.withLock { !$0.isClosed && $0.inbox.offer(letter) }
+    if isTaken { bell.ring() }
+    return isTaken
   }
 
   /// Letters that nobody has read yet.
@@ -77,13 +68,13 @@ package final class Mailbox<Event: Sendable>: Sendable {
 
   /// Up to so many, in order.
   func drain(_ most: Int) -> [Letter] {
-    let (batch, waiting) = state.withLock { state in
+    let (batch, isLeft, waiting) = state.withLock { state in
       let batch = state.inbox.drain(most)
-      state.isRung = !state.inbox.isEmpty
       defer { state.waiting = [] }
-      return (batch, state.waiting)
+      return (batch, !state.inbox.isEmpty, state.waiting)
     }
     for continuation in waiting { continuation.resume() }
+    if isLeft { bell.ring() }
     return batch
   }
 
@@ -93,33 +84,6 @@ package final class Mailbox<Event: Sendable>: Sendable {
     for letter in drain(.max) { letter.sender?.resume(returning: .busy) }
   }
 
-  /// Returns when there is something to read, when the instant has come, or when the task is cancelled.
-  func wait(until instant: ContinuousClock.Instant?) async {
-    await withTaskGroup(of: Void.self) { group in
-      group.addTask { await self.waitForRing() }
-      if let instant {
-        group.addTask {
-          // Cancellation ends the sleep early, which is what it is for.
-          try? await Task.sleep(until: instant, tolerance: .milliseconds(1), clock: .continuous)
-        }
-      }
-      await group.next()
-      group.cancelAll()
-    }
-  }
-
-  private func waitForRing() async {
-    await withTaskCancellationHandler {
-      await withCheckedContinuation { continuation in
-        let isDue = state.withLock { state in
-          if state.isRung || Task.isCancelled { return true }
-          state.reader = continuation
-          return false
-        }
-        if isDue { continuation.resume() }
-      }
-    } onCancel: {
-      state.withLock { $0.takeReader() }?.resume()
-    }
-  }
+  /// Returns when there is something to read, when the instant has come, or when the task is cancelled. It may return early.
+  func wait(until instant: ContinuousClock.Instant?) async { await bell.wait(until: instant) }
 }

@@ -1,5 +1,6 @@
 package import Logging
 package import MusterCoordination
+import MusterGround
 import MusterStorage
 package import ServiceLifecycle
 import UnixSignals
@@ -36,7 +37,7 @@ package func trafficKeeper(_ meter: TrafficMeter, machine: @escaping @Sendable (
       do { try await Task.sleep(for: .seconds(5)) } catch {}
       let tasks = await machine().tasks
       let (known, open) = (Array(tasks.keys), tasks.values.filter { !$0.isEnded }.map(\.id))
-      await offloading { meter.save(keeping: known, open: open) }
+      await offload { meter.save(keeping: known, open: open) }
     }
   }
 }

@@ -1,5 +1,6 @@
 import Glibc
 import Logging
+import MusterGround
 package import MusterSchema
 import Synchronization
 
@@ -256,23 +257,15 @@ package final class PartialUploads: Sendable {
   }
 
   private func describe(_ identity: Identity) throws(StorageError) {
-    let (path, temporary) = (description(identity.name), "\(description(identity.name)).new")
+    let path = description(identity.name)
     let bytes: [UInt8]
     do {
       bytes = try JSON.encode(Description(identity: identity))
     } catch {
       throw .io("\(path): \(error)")
     }
-    let descriptor = open(temporary, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0o600)
-    guard descriptor >= 0 else { throw StorageError(errno, "\(temporary) cannot be written") }
-    defer { close(descriptor) }
-    do throws(StorageError) {
-      try writeAll(descriptor, bytes, temporary)
-      guard rename(temporary, path) == 0 else { throw StorageError(errno, "\(path) cannot be written") }
-    } catch {
-      unlink(temporary)
-      throw error
-    }
+    // Not made durable: after a loss of power the sender begins anew.
+    do throws(FileError) { try Files.replace(path, with: bytes, durable: false) } catch { throw StorageError(error) }
   }
 
   private func read(_ path: String, upTo limit: Int) throws(StorageError) -> StagedFile.Progress {
@@ -296,9 +289,9 @@ package final class PartialUploads: Sendable {
   private static func restore(_ folder: String, _ blobs: BlobFolder) -> [String: Entry] {
     var entries: [String: Entry] = [:]
     var known: Set<String> = []
-    for file in names(in: folder) where file.hasSuffix(".json") {
+    for file in Files.names(in: folder) where file.hasSuffix(".json") {
       // One that cannot be read or understood is no upload: its files are removed below, and its sender begins anew.
-      guard let bytes = try? readWhole("\(folder)/\(file)", upTo: 64 << 10), let read = try? JSON.decode(Description.self, from: bytes),
+      guard let bytes = try? Files.read("\(folder)/\(file)", atMost: 64 << 10), let read = try? JSON.decode(Description.self, from: bytes),
         read.version == 1, "\(id(read.identity.name)).json" == file, read.identity.length.map({ Bounds.bytes.contains($0) }) ?? true
       else { continue }
       let part = "\(file.dropLast(5)).part"
@@ -318,17 +311,7 @@ package final class PartialUploads: Sendable {
       }
       known.formUnion([file, part])
     }
-    for file in names(in: folder) where !known.contains(file) { unlink("\(folder)/\(file)") }
+    for file in Files.names(in: folder) where !known.contains(file) { unlink("\(folder)/\(file)") }
     return entries
   }
-}
-
-private func readWhole(_ path: String, upTo limit: Int) throws(StorageError) -> [UInt8] {
-  let descriptor = open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW)
-  guard descriptor >= 0 else { throw StorageError(errno, "\(path) cannot be read") }
-  defer { close(descriptor) }
-  var bytes = [UInt8](repeating: 0, count: limit)
-  let count = read(descriptor, &bytes, limit)
-  guard count >= 0 else { throw StorageError(errno, "\(path) cannot be read") }
-  return Array(bytes.prefix(count))
 }

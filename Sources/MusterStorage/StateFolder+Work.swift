@@ -1,13 +1,9 @@
-internal import FoundationEssentials
-internal import Glibc
-internal import MusterSchema
+import MusterGround
 
 extension StateFolder {
   /// Whether the state folder's file system has no room left for anything: what a program that writes there says about it is its own affair.
   package var isFull: Bool {
-    var status = statvfs()
-    guard statvfs(folder, &status) == 0 else { return false }
-    return UInt64(status.f_bavail) * UInt64(status.f_frsize) < Self.leastRoom
+    Files.freeBytes(at: folder).map { $0 < Self.leastRoom } ?? false
   }
 
   private static let leastRoom: UInt64 = 1 << 20
@@ -22,12 +18,8 @@ extension StateFolder {
   /// Removes what an earlier process left half made. Call it before anything works there.
   package func emptyWorkFolder() throws(StorageError) {
     let path = try workFolder()
-    do {
-      for name in try FileManager.default.contentsOfDirectory(atPath: path) {
-        try FileManager.default.removeItem(atPath: "\(path)/\(name)")
-      }
-    } catch {
-      throw .io("\(path) cannot be emptied: \(systemReason(error))")
+    for name in Files.names(in: path) {
+      if let code = Files.remove("\(path)/\(name)") { throw StorageError(code, "\(path) cannot be emptied") }
     }
   }
 }

@@ -1,5 +1,6 @@
 import Glibc
 package import Logging
+import MusterGround
 package import MusterSchema
 
 /// A server's state folder: its store, and the blobs beside it.
@@ -20,7 +21,7 @@ package final class StateFolder: Sendable {
   package let secretKey: [UInt8]
   package let blobs: BlobFolder
   package let partials: PartialUploads
-  private let lock: FolderLock
+  private let lock: FileLock
 
   /// Opens the folder, or makes it (0700). Blocks.
   ///
@@ -32,7 +33,7 @@ package final class StateFolder: Sendable {
     signal(SIGXFSZ, SIG_IGN)
     try makeFolder(folder)
     self.folder = folder
-    lock = try FolderLock(folder: folder)
+    lock = try FileLock.take(folder: folder)
     secretKey = try SecretKey.load(folder: folder)
     blobs = try BlobFolder(folder: folder, logger: logger)
     partials = try PartialUploads(folder: folder, blobs: blobs, limits: limits, logger: logger)

@@ -1,4 +1,5 @@
 import Glibc
+import MusterGround
 package import MusterSchema
 
 /// Why the state folder did not do what was asked. Each says what to do about it.

@@ -1,4 +1,5 @@
 internal import Glibc
+internal import MusterGround
 
 /// Writes a safetensors file piece by piece: the header first, then the data of its tensors in the header's order. The file appears under
 /// its name, whole and on the disk, with `finish(durable:)`; until then, and when the writer is dropped, there is none.
@@ -75,28 +76,12 @@ public final class SafetensorsWriter {
     guard rename(temporary, path) == 0 else { throw .system(action: "rename to", path: path, code: errno) }
     close(descriptor)
     descriptor = -1
-    if durable { try Self.syncFolder(of: path) }
+    guard durable else { return }
+    do throws(FileError) { try Files.makeDurable(Files.folder(of: path)) } catch { throw SafetensorsError(error) }
   }
 
   private func put(_ bytes: UnsafeRawBufferPointer) throws(SafetensorsError) {
-    var rest = bytes[...]
-    while !rest.isEmpty {
-      let slice = UnsafeRawBufferPointer(rebasing: rest.prefix(1 << 20))
-      let count = Glibc.write(descriptor, slice.baseAddress, slice.count)
-      if count < 0 {
-        if errno == EINTR { continue }
-        throw .system(action: "write", path: temporary, code: errno)
-      }
-      rest = rest.dropFirst(count)
-    }
-  }
-
-  private static func syncFolder(of path: String) throws(SafetensorsError) {
-    let folder = path.lastIndex(of: "/").map { $0 == path.startIndex ? "/" : String(path[..<$0]) } ?? "."
-    let descriptor = open(folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC)
-    guard descriptor >= 0 else { throw .system(action: "open", path: folder, code: errno) }
-    defer { close(descriptor) }
-    guard fsync(descriptor) == 0 else { throw .system(action: "sync", path: folder, code: errno) }
+    do throws(FileError) { try Files.write(bytes, to: descriptor, temporary) } catch { throw SafetensorsError(error) }
   }
 }
 
@@ -112,16 +97,10 @@ package struct SafetensorsPlaces: Sendable {
     guard offset >= 0, bytes.count <= dataByteCount - offset else {
       throw .wrongDataLength(tensor: nil, expected: dataByteCount, found: offset + bytes.count)
     }
-    var rest = bytes[...]
-    while !rest.isEmpty {
-      let slice = UnsafeRawBufferPointer(rebasing: rest.prefix(1 << 20))
-      let place = dataOffset + offset + bytes.count - rest.count
-      let count = pwrite(descriptor, slice.baseAddress, slice.count, off_t(place))
-      if count < 0 {
-        if errno == EINTR { continue }
-        throw .system(action: "write", path: temporary, code: errno)
-      }
-      rest = rest.dropFirst(count)
+    do throws(FileError) {
+      try Files.write(bytes, to: descriptor, at: dataOffset + offset, temporary)
+    } catch {
+      throw SafetensorsError(error)
     }
   }
 }
@@ -167,5 +146,18 @@ extension SafetensorsWriter {
     let writer = try SafetensorsWriter(path: path, header: file.header.replacing(metadata: metadata))
     try file.withData { (data) throws(SafetensorsError) in try writer.write(data) }
     try writer.finish()
+  }
+}
+
+extension SafetensorsError {
+  init(_ error: FileError) {
+    let action =
+      switch error.action {
+      case .written: "write"
+      case .renamed: "rename to"
+      case .madeDurable: "sync"
+      case .made, .opened, .read, .locked, .changed: "open"
+      }
+    self = .system(action: action, path: error.path, code: error.code)
   }
 }

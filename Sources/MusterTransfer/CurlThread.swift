@@ -1,6 +1,7 @@
 import CCurl
 import Glibc
 import Logging
+import MusterGround
 import Synchronization
 
 /// Where the rest of the program and the curl thread meet.
@@ -84,7 +85,7 @@ final class CurlThread {
 
   static func start(_ mailbox: CurlMailbox, _ configuration: HTTPConfiguration, _ logger: Logger) throws(TransferError) {
     guard globalState == CURLE_OK else { throw .io("libcurl does not start") }
-    try startDetachedThread {
+    let run: @Sendable () -> Void = {
       guard let multi = curl_multi_init() else {
         logger.error("libcurl has no memory for its handles")
         return fail(mailbox)
@@ -92,6 +93,7 @@ final class CurlThread {
       mailbox.open(multi)
       CurlThread(mailbox, configuration, logger, multi).run()
     }
+    do throws(ThreadError) { try Threads.start(run) } catch { throw .io("\(error)") }
   }
 
   private static func fail(_ mailbox: CurlMailbox) {

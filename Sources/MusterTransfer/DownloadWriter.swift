@@ -1,4 +1,5 @@
 import Glibc
+import MusterGround
 import MusterSchema
 import Synchronization
 
@@ -74,15 +75,11 @@ final class DownloadWriter: Sendable {
         state.failure = .tooLarge(maximumBytes: maximum)
         return false
       }
-      var done = 0
-      while done < bytes.count {
-        let count = pwrite(descriptor, bytes.baseAddress.map { $0 + done }, bytes.count - done, off_t(state.written) + off_t(done))
-        if count < 0 {
-          if errno == EINTR { continue }
-          state.failure = .io("\(temporary) cannot be written: \(reason(errno))")
-          return false
-        }
-        done += count
+      do throws(FileError) {
+        try Files.write(bytes, to: descriptor, at: Int(state.written), temporary)
+      } catch {
+        state.failure = .io("\(error)")
+        return false
       }
       state.hasher.update(bytes)
       state.written += Int64(bytes.count)
@@ -100,18 +97,14 @@ final class DownloadWriter: Sendable {
       throw .digestMismatch(expected: expected, got: digest)
     }
     guard !durable || fsync(descriptor) == 0 else { throw .io("\(temporary) cannot be made safe: \(reason(errno))") }
-    guard rename(temporary, path) == 0 else { throw .io("\(path) cannot be written: \(reason(errno))") }
-    if durable { try synchronizeFolder(of: path) }
+    do throws(FileError) {
+      try Files.rename(temporary, to: path)
+      if durable { try Files.makeDurable(Files.folder(of: path)) }
+    } catch {
+      throw .io("\(error)")
+    }
   }
 
   /// Removes the temporary file: its bytes are of no use.
   func discard() { unlink(temporary) }
-}
-
-private func synchronizeFolder(of path: String) throws(TransferError) {
-  let folder = path.lastIndex(of: "/").map { $0 == path.startIndex ? "/" : String(path[..<$0]) } ?? "."
-  let descriptor = open(folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC)
-  guard descriptor >= 0 else { throw .io("\(folder) cannot be opened: \(reason(errno))") }
-  defer { close(descriptor) }
-  guard fsync(descriptor) == 0 else { throw .io("\(folder) cannot be made safe: \(reason(errno))") }
 }

@@ -1,3 +1,4 @@
+import MusterGround
 package import MusterSchema
 
 extension HTTPClient {
@@ -23,7 +24,7 @@ extension HTTPClient {
   private func downloadOnce(
     _ url: String, to path: String, expecting digest: Digest, maximumBytes: Int, durable: Bool
   ) async throws(TransferError) -> TransferError? {
-    let writer = try await blocking { () throws(TransferError) in
+    let writer = try await offloadLong { () throws(TransferError) in
       try DownloadWriter(path: path, expecting: digest, maximum: maximumBytes)
     }
     // Whoever tries again at once must not find the file locked, although the thread of the transfers may hold the writer a moment longer.
@@ -39,7 +40,7 @@ extension HTTPClient {
       try await fetch(url, into: writer)
     }
     do throws(TransferError) {
-      try await blocking { () throws(TransferError) in try writer.finish(durable: durable) }
+      try await offloadLong { () throws(TransferError) in try writer.finish(durable: durable) }
       return nil
     } catch {
       guard case .digestMismatch = error, isResumed else { throw error }

@@ -44,15 +44,18 @@ let package = Package(
   targets: [
     .target(name: "CFuzzer"),
     .target(name: "CKernels", cSettings: [.unsafeFlags(["-O2", "-fsanitize=fuzzer-no-link,address"])]),
-    .target(name: "MusterSchema", dependencies: [crypto], swiftSettings: watched),
-    .target(name: "MusterTensors", dependencies: ["CKernels"], swiftSettings: watched),
+    .target(name: "CSpawn"),
+    .target(name: "MusterGround", dependencies: ["CSpawn"], swiftSettings: watched),
+    .target(name: "MusterSchema", dependencies: ["MusterGround", crypto], swiftSettings: watched),
+    .target(name: "MusterTensors", dependencies: ["MusterGround", "CKernels"], swiftSettings: watched),
     .target(name: "MusterParticipation", dependencies: ["MusterSchema"], swiftSettings: watched),
     .target(name: "MusterCoordination", dependencies: ["MusterSchema", "MusterParticipation", hashTrees], swiftSettings: watched),
-    .target(name: "MusterStorage", dependencies: ["MusterSchema", grdb, logging], swiftSettings: watched),
+    .target(name: "MusterStorage", dependencies: ["MusterGround", "MusterSchema", grdb, logging], swiftSettings: watched),
     .target(
       name: "MusterDataPlane",
       dependencies: [
-        "MusterSchema", "MusterTensors", "MusterStorage", hummingbird, hummingbirdCore, httpTypes, nioCore, nioHTTP1, nioHTTPTypes,
+        "MusterGround", "MusterSchema", "MusterTensors", "MusterStorage", hummingbird, hummingbirdCore, httpTypes, nioCore, nioHTTP1,
+        nioHTTPTypes,
         nioPosix,
         lifecycle, logging,
       ], exclude: ["Contributions/CoordinatorLedger.swift", "HTTP/TrafficMiddleware.swift"], swiftSettings: watched),

@@ -1,4 +1,5 @@
 import MusterCoordination
+import MusterGround
 import MusterMQTT
 import MusterSchema
 import MusterTensors
@@ -119,7 +120,7 @@ import Testing
         #expect(try await eventually { device.states.contains(.failed) })
         let failure = try #require(device.statuses.first { $0.state == .failed })
         #expect(failure.reason == "trainer failed with exit status 1: something broke")
-        let log = try Files.read(device.folder.file("state/failed/digits.1.train/trainer.log"), maximumBytes: 4096)
+        let log = try Files.read(device.folder.file("state/failed/digits.1.train/trainer.log"), atMost: 4096)
         #expect(String(decoding: log, as: UTF8.self).contains("something broke"))
         // Just failed: the next one is declined with the time until it may be asked again.
         try device.invite(round: 2)
@@ -237,7 +238,7 @@ import Testing
     try await Device.with(answering: .always(201)) { device in
       let stale = device.folder.file("state/jobs/digits.1.train.old")
       try Files.makeFolder(stale)
-      try Files.write(Array("{}".utf8), to: "\(stale)/metrics.json", durable: false)
+      try Files.replace("\(stale)/metrics.json", with: Array("{}".utf8), durable: false)
       try await device.withAgent {
         #expect(Files.names(in: device.folder.file("state/jobs")).isEmpty)
         try await device.prepare()
@@ -291,7 +292,7 @@ import Testing
 
   private func processes(_ file: String) -> [Int32] {
     do {
-      return String(decoding: try Files.read(file, maximumBytes: 100), as: UTF8.self).split(separator: "\n").compactMap { Int32($0) }
+      return String(decoding: try Files.read(file, atMost: 100), as: UTF8.self).split(separator: "\n").compactMap { Int32($0) }
     } catch {
       return []
     }
@@ -300,7 +301,7 @@ import Testing
   private func isAlive(_ process: Int32) -> Bool {
     do {
       // A zombie is dead: only its parent has not looked yet.
-      let status = String(decoding: try Files.read("/proc/\(process)/stat", maximumBytes: 4096), as: UTF8.self)
+      let status = String(decoding: try Files.read("/proc/\(process)/stat", atMost: 4096), as: UTF8.self)
       return !status.contains(") Z ")
     } catch {
       return false

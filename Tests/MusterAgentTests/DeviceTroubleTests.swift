@@ -1,5 +1,6 @@
 import FoundationEssentials
 import Glibc
+import MusterGround
 import MusterSchema
 import TestSupport
 import Testing
@@ -148,7 +149,7 @@ import Testing
       try device.invite()
       #expect(try await eventually { disk.isHeld }, "\(agent.log.suffix(2000))")
       // The threads of the cooperative pool are as many as processors: none of them waits for a disk.
-      #expect(try disk.threads == [blockingThreadName])
+      #expect(try disk.threads == ["\(BlockingPool.threadName)"])
       let before = device.statuses.count
       try device.describe(revision: 2)
       #expect(try await eventually { device.statuses.count > before }, "\(device.statuses)")

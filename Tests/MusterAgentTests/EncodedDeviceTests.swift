@@ -1,5 +1,6 @@
 import FoundationEssentials
 import MusterCoordination
+import MusterGround
 import MusterSchema
 import MusterTensors
 import Synchronization

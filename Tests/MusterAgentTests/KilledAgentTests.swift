@@ -1,5 +1,6 @@
 import Glibc
 import MusterDataPlane
+import MusterGround
 import MusterSchema
 import MusterStorage
 import Synchronization

@@ -1,5 +1,6 @@
 import FoundationEssentials
 import Glibc
+import MusterGround
 import MusterSchema
 import TestSupport
 import Testing

@@ -1,4 +1,5 @@
 import Glibc
+import MusterGround
 import MusterSchema
 import TestSupport
 import Testing

@@ -1,4 +1,5 @@
 import Glibc
+import MusterGround
 import MusterStorage
 import TestSupport
 
@@ -43,7 +44,7 @@ final class RawConnection: Sendable {
   /// Everything until the other side ends, or until it has this text.
   func hear(until mark: String? = nil) async -> String {
     // It blocks, and the server that it waits for needs the cooperative threads.
-    await offloading { self.read(until: mark) }
+    await offload { self.read(until: mark) }
   }
 
   private func read(until mark: String?) -> String {

@@ -1,6 +1,7 @@
 import FoundationEssentials
 import Hummingbird
 import Logging
+import MusterGround
 import MusterSchema
 import MusterStorage
 import MusterTensors
@@ -28,7 +29,7 @@ struct Server: Sendable {
   ) async throws {
     let folder = try TemporaryFolder()
     // Many tests at once: making a state folder waits for the disk, and the servers need the cooperative threads.
-    let store = try await offloading { () throws(StorageError) in
+    let store = try await offload { () throws(StorageError) in
       try StateFolder(folder: folder.file("state"), partials: limits.partials, logger: quiet)
     }
     let ledger = FakeLedger()

@@ -1,5 +1,6 @@
 import Glibc
 import MusterAggregation
+import MusterGround
 import MusterParticipation
 import MusterSchema
 import MusterStorage

@@ -1,4 +1,5 @@
 import MusterCoordination
+import MusterGround
 import MusterSchema
 import MusterStorage
 import Synchronization

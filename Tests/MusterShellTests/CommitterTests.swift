@@ -1,3 +1,4 @@
+import MusterGround
 import MusterParticipation
 import MusterSchema
 import Testing

@@ -1,5 +1,6 @@
 import FoundationEssentials
 import Glibc
+import MusterGround
 import MusterSchema
 import TestSupport
 import Testing
@@ -21,7 +22,7 @@ import Testing
     let path = try #require(store.path(of: digest))
     #expect(path == "\(root.path)/blobs/\(digest.hexadecimal.prefix(2))/\(digest.hexadecimal)")
     #expect(try Array(Data(contentsOf: URL(filePath: path))) == bytes)
-    #expect(names(in: root.file("staging")).isEmpty)
+    #expect(Files.names(in: root.file("staging")).isEmpty)
     #expect(store.path(of: Digest(of: [1])) == nil)
     #expect(store.size(of: Digest(of: [1])) == nil)
   }
@@ -36,7 +37,7 @@ import Testing
       return try store.adopt(staged)
     }
     #expect(digests[0] == digests[1])
-    #expect(names(in: root.file("staging")).isEmpty)
+    #expect(Files.names(in: root.file("staging")).isEmpty)
   }
 
   @Test("a staged file that is dropped leaves nothing")
@@ -46,9 +47,9 @@ import Testing
     do {
       let staged = try store.stage()
       try staged.write([1, 2, 3])
-      #expect(names(in: root.file("staging")).count == 1)
+      #expect(Files.names(in: root.file("staging")).count == 1)
     }
-    #expect(names(in: root.file("staging")).isEmpty)
+    #expect(Files.names(in: root.file("staging")).isEmpty)
   }
 
   @Test("a body over its bound is refused at the first byte too many")
@@ -71,7 +72,7 @@ import Testing
     let digest = Digest(of: Array("second".utf8))
     #expect(try store.adopt(file: second, digest: digest) == digest)
     #expect(store.size(of: digest) == 6)
-    #expect(names(in: root.path) == ["state"])
+    #expect(Files.names(in: root.path) == ["state"])
     #expect(throws: StorageError.self) { try store.adopt(file: root.file("none")) }
   }
 
@@ -107,7 +108,7 @@ import Testing
     try age(root.file("staging/old"))
     #expect(store.sweep(keeping: [digests[0]], olderThan: .seconds(60)) == 9 + 11)
     #expect(digests.map { store.size(of: $0) } == [4, nil, 5])
-    #expect(names(in: root.file("staging")).isEmpty)
+    #expect(Files.names(in: root.file("staging")).isEmpty)
   }
 
   @Test("a blob that is adopted again counts as young")

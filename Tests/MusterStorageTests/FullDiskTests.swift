@@ -1,4 +1,5 @@
 import Glibc
+import MusterGround
 import MusterSchema
 import TestSupport
 import Testing
@@ -39,7 +40,7 @@ import Testing
         }
       }
       #expect(small.allSatisfy { store.contains(Digest(of: $0)) } && !store.contains(Digest(of: large)))
-      #expect(names(in: root.file("staging")).isEmpty)
+      #expect(Files.names(in: root.file("staging")).isEmpty)
     }
   }
 

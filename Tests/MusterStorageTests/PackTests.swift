@@ -1,4 +1,5 @@
 import Glibc
+import MusterGround
 import MusterSchema
 import TestSupport
 import Testing
@@ -15,13 +16,13 @@ import Testing
       let state = try StateFolder(folder: root.path)
       try await addAll(bodies, to: state)
       for body in bodies { #expect(try contents(of: Digest(of: body), in: state) == body) }
-      files = names(in: root.file("packs")).count
+      files = Files.names(in: root.file("packs")).count
       #expect(files >= 200 / PackFile.most && files < 200)
-      #expect(names(in: root.file("staging")).isEmpty)
+      #expect(Files.names(in: root.file("staging")).isEmpty)
     }
     let state = try StateFolder(folder: root.path)
     for body in bodies { #expect(try contents(of: Digest(of: body), in: state) == body) }
-    #expect(names(in: root.file("packs")).count == files)
+    #expect(Files.names(in: root.file("packs")).count == files)
     #expect(state.size(of: Digest(of: bodies[3])) == bodies[3].count)
     #expect(!state.contains(Digest(of: [1])))
   }
@@ -33,9 +34,9 @@ import Testing
     let body = [UInt8](repeating: 7, count: 5000)
     try await addAll(Array(repeating: body, count: 50), to: state)
     try await state.blobs.add(body, digest: Digest(of: body))
-    #expect(names(in: root.file("packs")).count == 1)
+    #expect(Files.names(in: root.file("packs")).count == 1)
     #expect(state.sweep(keeping: [], olderThan: .seconds(-1)) == 5000)
-    #expect(names(in: root.file("packs")).isEmpty)
+    #expect(Files.names(in: root.file("packs")).isEmpty)
   }
 
   @Test("an empty body and the largest one have a place")
@@ -57,10 +58,10 @@ import Testing
     let state = try StateFolder(folder: root.path)
     #expect(state.blobs.discard(Set(digests.dropLast()), olderThan: .seconds(-1)).freed == 900)
     #expect(digests.map(state.contains) == Array(repeating: false, count: 9) + [true])
-    #expect(names(in: root.file("packs")) == ["pack"])
+    #expect(Files.names(in: root.file("packs")) == ["pack"])
     #expect(state.blobs.discard([digests[9]], olderThan: .seconds(60)) == (0, [digests[9]]))
     #expect(state.blobs.discard([digests[9]], olderThan: .seconds(-1)) == (100, []))
-    #expect(names(in: root.file("packs")).isEmpty)
+    #expect(Files.names(in: root.file("packs")).isEmpty)
   }
 
   @Test("an old pack is young again once one of its blobs is referred to")
@@ -94,7 +95,7 @@ import Testing
     try staged.write(body)
     try state.adopt(staged)
     try await state.blobs.add(body, digest: digest)
-    #expect(names(in: root.file("packs")).isEmpty)
+    #expect(Files.names(in: root.file("packs")).isEmpty)
   }
 
   @Test("what somebody removed is missing, and can come again")
@@ -105,7 +106,7 @@ import Testing
     for _ in 0..<2 {
       try await state.blobs.add(body, digest: Digest(of: body))
       #expect(try contents(of: Digest(of: body), in: state) == body)
-      for name in names(in: root.file("packs")) { unlink(root.file("packs/\(name)")) }
+      for name in Files.names(in: root.file("packs")) { unlink(root.file("packs/\(name)")) }
       #expect(!state.contains(Digest(of: body)) && !state.refresh(Digest(of: body)))
     }
   }
@@ -118,7 +119,7 @@ import Testing
     #expect(truncate(root.file("packs/pack"), off_t(length)) == 0)
     let state = try StateFolder(folder: root.path)
     #expect(!state.contains(Digest(of: body)))
-    #expect(names(in: root.file("packs")) == ["pack"])
+    #expect(Files.names(in: root.file("packs")) == ["pack"])
   }
 
   @Test(

@@ -1,5 +1,6 @@
 import FoundationEssentials
 import Glibc
+import MusterGround
 import MusterSchema
 import TestSupport
 import Testing
@@ -52,7 +53,7 @@ import Testing
     #expect(standing?.offset == bytes.count)
     _ = store.sweep(keeping: [], olderThan: .seconds(-10))
     #expect(store.partials.standing(identity.name, identity.digest) == nil)
-    #expect(names(in: root.file("uploads")).isEmpty)
+    #expect(Files.names(in: root.file("uploads")).isEmpty)
   }
 
   @Test("A second writer cuts off the first, whose bytes count no more")
@@ -92,7 +93,7 @@ import Testing
     #expect(store.partials.standing(identity.name, identity.digest)?.isStored == true)
     #expect(try store.blobs.digest(ofFile: try #require(store.path(of: identity.digest))) == identity.digest)
     store.partials.discard(identity.name)
-    #expect(names(in: root.file("uploads")).isEmpty)
+    #expect(Files.names(in: root.file("uploads")).isEmpty)
   }
 
   @Test("A request whose upload was taken over cannot claim what the other one wrote")
@@ -136,7 +137,7 @@ import Testing
     store.partials.discard(identity.name)
     #expect(store.partials.standing(identity.name, nil) == nil)
     store.partials.release(claim)
-    #expect(names(in: root.file("uploads")).isEmpty)
+    #expect(Files.names(in: root.file("uploads")).isEmpty)
     #expect(store.partials.totals.count == 0)
   }
 
@@ -165,7 +166,7 @@ import Testing
     try root.write(#"{"version":9}"#, to: "uploads/\(id).json")
     symlink(secret, root.file("uploads/link.part"))
     let store = try StateFolder(folder: root.path)
-    #expect(names(in: root.file("uploads")).isEmpty)
+    #expect(Files.names(in: root.file("uploads")).isEmpty)
     symlink(secret, root.file("uploads/\(id).part"))
     #expect(throws: StorageError.self) { try store.partials.begin(identity, expecting: 1, maximumBytes: 10) }
     #expect(try String(contentsOfFile: secret, encoding: .utf8) == "secret")
@@ -201,12 +202,12 @@ import Testing
     #expect(throws: StorageError.crowded("3 uploads are under way")) { try begin("i", "i") }
     for (file, name) in zip(held, ["x", "y", "z"]) { store.partials.release(file, of: name) }
     // Those of a process that ended long ago.
-    for name in names(in: root.file("uploads")) {
+    for name in Files.names(in: root.file("uploads")) {
       var times = [timespec(tv_sec: 1, tv_nsec: 0), timespec(tv_sec: 1, tv_nsec: 0)]
       utimensat(AT_FDCWD, root.file("uploads/\(name)"), &times, 0)
     }
     let later = try PartialUploads(folder: root.path, blobs: store.blobs, limits: limits)
     #expect(later.totals.count == 0)
-    #expect(names(in: root.file("uploads")).isEmpty)
+    #expect(Files.names(in: root.file("uploads")).isEmpty)
   }
 }

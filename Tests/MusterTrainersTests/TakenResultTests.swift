@@ -1,5 +1,6 @@
 import FoundationEssentials
 import Glibc
+import MusterGround
 import MusterTensors
 import Synchronization
 import Testing
@@ -93,7 +94,7 @@ import Testing
         mkdir(job, 0o700)
         mkdir("\(job)/inner", 0o700)
         for number in 0..<3 { close(open("\(job)/inner/\(number)", O_WRONLY | O_CREAT, 0o600)) }
-        FileTree.remove(job)
+        Files.remove(job)
         guard look(at: "\(precious)/file") != nil else { break }
       }
       isOver.withLock { $0 = true }
@@ -119,9 +120,9 @@ import Testing
       mkdir("\(job)/shut", 0o700)
       close(open("\(job)/shut/file", O_WRONLY | O_CREAT, 0o600))
       chmod("\(job)/shut", 0)
-      #expect(FileTree.remove(job) == nil)
+      #expect(Files.remove(job) == nil)
       #expect(look(at: job) == nil)
-      #expect(FileTree.remove(job) == nil, "what is not there is fine")
+      #expect(Files.remove(job) == nil, "what is not there is fine")
     }
   }
 

@@ -1,4 +1,5 @@
 import Glibc
+import MusterGround
 import MusterSchema
 import Synchronization
 import TestSupport
@@ -60,7 +61,7 @@ final class ScriptedServer: Sendable {
     port = Int(UInt16(bigEndian: address.sin_port))
     let owner = Unowned(self)
     // Threads and not dispatch queues: those share a pool with everything else in the process, and may have to wait for a thread.
-    try startDetachedThread { Self.accept(descriptor, owner) }
+    try Threads.start { Self.accept(descriptor, owner) }
   }
 
   deinit {
@@ -86,8 +87,8 @@ final class ScriptedServer: Sendable {
       server.log.withLock { $0.connections += 1 }
       var one: Int32 = 1
       setsockopt(connection, Int32(IPPROTO_TCP), TCP_NODELAY, &one, 4)
-      do throws(TransferError) {
-        try startDetachedThread { serve(connection, owner) }
+      do throws(ThreadError) {
+        try Threads.start { serve(connection, owner) }
       } catch {
         close(connection)
       }

@@ -2,6 +2,8 @@
 
 #include <sys/types.h>
 
+#include "Waiting.h"
+
 /// Starts `file` (looked for in PATH when it has no slash) in a session and process group of its own, in `folder` (NULL: the caller's),
 /// with these three descriptors as its standard ones and no other open, no signal blocked and all at their default. Returns 0 or an
 /// errno. These parts of posix_spawn are GNU extensions, which Swift's Glibc module does not show.

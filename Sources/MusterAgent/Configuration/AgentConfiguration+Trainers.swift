@@ -76,7 +76,7 @@ extension AgentConfiguration {
     guard TrainerAccount(user) != nil else {
       throw ConfigurationError(key, in: origin, "there is no user \"\(user.withoutControlCharacters)\" on this device")
     }
-    guard Files.isRoot else {
+    guard Machine.isRoot else {
       throw ConfigurationError(key, in: origin, "only an agent that runs as root can run trainers as another user")
     }
   }

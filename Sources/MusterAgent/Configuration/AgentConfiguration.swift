@@ -1,4 +1,5 @@
 package import Logging
+import MusterGround
 package import MusterSchema
 package import MusterTrainers
 
@@ -79,7 +80,7 @@ extension AgentConfiguration {
   private static func read(_ path: String, mayBeMissing: Bool) throws(ConfigurationError) -> [String: JSONValue] {
     let bytes: [UInt8]
     do {
-      bytes = try Files.read(path, maximumBytes: 1 << 20)
+      bytes = try Files.read(path, atMost: 1 << 20)
     } catch {
       if mayBeMissing, error.isMissing { return [:] }
       throw ConfigurationError("", in: path, "the file cannot be read: \(error.reason)")
@@ -124,12 +125,12 @@ extension AgentConfiguration {
 
   /// Nil when there is no home folder.
   private static func defaultState(_ environment: [String: String]) -> String? {
-    if Files.isRoot { return "/var/lib/muster/agent" }
+    if Machine.isRoot { return "/var/lib/muster/agent" }
     return HomeFolder.state(environment: environment).map { "\($0)/muster/agent" }
   }
 
   private static func labels(_ settings: inout AgentSettings) throws(ConfigurationError) -> [String: String] {
-    var labels = ["arch": Files.machine.architecture, "os": Files.machine.system]
+    var labels = ["arch": Machine.name.architecture, "os": Machine.name.system]
     guard let object = try settings.object("labels") else { return labels }
     for (name, value) in object.sorted(by: { $0.key < $1.key }) {
       guard let text = value.scalar, (1...63).contains(name.utf8.count), text.utf8.count <= 255, !text.utf8.contains(where: { $0 < 0x20 })
@@ -198,7 +199,7 @@ extension AgentConfiguration.Broker {
 
   private static func readPassword(_ file: String, _ origin: String?) throws(ConfigurationError) -> String {
     do {
-      let text = String(decoding: try Files.read(file, maximumBytes: 4096), as: UTF8.self)
+      let text = String(decoding: try Files.read(file, atMost: 4096), as: UTF8.self)
       return text.split(separator: "\n", maxSplits: 1).first.map { String($0) } ?? ""
     } catch {
       throw ConfigurationError("broker.passwordFile", in: origin, "\(error)")

@@ -1,3 +1,4 @@
+import MusterGround
 import MusterSchema
 import MusterTrainers
 
@@ -62,7 +63,7 @@ struct AgentSettings {
   /// The configuration file's folder, which relative paths start from; nil when there is no such file.
   var folder: String? {
     guard Files.exists(file) else { return nil }
-    let absolute = file.hasPrefix("/") ? file : "\(Files.workingFolder)/\(file)"
+    let absolute = file.hasPrefix("/") ? file : "\(Machine.workingFolder)/\(file)"
     return String(absolute[..<(absolute.lastIndex(of: "/") ?? absolute.startIndex)])
   }
 

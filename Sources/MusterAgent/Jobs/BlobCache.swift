@@ -1,3 +1,4 @@
+import MusterGround
 import MusterSchema
 import MusterTransfer
 
@@ -29,7 +30,7 @@ actor BlobCache {
       let digest = Digest(of: body)
       guard digest == reference.digest else { throw .digestMismatch(expected: reference.digest, got: digest) }
       do {
-        try Files.write(body, to: path, mode: 0o444, durable: false)
+        try Files.replace(path, with: body, mode: 0o444, durable: false)
       } catch {
         throw .io("\(error)")
       }

@@ -1,3 +1,4 @@
+import MusterGround
 import MusterParticipation
 import MusterSchema
 import MusterTensors
@@ -44,7 +45,7 @@ enum Contribution {
       return JobResult(file: encoded, digest: digest, bytes: bytes)
     }
     let header = try file.header.replacing(metadata: metadata).encoded()
-    try Files.write(header, to: "\(folder)/\(head)", durable: false)
+    try Files.replace("\(folder)/\(head)", with: header, durable: false)
     let (digest, bytes) = try await measure(UploadSource(file: update, offset: file.header.dataOffset, head: header))
     return JobResult(file: tensors, digest: digest, bytes: bytes)
   }
@@ -56,7 +57,7 @@ enum Contribution {
     let pending = "\(folder)/\(residual)"
     let isDelta = update.metadata["muster.content"] == "delta"
     let model = try SafetensorsFile(path: base)
-    try await onThread { () throws(SafetensorsError) in
+    try await offloadLong { () throws(SafetensorsError) in
       var left: SafetensorsFile?
       if !encoding.encodesModels, Files.exists(kept) {
         // One that is damaged by a loss of power counts as zeros.
@@ -74,14 +75,14 @@ enum Contribution {
     let file = try EncodedFile(SafetensorsFile(path: model))
     guard file.encoding != nil else { return model }
     let plain = "\(model).float32"
-    try await onThread { () throws(SafetensorsError) in try file.decode(to: plain) }
+    try await offloadLong { () throws(SafetensorsError) in try file.decode(to: plain) }
     try Files.setMode(plain, 0o444)
     return plain
   }
 
   static func pack(evaluation result: TrainerMetrics, in folder: String, for job: Job) async throws -> JobResult {
     let body = try JSON.encode(Evaluation(base: job.invitation.base.digest, weight: result.samples, metrics: result.metrics))
-    try Files.write(body, to: "\(folder)/\(evaluation)", durable: false)
+    try Files.replace("\(folder)/\(evaluation)", with: body, durable: false)
     return JobResult(file: evaluation, digest: Digest(of: body), bytes: body.count)
   }
 
@@ -90,18 +91,18 @@ enum Contribution {
     let path = "\(folder)/\(result.file)"
     if result.file == encoded { return (UploadSource(file: path), "application/octet-stream") }
     guard result.file == tensors else { return (UploadSource(file: path), "application/json") }
-    let header = try Files.read("\(folder)/\(head)", maximumBytes: SafetensorsHeader.absoluteMaximumLength)
+    let header = try Files.read("\(folder)/\(head)", atMost: SafetensorsHeader.absoluteMaximumLength)
     let offset = try SafetensorsHeader(readingFile: path).dataOffset
     return (UploadSource(file: path, offset: offset, head: header), "application/octet-stream")
   }
 
   /// Makes the disk hold a result that has to wait.
   static func secure(_ result: JobResult, in folder: String) throws(FileError) {
-    try Files.synchronize("\(folder)/\(result.file)")
-    if result.file == tensors { try Files.synchronize("\(folder)/\(head)") }
-    if Files.exists("\(folder)/\(residual)") { try Files.synchronize("\(folder)/\(residual)") }
-    try Files.synchronize(folder)
+    try Files.makeDurable("\(folder)/\(result.file)")
+    if result.file == tensors { try Files.makeDurable("\(folder)/\(head)") }
+    if Files.exists("\(folder)/\(residual)") { try Files.makeDurable("\(folder)/\(residual)") }
+    try Files.makeDurable(folder)
     // Its name is new, too.
-    try Files.synchronize("\(folder)/..")
+    try Files.makeDurable("\(folder)/..")
   }
 }

@@ -1,3 +1,4 @@
+import MusterGround
 import MusterParticipation
 import MusterSchema
 import MusterTrainers
@@ -84,7 +85,7 @@ struct JobFolders: Sendable {
     let target = "\(root)/failed/\(name(task, key))"
     trash.take(target)
     do {
-      try Files.write(Array((log + [reason, ""]).joined(separator: "\n").utf8), to: "\(source)/trainer.log", durable: false)
+      try Files.replace("\(source)/trainer.log", with: Array((log + [reason, ""]).joined(separator: "\n").utf8), durable: false)
       try Files.rename(source, to: target)
     } catch {
       // The disk may be full; the reason is in the agent's own log as well.

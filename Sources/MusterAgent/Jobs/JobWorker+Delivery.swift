@@ -1,4 +1,5 @@
 import Logging
+import MusterGround
 import MusterParticipation
 import MusterSchema
 import MusterTransfer
@@ -87,7 +88,7 @@ extension JobWorker {
   private func secure(_ result: JobResult, in folder: String) async {
     do throws(FileError) {
       // A large model on a slow card: seconds, in which the few threads of the cooperative pool have other work.
-      try await onThread { () throws(FileError) in try Contribution.secure(result, in: folder) }
+      try await offloadLong { () throws(FileError) in try Contribution.secure(result, in: folder) }
       await shell.secureJournal()
     } catch {
       logger.warning("the result is not safe from a loss of power: \(error)")

@@ -1,4 +1,5 @@
 import Logging
+import MusterGround
 import MusterParticipation
 import MusterSchema
 import MusterTensors
@@ -95,7 +96,7 @@ actor JobWorker {
       seed: Seeds.device(job.invitation.seed, NodePath(configuration.region, configuration.id)), data: configuration.data)
     // Whoever shares a file can truncate it: one that is mapped later, to send only the difference to it, is copied.
     let (model, stepFile, state, sharing) = (base, step, shell.folders.trainerState(task), encoding == nil)
-    try await onThread { () throws(TrainerError) in
+    try await offloadLong { () throws(TrainerError) in
       // Nothing of an earlier try may be in the way.
       try folder.remove()
       try folder.prepare(description, global: model, sharing: sharing, step: stepFile, state: state)

@@ -1,3 +1,4 @@
+import MusterGround
 import Synchronization
 
 /// Removes folders without making anybody wait: a trainer may leave any number of files, and removing them takes its time.
@@ -45,7 +46,7 @@ final class TrashFolder: Sendable {
       defer { state.isWorking = true }
       return !state.isWorking
     }
-    if starts { startThread { self.work() } }
+    if starts { BlockingPool.shared.run { self.work() } }
   }
 
   private func work() {

@@ -1,3 +1,5 @@
+import Glibc
+import MusterGround
 import MusterSchema
 import Synchronization
 
@@ -23,7 +25,7 @@ struct UploadMark: Codable, Hashable {
   /// a lost mark costs.
   static func read(in folder: String, of digest: Digest) -> UploadMark? {
     // Whatever is wrong with it, the answer is the same: no mark.
-    guard let bytes = try? Files.read(path(folder), maximumBytes: 4096), let mark = try? JSON.decode(UploadMark.self, from: bytes),
+    guard let bytes = try? Files.read(path(folder), atMost: 4096), let mark = try? JSON.decode(UploadMark.self, from: bytes),
       mark.version == 1, mark.digest == digest
     else { return nil }
     return mark
@@ -34,9 +36,9 @@ struct UploadMark: Codable, Hashable {
     do {
       bytes = try JSON.encode(self)
     } catch {
-      throw FileError(path: Self.path(folder), code: Files.invalidArgument)
+      throw FileError(.written, Self.path(folder), EINVAL)
     }
-    try Files.write(bytes, to: Self.path(folder), durable: true)
+    try Files.replace(Self.path(folder), with: bytes, durable: true)
   }
 }
 

@@ -1,4 +1,5 @@
 import Glibc
+import MusterGround
 
 /// What the control groups that this process lives in leave it: its unit's or container's, and every group around that.
 ///
@@ -80,7 +81,7 @@ struct ControlGroups {
   /// A small file without the white space at its end; nil when it cannot be read.
   static func text(_ path: String) -> String? {
     do {
-      let bytes = try Files.read(path, maximumBytes: 64 << 10)
+      let bytes = try Files.read(path, atMost: 64 << 10)
       return String(decoding: bytes.reversed().drop { $0 <= 0x20 }.reversed(), as: UTF8.self)
     } catch {
       return nil

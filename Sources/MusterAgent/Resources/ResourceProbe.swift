@@ -1,4 +1,5 @@
 import Glibc
+import MusterGround
 package import MusterSchema
 
 /// Looks at what the device has left, where Linux shows it. A file that is missing or makes no sense leaves its value out.

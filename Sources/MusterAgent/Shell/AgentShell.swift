@@ -1,4 +1,5 @@
 import Logging
+import MusterGround
 import MusterMQTT
 import MusterParticipation
 import MusterSchema
@@ -84,7 +85,7 @@ actor AgentShell {
     secureAt = nil
     let path = journal.path
     do throws(FileError) {
-      try await onThread { () throws(FileError) in try Journal.flush(path) }
+      try await offloadLong { () throws(FileError) in try Journal.flush(path) }
     } catch {
       logger.warning("the journal is not safe from a loss of power: \(error)")
     }
@@ -308,7 +309,7 @@ actor AgentShell {
       guard let result = job.result, result.bytes <= JobWorker.partBytes else { continue }
       let folder = folders.job(job.task, job.key)
       do throws(FileError) {
-        try await onThread { () throws(FileError) in try Contribution.secure(result, in: folder) }
+        try await offloadLong { () throws(FileError) in try Contribution.secure(result, in: folder) }
       } catch {
         // It may just have been delivered and removed.
         logger.debug("a result is not safe from a loss of power: \(error)")

@@ -1,3 +1,5 @@
+import Glibc
+import MusterGround
 import MusterParticipation
 import MusterSchema
 
@@ -26,7 +28,7 @@ struct Journal {
     var journal = Journal(path: path)
     let bytes: [UInt8]
     do throws(FileError) {
-      bytes = try Files.read(path, maximumBytes: 4 << 20)
+      bytes = try Files.read(path, atMost: 4 << 20)
     } catch {
       if error.isMissing { return (journal, nil) }
       throw .state("\(error)")
@@ -67,8 +69,8 @@ struct Journal {
 
   /// Makes the disk hold what is committed. Blocks as long as the disk does.
   static func flush(_ path: String) throws(FileError) {
-    try Files.synchronize(path)
-    try Files.synchronize(String(path[..<(path.lastIndex(of: "/") ?? path.startIndex)]))
+    try Files.makeDurable(path)
+    try Files.makeDurable(Files.folder(of: path))
   }
 
   private func write(durable: Bool) throws(FileError) {
@@ -76,8 +78,8 @@ struct Journal {
     do {
       bytes = try JSON.encode(content)
     } catch {
-      throw FileError(path: path, code: Files.invalidArgument)
+      throw FileError(.written, path, EINVAL)
     }
-    try Files.write(bytes, to: path, durable: durable)
+    try Files.replace(path, with: bytes, durable: durable)
   }
 }

@@ -1,4 +1,5 @@
 import Glibc
+import MusterGround
 import Synchronization
 
 /// SIGTERM and SIGINT, waited for. A second one ends the process at once.
@@ -17,35 +18,12 @@ package enum StopSignals {
       sigaction(number, &action, nil)
     }
     await withTaskCancellationHandler {
-      await withCheckedContinuation { continuation in
-        let waiter = Unmanaged.passRetained(Waiter(reading, continuation))
-        var thread = pthread_t()
-        let code = pthread_create(
-          &thread, nil,
-          { @Sendable argument in
-            if let argument { Unmanaged<Waiter>.fromOpaque(argument).takeRetainedValue().run() }
-            return nil
-          }, waiter.toOpaque())
-        if code == 0 { pthread_detach(thread) } else { waiter.takeRetainedValue().run() }
+      await offloadLong {
+        var byte: UInt8 = 0
+        while read(reading, &byte, 1) < 0 && errno == EINTR {}
       }
     } onCancel: {
       writeByte()
-    }
-  }
-
-  private final class Waiter: Sendable {
-    private let descriptor: Int32
-    private let continuation: CheckedContinuation<Void, Never>
-
-    init(_ descriptor: Int32, _ continuation: CheckedContinuation<Void, Never>) {
-      self.descriptor = descriptor
-      self.continuation = continuation
-    }
-
-    func run() {
-      var byte: UInt8 = 0
-      while read(descriptor, &byte, 1) < 0 && errno == EINTR {}
-      continuation.resume()
     }
   }
 }

@@ -1,5 +1,6 @@
 import Glibc
 import Hummingbird
+import MusterGround
 import MusterSchema
 import MusterStorage
 import NIOCore
@@ -29,7 +30,7 @@ final class BlobFile: Sendable {
       while !rest.isEmpty {
         let piece = rest.prefix(pieceSize)
         // A disk may take its time: not on a cooperative thread.
-        try await writer.write(await offloading { () throws(BlobError) in try self.read(piece) })
+        try await writer.write(await offload { () throws(BlobError) in try self.read(piece) })
         rest = piece.upperBound..<rest.upperBound
       }
       try await writer.finish(nil)

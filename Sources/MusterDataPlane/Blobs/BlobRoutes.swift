@@ -1,5 +1,6 @@
 import HTTPTypes
 package import Hummingbird
+import MusterGround
 package import MusterSchema
 package import MusterStorage
 import NIOCore
@@ -63,7 +64,7 @@ package struct BlobRoutes: Sendable {
 
   private func post(_ request: Request, _ context: RouteContext, _ state: StateFolder) async throws -> Response {
     let staged = try await receive(request, context, into: state, upTo: maximumBytes)
-    let digest = try await offloading { () throws(StorageError) in try state.adopt(staged) }
+    let digest = try await offload { () throws(StorageError) in try state.adopt(staged) }
     return try jsonResponse(
       StoredBlob(digest: digest, bytes: staged.count), status: .created, headers: [.location: "/v1/blobs/\(digest)"])
   }

@@ -1,5 +1,6 @@
 import HTTPTypes
 import Hummingbird
+import MusterGround
 import MusterSchema
 import MusterStorage
 
@@ -24,7 +25,7 @@ extension ContributionRoutes {
     if isWhole, let length, let content, length != content { throw Self.inconsistent }
     let identity = PartialUploads.Identity(name: "\(key)", owner: "\(key.path)", digest: digest, length: length)
     let (state, expecting) = (state, content ?? 0)
-    let file = try await offloading { () throws(StorageError) in
+    let file = try await offload { () throws(StorageError) in
       try state.partials.begin(identity, expecting: expecting, maximumBytes: terms.maximumBytes)
     }
     let standing = PartialUploads.Standing(identity: identity, offset: 0, isStored: false)
@@ -56,7 +57,7 @@ extension ContributionRoutes {
     try gate.enter(announced)
     defer { gate.leave(announced) }
     let (state, name) = (state, "\(key)")
-    let (standing, file) = try await offloading { () throws(StorageError) in
+    let (standing, file) = try await offload { () throws(StorageError) in
       try state.partials.resume(name, digest, at: offset, expecting: announced, maximumBytes: terms.maximumBytes)
     }
     guard let standing, standing.offset == offset else {
@@ -175,7 +176,7 @@ extension ContributionRoutes {
     _ key: ContributionKey, _ digest: Digest, _ check: @escaping @Sendable () throws -> ContributionClaim
   ) async throws -> ContributionClaim {
     do {
-      return try await offloading { () throws(any Error) in try check() }
+      return try await offload { () throws(any Error) in try check() }
     } catch let problem as Problem {
       if problem.status == 422 { state.partials.discard("\(key)", digest) }
       throw problem

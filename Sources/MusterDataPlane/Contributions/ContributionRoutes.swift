@@ -1,5 +1,6 @@
 import HTTPTypes
 package import Hummingbird
+import MusterGround
 import MusterSchema
 package import MusterStorage
 import MusterTensors
@@ -136,7 +137,7 @@ package struct ContributionRoutes: Sendable {
     let staged = try await receive(request, context, into: state, upTo: terms.maximumBytes)
     // Checking reads every number, adopting waits for the disk: one hop for both.
     let state = state
-    let (claim, digest) = try await offloading { () throws(any Error) -> (ContributionClaim, Digest) in
+    let (claim, digest) = try await offload { () throws(any Error) -> (ContributionClaim, Digest) in
       let claim = try validate(update: staged.path, for: key, terms, expected)
       return (claim, try state.adopt(staged))
     }

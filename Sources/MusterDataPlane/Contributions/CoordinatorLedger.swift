@@ -1,4 +1,5 @@
 package import MusterCoordination
+import MusterGround
 package import MusterRuntime
 package import MusterSchema
 package import MusterStorage

@@ -1,3 +1,4 @@
+import MusterGround
 import MusterSchema
 import MusterStorage
 import MusterTensors
@@ -114,7 +115,7 @@ final class BaseSchemas: Sendable {
     let path = try await source.locate(digest)
     let schema: TensorSchema
     do {
-      schema = try await offloading { () throws(SafetensorsError) in try EncodedFile(SafetensorsFile(path: path)).schema }
+      schema = try await offload { () throws(SafetensorsError) in try EncodedFile(SafetensorsFile(path: path)).schema }
     } catch {
       throw Problem(.unavailable, "the round's base model cannot be read: it is not a model of this server")
     }

@@ -1,17 +1,12 @@
 import Logging
+import MusterGround
 import MusterSchema
 import Synchronization
 
 /// Says what was refused and why, without letting whoever is refused fill the log: for each status the first, and then one line in ten
 /// seconds with how many there were.
 package final class RefusalLog: Sendable {
-  private struct Window {
-    var next: ContinuousClock.Instant
-    var silent = 0
-  }
-
-  private let windows = Mutex<[Int: Window]>([:])
-  private static let interval = Duration.seconds(10)
+  private let throttle = Mutex(LogThrottle())
   /// What a server under load or attack answers; 404 and the like are everyday.
   private static let noted: Set<Int> = [403, 408, 409, 413, 422, 429, 431, 503, 507]
 
@@ -22,18 +17,10 @@ package final class RefusalLog: Sendable {
     _ status: Int, _ why: String, _ metadata: @autoclosure () -> Logger.Metadata, to logger: Logger, now: ContinuousClock.Instant = .now
   ) {
     guard Self.noted.contains(status) else { return }
-    let silent = windows.withLock { windows -> Int? in
-      if let window = windows[status], now < window.next {
-        windows[status]?.silent += 1
-        return nil
-      }
-      defer { windows[status] = Window(next: now + Self.interval) }
-      return windows[status]?.silent ?? 0
-    }
-    guard let silent else { return }
+    guard let leftOut = throttle.withLock({ $0.admit("\(status)", at: now) }) else { return }
     var metadata = metadata()
     metadata["http.status"] = "\(status)"
-    if silent > 0 { metadata["alike"] = "\(silent)" }
+    if leftOut > 0 { metadata["alike"] = "\(leftOut)" }
     logger.notice("refused: \(why.withoutControlCharacters.prefix(300))", metadata: metadata)
   }
 }

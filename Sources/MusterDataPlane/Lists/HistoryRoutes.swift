@@ -1,4 +1,5 @@
 package import Hummingbird
+import MusterGround
 package import MusterSchema
 package import MusterStorage
 

@@ -1,4 +1,5 @@
 import Glibc
+import MusterGround
 import MusterMQTT
 
 /// Many MQTT clients on one thread, each with a connection of its own.

@@ -1,4 +1,4 @@
-import CMosquitto
+import CSpawn
 import Glibc
 
 /// The sockets that one thread waits for, kept by the kernel (epoll): a wait costs what is ready, not what is open.

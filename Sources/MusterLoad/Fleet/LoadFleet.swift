@@ -1,3 +1,4 @@
+import MusterGround
 import MusterTransfer
 
 /// Thousands of devices in this process: real MQTT, real HTTP, the protocol's own machine for each, and no training.
@@ -45,19 +46,9 @@ package struct LoadFleet: Sendable {
   }
 
   private static func runDevices(_ configuration: LoadConfiguration, _ link: LoadLink) async throws {
-    let result: Result<Void, TransferError> = await withCheckedContinuation { continuation in
-      do throws(TransferError) {
-        try startDetachedThread {
-          DeviceLoop.run(configuration, link)
-          continuation.resume(returning: .success(()))
-        }
-      } catch {
-        continuation.resume(returning: .failure(error))
-      }
-    }
+    await offloadLong { DeviceLoop.run(configuration, link) }
     link.start.finish()
     link.report.finish()
-    try result.get()
   }
 
   private static func carryOut(_ link: LoadLink, _ desk: TransferDesk) async {

@@ -1,3 +1,4 @@
+import MusterGround
 import MusterMQTT
 import Synchronization
 

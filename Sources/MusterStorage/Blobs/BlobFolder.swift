@@ -1,5 +1,6 @@
 import Glibc
 import Logging
+import MusterGround
 package import MusterSchema
 import Synchronization
 
@@ -18,7 +19,7 @@ package final class BlobFolder: Sendable {
     staging = "\(folder)/staging"
     try makeFolder(staging)
     packs = try PackFolder(folder: "\(folder)/packs", staging: staging, logger: logger)
-    if names(in: blobs).count < Self.prefixes {
+    if Files.names(in: blobs).count < Self.prefixes {
       try makeFolder(blobs)
       // All at once: an adoption then has one folder to make durable, not two.
       for index in 0..<Self.prefixes {
@@ -43,7 +44,7 @@ package final class BlobFolder: Sendable {
     if file(of: digest) != nil, refresh(digest) {
       // Whoever brought it as a file may still be on the way to this.
       let folder = folder(digest)
-      return try await offloading { () throws(StorageError) in try synchronizeFolder(folder) }
+      return try await offload { () throws(StorageError) in try synchronizeFolder(folder) }
     }
     try await packs.add(body, digest)
   }
@@ -133,7 +134,7 @@ package final class BlobFolder: Sendable {
     let horizon = time(nil) - Int(age.components.seconds)
     let folder = "\(blobs)/\(Self.name(ofPrefix: prefix))"
     return Set(
-      names(in: folder).compactMap { name in
+      Files.names(in: folder).compactMap { name in
         var status = stat()
         guard let digest = Digest(name), lstat("\(folder)/\(name)", &status) == 0, status.st_mtim.tv_sec <= horizon else { return nil }
         return digest
@@ -146,7 +147,7 @@ package final class BlobFolder: Sendable {
   /// - Returns: bytes freed.
   package func clearStaging(olderThan age: Duration = sweepAge) -> Int {
     let horizon = time(nil) - Int(age.components.seconds)
-    return names(in: staging).reduce(0) { $0 + remove("\(staging)/\($1)", before: horizon) }
+    return Files.names(in: staging).reduce(0) { $0 + remove("\(staging)/\($1)", before: horizon) }
   }
 
   /// Removes these blobs.

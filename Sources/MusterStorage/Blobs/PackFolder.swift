@@ -1,5 +1,6 @@
 import Glibc
 import Logging
+import MusterGround
 import MusterSchema
 import Synchronization
 
@@ -46,7 +47,7 @@ final class PackFolder: Sendable {
     self.staging = staging
     try makeFolder(folder)
     var state = State()
-    for name in names(in: folder) {
+    for name in Files.names(in: folder) {
       let path = "\(folder)/\(name)"
       var status = stat()
       guard let blobs = try PackFile.read(path), lstat(path, &status) == 0 else {
@@ -73,7 +74,7 @@ final class PackFolder: Sendable {
         defer { state.isWriting = true }
         return !state.isWriting
       }
-      if begins { onLane { self.writeWaiting() } }
+      if begins { BlockingPool.shared.run { self.writeWaiting() } }
     }
     if let failure { throw failure }
   }

@@ -1,5 +1,6 @@
 internal import CSpawn
 internal import Glibc
+import MusterGround
 internal import MusterSchema
 
 /// A folder that a trainer works in: `task.json` and `global.safetensors` in, `update.safetensors` and `metrics.json` out, `state/` kept.
@@ -31,7 +32,7 @@ public struct JobFolder: Hashable, Sendable {
   /// Removes the job folder and what was taken out of it.
   public func remove() throws(TrainerError) {
     for folder in [taken, path] {
-      if let code = FileTree.remove(folder) {
+      if let code = Files.remove(folder) {
         errno = code
         throw failure("remove", folder)
       }
@@ -76,7 +77,7 @@ public struct JobFolder: Hashable, Sendable {
     }
     let bytes: [UInt8]
     do { bytes = try JSON.encode(job) } catch { throw .jobFolder("task.json cannot be written: \(error)") }
-    do { try writeFile(bytes, to: task) } catch { throw .jobFolder("\(error)") }
+    do { try Files.replace(task, with: bytes, durable: false) } catch { throw .jobFolder("\(error)") }
   }
 
   /// Lets a trainer that runs as another user work here: the folder, `task.json`, and what it keeps between rounds become that user's.
@@ -116,60 +117,5 @@ public struct JobFolder: Hashable, Sendable {
 
   private func failure(_ verb: String, _ path: String) -> TrainerError {
     .jobFolder("cannot \(verb) \(path): \(String(cString: strerror(errno)))")
-  }
-}
-
-/// A system call on a file that failed.
-struct FileError: Error, CustomStringConvertible {
-  let description: String
-
-  init(_ verb: String, _ path: String, _ code: Int32 = errno) { description = "cannot \(verb) \(path): \(String(cString: strerror(code)))" }
-  init(_ description: String) { self.description = description }
-}
-
-/// Writes next to `path` and renames: whoever sees the file sees all of it.
-func writeFile(_ bytes: [UInt8], to path: String) throws(FileError) {
-  let temporary = "\(path).new"
-  // Whatever lies there, a link perhaps, is not written through.
-  unlink(temporary)
-  let file = open(temporary, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0o600)
-  guard file >= 0 else { throw FileError("create", temporary) }
-  var position = 0
-  while position < bytes.count {
-    let written = bytes[position...].withUnsafeBytes { write(file, $0.baseAddress, $0.count) }
-    if written < 0 {
-      let code = errno
-      if code == EINTR { continue }
-      close(file)
-      unlink(temporary)
-      throw FileError("write", temporary, code)
-    }
-    position += written
-  }
-  guard close(file) == 0, rename(temporary, path) == 0 else { throw FileError("write", path) }
-}
-
-/// The whole of a file that must not be larger than `limit` bytes.
-func readFile(_ path: String, limit: Int, following: Bool = false) throws(FileError) -> [UInt8] {
-  // Neither through a link, nor waiting for the other end of a pipe.
-  let file = open(path, O_RDONLY | O_CLOEXEC | (following ? 0 : O_NOFOLLOW) | O_NONBLOCK)
-  guard file >= 0 else { throw FileError("read", path) }
-  defer { close(file) }
-  return try readFile(file, path, limit: limit)
-}
-
-/// The same of an open file. `path` is for the message.
-func readFile(_ file: Int32, _ path: String, limit: Int) throws(FileError) -> [UInt8] {
-  var bytes: [UInt8] = []
-  var chunk = [UInt8](repeating: 0, count: 16384)
-  while true {
-    let count = read(file, &chunk, chunk.count)
-    if count < 0 {
-      if errno == EINTR { continue }
-      throw FileError("read", path)
-    }
-    if count == 0 { return bytes }
-    bytes += chunk[..<count]
-    guard bytes.count <= limit else { throw FileError("\(path) is larger than \(limit) bytes") }
   }
 }

@@ -1,4 +1,5 @@
 internal import Glibc
+import MusterGround
 internal import MusterSchema
 public import MusterTensors
 
@@ -20,7 +21,7 @@ public final class TrainerJob {
     folder = JobFolder(path)
     self.output = output
     do {
-      task = try readFile(folder.task, limit: 1 << 20)
+      task = try Files.readUntrusted(folder.task, atMost: 1 << 20)
     } catch {
       throw .unreadable("\(error)")
     }
@@ -107,7 +108,7 @@ public final class TrainerJob {
     // A link of a link would be none that the agent takes.
     if lstat(folder.global, &status) != 0 || status.st_mode & S_IFMT != S_IFREG || link(folder.global, folder.update) != 0 {
       let bytes: [UInt8]
-      do { bytes = try readFile(folder.global, limit: .max, following: true) } catch { throw .unreadable("\(error)") }
+      do { bytes = try Files.readUntrusted(folder.global, atMost: .max, followingLinks: true) } catch { throw .unreadable("\(error)") }
       try write(bytes, to: folder.update)
     }
     try write(metrics)
@@ -124,7 +125,7 @@ public final class TrainerJob {
   }
 
   private func write(_ bytes: [UInt8], to path: String) throws(TrainerJobError) {
-    do { try writeFile(bytes, to: path) } catch { throw .notWritten("\(error)") }
+    do { try Files.replace(path, with: bytes, durable: false) } catch { throw .notWritten("\(error)") }
   }
 }
 

@@ -1,4 +1,5 @@
 internal import Glibc
+import MusterGround
 
 /// Looks, once a second, after what the kernel has no limit for: what a job prints, and the room that it takes on the disk.
 struct ResourceGuard {
@@ -15,7 +16,7 @@ struct ResourceGuard {
     self.limits = limits
     self.folder = folder
     outputBytes = limits.outputMiB << 20
-    given = limits.diskMiB == nil ? 0 : FileTree.bytes(in: folder.path)
+    given = limits.diskMiB == nil ? 0 : Files.usage(of: folder.path)
     nextLook = .now + .milliseconds(100)
   }
 
@@ -24,7 +25,7 @@ struct ResourceGuard {
     guard output <= outputBytes else { return "printed more than \(limits.outputMiB) MiB" }
     guard now >= nextLook else { return nil }
     nextLook = now + Self.interval
-    if let most = limits.diskMiB, FileTree.bytes(in: folder.path) - given + kept > most << 20 {
+    if let most = limits.diskMiB, Files.usage(of: folder.path) - given + kept > most << 20 {
       return "left more than \(most) MiB in its folders"
     }
     var room = statvfs()
@@ -37,6 +38,6 @@ struct ResourceGuard {
   /// What the trainer keeps between rounds, where that is not in the job folder itself.
   private var kept: Int {
     var status = stat()
-    return lstat(folder.state, &status) == 0 && status.st_mode & S_IFMT == S_IFLNK ? FileTree.bytes(in: "\(folder.state)/.") : 0
+    return lstat(folder.state, &status) == 0 && status.st_mode & S_IFMT == S_IFLNK ? Files.usage(of: "\(folder.state)/.") : 0
   }
 }

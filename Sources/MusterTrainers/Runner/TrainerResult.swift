@@ -1,6 +1,7 @@
 internal import CSpawn
 internal import FoundationEssentials
 internal import Glibc
+import MusterGround
 internal import MusterSchema
 internal import MusterTensors
 
@@ -28,7 +29,7 @@ struct ResultTaker {
     defer { close(file) }
     let bytes: [UInt8]
     do {
-      bytes = try readFile(file, folder.metrics, limit: 1 << 20)
+      bytes = try Files.readAll(file, folder.metrics, atMost: 1 << 20)
     } catch {
       throw .malformed("metrics.json: \(error)", log: log)
     }
@@ -48,7 +49,7 @@ struct ResultTaker {
   func take() throws(TrainerError) -> (metrics: TrainerMetrics, parameters: String?) {
     let metrics = try readMetrics()
     if let problem = metrics.problem(for: kind) { throw .nonFinite(problem, log: log) }
-    if let code = FileTree.remove(folder.taken) { throw failure("remove", folder.taken, code) }
+    if let code = Files.remove(folder.taken) { throw failure("remove", folder.taken, code) }
     guard mkdir(folder.taken, 0o700) == 0 else { throw failure("make", folder.taken, errno) }
     guard let path = folder.result(of: kind) else { return (metrics, nil) }
     let copy = "\(folder.taken)/\(name(path))"

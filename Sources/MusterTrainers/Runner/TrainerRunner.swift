@@ -1,5 +1,6 @@
 internal import Glibc
 public import Logging
+import MusterGround
 
 /// Runs jobs in a trainer's process, one at a time; a resident process is kept for the next job.
 ///
@@ -53,18 +54,10 @@ public final class TrainerRunner: Sendable {
   }
 
   private func startWorker() {
-    let worker = Unmanaged.passRetained(TrainerWorker(program, launcher: launcher, mailbox: mailbox, logger: logger))
-    var thread = pthread_t()
-    let code = pthread_create(
-      &thread, nil,
-      { argument in
-        if let argument { Unmanaged<TrainerWorker>.fromOpaque(argument).takeRetainedValue().run() }
-        return nil
-      }, worker.toOpaque())
-    if code == 0 {
-      pthread_detach(thread)
-    } else {
-      worker.release()
+    let (program, launcher, mailbox, logger) = (program, launcher, mailbox, logger)
+    do throws(ThreadError) {
+      try Threads.start(stackBytes: 1 << 20) { TrainerWorker(program, launcher: launcher, mailbox: mailbox, logger: logger).run() }
+    } catch {
       mailbox.stop()
       mailbox.workerEnded()
     }

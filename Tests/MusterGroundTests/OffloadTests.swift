@@ -1,9 +1,9 @@
 import Dispatch
 import Glibc
-import MusterStorage
+import MusterGround
 import Testing
 
-@Suite struct OffloadingTests {
+@Suite struct OffloadTests {
   @Test("work that blocks does not hold up the tasks of the process")
   func cooperativeThreadsStayFree() async {
     // In a process of its own: other tests hold threads too.
@@ -11,11 +11,11 @@ import Testing
       let gate = DispatchSemaphore(value: 0)
       await withTaskGroup(of: Void.self) { group in
         // More than there are cooperative threads, on most machines.
-        for _ in 0..<12 { group.addTask { await offloading { gate.wait() } } }
+        for _ in 0..<12 { group.addTask { await offload { gate.wait() } } }
         let clock = ContinuousClock()
         let start = clock.now
         for _ in 0..<100 { await Task.yield() }
-        for _ in 0..<4 { await offloading {} }
+        for _ in 0..<4 { await offload {} }
         // Dispatch itself would help out after a second.
         #expect(clock.now - start < .milliseconds(900))
         for _ in 0..<12 { gate.signal() }
@@ -26,6 +26,6 @@ import Testing
   @Test("what blocking work throws comes back")
   func errors() async {
     struct Failure: Error {}
-    await #expect(throws: Failure.self) { try await offloading { () throws(Failure) in throw Failure() } }
+    await #expect(throws: Failure.self) { try await offload { () throws(Failure) in throw Failure() } }
   }
 }

@@ -1,13 +1,15 @@
-import CMosquitto
+import CSpawn
 import Glibc
 
-/// Wakes the owning thread out of `poll`, from any thread.
+/// Wakes a thread out of `poll`, from any thread.
 package final class Waker: Sendable {
+  /// To be polled for reading.
   package let descriptor: Int32
 
-  package init() throws(MQTTError) {
+  /// - Throws: when the process has no descriptor left.
+  package init() throws(FileError) {
     descriptor = muster_eventfd()
-    guard descriptor >= 0 else { throw .configuration("MQTT: no event descriptor: \(String(cString: strerror(errno)))") }
+    guard descriptor >= 0 else { throw FileError(.opened, "an event counter", errno) }
   }
 
   deinit { close(descriptor) }

@@ -1,7 +1,7 @@
 import Synchronization
 
 /// Rung by anyone, waited for by one. A ring while nobody waits is kept, once.
-final class Bell: Sendable {
+package final class Bell: Sendable {
   private struct State {
     var isRung = false
     var waiter: CheckedContinuation<Void, Never>?
@@ -14,7 +14,9 @@ final class Bell: Sendable {
 
   private let state = Mutex(State())
 
-  func ring() {
+  package init() {}
+
+  package func ring() {
     let waiter = state.withLock { state in
       state.isRung = true
       return state.takeWaiter()
@@ -23,7 +25,7 @@ final class Bell: Sendable {
   }
 
   /// Returns at a ring, or when the task is cancelled.
-  func wait() async {
+  package func wait() async {
     await withTaskCancellationHandler {
       await withCheckedContinuation { continuation in
         let isDue = state.withLock { state in
@@ -40,7 +42,7 @@ final class Bell: Sendable {
   }
 
   /// The same, but at that time at the latest.
-  func wait(until time: ContinuousClock.Instant?) async {
+  package func wait(until time: ContinuousClock.Instant?) async {
     guard let time else { return await wait() }
     guard time > .now else { return }
     await withTaskGroup(of: Void.self) { group in
@@ -51,30 +53,6 @@ final class Bell: Sendable {
       }
       await group.next()
       group.cancelAll()
-    }
-  }
-}
-
-/// Wakes one waiter at a time that can be made earlier while it waits.
-final class Alarm: Sendable {
-  private let time = Mutex<ContinuousClock.Instant?>(nil)
-  private let bell = Bell()
-
-  /// The waiter is only disturbed when the time has become earlier.
-  func set(_ next: ContinuousClock.Instant) {
-    let isEarlier = time.withLock { time in
-      defer { time = next }
-      return time.map { next < $0 } ?? true
-    }
-    if isEarlier { bell.ring() }
-  }
-
-  /// Returns when the time has come, or the task is cancelled.
-  func wait() async {
-    while !Task.isCancelled {
-      let next = time.withLock(\.self)
-      if let next, next <= .now { return time.withLock { $0 = nil } }
-      await bell.wait(until: next)
     }
   }
 }

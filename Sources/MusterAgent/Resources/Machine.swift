@@ -1,0 +1,22 @@
+import Glibc
+
+/// What the kernel says of this process and its machine.
+enum Machine {
+  static var isRoot: Bool { geteuid() == 0 }
+
+  static var workingFolder: String {
+    guard let path = getcwd(nil, 0) else { return "." }
+    defer { free(path) }
+    return String(cString: path)
+  }
+
+  /// `x86_64`, `linux`.
+  static let name: (architecture: String, system: String) = {
+    var name = utsname()
+    guard uname(&name) == 0 else { return ("unknown", "linux") }
+    func text<T>(_ field: T) -> String {
+      withUnsafeBytes(of: field) { String(decoding: $0.prefix { $0 != 0 }, as: UTF8.self) }
+    }
+    return (text(name.machine), text(name.sysname).lowercased())
+  }()
+}

@@ -1,0 +1,32 @@
+import Glibc
+
+/// A system call on a file that failed.
+package struct FileError: Error, Hashable, Sendable, CustomStringConvertible {
+  /// What could not be done; reads as "cannot be …".
+  package enum Action: String, Sendable {
+    case made, opened, read, written, renamed, locked
+    case madeDurable = "made durable"
+    case changed = "given its mode"
+  }
+
+  package let action: Action
+  package let path: String
+  /// The error number (errno).
+  package let code: Int32
+
+  package init(_ action: Action, _ path: String, _ code: Int32) {
+    self.action = action
+    self.path = path
+    self.code = code
+  }
+
+  package var isMissing: Bool { code == ENOENT || code == ENOTDIR }
+  package var isDiskFull: Bool { SystemTrouble.isDiskFull(code) }
+  /// In the system's words.
+  package var reason: String { String(cString: strerror(code)) }
+  package var description: String { "\(path) cannot be \(action.rawValue): \(reason)" }
+}
+
+extension FileError: PassingTrouble {
+  package var isPassing: Bool { SystemTrouble.isPassing(code) }
+}

@@ -1,0 +1,38 @@
+import Glibc
+
+/// A lock on a file that lasts as long as the value; the kernel drops it with the process.
+package final class FileLock: Sendable {
+  private let descriptor: Int32
+
+  private init(_ descriptor: Int32) { self.descriptor = descriptor }
+
+  deinit { close(descriptor) }
+
+  /// Takes the lock.
+  ///
+  /// - Parameter notingProcess: writes this process's id into the file, for ``holder(_:)``.
+  /// - Returns: nil when another process has it.
+  package static func take(_ path: String, notingProcess: Bool = false) throws(FileError) -> FileLock? {
+    let descriptor = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0o600)
+    guard descriptor >= 0 else { throw FileError(.opened, path, errno) }
+    guard flock(descriptor, LOCK_EX | LOCK_NB) == 0 else {
+      let code = errno
+      close(descriptor)
+      guard code == EWOULDBLOCK else { throw FileError(.locked, path, code) }
+      return nil
+    }
+    if notingProcess {
+      let text = Array("\(getpid())\n".utf8)
+      ftruncate(descriptor, 0)
+      // Only for people: a full disk is no reason not to start.
+      _ = pwrite(descriptor, text, text.count, 0)
+    }
+    return FileLock(descriptor)
+  }
+
+  /// The process that has the lock, by its own word.
+  package static func holder(_ path: String) -> Int32? {
+    guard let bytes = try? Files.read(path, atMost: 32) else { return nil }
+    return Int32(String(decoding: bytes.prefix { (0x30...0x39).contains($0) }, as: UTF8.self))
+  }
+}

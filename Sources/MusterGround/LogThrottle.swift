@@ -1,0 +1,33 @@
+/// Decides which of many similar events get a log line, so that whoever causes them does not fill the log: of each kind the first ones, then one
+/// in an interval, which says how many there were besides.
+package struct LogThrottle: Sendable {
+  private struct Window {
+    var said = 0
+    var leftOut = 0
+    var next: ContinuousClock.Instant
+  }
+
+  private let first: Int
+  private let interval: Duration
+  private var windows: [String: Window] = [:]
+
+  package init(first: Int = 1, interval: Duration = .seconds(10)) {
+    self.first = first
+    self.interval = interval
+  }
+
+  /// - Parameter kind: one of few.
+  /// - Returns: how many of this kind were left out since its last line; nil: this one is left out, too.
+  package mutating func admit(_ kind: String = "", at now: ContinuousClock.Instant = .now) -> Int? {
+    var window = windows[kind] ?? Window(next: now)
+    defer { windows[kind] = window }
+    guard now >= window.next || window.said < first else {
+      window.leftOut += 1
+      return nil
+    }
+    window.said += 1
+    window.next = now + interval
+    defer { window.leftOut = 0 }
+    return window.leftOut
+  }
+}
