@@ -1,5 +1,5 @@
-/// Decides which of many similar events get a log line, so that whoever causes them does not fill the log: of each kind the first ones, then one
-/// in an interval, which says how many there were besides.
+/// Limits how often similar events are logged. The first events of each kind get a line. After that, one line in each interval says how many
+/// events were left out.
 package struct LogThrottle: Sendable {
   private struct Window {
     var said = 0

@@ -26,7 +26,7 @@ extension HTTPClient {
           for event in events { continuation.yield(event) }
           return true
         })
-      // It lives as long as the stream: whoever stops reading cancels it.
+      // A task of its own, because the stream outlives this call. `onTermination` below ends it.
       let transfer = Task {
         do {
           _ = try await run(request)

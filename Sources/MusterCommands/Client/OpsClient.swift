@@ -74,7 +74,7 @@ struct OpsClient: Sendable {
   func news(of task: TaskID, after id: String? = nil) -> AsyncThrowingStream<TaskNews, any Error> {
     let (client, central) = (client, central)
     return AsyncThrowingStream { continuation in
-      // It lives as long as the stream: whoever stops reading cancels it.
+      // A task of its own, because the stream outlives this call. `onTermination` below ends it.
       let reading = Task {
         do {
           for try await event in client.events(from: "\(central)/v1/events?task=\(task)", after: id) {

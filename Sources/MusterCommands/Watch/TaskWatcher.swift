@@ -138,6 +138,7 @@ private struct WatchScreen {
     }
     guard askedForDevices.map({ .now - $0 >= .seconds(2) }) ?? true else { return }
     askedForDevices = .now
+    // Whatever goes wrong, the picture is drawn without devices.
     devices = (try? await client.nodes()) ?? []
   }
 }
@@ -183,7 +184,7 @@ struct WatchLines {
     }
     closed = max(closed, picture.rounds.last?.round ?? 0)
     guard isNew(detail) else { return lines }
-    // What was said before the round ended is no news after it.
+    // A state of a round that has ended by now is out of date.
     if !now.step.isFinal, now.round <= closed { return lines }
     if now.step.isFinal {
       let parts = [now.step.rawValue] + Words.metrics(now.metrics ?? [:], first: detail.summary.metric) + [now.reason]

@@ -24,7 +24,7 @@ package final class FileLock: Sendable {
     if notingProcess {
       let text = Array("\(getpid())\n".utf8)
       ftruncate(descriptor, 0)
-      // Only for people: a full disk is no reason not to start.
+      // The id is only shown to people, so a full disk does not fail the lock.
       _ = pwrite(descriptor, text, text.count, 0)
     }
     return FileLock(descriptor)
@@ -32,6 +32,7 @@ package final class FileLock: Sendable {
 
   /// The process that has the lock, by its own word.
   package static func holder(_ path: String) -> Int32? {
+    // Without a readable file the holder is unknown, whatever the reason.
     guard let bytes = try? Files.read(path, atMost: 32) else { return nil }
     return Int32(String(decoding: bytes.prefix { (0x30...0x39).contains($0) }, as: UTF8.self))
   }

@@ -15,9 +15,10 @@ package enum Files {
     return try readAll(descriptor, path, atMost: limit)
   }
 
-  /// The same of a plain file in a folder where somebody else may put a link, or a pipe that nobody writes to.
+  /// All bytes of a file in a folder that another program can write to. Links and pipes are refused: a link could lead to a secret, and reading
+  /// a pipe could block for ever.
   ///
-  /// - Throws: also ELOOP for a link, and EINVAL for what is no plain file.
+  /// - Throws: EFBIG as ``read(_:atMost:)`` does, ELOOP for a link, EINVAL for a folder, a pipe or a device.
   package static func readUntrusted(_ path: String, atMost limit: Int, followingLinks: Bool = false) throws(FileError) -> [UInt8] {
     let descriptor = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | (followingLinks ? 0 : O_NOFOLLOW))
     guard descriptor >= 0 else { throw FileError(.read, path, errno) }
@@ -42,7 +43,7 @@ package enum Files {
     }
   }
 
-  /// The names in a folder, sorted, without `.` and `..`; none when there is no such folder, or it cannot be read.
+  /// The names in a folder, sorted, without `.` and `..`. The list is empty when the folder does not exist or cannot be read.
   package static func names(in folder: String) -> [String] {
     guard let handle = opendir(folder) else { return [] }
     defer { closedir(handle) }
@@ -91,12 +92,12 @@ package enum Files {
     try result.get()
   }
 
-  /// Writes beside the file and renames, so that whoever looks sees the old bytes or the new ones.
+  /// Writes the bytes to a temporary file and renames it, so that readers see either the old content or the new content.
   ///
   /// - Parameter durable: on the disk before it returns, a loss of power included.
   package static func replace(_ path: String, with bytes: [UInt8], mode: UInt32 = 0o600, durable: Bool) throws(FileError) {
     let temporary = "\(path).new"
-    // What lies there is a leftover, or somebody's link to another place.
+    // A crash may have left it, or another program may have put a link there.
     unlink(temporary)
     let descriptor = open(temporary, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, mode)
     guard descriptor >= 0 else { throw FileError(.made, temporary, errno) }
@@ -137,7 +138,7 @@ package enum Files {
     if mkdir(path, mode) != 0, errno != EEXIST {
       let code = errno
       let parent = folder(of: path)
-      // The one above that is no folder says so itself.
+      // When a parent is a file, the recursive call below throws for that parent.
       guard code == ENOENT || code == ENOTDIR, parent != path else { throw FileError(.made, path, code) }
       try makeFolder(parent, mode: mode)
       guard mkdir(path, mode) == 0 || errno == EEXIST else { throw FileError(.made, path, errno) }
@@ -206,7 +207,7 @@ package enum Files {
     return stat(path, &status) == 0 ? status.st_mode & 0o777 : nil
   }
 
-  /// What changes when somebody writes to a file, or puts another one in its place.
+  /// Size, time of change and inode of a file. Two stamps differ when the file was written to or replaced in between.
   package struct Stamp: Hashable, Sendable {
     fileprivate let size: Int
     fileprivate let seconds: Int

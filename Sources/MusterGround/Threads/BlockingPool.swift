@@ -3,7 +3,7 @@ import Synchronization
 
 /// Runs work that blocks, on the disk or on a short computation, away from the cooperative threads.
 ///
-/// What takes seconds goes to ``offloadLong(_:)``, so that it does not stand in the way of what takes milliseconds.
+/// At most sixteen pieces of work run at once; further ones wait in the order in which they came. ``offloadLong(_:)`` takes none of these places.
 package func offload<T: Sendable, E: Error>(_ work: @escaping @Sendable () throws(E) -> T) async throws(E) -> T {
   let result: Result<T, E> = await withCheckedContinuation { continuation in
     BlockingPool.shared.run { continuation.resume(returning: Result(catching: work)) }
@@ -11,7 +11,7 @@ package func offload<T: Sendable, E: Error>(_ work: @escaping @Sendable () throw
   return try result.get()
 }
 
-/// Runs work that may take seconds or hours, as folding a round or copying a model, on a thread of its own.
+/// Runs work that may take long, for example hashing or copying a model, on a thread of its own.
 package func offloadLong<T: Sendable, E: Error>(_ work: @escaping @Sendable () throws(E) -> T) async throws(E) -> T {
   let result: Result<T, E> = await withCheckedContinuation { continuation in
     let run: @Sendable () -> Void = { continuation.resume(returning: Result(catching: work)) }
@@ -102,7 +102,7 @@ package final class BlockingPool: Sendable {
       }
       guard rests, !wakes.wait(seconds: idleSeconds) else { continue }
       let ends = state.withLock { state in
-        // Whoever took the last idle one has woken a thread: one that waits no more, perhaps.
+        // No idle thread is counted any more: `run` has counted this one as woken while its wait timed out. Its post is taken below.
         guard state.idle > 0 else { return false }
         state.idle -= 1
         state.threads -= 1
@@ -115,8 +115,9 @@ package final class BlockingPool: Sendable {
 }
 
 /// A counting semaphore between threads.
+///
+/// `@unchecked Sendable`: POSIX allows several threads to use one `sem_t`, and its address does not change between `init` and `deinit`.
 private final class Semaphore: @unchecked Sendable {
-  // Sound: sem_t is made for use by several threads, and lies at one place from init to deinit.
   private let semaphore = UnsafeMutablePointer<sem_t>.allocate(capacity: 1)
 
   init() { sem_init(semaphore, 0, 0) }
@@ -130,7 +131,7 @@ private final class Semaphore: @unchecked Sendable {
 
   func wait() { while sem_wait(semaphore) != 0, errno == EINTR {} }
 
-  /// - Returns: false when so many seconds have passed.
+  /// - Returns: whether there was a post within this time.
   func wait(seconds: Int) -> Bool {
     var time = timespec()
     clock_gettime(CLOCK_REALTIME, &time)

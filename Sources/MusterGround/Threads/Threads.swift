@@ -2,7 +2,7 @@
 internal import CSpawn
 import Glibc
 
-/// There is no thread to be had.
+/// The system did not start another thread.
 package struct ThreadError: Error, Hashable, Sendable, CustomStringConvertible {
   /// The error number of `pthread_create`.
   package let code: Int32

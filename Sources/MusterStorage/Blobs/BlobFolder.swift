@@ -42,7 +42,7 @@ package final class BlobFolder: Sendable {
   package func add(_ body: [UInt8], digest: Digest) async throws(StorageError) {
     precondition(body.count <= Self.smallBytes)
     if file(of: digest) != nil, refresh(digest) {
-      // Whoever brought it as a file may still be on the way to this.
+      // Another request may have renamed the file and not flushed its folder yet.
       let folder = folder(digest)
       return try await offload { () throws(StorageError) in try synchronizeFolder(folder) }
     }
@@ -103,6 +103,7 @@ package final class BlobFolder: Sendable {
   /// their ``place(of:)``.
   package func path(of digest: Digest) -> String? {
     if let file = file(of: digest) { return file }
+    // A copy that fails, for example on a full disk, counts as a missing file, as the caller has no other use for it.
     guard let place = packs.place(of: digest), (try? takeOut(place)) == digest else { return nil }
     return file(of: digest)
   }

@@ -28,7 +28,7 @@ enum PackFile {
     return (Array(text.utf8), places(after: text.utf8.count, blobs.map(\.count)))
   }
 
-  /// What a pack holds; nil when the file is no pack, or is shorter than its header says.
+  /// The blobs of a pack. Nil when the file is not a pack, or is shorter than its header says.
   static func read(_ path: String) throws(StorageError) -> [(digest: Digest, range: Range<Int>)]? {
     let descriptor = open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW)
     guard descriptor >= 0 else { throw StorageError(errno, "\(path) cannot be read") }

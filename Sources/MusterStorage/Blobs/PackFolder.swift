@@ -4,10 +4,10 @@ import MusterGround
 import MusterSchema
 import Synchronization
 
-/// Small blobs that came together lie in one file, a pack: it is made, flushed and removed once for all of them.
+/// Keeps small blobs, several in one file (a pack), so that a file is made, flushed and removed once for all of them.
 ///
-/// While one pack is written and flushed, the bodies that come meanwhile wait and become the next one. An upload that is alone waits for
-/// nobody. A pack is removed when the last of its blobs is: the updates of a round come together and go together.
+/// While one pack is written and flushed, the bodies that arrive are collected; they become the next pack. A body that arrives when nothing is
+/// written is written at once. A pack is removed with the last blob in it that is still needed.
 final class PackFolder: Sendable {
   fileprivate struct Entry {
     var pack: Int
@@ -79,7 +79,7 @@ final class PackFolder: Sendable {
     if let failure { throw failure }
   }
 
-  /// Writes packs until nobody waits. One at a time.
+  /// Writes one pack after the other until no body waits.
   private func writeWaiting() {
     while case let group = takeGroup(), !group.isEmpty {
       // On a disk that is nearly full one may fit where all do not.
@@ -137,7 +137,7 @@ final class PackFolder: Sendable {
 
   // MARK: Out
 
-  /// Where a blob lies; nil when it is in no pack, or somebody removed the pack.
+  /// Where a blob lies. Nil when no pack holds it, or the file of its pack was removed.
   func place(of digest: Digest) -> BlobPlace? {
     let place = state.withLock { state -> BlobPlace? in
       guard let entry = state.index[digest.prefix][digest], let pack = state.packs[entry.pack] else { return nil }
