@@ -92,7 +92,7 @@ let package = Package(
     .target(name: "MusterTransfer", dependencies: ["MusterGround", "MusterSchema", "CCurl", logging], swiftSettings: house),
     .target(name: "MusterStorage", dependencies: ["MusterGround", "MusterSchema", grdb, logging], swiftSettings: house),
     .target(
-      name: "MusterRuntime",
+      name: "MusterServer",
       dependencies: [
         "MusterGround", "MusterSchema", "MusterParticipation", "MusterCoordination", "MusterShell", "MusterStorage", "MusterLog",
         "MusterMQTT",
@@ -104,7 +104,7 @@ let package = Package(
     .target(
       name: "MusterDataPlane",
       dependencies: [
-        "MusterGround", "MusterSchema", "MusterTensors", "MusterCoordination", "MusterStorage", "MusterRuntime", hummingbird,
+        "MusterGround", "MusterSchema", "MusterTensors", "MusterCoordination", "MusterStorage", "MusterServer", hummingbird,
         hummingbirdCore, httpTypes,
         nioCore, nioHTTP1, nioHTTPTypes,
         nioPosix, lifecycle, logging,
@@ -115,7 +115,7 @@ let package = Package(
         "MusterGround", "MusterSchema", "MusterTensors", "MusterParticipation", "MusterCoordination", "MusterShell", "MusterAggregation",
         "MusterTrainers",
         "MusterStorage",
-        "MusterRuntime", "MusterDataPlane", "MusterTransfer", "MusterMQTT", hummingbird, hummingbirdCore, httpTypes, nioCore,
+        "MusterServer", "MusterDataPlane", "MusterTransfer", "MusterMQTT", hummingbird, hummingbirdCore, httpTypes, nioCore,
         lifecycle, logging,
       ], swiftSettings: house),
     .target(
@@ -123,7 +123,7 @@ let package = Package(
       dependencies: [
         "MusterGround", "MusterSchema", "MusterTensors", "MusterParticipation", "MusterCoordination", "MusterShell", "MusterAggregation",
         "MusterStorage",
-        "MusterRuntime",
+        "MusterServer",
         "MusterDataPlane", "MusterTransfer", "MusterMQTT",
         hummingbird, httpTypes, logging,
       ], swiftSettings: house),
@@ -152,10 +152,10 @@ let package = Package(
       path: "Benchmarks/machines-program", swiftSettings: house),
     .executableTarget(name: "muster", dependencies: ["MusterCommands", "MusterTrainers"], swiftSettings: house),
     .executableTarget(
-      name: "muster-central", dependencies: ["MusterCentral", "MusterRuntime", "MusterTrainers"],
+      name: "muster-central", dependencies: ["MusterCentral", "MusterServer", "MusterTrainers"],
       swiftSettings: house),
     .executableTarget(
-      name: "muster-region", dependencies: ["MusterRegion", "MusterRuntime"], swiftSettings: house),
+      name: "muster-region", dependencies: ["MusterRegion", "MusterServer"], swiftSettings: house),
     .executableTarget(
       name: "muster-agent", dependencies: ["MusterAgent", "MusterLog", "MusterTrainers", argumentParser, logging], swiftSettings: house,
       // Its symbol table is of no use to anybody and costs a megabyte on every device; functions that are the same twice cost another part of one.
@@ -198,9 +198,9 @@ let package = Package(
       dependencies: ["MusterGround", "MusterStorage", "MusterCoordination", "MusterSimulation", "MusterSchema", "TestSupport", grdb],
       swiftSettings: house),
     .testTarget(
-      name: "MusterRuntimeTests",
+      name: "MusterServerTests",
       dependencies: [
-        "MusterGround", "MusterRuntime", "MusterRegion", "MusterParticipation", "MusterCoordination", "MusterShell", "MusterAggregation",
+        "MusterGround", "MusterServer", "MusterRegion", "MusterParticipation", "MusterCoordination", "MusterShell", "MusterAggregation",
         "MusterStorage",
         "MusterTensors", "MusterTransfer", "MusterMQTT", "MusterSchema", "TestSupport", logging,
       ], swiftSettings: house),

@@ -2,8 +2,8 @@ import MusterAggregation
 import MusterCoordination
 import MusterGround
 import MusterParticipation
-import MusterRuntime
 import MusterSchema
+import MusterServer
 import MusterStorage
 import MusterTensors
 import MusterTrainers

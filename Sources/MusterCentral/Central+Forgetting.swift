@@ -1,7 +1,7 @@
 import MusterCoordination
 import MusterGround
-import MusterRuntime
 import MusterSchema
+import MusterServer
 import MusterStorage
 import MusterTransfer
 import Synchronization

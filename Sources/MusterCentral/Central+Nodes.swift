@@ -1,7 +1,7 @@
 import Logging
 import MusterCoordination
-import MusterRuntime
 import MusterSchema
+import MusterServer
 import MusterStorage
 import MusterTransfer
 

@@ -1,7 +1,7 @@
 import MusterCoordination
 import MusterDataPlane
-import MusterRuntime
 import MusterSchema
+import MusterServer
 import MusterShell
 import MusterStorage
 

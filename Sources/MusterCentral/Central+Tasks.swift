@@ -1,8 +1,8 @@
 import MusterCoordination
 import MusterDataPlane
 import MusterGround
-import MusterRuntime
 import MusterSchema
+import MusterServer
 import MusterStorage
 
 // What operators ask about tasks, and wish for.

@@ -1,8 +1,8 @@
 import Logging
 import MusterCoordination
 import MusterMQTT
-import MusterRuntime
 import MusterSchema
+import MusterServer
 import MusterStorage
 import MusterTransfer
 

@@ -1,4 +1,4 @@
-import MusterRuntime
+import MusterServer
 import MusterTrainers
 
 extension CentralConfiguration {

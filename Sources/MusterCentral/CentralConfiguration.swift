@@ -1,8 +1,8 @@
 package import MusterAggregation
 package import MusterDataPlane
 package import MusterMQTT
-package import MusterRuntime
 package import MusterSchema
+package import MusterServer
 package import MusterTrainers
 
 /// Everything that central is told when it starts. Validated once.

@@ -1,8 +1,8 @@
 import Logging
 import MusterCoordination
 import MusterParticipation
-import MusterRuntime
 import MusterSchema
+import MusterServer
 import MusterShell
 import MusterStorage
 import Synchronization

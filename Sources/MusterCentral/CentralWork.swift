@@ -5,8 +5,8 @@ import MusterAggregation
 import MusterCoordination
 import MusterGround
 import MusterParticipation
-import MusterRuntime
 import MusterSchema
+import MusterServer
 import MusterShell
 import MusterStorage
 import MusterTensors

@@ -1,7 +1,7 @@
 import Logging
 import MusterCoordination
-import MusterRuntime
 import MusterSchema
+import MusterServer
 import MusterStorage
 
 /// What streams of events tell: read once for all of them, at most four times a second, and only while there are streams.

@@ -2,8 +2,8 @@ import HTTPTypes
 import Hummingbird
 import MusterCoordination
 import MusterDataPlane
-import MusterRuntime
 import MusterSchema
+import MusterServer
 
 /// The ops API: `/v1/tasks…`, `/v1/regions`, `/v1/nodes`, `/v1/info`, `/healthz`, `/readyz`, `/metrics`.
 struct OperationsRoutes {

@@ -2,8 +2,8 @@ import Logging
 import MusterCoordination
 import MusterDataPlane
 import MusterParticipation
-import MusterRuntime
 import MusterSchema
+import MusterServer
 import MusterShell
 import MusterStorage
 import MusterTransfer

@@ -4,8 +4,8 @@ import MusterDataPlane
 import MusterGround
 import MusterMQTT
 import MusterParticipation
-import MusterRuntime
 import MusterSchema
+import MusterServer
 import MusterShell
 import MusterStorage
 import MusterTransfer

@@ -1,7 +1,7 @@
 package import MusterDataPlane
 package import MusterMQTT
-package import MusterRuntime
 package import MusterSchema
+package import MusterServer
 
 /// Everything that a region is told when it starts. Validated once.
 package struct RegionConfiguration: Sendable {

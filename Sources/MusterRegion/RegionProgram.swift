@@ -5,8 +5,8 @@ import MusterCoordination
 import MusterDataPlane
 import MusterMQTT
 import MusterParticipation
-import MusterRuntime
 import MusterSchema
+import MusterServer
 import MusterStorage
 import MusterTransfer
 

@@ -6,8 +6,8 @@ import MusterCoordination
 import MusterDataPlane
 import MusterGround
 import MusterParticipation
-import MusterRuntime
 import MusterSchema
+import MusterServer
 import MusterShell
 import MusterStorage
 import MusterTensors

@@ -1,5 +1,5 @@
 import MusterCentral
-import MusterRuntime
+import MusterServer
 import MusterTrainers
 
 @main

@@ -1,5 +1,5 @@
 import MusterRegion
-import MusterRuntime
+import MusterServer
 
 @main
 enum MusterRegionMain {

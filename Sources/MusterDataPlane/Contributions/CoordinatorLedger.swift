@@ -1,7 +1,7 @@
 package import MusterCoordination
 import MusterGround
-package import MusterRuntime
 package import MusterSchema
+package import MusterServer
 package import MusterStorage
 
 /// A coordinator as the ledger behind a data plane: central, or a region for its own devices. Admits, counts, says what it has.

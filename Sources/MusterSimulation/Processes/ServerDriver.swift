@@ -19,7 +19,7 @@ protocol ServerPerformer<M>: AnyObject {
   func died(power: Bool)
 }
 
-/// Drives the ``Inbox`` and ``Committer`` of a server in the simulated world, as `MusterRuntime.Shell` does in a real one. Between each two
+/// Drives the ``Inbox`` and ``Committer`` of a server in the simulated world, as `MusterServer.Shell` does in a real one. Between each two
 /// steps the process can die: before a commit, between a commit and its effects, and after each effect.
 package final class ServerDriver<M: Machine> where M.Record: HistoricRecord {
   enum Outcome { case committed, failed, busy }

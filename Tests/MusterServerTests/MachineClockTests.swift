@@ -1,7 +1,7 @@
 import MusterParticipation
 import Testing
 
-@testable import MusterRuntime
+@testable import MusterServer
 
 @Suite("A machine's own time")
 struct MachineClockTests {

@@ -4,7 +4,7 @@ import MusterSchema
 import TestSupport
 import Testing
 
-@testable import MusterRuntime
+@testable import MusterServer
 
 /// The figures of a coordinator's links stay as small as its tasks.
 @Suite struct TrafficMeterTests {

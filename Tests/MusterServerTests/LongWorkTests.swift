@@ -12,7 +12,7 @@ import Testing
 
 @testable import MusterCoordination
 @testable import MusterRegion
-@testable import MusterRuntime
+@testable import MusterServer
 @testable import MusterShell
 
 @Suite("Long work that meets trouble")

@@ -3,7 +3,7 @@ import MusterSchema
 import TestSupport
 import Testing
 
-@testable import MusterRuntime
+@testable import MusterServer
 
 /// The keys of a server's configuration that hold addresses.
 @Suite struct ServerAddressKeysTests {

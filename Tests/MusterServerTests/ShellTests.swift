@@ -8,7 +8,7 @@ import Synchronization
 import TestSupport
 import Testing
 
-@testable import MusterRuntime
+@testable import MusterServer
 
 /// Stores a number for each task; an infinite one can never be stored.
 private struct Counter: Machine {

@@ -4,7 +4,7 @@ import MusterStorage
 import TestSupport
 import Testing
 
-@testable import MusterRuntime
+@testable import MusterServer
 
 @Suite("What nothing refers to any more")
 struct BlobCollectorTests {

@@ -2,7 +2,7 @@ import Synchronization
 import TestSupport
 import Testing
 
-@testable import MusterRuntime
+@testable import MusterServer
 
 /// Nothing is published before every port is bound.
 @Suite struct ListenersReadyTests {

@@ -6,7 +6,7 @@ import Synchronization
 import TestSupport
 import Testing
 
-@testable import MusterRuntime
+@testable import MusterServer
 @testable import MusterShell
 
 @Suite("The mailbox of a machine", .timeLimit(.minutes(1)))

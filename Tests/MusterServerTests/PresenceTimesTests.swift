@@ -5,7 +5,7 @@ import Synchronization
 import TestSupport
 import Testing
 
-@testable import MusterRuntime
+@testable import MusterServer
 
 @Suite("Since when nodes are online or offline")
 struct PresenceTimesTests {
