@@ -95,19 +95,14 @@ let package = Package(
       name: "MusterServer",
       dependencies: [
         "MusterGround", "MusterSchema", "MusterParticipation", "MusterCoordination", "MusterShell", "MusterStorage", "MusterLog",
-        "MusterMQTT",
-        configuration,
-        lifecycle,
-        unixSignals,
-        logging, systemPackage, yams,
+        "MusterMQTT", configuration, hummingbird, hummingbirdCore, httpTypes, lifecycle, unixSignals, logging, nioCore, nioHTTP1,
+        nioHTTPTypes, nioPosix, systemPackage, yams,
       ], swiftSettings: house),
     .target(
       name: "MusterDataPlane",
       dependencies: [
-        "MusterGround", "MusterSchema", "MusterTensors", "MusterCoordination", "MusterStorage", "MusterServer", hummingbird,
-        hummingbirdCore, httpTypes,
-        nioCore, nioHTTP1, nioHTTPTypes,
-        nioPosix, lifecycle, logging,
+        "MusterGround", "MusterSchema", "MusterTensors", "MusterCoordination", "MusterStorage", "MusterServer", hummingbird, httpTypes,
+        nioCore,
       ], swiftSettings: house),
     .target(
       name: "MusterCentral",
@@ -207,18 +202,14 @@ let package = Package(
     .testTarget(
       name: "MusterDataPlaneTests",
       dependencies: [
-        "MusterGround", "MusterDataPlane", "MusterSchema", "MusterStorage", "MusterTensors", "MusterTransfer", "TestSupport", hummingbird,
-        httpTypes,
-        nioCore,
-        lifecycle, logging,
+        "MusterGround", "MusterDataPlane", "MusterServer", "MusterSchema", "MusterStorage", "MusterTensors", "MusterTransfer",
+        "TestSupport", hummingbird, httpTypes, nioCore, lifecycle, logging,
       ], swiftSettings: house),
     .testTarget(
       name: "MusterAgentTests",
       dependencies: [
-        "MusterGround", "MusterAgent", "MusterParticipation", "MusterCoordination", "MusterDataPlane", "MusterMQTT", "MusterSchema",
-        "MusterStorage",
-        "MusterTensors",
-        "MusterTrainers", "TestSupport", "muster-agent", hummingbird, lifecycle, logging,
+        "MusterGround", "MusterAgent", "MusterParticipation", "MusterCoordination", "MusterDataPlane", "MusterServer", "MusterMQTT",
+        "MusterSchema", "MusterStorage", "MusterTensors", "MusterTrainers", "TestSupport", "muster-agent", hummingbird, lifecycle, logging,
       ], swiftSettings: house),
     .testTarget(
       name: "MusterCommandsTests",

@@ -1,5 +1,5 @@
-import MusterDataPlane
 import MusterSchema
+import MusterServer
 import MusterStorage
 
 // What operators ask about rounds that are over, and about tasks that have left memory: the store answers.

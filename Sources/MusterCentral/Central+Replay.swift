@@ -1,5 +1,4 @@
 import MusterCoordination
-import MusterDataPlane
 import MusterSchema
 import MusterServer
 import MusterShell

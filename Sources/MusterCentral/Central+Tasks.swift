@@ -1,5 +1,4 @@
 import MusterCoordination
-import MusterDataPlane
 import MusterGround
 import MusterSchema
 import MusterServer

@@ -1,5 +1,4 @@
 package import MusterAggregation
-package import MusterDataPlane
 package import MusterMQTT
 package import MusterSchema
 package import MusterServer

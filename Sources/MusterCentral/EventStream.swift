@@ -1,8 +1,8 @@
 import HTTPTypes
 import Hummingbird
 import HummingbirdCore
-import MusterDataPlane
 import MusterSchema
+import MusterServer
 import MusterStorage
 import NIOCore
 import ServiceLifecycle

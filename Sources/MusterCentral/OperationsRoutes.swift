@@ -1,7 +1,6 @@
 import HTTPTypes
 import Hummingbird
 import MusterCoordination
-import MusterDataPlane
 import MusterSchema
 import MusterServer
 

@@ -1,4 +1,3 @@
-package import MusterDataPlane
 package import MusterMQTT
 package import MusterSchema
 package import MusterServer

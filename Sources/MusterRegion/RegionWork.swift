@@ -3,7 +3,6 @@ import Glibc
 import Logging
 import MusterAggregation
 import MusterCoordination
-import MusterDataPlane
 import MusterGround
 import MusterParticipation
 import MusterSchema

@@ -51,21 +51,23 @@ let package = Package(
     .target(name: "MusterParticipation", dependencies: ["MusterSchema"], swiftSettings: watched),
     .target(name: "MusterCoordination", dependencies: ["MusterSchema", "MusterParticipation", hashTrees], swiftSettings: watched),
     .target(name: "MusterStorage", dependencies: ["MusterGround", "MusterSchema", grdb, logging], swiftSettings: watched),
+    // The HTTP kit of a server, without its broker and its configuration.
+    .target(
+      name: "MusterServer",
+      dependencies: [
+        "MusterGround", "MusterSchema", "MusterStorage", hummingbird, hummingbirdCore, httpTypes, nioCore, nioHTTP1, nioHTTPTypes, nioPosix,
+        lifecycle, logging,
+      ], exclude: ["HTTP/TrafficMiddleware.swift"], sources: ["HTTP", "Limits", "Lists"], swiftSettings: watched),
     .target(
       name: "MusterDataPlane",
       dependencies: [
-        "MusterGround", "MusterSchema", "MusterTensors", "MusterStorage", hummingbird, hummingbirdCore, httpTypes, nioCore, nioHTTP1,
-        nioHTTPTypes,
-        nioPosix,
-        lifecycle, logging,
-      ], exclude: ["Contributions/CoordinatorLedger.swift", "HTTP/TrafficMiddleware.swift"], swiftSettings: watched),
+        "MusterGround", "MusterSchema", "MusterTensors", "MusterStorage", "MusterServer", hummingbird, httpTypes, nioCore,
+      ], exclude: ["Contributions/CoordinatorLedger.swift"], swiftSettings: watched),
     .executableTarget(
       name: "fuzz",
       dependencies: [
-        "CFuzzer", "MusterSchema", "MusterTensors", "MusterParticipation", "MusterCoordination", "MusterStorage", "MusterDataPlane",
-        hummingbird, httpTypes,
-        logging,
-        nioCore,
+        "CFuzzer", "MusterSchema", "MusterTensors", "MusterParticipation", "MusterCoordination", "MusterStorage", "MusterServer",
+        "MusterDataPlane", hummingbird, httpTypes, logging, nioCore,
       ], swiftSettings: watched,
       linkerSettings: [.unsafeFlags(["-sanitize=address"])]),
   ]

@@ -2,6 +2,7 @@ import Glibc
 import MusterDataPlane
 import MusterGround
 import MusterSchema
+import MusterServer
 import MusterStorage
 import Synchronization
 import TestSupport

@@ -2,6 +2,7 @@ import Hummingbird
 import Logging
 import MusterDataPlane
 import MusterSchema
+import MusterServer
 import MusterStorage
 import ServiceLifecycle
 import Synchronization

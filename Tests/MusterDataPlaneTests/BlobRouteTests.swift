@@ -6,6 +6,7 @@ import TestSupport
 import Testing
 
 @testable import MusterDataPlane
+@testable import MusterServer
 
 @Suite struct BlobRouteTests {
   @Test("a posted blob comes back under its digest")

@@ -8,6 +8,7 @@ import TestSupport
 import Testing
 
 @testable import MusterDataPlane
+@testable import MusterServer
 
 @Suite struct ContributionRouteTests {
   @Test("an update is stored, and the ledger learns what it says")

@@ -6,6 +6,7 @@ import TestSupport
 import Testing
 
 @testable import MusterDataPlane
+@testable import MusterServer
 
 /// The commands of docs/http.md, as they stand there.
 @Suite struct CurlTests {

@@ -8,6 +8,7 @@ import TestSupport
 import Testing
 
 @testable import MusterDataPlane
+@testable import MusterServer
 
 @Suite("Encoded updates at the data plane") struct EncodedUpdateRouteTests {
   private let place = "/v1/tasks/digits/rounds/3/updates/north/pi-1"

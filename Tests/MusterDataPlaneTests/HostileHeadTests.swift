@@ -6,6 +6,7 @@ import TestSupport
 import Testing
 
 @testable import MusterDataPlane
+@testable import MusterServer
 
 /// Numbers in heads that no arithmetic survives, on uploads that have begun.
 @Suite struct HostileHeadTests {

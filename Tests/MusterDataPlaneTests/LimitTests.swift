@@ -7,6 +7,7 @@ import TestSupport
 import Testing
 
 @testable import MusterDataPlane
+@testable import MusterServer
 
 /// What a listener refuses, how, and that it says so.
 @Suite struct LimitTests {

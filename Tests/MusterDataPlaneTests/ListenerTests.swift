@@ -7,6 +7,7 @@ import TestSupport
 import Testing
 
 @testable import MusterDataPlane
+@testable import MusterServer
 
 @Suite struct ListenerTests {
   @Test("a port in use is said so, with the setting that helps")

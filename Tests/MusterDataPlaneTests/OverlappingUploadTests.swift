@@ -6,6 +6,7 @@ import TestSupport
 import Testing
 
 @testable import MusterDataPlane
+@testable import MusterServer
 
 /// Several requests about one upload at the same time.
 @Suite struct OverlappingUploadTests {

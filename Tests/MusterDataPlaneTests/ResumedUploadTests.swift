@@ -8,6 +8,7 @@ import TestSupport
 import Testing
 
 @testable import MusterDataPlane
+@testable import MusterServer
 
 /// A large upload through a proxy that breaks the connection: what is sent again, in bytes.
 @Suite struct ResumedUploadTests {

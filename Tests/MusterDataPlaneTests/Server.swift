@@ -11,6 +11,7 @@ import Synchronization
 import TestSupport
 
 @testable import MusterDataPlane
+@testable import MusterServer
 
 /// A data plane on a free port, with a ledger that answers what the test says.
 struct Server: Sendable {

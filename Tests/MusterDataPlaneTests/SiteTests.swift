@@ -5,6 +5,7 @@ import TestSupport
 import Testing
 
 @testable import MusterDataPlane
+@testable import MusterServer
 
 /// What a browser sends from a page of another site, and what programs send.
 @Suite struct SiteTests {

@@ -8,6 +8,7 @@ import TestSupport
 import Testing
 
 @testable import MusterDataPlane
+@testable import MusterServer
 
 /// The headers of draft-ietf-httpbis-resumable-upload, byte by byte.
 @Suite struct UploadProtocolTests {

@@ -2,6 +2,7 @@ import Glibc
 import Hummingbird
 import MusterGround
 import MusterSchema
+import MusterServer
 import MusterStorage
 import NIOCore
 

@@ -2,6 +2,7 @@ import HTTPTypes
 package import Hummingbird
 import MusterGround
 package import MusterSchema
+package import MusterServer
 package import MusterStorage
 import NIOCore
 

@@ -2,6 +2,7 @@ import HTTPTypes
 import Hummingbird
 import MusterGround
 import MusterSchema
+import MusterServer
 import MusterStorage
 
 /// Uploads that go on where they were interrupted: draft-ietf-httpbis-resumable-upload-12.

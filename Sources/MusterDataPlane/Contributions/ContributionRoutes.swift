@@ -2,6 +2,7 @@ import HTTPTypes
 package import Hummingbird
 import MusterGround
 import MusterSchema
+package import MusterServer
 package import MusterStorage
 import MusterTensors
 import NIOCore

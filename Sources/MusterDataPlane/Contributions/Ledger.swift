@@ -1,4 +1,5 @@
 package import MusterSchema
+import MusterServer
 
 /// Who decides which contributions count: the coordinator behind a data plane.
 package protocol Ledger: Sendable {

@@ -1,5 +1,6 @@
 import MusterGround
 import MusterSchema
+import MusterServer
 import MusterStorage
 import MusterTensors
 import Synchronization

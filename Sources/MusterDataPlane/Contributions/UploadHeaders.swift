@@ -1,6 +1,7 @@
 import HTTPTypes
 import Hummingbird
 import MusterSchema
+import MusterServer
 import MusterStorage
 
 extension UploadFields {
@@ -9,23 +10,6 @@ extension UploadFields {
     try self.init(
       isPut: request.method == .put, query: request.uri.query, complete: headers[.uploadComplete], offset: headers[.uploadOffset],
       length: headers[.uploadLength], reprDigest: headers[.reprDigest], contentDigest: headers[.contentDigest])
-  }
-}
-
-extension HTTPField.Name {
-  static let uploadComplete = known("Upload-Complete")
-  static let uploadOffset = known("Upload-Offset")
-  static let uploadLength = known("Upload-Length")
-  static let uploadLimit = known("Upload-Limit")
-  static let acceptPatch = known("Accept-Patch")
-  static let reprDigest = known("Repr-Digest")
-  static let contentDigest = known("Content-Digest")
-  static let link = known("Link")
-  static let lastEventID = known("Last-Event-ID")
-
-  private static func known(_ name: String) -> HTTPField.Name {
-    guard let name = HTTPField.Name(name) else { preconditionFailure("\(name) is a valid field name") }
-    return name
   }
 }
 

@@ -6,6 +6,7 @@ import Hummingbird
 import Logging
 import MusterDataPlane
 import MusterSchema
+import MusterServer
 import MusterStorage
 import MusterTensors
 import NIOCore

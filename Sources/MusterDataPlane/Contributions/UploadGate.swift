@@ -1,4 +1,5 @@
 import MusterSchema
+import MusterServer
 import Synchronization
 
 /// Lets so many uploads in at a time. Nobody waits here: who finds it full is told to come back.

@@ -1,7 +1,6 @@
 import HTTPTypes
 package import Hummingbird
 import MusterSchema
-package import MusterServer
 import NIOCore
 
 /// Counts the bytes of contributions that come and of models that go, as they pass: what breaks off counts as far as it came.

@@ -1,8 +1,8 @@
 import FoundationEssentials
-import HTTPTypes
+package import HTTPTypes
 package import Hummingbird
 package import MusterSchema
-import NIOCore
+package import NIOCore
 
 /// A problem as an answer.
 ///
@@ -25,17 +25,23 @@ package func jsonResponse(
 }
 
 /// An error that is a problem with headers of its own.
-struct ProblemWithRetry: Error {
-  var problem: Problem
-  var retryAfter: Double?
-  var headers: HTTPFields = [:]
+package struct ProblemWithRetry: Error {
+  package var problem: Problem
+  package var retryAfter: Double?
+  package var headers: HTTPFields
+
+  package init(problem: Problem, retryAfter: Double? = nil, headers: HTTPFields = [:]) {
+    self.problem = problem
+    self.retryAfter = retryAfter
+    self.headers = headers
+  }
 }
 
 extension Request {
   /// Bytes that the body will have, as its sender says; nil when it is chunked. The one place where that number enters.
   ///
   /// - Throws: `Problem` 400 for what is no number, 413 for one that no body here can have.
-  var contentLength: Int? {
+  package var contentLength: Int? {
     get throws(Problem) {
       guard let text = headers[.contentLength] else { return nil }
       if let length = Bounds.bytes.read(text) { return length }
@@ -73,7 +79,7 @@ extension Request {
   /// Reads the body piece by piece.
   ///
   /// - Throws: what `use` throws, and `Problem` 400 when the connection ends before the body does.
-  func forEachPiece(_ use: (ByteBuffer) throws -> Void) async throws {
+  package func forEachPiece(_ use: (ByteBuffer) throws -> Void) async throws {
     var pieces = body.makeAsyncIterator()
     var count = 0
     while true {
@@ -97,9 +103,9 @@ extension Request {
 extension Problem {
   package static func notFound(_ detail: String) -> Problem { Problem(.notFound, detail) }
   package static func badRequest(_ detail: String) -> Problem { Problem(.badRequest, detail) }
-  static func incomplete(_ detail: String) -> Problem { Problem(.incompleteBody, detail) }
-  static func tooLarge(_ maximum: Int) -> Problem {
+  package static func incomplete(_ detail: String) -> Problem { Problem(.incompleteBody, detail) }
+  package static func tooLarge(_ maximum: Int) -> Problem {
     Problem(.bodyTooLarge, "the body may have \(maximum) bytes at most")
   }
-  static func invalid(_ detail: String) -> Problem { Problem(.invalidBody, detail) }
+  package static func invalid(_ detail: String) -> Problem { Problem(.invalidBody, detail) }
 }

@@ -1,4 +1,4 @@
-import HTTPTypes
+package import HTTPTypes
 package import Hummingbird
 package import Logging
 import NIOCore
@@ -28,13 +28,13 @@ package struct RouteContext: RequestContext {
   var client: String { channel?.remoteAddress?.ipAddress ?? "?" }
 
   /// Tells a client that asked with `Expect: 100-continue` to go on: after the head was found good, before the body is read.
-  func expectBody(_ request: Request) async throws {
+  package func expectBody(_ request: Request) async throws {
     guard let expect = request.headers[.expect], expect.lowercased() == "100-continue" else { return }
     try await say(HTTPResponse(status: .continue))
   }
 
   /// An answer before the answer.
-  func say(_ interim: HTTPResponse) async throws { try await channel?.writeAndFlush(HTTPResponsePart.head(interim)) }
+  package func say(_ interim: HTTPResponse) async throws { try await channel?.writeAndFlush(HTTPResponsePart.head(interim)) }
 }
 
 /// A router whose errors are all problem+json, a missing route included.
