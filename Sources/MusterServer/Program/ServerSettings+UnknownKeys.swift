@@ -1,0 +1,59 @@
+import FoundationEssentials
+import MusterSchema
+import Synchronization
+import Yams
+
+extension ServerSettings {
+  /// Every key that the program asked for with what holds, secrets hidden: `config print`.
+  package var summary: String { record.summary }
+
+  /// A flag, or a key of the file, that the program never asked for is a mistake: it is named, with its neighbours.
+  ///
+  /// - Throws: `UsageError` for a flag, ``ConfigurationError`` for a key of the file.
+  func refuseUnknownKeys() throws {
+    let flags = Set(record.keys.map(Self.flag)).union(["--config"])
+    for argument in arguments where argument.hasPrefix("--") {
+      let name = String(argument.prefix { $0 != "=" })
+      if !flags.contains(name) {
+        throw UsageError(
+          description: "there is no flag \(name.shown(60)).\(Suggestion.question(name, among: flags)) --help lists the keys")
+      }
+    }
+    // A file that cannot be read was refused when the settings were made; one that need not be there has no keys.
+    guard let text = try? String(contentsOf: URL(filePath: file), encoding: .utf8) else { return }
+    let root: Node?
+    do {
+      root = try Yams.compose(yaml: text)
+    } catch {
+      throw ConfigurationError(file, "is not YAML: \(error)")
+    }
+    let known = record.keys
+    for key in root.map({ flatten($0, under: "") }) ?? [] where !known.contains(key) {
+      let siblings = known.filter { $0.split(separator: ".").dropLast() == key.split(separator: ".").dropLast() }.sorted()
+      let neighbours = siblings.isEmpty ? "" : "; known here: \(siblings.joined(separator: ", "))"
+      throw ConfigurationError(key, "there is no such key in \(file)\(neighbours).\(Suggestion.question(key, among: known))")
+    }
+  }
+
+  /// `broker.keepAlive` is `--broker-keep-alive`.
+  private static func flag(_ key: String) -> String {
+    "--" + key.map { $0 == "." ? "-" : $0.isUppercase ? "-\($0.lowercased())" : "\($0)" }.joined()
+  }
+
+  private func flatten(_ node: Node, under path: String) -> [String] {
+    guard let mapping = node.mapping else { return path.isEmpty ? [] : [path] }
+    return mapping.flatMap { key, value in flatten(value, under: path.isEmpty ? key.string ?? "" : "\(path).\(key.string ?? "")") }
+  }
+}
+
+/// The keys that a program asked for, and what they were answered.
+final class SettingsRecord: Sendable {
+  private let values = Mutex<[String: String]>([:])
+
+  func note(_ key: String, _ value: String?, default fallback: String = "") {
+    values.withLock { $0[key] = value ?? (fallback.isEmpty ? "(not set)" : "\(fallback) (default)") }
+  }
+
+  var keys: Set<String> { values.withLock { Set($0.keys) } }
+  var summary: String { values.withLock { $0.sorted { $0.key < $1.key }.map { "\($0.key): \($0.value)" }.joined(separator: "\n") } }
+}
