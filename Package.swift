@@ -120,7 +120,7 @@ let package = Package(
         "MusterStorage",
         "MusterServer",
         "MusterDataPlane", "MusterTransfer", "MusterMQTT",
-        hummingbird, httpTypes, logging,
+        hummingbird, logging,
       ], swiftSettings: house),
     .target(
       name: "MusterAgent",
@@ -195,9 +195,9 @@ let package = Package(
     .testTarget(
       name: "MusterServerTests",
       dependencies: [
-        "MusterGround", "MusterServer", "MusterRegion", "MusterParticipation", "MusterCoordination", "MusterShell", "MusterAggregation",
-        "MusterStorage",
-        "MusterTensors", "MusterTransfer", "MusterMQTT", "MusterSchema", "TestSupport", logging,
+        "MusterGround", "MusterServer", "MusterCentral", "MusterRegion", "MusterParticipation", "MusterCoordination", "MusterShell",
+        "MusterAggregation", "MusterStorage", "MusterTensors", "MusterTransfer", "MusterMQTT", "MusterSchema", "TestSupport", hummingbird,
+        httpTypes, logging,
       ], swiftSettings: house),
     .testTarget(
       name: "MusterDataPlaneTests",

@@ -84,7 +84,7 @@ extension Central {
   private func descriptorBytes(_ specification: TaskSpecification) throws(MessageError) -> Int {
     let descriptor = TaskDescriptor(
       task: TaskID(unchecked: String(repeating: "x", count: 63)), specification: specification, revision: 999_999, state: .cancelled,
-      central: configuration.data.advertise, secondsLeft: 31_536_000)
+      central: configuration.server.data.advertise, secondsLeft: 31_536_000)
     return try MessageCoder.encode(descriptor).count
   }
 
@@ -92,7 +92,8 @@ extension Central {
     let specification = try read(body)
     let (nodes, unreachable) = await nodes()
     let descriptor = TaskDescriptor(
-      task: TaskID(unchecked: "check"), specification: specification, revision: 1, state: .open, central: configuration.data.advertise)
+      task: TaskID(unchecked: "check"), specification: specification, revision: 1, state: .open,
+      central: configuration.server.data.advertise)
     // Too large a descriptor is among the problems; it has no size to show.
     let descriptorBytes = try? descriptorBytes(specification)
     let regions = await shell.machine.nodes

@@ -28,7 +28,7 @@ extension Central {
     }
     wishes.add(device, of: region)
     defer { wishes.remove(device, of: region) }
-    link.publishBirth()
+    server.topics.link.publishBirth()
     for _ in 0..<Self.forgettingTries {
       do { try await Task.sleep(for: .milliseconds(100)) } catch { break }
       if try await !devices(of: region).contains(where: { $0.path.nodes.last == device }) { return }
@@ -42,11 +42,7 @@ extension Central {
 
   private func forget(region: NodeID) async throws(Problem) {
     guard await shell.machine.nodes[region] != nil else { throw unknownNode("\(region)", "central remembers no such region") }
-    switch await shell.mailbox.submit(.forgetNode(region)) {
-    case .committed: return
-    case .busy: throw Problem(.mailboxFull, "central's mailbox is full: try again")
-    case .failed(let error): throw Problem(error.isDiskFull ? .diskFull : .unavailable, "\(error)")
-    }
+    try await server.submit(.forgetNode(region))
   }
 
   private func devices(of region: NodeID) async throws(Problem) -> [NodeSummary] {

@@ -4,28 +4,14 @@ import MusterStorage
 
 // What operators ask about rounds that are over, and about tasks that have left memory: the store answers.
 extension Central {
-  /// Asks the store.
-  func stored<T>(_ question: (any Store) async throws(StorageError) -> T) async throws(Problem) -> T {
-    try await answered { () throws(StorageError) in try await question(state.store) }
-  }
-
-  /// The task's row.
-  func row(_ task: TaskID) async throws(Problem) -> TaskRow {
-    let row = try await stored { (store) throws(StorageError) in try await store.task(task) }
-    guard let row else { throw unknown(task) }
-    return row
-  }
-
-  var history: HistoryRoutes { HistoryRoutes(store: state.store) { [self] in unknown($0) } }
-
   func models(of task: TaskID, _ page: PageRequest) async throws(Problem) -> Page<ModelCheckpoint> {
-    _ = try await row(task)
-    let page = try await stored { (store) throws(StorageError) in try await store.models(of: task, page) }
+    _ = try await history.row(task)
+    let page = try await history.ask { (store) throws(StorageError) in try await store.models(of: task, page) }
     return page.map(present)
   }
 
   func events(_ filter: EventFilter, _ page: PageRequest) async throws(Problem) -> Page<TaskEvent> {
-    try await stored { (store) throws(StorageError) in try await store.events(filter, page) }
+    try await history.ask { (store) throws(StorageError) in try await store.events(filter, page) }
   }
 
   /// The records of a task's rounds that a window asks for, and the models that they began or ended with.
@@ -34,7 +20,7 @@ extension Central {
   func past(
     _ task: TaskID, _ window: RoundWindow
   ) async throws(Problem) -> (rounds: [RoundRecord], ended: Int, models: [ModelCheckpoint]) {
-    let (rounds, newest) = try await state.store.records(of: task, window)
+    let (rounds, newest) = try await history.records(of: task, window)
     // At central every round has a record.
     return (rounds, newest ?? 0, try await models(of: task, since: rounds.first.map { $0.round - 1 } ?? newest ?? 0))
   }
@@ -44,7 +30,7 @@ extension Central {
     var page = PageRequest(limit: PageRequest.most)
     while true {
       let asked = page
-      let found = try await stored { (store) throws(StorageError) in try await store.models(of: task, asked) }
+      let found = try await history.ask { (store) throws(StorageError) in try await store.models(of: task, asked) }
       models += found.rows.prefix { $0.round >= first }.map(present)
       guard let next = found.next, next > first else { return models.reversed() }
       page.after = next

@@ -14,7 +14,7 @@ extension Central {
       let state = machine.nodes[region]
       return RegionSummary(
         region: region, declared: configuration.regions.contains(region), online: state?.online ?? false,
-        silentSeconds: machine.silence(of: region), since: state.flatMap(performer.times.since), reason: state?.reason,
+        silentSeconds: machine.silence(of: region), since: state.flatMap(server.topics.times.since), reason: state?.reason,
         data: state?.data, tasks: machine.openStatuses(of: region))
     }
   }
@@ -54,10 +54,10 @@ extension Central {
   func traffic(_ task: TaskID) async throws(Problem) -> [LinkTraffic] {
     let machine = await shell.machine
     guard let run = machine.tasks[task] else {
-      _ = try await row(task)
+      _ = try await history.row(task)
       return []
     }
-    var links = [LinkTraffic(coordinator: .central, traffic: performer.meter.traffic(of: task))]
+    var links = [LinkTraffic(coordinator: .central, traffic: server.topics.meter.traffic(of: task))]
     await withTaskGroup(of: LinkTraffic?.self) { group in
       for region in run.descriptor.regions {
         guard let node = machine.nodes[region], node.online, let data = node.data else { continue }
@@ -79,7 +79,7 @@ extension Central {
   /// Prometheus text.
   func metrics() async throws(Problem) -> String {
     let machine = await shell.machine
-    let rounds = try await stored { (store) throws(StorageError) in try await store.roundsCompleted() }
+    let rounds = try await history.ask { (store) throws(StorageError) in try await store.roundsCompleted() }
     let open = machine.openTaskIDs.count
     let online = machine.nodes.values.count(where: \.online)
     return """

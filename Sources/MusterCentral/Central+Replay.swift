@@ -11,8 +11,8 @@ extension Central {
     let record = try await history.record(of: task, round: round)
     // The base of a round is the model before it.
     let before = PageRequest(limit: 1, after: round)
-    let base = try await stored { (store) throws(StorageError) in try await store.models(of: task, before).rows.first }
-    let specification = try await row(task).specification
+    let base = try await history.ask { (store) throws(StorageError) in try await store.models(of: task, before).rows.first }
+    let specification = try await history.row(task).specification
     guard let recorded = record.result, let specification,
       let order = WorkOrder(replaying: record, of: task, specification, state: base?.digest == record.base ? base?.state : nil)
     else {
@@ -22,7 +22,7 @@ extension Central {
     var report = ReplayReport(task: task, round: round, recorded: recorded, computed: nil, collected: collected(order))
     guard report.collected.isEmpty else { return report }
     do {
-      report.computed = try await work.replay(order, recorded: recorded)
+      report.computed = try await trainers.replay(order, recorded: recorded)
     } catch {
       throw Problem(.replayFailed, "round \(round) of task \(task) could not be computed again: \(error)")
     }

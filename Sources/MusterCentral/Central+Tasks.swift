@@ -8,7 +8,7 @@ import MusterStorage
 extension Central {
   /// The newest first.
   func summaries(_ filter: TaskFilter, _ page: PageRequest) async throws(Problem) -> Page<TaskSummary> {
-    let rows = try await stored { (store) throws(StorageError) in try await store.tasks(filter, page) }
+    let rows = try await history.ask { (store) throws(StorageError) in try await store.tasks(filter, page) }
     let inMemory = await shell.read { machine in rows.rows.map { machine.summary($0.id) } }
     return Page(zip(rows.rows, inMemory).compactMap { row, summary in row.summary(inMemory: summary) }, next: rows.next)
   }
@@ -20,10 +20,10 @@ extension Central {
   /// Asks the store and then central's memory. A task that entered or left memory between the two is asked for once more.
   private func withRow<T>(of task: TaskID, _ body: (TaskRow) async -> T?) async throws(Problem) -> T {
     for _ in 0..<Self.looks {
-      if let result = await body(try await row(task)) { return result }
+      if let result = await body(try await history.row(task)) { return result }
       do { try await Task.sleep(for: .milliseconds(20)) } catch { break }
     }
-    throw unknown(task)
+    throw history.unknown(task)
   }
 
   private static let looks = 10
@@ -45,7 +45,7 @@ extension Central {
       }
       return (live ?? row.retired).map { (row, $0) }
     }
-    guard let summary = row.summary(inMemory: state.summary), let specification = row.specification else { throw unknown(task) }
+    guard let summary = row.summary(inMemory: state.summary), let specification = row.specification else { throw history.unknown(task) }
     let past = try await past(task, window)
     return TaskDetail(
       summary: summary, revision: state.revision, specification: specification, now: state.now, rounds: past.rounds,
@@ -61,13 +61,13 @@ extension Central {
   func push(_ task: TaskID, _ body: [UInt8]) async throws(Problem) -> (summary: TaskSummary, isNew: Bool) {
     let specification = try read(body)
     // The id of a task that has ended stays taken.
-    if let row = try await stored({ (store) throws(StorageError) in try await store.task(task) }) {
+    if let row = try await history.ask({ (store) throws(StorageError) in try await store.task(task) }) {
       guard row.specification == specification else { throw taken(task) }
       return (try await summary(task), false)
     }
     let problems = await problems(specification)
     guard problems.isEmpty else { throw refusal(problems) }
-    try await deliver(.accept(task, specification))
+    try await server.submit(.accept(task, specification))
     // Of two pushes at once under one id the first counts.
     guard await shell.machine.tasks[task]?.specification == specification else { throw taken(task) }
     return (try await summary(task), true)
@@ -79,9 +79,9 @@ extension Central {
     guard let run = machine.tasks[task] else { throw ended(try await summary(task), action) }
     guard !run.isEnded || action == "evaluate" else { throw ended(try await summary(task), action) }
     switch action {
-    case "pause": try await deliver(.pause(task))
-    case "resume": try await deliver(.resume(task))
-    case "cancel": try await deliver(.cancel(task, reason: "cancelled by an operator"))
+    case "pause": try await server.submit(.pause(task))
+    case "resume": try await server.submit(.resume(task))
+    case "cancel": try await server.submit(.cancel(task, reason: "cancelled by an operator"))
     case "evaluate":
       guard configuration.testData != nil else {
         throw Problem(.noTestData, "its configuration names no testData")
@@ -89,23 +89,11 @@ extension Central {
       guard run.latestModel != nil else {
         throw Problem(.noModel, "task \(task) has not made its initial model")
       }
-      try await deliver(.evaluate(task))
+      try await server.submit(.evaluate(task))
     default: throw unknownAction(action)
     }
     return try await summary(task)
   }
-
-  /// Hands an operator's wish to the machine and waits until it is durable.
-  private func deliver(_ event: Coordinator.Event) async throws(Problem) {
-    switch await shell.mailbox.submit(event) {
-    case .committed: return
-    case .busy: throw Problem(.mailboxFull, "its mailbox is full: try again")
-    case .failed(let error): throw Problem(error.isDiskFull ? .diskFull : .unavailable, "\(error)")
-    }
-  }
-
-  /// Every task that regions may ask for, the ended ones of the last day included.
-  func descriptors() async -> [TaskDescriptor] { await shell.machine.descriptors }
 
   private func unknownAction(_ action: String) -> Problem {
     Problem(.unknownAction, "\(action.withoutControlCharacters) is none of pause, resume, cancel, evaluate")
@@ -117,10 +105,6 @@ extension Central {
 
   private func taken(_ task: TaskID) -> Problem {
     Problem(.taskExists, "task \(task) exists with another content: push under another id")
-  }
-
-  func unknown(_ task: TaskID) -> Problem {
-    Problem(.unknownTask, "central has no task \(task): `muster task list` names those it has")
   }
 }
 

@@ -1,43 +1,75 @@
-import Logging
+package import Logging
 import MusterCoordination
+import MusterDataPlane
 import MusterMQTT
-import MusterSchema
+package import MusterSchema
 import MusterServer
+import MusterShell
 import MusterStorage
 import MusterTransfer
 
-/// Central: the root coordinator's shell with what the ops API and the data plane ask of it.
-final class Central: Sendable {
+/// Central: the server of the root coordinator, with what the ops API asks of it.
+package final class Central: Sendable {
   let configuration: CentralConfiguration
-  let shell: Shell<Coordinator>
-  let performer: CentralPerformer
-  let state: StateFolder
-  let link: BrokerLink
-  let work: CentralWork
-  let logger: Logger
+  let server: Server<Coordinator>
+  let performer: DeskPerformer<CentralDesk>
+  let trainers: CentralWork
+  let work: ServerWork<Coordinator, WorkOrder>
+  let feed: EventFeed
   let client: HTTPClient
   let wishes = ForgetWishes()
-  var feed: EventFeed { performer.feed }
 
-  init(
-    configuration: CentralConfiguration, shell: Shell<Coordinator>, performer: CentralPerformer, state: StateFolder, link: BrokerLink,
-    work: CentralWork, client: HTTPClient, logger: Logger
-  ) {
+  /// Opens the state folder and restores the machine. Nothing runs before ``run()``.
+  package init(_ configuration: CentralConfiguration, logger: Logger) async throws {
+    let server = try await Server<Coordinator>(configuration.server, declared: Set(configuration.regions), logger: logger)
+    let trainers = CentralWork(
+      state: server.state, trainers: configuration.trainers, testData: configuration.testData, rules: configuration.rules, logger: logger)
     self.configuration = configuration
-    self.shell = shell
-    self.performer = performer
-    self.state = state
-    self.link = link
-    self.work = work
-    self.client = client
-    self.logger = logger
+    self.server = server
+    self.trainers = trainers
+    work = ServerWork(server, trouble: trainers.trouble, attempt: trainers.attempt)
+    feed = EventFeed(store: server.state.store, shell: server.shell, logger: logger)
+    performer = DeskPerformer(
+      CentralDesk(secret: server.state.secretKey), of: server, work: work, links: [server.topics.link], changed: feed.noteChange
+    ) { _ in }
+    client = try HTTPClient(logger: logger)
   }
 
-  var readiness: (isReady: Bool, summary: String) { (link.isConnected, "broker: \(link.summary)") }
+  /// Runs until the process is told to stop.
+  package func run() async throws {
+    try await server.run(
+      performer,
+      // The trainers end after the work that uses them.
+      work: [BackgroundService { await self.trainers.shutdownWhenCancelled() }] + work.services,
+      links: [server.link(name: "broker") { await self.heard($0, $1) }], data: addDataRoutes, ops: addOperationsRoutes,
+      streams: [BackgroundService { try await self.feed.run() }, BackgroundService { try await self.feed.keepAlive() }])
+  }
 
-  func info() -> ServerInfo {
-    ServerInfo(
-      coordinator: .central, version: Muster.version, broker: "mqtt://\(configuration.broker.address)",
-      data: configuration.data.advertise)
+  private func heard(_ topic: Topic, _ message: MQTTMessage) async {
+    if let event = server.topics.event(topic, message) { await shell.mailbox.post(event) }
+    if let (task, found) = server.topics.descriptor(topic, message) {
+      await shell.read { [performer] in performer.repair(task, found, owed: $0) }
+    }
+  }
+
+  var shell: Shell<Coordinator> { server.shell }
+  var state: StateFolder { server.state }
+  var history: History { server.history }
+  var logger: Logger { server.logger }
+
+  /// Central as the ledger of what devices, or regions that aggregate, upload to it.
+  var ledger: CoordinatorLedger {
+    CoordinatorLedger(server, replies: performer.replies) { [state] run, path in
+      Grant(secret: state.secretKey, task: run.id).descendant(path)
+    }
+  }
+}
+
+extension Central: BlobSource {
+  package func locate(_ digest: Digest) async throws(Problem) -> String {
+    guard let path = state.path(of: digest) else {
+      throw Problem(.unknownBlob, "central holds no blob \(digest): it never did, or retention collected it")
+    }
+    return path
   }
 }

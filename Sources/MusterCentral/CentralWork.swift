@@ -20,9 +20,6 @@ final class CentralWork: Sendable {
   private let rules: Rules
   private let capabilities: Capabilities
   private let logger: Logger
-  private let orders = WorkRunner<WorkKey, LongWork<WorkOrder>>(width: 2)
-  private let collections = WorkRunner<Bool, Set<Digest>>(width: 1)
-  private let collector: BlobCollector
 
   init(state: StateFolder, trainers: [String: TrainerProgram], testData: JSONValue?, rules: Rules, logger: Logger) {
     self.state = state
@@ -31,41 +28,16 @@ final class CentralWork: Sendable {
     capabilities = Capabilities(of: trainers)
     self.trainers = trainers.mapValues { TrainerRunner($0, launcher: TrainerLaunch.own, logger: logger) }
     self.logger = logger
-    collector = BlobCollector(state: state, logger: logger)
   }
 
-  func queue(_ order: WorkOrder, _ key: WorkKey) { orders.add(key, LongWork(order)) }
-  func collect(_ referenced: Set<Digest>) { collections.add(true, referenced, again: true) }
-
-  /// Works until the task is cancelled.
-  ///
-  /// - Parameter isWanted: whether the machine would still take the result of a piece.
-  func run(reportingTo mailbox: Mailbox<Coordinator.Event>, isWanted: @escaping @Sendable (WorkKey) async -> Bool) async {
-    await withTaskGroup(of: Void.self) { group in
-      group.addTask { await self.orders.runAttempts { await self.perform($0, mailbox, isWanted) } }
-      group.addTask { await self.collections.run { await self.collector.collect(keeping: $0) } }
-    }
+  /// Waits until the task is cancelled, then ends the trainers.
+  func shutdownWhenCancelled() async {
+    let (forever, _) = AsyncStream.makeStream(of: Never.self)
+    for await _ in forever {}
     for trainer in trainers.values { await trainer.shutdown() }
   }
 
-  /// Looks for what a crash left behind.
-  func sweep(_ referenced: Set<Digest>) async { await collector.sweep(keeping: referenced) }
-
-  private func perform(
-    _ work: LongWork<WorkOrder>, _ mailbox: Mailbox<Coordinator.Event>, _ isWanted: @escaping @Sendable (WorkKey) async -> Bool
-  ) async -> WorkQueue<WorkKey, LongWork<WorkOrder>>.End {
-    let key = work.order.key
-    var logger = logger
-    logger[metadataKey: "task.id"] = "\(key.task)"
-    logger[metadataKey: "round"] = "\(key.round)"
-    let reports = LongWorkReports<Coordinator.Event>(
-      key.kind.rawValue, mailbox: mailbox, logger: logger, isWanted: { await isWanted(key) }, trouble: trouble,
-      delayed: { .workDelayed(key.task, key.kind, round: key.round, reason: $0) },
-      failed: { .workFailed(key.task, key.kind, round: key.round, reason: $0) })
-    return await work.carryOut(reports) { try await attemptOnce(work.order) }
-  }
-
-  private func attemptOnce(_ order: WorkOrder) async throws -> Coordinator.Event {
+  @Sendable func attempt(_ order: WorkOrder, _ logger: Logger) async throws -> Coordinator.Event {
     let key = order.key
     switch key.kind {
     case .initialize:
@@ -78,7 +50,7 @@ final class CentralWork: Sendable {
       } catch let error as AggregationError {
         // Other devices may help.
         guard let refusals = error.refusals else { throw error }
-        logger.warning("too few updates are left: \(error)", metadata: ["task.id": "\(key.task)", "round": "\(key.round)"])
+        logger.warning("too few updates are left: \(error)")
         return .fellShort(
           key.task, round: key.round, refused: refusals.map { Waiting(node: $0.path, reason: $0.reason) }, reason: "\(error)")
       }
@@ -88,7 +60,7 @@ final class CentralWork: Sendable {
   }
 
   /// Whether it is the machine's trouble or the task's.
-  @Sendable private func trouble(_ error: any Error) -> Trouble {
+  @Sendable func trouble(_ error: any Error) -> Trouble {
     if Trouble.isPassing(error) { return .passing }
     switch error {
     case is StorageError, TrainerError.signalled, TrainerError.notStarted: return .unclear

@@ -27,11 +27,11 @@ struct EventStream {
   init(_ central: Central, _ filter: EventFilter, after last: Int?) async throws {
     self.central = central
     self.filter = filter
-    if let task = filter.task { _ = try await central.row(task) }
+    if let task = filter.task { _ = try await central.history.row(task) }
     let page = try await central.events(EventFilter(), PageRequest(limit: 1))
     let newest = page.rows.first?.number ?? 0
     if let last, last <= newest {
-      backlog = try await central.stored { (store) throws(StorageError) in
+      backlog = try await central.history.ask { (store) throws(StorageError) in
         try await store.events(filter, since: last, most: EventFeed.most + 1)
       }
     }

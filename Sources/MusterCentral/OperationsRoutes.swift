@@ -4,15 +4,12 @@ import MusterCoordination
 import MusterSchema
 import MusterServer
 
-/// The ops API: `/v1/tasks…`, `/v1/regions`, `/v1/nodes`, `/v1/info`, `/healthz`, `/readyz`, `/metrics`.
+/// Central's own part of the ops API: `/v1/tasks…`, `/v1/regions`, `/v1/nodes`, `/v1/events`, `/metrics`.
 struct OperationsRoutes {
   let central: Central
 
   func add(to router: Router<RouteContext>) {
-    router.get("healthz") { _, _ in textResponse("ok\n") }
-    router.get("readyz") { _, _ in try await readiness() }
     router.get("metrics") { _, _ in textResponse(try await central.metrics()) }
-    router.get("v1/info") { _, _ in try jsonResponse(central.info()) }
     router.get("v1/regions") { _, _ in try jsonResponse(await central.regions()) }
     router.get("v1/nodes") { _, _ in try jsonResponse(await central.nodes().nodes) }
     router.post("v1/nodes/:region/forget") { _, context in
@@ -36,7 +33,6 @@ struct OperationsRoutes {
     router.get("v1/tasks/:task/models") { request, context in
       try listResponse(await central.models(of: try context.identifier("task"), try PageRequest(request)), request)
     }
-    central.history.add(to: router)
     router.post("v1/tasks/:task/rounds/:round/replay") { _, context in
       let round = try context.round()
       return try jsonResponse(await central.replay(try context.identifier("task"), round: round))
@@ -53,11 +49,6 @@ struct OperationsRoutes {
     router.post("v1/tasks/:task/:action") { _, context in
       try jsonResponse(await central.act(try context.parameters.require("action"), on: try context.identifier("task")))
     }
-  }
-
-  private func readiness() async throws -> Response {
-    let (isReady, summary) = central.readiness
-    return textResponse(summary + "\n", status: isReady ? .ok : .serviceUnavailable)
   }
 
   /// A task file is small; what is larger is none.

@@ -1,6 +1,11 @@
-// When a commit fails, its batch of events is lost. Some come again by themselves; for the others the connection to the broker is renewed.
-extension Coordinator.Event {
-  /// Whoever sent it waits for a word, and repeats it.
+/// An event of a server's machine. When a commit fails, its batch of events is lost. Some come again by themselves; for the others the connection
+/// to the broker is renewed.
+package protocol RepeatedEvent {
+  /// Whether the sender waits for a word on the event, and repeats it.
+  var isRepeated: Bool { get }
+}
+
+extension Coordinator.Event: RepeatedEvent {
   package var isRepeated: Bool {
     switch self {
     case .contribution, .accept, .pause, .resume, .cancel, .evaluate, .initialized, .aggregated, .fellShort, .evaluated, .workFailed,
@@ -11,8 +16,7 @@ extension Coordinator.Event {
   }
 }
 
-extension RegionMachine.Event {
-  /// Whoever sent it waits for a word, and repeats it.
+extension RegionMachine.Event: RepeatedEvent {
   package var isRepeated: Bool {
     switch self {
     case .below(let event): event.isRepeated

@@ -11,18 +11,7 @@ import MusterTransfer
 // A region that aggregates: the ledger of its devices, and a participant that delivers.
 extension Region {
   var ledger: CoordinatorLedger {
-    CoordinatorLedger(
-      machine: { await self.shell.machine.coordinator }, store: state.store, replies: performer.replies,
-      post: { self.shell.mailbox.offer(.below($0)) },
-      grant: { run, path in run.grant(of: path) }, maximumBytes: configuration.maximumBytes)
-  }
-
-  /// Makes one contribution of a frozen set.
-  func combine(_ work: LongWork<RegionOrder>) async -> WorkQueue<WorkKey, LongWork<RegionOrder>>.End {
-    let (shell, key) = (shell, work.order.key)
-    return await RegionWork(state: state, models: models, logger: logger).perform(work, reportingTo: shell.mailbox) {
-      await shell.read { key.isWanted(by: $0.coordinator) }
-    }
+    CoordinatorLedger(server, replies: performer.replies) { run, path in run.grant(of: path) }
   }
 
   /// Sends the region's own contribution until the ledger above has it, or does not want it.
@@ -71,9 +60,9 @@ extension Region {
   func task(_ id: TaskID, _ window: RoundWindow) async throws(Problem) -> RegionTask {
     let machine = await shell.machine.coordinator
     guard let run = machine.tasks[id], let now = machine.roundState(id) else {
-      throw Problem(.unknownTask, "region \(self.id) has no task \(id)")
+      throw server.history.unknown(id)
     }
-    let rounds = try await state.store.records(of: id, window).rounds
+    let rounds = try await server.history.records(of: id, window).rounds
     return RegionTask(descriptor: run.descriptor, now: now, rounds: rounds, traffic: topics.meter.traffic(of: id))
   }
 }

@@ -1,4 +1,4 @@
-import Logging
+package import Logging
 import MusterCoordination
 import MusterDataPlane
 import MusterGround
@@ -10,38 +10,63 @@ import MusterShell
 import MusterStorage
 import MusterTransfer
 
-/// A region: the shell around its machine, with its two brokers and what its listeners answer.
-final class Region: Sendable {
-  let configuration: RegionConfiguration
-  let shell: Shell<RegionMachine>
-  let performer: RegionPerformer
-  let state: StateFolder
+/// A region: its server, and its side towards central.
+package final class Region: Sendable {
+  let server: Server<RegionMachine>
+  let performer: DeskPerformer<RegionDesk>
+  let work: ServerWork<RegionMachine, RegionOrder>
+  let queues: RegionQueues
   let above: BrokerLink
-  let topics: CoordinatorTopics
   let client: HTTPClient
   let models: BlobCache
-  /// Of each known task the model that its devices will ask for soon.
-  let fetches = WorkRunner<TaskID, Digest>(width: 2)
-  let logger: Logger
-  private let collector: BlobCollector
 
-  init(
-    configuration: RegionConfiguration, shell: Shell<RegionMachine>, performer: RegionPerformer, state: StateFolder, above: BrokerLink,
-    topics: CoordinatorTopics, client: HTTPClient, models: BlobCache, logger: Logger
-  ) {
-    self.configuration = configuration
-    self.shell = shell
-    self.performer = performer
-    self.state = state
-    self.above = above
-    self.topics = topics
-    self.client = client
-    self.models = models
-    self.logger = logger
-    collector = BlobCollector(state: state, logger: logger)
+  /// Opens the state folder and restores the machine. Nothing runs before ``run()``.
+  package init(_ configuration: RegionConfiguration, logger: Logger) async throws {
+    let server = try await Server<RegionMachine>(configuration.server, logger: logger)
+    let id = server.id
+    self.server = server
+    above = BrokerLink(
+      configuration.centralBroker, topic: .nodeState(coordinator: .central, node: id),
+      filters: Topic.participantFilters(.central, node: id), logger: logger
+    ) { session, offline in
+      NodeState(
+        node: id, online: offline == nil, session: session, nodeKind: .region,
+        data: offline == nil ? configuration.server.data.advertise : nil, reason: offline)
+    }
+    client = try HTTPClient(HTTPConfiguration(stallSeconds: configuration.stallSeconds), logger: logger)
+    models = BlobCache(state: server.state, client: client) { await server.shell.machine.participant.coordinatorState?.data }
+    let regionWork = RegionWork(state: server.state, models: models)
+    work = ServerWork(server, trouble: regionWork.trouble, attempt: regionWork.attempt)
+    queues = RegionQueues(above: above, logger: logger)
+    performer = DeskPerformer(
+      RegionDesk(id, above: .central, storeIsNew: server.state.store.wasCreatedEmpty), of: server, work: work,
+      links: [above, server.topics.link], carryOut: queues.carryOut)
   }
 
-  var id: NodeID { configuration.id }
+  /// Runs until the process is told to stop.
+  package func run() async throws {
+    let shell = shell
+    try await server.run(
+      performer,
+      work: work.services + [
+        BackgroundService { await self.queues.questions.run { await self.ask($0) } },
+        BackgroundService { await self.queues.listings.run { await self.list($0) } },
+        BackgroundService { await self.queues.fetches.run { await self.fetch($0) } },
+        BackgroundService { await self.queues.deliveries.run { await self.deliver($0) } },
+      ],
+      links: [
+        ServerLink(
+          above, name: "central's broker", connected: { await shell.mailbox.post(.above(.connected)) },
+          receive: { await self.heardAbove($0, $1) }),
+        server.link(name: "devices' broker") { await self.heardBelow($0, $1) },
+      ], data: addDataRoutes, ops: addOperationsRoutes)
+  }
+
+  var id: NodeID { server.id }
+  var shell: Shell<RegionMachine> { server.shell }
+  var state: StateFolder { server.state }
+  var topics: CoordinatorTopics { server.topics }
+  var logger: Logger { server.logger }
 
   // MARK: - Topics
 
@@ -53,7 +78,7 @@ final class Region: Sendable {
       case .coordinatorState:
         let state = try MessageCoder.decode(CoordinatorState.self, from: message.payload)
         await shell.mailbox.post(.above(.coordinator(state)))
-        performer.list(from: state)
+        list(from: state)
       case .task(_, let task):
         let descriptor = try MessageCoder.decode(TaskDescriptor.self, from: message.payload)
         guard descriptor.task == task, descriptor.regions.contains(id) else { return }
@@ -66,12 +91,12 @@ final class Region: Sendable {
         // Its batch is lost: the connection is renewed, and the topic read again.
         case .failed: return
         }
-        if let central = participant.coordinatorState { performer.list(from: central) }
+        if let central = participant.coordinatorState { list(from: central) }
       case .invitation(_, id, let task):
         let invitation = try MessageCoder.decode(Invitation.self, from: message.payload)
         guard invitation.task == task else { return }
         // The devices will want it next: it is on its way while they are invited. Of known tasks alone.
-        if await shell.machine.participant.tasks[task] != nil { fetches.add(task, invitation.base.digest, again: true) }
+        if await shell.machine.participant.tasks[task] != nil { queues.fetches.add(task, invitation.base.digest, again: true) }
         await shell.mailbox.post(.above(.invitation(invitation)))
       default: break
       }
@@ -105,10 +130,10 @@ final class Region: Sendable {
     }
   }
 
-  func collect(_ referenced: Set<Digest>) async { await collector.collect(keeping: referenced) }
-
-  /// Looks for what a crash left behind.
-  func sweep() async { await collector.sweep(keeping: await shell.machine.referencedBlobs) }
+  /// Queues the question which tasks central has, when its state is a reason to ask.
+  private func list(from state: CoordinatorState) {
+    if let data = performer.withDesk({ $0.listing(from: state) }) { queues.listings.add(true, data, again: true) }
+  }
 
   /// Asks central which tasks there are, until it answers or shows itself under another address: then a newer question waits.
   func list(_ data: String) async {
@@ -125,7 +150,8 @@ final class Region: Sendable {
         next = listing.failed()
       }
       guard case .ask(let pause) = next else {
-        performer.knowsTheTasks()
+        // Something on the region's own topics was left alone before: it is read again.
+        if performer.withDesk({ $0.knowsTheTasks() }) { topics.link.renew(after: .seconds(1)) }
         return await forgetNodes(data)
       }
       do { try await Task.sleep(for: .seconds(pause)) } catch { return }
@@ -158,12 +184,6 @@ final class Region: Sendable {
   }
 
   // MARK: - Listeners
-
-  func info() -> ServerInfo {
-    ServerInfo(
-      coordinator: id, version: Muster.version, broker: "mqtt://\(configuration.broker.address)",
-      data: configuration.data.advertise)
-  }
 
   func nodes() async -> [NodeSummary] {
     let machine = await shell.machine.coordinator

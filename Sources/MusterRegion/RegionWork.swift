@@ -15,25 +15,13 @@ import MusterTensors
 struct RegionWork: Sendable {
   let state: StateFolder
   let models: BlobCache
-  let logger: Logger
 
-  /// - Parameter isWanted: whether the machine would still take the result.
-  func perform(
-    _ work: LongWork<RegionOrder>, reportingTo mailbox: Mailbox<RegionMachine.Event>, isWanted: @escaping @Sendable () async -> Bool
-  ) async -> WorkQueue<WorkKey, LongWork<RegionOrder>>.End {
-    let key = work.order.key
-    var logger = logger
-    logger[metadataKey: "task.id"] = "\(key.task)"
-    logger[metadataKey: "round"] = "\(key.round)"
-    let reports = LongWorkReports<RegionMachine.Event>(
-      "combine", mailbox: mailbox, logger: logger, isWanted: isWanted, trouble: trouble,
-      delayed: { .below(.workDelayed(key.task, key.kind, round: key.round, reason: $0)) },
-      failed: { .below(.workFailed(key.task, key.kind, round: key.round, key: key.roundKey, reason: $0)) })
-    return await work.carryOut(reports) { .below(.combined(key.task, key.roundKey, try await combine(work.order))) }
+  @Sendable func attempt(_ order: RegionOrder, _ logger: Logger) async throws -> Coordinator.Event {
+    .combined(order.key.task, order.key.roundKey, try await combine(order))
   }
 
   /// What the devices delivered is abandoned only when trying again cannot help.
-  @Sendable private func trouble(_ error: any Error) -> Trouble {
+  @Sendable func trouble(_ error: any Error) -> Trouble {
     if Trouble.isPassing(error) { return .passing }
     return error is StorageError || error is Problem ? .unclear : .lasting
   }

@@ -3,19 +3,11 @@ package import MusterParticipation
 package import MusterSchema
 
 /// Translates what central's machine wants into what its driver does.
-package struct CentralDesk: Sendable {
-  package enum Command: Sendable {
-    case publish(Publication)
-    case work(WorkKey, WorkOrder)
-    case answer(Coordinator.Reply, Coordinator.Answer)
-    /// Keep these blobs: others that lost their last reference may go.
-    case collect(Set<Digest>)
-    /// To be logged: this number of nodes was forgotten, because of the upper bound on remembered nodes.
-    case evicted(Int, of: Int)
-  }
+package struct CentralDesk: Desk {
+  package typealias Command = DeskCommand<WorkOrder, Never>
 
   private let secret: [UInt8]
-  private let faults: PlantedFaults
+  package let faults: PlantedFaults
   private var topics: OwnTopics
 
   /// - Parameter secret: central's key, which grants and tickets derive from.
@@ -25,8 +17,6 @@ package struct CentralDesk: Sendable {
     topics = OwnTopics(.central, faults: faults)
   }
 
-  /// - Parameter machine: as it was committed with the effect.
-  /// - Returns: nil when there is nothing to do, or not yet.
   package mutating func command(for effect: Coordinator.Effect, of machine: Coordinator) -> Command? {
     switch effect {
     case .publish(let descriptor): return .publish(topics.descriptor(descriptor))
@@ -48,22 +38,13 @@ package struct CentralDesk: Sendable {
     }
   }
 
-  /// When ``due(of:at:)`` has something.
   package var next: Instant? { topics.next }
 
-  /// What had to wait for its second.
   package mutating func due(of machine: Coordinator, at now: Instant) -> [Command] { topics.due(of: machine, at: now).map(Command.publish) }
 
-  /// See ``TopicRepair``.
-  package func repair(_ found: FoundDescriptor, of task: TaskID, owed machine: Coordinator) -> TopicRepair {
-    topics.repair(found, of: task, owed: machine, storeIsNew: machine.configuration.storeIsNew)
-  }
-
-  /// Whether to read all topics again, because these events were lost with their batch.
-  ///
-  /// - Parameter areDropped: whether a record of them can never be stored, so that the same events would be dropped again.
-  package func readsTopicsAgain(after lost: [Coordinator.Event], areDropped: Bool) -> Bool {
-    !areDropped && lost.contains { !$0.isRepeated } && !faults.contains(.lostTopicsAreNotReadAgain)
+  package func repair(_ found: FoundDescriptor, of task: TaskID, owed machine: Coordinator) -> [Publication] {
+    let repair = topics.repair(found, of: task, owed: machine, storeIsNew: machine.configuration.storeIsNew)
+    return if case .publish(let publications) = repair { publications } else { [] }
   }
 
   private func work(_ kind: Coordinator.Work, _ task: TaskID, _ round: Int, _ machine: Coordinator) -> Command? {

@@ -82,7 +82,7 @@ package struct FoundDescriptor: Hashable, Sendable {
 }
 
 /// What to do about what stands on a task's own topic.
-package enum TopicRepair: Hashable, Sendable {
+enum TopicRepair: Hashable, Sendable {
   case publish([Publication])
   /// The store is too new to judge.
   case leaveAlone

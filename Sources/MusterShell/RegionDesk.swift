@@ -3,29 +3,23 @@ package import MusterParticipation
 package import MusterSchema
 
 /// Translates what a region's machine wants into what its driver does: topics below, statuses above, questions, and its long work.
-package struct RegionDesk: Sendable {
-  package enum Command: Sendable {
-    /// On the devices' broker.
-    case publish(Publication)
+package struct RegionDesk: Desk {
+  package typealias Command = DeskCommand<RegionOrder, Own>
+
+  package enum Own: Sendable {
     /// On the broker of the coordinator above.
     case publishAbove(Publication)
     /// Publish the region's own state above again.
     case announce
-    case work(WorkKey, RegionOrder)
     case ask(Question)
     case deliver(Delivery)
-    case answer(Coordinator.Reply, Coordinator.Answer)
-    /// Keep these blobs: others that lost their last reference may go.
-    case collect(Set<Digest>)
-    /// To be logged: this number of nodes was forgotten, because of the upper bound on remembered nodes.
-    case evicted(Int, of: Int)
     /// The order from above carries no grant: devices cannot be admitted. To be logged.
     case lacksGrant(TaskID)
   }
 
   private let id: NodeID
   private let above: NodeID
-  private let faults: PlantedFaults
+  package let faults: PlantedFaults
   private var topics: OwnTopics
   private var statuses = Pace<NodeStatus>()
   /// Nothing was known before this start, and the coordinator above has not listed its tasks yet.
@@ -40,16 +34,14 @@ package struct RegionDesk: Sendable {
     topics = OwnTopics(id, faults: faults)
   }
 
-  /// - Parameter machine: as it was committed with the effect.
-  /// - Returns: nil when there is nothing to do, or not yet.
   package mutating func command(for effect: RegionMachine.Effect, of machine: RegionMachine) -> Command? {
     switch effect {
     case .status(let status, let lasting):
       statuses.put(status, on: status.task, urgent: lasting)
       return nil
-    case .announce: return .announce
-    case .ask(let job): return .ask(.isWanted(job.task, job.key, upload: job.invitation.upload))
-    case .upload(let job): return .deliver(Delivery(job))
+    case .announce: return .own(.announce)
+    case .ask(let job): return .own(.ask(.isWanted(job.task, job.key, upload: job.invitation.upload)))
+    case .upload(let job): return .own(.deliver(Delivery(job)))
     case .below(.collect): return .collect(machine.referencedBlobs)
     case .below(let effect): return command(for: effect, of: machine.coordinator)
     }
@@ -61,14 +53,14 @@ package struct RegionDesk: Sendable {
     case .invite(let node, let invitation):
       // Nil: the order has ended, or its task was forgotten, in the same batch.
       guard let order = machine.tasks[invitation.task]?.order else { return nil }
-      guard let grant = order.grant else { return .lacksGrant(invitation.task) }
+      guard let grant = order.grant else { return .own(.lacksGrant(invitation.task)) }
       return .publish(topics.invitation(invitation, to: node, grant: grant, isScout: false))
     case .clear(let topic): return topics.clearing(topic).map(Command.publish)
     case .roundChanged(let task):
       topics.changed(task, of: machine)
       return nil
     case .consult(let task):
-      return machine.tasks[task]?.order.map { .ask(.whatCounts(task, $0.key, upload: $0.upload)) }
+      return machine.tasks[task]?.order.map { .own(.ask(.whatCounts(task, $0.key, upload: $0.upload))) }
     case .aggregate(let task, _):
       return RegionOrder(task, machine, faults: faults).map { .work($0.key.planted(faults), $0) }
     case .answer(let reply, let answer): return .answer(reply, answer)
@@ -78,25 +70,16 @@ package struct RegionDesk: Sendable {
     }
   }
 
-  /// When ``due(of:at:)`` has something.
   package var next: Instant? { [topics.next, statuses.next].compactMap { $0 }.min() }
 
-  /// What had to wait for its second, and what was said last of each task in a batch.
   package mutating func due(of machine: RegionMachine, at now: Instant) -> [Command] {
-    statuses.take(at: now).map { .publishAbove(.status($0.word, to: above, lasting: $0.isUrgent)) }
+    statuses.take(at: now).map { .own(.publishAbove(.status($0.word, to: above, lasting: $0.isUrgent))) }
       + topics.due(of: machine.coordinator, at: now).map(Command.publish)
-  }
-
-  /// Whether to read all topics again, because these events were lost with their batch.
-  ///
-  /// - Parameter areDropped: whether a record of them can never be stored, so that the same events would be dropped again.
-  package func readsTopicsAgain(after lost: [RegionMachine.Event], areDropped: Bool) -> Bool {
-    !areDropped && lost.contains { !$0.isRepeated } && !faults.contains(.lostTopicsAreNotReadAgain)
   }
 
   // MARK: - What stands on topics
 
-  /// See ``TopicRepair``. The desk remembers what it left alone.
+  /// The desk remembers that it left something alone.
   package mutating func repair(_ found: FoundDescriptor, of task: TaskID, owed machine: RegionMachine) -> [Publication] {
     switch topics.repair(found, of: task, owed: machine.coordinator, storeIsNew: storeIsNew) {
     case .publish(let publications): return publications

@@ -16,8 +16,13 @@ package struct WorkKey: Hashable, Sendable {
   package var round: Int { roundKey.round }
 }
 
+/// A piece of a server's long work.
+package protocol LongOrder: Sendable {
+  var key: WorkKey { get }
+}
+
 /// One piece of central's long work, with everything that it needs copied out of the machine.
-package struct WorkOrder: Sendable {
+package struct WorkOrder: LongOrder {
   package let key: WorkKey
   package let specification: TaskSpecification
   /// The model to evaluate, or the base to aggregate onto.
@@ -68,7 +73,7 @@ package struct WorkOrder: Sendable {
 }
 
 /// A frozen set of a region's devices, to be combined to one contribution: copied out of the machine.
-package struct RegionOrder: Sendable {
+package struct RegionOrder: LongOrder {
   package let key: WorkKey
   package let strategy: StrategySpecification
   package let base: Digest
@@ -93,6 +98,12 @@ extension WorkKey {
     machine.takes(kind, of: task, round: round, contributions: contributions)
       && machine.tasks[task]?.order.map { $0.key == roundKey } ?? true
   }
+
+  /// Tells the machine what the work waits for.
+  package func delayed(_ reason: String) -> Coordinator.Event { .workDelayed(task, kind, round: round, reason: reason) }
+
+  /// Tells the machine that the work is given up.
+  package func failed(_ reason: String) -> Coordinator.Event { .workFailed(task, kind, round: round, key: roundKey, reason: reason) }
 
   /// As a queue knows it.
   func planted(_ faults: PlantedFaults) -> WorkKey {

@@ -8,6 +8,6 @@ enum MusterCentralMain {
     TrainerLaunch.performIfAsked(CommandLine.arguments)
     await ServerMain(program: "muster-central", keys: CentralConfiguration.help).run(
       reading: { try await CentralConfiguration($0, defaultState: $1) },
-      { configuration, logger in try await CentralProgram.run(configuration, logger: logger) })
+      { configuration, logger in try await Central(configuration, logger: logger).run() })
   }
 }

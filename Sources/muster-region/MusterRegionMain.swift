@@ -6,6 +6,6 @@ enum MusterRegionMain {
   static func main() async {
     await ServerMain(program: "muster-region", keys: RegionConfiguration.help).run(
       reading: { try await RegionConfiguration($0, defaultState: $1) },
-      { configuration, logger in try await RegionProgram.run(configuration, logger: logger) })
+      { configuration, logger in try await Region(configuration, logger: logger).run() })
   }
 }

@@ -20,11 +20,13 @@ struct RealDataPlane: Sendable {
     try staged.write(base)
     let ledger = OpenLedger(base: try store.adopt(staged))
     let source = StoredBlobs(store: store)
-    let router = makeRouter()
-    BlobRoutes(source: source).add(to: router)
-    ContributionRoutes(ledger: ledger, source: source, state: store).add(to: router)
     let ports = AsyncStream<Int>.makeStream()
-    let listener = listener(router, host: "127.0.0.1", port: 0, name: "data", logger: Device.quiet) { ports.continuation.yield($0) }
+    let listener = Listener(
+      ListenerConfiguration(name: "data", port: 0), logger: Device.quiet, onRunning: { ports.continuation.yield($0) }
+    ) { router in
+      BlobRoutes(source: source).add(to: router)
+      ContributionRoutes(ledger: ledger, source: source, state: store).add(to: router)
+    }
     let services = ServiceGroup(services: [listener], logger: Device.quiet)
     try await withThrowingTaskGroup(of: Void.self) { group in
       group.addTask { try await services.run() }

@@ -11,7 +11,7 @@ import Testing
 @Suite struct BlobRouteTests {
   @Test("a posted blob comes back under its digest")
   func roundTrip() async throws {
-    try await Server.with { server in
+    try await TestServer.with { server in
       let bytes = (0..<100_000).map { UInt8(truncatingIfNeeded: $0 &* 31) }
       let posted = try await server.client.send("POST", "\(server.address)/v1/blobs", body: bytes)
       #expect(posted.status == 201)
@@ -30,7 +30,7 @@ import Testing
 
   @Test("HEAD tells the size without the body")
   func head() async throws {
-    try await Server.with { server in
+    try await TestServer.with { server in
       let digest = try server.blob(Array("0123456789".utf8))
       let answer = try await server.client.send("HEAD", "\(server.address)/v1/blobs/\(digest)")
       #expect(answer.status == 200)
@@ -58,7 +58,7 @@ import Testing
       ([("If-None-Match", "\"other\"")], 200, "0123456789", nil),
     ] as [([(String, String)], Int, String, String?)])
   func conditions(_ headers: [(String, String)], _ status: Int, _ body: String, _ range: String?) async throws {
-    try await Server.with { server in
+    try await TestServer.with { server in
       let digest = try server.blob(Array("0123456789".utf8))
       let headers = headers.map {
         ($0.0, $0.1.split(separator: "ETAG", omittingEmptySubsequences: false).joined(separator: "\"\(digest.hexadecimal)\""))
@@ -72,7 +72,7 @@ import Testing
 
   @Test("a range behind the end is refused with the size")
   func unsatisfiable() async throws {
-    try await Server.with { server in
+    try await TestServer.with { server in
       let digest = try server.blob(Array("0123456789".utf8))
       let connection = try RawConnection(port: server.port)
       connection.say("GET /v1/blobs/\(digest) HTTP/1.1\r\nHost: x\r\nRange: bytes=10-\r\nConnection: close\r\n\r\n")
@@ -85,7 +85,7 @@ import Testing
 
   @Test("a large blob streams whole, in parts, and to many at once")
   func large() async throws {
-    try await Server.with { server in
+    try await TestServer.with { server in
       let bytes = (0..<5_000_000).map { UInt8(truncatingIfNeeded: $0 &* 131 &+ $0 >> 9) }
       let digest = try server.blob(bytes)
       let url = "\(server.address)/v1/blobs/\(digest)"
@@ -106,7 +106,7 @@ import Testing
 
   @Test("an interrupted download is continued by range")
   func resume() async throws {
-    try await Server.with { server in
+    try await TestServer.with { server in
       let bytes = (0..<300_000).map { UInt8(truncatingIfNeeded: $0 &* 17) }
       let digest = try server.blob(bytes)
       let path = server.folder.file("model")
@@ -125,7 +125,7 @@ import Testing
 
   @Test("what is no digest, what is not there and what has no route are problems")
   func missing() async throws {
-    try await Server.with { server in
+    try await TestServer.with { server in
       for (path, status) in [
         ("/v1/blobs/abc", 400), ("/v1/blobs/..%2F..%2Fsecret", 400), ("/v1/blobs/\(Digest(of: [7]))", 404), ("/nothing", 404), ("/", 404),
       ] {
@@ -140,7 +140,7 @@ import Testing
 
   @Test("a blob over the bound is refused, announced or not, and one with another digest too")
   func refused() async throws {
-    try await Server.with { server in
+    try await TestServer.with { server in
       let url = "\(server.address)/v1/blobs"
       let large = [UInt8](repeating: 1, count: (1 << 20) + 1)
       let announced = await #expect(throws: TransferError.self) { try await server.client.send("POST", url, body: large) }

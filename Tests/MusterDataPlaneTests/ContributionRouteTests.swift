@@ -291,20 +291,20 @@ import Testing
 private let place = "/v1/tasks/digits/rounds/3/updates/north/pi-1"
 
 /// A server whose round is open for updates that start from the base given.
-private func withOpenRound(_ body: @Sendable (Server, Digest) async throws -> Void) async throws {
-  try await Server.with { server in
+private func withOpenRound(_ body: @Sendable (TestServer, Digest) async throws -> Void) async throws {
+  try await TestServer.with { server in
     let base = try server.blob(try Update.baseBytes)
     server.ledger.state.withLock { $0.admission = .open(base: base, maximumWeight: 1000, maximumBytes: 1 << 20) }
     try await body(server, base)
   }
 }
 
-private func put(_ server: Server, _ bytes: [UInt8], digest: Bool = true, path: String = place) async throws(TransferError) -> Int {
+private func put(_ server: TestServer, _ bytes: [UInt8], digest: Bool = true, path: String = place) async throws(TransferError) -> Int {
   let headers = digest ? [("Content-Digest", Digest(of: bytes).contentDigest)] : []
   return try await server.client.send("PUT", server.address + path, body: bytes, headers: headers).status
 }
 
-private func putStatus(_ server: Server, _ bytes: [UInt8], digest: Bool = true, path: String = place) async throws -> Int {
+private func putStatus(_ server: TestServer, _ bytes: [UInt8], digest: Bool = true, path: String = place) async throws -> Int {
   do {
     return try await put(server, bytes, digest: digest, path: path)
   } catch {

@@ -12,7 +12,7 @@ import Testing
 @Suite struct CurlTests {
   @Test("An update of three parts goes up with curl, split and openssl")
   func parts() async throws {
-    try await Server.with { server in
+    try await TestServer.with { server in
       let base = try server.blob(
         try SafetensorsWriter.bytes([Tensor(name: "w", shape: [600_000], floats: [Float](repeating: 0, count: 600_000))]))
       server.ledger.state.withLock { $0.admission = .open(base: base, maximumWeight: 1e9, maximumBytes: 1 << 30) }

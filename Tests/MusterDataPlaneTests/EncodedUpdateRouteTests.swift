@@ -15,9 +15,9 @@ import Testing
 
   /// A round of a task with this encoding, whose base is encoded as the task wants it.
   private func withRound(
-    _ encoding: EncodingSpecification, _ body: @Sendable (Server, Digest) async throws -> Void
+    _ encoding: EncodingSpecification, _ body: @Sendable (TestServer, Digest) async throws -> Void
   ) async throws {
-    try await Server.with { server in
+    try await TestServer.with { server in
       var bytes = try Update.baseBytes
       if let tensors = TensorEncoding(name: encoding.name), tensors.encodesModels {
         let plain = try server.folder.write(bytes, to: "plain")
@@ -33,7 +33,7 @@ import Testing
   }
 
   /// What a device makes of its update.
-  private func encoded(_ server: Server, _ base: Digest, _ encoding: TensorEncoding, _ change: (inout Update) -> Void = { _ in }) throws
+  private func encoded(_ server: TestServer, _ base: Digest, _ encoding: TensorEncoding, _ change: (inout Update) -> Void = { _ in }) throws
     -> [UInt8]
   {
     var update = try Update(base: base)
@@ -45,7 +45,7 @@ import Testing
     return try Array(Data(contentsOf: URL(filePath: server.folder.file("encoded"))))
   }
 
-  private func put(_ server: Server, _ bytes: [UInt8]) async throws -> (status: Int, detail: String) {
+  private func put(_ server: TestServer, _ bytes: [UInt8]) async throws -> (status: Int, detail: String) {
     do {
       let answer = try await server.client.send(
         "PUT", server.address + place, body: bytes, headers: [("Content-Digest", Digest(of: bytes).contentDigest)])

@@ -90,7 +90,7 @@ import Testing
 
   @Test("A gate counts what it is told, whatever that is")
   func gate() throws {
-    let gate = UploadGate(DataPlaneLimits(uploads: 3, uploadBytes: .max))
+    let gate = UploadGate(UploadLimits(count: 3, bytes: .max))
     try gate.enter(.max)
     #expect(throws: ProblemWithRetry.self) { try gate.enter(.max) }
     gate.leave(.max)

@@ -14,7 +14,7 @@ import Testing
   private static let path = UploadProtocolTests.path
 
   /// An upload that has begun and does not go on.
-  private func slowUpload(_ server: Server, node: String = "pi-1", length: Int = 1000) async throws -> RawConnection {
+  private func slowUpload(_ server: TestServer, node: String = "pi-1", length: Int = 1000) async throws -> RawConnection {
     let connection = try RawConnection(port: server.port)
     connection.say(
       "PUT /v1/tasks/digits/rounds/3/updates/north/\(node) HTTP/1.1\r\nHost: x\r\nContent-Length: \(length)\r\nExpect: 100-continue\r\n\r\n"
@@ -25,9 +25,9 @@ import Testing
 
   @Test("Over the number of uploads the answer is 429 with Retry-After, and the server stays quick")
   func busy() async throws {
-    var limits = DataPlaneLimits()
-    limits.uploads = 3
-    try await UploadProtocolTests.with(limits: limits) { round in
+    var uploads = UploadLimits()
+    uploads.count = 3
+    try await UploadProtocolTests.with(uploads: uploads) { round in
       var held: [RawConnection] = []
       for number in 1...3 { held.append(try await slowUpload(round.server, node: "pi-\(number)")) }
       for _ in 1...20 {
@@ -52,9 +52,9 @@ import Testing
 
   @Test("More clients than a server takes all get through, for they wait as they are told")
   func herd() async throws {
-    var limits = DataPlaneLimits()
-    limits.uploads = 2
-    try await UploadProtocolTests.with(limits: limits) { round in
+    var uploads = UploadLimits()
+    uploads.count = 2
+    try await UploadProtocolTests.with(uploads: uploads) { round in
       let held = [try await slowUpload(round.server, node: "x"), try await slowUpload(round.server, node: "y")]
       let refused = Counter()
       try await withThrowingTaskGroup(of: Int.self) { group in
@@ -82,9 +82,9 @@ import Testing
 
   @Test("Over the announced bytes the answer is 429, but one large upload alone may come")
   func bytes() async throws {
-    var limits = DataPlaneLimits()
-    limits.uploadBytes = 1000
-    try await UploadProtocolTests.with(limits: limits) { round in
+    var uploads = UploadLimits()
+    uploads.bytes = 1000
+    try await UploadProtocolTests.with(uploads: uploads) { round in
       do {
         let held = try await slowUpload(round.server, length: 900)
         let error = await #expect(throws: TransferError.self) { try await round.send("PUT", round.url, round.body[...], []) }
@@ -98,7 +98,7 @@ import Testing
 
   @Test("An address that asks too often is told to wait, about anything but the health")
   func rate() async throws {
-    var limits = DataPlaneLimits()
+    var limits = ListenerLimits()
     limits.requestsPerSecond = 5
     try await UploadProtocolTests.with(limits: limits) { round in
       var refused = 0
@@ -131,7 +131,7 @@ import Testing
 
   @Test("A head that is too large is answered with 431 and closed")
   func headers() async throws {
-    var limits = DataPlaneLimits()
+    var limits = ListenerLimits()
     limits.headerBytes = 4 << 10
     try await UploadProtocolTests.with(limits: limits) { round in
       for text in ["X-Large: \(String(repeating: "a", count: 20_000))", (0..<3000).map { "X-\($0): a" }.joined(separator: "\r\n")] {
@@ -147,7 +147,7 @@ import Testing
 
   @Test("A client that connects and does not ask is disconnected", arguments: ["", "GET /healthz HT"])
   func silent(text: String) async throws {
-    var limits = DataPlaneLimits()
+    var limits = ListenerLimits()
     limits.headSeconds = 1
     try await UploadProtocolTests.with(limits: limits) { round in
       let connection = try RawConnection(port: round.server.port)
@@ -160,7 +160,7 @@ import Testing
 
   @Test("A body that stops, or trickles, is answered with 408; what came stays if it was resumable")
   func slow() async throws {
-    var limits = DataPlaneLimits()
+    var limits = ListenerLimits()
     limits.stallSeconds = 1
     limits.bytesPerSecond = 1 << 20
     try await UploadProtocolTests.with(limits: limits) { round in
@@ -201,7 +201,7 @@ import Testing
 
   @Test("Connections beyond the limit wait until others end")
   func connections() async throws {
-    var limits = DataPlaneLimits()
+    var limits = ListenerLimits()
     limits.connections = 2
     try await UploadProtocolTests.with(limits: limits) { round in
       var held = [try RawConnection(port: round.server.port), try RawConnection(port: round.server.port)]

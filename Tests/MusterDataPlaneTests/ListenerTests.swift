@@ -12,8 +12,8 @@ import Testing
 @Suite struct ListenerTests {
   @Test("a port in use is said so, with the setting that helps")
   func portInUse() async throws {
-    try await Server.with { server in
-      let second = listener(makeRouter(), host: "127.0.0.1", port: server.port, name: "data", logger: quiet)
+    try await TestServer.with { server in
+      let second = Listener(ListenerConfiguration(name: "data", port: server.port), logger: quiet) { _ in }
       let error = await #expect(throws: ListenerError.self) { try await second.run() }
       #expect(
         error?.description == "port \(server.port) on 127.0.0.1 is in use: another program listens there; set data.port")
@@ -22,7 +22,7 @@ import Testing
 
   @Test("a host that is not ours is said so", arguments: ["192.0.2.1", "no-such-host.invalid"])
   func foreignHost(_ host: String) async throws {
-    let listener = listener(makeRouter(), host: host, port: try freePort(), name: "ops", logger: quiet)
+    let listener = Listener(ListenerConfiguration(name: "ops", host: host, port: try freePort()), logger: quiet) { _ in }
     let error = await #expect(throws: ListenerError.self) { try await listener.run() }
     #expect(error?.description.contains("ops.host") == true)
     #expect(error?.description.contains(host) == true)
@@ -31,7 +31,7 @@ import Testing
   @Test("every error becomes a problem, once")
   func errors() async throws {
     struct Surprise: Error {}
-    try await Server.with { server in
+    try await TestServer.with { server in
       for (name, status) in [("problem", 418), ("full", 507), ("damaged", 503), ("surprise", 500), ("identifier", 400)] {
         let error = await #expect(throws: TransferError.self) {
           try await server.client.send("GET", "\(server.address)/fail/\(name)")
@@ -55,7 +55,7 @@ import Testing
 
   @Test("JSON bodies are bounded, and what is wrong with one is named")
   func json() async throws {
-    try await Server.with { server in
+    try await TestServer.with { server in
       let url = "\(server.address)/echo"
       let value = Evaluation(base: Digest(of: [1]), weight: 2, metrics: ["a": 1])
       let echo: Evaluation = try await server.client.send("POST", url, json: value).decode()
@@ -78,7 +78,7 @@ import Testing
 
   @Test("garbage instead of HTTP is answered and does no harm")
   func garbage() async throws {
-    try await Server.with { server in
+    try await TestServer.with { server in
       for text in ["\0\u{1}\u{2}garbage\r\n\r\n", "GET / HTTP/9.9\r\n\r\n", "PUT / HTTP/1.1\r\nContent-Length: -5\r\n\r\n"] {
         let connection = try RawConnection(port: server.port)
         connection.say(text)
@@ -92,7 +92,7 @@ import Testing
 
   @Test("accepted connections send without delay")
   func noDelay() async throws {
-    try await Server.with { server in
+    try await TestServer.with { server in
       let answer = try await server.client.send("GET", "\(server.address)/nodelay")
       #expect(answer.body == Array("1".utf8))
     } routes: { router in

@@ -69,6 +69,6 @@ import Testing
   }
 }
 
-extension Server {
+extension TestServer {
   fileprivate var partialName: String { "digits, round 3, train, north/pi-1" }
 }

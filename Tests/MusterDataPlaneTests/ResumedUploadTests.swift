@@ -24,7 +24,7 @@ import Testing
 
   @Test("An upload of 50 MB whose connection breaks sends at most one part again", arguments: [10, 50, 90])
   func cutOnce(percent: Int) async throws {
-    try await Server.with { server in
+    try await TestServer.with { server in
       let base = try server.blob(try big(0))
       let body = try big(1, base: base)
       let digest = Digest(of: body)
@@ -61,7 +61,7 @@ import Testing
 
   @Test("An upload whose answer was lost is found accepted")
   func lostAnswer() async throws {
-    try await Server.with { server in
+    try await TestServer.with { server in
       let base = try server.blob(try Update.baseBytes)
       let body = try Update(base: base).bytes
       let digest = Digest(of: body)

@@ -14,7 +14,7 @@ import TestSupport
 @testable import MusterServer
 
 /// A data plane on a free port, with a ledger that answers what the test says.
-struct Server: Sendable {
+struct TestServer: Sendable {
   let port: Int
   let store: StateFolder
   let ledger: FakeLedger
@@ -25,25 +25,25 @@ struct Server: Sendable {
   var address: String { "http://127.0.0.1:\(port)" }
 
   static func with(
-    limits: DataPlaneLimits = DataPlaneLimits(), _ body: @Sendable (Server) async throws -> Void,
+    limits: ListenerLimits = ListenerLimits(), uploads: UploadLimits = UploadLimits(), _ body: @Sendable (TestServer) async throws -> Void,
     routes: @Sendable (Router<RouteContext>) -> Void = { _ in }
   ) async throws {
     let folder = try TemporaryFolder()
     // Many tests at once: making a state folder waits for the disk, and the servers need the cooperative threads.
     let store = try await offload { () throws(StorageError) in
-      try StateFolder(folder: folder.file("state"), partials: limits.partials, logger: quiet)
+      try StateFolder(folder: folder.file("state"), partials: uploads.partials, logger: quiet)
     }
     let ledger = FakeLedger()
-    let (record, refusals) = (LogRecorder(), RefusalLog())
-    let router = makeRouter(limits: limits, log: refusals)
+    let record = LogRecorder()
     let source = StoreSource(store: store)
-    BlobRoutes(source: source, state: store, maximumBytes: 1 << 20).add(to: router)
-    ContributionRoutes(ledger: ledger, source: source, state: store, limits: limits).add(to: router)
-    routes(router)
-    router.get("healthz") { _, _ in textResponse("ok\n") }
     let client = try HTTPClient()
-    try await withListener(router, limits: limits, log: refusals, logger: record.logger) { port in
-      try await body(Server(port: port, store: store, ledger: ledger, client: client, folder: folder, log: record))
+    try await withListener(ListenerConfiguration(name: "data", port: 0, limits: limits), logger: record.logger) { router in
+      BlobRoutes(source: source, state: store, maximumBytes: 1 << 20).add(to: router)
+      ContributionRoutes(ledger: ledger, source: source, state: store, limits: uploads).add(to: router)
+      routes(router)
+      router.get("healthz") { _, _ in textResponse("ok\n") }
+    } _: { port in
+      try await body(TestServer(port: port, store: store, ledger: ledger, client: client, folder: folder, log: record))
     }
   }
 
@@ -59,15 +59,14 @@ struct Server: Sendable {
   }
 }
 
-/// Serves a router on a free port for as long as the closure runs.
+/// Serves routes on a free port for as long as the closure runs.
 func withListener(
-  _ router: Router<RouteContext>, limits: DataPlaneLimits = DataPlaneLimits(), log: RefusalLog = RefusalLog(), logger: Logger = quiet,
-  _ body: (_ port: Int) async throws -> Void
+  _ configuration: ListenerConfiguration, identification: any CallerIdentification = AnonymousCallers(), logger: Logger = quiet,
+  routes: (Router<RouteContext>) -> Void, _ body: (_ port: Int) async throws -> Void
 ) async throws {
   let ports = AsyncStream<Int>.makeStream()
-  let listener = listener(
-    router, host: "127.0.0.1", port: 0, name: "data", limits: limits, log: log, logger: logger
-  ) { ports.continuation.yield($0) }
+  let listener = Listener(
+    configuration, identification: identification, logger: logger, onRunning: { ports.continuation.yield($0) }, routes: routes)
   let services = ServiceGroup(services: [listener], logger: quiet)
   try await withThrowingTaskGroup(of: Void.self) { group in
     group.addTask { try await services.run() }

@@ -22,13 +22,15 @@ import Testing
   }
 
   private func withOps(_ body: (Int) async throws -> Void) async throws {
-    let router = makeRouter()
-    router.add(middleware: SiteMiddleware(hosts: [try Host(validating: "Muster.Example")]))
-    for method in [HTTPRequest.Method.get, .post] {
-      router.on("/v1/tasks/:task/:action", method: method) { _, _ in textResponse("done\n") }
+    let names = [try Host(validating: "Muster.Example")]
+    try await withListener(ListenerConfiguration(name: "ops", port: 0, names: names)) { router in
+      for method in [HTTPRequest.Method.get, .post] {
+        router.on("/v1/tasks/:task/:action", method: method) { _, _ in textResponse("done\n") }
+      }
+      router.get("healthz") { _, _ in textResponse("ok\n") }
+    } _: { port in
+      try await body(port)
     }
-    router.get("healthz") { _, _ in textResponse("ok\n") }
-    try await withListener(router, body)
   }
 
   @Test(

@@ -15,7 +15,7 @@ import Testing
   static let path = "/v1/tasks/digits/rounds/3/updates/north/pi-1"
 
   struct Round: Sendable {
-    let server: Server
+    let server: TestServer
     let body: [UInt8]
     var digest: Digest { Digest(of: body) }
     var url: String { "\(server.address)\(UploadProtocolTests.path)" }
@@ -46,9 +46,11 @@ import Testing
     }
   }
 
-  static func with(limits: DataPlaneLimits = DataPlaneLimits(), _ test: @Sendable (Round) async throws -> Void) async throws {
-    try await Server.with(
-      limits: limits,
+  static func with(
+    limits: ListenerLimits = ListenerLimits(), uploads: UploadLimits = UploadLimits(), _ test: @Sendable (Round) async throws -> Void
+  ) async throws {
+    try await TestServer.with(
+      limits: limits, uploads: uploads,
       { server in
         let base = try server.blob(try Update.baseBytes)
         server.ledger.state.withLock { $0.admission = .open(base: base, maximumWeight: 1e9, maximumBytes: 1 << 20) }
@@ -304,9 +306,9 @@ import Testing
 
   @Test("No more half uploads than allowed are kept: the node's own oldest makes room, then those left alone")
   func crowded() async throws {
-    var limits = DataPlaneLimits()
-    limits.partials = PartialUploadLimits(count: 3, perOwner: 2, bytes: 1 << 20, graceSeconds: 0)
-    try await Self.with(limits: limits) { round in
+    var uploads = UploadLimits()
+    uploads.partials = PartialUploadLimits(count: 3, perOwner: 2, bytes: 1 << 20, graceSeconds: 0)
+    try await Self.with(uploads: uploads) { round in
       func begin(_ node: String, round number: Int, length: Int = 100) async -> Int {
         do {
           return try await round.send(

@@ -50,10 +50,18 @@ struct LongWorkTests {
       let isLimited = setrlimit(__rlimit_resource_t(RLIMIT_FSIZE.rawValue), &limit) == 0
       #expect(isLimited)
       let mailbox = Mailbox<RegionMachine.Event>()
-      let work = RegionWork(state: store, models: models, logger: LogRecorder().logger)
+      let work = RegionWork(state: store, models: models)
+      let (key, logger) = (order.key, LogRecorder().logger)
+      let reports = LongWorkReports<RegionMachine.Event>(
+        "aggregate", mailbox: mailbox, logger: logger, isWanted: { true }, trouble: work.trouble, delayed: { .below(key.delayed($0)) },
+        failed: { .below(key.failed($0)) })
       let orders = WorkRunner<WorkKey, LongWork<RegionOrder>>(width: 1)
       orders.add(order.key, LongWork(order))
-      let working = Task { await orders.runAttempts { await work.perform($0, reportingTo: mailbox) { true } } }
+      let working = Task {
+        await orders.runAttempts { piece in
+          await piece.carryOut(reports) { .below(try await work.attempt(piece.order, logger)) }
+        }
+      }
       var said: [String] = []
       var combined: Combined?
       while combined == nil {

@@ -12,12 +12,12 @@ import Testing
   }
 
   private func listener(_ arguments: String...) async throws -> ListenerConfiguration {
-    try await ListenerConfiguration(try await settings(arguments), "ops", host: "127.0.0.1", port: 7401, namesCallers: true)
+    try await ListenerConfiguration(try await settings(arguments), "ops", host: "127.0.0.1", port: 7401, checksNames: true)
   }
 
   private func complaint(_ arguments: String...) async throws -> String {
     do {
-      _ = try await ListenerConfiguration(try await settings(arguments), "ops", host: "127.0.0.1", port: 7401, namesCallers: true)
+      _ = try await ListenerConfiguration(try await settings(arguments), "ops", host: "127.0.0.1", port: 7401, checksNames: true)
       _ = try await MQTTConfiguration(try await settings(arguments), "broker", clientID: "x")
       return "nothing"
     } catch let error as ConfigurationError {
@@ -45,7 +45,7 @@ import Testing
   func names() async throws {
     let listener = try await listener("--ops-advertise", "https://Muster.Example/central/", "--ops-hosts", "hub,[2001:db8::5]")
     #expect(listener.advertise == "https://muster.example/central")
-    let names = Set(listener.names.map { "\($0)" })
+    let names = Set(try #require(listener.names).map { "\($0)" })
     #expect(names.isSuperset(of: ["muster.example", "127.0.0.1", "hub", "[2001:db8::5]"]))
   }
 

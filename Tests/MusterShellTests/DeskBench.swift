@@ -120,9 +120,9 @@ struct RegionBench {
   }
 
   var below: [Publication] { commands.compactMap { if case .publish(let publication) = $0 { publication } else { nil } } }
-  var above: [Publication] { commands.compactMap { if case .publishAbove(let publication) = $0 { publication } else { nil } } }
-  var questions: [Question] { commands.compactMap { if case .ask(let question) = $0 { question } else { nil } } }
-  var deliveries: [Delivery] { commands.compactMap { if case .deliver(let delivery) = $0 { delivery } else { nil } } }
+  var above: [Publication] { commands.compactMap { if case .own(.publishAbove(let publication)) = $0 { publication } else { nil } } }
+  var questions: [Question] { commands.compactMap { if case .own(.ask(let question)) = $0 { question } else { nil } } }
+  var deliveries: [Delivery] { commands.compactMap { if case .own(.deliver(let delivery)) = $0 { delivery } else { nil } } }
   var orders: [(key: WorkKey, order: RegionOrder)] {
     commands.compactMap { if case .work(let key, let order) = $0 { (key, order) } else { nil } }
   }

@@ -22,7 +22,7 @@ struct RegionDeskTests {
     var bench = RegionBench.ready()
     bench.tell(.above(.invitation(RegionBench.order(grant: nil))))
     #expect(bench.below.compactMap(\.invitation).isEmpty)
-    #expect(bench.commands.contains { if case .lacksGrant(.digits) = $0 { true } else { false } })
+    #expect(bench.commands.contains { if case .own(.lacksGrant(.digits)) = $0 { true } else { false } })
   }
 
   @Test("of a batch only the newest status on a task is said above; what passes waits for its second")
@@ -67,7 +67,7 @@ struct RegionDeskTests {
       bench = .ready()
       bench.tell([.above(.invitation(RegionBench.order())), .above(.forget(.digits))] + later)
       #expect(bench.below.compactMap(\.invitation).isEmpty)
-      #expect(bench.commands.allSatisfy { if case .lacksGrant = $0 { false } else { true } })
+      #expect(bench.commands.allSatisfy { if case .own(.lacksGrant) = $0 { false } else { true } })
     }
   }
 
@@ -79,7 +79,7 @@ struct RegionDeskTests {
     #expect(bench.questions == [.whatCounts(.digits, RoundKey(round: 1, phase: .train, attempt: 2), upload: RegionBench.upload)])
     let job = Job(invitation: RegionBench.order(), stage: .uploading)
     let asked = bench.desk.command(for: .ask(job), of: bench.machine)
-    guard case .ask(let question) = asked else {
+    guard case .own(.ask(let question)) = asked else {
       Issue.record("it is asked: \(String(describing: asked))")
       return
     }
@@ -90,7 +90,7 @@ struct RegionDeskTests {
   func others() throws {
     var bench = RegionBench.ready(.region)
     func command(_ effect: RegionMachine.Effect) -> RegionDesk.Command? { bench.desk.command(for: effect, of: bench.machine) }
-    guard case .announce = command(.announce), case .evicted(3, of: 10) = command(.below(.evicted(3, of: 10))) else {
+    guard case .own(.announce) = command(.announce), case .evicted(3, of: 10) = command(.below(.evicted(3, of: 10))) else {
       Issue.record("it is announced, and the eviction is told")
       return
     }

@@ -29,7 +29,7 @@ extension Coordinator {
   mutating func workFailed(_ id: TaskID, _ work: Work, round: Int, _ key: RoundKey?, _ reason: String) {
     guard let run = tasks[id], !run.isEnded else { return }
     // What an earlier order's work says is nothing to this one.
-    if let key, run.order?.key != key { return }
+    if let key, run.specification == nil, run.order?.key != key { return }
     switch (work, run.stage) {
     case (.initialize, .initializing): end(id, .failed, "the model could not be initialized: \(reason)")
     case (.aggregate, .aggregating) where run.round == round:

@@ -23,7 +23,7 @@ package struct ContributionRoutes: Sendable {
   ///   - source: where the base models are.
   ///   - store: where updates go.
   ///   - limits: how many uploads at a time.
-  package init(ledger: any Ledger, source: any BlobSource, state: StateFolder, limits: DataPlaneLimits = DataPlaneLimits()) {
+  package init(ledger: any Ledger, source: any BlobSource, state: StateFolder, limits: UploadLimits = UploadLimits()) {
     self.ledger = ledger
     self.state = state
     schemas = BaseSchemas(source)

@@ -2,32 +2,29 @@ package import MusterCoordination
 import MusterGround
 package import MusterSchema
 package import MusterServer
-package import MusterStorage
+import MusterStorage
 
 /// A coordinator as the ledger behind a data plane: central, or a region for its own devices. Admits, counts, says what it has.
 package struct CoordinatorLedger: Ledger {
   private let machine: @Sendable () async -> Coordinator
-  private let store: any Store
+  private let history: History
   private let replies: ContributionReplies
   private let post: @Sendable (Coordinator.Event) -> Bool
   private let grant: @Sendable (TaskRun, NodePath) -> Grant?
   private let maximumBytes: Int
 
   /// - Parameters:
-  ///   - store: answers for phases that are over.
-  ///   - post: hands an event to the machine; false when its mailbox is full.
-  ///   - grant: what the ticket of a path derives from; nil when that is not known here (any more).
-  ///   - maximumBytes: of a contribution.
-  package init(
-    machine: @escaping @Sendable () async -> Coordinator, store: any Store, replies: ContributionReplies,
-    post: @escaping @Sendable (Coordinator.Event) -> Bool, grant: @escaping @Sendable (TaskRun, NodePath) -> Grant?, maximumBytes: Int
+  ///   - replies: where the machine's answers come.
+  ///   - grant: the grant that the ticket of a path derives from; `nil` when it is not known here.
+  package init<M: ServerMachine>(
+    _ server: Server<M>, replies: ContributionReplies, grant: @escaping @Sendable (TaskRun, NodePath) -> Grant?
   ) {
-    self.machine = machine
-    self.store = store
+    machine = { await server.shell.machine.coordinator }
+    history = server.history
     self.replies = replies
-    self.post = post
+    post = { server.shell.mailbox.offer(M.event($0)) }
     self.grant = grant
-    self.maximumBytes = maximumBytes
+    maximumBytes = server.configuration.uploads.contributionBytes
   }
 
   package func admission(_ key: ContributionKey, ticket: Ticket?) async -> ContributionAdmission {
@@ -38,7 +35,7 @@ package struct CoordinatorLedger: Ledger {
     case .closed(let why): return .closed(why)
     case .past(let why):
       do {
-        return try await store.contribution(key).map { .accepted($0.digest) } ?? .closed(why)
+        return try await history.contribution(key).map { .accepted($0.digest) } ?? .closed(why)
       } catch {
         return .unavailable
       }
@@ -73,7 +70,7 @@ package struct CoordinatorLedger: Ledger {
   /// The word on a contribution whose phase was closed while its body came: the same may have counted in it.
   private func past(_ offer: ContributionOffer, _ why: String) async -> Acceptance {
     do {
-      guard let earlier = try await store.contribution(offer.key) else { return .closed(why) }
+      guard let earlier = try await history.contribution(offer.key) else { return .closed(why) }
       return earlier.digest == offer.digest ? .same : .conflict
     } catch {
       return .unavailable
@@ -84,7 +81,7 @@ package struct CoordinatorLedger: Ledger {
     let machine = await machine()
     guard machine.isLedger(of: task) else { return nil }
     if let inProgress = machine.phaseLedger(task, round: round, phase: phase) { return inProgress }
-    let accepted = try await answered { () throws(StorageError) in try await store.paths(of: task, round: round, phase) }
+    let accepted = try await history.ask { (store) throws(StorageError) in try await store.paths(of: task, round: round, phase) }
     return PhaseLedger(task: task, round: round, phase: phase, open: false, accepted: accepted)
   }
 }

@@ -15,9 +15,9 @@ final class UploadGate: Sendable {
   private let bytes: Int
   private let state = Mutex(State())
 
-  init(_ limits: DataPlaneLimits) {
-    count = limits.uploads
-    bytes = limits.uploadBytes
+  init(_ limits: UploadLimits) {
+    count = limits.count
+    bytes = limits.bytes
   }
 
   /// - Parameter announced: bytes of the body.

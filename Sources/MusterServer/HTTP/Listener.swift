@@ -17,29 +17,24 @@ package struct ListenerError: Error, Hashable, CustomStringConvertible {
 /// Not Hummingbird's `Application`: that brings services of its own, one of which takes up to a second to end.
 package struct Listener: Service {
   private let responder: RouterResponder<RouteContext>
-  private let host: String
-  private let port: Int
-  private let name: String
-  private let limits: DataPlaneLimits
+  private let configuration: ListenerConfiguration
   private let log: RefusalLog
   private let logger: Logger
   private let onRunning: @Sendable (_ port: Int) async -> Void
 
   /// - Parameters:
-  ///   - name: the configuration's: `data`, `ops`.
-  ///   - limits: connections, heads, and how slow a client may be.
-  ///   - log: who is told what was refused.
-  ///   - onRunning: told the port once connections are accepted.
+  ///   - identification: finds out who makes a request.
+  ///   - onRunning: is called with the port once connections are accepted.
+  ///   - routes: adds the listener's routes, and middlewares that come after its own.
   package init(
-    _ router: Router<RouteContext>, host: String, port: Int, name: String, limits: DataPlaneLimits, log: RefusalLog, logger: Logger,
-    onRunning: @escaping @Sendable (_ port: Int) async -> Void = { _ in }
+    _ configuration: ListenerConfiguration, identification: any CallerIdentification = AnonymousCallers(), logger: Logger,
+    onRunning: @escaping @Sendable (_ port: Int) async -> Void = { _ in }, routes: (Router<RouteContext>) -> Void
   ) {
-    self.limits = limits
-    self.log = log
+    self.configuration = configuration
+    log = RefusalLog(configuration.name, logger: logger)
+    let router = makeRouter(configuration, identification: identification, log: log)
+    routes(router)
     responder = router.buildResponder()
-    self.host = host
-    self.port = port
-    self.name = name
     self.onRunning = onRunning
     var logger = logger
     // Hummingbird says "Server started" at info for each listener; the programs have their own ready line.
@@ -49,15 +44,16 @@ package struct Listener: Service {
 
   /// - Throws: ``ListenerError`` when it cannot bind.
   package func run() async throws {
-    let (limits, log, logger) = (limits, log, logger)
+    let (limits, log, logger) = (configuration.limits, log, logger)
+    let (host, port, name) = (configuration.host, configuration.port, configuration.name)
     let channel = HTTP1Channel.Configuration(
-      additionalChannelHandlers: [ConnectionGuard(limits, log: log, logger: logger)], idleTimeout: .seconds(75),
+      additionalChannelHandlers: [ConnectionGuard(limits, log: log)], idleTimeout: .seconds(75),
       httpDecoderConfiguration: .init(
         maxHeaderFieldSize: limits.headerBytes, maxHeaderListSize: limits.headerBytes, maxHeaderFieldCount: 100))
     let server = try HTTPServerBuilder.http1(configuration: channel).buildServer(
       configuration: .init(
         address: .hostname(host, port: port), backlog: 1024,
-        availableConnectionsDelegate: ConnectionLimit(limits.connections, log, logger)),
+        availableConnectionsDelegate: ConnectionLimit(limits.connections, log)),
       eventLoopGroup: MultiThreadedEventLoopGroup.singleton, logger: logger,
       responder: { request, writer, channel in
         let response = try await respond(to: request, channel)
@@ -87,21 +83,14 @@ package struct Listener: Service {
   }
 
   private func explain(_ error: IOError) -> String {
-    switch error.errnoCode {
+    let (host, port, name) = (configuration.host, configuration.port, configuration.name)
+    return switch error.errnoCode {
     case EADDRINUSE: "port \(port) on \(host) is in use: another program listens there; set \(name).port"
     case EACCES: "port \(port) on \(host) needs more rights: choose a \(name).port of 1024 or above"
     case EADDRNOTAVAIL: "\(name).host \(host) is not an address of this machine"
     default: "cannot listen on \(host), port \(port): \(error)"
     }
   }
-}
-
-/// A listener for a router, as a service: see ``Listener``.
-package func listener(
-  _ router: Router<RouteContext>, host: String, port: Int, name: String, limits: DataPlaneLimits = DataPlaneLimits(),
-  log: RefusalLog = RefusalLog(), logger: Logger, onRunning: @escaping @Sendable (_ port: Int) async -> Void = { _ in }
-) -> Listener {
-  Listener(router, host: host, port: port, name: name, limits: limits, log: log, logger: logger, onRunning: onRunning)
 }
 
 /// A time as RFC 9110 writes it: `Sat, 21 Nov 2026 10:00:00 GMT`.

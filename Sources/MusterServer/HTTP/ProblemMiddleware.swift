@@ -1,16 +1,16 @@
 import HTTPTypes
-package import Hummingbird
+import Hummingbird
 import Logging
 package import MusterSchema
 package import MusterStorage
 
 /// The one place where errors become answers.
-package struct ProblemMiddleware: RouterMiddleware {
+struct ProblemMiddleware: RouterMiddleware {
   private let log: RefusalLog
 
-  package init(log: RefusalLog = RefusalLog()) { self.log = log }
+  init(log: RefusalLog) { self.log = log }
 
-  package func handle(
+  func handle(
     _ request: Request, context: RouteContext, next: (Request, RouteContext) async throws -> Response
   ) async throws -> Response {
     do {
@@ -49,7 +49,7 @@ package struct ProblemMiddleware: RouterMiddleware {
       [
         "client": "\(context.client)", "http.method": "\(request.method.rawValue.prefix(16))",
         "http.path": "\(String(request.uri.path.prefix(200)).withoutControlCharacters)",
-      ], to: context.logger)
+      ])
     var response = problemResponse(problem, retryAfter: retryAfter)
     for field in headers { response.headers[field.name] = field.value }
     return response

@@ -7,6 +7,8 @@ import NIOHTTPTypes
 /// What Muster's routes know of a request besides its head and body.
 package struct RouteContext: RequestContext {
   package var coreContext: CoreRequestContextStorage
+  /// Set by ``CallerMiddleware``, before any route runs.
+  package internal(set) var caller = Caller.anonymous
   let channel: (any Channel)?
 
   package init(source: ApplicationRequestContextSource) {
@@ -37,22 +39,19 @@ package struct RouteContext: RequestContext {
   package func say(_ interim: HTTPResponse) async throws { try await channel?.writeAndFlush(HTTPResponsePart.head(interim)) }
 }
 
-/// A router whose errors are all problem+json, a missing route included.
-///
-/// - Parameters:
-///   - limits: how often one address may ask.
-///   - log: who is told what was refused.
+/// A listener's router, without routes: errors become problem+json, a missing route included, and every caller is identified.
 package func makeRouter(
-  limits: DataPlaneLimits = DataPlaneLimits(requestsPerSecond: 0), log: RefusalLog = RefusalLog()
+  _ configuration: ListenerConfiguration, identification: any CallerIdentification = AnonymousCallers(), log: RefusalLog
 ) -> Router<RouteContext> {
   let router = Router(context: RouteContext.self)
   router.add(middleware: ProblemMiddleware(log: log))
-  if limits.requestsPerSecond > 0 {
-    let logger = Logger(label: "muster.data")
-    let rate = RequestRate(perSecond: limits.requestsPerSecond) {
-      log.note(429, "more than \(RequestRate.capacity) addresses ask: the quietest are forgotten", [:], to: logger)
+  if configuration.limits.requestsPerSecond > 0 {
+    let rate = RequestRate(perSecond: configuration.limits.requestsPerSecond) {
+      log.note(429, "more than \(RequestRate.capacity) addresses ask: the quietest are forgotten", limit: "requestsPerSecond")
     }
     router.add(middleware: RateMiddleware(rate: rate))
   }
+  if let names = configuration.names { router.add(middleware: SiteMiddleware(hosts: names)) }
+  router.add(middleware: CallerMiddleware(identification: identification))
   return router
 }

@@ -1,6 +1,6 @@
 import HTTPTypes
-package import Hummingbird
-package import MusterSchema
+import Hummingbird
+import MusterSchema
 
 /// Keeps web pages away from a listener that trusts whoever reaches it: a browser on an operator's machine reaches the loopback address, too,
 /// and sends what any page tells it to.
@@ -8,13 +8,13 @@ package import MusterSchema
 /// A request of a page says so in `Origin` and `Sec-Fetch-Site`, which no script can change. A page whose own name was made to resolve to this
 /// address (DNS rebinding) shows in `Host`, which must be an address or a name that this server is known by. Programs send neither `Origin`
 /// nor `Sec-Fetch-Site`, and name the server as their caller did.
-package struct SiteMiddleware: RouterMiddleware {
+struct SiteMiddleware: RouterMiddleware {
   private let names: Set<String>
 
   /// - Parameter hosts: names that the server is known by, beside its addresses and `localhost`.
-  package init(hosts: [Host]) { names = Set(hosts.map(\.name)) }
+  init(hosts: [Host]) { names = Set(hosts.map(\.name)) }
 
-  package func handle(
+  func handle(
     _ request: Request, context: RouteContext, next: (Request, RouteContext) async throws -> Response
   ) async throws -> Response {
     // Whether the server lives is no secret, and whoever watches it may know it by any name.

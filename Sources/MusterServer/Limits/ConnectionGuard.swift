@@ -28,9 +28,8 @@ final class ConnectionGuard: ChannelDuplexHandler, RemovableChannelHandler {
     case closing
   }
 
-  private let limits: DataPlaneLimits
+  private let limits: ListenerLimits
   private let log: RefusalLog
-  private let logger: Logger
   private var phase = Phase.closing
   /// Requests whose answer has not ended: more than one when a client sends ahead.
   private var unanswered = 0
@@ -46,10 +45,9 @@ final class ConnectionGuard: ChannelDuplexHandler, RemovableChannelHandler {
   /// Of a refused body that are still read, so that its sender hears the refusal and not only a broken connection.
   private static let rest = 2 << 20
 
-  init(_ limits: DataPlaneLimits, log: RefusalLog, logger: Logger) {
+  init(_ limits: ListenerLimits, log: RefusalLog) {
     self.limits = limits
     self.log = log
-    self.logger = logger
   }
 
   func handlerAdded(context: ChannelHandlerContext) {
@@ -184,7 +182,6 @@ final class ConnectionGuard: ChannelDuplexHandler, RemovableChannelHandler {
   }
 
   private func note(_ status: Int, _ why: String, limit: String, _ context: ChannelHandlerContext) {
-    log.note(
-      status, why, ["client": "\(context.channel.remoteAddress?.ipAddress ?? "?")", "limit": "data.limits.\(limit)"], to: logger)
+    log.note(status, why, limit: limit, ["client": "\(context.channel.remoteAddress?.ipAddress ?? "?")"])
   }
 }

@@ -1,4 +1,4 @@
-import Logging
+package import Logging
 import MusterGround
 import MusterSchema
 import Synchronization
@@ -7,19 +7,29 @@ import Synchronization
 /// seconds with how many there were.
 package final class RefusalLog: Sendable {
   private let throttle = Mutex(LogThrottle())
+  private let listener: String
+  private let logger: Logger
   /// What a server under load or attack answers; 404 and the like are everyday.
   private static let noted: Set<Int> = [403, 408, 409, 413, 422, 429, 431, 503, 507]
 
-  package init() {}
+  /// - Parameter listener: its name, for the limit that a line names.
+  package init(_ listener: String, logger: Logger) {
+    self.listener = listener
+    self.logger = logger
+  }
 
-  /// - Parameter metadata: without anything secret.
+  /// - Parameters:
+  ///   - limit: the last part of the configuration key of the limit that was exceeded.
+  ///   - metadata: must not contain secrets.
   func note(
-    _ status: Int, _ why: String, _ metadata: @autoclosure () -> Logger.Metadata, to logger: Logger, now: ContinuousClock.Instant = .now
+    _ status: Int, _ why: String, limit: String? = nil, _ metadata: @autoclosure () -> Logger.Metadata = [:],
+    now: ContinuousClock.Instant = .now
   ) {
     guard Self.noted.contains(status) else { return }
     guard let leftOut = throttle.withLock({ $0.admit("\(status)", at: now) }) else { return }
     var metadata = metadata()
     metadata["http.status"] = "\(status)"
+    if let limit { metadata["limit"] = "\(listener).limits.\(limit)" }
     if leftOut > 0 { metadata["alike"] = "\(leftOut)" }
     logger.notice("refused: \(why.withoutControlCharacters.prefix(300))", metadata: metadata)
   }

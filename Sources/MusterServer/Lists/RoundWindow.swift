@@ -1,6 +1,5 @@
 package import Hummingbird
 package import MusterSchema
-package import MusterStorage
 
 /// Which of a task's ended rounds are asked for, with the names of their nodes: the query parameter `rounds`.
 package enum RoundWindow: Hashable, Sendable {
@@ -45,25 +44,5 @@ package enum RoundWindow: Hashable, Sendable {
       }
       return (fitting.last ?? rounds.first)?.round
     }
-  }
-}
-
-extension Store {
-  /// The records of a task's rounds that a window asks for.
-  ///
-  /// - Returns: the newest round, too, whether the window has it or not.
-  package func records(of task: TaskID, _ window: RoundWindow) async throws(Problem) -> (rounds: [RoundRecord], newest: Int?) {
-    let found = try await answered { () throws(StorageError) -> (rounds: [RoundRecord], newest: Int?)? in
-      let newest = try await rounds(of: task, PageRequest(limit: PageRequest.most)).rows
-      guard let first = window.first(newestFirst: newest) else { return ([], newest.first?.round) }
-      let records = try await records(of: task, since: first, most: RoundWindow.mostContributions)
-      // A round may have ended since.
-      return records.map { records in (records.filter { $0.round <= newest.first?.round ?? 0 }, newest.first?.round) }
-    }
-    if let found { return found }
-    throw Problem(
-      .badRequest,
-      "these rounds have more than \(RoundWindow.mostContributions) contributions: ask for fewer with rounds=last:N, or a page of "
-        + "/v1/tasks/\(task)/rounds at a time")
   }
 }

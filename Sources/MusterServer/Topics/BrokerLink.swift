@@ -9,7 +9,7 @@ import Synchronization
 /// owner of the identity noticed.
 package final class BrokerLink: Sendable {
   /// Encodes the role's state message: its birth if `offline` is nil, otherwise an offline message with that reason (``Farewell``).
-  package typealias Presence = @Sendable (_ session: String, _ offline: String?) -> [UInt8]
+  private typealias Presence = @Sendable (_ session: String, _ offline: String?) -> [UInt8]
 
   private struct State {
     var connection: MQTTConnection?
@@ -34,14 +34,22 @@ package final class BrokerLink: Sendable {
   /// - Parameters:
   ///   - topic: where the role's own state lives.
   ///   - filters: what it listens to, its own state included.
+  ///   - presence: the role's state message: its birth if `offline` is nil, otherwise an offline message with that reason (``Farewell``).
   package init(
-    _ configuration: MQTTConfiguration, topic: Topic, filters: [String], logger: Logger, presence: @escaping Presence
+    _ configuration: MQTTConfiguration, topic: Topic, filters: [String], logger: Logger,
+    presence: @escaping @Sendable (_ session: String, _ offline: String?) -> some Message
   ) {
     self.configuration = configuration
     self.topic = topic
     self.filters = filters
     self.logger = logger
-    self.presence = presence
+    self.presence = { session, offline in
+      do {
+        return try MessageCoder.encode(presence(session, offline))
+      } catch {
+        preconditionFailure("a server's state message does not fit its topic, though its parts are checked: \(error)")
+      }
+    }
     drops = DropLog(logger)
   }
 

@@ -102,6 +102,7 @@ package final class CentralProcess: ServerPerformer, LedgerServer, ClientOwner {
     case .collect(let referenced):
       blobs.collect(keeping: referenced.union(shell.disk.history.keptBlobs), at: world.time, eagerly: world.plants(.collectsYoungBlobs))
     case .evicted: break
+    case .own: break
     }
   }
 
@@ -146,10 +147,8 @@ package final class CentralProcess: ServerPerformer, LedgerServer, ClientOwner {
   func received(_ packet: Packet, retained: Bool, by client: Client) {
     if !retained { world.auditor.hears(packet, by: .central) }
     if let event = world.coordinatorEvent(packet, retained: retained) { shell.post(event) }
-    if let (task, found) = world.descriptor(packet, retained: retained),
-      case .publish(let publications) = desk.repair(found, of: task, owed: shell.machine)
-    {
-      for publication in publications { world.publish(publication, by: .central, client) }
+    if let (task, found) = world.descriptor(packet, retained: retained) {
+      for publication in desk.repair(found, of: task, owed: shell.machine) { world.publish(publication, by: .central, client) }
     }
   }
 

@@ -123,6 +123,17 @@ package final class RegionProcess: ServerPerformer, LedgerServer, ClientOwner {
   private func carryOut(_ command: RegionDesk.Command) {
     switch command {
     case .publish(let publication): world.publish(publication, by: id, below)
+    case .work(let key, let order): orders.add(key, LongWork(combination(order), faults: world.plan.faults))
+    case .answer(let reply, let answer): dataPlane.resolve(reply, answer)
+    case .collect(let referenced):
+      blobs.collect(keeping: referenced.union(shell.disk.history.keptBlobs), at: world.time, eagerly: world.plants(.collectsYoungBlobs))
+    case .evicted: break
+    case .own(let own): carryOut(own)
+    }
+  }
+
+  private func carryOut(_ command: RegionDesk.Own) {
+    switch command {
     case .publishAbove(let publication): world.publish(publication, by: id, above)
     case .announce: above.announce(in: world)
     case .ask(let question):
@@ -130,12 +141,7 @@ package final class RegionProcess: ServerPerformer, LedgerServer, ClientOwner {
       world.auditor.bound(questions.count, 64, "the questions of \(id)")
     case .deliver(let delivery):
       deliveries.add(delivery.queueKey, { [unowned self] done in deliver(delivery, attempt: 1, done) }, again: true)
-    case .work(let key, let order): orders.add(key, LongWork(combination(order), faults: world.plan.faults))
-    case .answer(let reply, let answer): dataPlane.resolve(reply, answer)
-    case .collect(let referenced):
-      blobs.collect(keeping: referenced.union(shell.disk.history.keptBlobs), at: world.time, eagerly: world.plants(.collectsYoungBlobs))
     case .lacksGrant(let task): world.auditor.fails("\(id) invites for \(task) and has no grant to make tickets of")
-    case .evicted: break
     }
   }
 

@@ -1,0 +1,30 @@
+import Hummingbird
+import MusterDataPlane
+import MusterSchema
+import MusterServer
+import MusterTransfer
+
+extension Region {
+  func addDataRoutes(to router: Router<RouteContext>) {
+    DataPlane(server, ledger: ledger, source: models).add(to: router)
+    addSharedRoutes(to: router)
+  }
+
+  func addOperationsRoutes(to router: Router<RouteContext>) {
+    addSharedRoutes(to: router)
+    router.put("v1/tasks/:task") { request, context in
+      let answer = try await self.push(
+        try context.identifier("task", as: TaskID.self), try await request.bytes(context: context, upTo: 256 << 10))
+      return Response(
+        status: .init(code: answer.status), headers: [.contentType: "application/json"], body: .init(byteBuffer: .init(bytes: answer.body)))
+    }
+  }
+
+  /// What both central, on the data listener, and operators ask.
+  private func addSharedRoutes(to router: Router<RouteContext>) {
+    router.get("v1/nodes") { _, _ in try jsonResponse(await self.nodes()) }
+    router.get("v1/tasks/:task") { request, context in
+      try jsonResponse(await self.task(try context.identifier("task"), try RoundWindow(request)))
+    }
+  }
+}

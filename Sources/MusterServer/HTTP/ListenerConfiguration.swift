@@ -1,0 +1,33 @@
+package import MusterSchema
+
+/// One HTTP listener of a server: where it listens, the address that it tells other programs, and its limits.
+package struct ListenerConfiguration: Hashable, Sendable {
+  /// `data` or `ops`: the prefix of its configuration keys, used in errors and log lines.
+  package var name: String
+  package var host: String
+  /// 0 takes a free port.
+  package var port: Int
+  /// `http://host:port`, as other programs reach it.
+  package var advertise: String
+  /// Names by which callers may ask for the listener, in addition to its addresses and `localhost`. `nil` turns off the check of names and
+  /// of web pages (``SiteMiddleware``).
+  package var names: [Host]?
+  package var limits: ListenerLimits
+
+  package init(name: String, host: String = "127.0.0.1", port: Int, names: [Host]? = nil, limits: ListenerLimits = ListenerLimits()) {
+    self.name = name
+    self.host = host
+    self.port = port
+    self.names = names
+    self.limits = limits
+    advertise = "http://\(host):\(port)"
+  }
+
+  /// A warning for the operator when other programs are told an address that only this machine reaches.
+  package var warning: String? {
+    let isLocal = ["//127.", "//localhost", "//[::1]"].contains { advertise.contains($0) }
+    let listensToOthers = !host.hasPrefix("127.") && host != "localhost" && host != "::1"
+    guard isLocal, listensToOthers else { return nil }
+    return "others are told \(advertise), which only this machine reaches: set \(name).advertise"
+  }
+}

@@ -1,0 +1,169 @@
+package import Hummingbird
+package import Logging
+package import MusterCoordination
+package import MusterMQTT
+import MusterParticipation
+package import MusterSchema
+package import MusterStorage
+import ServiceLifecycle
+
+/// The parts that every server process has: its state folder, its machine in a shell, its own topics, and two listeners.
+package struct Server<M: ServerMachine>: Sendable {
+  package let configuration: ServerConfiguration
+  package let state: StateFolder
+  package let shell: Shell<M>
+  package let topics: CoordinatorTopics
+  package let logger: Logger
+
+  package var id: NodeID { configuration.id }
+
+  /// Opens the state folder and restores the machine from the journal.
+  ///
+  /// - Parameter declared: the nodes that may be invited; empty for any.
+  package init(_ configuration: ServerConfiguration, declared: Set<NodeID> = [], logger: Logger) async throws {
+    let id = configuration.id
+    let state = try StateFolder(folder: configuration.state, partials: configuration.uploads.partials, logger: logger)
+    try state.emptyWorkFolder()
+    var coordination = CoordinatorConfiguration(data: configuration.data.advertise, declared: declared)
+    coordination.storeIsNew = state.store.wasCreatedEmpty
+    let records = try await state.store.restore(M.Record.self, machine: M.journalName) { [coordination] in
+      M.summaries(of: $0, id: id, configuration: coordination)
+    }
+    let instant = Instant(milliseconds: try await state.store.lastInstant(machine: M.journalName))
+    let machine = M(id: id, configuration: coordination, restoring: records, at: instant)
+    if !records.isEmpty {
+      logger.info(
+        "continuing from the journal", metadata: ["records": "\(records.count)", "tasks": "\(machine.coordinator.tasks.count)"])
+    }
+    let link = BrokerLink(
+      configuration.broker, topic: .coordinatorState(id), filters: Topic.coordinatorFilters(id), logger: logger
+    ) { session, offline in
+      CoordinatorState(
+        coordinator: id, online: offline == nil, session: session, data: configuration.data.advertise, ops: configuration.ops.advertise,
+        version: Muster.version, reason: offline)
+    }
+    self.configuration = configuration
+    self.state = state
+    shell = Shell(machine, name: M.journalName, store: state.store, clock: MachineClock(resuming: instant), logger: logger)
+    topics = CoordinatorTopics(
+      coordinator: id, link: link, meter: TrafficMeter(folder: configuration.state, logger: logger),
+      times: try await PresenceTimes(store: state.store, logger: logger))
+    self.logger = logger
+  }
+
+  package var history: History { History(store: state.store, server: id, logger: logger) }
+
+  package var info: ServerInfo {
+    ServerInfo(
+      coordinator: id, version: Muster.version, broker: "mqtt://\(configuration.broker.address)", data: configuration.data.advertise)
+  }
+
+  /// Hands an event to the coordinator, and waits until its records are durable.
+  ///
+  /// - Throws: the problem to answer with, when they are not.
+  package func submit(_ event: Coordinator.Event) async throws(Problem) {
+    switch await shell.mailbox.submit(M.event(event)) {
+    case .committed: return
+    case .busy: throw Problem(.mailboxFull, "the mailbox of \(id) is full: try again")
+    case .failed(let error): throw Problem(error)
+    }
+  }
+}
+
+/// A broker connection of a server, and what its program does with it.
+package struct ServerLink: Sendable {
+  package let link: BrokerLink
+  /// For `/readyz`.
+  package let name: String
+  let connected: @Sendable () async -> Void
+  let disconnected: @Sendable () async -> Void
+  let receive: @Sendable (Topic, MQTTMessage) async -> Void
+
+  /// - Parameters:
+  ///   - connected: after the birth message, on every connection.
+  ///   - disconnected: the connection was lost, or one could not be made.
+  ///   - receive: each message of the link's topics, except its own state.
+  package init(
+    _ link: BrokerLink, name: String, connected: @escaping @Sendable () async -> Void,
+    disconnected: @escaping @Sendable () async -> Void = {}, receive: @escaping @Sendable (Topic, MQTTMessage) async -> Void
+  ) {
+    self.link = link
+    self.name = name
+    self.connected = connected
+    self.disconnected = disconnected
+    self.receive = receive
+  }
+}
+
+extension Server {
+  /// The link to the broker of the server's own nodes.
+  package func link(name: String, receive: @escaping @Sendable (Topic, MQTTMessage) async -> Void) -> ServerLink {
+    ServerLink(
+      topics.link, name: name, connected: { await shell.mailbox.post(M.event(.connected)) },
+      disconnected: { await shell.mailbox.post(M.event(.disconnected)) }, receive: receive)
+  }
+
+  /// Runs the server until the process is told to stop. Services stop in the reverse order: first those that are named last here.
+  ///
+  /// - Parameters:
+  ///   - work: runs beside the shell.
+  ///   - links: connect once both listeners accept connections, so that a server that cannot listen never appears on topics.
+  ///   - data: adds the routes of the data listener.
+  ///   - ops: adds the routes of the ops listener that are this program's own.
+  ///   - streams: must stop before the listeners can.
+  package func run(
+    _ performer: some EffectPerformer<M>, work: [BackgroundService], links: [ServerLink], data: (Router<RouteContext>) -> Void,
+    ops: (Router<RouteContext>) -> Void, streams: [BackgroundService] = []
+  ) async throws {
+    let gates = links.map { _ in ListenersReady(count: 2) }
+    let running: @Sendable (Int) async -> Void = { _ in
+      for gate in gates { gate.running() }
+    }
+    let listeners = [
+      Listener(configuration.data, logger: logger, onRunning: running) { addDataRoutes(to: $0, data) },
+      Listener(configuration.ops, logger: logger, onRunning: running) { addOperationsRoutes(to: $0, links, ops) },
+    ]
+    for warning in [configuration.data.warning, configuration.ops.warning].compactMap({ $0 }) { logger.warning("\(warning)") }
+    // Long work that is owed starts without a broker, too.
+    await shell.mailbox.post(M.event(.connected))
+    await shell.mailbox.post(M.event(.disconnected))
+    var services: [any Service] = [BackgroundService { await shell.run(performing: performer) }]
+    services += work
+    services += listeners
+    services += zip(links, gates).enumerated().map { index, pair in
+      let (link, gate) = pair
+      return BackgroundService {
+        try await gate.wait()
+        if index == 0 { logReady() }
+        try await link.link.run(connected: link.connected, disconnected: link.disconnected, receive: link.receive)
+      }
+    }
+    services += streams
+    services += [
+      trafficKeeper(topics.meter) { await shell.machine.coordinator }, presenceKeeper(topics.times) { await shell.machine.coordinator },
+    ]
+    try await runServices(services, logger: logger)
+  }
+
+  /// The routes that every data listener has, then the program's own.
+  func addDataRoutes(to router: Router<RouteContext>, _ own: (Router<RouteContext>) -> Void) {
+    router.add(middleware: TrafficMiddleware(topics.meter))
+    router.get("healthz") { _, _ in textResponse("ok\n") }
+    own(router)
+  }
+
+  /// The routes that every ops listener has, then the program's own.
+  func addOperationsRoutes(to router: Router<RouteContext>, _ links: [ServerLink], _ own: (Router<RouteContext>) -> Void) {
+    ServerRoutes(info: info, links: links).add(to: router)
+    HistoryRoutes(history: history).add(to: router)
+    own(router)
+  }
+
+  private func logReady() {
+    var metadata: Logger.Metadata = [
+      "data": "\(configuration.data.advertise)", "ops": "\(configuration.ops.advertise)", "version": "\(Muster.version)",
+    ]
+    if id != .central { metadata["node.id"] = "\(id)" }
+    logger.info("\(logger.label) is ready", metadata: metadata)
+  }
+}
