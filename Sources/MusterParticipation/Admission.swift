@@ -2,15 +2,15 @@ package import MusterSchema
 
 /// Whether a node could take part in a task's next round.
 package struct Readiness: Hashable, Sendable {
-  /// Devices that could: 0 or 1 of a device, any number of a region.
+  /// Devices that could take part: 0 or 1 for a device, any number for a region.
   package var devices: Int
   package var declined: Int
-  /// Why not, of a device that cannot.
+  /// Why a device cannot take part.
   package var reason: String?
   package var retrySeconds: Double?
-  /// A region: some of those that declined.
+  /// At a region: some of the devices that declined, with their reasons.
   package var waiting: [Waiting]
-  /// A device: which of its trainers it would take.
+  /// At a device: the trainer that it would use.
   package var trainer: String?
 
   package init(
@@ -30,9 +30,10 @@ package struct Readiness: Hashable, Sendable {
   }
 }
 
-/// The resource check: what a task asks for against what a node says that it has.
+/// The resource check: compares what a task requires with what a node reports about itself.
 package enum Admission {
-  /// Why the node does not match; nil when it does. What a node does not report is not held against it.
+  /// Why the node does not match; `nil` if it does. Resources and capabilities that it does not report do not count against it, except a
+  /// trainer version; a missing label does.
   package static func mismatch(
     trainer: TrainerSelection, model: ModelSpecification, where selector: String?, requires: Requirements?, labels: [String: String],
     capabilities: Capabilities?, resources: Resources?
@@ -68,15 +69,15 @@ package enum Admission {
       capabilities: node.capabilities, resources: node.resources)
   }
 
-  /// Which of its trainers a node would take for a task.
+  /// The trainer that a node would use for a task.
   package enum TrainerChoice: Hashable, Sendable {
     case trainer(String)
-    /// Why not one fits.
+    /// No trainer fits, for this reason.
     case none(String)
   }
 
-  /// The first of the task's alternatives that the node has, that knows the model and is new enough. What a trainer does not say of itself is not held
-  /// against it, but for a version that is asked for.
+  /// The first of the task's alternatives that the node has, that knows the model and that is new enough. A fact that a trainer does not
+  /// state about itself does not exclude it, except a version that the task asks for.
   package static func choice(
     of selection: TrainerSelection, for model: ModelSpecification, from capabilities: Capabilities
   ) -> TrainerChoice {

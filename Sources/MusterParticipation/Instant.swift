@@ -1,14 +1,14 @@
 /// A machine's own time: milliseconds since its state was created.
 ///
-/// It is resumed from the last commit, so it never goes backwards, and the time that a process was down spends no deadline. It has nothing to
-/// do with the clock on the wall.
+/// It resumes from the last commit, so it never goes backwards, and the time during which the process was down does not count toward any
+/// deadline. It is unrelated to wall-clock time.
 package struct Instant: Hashable, Comparable, Codable, Sendable, CustomStringConvertible {
   package var milliseconds: Int64
 
   package init(milliseconds: Int64) { self.milliseconds = milliseconds }
   package static let zero = Instant(milliseconds: 0)
 
-  /// This instant and so many seconds, bounded so that no input can overflow it.
+  /// This instant plus `seconds`, which are clamped to ±1e10 so that no input can overflow.
   package func advanced(bySeconds seconds: Double) -> Instant {
     guard !seconds.isNaN else { return self }
     return Instant(milliseconds: milliseconds + Int64((min(max(seconds, -1e10), 1e10) * 1000).rounded()))

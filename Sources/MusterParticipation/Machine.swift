@@ -1,32 +1,35 @@
 package import MusterSchema
 
-/// A protocol machine: a value that turns events into records and effects. What runs it (a shell, a simulation) owns time, storage and network.
+/// A protocol machine: a value that turns events into records and effects. The shell or simulation that drives it owns time, storage and
+/// network.
 package protocol Machine: Sendable {
   associatedtype Event: Sendable
   associatedtype Record: MachineRecord
   associatedtype Effect: Sendable
 
+  /// Handles one event.
+  ///
   /// - Parameter now: the machine's own time.
-  /// - Returns: what must be durable before anything else happens, and what happens then.
+  /// - Returns: the records to commit, and the effects to perform once they are committed.
   mutating func handle(_ event: Event, at now: Instant) -> (records: [Record], effects: [Effect])
 
-  /// When time alone makes something due: the machine wants a tick then.
+  /// When the machine next needs a tick because of time alone; `nil` if it does not need one.
   var nextDeadline: Instant? { get }
 
   static var tick: Event { get }
 
-  /// A record of the task can never be stored: the task ends with that reason, so that the others go on.
+  /// The event for a record that can never be stored: its task fails with that reason, so that other tasks can continue.
   ///
-  /// - Parameter bare: without the records that say what became of its contributions, for one of those is what cannot be stored.
+  /// - Parameter bare: do not write the records of what became of the task's contributions, because one of those cannot be stored.
   static func unstorable(_ task: TaskID, reason: String, bare: Bool) -> Event
 }
 
-/// What must survive of a machine.
+/// A change of a machine's state that must survive a restart.
 package protocol MachineRecord: Codable, Hashable, Sendable {
   var task: TaskID { get }
   /// The record's name in the journal.
   var kind: String { get }
-  /// Kinds of earlier records of the same task that this one makes superfluous.
+  /// Kinds of earlier records of the same task that this record replaces.
   var supersedes: [String] { get }
 }
 

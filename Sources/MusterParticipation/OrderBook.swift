@@ -1,8 +1,8 @@
 package import MusterSchema
 
-/// The orders of a device, one at a time: what its machine wants done that takes time.
+/// A device's queue of the slow work that its machine asked for. One order runs at a time.
 ///
-/// Bounded by itself: at most one order of each kind for each job, and jobs that are dropped take their orders along.
+/// Its size is bounded: a job has at most one order of each kind, and a job that is dropped takes its orders with it.
 package struct OrderBook: Sendable {
   package enum Kind: Hashable, Sendable {
     /// Fetch the model, train or evaluate, pack the result.
@@ -26,7 +26,7 @@ package struct OrderBook: Sendable {
 
   package enum Placement: Hashable, Sendable {
     case waits
-    /// It is under way already, and its pause is to be cut short.
+    /// The order is already running, and its pause before the next try is to be cut short.
     case hurries
   }
 
@@ -35,15 +35,15 @@ package struct OrderBook: Sendable {
 
   package init() {}
 
-  /// Orders that wait or are under way.
+  /// Orders that are waiting or running.
   package var count: Int { waiting.count + (current == nil ? 0 : 1) }
 
-  /// Whether such an order waits or is under way.
+  /// Whether such an order is waiting or running.
   package func holds(_ kind: Kind, _ task: TaskID, _ key: RoundKey) -> Bool {
     ([current].compactMap { $0 } + waiting).contains { $0.kind == kind && $0.concerns(task, key) }
   }
 
-  /// An order that waits already is replaced by the newer one.
+  /// Adds an order. It replaces a waiting order of the same kind for the same job.
   package mutating func place(_ order: Order) -> Placement {
     if let current, current.isSame(as: order) { return .hurries }
     waiting.removeAll { $0.isSame(as: order) }
@@ -51,19 +51,21 @@ package struct OrderBook: Sendable {
     return .waits
   }
 
-  /// - Returns: whether something of the job is under way, and is to be stopped.
+  /// Removes the waiting orders of a job.
+  ///
+  /// - Returns: whether an order of the job is running, which the caller must then stop.
   package mutating func cancel(_ task: TaskID, _ key: RoundKey) -> Bool {
     waiting.removeAll { $0.concerns(task, key) }
     return current?.concerns(task, key) ?? false
   }
 
-  /// The next order, unless one is under way. It is until ``end()``.
+  /// Takes the next order, unless one is running already. The order counts as running until ``end()``.
   package mutating func take() -> Order? {
     guard current == nil, !waiting.isEmpty else { return nil }
     current = waiting.removeFirst()
     return current
   }
 
-  /// The order under way has ended.
+  /// Ends the running order.
   package mutating func end() { current = nil }
 }

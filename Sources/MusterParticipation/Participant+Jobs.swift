@@ -12,7 +12,7 @@ extension Participant {
     }
     tasks[descriptor.task] = descriptor
     effects.append(.descriptor(descriptor))
-    // A job that a restart restored may wait for it.
+    // A job that was restored after a restart may have waited for this descriptor.
     if known == nil { tick() }
     if descriptor.revision != known?.revision { failures[descriptor.task] = nil }
     if descriptor.state.isFinal {
@@ -22,7 +22,7 @@ extension Participant {
     } else if descriptor.state == .open {
       effects.append(.check(descriptor.task))
     }
-    // A descriptor said again, or another: its coordinator may have started anew, and not have heard this.
+    // The descriptor was repeated or changed, so the coordinator may have restarted and missed this status.
     if known != nil, let status = said[descriptor.task] {
       effects.append(.status(status, lasting: true))
     }
@@ -30,7 +30,7 @@ extension Participant {
 
   mutating func heard(_ invitation: Invitation) {
     let task = invitation.task
-    // Without its descriptor an invitation says too little: it will be repeated.
+    // An invitation cannot be carried out without its descriptor. The coordinator will repeat it.
     guard let descriptor = tasks[task], descriptor.state == .open else { return }
     if let job = jobs[task] {
       if invitation.key < job.key { return }
@@ -43,7 +43,7 @@ extension Participant {
         repeatStatus(task)
         return
       }
-      // A newer round of the same task: the older one is closed.
+      // An invitation to newer work of the same task: the ledger has closed the older round or phase.
       if let job = onItsWay(task) {
         held[task, default: (nil, nil)].invitation = invitation
         effects.append(.ask(job))
@@ -74,12 +74,12 @@ extension Participant {
     }
   }
 
-  /// A region's job whose result the ledger may have, or not.
+  /// A region's job whose result may or may not have reached the ledger yet.
   private func onItsWay(_ task: TaskID) -> Job? {
     jobs[task].flatMap { capacity > 1 && $0.result != nil && ($0.stage == .uploading || $0.stage == .asking) ? $0 : nil }
   }
 
-  /// What was held back while a contribution was on its way, now that it is known what became of that.
+  /// Handles the messages that were held back while a contribution was being delivered, now that its fate is known.
   private mutating func goOn(_ task: TaskID) {
     guard jobs[task] == nil, let (end, invitation) = held.removeValue(forKey: task) else { return }
     if let end { heard(end) }
@@ -99,7 +99,7 @@ extension Participant {
 
   mutating func tick() {
     for task in jobs.keys.sorted() {
-      // Without its descriptor a job cannot begin: after a restart it comes with the connection.
+      // A job cannot begin without its descriptor. After a restart the descriptor arrives with the connection.
       if case .waiting(let until) = jobs[task]?.stage, now >= until, tasks[task] != nil { start(task) }
     }
     for task in failures.keys.sorted() {
@@ -196,7 +196,7 @@ extension Participant {
     effects.append(.cancel(job.task, job.key, reason: reason))
   }
 
-  /// Why the task is not taken although it could be.
+  /// Why the task is declined because its jobs failed; `nil` if it may be taken.
   func setAside(_ task: TaskID) -> String? {
     guard let failure = failures[task] else { return nil }
     if failure.count >= Self.patience { return "set aside after \(failure.count) failures alike: \(failure.reason)" }

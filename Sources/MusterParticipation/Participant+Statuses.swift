@@ -1,11 +1,12 @@
 internal import MusterSchema
 
-// What a participant says of itself. Said only when it changes, and again when it is owed.
+// The statuses that a participant publishes. A status is sent when it changes, and again when it is owed.
 extension Participant {
-  /// Says where the task stands, whatever that is.
+  /// Sends the current status of the task if it has changed.
   mutating func say(_ task: TaskID) {
     guard let status = status(task), status != said[task] else { return }
-    // Whom a scout waits for changes with every step of its devices: that is for people, and may be lost.
+    // The list of devices that a scout waits for changes with every step of a device. It is for people, so a status in which only that
+    // list has changed may be lost.
     var before = said[task]
     before?.waiting = status.waiting
     say(status, lasting: before != status)
@@ -16,12 +17,12 @@ extension Participant {
     effects.append(.status(status, lasting: lasting))
   }
 
-  /// Readiness is news only between jobs: while one runs, its own status stands.
+  /// Sends the readiness, but only between jobs: while a job runs, the status of the job stands.
   mutating func sayReadiness(_ task: TaskID) {
     guard tasks[task]?.state == .open, jobs[task] == nil, let readiness = readiness[task] else { return }
     if failureStands(task) { return }
     let status = idleStatus(task, readiness)
-    // `done` already says that the device could go on: it is not replaced by `ready`.
+    // `done` already says that the device could take part again, so `ready` does not replace it.
     if capacity == 1, said[task]?.state == .done, status.state == .ready { return }
     if status != said[task] { say(status) }
   }
@@ -49,8 +50,8 @@ extension Participant {
       waiting: readiness.waiting.isEmpty ? nil : readiness.waiting, trainer: readiness.devices > 0 ? readiness.trainer : nil)
   }
 
-  /// A region's failed order is its last word until it may try again: its readiness, which changes with every device, would take the place
-  /// of the answer before that was heard.
+  /// Whether a region's `failed` status still stands, until it may try again. Its readiness changes with every device and would replace
+  /// that answer before the coordinator has received it.
   private func failureStands(_ task: TaskID) -> Bool {
     capacity > 1 && said[task]?.state == .failed && setAside(task) != nil
   }
@@ -81,7 +82,7 @@ extension Participant {
   }
 
   private func scoutStatus(_ job: Job) -> NodeStatus? {
-    // Before the scout has its order there is nothing to say about it.
+    // Until the scout has received its order there is nothing to report about it.
     guard let standing = standings[job.task], standing.key == job.key, let state = standing.state else { return nil }
     var status = status(job, job.stage == .uploading ? .uploading : state, reason: standing.reason)
     status.devices = standing.readiness.devices

@@ -2,11 +2,12 @@ package import MusterSchema
 
 /// The role that is invited and delivers one contribution: a device that trains, or a region that scouts.
 ///
-/// A value like `Coordinator`: no I/O, no clock, no randomness. Statuses are last-value; what was said is said again on every connect.
+/// A value like `Coordinator`: no I/O, no clock, no randomness. Only the latest status of a task matters; it is sent again on every
+/// connect.
 package struct Participant: Sendable {
   package let id: NodeID
   package let coordinator: NodeID
-  /// Jobs at a time: 1 of a device; a region takes any number.
+  /// Maximum number of jobs at a time: 1 for a device, unlimited for a region.
   package let capacity: Int
   package internal(set) var tasks: [TaskID: TaskDescriptor] = [:]
   package internal(set) var jobs: [TaskID: Job] = [:]
@@ -14,12 +15,13 @@ package struct Participant: Sendable {
 
   var readiness: [TaskID: Readiness] = [:]
   var standings: [TaskID: Standing] = [:]
-  /// The last status of each task, as it was said.
+  /// The last status that was sent for each task.
   var said: [TaskID: NodeStatus] = [:]
-  /// The newest work that was finished, given up or refused: it is not taken again.
+  /// The newest work of each task that was finished, given up or refused. It is not taken again.
   package internal(set) var last: [TaskID: (key: RoundKey, status: NodeStatus)] = [:]
-  /// At a region whose contribution is on its way: the ledger's next word about the task. First comes what became of the contribution, for the
-  /// record says that of the devices' behind it. Not durable: the coordinator says it again.
+  /// At a region whose contribution is being delivered: the task's end or a newer invitation, received meanwhile. It is handled once the
+  /// fate of the contribution is known, which the region's record gives as the fate of its devices' contributions. Not durable: the
+  /// coordinator repeats both messages.
   var held: [TaskID: (end: TaskDescriptor?, invitation: Invitation?)] = [:]
   var failures: [TaskID: (reason: String, count: Int, until: Instant)] = [:]
 
@@ -64,7 +66,8 @@ package struct Participant: Sendable {
       let isAnother = returned && coordinatorState != nil
       if state.online || coordinatorState?.session == state.session { coordinatorState = state }
       if isAnother {
-        // It may have lost its memory, or be another than the one that was there: it hears anew who is here, and is asked what it still wants.
+        // The coordinator may have lost its state or have been replaced: announce this node again, and as a region ask which jobs it still
+        // wants.
         effects.append(.announce)
         if capacity > 1 { effects += jobs.keys.sorted().compactMap { jobs[$0] }.filter { $0.stage != .asking }.map { .ask($0) } }
       }
@@ -114,7 +117,7 @@ package struct Participant: Sendable {
     }
   }
 
-  /// What is said when somebody asks again for work that is behind it.
+  /// The status that answers a repeated invitation to work that is already over.
   private func answer(_ task: TaskID, _ key: RoundKey, _ state: NodeStatus.State, reason: String? = nil) -> NodeStatus {
     NodeStatus(
       node: id, task: task, state: state, round: key.round, attempt: key.attempt, phase: key.phase, reason: reason,
@@ -122,7 +125,7 @@ package struct Participant: Sendable {
       trainer: state == .done ? readiness[task]?.trainer : nil)
   }
 
-  /// When time alone makes something due.
+  /// When the participant next needs a tick because of time alone.
   package var nextDeadline: Instant? {
     let starts = jobs.compactMap { task, job -> Instant? in
       if case .waiting(let until) = job.stage, tasks[task] != nil { until } else { nil }
@@ -131,7 +134,7 @@ package struct Participant: Sendable {
     return (starts + retries).min()
   }
 
-  /// Everything that the state owes its coordinator: asked on every connect and when the coordinator's session changes.
+  /// Everything that the participant owes its coordinator. Read on every connect and when the coordinator's session changes.
   package func owed() -> [Effect] {
     var effects: [Effect] = []
     for task in Set(tasks.keys).union(jobs.keys).sorted() {

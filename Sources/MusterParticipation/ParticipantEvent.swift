@@ -1,29 +1,29 @@
 package import MusterSchema
 
 extension Participant {
-  /// What happens to a participant.
+  /// An input of a participant.
   package enum Event: Sendable {
     case coordinator(CoordinatorState)
     case descriptor(TaskDescriptor)
     case invitation(Invitation)
-    /// The resource check's word, made anew before each invitation and whenever it changes.
+    /// The result of the resource check, which runs before each invitation and whenever something that it depends on changes.
     case readiness(TaskID, Readiness)
-    /// A scout's standing with its order.
+    /// A scout's progress with its order.
     case standing(TaskID, Standing)
 
-    // The job in progress. Each says which one it belongs to.
+    // Events of the job in progress. Each names the job that it belongs to.
     case progress(TaskID, RoundKey, fraction: Double, loss: Double?)
-    /// What keeps the job from going on for now, while it is tried again: the model cannot be fetched, or the result not delivered. Nil: nothing
-    /// any more.
+    /// What currently holds the job up while it is retried, such as a model that cannot be fetched or a result that cannot be delivered;
+    /// `nil` once nothing does.
     case hindered(TaskID, RoundKey, reason: String?)
     case finished(TaskID, RoundKey, JobResult)
     case failed(TaskID, RoundKey, reason: String)
     case delivered(TaskID, RoundKey)
-    /// The ledger wants it no more: the round is closed, or the task is gone.
+    /// The ledger no longer wants the result: the round is closed, or the task is gone.
     case refused(TaskID, RoundKey, reason: String)
-    /// The answer to an `ask`.
+    /// The answer to an `ask`: the ledger still wants the job.
     case confirmed(TaskID, RoundKey)
-    /// The coordinator does not know the task (any more).
+    /// The coordinator does not know the task, or no longer does.
     case forget(TaskID)
     /// See ``Machine/unstorable(_:reason:bare:)``.
     case unstorable(TaskID, reason: String)
@@ -32,25 +32,25 @@ extension Participant {
     case tick
   }
 
-  /// What a participant wants done, after its records are durable.
+  /// Something that a participant wants done once its records are durable.
   package enum Effect: Hashable, Sendable {
-    /// - Parameter lasting: false for progress, which may be lost.
+    /// - Parameter lasting: false for a status that may be lost, such as progress.
     case status(NodeStatus, lasting: Bool)
     case start(Job)
-    /// Stop the trainer, drop the files.
+    /// Stop the trainer and delete the job's files.
     case cancel(TaskID, RoundKey, reason: String)
     case upload(Job)
-    /// After a restart: is the job still wanted?
+    /// Ask the ledger whether it still wants the job, for example after a restart.
     case ask(Job)
-    /// Say again that the node is there.
+    /// Publish the node's birth message again.
     case announce
-    /// Hand the descriptor on (a region).
+    /// At a region: pass the descriptor on to its devices.
     case descriptor(TaskDescriptor)
     /// Check resources and policy for the task.
     case check(TaskID)
   }
 
-  /// What must survive.
+  /// A change that must survive a restart.
   package enum Record: Codable, Hashable, Sendable {
     case taken(Invitation)
     case ready(TaskID, RoundKey, JobResult)
@@ -66,7 +66,7 @@ extension Participant {
   }
 }
 
-/// What a trainer left behind, ready to be delivered.
+/// The file with the result of a job, ready to be delivered.
 package struct JobResult: Codable, Hashable, Sendable {
   /// The file to upload.
   package var file: String
@@ -80,12 +80,12 @@ package struct JobResult: Codable, Hashable, Sendable {
   }
 }
 
-/// One invitation, taken.
+/// An invitation that was accepted, with the progress of its work.
 package struct Job: Hashable, Sendable {
   package enum Stage: Hashable, Sendable {
-    /// Restored after a restart: not continued before the ledger said that it is still wanted.
+    /// Restored after a restart. The job does not continue until the ledger has said that it still wants it.
     case asking
-    /// Waits for its turn in the spread.
+    /// Waits for its random start time, which spreads the load of a large cohort.
     case waiting(until: Instant)
     case training(progress: Double?, loss: Double?)
     case uploading
@@ -95,11 +95,11 @@ package struct Job: Hashable, Sendable {
   package var invitation: Invitation
   package var stage: Stage
   package var result: JobResult?
-  /// What keeps it from going on for now.
+  /// What currently holds the job up.
   package var hindrance: String?
 
   package var task: TaskID { invitation.task }
   package var key: RoundKey { invitation.key }
-  /// An attempt is not part of what a job is: the same round's work goes on through attempts.
+  /// Whether the key names the work of this job. The attempt does not matter, because the work of a round continues across attempts.
   package func isSameWork(as other: RoundKey) -> Bool { key.round == other.round && key.phase == other.phase }
 }

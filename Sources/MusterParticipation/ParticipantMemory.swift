@@ -1,4 +1,4 @@
-/// The records that a device remembers over a restart, oldest first: bounded, for it takes part in tasks over years.
+/// The records that a device keeps across restarts, oldest first. Bounded, because a device takes part in tasks over years.
 package struct ParticipantMemory: Sendable {
   private struct Entry: Codable {
     var at: Instant
@@ -7,14 +7,14 @@ package struct ParticipantMemory: Sendable {
 
   private var entries: [Entry] = []
 
-  /// Ended tasks that are remembered, the newest ones.
+  /// Maximum number of ended tasks that are remembered. The newest are kept.
   private static let endedTasks = 16
 
   package init() {}
 
   package var records: [(at: Instant, record: Participant.Record)] { entries.map { ($0.at, $0.record) } }
 
-  /// Adds records in order, each in place of those that it supersedes.
+  /// Adds records in order. Each replaces the earlier records that it supersedes.
   package mutating func commit(_ records: [Participant.Record], at now: Instant) {
     for record in records {
       let superseded = record.supersedes
@@ -31,7 +31,7 @@ package struct ParticipantMemory: Sendable {
   }
 }
 
-/// As an array of records with their times.
+/// Encoded as an array of records with their times.
 extension ParticipantMemory: Codable {
   package init(from decoder: any Decoder) throws { entries = try [Entry](from: decoder) }
   package func encode(to encoder: any Encoder) throws { try entries.encode(to: encoder) }

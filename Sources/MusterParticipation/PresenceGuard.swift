@@ -1,20 +1,20 @@
-/// What a program does about the state that it reads on its own topic.
+/// Decides how a program reacts to a message on its own state topic.
 ///
-/// Brokers deliver a Will late, and two devices can be set up with one identity: each connection draws a random session, so that what is
-/// foreign shows.
+/// A broker can deliver a Will late, and two programs can be configured with the same identity. Each connection therefore draws a random
+/// session, which shows that a message belongs to another connection.
 package struct PresenceGuard: Sendable {
   package enum Action: Hashable, Sendable {
     case none
-    /// An older connection's Will came after our birth: publish the birth again.
+    /// The Will of an older connection arrived after our birth: publish the birth again.
     case publishBirth
-    /// Somebody else is online under our identity.
+    /// Another program is online under our identity.
     case duplicate
   }
 
   private let session: String
   private var lastSession: String?
 
-  /// - Parameter previous: the session of our own connection before this one: its retained birth is no stranger's.
+  /// - Parameter previous: the session of our own previous connection, whose retained birth does not belong to another program.
   package init(session: String, previous: String?) {
     self.session = session
     lastSession = previous
@@ -23,7 +23,7 @@ package struct PresenceGuard: Sendable {
   package func action(online: Bool, session other: String, retained: Bool) -> Action {
     if other == session { return online ? .none : .publishBirth }
     if !online { return .publishBirth }
-    // A retained birth may be that of our own process before it died: ours replaces it. A live one is somebody else's.
+    // A retained birth may come from our own process before it died; our birth replaces it. A live one comes from another program.
     return other == lastSession || retained ? .none : .duplicate
   }
 }
