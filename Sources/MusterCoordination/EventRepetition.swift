@@ -1,7 +1,7 @@
-/// An event of a server's machine. When a commit fails, its batch of events is lost. Some come again by themselves; for the others the connection
+/// An event of a server's machine. When a commit fails, its batch of events is lost. Some events are repeated; for the others the connection
 /// to the broker is renewed.
 package protocol RepeatedEvent {
-  /// Whether the sender waits for a word on the event, and repeats it.
+  /// Whether the event comes again: its sender waits for an answer and repeats it.
   var isRepeated: Bool { get }
 }
 

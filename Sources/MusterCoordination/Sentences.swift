@@ -16,7 +16,7 @@ enum Sentences {
   /// Nodes with reasons that start with a verb: `pi-3 went offline, pi-4 did not answer its invitation`.
   static func events(_ list: [Waiting]) -> String { leading(list, .verb) }
 
-  /// What went wrong, newest last: `4 earlier; north: pi-3 went offline`.
+  /// Nodes with the trouble that each had, newest last: `4 earlier; north: pi-3 went offline`.
   static func troubles(_ list: [Waiting]) -> String {
     let groups = grouped(list)
     let shown = Array(fitting(groups.reversed().map { text($0, .colon) }).reversed())

@@ -1,4 +1,4 @@
-/// A value in a box of its own: copying it costs one retain, whatever it consists of. A change makes a new box.
+/// A value in a box of its own: a copy costs one retain, whatever the value contains. A change makes a new box.
 @propertyWrapper
 package struct Boxed<Value> {
   fileprivate final class Box {

@@ -1,9 +1,9 @@
 import HashTreeCollections
 
-/// A dictionary whose copies share what they have in common: keeping the machine as it was, for an undo or for a reader, copies no
+/// A dictionary whose copies share their common entries. Keeping an earlier state of the machine, for an undo or for a reader, copies no
 /// entry, and the next change copies a few tree nodes, however many entries there are. Its order has no meaning.
 ///
-/// A compressed hash-array mapped prefix tree (Steindorfer and Vinju, 2015), of swift-collections.
+/// A compressed hash-array mapped prefix tree (Steindorfer and Vinju, 2015), from swift-collections.
 package struct SharingDictionary<Key: Hashable, Value> {
   private var tree: TreeDictionary<Key, Value>
 

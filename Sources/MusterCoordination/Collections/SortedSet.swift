@@ -1,13 +1,13 @@
-/// A set whose elements stand in ascending order, and whose copies share what they have in common.
+/// A set that keeps its elements in ascending order, and whose copies share their common parts.
 ///
-/// The elements stand in chunks of bounded size. A change of a set that is shared copies one chunk and the list of chunks, so that a machine that
-/// is kept for an undo costs little. Finding an element takes two binary searches.
+/// The elements are kept in chunks of bounded size. Changing a set that is shared copies one chunk and the list of chunks, so that keeping
+/// a machine for an undo costs little. Finding an element takes two binary searches.
 struct SortedSet<Element: Comparable> {
-  /// None is empty.
+  /// No chunk is empty.
   private var chunks: [[Element]] = []
   private(set) var count = 0
 
-  /// The most elements of a chunk; one that would have more is halved.
+  /// Maximum number of elements in a chunk. A chunk that grows beyond it is halved.
   private static var capacity: Int { 256 }
 
   var isEmpty: Bool { count == 0 }
@@ -20,12 +20,12 @@ struct SortedSet<Element: Comparable> {
     return chunks[chunk][index] == element
   }
 
-  /// - Returns: false when it was there already.
+  /// - Returns: false if the element was in the set already.
   @discardableResult
   mutating func insert(_ element: Element) -> Bool {
     var chunk = chunk(of: element)
     if chunk == chunks.count {
-      // Larger than all: into the last chunk.
+      // Larger than all elements: it goes into the last chunk.
       if chunks.isEmpty { chunks.append([]) }
       chunk = chunks.count - 1
     }
@@ -41,7 +41,7 @@ struct SortedSet<Element: Comparable> {
     return true
   }
 
-  /// - Returns: false when it was not there.
+  /// - Returns: false if the element was not in the set.
   @discardableResult
   mutating func remove(_ element: Element) -> Bool {
     let chunk = chunk(of: element)
@@ -54,7 +54,7 @@ struct SortedSet<Element: Comparable> {
     return true
   }
 
-  /// The first chunk whose last element is not smaller; the number of chunks when all are smaller.
+  /// The index of the first chunk whose last element is not smaller; the number of chunks if all elements are smaller.
   private func chunk(of element: Element) -> Int {
     var (low, high) = (0, chunks.count)
     while low < high {
@@ -64,7 +64,7 @@ struct SortedSet<Element: Comparable> {
     return low
   }
 
-  /// The first index whose element is not smaller.
+  /// The index of the first element that is not smaller.
   private static func index(of element: Element, in chunk: [Element]) -> Int {
     var (low, high) = (0, chunk.count)
     while low < high {

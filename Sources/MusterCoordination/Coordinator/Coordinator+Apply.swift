@@ -2,7 +2,7 @@ import MusterParticipation
 package import MusterSchema
 
 extension Coordinator {
-  /// Changes durable state, live and at a restart alike: the only place that does.
+  /// Applies a record to the state, both live and at a restart. Nothing else changes durable state.
   mutating func apply(_ record: Record) {
     switch record {
     case .accepted(let id, let specification):
@@ -97,7 +97,7 @@ extension Coordinator {
       tasks[id]?.pausedAt = nil
       tasks[id]?.expires.milliseconds += frozen
       tasks[id]?.train?.shift(by: frozen)
-      // A restart in the middle of the pause set it to its own time.
+      // A restart during the pause has set this relative to its own time, so the shift may have moved it too far.
       let longest = now.advanced(bySeconds: configuration.graceSeconds)
       if let holds = tasks[id]?.train?.holdsUntil { tasks[id]?.train?.holdsUntil = min(holds, longest) }
       tasks[id]?.evaluation?.shift(by: frozen)
@@ -112,7 +112,7 @@ extension Coordinator {
       run.troubles = []
     }
     run.round = key.round
-    // An evaluation has no attempts of its own: the round's are those of its training.
+    // At the root `attempt` counts attempts at training. An evaluation has none of its own.
     if key.phase == .train || opening.order != nil { run.attempt = key.attempt }
     if key.phase == .evaluate && opening.order == nil {
       run.evaluation = phase(opening, run)
@@ -147,7 +147,7 @@ extension Coordinator {
     applySummarized(id, progress)
   }
 
-  /// The round in progress, or a region's order, is over.
+  /// Replaces the state of a finished round, or of a region's finished order, by its summary.
   private mutating func applySummarized(_ id: TaskID, _ progress: TaskProgress) {
     guard var run = tasks[id] else { return }
     run.progress = progress
@@ -182,7 +182,7 @@ extension Coordinator {
     reindex(id, before: before)
   }
 
-  /// Every blob that something in progress refers to. What the history keeps of rounds that are over is the store's to say.
+  /// Every blob that a task in memory refers to. The store adds those that the history keeps of finished rounds.
   package var referencedBlobs: Set<Digest> {
     var blobs: Set<Digest> = []
     for run in tasks.values {

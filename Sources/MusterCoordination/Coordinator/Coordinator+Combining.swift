@@ -1,14 +1,18 @@
 internal import MusterParticipation
 internal import MusterSchema
 
-// A region that is the ledger of its devices: it freezes its set, makes one contribution of it, and keeps the record of what became of each.
+// A region that is the ledger of its devices: it freezes the accepted set, combines it into one contribution, and records what became of
+// each device's contribution.
 extension PhaseRun {
-  /// The fewest devices that a region makes a contribution of.
+  /// The fewest devices from which a region makes a contribution.
   var least: Int { max(1, minimum) }
 }
 
 extension Coordinator {
-  /// Freezes the set when the quota is filled, or when it is time and the minimum is there. Short of that it is kept for the next attempt.
+  /// Freezes the set once the quota is filled, or once the minimum is there and the deadline has passed or no device is left to wait for.
+  /// Otherwise the accepted contributions are kept for the next attempt.
+  ///
+  /// - Returns: whether the set is frozen now.
   mutating func closeOrder(_ id: TaskID) -> Bool {
     guard let round = tasks[id]?.train else { return false }
     let accepted = round.acceptedDevices
@@ -19,7 +23,7 @@ extension Coordinator {
     return true
   }
 
-  /// Since when nobody is at work and nobody else is ready.
+  /// Notes since when no contribution is outstanding, so that there is no device left to wait for.
   mutating func noteIdle(_ id: TaskID) {
     guard let run = tasks[id], let round = run.train, round.holdsUntil == nil else { return }
     let idle = round.nodes.tally.outstanding == 0 ? round.idleSince ?? now : nil
@@ -27,7 +31,7 @@ extension Coordinator {
   }
 
   mutating func combined(_ id: TaskID, _ key: RoundKey, _ combined: Combined) {
-    // Of the very order that is frozen: work for an earlier attempt had another set.
+    // Only for the order that is frozen now: work for an earlier attempt used another set.
     guard let run = tasks[id], run.specification == nil, run.stage == .aggregating, let current = run.train?.key, current == key
     else { return }
     for update in combined.refused { tasks[id]?.note(update.node, "update refused: \(update.reason)") }
@@ -42,16 +46,16 @@ extension Coordinator {
     settle(id, abandoned: nil)
   }
 
-  /// The frozen set cannot be combined: everything in it is abandoned.
+  /// The frozen set cannot be combined: abandons all of its contributions.
   mutating func giveUp(_ id: TaskID, _ reason: String) {
     guard let key = tasks[id]?.train?.key else { return }
     settle(id, abandoned: reason)
     effects.append(.giveUp(id, key, reason: reason))
   }
 
-  /// Ends an order with a record of what became of each contribution, which was promised when it was accepted.
+  /// Ends an order and records the fate of each contribution, as promised when the contribution was accepted.
   ///
-  /// - Parameter reason: why the ledger above does not count them; nil: it does.
+  /// - Parameter reason: why the ledger above does not count the contributions; `nil` if it does.
   mutating func settle(_ id: TaskID, abandoned reason: String?) {
     guard let run = tasks[id], run.specification == nil, run.hasOrder, let phase = run.train else { return }
     guard run.isLedger, !phase.accepted.isEmpty else { return recordMissed(id) }
@@ -69,7 +73,7 @@ extension Coordinator {
     effects += [.roundChanged(id), .standingChanged(id), .collect]
   }
 
-  /// Names the devices that an order lost, for the history.
+  /// Records the devices that an order lost, for the history.
   mutating func recordMissed(_ id: TaskID) {
     guard let phase = tasks[id]?.train else { return }
     let missed = missedDevices(phase)

@@ -1,24 +1,26 @@
 import MusterParticipation
 package import MusterSchema
 
-/// Whether an upload may begin, from its headers alone.
+/// Whether an upload may begin, decided from its headers alone.
 package enum Entry: Hashable, Sendable {
   case unknown
-  /// A wrong ticket, or a path that has nothing to contribute here.
+  /// The ticket is wrong, or the path has nothing to contribute here.
   case refused(String)
   case closed(String)
-  /// The ticket is right, and the phase is over: the history knows whether the path counted in it.
+  /// The ticket is right, but the phase is over. The history knows whether the path counted in it.
   case past(String)
-  /// The path already counts, with these bytes.
+  /// The path already counts, with the contribution of this digest.
   case accepted(Digest)
   case open(base: Digest)
 }
 
-// A ledger's door: asked before a body is read. What may enter is decided again when the machine is handed the contribution.
+// Admission at a ledger, before the body of an upload is read. The machine decides again when it is handed the contribution.
 extension Coordinator {
+  /// Decides whether an upload may begin.
+  ///
   /// - Parameters:
-  ///   - path: who the upload says that it is from.
-  ///   - grant: what the ticket of a path derives from; nil when that is not known here (any more).
+  ///   - path: the node that the upload claims to come from.
+  ///   - grant: returns the grant from which the ticket of a path derives; `nil` if it is not known here, or no longer.
   package func entry(
     _ task: TaskID, round: Int, phase: Phase, path: NodePath, ticket: Ticket?, grant: (TaskRun, NodePath) -> Grant?
   ) -> Entry {
@@ -44,7 +46,7 @@ extension Coordinator {
 
   /// The contributions that a phase in progress has accepted, and whether it takes more.
   ///
-  /// - Returns: nil when the phase is over, or this coordinator does not count contributions of the task.
+  /// - Returns: `nil` if the phase is over, or this coordinator does not count contributions of the task.
   package func phaseLedger(_ task: TaskID, round: Int, phase: Phase) -> PhaseLedger? {
     guard let run = tasks[task], run.isLedger, let accepted = run.ledger(round: round, phase: phase)?.accepted else { return nil }
     return PhaseLedger(
@@ -53,15 +55,15 @@ extension Coordinator {
 }
 
 extension TaskRun {
-  /// At a region that aggregates: what a device's ticket derives from.
+  /// At a region that aggregates: the grant from which a device's ticket derives.
   package func grant(of path: NodePath) -> Grant? { path.nodes.count == 2 ? grant?.child(path.nodes[1]) : nil }
 }
 
 extension Invitation {
-  /// As it is sent: with the ticket of the node that it goes to, and for a scout the grant that its devices' tickets derive from. The
-  /// machine holds no secrets.
+  /// The invitation as it is sent: with the ticket of the node that it goes to, and for a scout the grant from which its devices' tickets
+  /// derive. The machine itself holds no secrets.
   ///
-  /// - Parameter grant: the inviting coordinator's.
+  /// - Parameter grant: the grant of the inviting coordinator.
   package func admitting(_ node: NodeID, by grant: Grant, asScout isScout: Bool) -> Invitation {
     var invitation = self
     let own = grant.child(node)

@@ -17,7 +17,7 @@ extension Coordinator {
     return run.round % specification.evaluate.every == 0 || run.round == specification.rounds
   }
 
-  /// Invites devices to evaluate the round's model, when the task wants it and somebody is ready.
+  /// Invites devices to evaluate the round's model, if the task asks for that and a device is ready.
   private mutating func openDeviceEvaluation(_ id: TaskID) {
     guard let run = tasks[id], let specification = run.specification, let model = run.latestModel else { return }
     let count = headcount(run)
@@ -43,7 +43,7 @@ extension Coordinator {
     advance(id)
   }
 
-  /// An operator's wish: evaluate the newest model now.
+  /// Evaluates the newest model now, at an operator's request.
   mutating func evaluateNow(_ id: TaskID) {
     guard let run = tasks[id], let model = run.latestModel, model.kept else { return }
     effects.append(.evaluate(id, round: model.round))
@@ -85,7 +85,7 @@ extension Coordinator {
     return (specification.rounds == 1 ? "its one round is done" : "all \(specification.rounds) rounds are done") + unreported(run)
   }
 
-  /// Metrics over devices: each metric's mean, weighted by samples, over those that report it. Always finite.
+  /// Metrics over devices: the mean of each metric over the evaluations that report it, weighted by samples. Always finite.
   package static func weighted(_ evaluations: [ContributionRecord]) -> [String: Double]? {
     var reports: [String: [(value: Double, weight: Double)]] = [:]
     for evaluation in evaluations.sorted(by: { $0.path < $1.path }) where evaluation.weight.isFinite && evaluation.weight > 0 {
@@ -94,12 +94,12 @@ extension Coordinator {
     return reports.isEmpty ? nil : reports.mapValues(mean)
   }
 
-  /// Weights become shares before they are multiplied: a value and a weight that are each in range can have a product that is not.
+  /// Divides the weights into shares before it multiplies: a value and a weight that are each in range can have a product that is not.
   private static func mean(_ reports: [(value: Double, weight: Double)]) -> Double {
     let largest = reports.reduce(0) { max($0, $1.weight) }
     let total = reports.reduce(0) { $0 + $1.weight / largest }
     let mean = reports.reduce(0) { $0 + $1.value * ($1.weight / largest / total) }
-    // Rounding must not carry a mean of the largest numbers out of the range of the values.
+    // Rounding must not carry a mean of very large numbers out of the range of the values.
     let values = reports.map(\.value)
     return min(max(mean, values.min() ?? mean), values.max() ?? mean)
   }

@@ -1,18 +1,18 @@
 internal import MusterParticipation
 internal import MusterSchema
 
-// Anyone can publish under new ids: the nodes that are remembered have an upper bound, and those that matter least make room.
+// Anyone can publish under new ids, so the number of tracked nodes is bounded. Those that matter least are removed to make room.
 extension Coordinator {
-  /// So many make room at a time, so that a flood of new ids does not cost a look at all of them each.
+  /// Number of nodes that are removed together, so that a flood of new ids does not cost a scan of all nodes for each id.
   private var evictedAtOnce: Int { max(1, configuration.mostNodes / 16) }
 
-  /// Makes room for new nodes: who is offline goes first, then who is silent, then who never answered a task; of these, whoever was heard of
-  /// least recently. A declared region, and a node that holds a place in a round, stay.
+  /// Makes room for new nodes. Offline nodes go first, then silent ones, then nodes that never answered a task; of these, the one that was
+  /// heard of least recently. Declared regions stay, and so do nodes that were invited to a round in progress.
   mutating func evict() {
     var staying: Set<NodeID> = configuration.declared ?? []
     var answering: Set<NodeID> = []
     for run in openTasks.compactMap({ tasks[$0] }) {
-      // Anyone can say that it is at work: who was invited is known here.
+      // Anyone can publish that it is at work, so only a seat that this coordinator gave by an invitation protects a node.
       for phase in [run.train, run.evaluation] {
         staying.formUnion(phase?.nodes.seats.filter { !$0.seat.isByOwnWord }.map(\.node) ?? [])
       }
@@ -31,7 +31,7 @@ extension Coordinator {
     if !evicted.isEmpty { effects.append(.evicted(evicted.count, of: configuration.mostNodes)) }
   }
 
-  /// Everything that is remembered of a node itself.
+  /// Forgets everything about the node itself.
   mutating func letGo(of node: NodeID) {
     nodes[node] = nil
     heardAt[node] = nil
@@ -41,7 +41,7 @@ extension Coordinator {
       tasks[id]?.roll[node] = nil
       tasks[id]?.train?.nodes[node].candidate = nil
       guard let seat = tasks[id]?.train?.nodes[node].seat, seat.isByOwnWord, tasks[id]?.specification == nil else { continue }
-      // It took that place by its own word.
+      // The node took this seat by its own word, without an invitation.
       tasks[id]?.train?.nodes[node].seat = nil
       if tasks[id]?.isLedger == false { tasks[id]?.train?.nodes[node].hasDelivered = false }
     }
@@ -50,12 +50,12 @@ extension Coordinator {
   /// Makes room for a status of a node that has none in this task yet.
   mutating func makeRoomForStatus(_ id: TaskID) {
     guard let roll = tasks[id]?.roll, roll.count >= configuration.mostNodes else { return }
-    // Whoever never showed itself as a node could not be invited anyway.
+    // A node that never published its state could not be invited anyway.
     tasks[id]?.roll.keep { nodes[$0] != nil }
     if (tasks[id]?.roll.count ?? 0) >= configuration.mostNodes { evict() }
   }
 
-  /// An operator's wish: what is known of a node, and what stands on topics of it, goes. One that is there after all announces itself again.
+  /// Forgets a node and clears its retained messages, at an operator's request. A node that is online after all announces itself again.
   mutating func forgetNode(_ node: NodeID) {
     for id in tasks.keys.sorted() where tasks[id]?.roll[node] != nil { effects.append(clearing(node, id)) }
     effects.append(.clear(.nodeState(coordinator: id, node: node)))

@@ -1,7 +1,7 @@
 import MusterParticipation
 package import MusterSchema
 
-// The answer to "why is it waiting?": the window on topics, `muster why`, and the summaries.
+// The answer to "why is it waiting?", for `round-state` messages, `muster why` and summaries.
 extension Coordinator {
   package func roundState(_ id: TaskID) -> RoundState? {
     guard let run = tasks[id] else { return nil }
@@ -22,7 +22,7 @@ extension Coordinator {
       more: waiting.count - shown.count, metrics: run.latestMetrics.map { Self.brief($0, first: run.metric?.name) })
   }
 
-  /// The first entries, at most five, that fit in 1,200 bytes of JSON: a message on a topic has 4 KiB.
+  /// The first entries, at most five, that fit in 1,200 bytes of JSON, because a message on a topic has at most 4 KiB.
   private static func fitting(_ waiting: [Waiting]) -> [Waiting] {
     var left = 1200
     return Array(
@@ -32,7 +32,7 @@ extension Coordinator {
       })
   }
 
-  /// As many metrics as a message on a topic has room for, the task's own first.
+  /// At most eight metrics, so that they fit in a message on a topic. The task's own metric comes first.
   private static func brief(_ metrics: [String: Double], first: String?) -> [String: Double] {
     let names = [first].compactMap { $0 } + metrics.keys.filter { $0 != first }.sorted()
     return metrics.filter { Set(names.prefix(8)).contains($0.key) }
@@ -74,7 +74,7 @@ extension Coordinator {
     return counts
   }
 
-  /// Who is waited for, and why, in a stable order.
+  /// The nodes that the task waits for, with the reasons, in a stable order.
   func waitingFor(_ run: TaskRun) -> [Waiting] {
     switch run.stage {
     case .training, .scouting: run.train.map { waiting(run, $0, limit: 1000) } ?? []
@@ -102,7 +102,7 @@ extension Coordinator {
 
   func waiting(_ run: TaskRun, _ phase: PhaseRun, limit: Int) -> [Waiting] {
     var list: [Waiting] = []
-    // A scout waits for those alone that are not done, and is often asked for the first five of them.
+    // A scout waits only for the seats that are not done, and is often asked for only the first five of them.
     let seats = phase.order == nil ? phase.nodes.seats : phase.nodes.pendingSeats(most: limit)
     for (node, seat) in seats where list.count < limit {
       let missing = phase.order == nil ? max(seat.quota, seat.have) - phase.nodes[node].accepted : 1
@@ -133,7 +133,7 @@ extension Coordinator {
     return list
   }
 
-  /// Of what a device says; nil for what is not a number.
+  /// The percentage that a device reports; `nil` if it is not a number.
   private func wholePercent(_ fraction: Double) -> Int? {
     fraction.isFinite ? Int((min(max(fraction, 0), 1) * 100).rounded()) : nil
   }
@@ -147,7 +147,7 @@ extension Coordinator {
     return deaf + paused + activity(run, waiting) + unreported(run)
   }
 
-  /// Said from the first evaluation on: such a task goes on to its last round.
+  /// A note about a stop metric that no evaluation reports: such a task runs to its last round. It appears from the first evaluation on.
   func unreported(_ run: TaskRun) -> String {
     guard let (metric, reported) = run.unreportedStop else { return "" }
     let names = reported.prefix(5).joined(separator: ", ") + (reported.count > 5 ? ", …" : "")
@@ -162,7 +162,7 @@ extension Coordinator {
       guard let specification = run.specification else { return "recruiting" }
       let count = headcount(run)
       let needed = max(1, specification.cohort.minimum - (run.train?.acceptedDevices ?? 0))
-      // Who delivered is not needed again.
+      // Devices that have delivered are not needed again.
       let ready = count.total - (run.train?.deliveredDevices ?? 0)
       let round = run.train == nil ? run.round + 1 : run.round
       var text = "round \(round) waits for devices: \(max(0, ready)) ready, \(needed) needed"
@@ -189,7 +189,7 @@ extension Coordinator {
     }
   }
 
-  /// What long work waits for, when that is known.
+  /// The trouble that long work currently waits for, if it is known.
   private func delay(_ run: TaskRun, _ work: Work) -> String {
     guard let delay = run.delay, delay.work == work, work == .initialize || delay.round == run.round else { return "" }
     return "; it is tried again until this passes: \(delay.reason)"
@@ -207,7 +207,7 @@ extension Coordinator {
 }
 
 extension Coordinator {
-  /// What a node last said of each task that goes on.
+  /// The node's last status in each open task.
   package func openStatuses(of node: NodeID) -> [NodeStatus] {
     openTasks.compactMap { tasks[$0]?.roll[node] }
   }

@@ -28,12 +28,12 @@ extension Coordinator.Record: MachineRecord {
     }
   }
 
-  /// A descriptor's revisions all stay, they are few: an order stands between them, and a pause shifts its deadline.
+  /// All revisions of a descriptor stay, and there are few: an order can lie between two of them, and a pause shifts the order's deadline.
   package var supersedes: [String] {
     switch self {
     case .summarized:
       ["published", "opened", "contributed", "closed", "reopened", "combined", "evaluated", "completed", "summarized"]
-    // A scout keeps only its newest order, with what came of it.
+    // A scout keeps only its newest order and the records that belong to it.
     case .opened(_, let opening) where opening.order != nil && opening.continues != true: ["opened", "contributed", "closed", "combined"]
     case .forgotten, .retired:
       [

@@ -1,18 +1,18 @@
 package import MusterSchema
 
 extension Coordinator {
-  /// Everything that the state owes to everybody, but for invitations. Asked after a restart and on every connect to the broker: nothing else
-  /// repeats what was said.
+  /// Everything that the state owes to other programs, except invitations. Read after a restart and on every connect to the broker; nothing
+  /// else repeats what was sent.
   package func owed() -> [Effect] {
     forgotten.filter { tasks[$0] == nil }.flatMap(clearings) + tasks.keys.sorted().flatMap { owed(task: $0) }
   }
 
-  /// Marks invitations without an answer as not sent, because they may have been lost. They are sent again in their turn, whenever the task is
-  /// looked at.
+  /// Marks unanswered invitations as not sent, because they may have been lost. They are sent again in their turn, the next time that the
+  /// coordinator looks at the task.
   ///
-  /// - Parameter node: only to this one; nil: to all nodes, whose time to answer begins again.
+  /// - Parameter node: the only node to mark; `nil` marks all nodes and restarts their time to answer.
   mutating func oweInvitations(_ id: TaskID, to node: NodeID? = nil) {
-    // One node's births do not prolong its time to answer.
+    // The births of a single node do not prolong its time to answer.
     let isForAll = node == nil
     for slot in [PhaseSlot.train, .evaluation] {
       guard let nodes = tasks[id]?[slot]?.nodes else { continue }
@@ -41,12 +41,12 @@ extension Coordinator {
 }
 
 extension Coordinator {
-  /// The descriptor that stands on a task's topic; nil: none does.
+  /// The descriptor that belongs on the task's topic; `nil` if none does.
   package func descriptor(of id: TaskID) -> TaskDescriptor? {
     tasks[id] == nil ? nil : describe(id)
   }
 
-  /// The descriptors that stand on topics, in the order of their tasks.
+  /// The descriptors that belong on topics, sorted by task.
   package var descriptors: [TaskDescriptor] {
     tasks.keys.sorted().compactMap(descriptor)
   }

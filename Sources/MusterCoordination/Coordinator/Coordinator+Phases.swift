@@ -1,11 +1,11 @@
 import MusterParticipation
 package import MusterSchema
 
-// A phase at the root: contributions are counted, seats followed, the phase closed, another attempt made.
+// A phase in progress: counting contributions, sending and repeating invitations, closing the phase, and further attempts.
 extension Coordinator {
   mutating func contribute(_ id: TaskID, round: Int, phase: Phase, _ contribution: ContributionRecord) -> Answer {
     guard let run = tasks[id], run.isLedger else { return .unknown }
-    // A closed round still knows its own: whoever missed the first answer learns that it counts.
+    // A closed round still knows its contributions: a node that missed the first answer learns that its contribution counts.
     if let earlier = known(run, round: round, phase: phase, path: contribution.path) {
       if configuration.faults.contains(.repeatsAreRefused) { return .closed("the round is closed") }
       return earlier == contribution.digest ? .same : .conflict
@@ -22,12 +22,12 @@ extension Coordinator {
     return .stored
   }
 
-  /// What already counts of this path.
+  /// The digest of the contribution that already counts for this path.
   func known(_ run: TaskRun, round: Int, phase: Phase, path: NodePath) -> Digest? {
     configuration.faults.contains(.countsRepeats) ? nil : run.accepted(round: round, phase: phase, path: path)
   }
 
-  /// What is wrong with the numbers of a contribution; nil when they are fit to be added up with those of others.
+  /// What is wrong with the numbers of a contribution; `nil` if they can be added to those of others.
   private func unfit(_ contribution: ContributionRecord, _ run: TaskRun) -> String? {
     do {
       try UpdateMetadata.check(weight: contribution.weight)
@@ -42,7 +42,7 @@ extension Coordinator {
     return nil
   }
 
-  /// Why a path has nothing to contribute here; nil when it has: devices to their ledger, regions that aggregate to central.
+  /// Why a path has nothing to contribute here; `nil` if it has. Devices contribute to their ledger, regions that aggregate to central.
   package func stranger(_ path: NodePath, _ run: TaskRun) -> String? {
     switch (run.specification?.upload, path.nodes.count) {
     case (.region, 1): nil
@@ -54,7 +54,7 @@ extension Coordinator {
     }
   }
 
-  /// Why this phase takes no contribution; nil when it does.
+  /// Why this phase takes no contribution now; `nil` if it takes one.
   package func refusal(_ run: TaskRun, round: Int, phase: Phase) -> String? {
     if case .ended(let step, let reason) = run.stage { return "the task is \(step.rawValue): \(reason)" }
     if round > run.round { return "round \(round) has not opened yet, round \(run.round) is in progress" }
@@ -78,7 +78,7 @@ extension Coordinator {
     return nil
   }
 
-  /// Looks at a phase in progress: closes it when it is complete, or over, or when nobody is left to wait for.
+  /// Looks at a phase in progress. If it is complete, over, or has no node left to wait for, it is closed or attempted again.
   mutating func follow(_ id: TaskID, _ phase: PhaseSlot) {
     repeatInvitations(id, phase)
     inviteNext(id, phase)
@@ -99,7 +99,7 @@ extension Coordinator {
     }
   }
 
-  /// Repeats invitations that have no answer, and gives up those that had none for too long.
+  /// Repeats unanswered invitations, and gives up those that have had no answer for too long.
   mutating func repeatInvitations(_ id: TaskID, _ phase: PhaseSlot) {
     guard isConnected, let round = tasks[id]?[phase], !round.isClosed else { return }
     for node in round.nodes.due(at: now) {
@@ -112,19 +112,19 @@ extension Coordinator {
     }
   }
 
-  /// A node does not answer, or did not answer an invitation to another phase or task either.
+  /// Gives up on a node that did not answer, whether this invitation or one to another phase or task.
   private mutating func stopAsking(_ node: NodeID, _ id: TaskID, _ phase: PhaseSlot) {
     if tasks[id]?[phase]?.nodes[node].seat?.state == .invited {
       lose(node, id, phase, "did not answer its invitation", .missed)
     } else {
-      // It goes on with what it knows; what it was asked for besides is asked of others.
+      // The node continues with the quota that it knows. The devices that it was asked for in addition are asked of other nodes.
       tasks[id]?[phase]?.nodes[node].seat?.raisedAt = nil
       tasks[id]?[phase]?.nodes[node].seat?.isShort = true
     }
   }
 
-  /// Invites nodes that wait for their invitation, as many as may be fresh. With more of them, answers would come faster than a server reads
-  /// them, and it would repeat invitations that are answered already.
+  /// Invites nodes that wait for their invitation, as long as fewer than ``mostFresh`` are fresh. With more of them, answers would come
+  /// faster than a server reads them, and it would repeat invitations that are already answered.
   mutating func inviteNext(_ id: TaskID, _ phase: PhaseSlot) {
     guard isConnected, let round = tasks[id]?[phase], mayInviteNext(round) else { return }
     for next in round.nodes.uninvited.prefix(Self.mostFresh - round.nodes.tally.fresh) {
@@ -136,8 +136,8 @@ extension Coordinator {
     phase.holdsUntil == nil && !phase.nodes.uninvited.isEmpty && phase.nodes.tally.fresh < Self.mostFresh
   }
 
-  /// The most fresh seats of a phase: further nodes wait for their invitation. A server hears several thousand answers in the two seconds after
-  /// which it would invite again.
+  /// Maximum number of fresh seats in a phase; further nodes wait for their invitation. A server reads several thousand answers in the two
+  /// seconds after which it would repeat an invitation.
   private static let mostFresh = 512
 
   mutating func lose(_ node: NodeID, _ id: TaskID, _ phase: PhaseSlot, _ reason: String, _ fate: Fate) {
@@ -147,7 +147,7 @@ extension Coordinator {
     effects.append(.roundChanged(id))
   }
 
-  /// What one region lacks is asked of others that have devices to spare.
+  /// Asks regions that have devices to spare for the devices that another region lacks.
   private mutating func moveQuotas(_ id: TaskID, _ phase: PhaseSlot) {
     guard let run = tasks[id], let round = run[phase], !round.isClosed, !round.nodes.lacking.isEmpty,
       !round.nodes.quotasAreSettled
@@ -184,7 +184,7 @@ extension Coordinator {
     if round.key.phase == .train || round.order != nil { effects.append(.aggregate(id, round: round.key.round)) }
   }
 
-  /// A round that closes short: recruiting again for the same round, or the end. What was accepted stays.
+  /// A round that closes short recruits again for the same round, or ends the task. The accepted contributions stay.
   private mutating func missed(_ id: TaskID, _ why: String) {
     guard let run = tasks[id], let specification = run.specification, let train = run.train else { return }
     for (node, seat) in train.nodes.seats where train.nodes[node].accepted < seat.quota {
@@ -206,15 +206,15 @@ extension Coordinator {
     }
   }
 
-  /// The frozen set gave no model, for the strategy refused too many: the round closed short after all. What was refused stays accepted, and
-  /// the next fold looks at it again; what is missing is asked of others.
+  /// The frozen set gave no model, because the strategy refused too many updates: the round closed short after all. The refused updates
+  /// stay accepted and the next fold examines them again; other nodes are asked for what is missing.
   mutating func fellShort(_ id: TaskID, round: Int, refused: [Waiting], _ reason: String) {
     guard let run = tasks[id], run.stage == .aggregating, run.round == round, let specification = run.specification, let train = run.train
     else { return }
     for update in refused { tasks[id]?.note(update.node, "update refused: \(update.reason)") }
     commit(.reopened(id, round: round, refused: refused))
     let isShort = (tasks[id]?.train?.acceptedDevices ?? 0) < max(1, train.minimum)
-    // With as many as the task asks for, more of the same help no rule.
+    // If the minimum is there even without the refused updates, more of the same would not help the strategy's rule.
     guard isShort, run.attempt < specification.maxAttempts else {
       end(id, .failed, "round \(round) could not be aggregated: \(reason)")
       return
@@ -224,7 +224,7 @@ extension Coordinator {
     advance(id)
   }
 
-  /// The one reason that every region gives for having no device, when it is the devices' own failure.
+  /// The one reason that every region gives for having no device, if the devices themselves failed.
   private func commonFailure(_ train: PhaseRun) -> String? {
     let seats = train.nodes.seats.map(\.seat)
     guard !seats.isEmpty, seats.allSatisfy({ $0.isShort && $0.have == 0 && $0.code == .everyDeviceFailed }) else { return nil }

@@ -1,8 +1,8 @@
 internal import MusterSchema
 
-// What is kept as it changes must be what counting everything gives: the simulation and the tests ask.
+// The counters that are updated with each change must equal a full recount. The simulation and the tests check that.
 extension Coordinator {
-  /// What of the counters is wrong; nil: nothing is. Looks at everything.
+  /// Names a counter that is wrong; `nil` if none is. Recounts everything.
   package var miscount: String? {
     let open = tasks.values.filter { !$0.isEnded }
     if Array(openTasks) != open.map(\.id).sorted() { return "open tasks" }

@@ -3,7 +3,7 @@ internal import MusterSchema
 
 // Recruiting at the root: wait until enough devices are ready, then invite a cohort, split over the regions.
 extension Coordinator {
-  /// What the nodes say of their readiness.
+  /// The ready and the declining devices, over all nodes.
   struct Headcount {
     var total = 0
     var declined = 0
@@ -14,14 +14,14 @@ extension Coordinator {
     isConnected ? Headcount(total: run.roll.ready, declined: run.roll.declined) : Headcount()
   }
 
-  /// Regions with devices that are ready, by id.
+  /// Regions with ready devices, sorted by id.
   func readyRegions(_ run: TaskRun) -> [(node: NodeID, devices: Int)] { isConnected ? run.roll.readyNodes : [] }
 
   mutating func recruit(_ id: TaskID) {
     guard let run = tasks[id], let specification = run.specification, let model = run.latestModel else { return }
     let cohort = specification.cohort
     let accepted = run.train?.acceptedDevices ?? 0
-    // The last attempt's time was up: what came late may be what was missing.
+    // The last attempt passed its deadline. Contributions that have arrived since may complete the minimum.
     if let train = run.train, accepted >= train.minimum {
       close(id, .train)
       return
@@ -32,7 +32,7 @@ extension Coordinator {
     }
     let count = headcount(run)
     let (wanted, fewest) = (max(1, cohort.size - accepted), max(1, cohort.minimum - accepted))
-    // Free devices are at most those that are ready. They are counted only after a first attempt: before it, all are free.
+    // Free devices are at most the ready ones. They are counted only after a first attempt, because before it all ready devices are free.
     let mustLook = run.train != nil && count.total >= fewest
     let available = mustLook ? freeDevices(run).reduce(0) { $0 + $1.devices } : count.total
     guard available >= fewest, count.fraction >= cohort.ready else {
@@ -46,7 +46,7 @@ extension Coordinator {
     let invited = Int((Double(wanted) * cohort.over).rounded(.up))
     let free = freeDevices(run)
     let quotas = split(min(invited, count.total), over: free.map(\.devices))
-    // A seat's quota counts what its node has delivered in earlier attempts, as the node's scout does.
+    // A seat's quota includes what its node delivered in earlier attempts. The node's scout counts in the same way.
     let seats = zip(free.map(\.node), quotas).filter { $0.1 > 0 }.map { node, quota in
       (node, quota + (run.train?.nodes[node].accepted ?? 0))
     }
@@ -62,7 +62,8 @@ extension Coordinator {
     effects.append(.roundChanged(id))
   }
 
-  /// Devices that already delivered in this round are not needed again, and a region that aggregates has delivered for all of its own.
+  /// Ready devices without those that delivered in this round, which are not needed again. A region that aggregates has delivered for all
+  /// of its devices.
   private func freeDevices(_ run: TaskRun) -> [(node: NodeID, devices: Int)] {
     readyRegions(run).map { node, devices in
       guard let train = run.train else { return (node, devices) }
@@ -70,8 +71,8 @@ extension Coordinator {
     }
   }
 
-  /// Enough for the minimum, but fewer than wanted: those who are on their way get a moment, so that the first to answer are not the only
-  /// ones. The moment ends when nobody comes any more, or after five.
+  /// Whether to open a round with enough devices for the minimum but fewer than wanted. Devices that have yet to answer get a moment, so
+  /// that the round is not left to the first ones. It ends once the count has not grown for `graceSeconds`, or after five times that.
   private mutating func hasSettled(_ id: TaskID, _ count: Int) -> Bool {
     var gathering = tasks[id]?.gathering ?? (count, now, now)
     if count > gathering.count { gathering.grew = now }
@@ -80,8 +81,8 @@ extension Coordinator {
     return tasks[id].flatMap(settles).map { now >= $0 } ?? false
   }
 
-  /// After updates were refused, others get the time of a round to show themselves. Who delivered is not asked again, and a fleet may have
-  /// nobody else.
+  /// After updates were refused, gives other devices the time of a round to become ready. Those that delivered are not asked again, and the
+  /// fleet may have no others.
   private mutating func waitForOthers(_ id: TaskID) {
     guard let run = tasks[id], let train = run.train, !train.refused.isEmpty else { return }
     guard isConnected else {
@@ -126,12 +127,12 @@ extension Coordinator {
       minimum: run.specification == nil
         ? seat.quota : min(seat.quota, split(phase.minimum, over: [seat.quota, max(0, crowd - seat.quota)])[0]),
       base: phase.base, upload: upload, seed: phase.seed, secondsLeft: max(0, phase.deadline.seconds(since: now)),
-      // One more second of spread for each fifty devices: at once for a small cohort, no herd for a big one.
+      // Spread the starts by a second for every fifty devices: a small cohort starts at once, a large one does not start all together.
       startWithin: crowd <= 50 ? 0 : min(30, Double(crowd) / 50))
   }
 }
 
 extension Int {
-  /// A count of devices that came over the wire: bounded, so that no sum of them overflows.
+  /// A count of devices that came over the wire, bounded so that no sum of such counts overflows.
   var asDevices: Int { Swift.min(Swift.max(0, self), 1_000_000) }
 }

@@ -1,19 +1,19 @@
 package import MusterParticipation
 package import MusterSchema
 
-// A scout: forwards descriptors, fills the quota that the coordinator above gave it, replaces whoever is lost. It counts nothing: a device's
-// `done` is a hint, the truth is the ledger's.
+// A scout forwards descriptors, fills the quota that the coordinator above gave it, and replaces devices that are lost. Unless it
+// aggregates, it counts nothing: a device's `done` is a hint, and only the ledger decides.
 extension Coordinator {
   mutating func forward(_ descriptor: TaskDescriptor) {
     let known = tasks[descriptor.task]
     if let known, known.specification != nil || descriptor.revision <= known.descriptor.revision || known.isEnded { return }
-    // The end of a task that is not known any more is handed on, too: an earlier life's word may still stand on topics.
+    // The end of an unknown task is forwarded, too: a descriptor from before this store may still be retained on our topics.
     guard descriptor.regions.contains(id) else { return }
     if descriptor.state.isFinal { settle(descriptor.task, abandoned: "the task is \(descriptor.state.rawValue)") }
     commit(.forwarded(descriptor))
     reviewAll(descriptor.task)
     effects += owed(task: descriptor.task)
-    // Nothing was sent during a pause: devices that have not answered are invited again.
+    // No invitations were sent during the pause, so devices that have not answered are invited again.
     if known?.isPaused == true { oweInvitations(descriptor.task) }
     effects.append(.standingChanged(descriptor.task))
     if let run = tasks[descriptor.task], run.isEnded { clearStatuses(run) }
@@ -28,7 +28,7 @@ extension Coordinator {
     let continues = current.map { $0.key.round == invitation.round && $0.key.phase == invitation.phase && !$0.isClosed } ?? false
     if let current {
       if invitation.key < current.key { return }
-      // What was frozen stays frozen, whatever the attempt.
+      // A frozen set stays frozen in every attempt.
       if run.isLedger && current.isClosed && run.hasOrder && invitation.round == current.key.round && invitation.phase == current.key.phase
       {
         return
@@ -40,12 +40,12 @@ extension Coordinator {
     }
     let slack = max(2, invitation.secondsLeft / 10)
     let deadline = now.advanced(bySeconds: max(1, invitation.secondsLeft - slack))
-    // Whoever is at work on this round already stays in it.
+    // Devices that are already at work on this round keep their seats.
     let staying = continues ? current?.nodes.seats.filter { !$0.seat.isLost }.map { ($0.node, $0.seat.quota) } ?? [] : []
     if !continues {
       settle(invitation.task, abandoned: "superseded by \(invitation.key)")
     } else if let current, current.key != invitation.key {
-      // The next attempt begins without the devices that this one lost.
+      // The next attempt begins without the devices that this one lost, so they are recorded now.
       recordMissed(invitation.task)
     }
     let opening = PhaseOpening(
@@ -54,7 +54,7 @@ extension Coordinator {
     commit(.opened(invitation.task, opening))
     noteReturning(invitation.task)
     if !continues { reviewAll(invitation.task) }
-    // The model of the order before is of no more use.
+    // The model of the previous order is no longer needed.
     if !continues { effects.append(.collect) } else if !run.isLedger { effects.append(.consult(invitation.task)) }
     advance(invitation.task)
   }
@@ -67,7 +67,7 @@ extension Coordinator {
     effects.append(.standingChanged(id))
   }
 
-  /// Fills the open places of an order with devices that are ready.
+  /// Gives the open places of an order to devices that are ready.
   mutating func scout(_ id: TaskID) {
     guard let run = tasks[id], let round = run.train, !round.isClosed, !round.isOver else { return }
     if run.isLedger, closeOrder(id) { return }
@@ -121,7 +121,7 @@ extension Coordinator {
     } else if round.nodes.tally.invited > 0 {
       standing.state = .recruiting
     } else if round.nodes.tally.returning > 0 {
-      // The broker was away: who was there before is on his way back.
+      // The connection to the broker was lost: devices that were online before are expected back.
       standing.state = .recruiting
     } else {
       standing.state = .short

@@ -1,21 +1,22 @@
 import MusterParticipation
 package import MusterSchema
 
-/// An invitation that a node has not answered, while nothing else was heard of it either.
+/// An unanswered invitation to a node of which nothing else was heard either.
 struct Silence: Hashable, Sendable {
   var since: Instant
-  /// How often it was called since, and when that is done next.
+  /// How often the node was called since then, by publishing the open tasks again.
   var calls = 0
+  /// When it is called next.
   var callAt: Instant
 }
 
-/// The nodes that have not answered, ordered by what time brings.
+/// The nodes that have not answered, ordered by when something is due for them.
 struct Silences: Sendable {
   private var silences: SharingDictionary<NodeID, Silence> = [:]
-  /// For each node that is not counted as silent yet: when it will be.
+  /// For each node that is not silent yet: when it becomes silent.
   private var beginnings = SortedSet<NodeAt>()
   private(set) var calls = SortedSet<NodeAt>()
-  /// Seconds after which a node that does not answer is silent.
+  /// Seconds after which a node that does not answer counts as silent.
   private let answerSeconds: Double
 
   init(answerSeconds: Double) { self.answerSeconds = answerSeconds }
@@ -38,7 +39,7 @@ struct Silences: Sendable {
 
   private func begins(_ silence: Silence) -> Instant { silence.since.advanced(bySeconds: answerSeconds) }
 
-  /// Nodes that have become silent since the last time, each once.
+  /// Nodes that have become silent by now. Each is returned once.
   mutating func takeNew(at now: Instant) -> [NodeID] {
     let new = beginnings.prefix { $0.at <= now }
     for beginning in new { beginnings.remove(beginning) }
@@ -46,10 +47,10 @@ struct Silences: Sendable {
   }
 }
 
-// Presence is what a broker remembers, and a broker that loses its power fires no Will: who does not answer an invitation is not ready, whatever
-// its retained state says, until its next word.
+// Presence is what a broker remembers, and a broker that loses power fires no Will. So a node that does not answer an invitation counts as
+// not ready, whatever its retained state says, until something new is heard from it.
 extension Coordinator {
-  /// Since when a node is silent, in seconds; nil when it is not.
+  /// Seconds for which a node has been silent; `nil` if it is not silent.
   package func silence(of node: NodeID) -> Double? {
     guard !configuration.faults.contains(.forgetsSilence) else { return nil }
     return unanswered[node].map { now.seconds(since: $0.since) }.flatMap { $0 >= configuration.answerSeconds ? $0 : nil }
@@ -59,12 +60,12 @@ extension Coordinator {
 
   func isSilent(_ node: NodeID) -> Bool { silence(of: node) != nil }
 
-  /// An invitation goes out that the node has to answer.
+  /// Starts to wait for an answer to an invitation that goes out now.
   mutating func awaitWord(of node: NodeID) {
     if unanswered[node] == nil { unanswered[node] = Silence(since: now, callAt: call(after: Self.callSeconds)) }
   }
 
-  /// Something new came from the node itself, and not from a broker's memory.
+  /// Notes that something new came from the node itself, not from a broker's memory.
   ///
   /// - Returns: whether it was silent before, so that it may be invited again.
   mutating func heardWord(of node: NodeID) -> Bool {
@@ -76,7 +77,7 @@ extension Coordinator {
     return wasSilent
   }
 
-  /// Somebody who was silent is there: every task looks whether that helps it.
+  /// Advances every open task, because a node that was silent has been heard or a node was forgotten.
   mutating func lookAgain() {
     for id in openTasks {
       if tasks[id]?.specification == nil { effects.append(.standingChanged(id)) }
@@ -84,12 +85,13 @@ extension Coordinator {
     }
   }
 
-  /// Nobody could hear, or be heard. A node that is not silent yet is asked again, and has the whole time to answer from then on.
+  /// Restarts the time to answer after the connection to the broker was lost, when no node could hear or be heard. Nodes that count as
+  /// silent already stay silent.
   mutating func restartPatience() {
     for node in unanswered.all.keys where !isSilent(node) { unanswered[node] = nil }
   }
 
-  /// Says the descriptors again when it is time, less and less often: a node that hears them says where it stands.
+  /// Publishes the open tasks again when a call is due, less and less often. A node that receives a descriptor repeats its status.
   mutating func callSilent() {
     guard isConnected else { return }
     let due = configuration.faults.contains(.forgetsSilence) ? [] : unanswered.calls.prefix { $0.at <= now }.map(\.node)
@@ -103,23 +105,23 @@ extension Coordinator {
     effects += openTasks.map { .publish(describe($0)) }
   }
 
-  /// Counts those anew who have become silent by now.
+  /// Recounts the nodes that have become silent by now.
   mutating func noteSilence() {
     for node in unanswered.takeNew(at: now) { review(node) }
   }
 
-  /// When somebody silent is called next; nil when nobody is, or when there is nothing to call them to.
+  /// When the next call is due; `nil` without a silent node, without an open task or without a connection.
   var nextCall: Instant? {
     isConnected && !openTasks.isEmpty ? unanswered.calls.first?.at : nil
   }
 
-  /// Calls come together, every ten seconds at most: each is a descriptor that all nodes read and answer.
+  /// When a call after `seconds` is made. Calls are made together, at most every ten seconds, because all nodes read and answer each one.
   private func call(after seconds: Double) -> Instant {
     let grid: Int64 = 10_000
     let earliest = now.advanced(bySeconds: seconds).milliseconds
     return Instant(milliseconds: (earliest + grid - 1) / grid * grid)
   }
 
-  /// Between a node's last chance to answer and the first call.
+  /// Seconds from an invitation that gets no answer to the first call.
   static let callSeconds = 60.0
 }

@@ -1,17 +1,17 @@
 internal import MusterParticipation
 internal import MusterSchema
 
-// What nodes say on topics, and what it means for the seats that they hold.
+// The messages of nodes on topics, and what they mean for the nodes' seats.
 extension Coordinator {
   mutating func heard(_ state: NodeState, retained: Bool) {
     let before = nodes[state.node]
-    // A session that was not known is news, whoever remembered it.
+    // A session that was not known is news from the node, even if the message was retained.
     if !retained || (before != nil && before?.session != state.session) { _ = heardWord(of: state.node) }
     if before == nil, state.online, nodes.count >= configuration.mostNodes { evict() }
     guard before != nil || nodes.count < configuration.mostNodes else { return }
     stopWaitingForReturn(of: state.node)
     guard state.online else {
-      // A node that went offline before this coordinator started is listed, too, so that an operator can see and forget it.
+      // A node that went offline before this coordinator started is also listed, so that an operator can see and forget it.
       guard before != nil else {
         if forgottenNodes.contains(where: { $0.node == state.node && $0.session == state.session }) {
           // The Will of a node that was forgotten before the broker noticed that its connection was lost.
@@ -50,7 +50,7 @@ extension Coordinator {
       lose(node, id, .train, "went offline", .missed)
       effects.append(.standingChanged(id))
     } else if run.train?.nodes[node].seat != nil || run.evaluation?.nodes[node].seat != nil {
-      // A region that is gone does not stop its devices: they upload here. Its seat waits for it.
+      // An offline region does not stop its devices from delivering, so its seat stays until it is back.
       tasks[id]?.note(node.rawValue, "went offline")
       effects.append(.roundChanged(id))
     }
@@ -58,13 +58,13 @@ extension Coordinator {
   }
 
   mutating func heard(_ status: NodeStatus, retained: Bool) {
-    // So is a status that differs from the last one: it was said while nobody listened here.
+    // A retained status that differs from the last one is news, too: the node sent it while this coordinator was not listening.
     let last = tasks[status.task]?.roll[status.node]
     let wasSilent = (!retained || (last != nil && last != status)) && heardWord(of: status.node)
     defer { if wasSilent { lookAgain() } }
     guard tasks[status.task] != nil else {
-      // It was sent before its node heard that the task is forgotten, or the broker kept it from before a restart of this coordinator. A node
-      // that hears of the task again says its status again.
+      // Either the node has not heard yet that the task is forgotten, or the broker retained the status from before a restart of this
+      // coordinator. A node that receives the task's descriptor again repeats its status.
       let isLeft = retained && !configuration.storeIsNew
       if isLeft || forgotten.contains(status.task) { effects.append(clearing(status.node, status.task)) }
       return
@@ -75,7 +75,7 @@ extension Coordinator {
       effects.append(clearing(status.node, status.task))
       return
     }
-    // Said again, it is no news; but it may be the answer to an invitation that was repeated.
+    // A repeated status is not news, but it may be the answer to an invitation that was repeated.
     let isNews = run.roll[status.node] != status
     if isNews {
       tasks[status.task]?.roll[status.node] = status
@@ -102,7 +102,7 @@ extension Coordinator {
     if seat.known >= seat.quota {
       seat.raisedAt = nil
     } else if seat.state == .invited {
-      // It answers its first invitation, and was asked for more since.
+      // This answers its first invitation. It was asked for more devices since.
       seat.raisedAt = now
     }
     seat.reason = status.reason?.brief()
@@ -136,11 +136,11 @@ extension Coordinator {
     case .accepted, .training, .uploading:
       var seat = round.nodes[status.node].seat ?? Seat(quota: 1, since: now, isByOwnWord: true)
       seat.state = .working(progress: status.progress)
-      // At work, and yet in trouble: it tries again by itself, and `why` says what hinders it.
+      // The device may be at work and still report trouble: it retries by itself, and `why` shows the reason.
       seat.reason = status.reason?.brief() ?? status.state.rawValue
       tasks[id]?.train?.nodes[status.node].seat = seat
     case .done where run.isLedger:
-      // Here it is known what arrived.
+      // A ledger knows which contributions have arrived.
       if !round.nodes[status.node].hasDelivered { lose(status.node, id, .train, "says done, but nothing of it counts", .missed) }
     case .done:
       var seat = round.nodes[status.node].seat ?? Seat(quota: 1, since: now, isByOwnWord: true)
@@ -154,19 +154,19 @@ extension Coordinator {
     }
   }
 
-  /// A device that shows itself afresh may be asked again, whatever became of it before.
+  /// A device that shows up again may be invited again, whatever became of its seat, unless it failed in this attempt.
   private mutating func offerAgain(_ node: NodeID, _ id: TaskID) {
     guard tasks[id]?.specification == nil, let seat = tasks[id]?.train?.nodes[node].seat else { return }
     switch seat.state {
-    // What failed in this attempt would only say so again.
+    // A device that failed in this attempt would only report the same failure again.
     case .lost(_, let fate): if fate != .failed { tasks[id]?.train?.nodes[node].seat = nil }
     case .working where tasks[id]?.roll[node]?.state == .ready: gaveUp(node, id)
     case .invited, .working, .done: break
     }
   }
 
-  /// A device at work is idle all of a sudden: the ledger refused it, or it lost its memory. The ledger knows whether the round goes on;
-  /// nobody is invited before it was asked.
+  /// A device at work has become idle: the ledger refused its contribution, or it lost its state. The ledger knows whether the round goes
+  /// on, so no device is invited until it has answered or `repeatSeconds` have passed.
   private mutating func gaveUp(_ node: NodeID, _ id: TaskID) {
     guard case .working = tasks[id]?.train?.nodes[node].seat?.state else { return }
     tasks[id]?.train?.nodes[node].seat = nil
@@ -182,7 +182,7 @@ extension Coordinator {
     }
     let delivered = Set(ledger.accepted.filter { $0.nodes.count == 2 && $0.nodes[0] == id }.map { $0.nodes[1] })
     if round.order != nil, !run.isLedger {
-      // Whoever only said so has a place to fill again.
+      // A device that said `done` without having delivered leaves its place open again.
       for (node, entry) in round.nodes.all where !delivered.contains(node) {
         if entry.seat?.state == .done { tasks[ledger.task]?.train?.nodes[node].seat = nil }
         tasks[ledger.task]?.train?.nodes[node].hasDelivered = false
@@ -205,6 +205,6 @@ extension Coordinator {
 }
 
 extension NodeStatus {
-  /// What a status that gives up an invitation says became of it.
+  /// The fate of an invitation that is given up with this status.
   fileprivate var fate: Fate { state == .failed ? .failed : .declined }
 }

@@ -28,7 +28,7 @@ extension Coordinator {
 
   mutating func workFailed(_ id: TaskID, _ work: Work, round: Int, _ key: RoundKey?, _ reason: String) {
     guard let run = tasks[id], !run.isEnded else { return }
-    // What an earlier order's work says is nothing to this one.
+    // At a region, work for an earlier order does not concern the current one.
     if let key, run.specification == nil, run.order?.key != key { return }
     switch (work, run.stage) {
     case (.initialize, .initializing): end(id, .failed, "the model could not be initialized: \(reason)")
@@ -47,7 +47,7 @@ extension Coordinator {
     }
   }
 
-  /// Work that a task waits for meets trouble that passes: the explanation says so until the work is done.
+  /// Work that the task waits for has met temporary trouble. The explanation says so until the work is done.
   mutating func workDelayed(_ id: TaskID, _ work: Work, round: Int, _ reason: String) {
     guard let run = tasks[id], waits(run, for: work, round: round) else { return }
     tasks[id]?.delay = (work, round, reason.brief())
@@ -62,20 +62,20 @@ extension Coordinator {
     }
   }
 
-  /// Whether the result of long work would still be taken.
+  /// Whether the result of long work would still be used.
   ///
-  /// - Parameter contributions: how many it aggregates; a round that was opened again for more of them is aggregated again.
+  /// - Parameter contributions: how many contributions the work aggregates. A round that was reopened for more is aggregated again.
   package func takes(_ work: Work, of id: TaskID, round: Int, contributions: Int) -> Bool {
     guard let run = tasks[id] else { return false }
     return switch work {
     case .initialize: waits(run, for: work, round: round)
     case .aggregate: waits(run, for: work, round: round) && run.train?.accepted.count == contributions
-    // An operator may want that at any time.
+    // An operator may request an evaluation at any time.
     case .evaluate: run.models.contains { $0.round == round && $0.kept }
     }
   }
 
-  /// One of the task's records can never be stored: it fails with that reason. A region fails its order.
+  /// A record of the task can never be stored: the root fails the task, a region fails its order.
   mutating func endUnstorable(_ id: TaskID, _ reason: String, bare: Bool) {
     guard let run = tasks[id], !run.isEnded else { return }
     let why = "what happened in it cannot be stored: \(reason.brief())"
@@ -90,9 +90,11 @@ extension Coordinator {
     effects += [.giveUp(id, key, reason: why), .standingChanged(id)]
   }
 
+  /// Ends a task.
+  ///
   /// - Parameters:
-  ///   - recording: whether the round in progress gets its record, which names what was accepted.
-  ///   - cutShort: whether who is at work could still have delivered.
+  ///   - recording: whether to record the round in progress, with the contributions that were accepted.
+  ///   - cutShort: whether nodes that are still at work could have delivered.
   mutating func end(_ id: TaskID, _ step: RoundState.Step, _ reason: String, recording: Bool = true, cutShort: Bool = true) {
     guard let run = tasks[id], !run.isEnded else { return }
     if recording, let train = run.train {
@@ -100,7 +102,7 @@ extension Coordinator {
       if let record = abandonedRound(run, reason, cutShort: cutShort) {
         complete(id, record)
       } else if case let missed = missedTraining(run, train, cutShort: cutShort), !missed.isEmpty {
-        // Nothing was accepted: the round has no record, but those who were invited in vain have rows.
+        // Nothing was accepted, so the round has no record, but the nodes that were invited in vain have rows.
         commit(.missed(id, train.key, missed))
       }
     }
@@ -111,17 +113,17 @@ extension Coordinator {
     effects.append(.collect)
   }
 
-  /// After the end nobody's status says anything any more; what still arrives is cleared as it comes.
+  /// Clears a node's status. After a task's end statuses mean nothing, and those that still arrive are cleared as they come.
   func clearing(_ node: NodeID, _ id: TaskID) -> Effect { .clear(.nodeStatus(coordinator: self.id, node: node, task: id)) }
   mutating func clearStatuses(_ run: TaskRun) { effects += run.roll.nodes.sorted().map { clearing($0, run.id) } }
 
-  /// A round is over, or a region's order: its record goes to the history, and what it leaves stays here.
+  /// Ends a round, or a region's order: its record goes to the history, and a summary stays in the machine.
   mutating func complete(_ id: TaskID, _ record: RoundRecord) {
     commit(.completed(id, record, grant: tasks[id]?.specification == nil ? tasks[id]?.grant : nil))
     if let progress = tasks[id]?.progress { commit(.summarized(id, progress)) }
   }
 
-  /// The record of a round that the task's end cut short: what was accepted is named as abandoned, never gone.
+  /// The record of a round that the task's end cut short. It names the accepted contributions as abandoned, so that none disappears.
   private func abandonedRound(_ run: TaskRun, _ reason: String, cutShort: Bool) -> RoundRecord? {
     guard let train = run.train, !(train.accepted.isEmpty && run.evaluation == nil) else { return nil }
     let aggregated = run.stage == .evaluating
@@ -134,9 +136,10 @@ extension Coordinator {
       metrics: run.centralMetrics, deviceMetrics: nil, seconds: now.seconds(since: run.roundOpened))
   }
 
-  /// Who was invited to a phase and did not deliver: devices that their regions named, and regions whose devices are too many to be named.
+  /// The nodes that were invited to a phase and did not deliver: devices that their regions named, and regions for the devices that they
+  /// did not name.
   ///
-  /// - Parameter cutShort: the task ends in the middle of it: who was still at work missed nothing.
+  /// - Parameter cutShort: whether the task ends in the middle of the phase, so that nodes still at work have missed nothing.
   func missedNodes(_ phase: PhaseRun, cutShort: Bool = false) -> [Waiting] {
     phase.nodes.seats.flatMap { node, seat -> [Waiting] in
       guard !phase.nodes.hasDelivered(node) else { return [] }
@@ -145,10 +148,10 @@ extension Coordinator {
         return Waiting(node: path.description, reason: waiting.reason)
       }
       if case .lost(let reason, let fate) = seat.state { return devices + [Waiting(node: node.rawValue, reason: reason, fate: fate)] }
-      // A region missed nothing that others delivered in its place.
+      // A region missed nothing if others delivered in its place.
       let lack = seat.quota - phase.nodes[node].accepted
       guard lack > 0, !cutShort, phase.acceptedDevices < phase.needed else { return devices }
-      // What the region says besides what is known of its devices.
+      // A reason that the region gives in addition to what is known of its devices.
       let why = seat.isShort ? seat.reason : nil
       guard lack > devices.count || why != nil else { return devices }
       let reason = "\(lack) of \(seat.quota) devices did not deliver" + (why.map { ": \($0)" } ?? "")
@@ -156,7 +159,7 @@ extension Coordinator {
     }
   }
 
-  /// The same for a round's training, whose earlier attempts may have lost others.
+  /// The nodes that missed a round's training, including those that earlier attempts lost.
   func missedTraining(_ run: TaskRun, _ train: PhaseRun, cutShort: Bool = false) -> [Waiting] {
     let earlier = run.troubles.filter { trouble in
       trouble.fate != nil && NodeID(rawValue: trouble.node).map { train.nodes[$0].seat == nil && train.nodes[$0].accepted == 0 } ?? false
@@ -164,7 +167,7 @@ extension Coordinator {
     return earlier + missedNodes(train, cutShort: cutShort)
   }
 
-  /// The round's record names those who missed its training; those who missed its evaluation have rows of their own.
+  /// Records the nodes that missed the round's evaluation. The round's record names only those that missed its training.
   mutating func recordMissedEvaluations(_ id: TaskID, cutShort: Bool = false) {
     guard let run = tasks[id], let train = run.train else { return }
     let own = run.troubles.filter { $0.node == self.id.rawValue }
@@ -172,7 +175,7 @@ extension Coordinator {
     if !missed.isEmpty { commit(.missed(id, RoundKey(round: run.round, phase: .evaluate, attempt: train.key.attempt), missed)) }
   }
 
-  /// What counted so far; what was refused stays so.
+  /// The contribution as abandoned, if it counted so far. A refused one stays refused.
   func abandoned(_ contribution: ContributionRecord, _ reason: String) -> ContributionRecord {
     guard contribution.fate == .counted else { return contribution }
     var contribution = contribution
@@ -191,7 +194,7 @@ extension Coordinator {
     }
   }
 
-  /// The descriptor as it is published now.
+  /// The task's descriptor as it is published now.
   func describe(_ id: TaskID) -> TaskDescriptor {
     guard let run = tasks[id] else { preconditionFailure("describing task \(id), which is not there") }
     var descriptor = run.descriptor
@@ -199,7 +202,7 @@ extension Coordinator {
     return descriptor
   }
 
-  /// Clears what an ended task left on topics, a day after its end, when every node has had the time to learn of it. The task leaves memory; its
+  /// Removes a task from memory and clears its retained messages a day after its end, when every node has had time to learn of the end. Its
   /// history stays, and its id stays taken.
   mutating func retire(_ id: TaskID) {
     guard let run = tasks[id], let ended = run.endedAt, now >= ended.advanced(bySeconds: Self.retirementSeconds) else { return }

@@ -1,19 +1,19 @@
 internal import MusterParticipation
 internal import MusterSchema
 
-// Who is ready, and who is not. Each change of a status, of a node's presence or of its silence counts that one node anew.
+// Which devices are ready. A change of a node's status, presence or silence recounts only that node.
 extension Coordinator {
-  /// Counts a node anew in all tasks that go on: its presence or its silence has changed.
+  /// Recounts a node in all open tasks, because its presence or its silence has changed.
   mutating func review(_ node: NodeID) {
     for id in openTasks { review(node, id) }
   }
 
-  /// Counts all nodes of a task anew: the task has changed, or a phase of it has opened.
+  /// Recounts all nodes of a task, because the task has changed or one of its phases has opened.
   mutating func reviewAll(_ id: TaskID) {
     for node in tasks[id].map({ Array($0.roll.nodes) }) ?? [] { review(node, id) }
   }
 
-  /// Counts a node anew in a task: its status has changed.
+  /// Recounts a node in one task, because its status has changed.
   mutating func review(_ node: NodeID, _ id: TaskID) {
     guard let run = tasks[id] else { return }
     let turnout = turnout(of: node, run)
@@ -37,7 +37,9 @@ extension Coordinator {
       ? Roll.Turnout(ready: 1) : Roll.Turnout(declined: 1, hasReason: reason(node, status, run) != nil)
   }
 
-  /// - Parameter state: of a device that is online.
+  /// Whether a device may be invited.
+  ///
+  /// - Parameter state: the state of a device that is online.
   private func isReady(_ state: NodeState, _ status: NodeStatus, _ run: TaskRun) -> Bool {
     guard !isSilent(state.node), Admission.mismatch(run.descriptor, state) == nil else { return false }
     switch status.state {
@@ -46,19 +48,19 @@ extension Coordinator {
     }
   }
 
-  /// Why a device is not ready; nil when that is not known.
+  /// Why a device is not ready; `nil` if the reason is not known.
   func reason(_ node: NodeID, _ status: NodeStatus, _ run: TaskRun) -> String? {
     let silent = isSilent(node) ? Self.silentReason : nil
     return silent ?? status.reason ?? nodes[node].flatMap { Admission.mismatch(run.descriptor, $0) }
   }
 
-  /// A device's place in the order in which the task's selection wants devices.
+  /// A device's place in the order in which the task's selection prefers devices.
   func candidate(_ node: NodeID, _ run: TaskRun, _ phase: PhaseRun) -> PhaseNode.Candidate {
     PhaseNode.Candidate(
       load: run.descriptor.selection == .load ? loadPerCore(node) : 0, order: Seeds.derive(phase.seed, node.rawValue), node: node)
   }
 
-  /// A node that does not report its load stands last.
+  /// A node's load per core. A node that does not report its load comes last.
   private func loadPerCore(_ node: NodeID) -> Double {
     guard let resources = nodes[node]?.resources, let load = resources.load, load.isFinite else { return .infinity }
     return load / Double(max(1, resources.cores ?? 1))

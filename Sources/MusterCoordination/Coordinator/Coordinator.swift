@@ -1,23 +1,23 @@
 package import MusterParticipation
 package import MusterSchema
 
-/// How long a coordinator is patient, and where it can be reached.
+/// A coordinator's time limits and bounds, and the address at which it can be reached.
 package struct CoordinatorConfiguration: Sendable {
-  /// The data address that contributions go to: `http://host:7400`.
+  /// Address of the data listener that contributions go to, such as `http://host:7400`.
   package var data: String
-  /// At the root: the regions that may be invited. Nil at a scout: every device that shows itself.
+  /// At the root: the regions that may be invited. `nil` at a scout, which may invite every device that it hears of.
   package var declared: Set<NodeID>?
-  /// An invitation without an answer is repeated after this, seconds…
+  /// Seconds after which an unanswered invitation is repeated.
   package var repeatSeconds: Double
-  /// …and given to another node after this.
+  /// Seconds after which an unanswered invitation goes to another node.
   package var answerSeconds: Double
-  /// A phase in which nobody is left to wait for closes after this, so that a replacement can show itself.
+  /// Seconds for which a phase stays open once no node is left to wait for, so that a replacement can appear.
   package var graceSeconds: Double
-  /// The store was empty at the start: what stands on topics may belong to a store that was moved away.
+  /// Whether the store was empty at the start. If so, retained messages may belong to a store that was moved away, and are not cleared.
   package var storeIsNew = false
-  /// The most nodes that are remembered, and statuses of one task.
+  /// Maximum number of tracked nodes, and of statuses of one task.
   package var mostNodes = 20_000
-  /// None in a server.
+  /// Always empty in a server.
   package var faults: PlantedFaults = []
 
   package init(
@@ -31,39 +31,41 @@ package struct CoordinatorConfiguration: Sendable {
   }
 }
 
-/// The role that recruits nodes, invites a cohort and follows it: at central the ledger of every round, at a region a scout for it.
+/// The role that recruits nodes, invites a cohort and follows it. Central is the ledger of every round; a region is a scout for it, or the
+/// ledger of its own devices.
 ///
-/// A value: it does no I/O, reads no clock and draws no randomness. Events go in, records (what must survive) and effects (what the shell
-/// does once the records are durable) come out. State that records do not restore is learned again from topics, and `owed` says
-/// everything that has to be repeated after a restart or a connect: no code repairs single lost messages. Invitations are owed by the seats that
-/// wait for them.
+/// A value: it does no I/O, reads no clock and draws no randomness. Events go in; records (what must survive) and effects (what the shell
+/// does once the records are durable) come out. State that records do not restore is learned again from topics. `owed` lists everything
+/// that has to be repeated after a restart or a connect, so no code repairs single lost messages. Invitations that have to be repeated are
+/// marked in the seats that wait for them.
 ///
-/// After every event `advance` looks at the state and does what is due. Whatever arrives twice, late or never, the same look decides.
+/// After every event `advance` looks at the state and does what is due, so it does not matter whether a message arrives twice, late or
+/// never.
 package struct Coordinator: Sendable {
   package let id: NodeID
   package var configuration: CoordinatorConfiguration
   package internal(set) var nodes: SharingDictionary<NodeID, NodeState> = [:]
   package internal(set) var tasks = TaskTable()
-  /// Those that have not ended.
+  /// Tasks that have not ended.
   private(set) var openTasks = SortedSet<TaskID>()
-  /// Those that have not ended, sorted.
+  /// Tasks that have not ended, sorted.
   package var openTaskIDs: [TaskID] { Array(openTasks) }
-  /// When ended tasks are retired.
+  /// When each ended task is retired.
   private var retirements = SortedSet<TaskAt>()
 
-  /// False from the time a connection to the broker broke: then nobody is invited, and nobody's patience is spent.
+  /// False from the moment that the connection to the broker breaks. Until it is back no node is invited, and no time to answer runs out.
   private(set) var isConnected = true
-  /// At a scout: who was there before the connection broke, and is waited for.
+  /// At a scout: nodes that were online before the connection broke, and are expected back.
   private(set) var returning = SortedSet<NodeID>()
-  /// When waiting for them ends: a device tries again at least every half a minute.
+  /// When the scout stops waiting for them. A device tries to connect at least every half minute.
   private var returnsUntil = Instant.zero
-  /// Tasks that were forgotten, newest last: what stands on their topics is cleared on every connection, for the first clearing may be lost. Soft.
+  /// Tasks that were forgotten, newest last. Their topics are cleared on every connect, because the first clearing may be lost. Soft.
   var forgotten: [TaskID] = []
-  /// Nodes that an operator had forgotten, with their last session, newest last: the Will of that session may still arrive. Soft.
+  /// Nodes that were forgotten at an operator's request, with their last session, newest last: the Will of that session may still arrive. Soft.
   var forgottenNodes: [(node: NodeID, session: String)] = []
-  /// Nodes that were invited and have said nothing since. Soft.
+  /// Nodes that were invited and have not been heard of since. Soft.
   var unanswered: Silences
-  /// When something of a node was last heard. Soft.
+  /// When each node was last heard of. Soft.
   var heardAt: SharingDictionary<NodeID, Instant> = [:]
   var now = Instant.zero
   var records: [Record] = []
@@ -75,9 +77,9 @@ package struct Coordinator: Sendable {
     unanswered = Silences(answerSeconds: configuration.answerSeconds)
   }
 
-  /// The state that the records give back: everything durable, nothing soft.
+  /// Restores the durable state from its records. Soft state begins empty.
   ///
-  /// - Parameter instant: where the machine's time goes on: of the last commit, which may have left no record.
+  /// - Parameter instant: the machine's time at the last commit, which may have left no record.
   package init(
     id: NodeID, configuration: CoordinatorConfiguration, restoring records: some Sequence<(at: Instant, record: Record)>,
     at instant: Instant = .zero
@@ -89,7 +91,7 @@ package struct Coordinator: Sendable {
     }
     now = max(now, instant)
     for task in tasks.keys {
-      // Who is at work already shows on topics: nobody is invited for them before that could be heard.
+      // Topics already show which devices are at work: no other device is invited before those messages could arrive.
       if tasks[task]?.stage == .scouting { tasks[task]?.train?.holdsUntil = now.advanced(bySeconds: configuration.graceSeconds) }
     }
   }
@@ -147,7 +149,8 @@ package struct Coordinator: Sendable {
     let wasDeaf = !isConnected
     isConnected = true
     if wasDeaf {
-      // A dead broker fires no Will: who is there shows again on this connection. And whoever could not hear gets the whole time to answer.
+      // A dead broker fires no Will, so each node that is online shows up again on this connection. Nodes that could not hear get their
+      // whole time to answer again.
       if configuration.declared == nil {
         for state in nodes.values where state.online { returning.insert(state.node) }
         returnsUntil = now.advanced(bySeconds: Self.returnSeconds)
@@ -170,7 +173,7 @@ package struct Coordinator: Sendable {
     effects += openTasks.map { .roundChanged($0) }
   }
 
-  /// Brings the open tasks and the retirements up to date with a task.
+  /// Updates the open tasks and the retirements after a task has changed.
   mutating func reindex(_ id: TaskID, before: TaskRun?) {
     tasks.file(id)
     let after = tasks[id]
@@ -184,7 +187,7 @@ package struct Coordinator: Sendable {
     records.append(record)
   }
 
-  /// Does whatever the state of the task makes due. Called after everything that may have changed it; doing nothing is the normal outcome.
+  /// Does what the state of the task makes due. Called after everything that may have changed it; usually nothing is due.
   mutating func advance(_ id: TaskID) {
     guard let run = tasks[id] else { return }
     if case .ended = run.stage {
@@ -205,7 +208,7 @@ package struct Coordinator: Sendable {
     }
   }
 
-  /// In a phase that has just opened, or after the connection to the broker broke.
+  /// Marks the nodes that are expected back, in a phase that has just opened or after the connection to the broker broke.
   mutating func noteReturning(_ id: TaskID) {
     guard tasks[id]?.train?.order != nil else { return }
     for node in returning { tasks[id]?.train?.nodes[node].isReturning = true }
@@ -222,7 +225,7 @@ package struct Coordinator: Sendable {
     effects += openTasks.filter { tasks[$0]?.stage == .scouting }.map { .standingChanged($0) }
   }
 
-  /// When time alone makes something due.
+  /// When the coordinator next needs a tick because of time alone.
   package var nextDeadline: Instant? {
     let end = returning.isEmpty ? nil : returnsUntil
     return [taskDeadline, retirements.first?.at, end, nextCall].compactMap { $0 }.min()
@@ -239,7 +242,7 @@ package struct Coordinator: Sendable {
         case .evaluating: run.evaluation
         default: PhaseRun?.none
         }
-      // A scout does nothing more once its time is up.
+      // A scout does nothing more after its deadline.
       if let phase, !phase.isClosed, phase.order == nil || (!phase.isOver && now < phase.deadline) {
         deadlines.append(phase.deadline)
         if let holds = phase.holdsUntil { deadlines.append(holds) }
@@ -255,9 +258,9 @@ package struct Coordinator: Sendable {
     }.min()
   }
 
-  /// A device's longest pause between two tries to connect, and what a try takes.
+  /// Seconds to wait for devices to return: the longest pause between two attempts to connect, and the duration of an attempt.
   static let returnSeconds = 45.0
-  /// Terminal descriptors stay this long, so that whoever was away learns of the end.
+  /// Seconds for which the descriptor of an ended task stays retained, so that nodes that were away learn of the end.
   static let retirementSeconds = 86_400.0
 }
 

@@ -1,13 +1,13 @@
 internal import MusterParticipation
 internal import MusterSchema
 
-/// What a phase knows of one node.
+/// What a phase knows about one node.
 struct PhaseNode: Hashable, Sendable {
-  /// A device that is ready, in the order in which devices are invited.
+  /// A device that is ready. Candidates are sorted in the order in which they are invited.
   struct Candidate: Hashable, Comparable, Sendable {
-    /// 0 where the task does not select by load.
+    /// The load per core; 0 if the task does not select by load.
     var load: Double
-    /// A seeded shuffle: a number that depends on the phase's seed and the device.
+    /// The place in a seeded shuffle: a number that depends on the phase's seed and the device.
     var order: UInt64
     var node: NodeID
 
@@ -17,37 +17,37 @@ struct PhaseNode: Hashable, Sendable {
   @Boxed var seat: Seat? = nil
   /// At a scout: set while the device is ready.
   var candidate: Candidate?
-  /// At the ledger: devices whose work was accepted, of this node's.
+  /// At the ledger: how many of this node's devices have contributions that were accepted.
   var accepted = 0
-  /// At a scout: a device that delivered in an earlier attempt, or that the ledger names.
+  /// At a scout: whether the device delivered in an earlier attempt, or the ledger lists its contribution.
   var hasDelivered = false
-  /// At a scout: how often it was offered a seat in this attempt.
+  /// At a scout: how often the device was offered a seat in this attempt.
   var offers = 0
-  /// At a scout: it was there before the connection to the broker broke, and is waited for.
+  /// At a scout: whether the device was online before the connection to the broker broke, and is expected back.
   var isReturning = false
 }
 
-/// What the nodes of a phase come to.
+/// Counts over the nodes of a phase.
 struct PhaseTally: Hashable, Sendable {
-  /// Devices that those with a seat are to bring.
+  /// Devices that the nodes with a seat are asked for.
   var quota = 0
-  /// Seats by their state.
+  /// Seats with an unanswered invitation, or one that has yet to be sent. The other states of a seat are counted below.
   var invited = 0
-  /// Seats that were invited once, have not answered, and were not invited again yet.
+  /// Seats whose invitation was sent once and has neither been answered nor repeated.
   var fresh = 0
   var working = 0
   var done = 0
   var lost = 0
-  /// Nodes that delivered and have no seat.
+  /// Nodes that have delivered and have no seat.
   var deliveredBefore = 0
-  /// Contributions that may still come of those with a seat.
+  /// Contributions that may still come from nodes with a seat.
   var outstanding = 0
-  /// Nodes that are waited for, without a seat and without having delivered.
+  /// Nodes that are expected back, have no seat and have not delivered.
   var returning = 0
 
-  /// Nodes at work or done.
+  /// Nodes that are at work or done.
   var atWork: Int { working + done + deliveredBefore }
-  /// Places that are taken, whether or not there was an answer yet.
+  /// Places that are taken, whether or not the invitation has been answered.
   var holding: Int { invited + atWork }
 }
 
@@ -59,9 +59,9 @@ struct NodeAt: Hashable, Comparable, Sendable {
   static func < (left: Self, right: Self) -> Bool { (left.at, left.node) < (right.at, right.node) }
 }
 
-/// The nodes of a phase. Whatever is asked about all of them at once is kept as it changes, so that no event looks at every node.
+/// The nodes of a phase. Counts and sets over all of them are updated with each change, so that no event has to look at every node.
 struct PhaseNodes: Sendable {
-  /// Who waits for an invitation, in the order in which the seats were given.
+  /// The place of a node that waits for its invitation, in the order in which the seats were given.
   struct Turn: Hashable, Comparable, Sendable {
     var turn: Int
     var node: NodeID
@@ -69,7 +69,7 @@ struct PhaseNodes: Sendable {
     static func < (left: Self, right: Self) -> Bool { (left.turn, left.node) < (right.turn, right.node) }
   }
 
-  /// How long an invitation waits for its answer, in seconds.
+  /// How long to wait for the answer to an invitation, in seconds.
   struct Patience: Hashable, Sendable {
     var repeatSeconds: Double
     var answerSeconds: Double
@@ -77,23 +77,23 @@ struct PhaseNodes: Sendable {
 
   private var nodes: SharingDictionary<NodeID, PhaseNode> = [:]
   private(set) var tally = PhaseTally()
-  /// Seats of lost nodes for which no other node was chosen yet.
+  /// Lost nodes for which no replacement has been chosen yet.
   private(set) var vacancies = SortedSet<NodeID>()
-  /// Seats of nodes that say that they cannot bring all of their quota, or that were lost with some of it.
+  /// Nodes that report that they cannot bring their whole quota, or that were lost before they had.
   private(set) var lacking = SortedSet<NodeID>()
-  /// Seats that are not done.
+  /// Nodes whose seat is not done.
   private(set) var pending = SortedSet<NodeID>()
-  /// Seats that wait for their invitation.
+  /// Nodes with a seat that wait for their invitation.
   private(set) var uninvited = SortedSet<Turn>()
-  /// When invitations without an answer are to be repeated, or given up.
+  /// When each unanswered invitation is to be repeated or given up.
   private(set) var due = SortedSet<NodeAt>()
   /// At a scout: ready devices that may be offered a seat.
   private(set) var free = SortedSet<PhaseNode.Candidate>()
-  /// At the root: whether moving quotas between regions again could change nothing.
+  /// At the root: whether moving quotas between regions again would change nothing.
   var quotasAreSettled = false
 
   let patience: Patience
-  /// Regions that aggregate: a node delivers once, and nothing more comes of it in this phase.
+  /// Set in tasks whose regions aggregate: a node delivers once, and nothing more is expected from it in this phase.
   let deliversOnce: Bool
 
   init(_ patience: Patience, deliversOnce: Bool) {
@@ -111,22 +111,22 @@ struct PhaseNodes: Sendable {
     }
   }
 
-  /// All that something is known of, in no order.
+  /// All nodes about which something is known, in no particular order.
   var all: SharingDictionary<NodeID, PhaseNode> { nodes }
-  /// Those with a seat, by id.
+  /// The nodes that have a seat, sorted by id.
   var seats: [(node: NodeID, seat: Seat)] {
     nodes.compactMap { node, entry in entry.seat.map { (node, $0) } }.sorted { $0.node < $1.node }
   }
 
-  /// The first seats that are not done, by id.
+  /// The first seats that are not done, sorted by node id.
   func pendingSeats(most: Int) -> [(node: NodeID, seat: Seat)] {
     pending.prefix(most).compactMap { node in self[node].seat.map { (node, $0) } }
   }
 
-  /// Those whose invitation is to be repeated or given up by now, by id.
+  /// Nodes whose invitation is to be repeated or given up by now, sorted by id.
   func due(at now: Instant) -> [NodeID] { due.prefix { $0.at <= now }.map(\.node).sorted() }
 
-  /// Whether everything that may be expected of a node has come.
+  /// Whether the node has delivered and nothing more is expected from it, because it delivers only once.
   func hasDelivered(_ node: NodeID) -> Bool { deliversOnce && self[node].accepted > 0 }
 
   private mutating func replace(_ before: PhaseNode, by after: PhaseNode, of node: NodeID) {
@@ -143,9 +143,11 @@ struct PhaseNodes: Sendable {
     Self.move(in: &due, from: before.due(node, patience), to: after.due(node, patience))
   }
 
+  /// Replaces a node's element of a set.
+  ///
   /// - Parameters:
-  ///   - old: what stands in the set for a node; nil: nothing does.
-  ///   - new: what is to stand there instead.
+  ///   - old: the present element; `nil` if there is none.
+  ///   - new: the new element; `nil` if there is to be none.
   private static func move<Element>(in set: inout SortedSet<Element>, from old: Element?, to new: Element?) {
     guard old != new else { return }
     if let old { set.remove(old) }
@@ -154,20 +156,20 @@ struct PhaseNodes: Sendable {
 }
 
 extension PhaseNode {
-  /// Its place among those that may be offered a seat; nil: it may not.
+  /// The device's place among those that may be offered a seat; `nil` if it may not be.
   var free: Candidate? { seat == nil && !hasDelivered && offers < Self.mostOffers ? candidate : nil }
 
-  /// A device that takes a seat and gives it up again, for whatever reason, is asked so often in one attempt.
+  /// How many seats a device is offered in one attempt if it takes one and gives it up again, for whatever reason.
   private static let mostOffers = 5
 
   fileprivate var isVacant: Bool { seat.map { $0.isLost && $0.replacement == nil } ?? false }
-  /// Its turn to be invited; nil: it does not wait for that.
+  /// The node's turn to be invited; `nil` if it does not wait for an invitation.
   fileprivate func turn(_ node: NodeID) -> PhaseNodes.Turn? {
     guard let seat, seat.askedAt != nil, seat.invitedAt == nil, !isReturning else { return nil }
     return PhaseNodes.Turn(turn: seat.turn, node: node)
   }
 
-  /// What decides whether something is asked of it, or of others instead of it.
+  /// The values that decide whether devices are asked of this node, or of other nodes in its place.
   fileprivate func share(_ deliversOnce: Bool) -> [Int] {
     guard let seat else { return [] }
     return [seat.quota, seat.moved, seat.isLost || seat.isShort ? 1 : 0, seat.have, deliversOnce && accepted > 0 ? 1 : 0]
@@ -175,14 +177,14 @@ extension PhaseNode {
 
   fileprivate var isPending: Bool { seat.map { $0.state != .done } ?? false }
 
-  /// Of its quota, the devices that it will not bring, without those that other nodes were asked for instead.
+  /// Devices of its quota that the node will not bring and that no other node has been asked for instead.
   func lack(_ deliversOnce: Bool) -> Int {
     guard let seat, seat.isLost || seat.isShort, !(deliversOnce && accepted > 0) else { return 0 }
-    // What a region that aggregates has, it has not delivered yet: it still may.
+    // A region that is short may still deliver for the devices that it has. A lost one has only what was accepted.
     return seat.quota - (seat.isLost ? accepted : seat.have) - seat.moved
   }
 
-  /// Contributions that may still come of it.
+  /// Contributions that may still come from the node.
   fileprivate func outstanding(_ deliversOnce: Bool) -> Int {
     guard let seat, !(deliversOnce && accepted > 0) else { return 0 }
     let expected =
@@ -194,8 +196,8 @@ extension PhaseNode {
     return max(0, expected - accepted)
   }
 
-  /// When its invitation is to be repeated, or given up; nil while none has gone out, or it was answered. A node that is on its way back hears
-  /// nothing yet: it is asked when it is there.
+  /// When the invitation is to be repeated or given up; `nil` if none was sent yet or it was answered. A returning node has not subscribed
+  /// yet, so it is invited after its birth message.
   fileprivate func due(_ node: NodeID, _ patience: PhaseNodes.Patience) -> NodeAt? {
     guard let seat, let asked = seat.askedAt, let invited = seat.invitedAt, !isReturning else { return nil }
     return NodeAt(

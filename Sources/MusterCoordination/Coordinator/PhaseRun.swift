@@ -1,7 +1,7 @@
 internal import MusterParticipation
 internal import MusterSchema
 
-/// A node's place in a phase's cohort. Soft: it is learned again from statuses after a restart.
+/// A node's place in a phase's cohort. Soft: learned again from statuses after a restart.
 struct Seat: Hashable, Sendable {
   enum State: Hashable, Sendable {
     /// Invited, no answer yet.
@@ -11,51 +11,52 @@ struct Seat: Hashable, Sendable {
     case lost(reason: String, fate: Fate)
   }
 
-  /// Devices that the node is to bring.
+  /// Devices that the node is asked for.
   var quota: Int
   var state = State.invited
-  /// When its time to answer began; before any invitation, when it got the seat.
+  /// When its time to answer began. Before the first invitation: when it got the seat.
   var since: Instant
-  /// Its place in the order in which invitations go out.
+  /// Its place in the order in which invitations are sent.
   var turn = 0
-  /// When its invitation went out last; nil: it waits for its turn, or is owed another one.
+  /// When its invitation was last sent; `nil` while it waits for its turn or is owed another one.
   var invitedAt: Instant?
-  /// Its invitation went out more than once without an answer.
+  /// Whether its invitation was sent more than once without an answer.
   var isRepeated = false
   /// Whether its time to answer has begun.
   var wasInvited = false
-  /// A device that has the seat because it says that it is at work, and was not invited by this coordinator since its start.
+  /// Whether a device has the seat only because it says that it is at work: this coordinator has not invited it since its own start.
   var isByOwnWord = false
-  /// A scout's own word: devices at work or done.
+  /// As reported by a scout: devices at work or done.
   var have = 0
-  /// Of its quota, what was already asked of other nodes.
+  /// Devices of its quota that other nodes were asked for instead.
   var moved = 0
-  /// The quota that it says it knows, and since when it is asked for more than that.
+  /// The quota that the node reports.
   var known = 0
+  /// Since when the node has been asked for more than the quota that it reports.
   var raisedAt: Instant?
-  /// Who took the place of a node that was lost.
+  /// The node that took the place of this lost one.
   var replacement: NodeID?
-  /// The scout looks no further: nobody else is ready.
+  /// Whether the scout reports that no other device is ready.
   var isShort = false
   var reason: String?
-  /// What it says in a word, for decisions.
+  /// The kind of reason, for decisions.
   var code: ErrorCode?
   var waiting: [Waiting] = []
 
   var isLost: Bool { if case .lost = state { true } else { false } }
-  /// Since when an invitation waits for its answer.
+  /// Since when an invitation waits for its answer; `nil` if none does.
   var askedAt: Instant? { state == .invited ? since : isLost ? nil : raisedAt }
 
-  /// Its invitation may have been lost: it is to be invited anew, when it is its turn.
+  /// Marks the invitation as possibly lost, so that the node is invited again in its turn.
   ///
-  /// - Parameter restarts: whether its time to answer begins again with that.
+  /// - Parameter restarts: whether its time to answer begins again.
   mutating func oweInvitation(restarts: Bool) {
     invitedAt = nil
     isRepeated = false
     if restarts { wasInvited = false }
   }
 
-  /// Its invitation goes out.
+  /// Notes that the invitation goes out now.
   mutating func invited(at now: Instant) {
     isRepeated = invitedAt != nil
     if !wasInvited {
@@ -67,7 +68,7 @@ struct Seat: Hashable, Sendable {
   }
 }
 
-/// A phase of a round that runs: who was invited, who delivered. The same at a ledger and at a scout.
+/// A phase of a round in progress: the nodes that were invited, and what was delivered. Ledgers and scouts use it alike.
 struct PhaseRun: Sendable {
   var key: RoundKey
   var base: ModelReference
@@ -78,23 +79,24 @@ struct PhaseRun: Sendable {
   var deadline: Instant
   @Boxed var order: Invitation?
   var nodes: PhaseNodes
-  /// The turn of the next seat.
+  /// The turn of the newest seat.
   private var turn = 0
-  /// At the ledger: what was accepted, whatever the attempt.
+  /// At the ledger: contributions that were accepted, in all attempts.
   private(set) var accepted: SharingDictionary<NodePath, ContributionRecord> = [:]
-  /// Devices that these stand for.
+  /// Devices that the accepted contributions stand for.
   private(set) var deliveredDevices = 0
-  /// Devices whose work counts, as far as it is known: without what was refused.
+  /// Devices whose contributions count as far as is known: the accepted ones without those that were refused.
   private(set) var acceptedDevices = 0
-  /// At the root: what an earlier attempt's aggregation refused, by path. It stays accepted; others are asked for besides.
+  /// At the root: paths whose updates an earlier attempt's aggregation refused. They stay accepted; other devices are asked in addition.
   private(set) var refused: Set<String> = []
-  /// Since when nobody is left to wait for.
+  /// Since when no node is left to wait for. At the root after refusals: since when too few other devices are ready.
   var idleSince: Instant?
   var isClosed = false
-  /// At a scout: the ledger takes nothing more. Soft: it is asked again.
+  /// At a scout: whether the ledger takes nothing more. Soft: the ledger is asked again.
   var isOver = false
-  /// At a scout: until when nobody new is invited, and whether the ledger's word ends that.
+  /// At a scout: until when no further device is invited.
   var holdsUntil: Instant?
+  /// Whether the ledger's answer also ends that wait.
   var holdsForLedger = false
 
   /// - Parameter deliversOnce: see ``PhaseNodes/deliversOnce``.
@@ -111,14 +113,14 @@ struct PhaseRun: Sendable {
     for (node, quota) in opening.cohort { nodes[node].seat = Seat(quota: quota, since: now) }
   }
 
-  /// A seat for a device that is to be invited after those that were chosen before it.
+  /// Gives a device a seat. It is invited after the devices that were chosen before it.
   mutating func seat(_ node: NodeID, at now: Instant) {
     turn += 1
     nodes[node].seat = Seat(quota: 1, since: now, turn: turn)
     nodes[node].offers += 1
   }
 
-  /// A further attempt, or a changed order: what was accepted stays, and so do those who are already at work.
+  /// Begins a further attempt, or applies a changed order. Accepted contributions stay, and so do the devices already at work for a scout.
   mutating func reopen(_ opening: PhaseOpening, at now: Instant) {
     let (before, wasOrder) = (nodes, order != nil)
     let isSameAttempt = opening.key == key
@@ -132,7 +134,7 @@ struct PhaseRun: Sendable {
     for (node, entry) in before.all {
       if entry.seat?.state == .done && wasOrder { nodes[node].hasDelivered = true }
       if !isSameAttempt { nodes[node].offers = 0 }
-      // A node that failed in this attempt keeps its lost seat, and so is not asked again in it.
+      // A node that was lost in this attempt keeps its seat, so that it is not invited again in it.
       if let seat = entry.seat, !(isSameAttempt && seat.isLost) { nodes[node].seat = nil }
     }
     for (node, quota) in opening.cohort {
@@ -142,7 +144,7 @@ struct PhaseRun: Sendable {
     }
   }
 
-  /// Which of a ledger's nodes a contribution came from: at the root a region, at a region a device.
+  /// The node that a contribution came from: at the root a region, at a region a device.
   private func sender(_ path: NodePath) -> NodeID? { order == nil ? path.nodes.first : path.nodes.last }
 
   mutating func accept(_ contribution: ContributionRecord) {
@@ -157,7 +159,7 @@ struct PhaseRun: Sendable {
     nodes[node].seat?.state = .done
   }
 
-  /// What was refused, of all that was accepted.
+  /// Sets which of the accepted contributions are refused.
   mutating func refuse(_ paths: Set<String>) {
     refused = paths
     acceptedDevices = accepted.values.reduce(0) { $0 + (refused.contains($1.path.description) ? 0 : $1.devices) }

@@ -1,14 +1,14 @@
 internal import MusterSchema
 
-/// What nodes last said of a task, and what that comes to: kept as it changes, so that no event looks at every node.
+/// Each node's last status in one task, with counts that are updated with each change, so that no event has to look at every node.
 struct Roll: Sendable {
-  /// How a node counts. At a scout a node is one device; at the root a region says how many it has.
+  /// How a node counts. At a scout a node is one device; at the root a region reports how many it has.
   struct Turnout: Hashable, Sendable {
     /// Devices that may be invited.
     var ready = 0
-    /// Devices that are there, and may not.
+    /// Devices that have answered but may not be invited.
     var declined = 0
-    /// Whether it is known why.
+    /// Whether the reason for that is known.
     var hasReason = false
   }
 
@@ -20,14 +20,14 @@ struct Roll: Sendable {
   private var entries: SharingDictionary<NodeID, Entry> = [:]
   private(set) var ready = 0
   private(set) var declined = 0
-  /// Nodes with a reason that is known.
+  /// Nodes whose reason for not being ready is known.
   private(set) var withReason = SortedSet<NodeID>()
 
   var count: Int { entries.count }
   var nodes: some Collection<NodeID> { entries.keys }
   var statuses: some Collection<NodeStatus> { entries.values.lazy.map(\.status) }
 
-  /// A node's last status. A new one does not change how the node counts: that is a call of ``count(_:of:)``.
+  /// A node's last status. Setting a new one does not change how the node counts; ``count(_:of:)`` does.
   subscript(node: NodeID) -> NodeStatus? {
     get { entries[node]?.status }
     set {
@@ -40,14 +40,14 @@ struct Roll: Sendable {
     }
   }
 
-  /// Nodes with devices that are ready, by id.
+  /// Nodes with ready devices, sorted by id.
   var readyNodes: [(node: NodeID, devices: Int)] {
     entries.compactMap { $0.value.turnout.ready > 0 ? ($0.key, $0.value.turnout.ready) : nil }.sorted { $0.0 < $1.0 }
   }
 
-  /// Counts a node anew. One without a status does not count.
+  /// Recounts a node. A node without a status does not count.
   ///
-  /// - Returns: whether it counted otherwise before.
+  /// - Returns: whether the count has changed.
   @discardableResult
   mutating func count(_ turnout: Turnout, of node: NodeID) -> Bool {
     guard let before = entries[node]?.turnout, before != turnout else { return false }

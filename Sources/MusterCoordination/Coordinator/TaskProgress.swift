@@ -1,33 +1,33 @@
 import MusterParticipation
 package import MusterSchema
 
-/// What the rounds of a task that are over leave in the machine: what the next rounds need, in a size that does not grow with them.
+/// What the finished rounds of a task leave in the machine: only what later rounds need, in a size that does not grow with their number.
 ///
-/// What the rounds were is in the history.
+/// The history has the rounds themselves.
 package struct TaskProgress: Codable, Hashable, Sendable {
-  /// The last round that is over.
+  /// The last finished round.
   package var round = 0
-  /// How many are.
+  /// The number of finished rounds.
   package var rounds = 0
-  /// At a region: the last order's.
+  /// At a region: the attempt of the last order.
   package var attempt = 0
-  /// Those that rounds need, in the order of their rounds: the initial one, the best and the newest. The history knows all.
+  /// The models that rounds need, sorted by round: the initial one, the best and the newest. The history has all of them.
   package var models: [ModelCheckpoint] = []
-  /// Of earlier models only the initial one and the best are kept.
+  /// The first round from which all models are kept. Of earlier ones only the initial model and the best are kept.
   package var modelsSince = 0
   package var bestRound: Int?
-  /// Updates of earlier rounds are no longer kept.
+  /// The first round whose updates are kept.
   package var updatesSince = 0
   /// Names of metrics that evaluations reported, sorted.
   package var reported: [String] = []
   /// The newest evaluation.
   package var evaluated: Evaluated?
-  /// Of the metric that can stop the task: the best value, and for how many evaluations it was not improved.
+  /// For the metric that can stop the task: the best value, and the number of evaluations since without an improvement.
   package var best: Best?
-  /// At a region that aggregates: what its devices' tickets derive from.
+  /// At a region that aggregates: the grant from which its devices' tickets derive.
   package var grant: Grant?
-  /// At a region that aggregates: what counted in orders of the last round that are over. A further attempt at the round is another order, and
-  /// a device may send it the same contribution again.
+  /// At a region that aggregates: digests of the contributions that counted in finished orders of the last round. A further attempt at the
+  /// round is another order, and a device may send it the same contribution again.
   package var settled: [String: Digest]?
 
   package struct Evaluated: Codable, Hashable, Sendable {
@@ -42,12 +42,12 @@ package struct TaskProgress: Codable, Hashable, Sendable {
 }
 
 extension TaskProgress {
-  /// An evaluation that an operator asked for may be of one of these.
+  /// Number of newest models that are kept in any case, because an operator may ask for an evaluation of one of them.
   private static let mostNewest = 5
-  /// Names that a hostile trainer makes up must not fill the memory.
+  /// Bounded, so that names that a hostile trainer makes up cannot fill the memory.
   private static let mostReported = 256
 
-  /// A round at the root is over.
+  /// Notes that a round at the root is over.
   mutating func complete(_ record: RoundRecord, _ specification: TaskSpecification) {
     round = record.round
     rounds += 1
@@ -69,7 +69,7 @@ extension TaskProgress {
     models = models.filter { $0.kept && ($0.round == 0 || $0.round == bestRound || $0.round >= needed) }
   }
 
-  /// A region's order is over. Training and evaluation of one round are two orders.
+  /// Notes that a region's order is over. Training and evaluation of one round are two orders.
   mutating func settle(_ record: RoundRecord, keepingUpdates kept: Int, grant: Grant?) {
     if record.round != round || rounds == 0 {
       rounds += 1
@@ -84,12 +84,12 @@ extension TaskProgress {
     self.grant = grant ?? self.grant
   }
 
-  /// What counted of a path in an order of the last round that is over.
+  /// The digest of a path's contribution that counted in a finished order of the last round.
   func settled(_ phase: Phase, _ path: NodePath) -> Digest? { settled?[Self.key(phase, path)] }
 
   private static func key(_ phase: Phase, _ path: NodePath) -> String { "\(phase.rawValue)/\(path)" }
 
-  /// The newest evaluation of a model here, or ``evaluated`` if that is of a later round.
+  /// The newest evaluation of a model in ``models``, or ``evaluated`` if that is from a later round.
   var newestEvaluation: Evaluated? {
     guard let model = models.last(where: { $0.evaluation != nil }), let metrics = model.evaluation,
       model.round >= evaluated?.round ?? 0

@@ -1,7 +1,7 @@
 package import MusterSchema
 
-/// A coordinator's tasks. Those that go on lie apart from those that have ended within the last day: every batch of events copies the first, and a
-/// day may see many tasks.
+/// A coordinator's tasks. Open tasks are kept apart from those that ended within the last day: every batch of events copies the open ones,
+/// and a day may see many tasks.
 package struct TaskTable: Sendable {
   private var open: [TaskID: TaskRun] = [:]
   private var ended: SharingDictionary<TaskID, TaskRun> = [:]
@@ -22,7 +22,7 @@ package struct TaskTable: Sendable {
     }
   }
 
-  /// Puts a task that has ended where it belongs. Called whenever one may have.
+  /// Moves a task that has ended to the ended ones. Called whenever a task may have ended.
   mutating func file(_ id: TaskID) {
     guard let run = open[id], run.isEnded else { return }
     open[id] = nil

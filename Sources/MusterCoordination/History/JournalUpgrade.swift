@@ -1,11 +1,11 @@
 package import MusterParticipation
 package import MusterSchema
 
-// A journal that an earlier version wrote holds every round that is over. This version's holds what these leave, and the history has the rest.
+// The journal of an earlier version holds every finished round. This version's holds only a summary of them, and the history has the rest.
 extension Coordinator {
-  /// The summaries that belong into an earlier version's journal.
+  /// The summaries to insert into an earlier version's journal.
   ///
-  /// - Returns: by the position of the record that each follows.
+  /// - Returns: each summary by the position of the record that it follows.
   package static func summaries(
     of records: [(at: Instant, record: Record)], id: NodeID, configuration: CoordinatorConfiguration
   ) -> [Int: Record] {
@@ -36,10 +36,10 @@ extension RegionMachine {
 }
 
 extension HistoricRecord {
-  /// Whether the history knows the task from this record on.
+  /// Whether the history knows the record's task from this record on.
   package var beginsHistory: Bool { history.contains { if case .began = $0 { true } else { false } } }
 
-  /// The changes to a history that knows nothing of the record's round yet: the contributions that the record of a round names come first.
+  /// The changes to a history that does not know the record's round yet: the contributions that the round's record names come first.
   package var wholeHistory: [HistoryChange] {
     history.flatMap { change -> [HistoryChange] in
       guard case .completed(let task, let record) = change else { return [change] }

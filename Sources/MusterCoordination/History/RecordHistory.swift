@@ -1,11 +1,12 @@
 package import MusterParticipation
 package import MusterSchema
 
-/// A record of a server's machine, with what the history keeps of it.
+/// A record of a server's machine, with the changes that it makes to the history.
 package protocol HistoricRecord: MachineRecord {
-  /// Made in the transaction of the record.
+  /// Changes to the history, made in the same transaction as the record.
   var history: [HistoryChange] { get }
-  /// Whether the journal holds it. False: the history alone does, and another record of the same batch restores what it changes in the machine.
+  /// Whether the journal holds the record. If not, only the history does, and another record of the same batch restores its change of the
+  /// machine.
   var isJournaled: Bool { get }
 }
 
@@ -55,7 +56,7 @@ extension Coordinator.Record: HistoricRecord {
 
   package var isJournaled: Bool {
     switch self {
-    // What a task's end leaves is that its other records go.
+    // `summarized` follows `completed`. The others only remove a task from the journal, or change nothing in the machine.
     case .completed, .missed, .forgotten, .retired: false
     default: true
     }

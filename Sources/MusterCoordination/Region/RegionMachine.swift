@@ -1,19 +1,19 @@
 package import MusterParticipation
 package import MusterSchema
 
-/// A region: a participant of the coordinator above and the coordinator of its devices, bound together.
+/// A region: a participant of the coordinator above, bound together with the coordinator of its devices.
 ///
-/// Still a value without I/O: what one of the two wants of the other happens here, in the same step, so that the records of both are one
-/// transaction.
+/// It is still a value without I/O. Whatever one half wants of the other happens here, in the same step, so that the records of both are
+/// one transaction.
 package struct RegionMachine: Machine {
   package internal(set) var participant: Participant
   package internal(set) var coordinator: Coordinator
-  /// Tasks whose standing has changed since it was handed to the participant. Soft.
+  /// Tasks whose standing has changed since it was last handed to the participant. Soft.
   private var changed: Set<TaskID> = []
-  /// When the standing of a task may be handed on again. Soft.
+  /// When the standing of each task may be handed on again. Soft.
   private var pauses: [TaskID: Instant] = [:]
 
-  /// Seconds between two standings of a task: devices by the thousand change it, and the coordinator above wants to hear it now and then.
+  /// Minimum seconds between two standings of a task. Thousands of devices change it, and the coordinator above needs it only now and then.
   private static let standingSeconds = 0.1
 
   package enum Event: Sendable {
@@ -52,13 +52,13 @@ package struct RegionMachine: Machine {
   package enum Effect: Sendable {
     /// A status for the coordinator above.
     case status(NodeStatus, lasting: Bool)
-    /// Say above that the region is there.
+    /// Publish the region's birth to the coordinator above again.
     case announce
-    /// After a restart, or of another central: does the ledger still want this order?
+    /// Ask the ledger above whether it still wants this order, for example after a restart.
     case ask(Job)
-    /// The region's own contribution, to the ledger above.
+    /// Deliver the region's own contribution to the ledger above.
     case upload(Job)
-    /// For the devices below: publish, invite, clear, round window, consult the ledger.
+    /// An effect for the devices below: publish, invite, clear, update the round's display, consult the ledger.
     case below(Coordinator.Effect)
   }
 
@@ -102,7 +102,7 @@ package struct RegionMachine: Machine {
     return (step.records, step.effects)
   }
 
-  /// Hands on the standings that have changed, each task's at most once in a while.
+  /// Hands changed standings to the participant, at most one per task every `standingSeconds`.
   private mutating func handOn(_ step: inout Step) {
     while !step.standings.isEmpty || changed.contains(where: { mayHandOn($0, step.now) }) {
       changed.formUnion(step.standings)
@@ -113,13 +113,13 @@ package struct RegionMachine: Machine {
         if let standing = coordinator.standing(task) { above(.standing(task, standing), &step) }
       }
     }
-    // Those of tasks that nothing changes any more.
+    // Drop the entries of tasks that no longer change.
     if pauses.count > 2 * coordinator.openTasks.count + 16 { pauses = pauses.filter { $0.value > step.now } }
   }
 
   private func mayHandOn(_ task: TaskID, _ now: Instant) -> Bool { pauses[task].map { $0 <= now } ?? true }
 
-  /// Every blob that something here still refers to.
+  /// Every blob that the region still refers to.
   package var referencedBlobs: Set<Digest> {
     coordinator.referencedBlobs.union(participant.jobs.values.compactMap { $0.result?.digest })
   }
@@ -134,7 +134,7 @@ package struct RegionMachine: Machine {
   private mutating func above(_ event: Participant.Event, _ step: inout Step) {
     let (records, effects) = participant.handle(event, at: step.now)
     step.records += records.map(Record.above)
-    // Before what follows from it: the next order would find the delivered one open.
+    // Must precede what follows from the event: the next order would find the delivered one still open.
     if case .delivered(let task, let key) = event { below(.delivered(task, key), &step) }
     for effect in effects {
       switch effect {
@@ -164,7 +164,8 @@ package struct RegionMachine: Machine {
     }
   }
 
-  /// Hands over what the coordinator combined. Said again after every restart: the participant may have it already, or be done with it.
+  /// Hands the combined contribution to the participant. This is repeated after every restart, so the participant may have it already, or
+  /// may be done with it.
   private mutating func deliver(_ task: TaskID, _ key: RoundKey, _ result: JobResult, _ step: inout Step) {
     if let job = participant.jobs[task], job.isSameWork(as: key) {
       if job.result == nil { above(.finished(task, key, result), &step) }
