@@ -2,7 +2,7 @@ package import MusterCoordination
 package import MusterParticipation
 package import MusterSchema
 
-/// Translates what central's machine wants into what its driver does.
+/// Translates the effects of central's machine into commands for its driver.
 package struct CentralDesk: Desk {
   package typealias Command = DeskCommand<WorkOrder, Never>
 
@@ -10,7 +10,7 @@ package struct CentralDesk: Desk {
   package let faults: PlantedFaults
   private var topics: OwnTopics
 
-  /// - Parameter secret: central's key, which grants and tickets derive from.
+  /// - Parameter secret: central's key, from which grants and tickets derive.
   package init(secret: [UInt8], faults: PlantedFaults = []) {
     self.secret = secret
     self.faults = faults
@@ -33,7 +33,7 @@ package struct CentralDesk: Desk {
     case .answer(let reply, let answer): return .answer(reply, answer)
     case .collect: return .collect(machine.referencedBlobs)
     case .evicted(let count, let most): return .evicted(count, of: most)
-    // A region's.
+    // Only regions have these effects.
     case .standingChanged, .consult, .deliver, .giveUp: return nil
     }
   }

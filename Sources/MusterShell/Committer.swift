@@ -1,7 +1,7 @@
 package import MusterParticipation
 package import MusterSchema
 
-/// Commits what a machine makes of its letters, a batch at a time, and lets nothing out before it is stored.
+/// Commits the records that a machine makes of its letters, one batch at a time, and releases no effect before its batch is stored.
 ///
 /// A value without I/O or clock. The driver calls ``begin(at:letters:)``. When that asks it to store records, the driver stores them in one
 /// transaction and calls ``stored()``, ``failed(at:)`` or ``refused(_:at:)``: the effects of a batch leave the value only through
@@ -12,7 +12,7 @@ package struct Committer<M: Machine, Sender> {
 
   /// What the driver does next.
   package enum Turn {
-    /// Wait for a letter, or until this time of the machine's clock; nil: only for a letter.
+    /// Wait for a letter, or until this time of the machine's clock; `nil` waits for a letter only.
     case idle(until: Instant?)
     /// Store the records in one transaction, and report how that went.
     case store([M.Record])
@@ -30,13 +30,13 @@ package struct Committer<M: Machine, Sender> {
     package var senders: [Sender] = []
   }
 
-  /// What happens to a batch with a record that can never be stored.
+  /// How a batch with a record that can never be stored is handled.
   package enum Refusal {
-    /// Its halves come with the next turns.
+    /// The batch was halved; the next turns handle its halves.
     case halved
-    /// One letter is left. The end of the record's task comes with the next turn, then the letter once more.
+    /// One letter is left. The next turn ends the record's task, and the turn after that tries the letter once more.
     case ends(TaskID)
-    /// It is dropped: even the end of the task did not help.
+    /// The batch is dropped, because even ending the task did not help.
     case dropped(Batch)
   }
 
@@ -45,9 +45,9 @@ package struct Committer<M: Machine, Sender> {
     var letters: Letters
     /// Tasks that were ended so that these letters can be committed.
     var ended: Set<TaskID> = []
-    /// The task that the letter ends because of a record that can never be stored.
+    /// The task that this part ends, because one of its records can never be stored.
     var ends: TaskID?
-    /// The end is without the records of the task's contributions.
+    /// Whether the task ends without the records of its contributions.
     var isBare = false
   }
 
@@ -58,22 +58,22 @@ package struct Committer<M: Machine, Sender> {
     var effects: [M.Effect]
   }
 
-  /// The machine as it is committed. Readers see this one.
+  /// The machine as it is committed. This is the one that readers see.
   package private(set) var machine: M
-  /// Set by ``begin(at:letters:)``: whether the turn's tick made a record or an effect, moved the deadline, or shared its batch with letters;
-  /// nil without a tick.
+  /// Set by ``begin(at:letters:)``: whether the turn's tick made a record or an effect, moved the deadline, or shared its batch with
+  /// letters; `nil` if the turn had no tick.
   package private(set) var tickWasUseful: Bool?
   private var parts: [Part] = []
   private var pending: Pending?
-  /// With ``PlantedFaults/effectsBeforeCommit``: a transaction whose effects were let out already.
+  /// With ``PlantedFaults/effectsBeforeCommit``: a transaction whose effects were released already.
   private var early: Pending?
-  /// When time's own events are tried again after a failed commit.
+  /// When ticks are tried again after a failed commit.
   private var retryAt: Instant?
   private let faults: PlantedFaults
 
-  /// The most letters that are committed together.
+  /// Maximum number of letters that are committed together.
   package static var batch: Int { 512 }
-  /// Seconds that time's own events wait after a failed commit.
+  /// Seconds that ticks wait after a failed commit.
   package static var pause: Double { 1 }
 
   package init(_ machine: M, faults: PlantedFaults = []) {
@@ -86,7 +86,7 @@ package struct Committer<M: Machine, Sender> {
   /// Whether parts of a halved batch wait for their turn, before any new letter.
   package var hasParts: Bool { !parts.isEmpty || early != nil }
 
-  /// When a tick is due: a millisecond after the machine's deadline, since the machine's time is cut to milliseconds.
+  /// When a tick is due: a millisecond after the machine's deadline, because the machine's time is truncated to milliseconds.
   package var due: Instant? {
     guard !faults.contains(.forgetsTimers) else { return nil }
     return machine.nextDeadline.map { max($0.advanced(bySeconds: 0.001), retryAt ?? .zero) }
@@ -120,7 +120,7 @@ package struct Committer<M: Machine, Sender> {
     return .store(records)
   }
 
-  /// The transaction is durable.
+  /// Reports that the transaction is durable.
   package mutating func stored() -> Batch {
     let pending = take()
     machine = pending.next
@@ -128,8 +128,8 @@ package struct Committer<M: Machine, Sender> {
     return batch(pending.part, pending.effects)
   }
 
-  /// The transaction failed for a reason that may pass. The machine is as it was; the senders are to be told. When it was to end a task because
-  /// of a letter, that letter fails with it.
+  /// Reports that the transaction failed for a reason that may pass. The machine is as it was, and the senders are to be told. If the
+  /// transaction was to end a task because of a letter, that letter fails with it.
   package mutating func failed(at now: Instant) -> Batch {
     let pending = take()
     retryAt = now.advanced(bySeconds: Self.pause)
@@ -143,7 +143,7 @@ package struct Committer<M: Machine, Sender> {
     return failed
   }
 
-  /// The driver stops: nothing more is committed.
+  /// Reports that the driver stops: nothing more is committed.
   ///
   /// - Returns: senders of letters that were taken and not committed.
   package mutating func abandon() -> [Sender] {
@@ -151,9 +151,9 @@ package struct Committer<M: Machine, Sender> {
     return ([pending?.part].compactMap { $0 } + parts).flatMap { $0.letters.compactMap(\.sender) }
   }
 
-  /// The transaction failed because a record of this task can never be stored.
+  /// Reports that the transaction failed because a record of this task can never be stored.
   ///
-  /// - Parameter reason: why not, for people.
+  /// - Parameter reason: why it cannot be stored, for people.
   package mutating func refused(_ task: TaskID?, reason: String, at now: Instant) -> Refusal {
     if faults.contains(.poisonIsRetried) { return .dropped(failed(at: now)) }
     let part = take().part
@@ -190,7 +190,7 @@ package struct Committer<M: Machine, Sender> {
     Part(letters: [Letter(M.unstorable(task, reason: reason, bare: isBare))], ends: task, isBare: isBare)
   }
 
-  /// A part of a halved batch, or new letters with the tick that is due.
+  /// A part of a halved batch, or new letters together with a tick if one is due.
   private mutating func nextPart(at now: Instant, _ letters: (Int) -> Letters) -> Part? {
     if !parts.isEmpty { return parts.removeFirst() }
     var batch = letters(Self.batch)

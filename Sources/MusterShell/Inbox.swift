@@ -20,7 +20,7 @@ package struct Inbox<Event, Sender> {
   package var isEmpty: Bool { letters.isEmpty }
   package var isFull: Bool { letters.count >= capacity }
 
-  /// - Returns: false when the inbox is full and the letter was not taken.
+  /// - Returns: false if the inbox is full and the letter was not taken.
   package mutating func offer(_ letter: Letter<Event, Sender>) -> Bool {
     guard !isFull else { return false }
     letters.append(letter)

@@ -1,15 +1,16 @@
 package import MusterParticipation
 
-/// A piece of a server's long work, with how often it was tried. It says when it is tried again, and when its result is handed over again.
+/// A piece of a server's long work, with its number of attempts. It decides when the work is retried, and when its result is handed over
+/// again.
 package struct LongWork<Order> {
   package let order: Order
   private var attempts = 0
-  /// Of these, attempts that failed for an unclear reason.
+  /// Attempts among these that failed for an unclear reason.
   private var unclear = 0
   private let faults: PlantedFaults
 
   private static var mostUnclear: Int { 3 }
-  /// Seconds.
+  /// In seconds, like the pause below.
   private static var longestPause: Double { 30 }
   private static var pauseBetweenReports: Double { 1 }
 
@@ -18,9 +19,9 @@ package struct LongWork<Order> {
     self.faults = faults
   }
 
-  /// An attempt failed: for ever again while the trouble is one that passes, some times while it is not known.
+  /// An attempt failed. It is retried without limit if the trouble may pass, and three times if the reason is unclear.
   ///
-  /// - Returns: seconds until the next attempt; nil: give up.
+  /// - Returns: seconds until the next attempt; `nil` to give up.
   package mutating func pause(after trouble: Trouble) -> Double? {
     attempts += 1
     if trouble == .unclear { unclear += 1 }
@@ -32,9 +33,9 @@ package struct LongWork<Order> {
     }
   }
 
-  /// The result was handed to the machine. A result is not lost to a full disk: it is handed over until it is durable.
+  /// The result was handed to the machine. A full disk does not lose a result: it is handed over again until it is durable.
   ///
-  /// - Returns: seconds until it is handed over again; nil: it is done.
+  /// - Returns: seconds until it is handed over again; `nil` if it is durable.
   package func pause(afterReport isDurable: Bool) -> Double? {
     isDurable || faults.contains(.reportsWorkOnce) ? nil : Self.pauseBetweenReports
   }
@@ -42,11 +43,11 @@ package struct LongWork<Order> {
 
 extension LongWork: Sendable where Order: Sendable {}
 
-/// What an attempt at long work failed for.
+/// Why an attempt at long work failed.
 package enum Trouble: Sendable {
-  /// It may pass, as a full disk does.
+  /// The trouble may pass, like a full disk.
   case passing
   case unclear
-  /// The same again would fail the same way.
+  /// Another attempt would fail in the same way.
   case lasting
 }

@@ -1,13 +1,13 @@
 package import MusterSchema
 
-/// A message that a server wants published, with how its topic is written: what is retained and what is delivered at least once.
+/// A message that a server wants to publish: its topic and content, whether it is retained, and whether it is delivered at least once.
 package struct Publication: Hashable, Sendable {
   package enum Content: Hashable, Sendable {
     case descriptor(TaskDescriptor)
     case invitation(Invitation)
     case round(RoundState)
     case status(NodeStatus)
-    /// No bytes: the broker forgets what it retained.
+    /// An empty payload: the broker removes the message that it retained.
     case nothing
   }
 
@@ -28,7 +28,7 @@ package struct Publication: Hashable, Sendable {
     Publication(.task(coordinator: coordinator, task: descriptor.task), .descriptor(descriptor))
   }
 
-  /// Not retained: who was away is invited anew.
+  /// Not retained: a node that was away is invited again.
   static func invitation(_ invitation: Invitation, to node: NodeID, of coordinator: NodeID) -> Publication {
     Publication(.invitation(coordinator: coordinator, node: node, task: invitation.task), .invitation(invitation), retained: false)
   }

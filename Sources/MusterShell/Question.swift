@@ -2,14 +2,16 @@ package import MusterCoordination
 package import MusterParticipation
 package import MusterSchema
 
-/// What a region asks the coordinator above, by HTTP. It holds what its driver needs to ask; the answer becomes events of the machine.
+/// A question that a region asks the coordinator above over HTTP. It holds what the driver needs to ask; the answer becomes an event of the
+/// machine.
 package enum Question: Hashable, Sendable {
-  /// Whether the ledger still wants the region's contribution. Asked after the region has restarted, or when central's session has changed.
+  /// Whether the ledger still wants the region's contribution. Asked, for example, after the region has restarted or when central's session
+  /// has changed.
   case isWanted(TaskID, RoundKey, upload: String)
-  /// What counts in a phase that the region invites devices for.
+  /// Which contributions count in a phase for which the region invites devices.
   case whatCounts(TaskID, RoundKey, upload: String)
 
-  /// In a queue. A question with the same key that waits already is replaced by the newer one.
+  /// The question's key in a queue, where it replaces a waiting question with the same key.
   package var queueKey: String {
     switch self {
     case .isWanted(let task, _, _): "wanted/\(task)"
@@ -39,12 +41,12 @@ package enum Question: Hashable, Sendable {
 
   package enum Answer: Sendable {
     case ledger(PhaseLedger)
-    /// The ledger knows no such phase.
+    /// The ledger does not know such a phase.
     case none(reason: String)
     case silence
   }
 
-  /// - Returns: nil when the answer changes nothing.
+  /// - Returns: `nil` if the answer changes nothing.
   package func event(for answer: Answer, to region: NodeID) -> RegionMachine.Event? {
     switch self {
     case .isWanted(let task, let key, _):
@@ -53,7 +55,7 @@ package enum Question: Hashable, Sendable {
       case .ledger(let ledger) where ledger.open: .above(.confirmed(task, key))
       case .ledger: .above(.refused(task, key, reason: "the round is closed"))
       case .none(let reason): .above(.refused(task, key, reason: reason))
-      // Asked again when the coordinator above shows itself; until then the order stands.
+      // The question is asked again when the coordinator above returns. Until then the order stands.
       case .silence: .above(.confirmed(task, key))
       }
     case .whatCounts: if case .ledger(let ledger) = answer { .below(.ledger(ledger)) } else { nil }
@@ -61,17 +63,17 @@ package enum Question: Hashable, Sendable {
   }
 }
 
-/// A region's question which tasks there are, asked until it is answered.
+/// A region's question which tasks the coordinator above has, asked until it is answered.
 package struct TaskListing: Sendable {
   package enum Next: Hashable, Sendable {
     /// Ask again after a pause in seconds.
     case ask(after: Double)
-    /// The region knows which tasks there are.
+    /// The region knows which tasks exist.
     case settled
   }
 
   private let region: NodeID
-  /// Tasks that were open when the question was asked: only these are missing when the answer does not name them.
+  /// Tasks that were open when the question was asked. Only these are forgotten if the answer does not list them.
   private var known: Set<TaskID>
   private var failures = 0
 
@@ -80,7 +82,9 @@ package struct TaskListing: Sendable {
     known = machine.openTasks
   }
 
-  /// - Parameter machine: as it is now.
+  /// Handles a list of the coordinator's tasks.
+  ///
+  /// - Parameter machine: the machine as it is now.
   /// - Returns: the events for the machine, in order.
   package mutating func answered(_ descriptors: [TaskDescriptor], _ machine: RegionMachine) -> (events: [RegionMachine.Event], Next) {
     let listed = Set(descriptors.map(\.task))
@@ -88,7 +92,7 @@ package struct TaskListing: Sendable {
       descriptors.filter { $0.regions.contains(region) }.map { .above(.descriptor($0)) }
       + known.subtracting(listed).sorted().map { .above(.forget($0)) }
     let open = machine.openTasks
-    // A task that was heard of after the question was asked may be missing from the answer: it is asked once more before that one is forgotten.
+    // A task that became known after the question was asked may be missing from the answer: ask once more before it is forgotten.
     let isSettled = open.isSubset(of: listed.union(known))
     known = open
     failures = 0
@@ -101,26 +105,26 @@ package struct TaskListing: Sendable {
   }
 }
 
-/// A region's own contribution on its way to the ledger above, until the ledger has it or does not want it.
+/// A region's own contribution on its way to the ledger above, until the ledger has it or refuses it.
 package struct Delivery: Sendable {
   package let job: Job
 
   init(_ job: Job) { self.job = job }
 
-  /// In a queue: of one round and phase there is one contribution.
+  /// The delivery's key in a queue: a round and phase have one contribution.
   package var queueKey: String { "\(job.task)/\(job.key.round)/\(job.key.phase)" }
 
-  /// The job as it stands now; nil when it is done with.
+  /// The job as it is now; `nil` if it is no longer to be delivered.
   package func current(_ machine: RegionMachine) -> Job? {
     machine.participant.jobs[job.task].flatMap { $0.isSameWork(as: job.key) && $0.stage == .uploading ? $0 : nil }
   }
 
   package enum Answer: Hashable, Sendable {
-    /// It counts, or another of this region does.
+    /// This contribution counts, or another one of this region does.
     case counts
     /// The phase is closed or unknown.
     case closed(reason: String)
-    /// It will never be accepted.
+    /// The contribution will never be accepted.
     case refused(reason: String)
   }
 

@@ -2,18 +2,18 @@ package import MusterCoordination
 package import MusterParticipation
 package import MusterSchema
 
-/// Translates what a region's machine wants into what its driver does: topics below, statuses above, questions, and its long work.
+/// Translates the effects of a region's machine into commands for its driver: messages below, statuses above, questions, and long work.
 package struct RegionDesk: Desk {
   package typealias Command = DeskCommand<RegionOrder, Own>
 
   package enum Own: Sendable {
-    /// On the broker of the coordinator above.
+    /// Publish on the broker of the coordinator above.
     case publishAbove(Publication)
     /// Publish the region's own state above again.
     case announce
     case ask(Question)
     case deliver(Delivery)
-    /// The order from above carries no grant: devices cannot be admitted. To be logged.
+    /// To be logged: the order from above has no grant, so devices cannot be admitted.
     case lacksGrant(TaskID)
   }
 
@@ -22,7 +22,7 @@ package struct RegionDesk: Desk {
   package let faults: PlantedFaults
   private var topics: OwnTopics
   private var statuses = Pace<NodeStatus>()
-  /// Nothing was known before this start, and the coordinator above has not listed its tasks yet.
+  /// Whether the store was empty at the start and the coordinator above has not listed its tasks yet.
   private var storeIsNew: Bool
   private var hasLeftAlone = false
 
@@ -51,7 +51,7 @@ package struct RegionDesk: Desk {
     switch effect {
     case .publish(let descriptor): return .publish(topics.descriptor(descriptor))
     case .invite(let node, let invitation):
-      // Nil: the order has ended, or its task was forgotten, in the same batch.
+      // Without an order there is nothing to do: it has ended, or its task was forgotten, in the same batch.
       guard let order = machine.tasks[invitation.task]?.order else { return nil }
       guard let grant = order.grant else { return .own(.lacksGrant(invitation.task)) }
       return .publish(topics.invitation(invitation, to: node, grant: grant, isScout: false))
@@ -65,7 +65,7 @@ package struct RegionDesk: Desk {
       return RegionOrder(task, machine, faults: faults).map { .work($0.key.planted(faults), $0) }
     case .answer(let reply, let answer): return .answer(reply, answer)
     case .evicted(let count, let most): return .evicted(count, of: most)
-    // The root's work, and what the machine keeps to itself.
+    // Effects that only the root has, and those that the region's machine handles itself.
     case .initialize, .evaluate, .standingChanged, .deliver, .giveUp, .collect: return nil
     }
   }
@@ -77,9 +77,9 @@ package struct RegionDesk: Desk {
       + topics.due(of: machine.coordinator, at: now).map(Command.publish)
   }
 
-  // MARK: - What stands on topics
+  // MARK: - Retained messages
 
-  /// The desk remembers that it left something alone.
+  /// The desk remembers whether it left something alone.
   package mutating func repair(_ found: FoundDescriptor, of task: TaskID, owed machine: RegionMachine) -> [Publication] {
     switch topics.repair(found, of: task, owed: machine.coordinator, storeIsNew: storeIsNew) {
     case .publish(let publications): return publications
@@ -89,15 +89,15 @@ package struct RegionDesk: Desk {
     }
   }
 
-  /// Whether to ask which tasks there are, now that the coordinator above shows itself or something of it is new. Retained topics do not prove
-  /// which tasks exist: only the coordinator's own list does.
+  /// Whether to ask which tasks exist, now that the coordinator above has appeared or something about it has changed. Retained topics do
+  /// not prove which tasks exist: only the coordinator's own list does.
   ///
-  /// - Returns: the data address to ask at.
+  /// - Returns: the data address to ask at; `nil` if the question is not to be asked.
   package func listing(from state: CoordinatorState) -> String? {
     state.online && !faults.contains(.neverAsksForTheList) ? state.data : nil
   }
 
-  /// The coordinator above has listed its tasks: from now on the region knows enough to judge what stands on its topics.
+  /// The coordinator above has listed its tasks, so the region now knows enough to judge the messages that are retained on its topics.
   ///
   /// - Returns: whether to read the region's own topics again, because something was left alone.
   package mutating func knowsTheTasks() -> Bool {

@@ -2,15 +2,15 @@ package import MusterCoordination
 import MusterParticipation
 package import MusterSchema
 
-/// What tells one piece of a server's long work from another: work for the next round, phase or attempt must not be taken for what still
+/// Distinguishes the pieces of a server's long work: work for the next round, phase or attempt must not be mistaken for work that still
 /// runs.
 package struct WorkKey: Hashable, Sendable {
   package var kind: Coordinator.Work
   package var task: TaskID
-  /// At a region the order from above that it is for; at central the round alone.
+  /// At a region: the order from above that the work is for. At central only the round matters.
   package var roundKey: RoundKey
-  /// How many contributions it aggregates. A round that was opened again for more of them is aggregated again, while the report of the
-  /// first time may still be on its way.
+  /// The number of contributions that it aggregates. A round that was reopened for more of them is aggregated again, while the report of
+  /// the first aggregation may still be on its way.
   package var contributions = 0
 
   package var round: Int { roundKey.round }
@@ -27,12 +27,12 @@ package struct WorkOrder: LongOrder {
   package let specification: TaskSpecification
   /// The model to evaluate, or the base to aggregate onto.
   package let base: Digest?
-  /// What the server optimizer remembers from the round that made the base.
+  /// The state of the server optimizer after the round that made the base.
   package let state: Digest?
   /// The frozen set, sorted by path.
   package let contributions: [ContributionRecord]
 
-  /// Whether the contributions are regions', aggregated already.
+  /// Whether the contributions come from regions, which have aggregated them already.
   package var isRegional: Bool { specification.upload == .region }
 
   init?(_ kind: Coordinator.Work, _ task: TaskID, _ round: Int, _ machine: Coordinator, faults: PlantedFaults = []) {
@@ -59,9 +59,9 @@ package struct WorkOrder: LongOrder {
     key = WorkKey(kind: kind, task: task, roundKey: .central(round), contributions: count)
   }
 
-  /// The aggregation of a round that is over, for a replay; nil when that round made no model.
+  /// The aggregation of a finished round, for a replay; `nil` if that round made no model.
   ///
-  /// - Parameter state: what the server optimizer remembers from the round that made the base.
+  /// - Parameter state: the state of the server optimizer after the round that made the base.
   package init?(replaying record: RoundRecord, of task: TaskID, _ specification: TaskSpecification, state: Digest?) {
     guard record.result != nil else { return nil }
     key = WorkKey(kind: .aggregate, task: task, roundKey: .central(record.round), contributions: record.updates.count)
@@ -72,12 +72,12 @@ package struct WorkOrder: LongOrder {
   }
 }
 
-/// A frozen set of a region's devices, to be combined to one contribution: copied out of the machine.
+/// A region's frozen set, copied out of the machine, to be combined into one contribution.
 package struct RegionOrder: LongOrder {
   package let key: WorkKey
   package let strategy: StrategySpecification
   package let base: Digest
-  /// Another than float32: devices send differences, and so does the region, in float32.
+  /// If it is not float32, devices send differences, and the region sends a difference in float32.
   package let encoding: EncodingSpecification
   /// Sorted by path.
   package let contributions: [ContributionRecord]
@@ -93,7 +93,7 @@ package struct RegionOrder: LongOrder {
 }
 
 extension WorkKey {
-  /// Whether the machine would still take what the piece gives.
+  /// Whether the machine would still use the result of the work.
   package func isWanted(by machine: Coordinator) -> Bool {
     machine.takes(kind, of: task, round: round, contributions: contributions)
       && machine.tasks[task]?.order.map { $0.key == roundKey } ?? true
@@ -105,7 +105,7 @@ extension WorkKey {
   /// Tells the machine that the work is given up.
   package func failed(_ reason: String) -> Coordinator.Event { .workFailed(task, kind, round: round, key: roundKey, reason: reason) }
 
-  /// As a queue knows it.
+  /// The key under which a queue knows the work.
   func planted(_ faults: PlantedFaults) -> WorkKey {
     faults.contains(.workKeyHasNoRound) ? WorkKey(kind: kind, task: task, roundKey: .central(0)) : self
   }
