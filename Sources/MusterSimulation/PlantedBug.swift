@@ -1,68 +1,68 @@
 internal import MusterParticipation
 
-/// Faults that are switched on to test the search for faults. Those of the machines and the shell are ``PlantedFaults``; the others live in
-/// what the simulation models: drivers, disks, clients and routes.
+/// Deliberate faults to test the search for faults. Those of the machines and the shell are ``PlantedFaults``; the others are in the parts
+/// that the simulation models: drivers, disks, clients and routes.
 package enum PlantedBug: String, CaseIterable, Sendable {
-  /// A server's shell performs the effects of a batch, then commits its records.
+  /// A server's shell performs the effects of a batch before it commits the records.
   case effectsBeforeCommit
-  /// The effects of a batch whose commit failed are performed all the same.
+  /// A batch's effects are performed although its commit failed.
   case failedCommitHasEffects
-  /// A failed commit leaves the machine in the state that was not stored.
+  /// After a failed commit the machine keeps the state that was not stored.
   case failedCommitKeepsState
-  /// A commit answers before the disk holds it: a loss of power takes the last ones back.
+  /// A commit is reported before the disk holds it, so a loss of power undoes the last ones.
   case commitsAreNotSynced
-  /// A machine's time starts at zero again with each start.
+  /// A machine's time begins at zero with each start.
   case clockStartsAgain
-  /// What arrives while a commit is under way is dropped.
+  /// An event that arrives during a commit is dropped.
   case dropsWhatComesWhileCommitting
-  /// Nothing wakes the machine at its deadlines.
+  /// The machine gets no ticks at its deadlines.
   case forgetsTimers
-  /// A restarted server does not say what it owes.
+  /// A server that restarts or connects again does not repeat what it owes.
   case forgetsOwed
   /// A restarted server has forgotten what it accepted in the round in progress.
   case forgetsAcceptedOnRestart
-  /// A further attempt removes the rows that were accepted in earlier ones.
+  /// A further attempt removes the rows that earlier attempts accepted.
   case attemptForgetsAccepted
-  /// An offline counts whatever its session is.
+  /// An offline message counts even if its session is not the node's current one.
   case believesEveryWill
-  /// A state on one's own topic that is not one's own is left there.
+  /// A program does not correct another program's state on its own topic.
   case ignoresForeignWills
-  /// Who repeats an upload that counts is told that the round is closed.
+  /// A node that repeats an upload which already counts is told that the round is closed.
   case repeatsAreRefused
-  /// An upload that counts is counted again.
+  /// A repeated upload is counted again.
   case countsRepeats
-  /// What was admitted when its headers came is accepted when its body is there, closed or not.
+  /// A contribution that was admitted by its headers is accepted with its body, even if the phase has closed meanwhile.
   case admissionIsAcceptance
-  /// The ticket of another path admits, too.
+  /// A ticket for another path admits an upload.
   case admitsOthersTickets
-  /// The ticket of another round or phase admits, too.
+  /// A ticket for another round or phase admits an upload.
   case admitsOldTickets
-  /// The aggregate leaves out what the frozen set holds.
+  /// An aggregation leaves out the last contribution of the frozen set.
   case foldsWithoutTheLast
-  /// The result of long work is reported once, whether or not it could be stored.
+  /// The result of long work is handed over only once, even if it could not be stored.
   case reportsWorkOnce
-  /// The collector comes at any moment, and takes blobs that are on their way to their record.
+  /// The collector runs at any moment, and removes blobs whose record has not been committed yet.
   case collectsYoungBlobs
-  /// Descriptors that somebody cleared, or that an old snapshot of the broker brought back, stay as they are.
+  /// Descriptors that were cleared by another program, or brought back by an old snapshot of the broker, are not corrected.
   case neverReconciles
-  /// What came from topics and was lost with a failed commit is not read again.
+  /// Topic messages that were lost with a failed commit are not read again.
   case lostTopicsAreNotReadAgain
-  /// A record that can never be stored is tried again and again, with all that came with it.
+  /// A record that can never be stored is retried forever, with its whole batch.
   case poisonIsRetried
-  /// The key of a server's long work has no round: work for the next round is taken for that which still runs, and dropped.
+  /// The key of long work does not include the round, so work for the next round is dropped as a duplicate of work that is still running.
   case workKeyHasNoRound
-  /// Long work that finds the disk full is given up.
+  /// Long work is given up when it finds the disk full.
   case fullDiskEndsWork
-  /// Who does not answer an invitation is invited again and again.
+  /// A node that does not answer its invitation is invited again and again.
   case forgetsSilence
-  /// A contribution counts whatever its numbers are.
+  /// A contribution counts even if its weight, metrics or device count is out of range.
   case acceptsAnyNumber
-  /// A region does not ask which tasks central has.
+  /// A region does not ask central which tasks it has.
   case neverAsksForTheList
-  /// A device that gets no answer to an upload lets it be.
+  /// A device that gets no answer to an upload does not try again.
   case uploadIsTriedOnce
 
-  /// The part of it that is a fault of the machines and the shell.
+  /// The fault of the machines and the shell that the bug consists of; empty if it is in another part.
   var faults: PlantedFaults {
     switch self {
     case .effectsBeforeCommit: .effectsBeforeCommit

@@ -3,27 +3,27 @@ internal import MusterParticipation
 package import MusterSchema
 internal import MusterShell
 
-/// What a world is built from, and how long things take in it.
+/// The processes of a world, and how long things take in it.
 package struct WorldPlan: Sendable {
-  /// Devices of each region; the regions are called north, south, east…
+  /// The number of devices in each region. The regions are called north, south, east, west.
   package var devices: [Int]
-  /// Each region has a broker of its own for its devices.
+  /// Whether each region has its own broker for its devices.
   package var ownBrokers = false
-  /// A second device goes by the first one's id.
+  /// The number of devices that have a second device with the same id.
   package var twins = 0
-  /// Milliseconds.
+  /// This and the other times are in milliseconds.
   var keepAlive: Int64 = 10_000
   var devicePatience: Int64 = 30_000
   var probe: Int64 = 10_000
   var workTime: ClosedRange<Int64> = 20...120
   var transferTime: ClosedRange<Int64> = 2...10
   var evaluationFails = 0.0
-  /// While there are faults; nil: as long as ever.
+  /// Replaces `workTime` while there are faults; `nil` keeps it.
   var slowWorkTime: ClosedRange<Int64>?
-  /// Every message goes through its bytes.
+  /// Whether every message is encoded and decoded.
   package var codes = false
   var bugs: Set<PlantedBug> = []
-  /// Those of them that the shell's values hold.
+  /// The planted bugs that are in the machines and the shell's values.
   var faults: PlantedFaults { bugs.reduce(into: []) { $0.formUnion($1.faults) } }
 
   package init(devices: [Int] = [3, 3]) { self.devices = devices }
@@ -31,9 +31,10 @@ package struct WorldPlan: Sendable {
   static let regionNames = ["north", "south", "east", "west"].map { NodeID(unchecked: $0) }
 }
 
-/// Central, regions, devices and brokers in one process, on a virtual clock: the machines as they are, everything around them simulated.
+/// Central, regions, devices and brokers in one process, on a virtual clock. The machines and the values of the
+/// shell are the real ones; everything around them is simulated.
 ///
-/// One world is confined to whoever made it. Everything that happens in it follows from the plan, the seed and what is done to it.
+/// Only the code that made a world uses it. Everything that happens in it follows from the plan, the seed and what is done to it.
 package final class World {
   package let plan: WorldPlan
   package private(set) var time: Int64 = 0
@@ -42,7 +43,7 @@ package final class World {
   var network: Network
   var directory = Directory()
   package internal(set) var trace = Trace()
-  /// Whether the trace is kept as text, too.
+  /// Whether the trace is also kept as text.
   package var keepsTrace: Bool {
     get { trace.keepsLines }
     set { trace.keepsLines = newValue }
@@ -51,36 +52,36 @@ package final class World {
   package private(set) var regions: [RegionProcess] = []
   package private(set) var devices: [DeviceProcess] = []
   let brokers: [Broker]
-  /// Another central that is there for some seconds.
+  /// Another central, which exists for some seconds.
   var secondCentral: SecondCentral?
   private(set) lazy var auditor = Auditor(self)
   private let regionNames: [NodeID]
 
-  /// Whether anything may go wrong with messages.
+  /// Whether messages may be subject to faults.
   var isFaulty = false
-  /// A test's word on the n-th message.
+  /// A test's decision about the n-th message.
   package var messageFault: ((Int, Topic) -> Loss?)? { didSet { isFaulty = true } }
   var faultedMessages = 0
-  /// Called after each commit of a server, when its machine is what was committed.
+  /// Called after each commit of a server, when its machine is the one that was committed.
   package var afterCommit: ((NodeID) -> Void)?
   /// Called at the first violation.
   package var whenViolated: ((Violation) -> Void)?
-  /// Milliseconds until a server that died by a test's hand is back; nil: it stays away.
+  /// Milliseconds after which a server that a test killed is restarted; `nil` does not restart it.
   package var restartsAfter: Int64? = 1500
   var restartsDevices = false
-  /// The metrics that central's evaluation of a round gives.
+  /// The metrics that central's evaluation of a round reports.
   package var metrics: (Int) -> [String: Double] = { ["accuracy": 0.5 + Double($0) / 100] }
   package var refusesUpdates: (NodePath) -> String? = { _ in nil }
-  /// Updates that central's rule needs, of those that were not refused; never more than the task's minimum.
+  /// Number of updates that central's rule needs after refusals; never more than the task's minimum.
   package var fewestUpdates = 1
-  /// Records that no disk takes, by task and kind; nil: there are none.
+  /// Which records no disk can store, by task and kind; `nil` if all can be stored.
   package var unstorable: ((TaskID, String) -> Bool)?
   /// Contributions that were answered with "stored".
   package internal(set) var promised: [(ledger: NodeID, task: TaskID, round: Int, phase: Phase, contribution: ContributionRecord)] = []
 
-  /// What central's tickets derive from.
+  /// The key from which central's tickets derive.
   let secret = Array("the secret key of a simulated one".utf8)
-  /// Regions that lost their disk.
+  /// Regions that have lost their disk.
   var lostDisks: Set<NodeID> = []
 
   private var clientIDs = 0
@@ -142,7 +143,7 @@ package final class World {
 
   func lag(_ one: Int, _ other: Int) -> Int64 { network.lag(one, other, &random) }
 
-  /// Runs until the condition holds; false when the time is up before, or a violation was found.
+  /// Runs until the condition holds. Returns false if the time is up before, or a violation was found.
   @discardableResult
   package func run(seconds: Double, until condition: (World) -> Bool = { _ in false }) -> Bool {
     let end = time + Int64(seconds * 1000)
@@ -166,16 +167,16 @@ package final class World {
     return true
   }
 
-  /// Events that have happened.
+  /// The number of events that have happened.
   package private(set) var steps = 0
 
-  /// Lets go of what is still to happen.
+  /// Drops all future events.
   package func end() { queue.removeAll() }
 
-  /// What was found wrong first.
+  /// The first violation.
   package var violation: Violation? { auditor.violation }
 
-  // MARK: Coming and going
+  // MARK: Deaths and restarts
 
   func died(_ process: AnyObject) {
     guard let restartsAfter, !(process is DeviceProcess) || restartsDevices else { return }
@@ -186,11 +187,11 @@ package final class World {
     }
   }
 
-  // MARK: Looks of the shells
+  // MARK: Messages
 
   func key(_ topic: Topic) -> TopicKey { directory.key(topic) }
 
-  /// What a coordinator makes of what arrives on its topics, as `CoordinatorTopics` does.
+  /// The event that a coordinator makes of a message on its topics, as `CoordinatorTopics` does.
   func coordinatorEvent(_ packet: Packet, retained: Bool) -> Coordinator.Event? {
     switch packet.payload {
     case .node(let state):
@@ -203,7 +204,7 @@ package final class World {
     }
   }
 
-  /// What arrived on a task's own topic, as `CoordinatorTopics` reads it; nil on any other.
+  /// The message on a task's own topic, as `CoordinatorTopics` reads it; `nil` on any other topic.
   func descriptor(_ packet: Packet, retained: Bool) -> (task: TaskID, found: FoundDescriptor)? {
     guard packet.key.kind == .task else { return nil }
     let content: FoundDescriptor.Content =
@@ -227,7 +228,7 @@ package final class World {
     return Packet(key(publication.topic), payload, retained: publication.isRetained, lasting: publication.isLasting)
   }
 
-  /// A server publishes. A `RoundState` is only encoded, which checks its size: no simulated process subscribes to it.
+  /// Publishes a server's message. A `RoundState` is only encoded, which checks its size: no simulated process subscribes to it.
   func publish(_ publication: Publication, by server: NodeID, _ client: Client) {
     auditor.publishes(publication, by: server)
     let packet = packet(publication)
@@ -247,7 +248,7 @@ package final class World {
       if payload != packet.payload { auditor.fails("a message on \(directory.topic(packet.key)) is another one after coding") }
       return Packet(packet.key, payload, retained: packet.isRetained, lasting: packet.isLasting)
     } catch {
-      // Numbers beyond their range: whoever reads them drops the message.
+      // A liar's numbers are out of range: a program that reads such a message drops it.
       if devices.contains(where: { $0.lie != nil && directory.nodes[packet.key.node] == $0.id }), error is MessageError {
         return Packet(packet.key, .garbage, retained: packet.isRetained, lasting: packet.isLasting)
       }
@@ -272,7 +273,7 @@ package final class World {
 
   // MARK: Digests
 
-  /// Not SHA-256: a world needs only that different things have different ones, and the same in each process.
+  /// Not SHA-256: a world only needs different digests for different strings, the same in every process.
   package func digest(_ text: String) -> Digest {
     var hash: UInt64 = 0xcbf2_9ce4_8422_2325
     for byte in text.utf8 { hash = (hash ^ UInt64(byte)) &* 0x100_0000_01b3 }
@@ -280,7 +281,7 @@ package final class World {
     return Digest(String(repeating: "0", count: 64 - digits.utf8.count) + digits) ?? Digest(of: Array(text.utf8))
   }
 
-  /// The model that these contributions give.
+  /// The digest of the model that these contributions give.
   func modelDigest(_ task: TaskID, _ round: Int, _ contributions: [ContributionRecord]) -> Digest {
     digest("\(task)/\(round)/\(contributions.map { "\($0.path)=\($0.digest.hexadecimal.suffix(16))" }.joined(separator: ","))")
   }

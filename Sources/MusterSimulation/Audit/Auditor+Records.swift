@@ -2,9 +2,9 @@ internal import MusterCoordination
 internal import MusterParticipation
 internal import MusterSchema
 
-// What became durable.
+// Checks on records that have become durable.
 extension Auditor {
-  /// A record of central's, or of a region's coordinator.
+  /// Checks a record of central, or of a region's coordinator.
   func committed(_ record: Coordinator.Record, at instant: Instant, by ledger: NodeID) {
     if ledger == .central { follow("central", instant) }
     let id = record.task
@@ -74,7 +74,7 @@ extension Auditor {
     book.models[round] = digest
   }
 
-  /// What the rows of a phase give.
+  /// The digest of the model that the rows of a phase give.
   private func fold(_ id: TaskID, _ key: PhaseKey, _ book: Book) -> Digest {
     let rows = book.rows[key] ?? [:]
     let contributions = rows.keys.sorted().compactMap { path in
@@ -112,7 +112,7 @@ extension Auditor {
     names(id, record, book)
   }
 
-  /// The record names every row, and nothing else.
+  /// Checks that the round's record names every row, and nothing else.
   private func names(_ id: TaskID, _ record: RoundRecord, _ book: Book) {
     for (phase, list) in [(Phase.train, record.updates), (.evaluate, record.evaluations)] {
       let rows = book.rows[PhaseKey(round: record.round, phase: phase)] ?? [:]
@@ -128,7 +128,7 @@ extension Auditor {
     }
   }
 
-  // MARK: A region
+  // MARK: Regions
 
   func committed(_ record: RegionMachine.Record, at instant: Instant, by region: RegionProcess) { follow(region.name, instant) }
 
@@ -157,7 +157,7 @@ extension Auditor {
     }
   }
 
-  /// No row is left without a record.
+  /// Checks that no row is left without a record.
   private func settles(_ id: TaskID, _ region: NodeID, _ book: Book) {
     for (key, rows) in book.rows where !rows.isEmpty {
       fails("task \(id): \(region) goes on, and what it accepted in round \(key.round), \(key.phase) is in no record")

@@ -1,7 +1,7 @@
 internal import MusterCoordination
 internal import MusterSchema
 
-// Who does not answer an invitation is not asked for another round before something was heard of it.
+// Checks that a node that does not answer an invitation is not invited to another round before something was heard of it.
 extension Auditor {
   struct Unanswered {
     var task: TaskID
@@ -9,11 +9,11 @@ extension Auditor {
     var since: Int64
     /// How often the invitation was repeated.
     var repeats = 0
-    /// Other rounds that it was invited to before it counted as silent: their invitations are repeated as well.
+    /// Other rounds to which it was invited before it counted as silent. Their invitations are repeated as well.
     var others: [(task: TaskID, key: RoundKey)] = []
   }
 
-  /// An invitation goes out.
+  /// Notes that an invitation goes out.
   func asks(_ node: NodeID, _ invitation: Invitation, by coordinator: NodeID) {
     guard let first = unanswered[coordinator]?[node] else {
       unanswered[coordinator, default: [:]][node] = Unanswered(task: invitation.task, key: invitation.key, since: world.time)
@@ -31,7 +31,7 @@ extension Auditor {
         + "answer the invitation to \(first.key) of \(first.task)")
   }
 
-  /// Something new of a node reaches its coordinator.
+  /// Notes that something new of a node has reached its coordinator.
   func hears(_ packet: Packet, by coordinator: NodeID) {
     switch packet.key.kind {
     case .nodeState, .nodeStatus: unanswered[coordinator]?[world.directory.nodes[packet.key.node]] = nil
@@ -39,6 +39,6 @@ extension Auditor {
     }
   }
 
-  /// Its connection or its memory is new: whoever did not answer has the time for it again.
+  /// The coordinator's connection or memory is new, so the nodes that have not answered get their time to answer again.
   func losesTrack(of coordinator: NodeID) { unanswered[coordinator] = nil }
 }

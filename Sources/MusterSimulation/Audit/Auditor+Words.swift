@@ -3,9 +3,9 @@ internal import MusterParticipation
 internal import MusterSchema
 internal import MusterShell
 
-// What is said.
+// Checks on answers and published messages.
 extension Auditor {
-  /// An upload's answer leaves a ledger.
+  /// Checks an upload's answer as it leaves a ledger.
   func answered(_ upload: Upload, _ answer: UploadAnswer, by ledger: NodeID) {
     let book = books[BookKey(ledger: ledger, task: upload.task)]
     let key = PhaseKey(round: upload.round, phase: upload.phase)
@@ -37,7 +37,7 @@ extension Auditor {
     let (rows, settled) = (book?.rows[key] ?? [:], book?.settled[key] ?? [:])
     let isKnown = ledger.accepted.allSatisfy { rows[$0] != nil || settled[$0] != nil }
     check(isKnown, "task \(ledger.task), round \(ledger.round), \(ledger.phase): the ledger of \(name) names what it does not hold")
-    // What was written a moment ago shows once its commit has answered.
+    // A row that was written a moment ago is visible only once its commit has answered.
     let isWriting = name == .central ? world.central.shell.isCommitting : world.region(name)?.shell.isCommitting ?? true
     check(
       isWriting || rows.keys.allSatisfy(ledger.accepted.contains),
@@ -45,7 +45,7 @@ extension Auditor {
     )
   }
 
-  /// A server publishes: what it says is stored.
+  /// Checks that a message which a server publishes is backed by its store.
   func publishes(_ publication: Publication, by coordinator: NodeID) {
     switch (publication.content, publication.topic) {
     case (.descriptor(let descriptor), _): if coordinator == .central { says(descriptor) }
@@ -53,7 +53,7 @@ extension Auditor {
       invites(invitation, by: coordinator)
       asks(node, invitation, by: coordinator)
     case (.round(let state), let topic):
-      // A server that starts again does not know when it last spoke.
+      // A server that starts again does not know when it last published.
       let last = windows.updateValue(world.time, forKey: topic)
       check(state.step.isFinal || last.map { world.time - $0 >= 1000 } ?? true, "\(topic) changes twice within a second")
     default: break
@@ -82,7 +82,7 @@ extension Auditor {
     bound(broker.retained.count, 2 * nodes + tasks * (2 * nodes + 4) + 8, "\(broker.name)'s retained messages")
   }
 
-  /// A device asked for the base of its job, and central's store does not have it.
+  /// Checks whether the base of a job may be missing, after a device asked for it and central's store does not have it.
   func misses(_ digest: Digest, _ job: Job) {
     let machine = world.central.machine
     guard let run = machine.tasks[job.task], machine.refusal(run, round: job.key.round, phase: job.key.phase) == nil else { return }

@@ -2,9 +2,9 @@ internal import MusterCoordination
 internal import MusterParticipation
 internal import MusterSchema
 
-/// Keeps its own books of everything that became durable or was said, and checks at every step that they agree with the promises.
+/// Keeps its own books of all that became durable or was published, and checks them against the protocol's promises at every step.
 final class Auditor {
-  /// A ledger's books of a task: central's, or those of a region that aggregates.
+  /// The ledger and task of a book. The ledger is central, or a region that aggregates.
   struct BookKey: Hashable {
     var ledger: NodeID
     var task: TaskID
@@ -15,20 +15,20 @@ final class Auditor {
     var phase: Phase
   }
 
-  /// What the store of a ledger holds of a task, as the auditor saw it being written.
+  /// What a ledger's store holds of a task, as the auditor saw it being written.
   struct Book {
     var revision = 1
     var lastOpened: RoundKey?
     var opened: Set<RoundKey> = []
     var rows: [PhaseKey: [NodePath: Digest]] = [:]
-    /// At a region: phases whose rows are in a record already.
+    /// At a region: rows of phases that are in a round's record already.
     var settled: [PhaseKey: [NodePath: Digest]] = [:]
     var closed: Set<PhaseKey> = []
     var models: [Int: Digest] = [:]
     var completed = 0
     var isEnded = false
     var isRetired = false
-    /// At a region: the first that it heard of the task was its end.
+    /// At a region: whether the first thing that it heard of the task was its end.
     var beganWithTheEnd = false
   }
 
@@ -39,18 +39,18 @@ final class Auditor {
   var tasks: [TaskID] = []
   private var lastInstants: [String: Instant] = [:]
   var orders: [NodeID: [TaskID: RoundKey]] = [:]
-  /// By coordinator: whom it invited first to what, and heard nothing of since.
+  /// By coordinator: the first invitation of each node that has not been heard of since.
   var unanswered: [NodeID: [NodeID: Unanswered]] = [:]
-  /// When a window for people was published last.
+  /// When each `round-state` message was last published.
   var windows: [Topic: Int64] = [:]
   private var idleTicks = 0
   /// Sessions whose end was published.
   private var endedSessions: Set<String> = []
-  /// Whom each coordinator held for present, and under which session.
-  /// Batches of machines that were looked at.
+  /// Batches that were examined.
   private var examined = 0
+  /// By coordinator: the nodes that it considered online, with their sessions.
   private var present: [NodeID: [NodeID: String]] = [:]
-  /// Rounds never go back, over restarts too.
+  /// Each task's round, which must never go back, not even over a restart.
   private var rounds: [TaskID: Int] = [:]
 
   init(_ world: World) { self.world = world }
@@ -73,7 +73,7 @@ final class Auditor {
 
   func timePassed() { idleTicks = 0 }
 
-  /// Waking a machine at its deadline leads somewhere.
+  /// Checks that the ticks at a machine's deadlines change something: 50 useless ones in a row are a busy loop.
   func ticked(_ name: String, wasUseful: Bool) {
     if !wasUseful { idleTicks += 1 }
     check(idleTicks < 50, "\(name): a busy loop, waking the machine at its deadline changes nothing")
@@ -85,7 +85,7 @@ final class Auditor {
     lastInstants[name] = max(last, instant)
   }
 
-  /// A region's disk is lost, and with it what it promised: its time starts anew.
+  /// A region's disk is lost, with everything that it promised. Its time begins again.
   func forgets(_ region: RegionProcess) {
     lastInstants[region.name] = nil
     orders[region.id] = nil
@@ -96,7 +96,7 @@ final class Auditor {
 
   // MARK: The machines
 
-  /// Ledger counts, rounds and bounds, after every batch.
+  /// Checks counts, rounds and bounds after every batch.
   func examine(_ machine: Coordinator, of central: CentralProcess) {
     for id in tasks {
       guard let book = books[BookKey(ledger: .central, task: id)] else { continue }
@@ -127,7 +127,7 @@ final class Auditor {
     bound(region.shell.disk.kept.count, 100 * max(1, world.directory.tasks.count), "the journal of \(region.id)")
   }
 
-  /// What the machine keeps as it changes is what counting gives. Now and then, for it looks at everything.
+  /// Compares the machine's counters with a full recount, at every eighth batch because that looks at everything.
   private func recount(_ machine: Coordinator) {
     examined += 1
     guard examined % 8 == 0, let what = machine.miscount else { return }
@@ -142,9 +142,9 @@ final class Auditor {
     }
   }
 
-  /// A server's batch is lost, because its commit failed.
+  /// Checks that events of a batch whose commit failed come again.
   ///
-  /// - Parameter events: those that their senders do not repeat. They come again only when the server reads its topics again.
+  /// - Parameter events: those that their senders do not repeat. They come again only if the server reads its topics again.
   func loses<Event>(_ events: [Event], readsAgain: Bool, by server: NodeID) {
     check(
       events.isEmpty || readsAgain,
@@ -153,9 +153,9 @@ final class Auditor {
 
   func ended(_ session: String) { endedSessions.insert(session) }
 
-  /// Nobody goes offline while his session lasts: an old connection's Will says nothing about the new one.
+  /// Checks that no node goes offline while its session lasts: the Will of an older connection says nothing about the new one.
   ///
-  /// - Parameter isCertain: false while the coordinator learns anew who is there.
+  /// - Parameter isCertain: false while the coordinator is still learning which nodes are online.
   private func presence(_ machine: Coordinator, isCertain: Bool) {
     let before = present[machine.id] ?? [:]
     var now: [NodeID: String] = [:]

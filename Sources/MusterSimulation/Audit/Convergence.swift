@@ -2,21 +2,22 @@ internal import MusterCoordination
 internal import MusterParticipation
 package import MusterSchema
 
-// What must hold once faults have stopped and every task has ended.
+// Conditions that must hold once faults have stopped and every task has ended.
 extension World {
-  /// The tasks that have not ended; empty when all have.
+  /// The tasks that have not ended.
   var unfinished: [TaskID] {
     guard central.isUp else { return directory.tasks }
     let machine = central.machine
     return auditor.tasks.filter { machine.tasks[$0]?.isEnded != true }
   }
 
-  /// What central says that the task waits for.
+  /// The reason for which the task waits, according to central.
   package func why(_ task: TaskID) -> String { central.machine.explanation(task)?.sentence ?? "there is no task \(task)" }
 
-  /// Retained topics say what the stores say, everybody is there, nobody is at work, nothing waits.
+  /// Checks that retained topics agree with the stores, that every process is online without work or jobs, and that each contribution
+  /// that was answered with 201 is in a record.
   ///
-  /// - Returns: what does not hold.
+  /// - Returns: the conditions that do not hold.
   func disagreements() -> [String] {
     var found: [String] = []
     func check(_ holds: Bool, _ what: @autoclosure () -> String) { if !holds { found.append(what()) } }
@@ -54,7 +55,7 @@ extension World {
     return found
   }
 
-  /// One of two devices under one id: they take turns.
+  /// Whether the device shares its id with another one. The two take turns.
   func isShadowed(_ device: DeviceProcess) -> Bool { devices.count { $0.id == device.id && $0.region == device.region } > 1 }
 
   private func coordinator(_ machine: Coordinator, _ id: NodeID, _ broker: Broker, _ check: (Bool, @autoclosure () -> String) -> Void) {
@@ -70,10 +71,10 @@ extension World {
           owed?.revision == descriptor.revision && owed?.state == descriptor.state,
           "\(topic) says revision \(descriptor.revision) (\(descriptor.state)), the store \(owed.map { "\($0.revision)" } ?? "nothing")")
       case .status(let status):
-        // What somebody says for another stands where it stands; and what was said of a task that the coordinator did not know then is read
-        // again on the next connection.
+        // A status that a node publishes for another one stays on its topic. A status of a task that the coordinator did not know at the
+        // time is read again on the next connection.
         let book = auditor.books[Auditor.BookKey(ledger: id, task: status.task)]
-        // A liar says things before anybody asked.
+        // A liar publishes a status before it is asked.
         guard status.node == directory.nodes[key.node], status.reason != "lies" else { continue }
         guard !lostDisks.contains(id), book?.beganWithTheEnd != true else { continue }
         check(machine.tasks[status.task]?.isEnded != true, "\(topic) still holds \(status.state), and the task has ended")

@@ -4,9 +4,9 @@ internal import MusterSchema
 final class Connection {
   let client: Client
   let broker: Broker
-  /// The client's own number of it, from 1.
+  /// The client's own number of the connection, from 1.
   let number: Int
-  /// What the broker knows the client by: a second connection of it throws the first one out.
+  /// The id by which the broker knows the client. A second connection with the same id closes the first one.
   let clientID: Int
   let will: Packet
 
@@ -16,13 +16,13 @@ final class Connection {
   var isHalfOpen = false
   /// Since when nothing gets through.
   var deadSince: Int64?
-  /// Each direction keeps its order.
+  /// The last arrivals upward and downward: each direction keeps its order.
   var lastUp: Int64 = 0
   var lastDown: Int64 = 0
-  /// What the network holds back while it is cut: it comes through afterwards, if both sides still have the connection then.
+  /// Packets that the network holds back while it is cut. They get through afterwards if both sides still have the connection then.
   var stalledUp: [Packet] = []
   var stalledDown: [(packet: Packet, retained: Bool)] = []
-  /// A packet that was overtaken: those of its own topic still come after it.
+  /// A packet that others have overtaken. Later packets on its own topic still come after it.
   var overtaken: (key: TopicKey, until: Int64)?
 
   init(client: Client, broker: Broker, number: Int, clientID: Int, will: Packet) {
@@ -41,7 +41,7 @@ final class Broker {
   private(set) var isUp = true
   private(set) var retained: [TopicKey: Packet] = [:]
   private(set) var connections: [Connection] = []
-  /// What its persistence wrote last.
+  /// The retained messages that its persistence wrote last.
   private var snapshot: [TopicKey: Packet] = [:]
   private(set) var published = 0
 
@@ -50,7 +50,7 @@ final class Broker {
     self.site = site
   }
 
-  /// What becomes of its memory when it dies. Its persistence is a snapshot: what came after the last one is lost.
+  /// What becomes of its memory when it dies. A snapshot loses everything that came after it was written.
   enum Memory { case kept, snapshot, lost }
 
   func saveSnapshot() { snapshot = retained }
@@ -58,7 +58,7 @@ final class Broker {
   func open(_ connection: Connection) { connections.append(connection) }
   func close(_ connection: Connection) { connections.removeAll { $0 === connection } }
 
-  /// The connections that die with it. A dead broker fires no Will.
+  /// Dies, and returns the connections that break with it. A dead broker fires no Will.
   func die(_ memory: Memory) -> [Connection] {
     isUp = false
     switch memory {
@@ -83,7 +83,7 @@ final class Broker {
 
 // What a broker does with packets and connections.
 extension World {
-  /// The client's packet sets out.
+  /// Sends a client's packet to the broker.
   func send(_ packet: Packet, on connection: Connection) -> Int64 {
     let arrival = max(time + lag(connection.client.site, connection.broker.site), connection.lastUp)
     connection.lastUp = arrival
@@ -121,11 +121,12 @@ extension World {
     if let scripted = messageFault?(faultedMessages, directory.topic(packet.key)) { return scripted }
     let weather = network.weather
     if weather.breaking > 0, random.chance(weather.breaking) { return random.chance(0.5) ? .sender : .receivers }
-    // A clear, a birth or a Will that got lost would stay lost as long as the connection lives; the broker itself loses nothing.
+    // There is no silent loss here: a clearing, a birth or a Will that got lost would stay lost as long as the connection lives. The
+    // broker itself loses nothing.
     return nil
   }
 
-  /// The broker has it: keeps it and hands it on.
+  /// The broker has received the packet: it retains it if it should, and forwards it to subscribers.
   func publish(_ packet: Packet, at broker: Broker) {
     trace.begin(time, .publish)
     trace.fold(packet)
@@ -147,7 +148,7 @@ extension World {
     var arrival = max(time + lag(connection.broker.site, connection.client.site), connection.lastDown)
     if let overtaken = connection.overtaken, overtaken.key == packet.key { arrival = max(arrival, overtaken.until) }
     if weather.reorder > 0, connection.overtaken.map({ time > $0.until }) ?? true, random.chance(weather.reorder) {
-      // Later ones of other topics overtake it.
+      // Later packets on other topics overtake it.
       arrival += random.within(20...1500)
       connection.overtaken = (packet.key, arrival)
     } else {
@@ -170,7 +171,7 @@ extension World {
     connection.client.receive(packet, retained: retained, in: self)
   }
 
-  /// The path is open again: what was held back comes through.
+  /// The path is open again: delivers what was held back.
   func flush(_ connection: Connection) {
     connection.deadSince = connection.isHalfOpen ? connection.deadSince : nil
     for packet in connection.stalledUp { _ = send(packet, on: connection) }
@@ -189,7 +190,7 @@ extension World {
     connection.client.lost(connection, in: self)
   }
 
-  /// The broker gives the connection up: the Will.
+  /// The broker gives up the connection and publishes its Will.
   func closeAtBroker(_ connection: Connection) {
     guard connection.isOpenAtBroker else { return }
     connection.isOpenAtBroker = false
@@ -202,7 +203,7 @@ extension World {
     }
   }
 
-  /// Nothing gets through: after its keepalive each side notices, if it is still so then.
+  /// The path is cut. Each side notices after its keepalive, if the path is still cut then.
   func watchSilence(_ connection: Connection) {
     guard connection.deadSince == nil else { return }
     connection.deadSince = time
@@ -227,14 +228,14 @@ extension World {
   }
 }
 
-/// What becomes of one message: scripted by a test, or the weather's doing.
+/// What happens to one message, as scripted by a test or drawn from the weather.
 package enum Loss: Sendable {
   /// It never reaches the broker, and the sender's connection breaks.
   case sender
-  /// The broker has it, but the connections of those who should get it break.
+  /// The broker has it, but the connections of its subscribers break.
   case receivers
-  /// It is gone, and nobody notices.
+  /// It is lost, and no side notices.
   case silent
-  /// It comes twice, as QoS 1 allows.
+  /// It arrives twice, as QoS 1 allows.
   case twice
 }

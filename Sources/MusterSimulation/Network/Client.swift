@@ -1,22 +1,22 @@
 internal import MusterParticipation
 internal import MusterSchema
 
-/// What a client belongs to.
+/// The process that a client belongs to.
 protocol ClientOwner: AnyObject {
   var isUp: Bool { get }
-  /// The connection stands.
+  /// The connection is established.
   func connected(_ client: Client)
-  /// It was lost, or could not be made.
+  /// The connection was lost, or could not be made.
   func disconnected(_ client: Client)
   func received(_ packet: Packet, retained: Bool, by client: Client)
-  /// Its birth or its Will.
+  /// The payload of its birth or its Will.
   func presence(_ client: Client, online: Bool, session: String) -> Payload
 }
 
-/// A role's side of its broker connection: as `BrokerLink` at the servers, as `Presence` and its connection at a device.
+/// One side of a broker connection, like `BrokerLink` in the servers, and like `Presence` with its connection in a device.
 final class Client {
   enum Role {
-    /// Listens to everything under its own id.
+    /// Subscribes to everything under its own id.
     case coordinator(Int)
     case participant(Int, of: Int)
   }
@@ -25,15 +25,15 @@ final class Client {
   let role: Role
   let site: Int
   let broker: Broker
-  /// Milliseconds.
+  /// In milliseconds.
   let keepAlive: Int64
-  /// The longest pause between attempts to connect, milliseconds.
+  /// The longest pause between two attempts to connect, in milliseconds.
   let patience: Int64
   let presenceKey: TopicKey
   private unowned var attached: (any ClientOwner)?
-  /// Servers go by a fixed client id, a device by one for each life.
+  /// Fixed for a server. A device gets a new one with each start.
   var clientID: Int
-  /// Says what it owes only on the connection that it was said on.
+  /// Whether unsent messages are dropped with the connection, rather than sent on the next one.
   let forgetsOnDisconnect: Bool
 
   private(set) var connection: Connection?
@@ -45,9 +45,9 @@ final class Client {
   private var attempt = 0
   private var notBefore: Int64 = 0
   private(set) var outbox: [(packet: Packet, acknowledgedAt: Int64?)] = []
-  /// A message to or from it was lost in silence: that is mended at its next connection.
+  /// Whether a message to or from the client was lost silently. Its next connection repairs that.
   var mayHaveMissed = false
-  /// Somebody else was seen under its identity.
+  /// Whether another client was seen under its identity.
   private(set) var sawDuplicate = false
 
   init(
@@ -95,9 +95,9 @@ final class Client {
     }
   }
 
-  // MARK: Saying
+  // MARK: Publishing
 
-  /// - Parameter onlyNow: on this connection or not at all.
+  /// - Parameter onlyNow: whether the message is dropped if it cannot be sent on the present connection.
   func publish(_ packet: Packet, onlyNow: Bool, in world: World) {
     let packet = world.coded(packet)
     guard let connection else {
@@ -112,14 +112,14 @@ final class Client {
   }
 
   private func keep(_ packet: Packet, acknowledgedAt: Int64?) {
-    // Unsent, a newer state takes an older one's place.
+    // A newer state replaces an older one that has not been sent.
     if packet.isRetained { outbox.removeAll { $0.packet.key == packet.key && $0.acknowledgedAt == nil } }
     outbox.append((packet, acknowledgedAt))
   }
 
   func publishBirth(in world: World) { if !world.plants(.ignoresForeignWills) { announce(in: world) } }
 
-  /// Says again that it is there.
+  /// Publishes its birth again.
   func announce(in world: World) {
     guard connection != nil else { return }
     publish(Packet(presenceKey, owner.presence(self, online: true, session: session)), onlyNow: true, in: world)
@@ -200,7 +200,7 @@ final class Client {
     retry(lived: world.time - connectedAt, in: world)
   }
 
-  /// What was not acknowledged is said again, unless there is something newer to say.
+  /// Keeps the messages that were not acknowledged for the next connection, except those that a newer one replaces.
   private func requeue(since: Int64) {
     var states: Set<TopicKey> = []
     var kept: [Packet] = []
@@ -211,7 +211,7 @@ final class Client {
     outbox = kept.reversed().map { ($0, nil) }
   }
 
-  /// Drops the connection and makes a new one, no sooner than then.
+  /// Drops the connection and makes a new one, no sooner than after the delay.
   func renew(after delay: Int64, in world: World) {
     notBefore = world.time + delay
     guard let old = connection else { return }
@@ -223,7 +223,7 @@ final class Client {
     connect(after: delay, in: world)
   }
 
-  /// The process is gone. A killed one's kernel says so to the broker; without power nobody does.
+  /// The process is gone. The kernel of a killed process tells the broker so; after a loss of power the broker has to notice by itself.
   func die(power: Bool, in world: World) {
     attempt += 1
     guard let old = connection else { return }
@@ -233,7 +233,7 @@ final class Client {
     world.after(power ? keepAlive * 3 / 2 : world.lag(site, broker.site)) { $0.closeAtBroker(old) }
   }
 
-  /// Leaves in order: says that it is offline, and takes its Will back.
+  /// Disconnects in order: publishes that it is offline, and withdraws its Will.
   func leave(in world: World) {
     attempt += 1
     guard let old = connection else { return }
@@ -247,7 +247,7 @@ final class Client {
     }
   }
 
-  // MARK: Hearing
+  // MARK: Receiving
 
   func receive(_ packet: Packet, retained: Bool, in world: World) {
     guard owner.isUp else { return }

@@ -6,17 +6,17 @@ protocol ExchangeServer: AnyObject {
   var life: Int { get }
 }
 
-/// One that counts contributions.
+/// A server that counts contributions.
 protocol LedgerServer: ExchangeServer {
   var dataPlane: DataPlane { get }
 }
 
 extension World {
-  /// One HTTP exchange: the request travels, the server serves, the answer travels back; each of them may get lost.
+  /// One HTTP exchange: the request travels, the server handles it, and the answer travels back. The request and the answer may get lost.
   ///
   /// - Parameters:
-  ///   - serve: is handed the way to answer; nil means 503.
-  ///   - done: what the client gets; nil when it gets nothing that helps.
+  ///   - serve: is given a closure that answers; `nil` means 503.
+  ///   - done: is called with the answer; `nil` if the client gets none that helps.
   func exchange<Answer>(
     from site: Int, with server: some ExchangeServer, serve: @escaping (@escaping (Answer?) -> Void) -> Void,
     done: @escaping (Answer?) -> Void
@@ -59,7 +59,7 @@ extension World {
     }
   }
 
-  /// A server that dies, or takes longer than anybody waits, breaks the exchange off.
+  /// Breaks off the exchange when the server dies, or takes longer than any client waits.
   private func watch(_ server: some ExchangeServer, _ life: Int, _ broken: @escaping () -> Void) {
     after(2000) { world in
       if !server.isUp || server.life != life {

@@ -1,20 +1,20 @@
-/// Which sites reach each other, how long it takes, and what goes wrong on the way.
+/// Which sites reach each other, how long a message takes, and what goes wrong on the way.
 struct Network {
-  /// Of each message or exchange; all zero on a good day.
+  /// Probabilities of trouble for each message or exchange; all zero by default.
   struct Weather {
-    /// A message between broker and subscriber is gone, and nobody notices.
+    /// A message between broker and subscriber is lost, and no side notices.
     var silentLoss = 0.0
     /// A message breaks the connection that carries it.
     var breaking = 0.0
     var duplicate = 0.0
     var reorder = 0.0
-    /// Of HTTP: the request never arrives, or breaks off in its middle.
+    /// For HTTP: the request never arrives, or breaks off in the middle.
     var lostRequest = 0.0
-    /// The server did its part, the client never hears of it.
+    /// For HTTP: the server has handled the request, but the client never receives the answer.
     var lostAnswer = 0.0
-    /// Milliseconds of a hop.
+    /// Milliseconds of one hop.
     var lag: ClosedRange<Int64> = 2...6
-    /// Every so often a hop takes much longer.
+    /// A hop takes as long as ``hiccupLag``.
     var hiccup = 0.0
     var hiccupLag: ClosedRange<Int64> = 100...3000
   }
@@ -22,7 +22,7 @@ struct Network {
   var weather = Weather()
   private let sites: Int
   private var blocks: [Int]
-  /// Extra milliseconds of each hop from and to a site.
+  /// Additional milliseconds of each hop from or to a site.
   var distance: [Int64]
 
   init(sites: Int) {
@@ -33,7 +33,7 @@ struct Network {
 
   func isBlocked(_ one: Int, _ other: Int) -> Bool { blocks[one * sites + other] > 0 }
 
-  /// Nested: what was blocked twice has to be opened twice.
+  /// Calls are nested: a path that was blocked twice has to be opened twice.
   mutating func block(_ one: Int, _ other: Int, _ change: Int) {
     blocks[one * sites + other] = max(0, blocks[one * sites + other] + change)
     blocks[other * sites + one] = max(0, blocks[other * sites + one] + change)

@@ -1,6 +1,6 @@
 internal import MusterSchema
 
-/// A topic as a number: quick to compare and to look up, and in an order that is the same in each process.
+/// A topic as a number: quick to compare and to look up, with an order that is the same in every process.
 struct TopicKey: Hashable, Comparable {
   enum Kind: UInt64 { case coordinatorState, task, round, nodeState, nodeStatus, invitation }
 
@@ -65,7 +65,7 @@ struct Directory {
   }
 }
 
-/// What a message says. Not encoded: that costs most of the time, and a world that `codes` does it all the same.
+/// The content of a message. It is not encoded, because that would cost most of the time; a world that `codes` encodes it as well.
 enum Payload: Equatable {
   case coordinator(CoordinatorState)
   case descriptor(TaskDescriptor)
@@ -75,10 +75,10 @@ enum Payload: Equatable {
   case invitation(Invitation)
   /// No bytes: the topic is cleared.
   case cleared
-  /// Bytes that nobody understands.
+  /// Bytes that no program understands.
   case garbage
 
-  /// The bytes of the wire, and what they are read as; nil for what is no message.
+  /// The encoded bytes, and the payload that decoding them gives; `nil` if there is no message to encode.
   func coded() throws -> (bytes: [UInt8], payload: Payload)? {
     switch self {
     case .coordinator(let message): try Self.coded(message, Payload.coordinator)
@@ -102,7 +102,7 @@ final class Packet {
   let key: TopicKey
   let payload: Payload
   let isRetained: Bool
-  /// QoS 1.
+  /// Whether it is sent with QoS 1.
   let isLasting: Bool
 
   init(_ key: TopicKey, _ payload: Payload, retained: Bool = true, lasting: Bool = true) {
@@ -114,7 +114,7 @@ final class Packet {
 }
 
 extension Trace {
-  /// What tells one message from another.
+  /// Folds in what distinguishes one message from another.
   mutating func fold(_ packet: Packet) {
     fold(packet.key.bits)
     switch packet.payload {

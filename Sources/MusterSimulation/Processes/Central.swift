@@ -10,12 +10,12 @@ package final class CentralProcess: ServerPerformer, LedgerServer, ClientOwner {
   let site: Int
   unowned let world: World
   let client: Client
-  /// Connections that its machine has not heard of yet.
+  /// Connections that its machine has not been told of yet.
   private(set) var connecting = 0
   var blobs: BlobShelf
   private var work = WorkDriver<WorkKey, LongWork<Fold<Coordinator.Event>>>(width: 2) { _, _ in }
   private var desk: CentralDesk
-  /// Whether its machine said in this life what it owes.
+  /// Whether its machine has already repeated, since this start, what it owes.
   private var hasSaidOwed = false
   private(set) lazy var dataPlane = DataPlane(
     world, ledger: .central, machine: { [unowned self] in machine }, history: { [unowned self] in shell.disk.history },
@@ -56,13 +56,13 @@ package final class CentralProcess: ServerPerformer, LedgerServer, ClientOwner {
     hasSaidOwed = false
     world.auditor.restarted(self)
     world.note(.life, name, "starts")
-    // Long work that is owed starts without a broker, too.
+    // Long work that is owed also starts without a broker.
     shell.post(.connected) { [unowned self] outcome in hasSaidOwed = outcome == .committed }
     shell.post(.disconnected)
     client.start(in: world)
   }
 
-  /// - Parameter power: its power is cut: nobody speaks for it, and what was not synced may be gone.
+  /// - Parameter power: whether it loses its power: then no kernel closes its connections, and what was not synced may be gone.
   package func die(power: Bool = false) { shell.die(power: power) }
 
   func died(power: Bool) {
@@ -163,7 +163,7 @@ package final class CentralProcess: ServerPerformer, LedgerServer, ClientOwner {
     world.auditor.bound(work.count, 32, "central's work queue")
   }
 
-  /// What the work will give.
+  /// Makes the result of the work.
   private func result(_ order: WorkOrder) -> () -> Coordinator.Event {
     let (task, round) = (order.key.task, order.key.round)
     switch order.key.kind {
@@ -178,13 +178,13 @@ package final class CentralProcess: ServerPerformer, LedgerServer, ClientOwner {
       let refused = order.contributions.compactMap { update in
         world.refusesUpdates(update.path).map { Waiting(node: update.path.description, reason: $0) }
       }
-      // Of regions that aggregate one is enough.
+      // A single contribution of a region that aggregates is enough.
       let fewest = order.isRegional ? 1 : max(1, min(world.fewestUpdates, order.specification.cohort.minimum))
       if order.contributions.count - refused.count < fewest {
         return { .fellShort(task, round: round, refused: refused, reason: "the rule needs \(fewest) updates") }
       }
       return { [unowned self] in
-        // What nobody waits for any more may be collected.
+        // Blobs that the machine no longer waits for may have been collected.
         let isWanted = self.machine.tasks[task].map { $0.isAggregating && $0.round == round } ?? false
         for update in order.contributions where isWanted && !blobs.contains(update.digest) {
           world.auditor.fails("the update \(update.path) of round \(round) of \(task) counts, and is not in central's store")
@@ -203,7 +203,7 @@ package final class CentralProcess: ServerPerformer, LedgerServer, ClientOwner {
   }
 }
 
-/// The blobs of a server: what is referred to, and what a collection takes away.
+/// The blobs of a server, and which of them a collection removes.
 struct BlobShelf {
   let name: String
   private var arrived: [Digest: Int64] = [:]
@@ -215,7 +215,7 @@ struct BlobShelf {
   func contains(_ digest: Digest) -> Bool { arrived[digest] != nil }
   mutating func add(_ digest: Digest, at time: Int64) { arrived[digest] = time }
 
-  /// As `BlobCollector`: what loses its last reference goes, unless it just came again.
+  /// Like `BlobCollector`: removes blobs that have lost their last reference, unless they arrived again a short time ago.
   mutating func collect(keeping fresh: Set<Digest>, at time: Int64, eagerly: Bool) {
     released = released.union(referenced).subtracting(fresh)
     referenced = fresh
@@ -227,7 +227,7 @@ struct BlobShelf {
     }
   }
 
-  /// Blobs are synced before anybody hears of them: nothing is lost. What was referred to is learned anew.
+  /// Blobs are synced before the server mentions them, so none is lost. Which ones are referred to is learned again.
   mutating func losePower() {
     referenced = []
     released = []

@@ -1,7 +1,7 @@
 internal import MusterCoordination
 internal import MusterSchema
 
-/// What one ticket admits.
+/// The contribution that a ticket admits.
 struct TicketScope: Hashable {
   var task: TaskID
   var round: Int
@@ -9,15 +9,15 @@ struct TicketScope: Hashable {
   var path: NodePath
 }
 
-/// An upload as a ledger sees it.
+/// An upload as a ledger receives it.
 struct Upload {
   var scope: TicketScope
   var contribution: ContributionRecord
   var ticket: Ticket?
-  /// What the ticket was made out for. Only the auditor looks; and what a planted bug takes it for.
+  /// What the ticket was issued for. Only the auditor and planted bugs look at it.
   var ticketScope: TicketScope
 
-  /// What an invitation's node sends of its own.
+  /// An honest upload for an invitation.
   init(_ scope: TicketScope, _ contribution: ContributionRecord, ticket: Ticket?) {
     self.scope = scope
     self.contribution = contribution
@@ -28,23 +28,23 @@ struct Upload {
   var task: TaskID { scope.task }
   var round: Int { scope.round }
   var phase: Phase { scope.phase }
-  /// Its numbers are beyond what may be added up.
+  /// Whether its numbers are too large to be added up.
   var isExaggerated: Bool { contribution.metrics.values.contains { abs($0) > 1e100 } || contribution.weight > 1e100 }
-  /// Nobody was invited to this.
+  /// Whether no node was invited to this contribution with this ticket.
   var isForged: Bool { ticket == nil || ticketScope != scope }
 }
 
-/// What an uploader is told.
+/// The answer to an uploader.
 enum UploadAnswer: Equatable {
   case said(Coordinator.Answer)
-  /// 403.
+  /// Status 403.
   case refused(String)
 }
 
 /// The data plane of a coordinator that counts contributions: central, or a region that aggregates.
 ///
-/// As the routes have it: admitted by ticket and phase when the headers come; the body travels, is checked and synced; then the machine is asked, and its
-/// word goes out once it is durable.
+/// It does what the routes do: an upload is admitted by ticket and phase when its headers arrive; the body travels, is checked and synced;
+/// then the machine is asked, and its answer is sent once it is durable.
 final class DataPlane {
   private unowned let world: World
   private let ledger: NodeID
@@ -58,10 +58,10 @@ final class DataPlane {
   private var next: UInt64 = 0
 
   /// - Parameters:
-  ///   - machine: as it is committed.
-  ///   - life: of the process; nil while it is down.
+  ///   - machine: returns the machine as it is committed.
+  ///   - life: returns the number of the process's current start; `nil` while it is down.
   ///   - store: keeps an update's bytes.
-  ///   - grant: what the ticket of a path derives from.
+  ///   - grant: returns the grant from which the ticket of a path derives.
   init(
     _ world: World, ledger: NodeID, machine: @escaping () -> Coordinator, history: @escaping () -> History, life: @escaping () -> Int?,
     post: @escaping (Coordinator.Event) -> Void, store: @escaping (Digest) -> Void, grant: @escaping (TaskRun, NodePath) -> Grant?
@@ -76,7 +76,7 @@ final class DataPlane {
     self.grant = grant
   }
 
-  /// `PUT` of an update or an evaluation, from its headers on; nil: 503.
+  /// A `PUT` of an update or an evaluation, from its headers on. An answer of `nil` is a 503.
   func put(_ upload: Upload, transfer: Int64, _ answer: @escaping (UploadAnswer?) -> Void) {
     let respond: (UploadAnswer?) -> Void = { [ledger, unowned world] said in
       if let said { world.auditor.answered(upload, said, by: ledger) }
@@ -102,7 +102,7 @@ final class DataPlane {
     }
   }
 
-  /// The word on an upload to a phase that is over: it may have counted.
+  /// The answer to an upload for a phase that is over. Its contribution may have counted.
   private func past(_ upload: Upload, _ why: String) -> Coordinator.Answer {
     let scope = upload.scope
     let key = ContributionKey(task: scope.task, round: scope.round, phase: scope.phase, path: scope.path)
@@ -110,7 +110,7 @@ final class DataPlane {
     return earlier.digest == upload.contribution.digest ? .same : .conflict
   }
 
-  /// The ticket as it is looked at: a planted bug takes another one for the right one.
+  /// The ticket that is checked. With a planted bug a wrong ticket is replaced by the right one.
   private func shown(_ upload: Upload) -> Ticket? {
     let (scope, other) = (upload.scope, upload.ticketScope)
     let isTaken =
@@ -120,7 +120,7 @@ final class DataPlane {
     return grant(run, scope.path)?.ticket(task: scope.task, round: scope.round, phase: scope.phase)
   }
 
-  /// The machine's word, after its commit.
+  /// Passes on the machine's answer, after its commit.
   func resolve(_ reply: Coordinator.Reply, _ answer: Coordinator.Answer) {
     guard let (upload, respond) = waiting.removeValue(forKey: reply.number) else { return }
     var answer = answer
@@ -129,7 +129,7 @@ final class DataPlane {
     respond(.said(answer))
   }
 
-  /// Their commit failed.
+  /// Answers the uploads of these events with 503, because their commit failed.
   func failed(_ events: [Coordinator.Event]) {
     for event in events {
       if case .contribution(_, _, _, _, let reply) = event { waiting.removeValue(forKey: reply.number)?.respond(nil) }
@@ -138,7 +138,7 @@ final class DataPlane {
 
   func removeAll() { waiting = [:] }
 
-  /// `GET` of a phase: what counts.
+  /// A `GET` of a phase: the contributions that count.
   func ledger(_ task: TaskID, _ round: Int, _ phase: Phase) -> PhaseLedger? {
     let machine = machine()
     guard machine.isLedger(of: task) else { return nil }

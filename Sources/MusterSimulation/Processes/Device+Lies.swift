@@ -2,21 +2,21 @@ internal import MusterCoordination
 internal import MusterParticipation
 internal import MusterSchema
 
-/// How a device does not keep to the protocol.
+/// The ways in which a device violates the protocol.
 enum Lie: CaseIterable {
-  /// Says that it delivered, and did not.
+  /// Reports that it delivered, and did not.
   case saysDone
-  /// Hears no invitation.
+  /// Ignores invitations.
   case silent
-  /// Says all sorts of things.
+  /// Publishes random statuses.
   case babbles
-  /// Uploads other bytes for what counts already.
+  /// Uploads different bytes for a contribution that already counts.
   case uploadsTwice
-  /// Sends bytes that nobody understands, and speaks for others.
+  /// Publishes bytes that no program understands, and statuses in another node's name.
   case garbles
-  /// Uploads numbers that are valid alone, and too large to be added up.
+  /// Uploads numbers that are valid on their own, but too large to be added up.
   case exaggerates
-  /// Uploads for others, or with tickets that are old, others', or absent.
+  /// Uploads for other devices, or with a ticket that is old, issued for another device, or missing.
   case forges
 }
 
@@ -50,15 +50,15 @@ extension DeviceProcess {
     if world.random.chance(0.5) {
       client.publish(Packet(world.key(topic), .garbage), onlyNow: false, in: world)
     } else {
-      // It speaks for central.
+      // It publishes in central's name.
       let status = NodeStatus(node: .central, task: task, state: .done, round: 1, attempt: 1, phase: .train)
       client.publish(Packet(world.key(topic), .status(status)), onlyNow: false, in: world)
     }
   }
 
-  /// Beside its own upload: for somebody else, or with a ticket that is not for this.
+  /// Sends a second upload in addition to its own: for another device, or with a ticket that is not for this contribution.
   ///
-  /// - Parameter honest: what its invitation is for.
+  /// - Parameter honest: the upload for which it was invited.
   func forge(_ honest: Upload, to address: String) {
     var forged = honest
     let others = world.devices.filter { $0.id != id }
@@ -77,7 +77,7 @@ extension DeviceProcess {
     put(forged, to: address) { _ in }
   }
 
-  /// What it kept of earlier invitations.
+  /// Tickets that it kept from earlier invitations.
   private func oldTickets(_ now: TicketScope) -> [(TicketScope, Ticket)] {
     ticketsSeen.filter { $0.key != now }.map { ($0.key, $0.value) }.sorted { $0.1.text < $1.1.text }
   }

@@ -2,12 +2,12 @@ internal import MusterCoordination
 internal import MusterParticipation
 internal import MusterSchema
 
-/// The device's ``OrderBook``, and what its driver knows of the order under way.
+/// The device's ``OrderBook``, and the driver's state of the running order.
 struct DeviceOrders {
   var book = OrderBook()
-  /// Draws a line under what an earlier order began.
+  /// The number of the running order, so that what an earlier order started has no effect.
   var number = 0
-  /// What the current order does when the far side may be back.
+  /// Ends the pause of the current order, because the other side may be back.
   var hurry: (() -> Void)?
 
   mutating func removeAll() {
@@ -16,9 +16,9 @@ struct DeviceOrders {
   }
 }
 
-// The worker: trains, uploads, asks.
+// The device's worker, which trains, uploads and asks.
 extension DeviceProcess {
-  /// An order under way, with its number.
+  /// A running order, with its number.
   struct Order {
     let job: Job
     let number: Int
@@ -36,7 +36,7 @@ extension DeviceProcess {
     }
   }
 
-  /// - Returns: whether something of the job was under way.
+  /// - Returns: whether an order of the job was running.
   func cancel(_ task: TaskID, _ key: RoundKey) -> Bool {
     let isUnderWay = orders.book.cancel(task, key)
     if isUnderWay, let job = orders.book.current?.job { end(Order(job: job, number: orders.number)) }
@@ -48,7 +48,7 @@ extension DeviceProcess {
     orders.number += 1
     orders.hurry = nil
     let order = Order(job: next.job, number: orders.number)
-    // Not within the step that placed it.
+    // Not in the same step as the placement.
     world.after(0) { [self] _ in
       guard isCurrent(order) else { return }
       switch next.kind {
@@ -83,7 +83,7 @@ extension DeviceProcess {
     if isUp { end(order) }
   }
 
-  /// Full jitter, up to half a minute; a connect or the region's return cuts it short.
+  /// Pauses with full jitter, up to half a minute. A connect or the region's return ends the pause early.
   private func pause(_ order: Order, _ attempt: Int, _ again: @escaping () -> Void) {
     var isOver = false
     func go() {
@@ -182,7 +182,7 @@ extension DeviceProcess {
     return Upload(address.scope, contribution, ticket: job.invitation.ticket)
   }
 
-  /// - Parameter address: of the ledger; which path, round and phase says the upload.
+  /// - Parameter address: where the ledger is. Path, round and phase are in the upload itself.
   func put(_ upload: Upload, to address: String, _ done: @escaping (UploadAnswer?) -> Void) {
     guard let address = UploadAddress(address) else { return done(nil) }
     let transfer = world.random.within(world.plan.transferTime)
@@ -223,7 +223,7 @@ extension DeviceProcess {
 
 /// `http://host:port/v1/tasks/{task}/rounds/{round}/{updates|evaluations}/{path…}`
 struct UploadAddress {
-  /// `central`, or a region.
+  /// `central`, or a region's id.
   var host: NodeID
   var task: TaskID
   var round: Int

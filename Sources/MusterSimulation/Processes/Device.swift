@@ -23,9 +23,9 @@ package final class DeviceProcess: ClientOwner {
   var diesAtBoundary: Int?
   package var diesAfterRecords: Int?
   var lie: Lie?
-  /// A liar's collection.
+  /// Tickets of earlier invitations, which a liar collects.
   var ticketsSeen: [TicketScope: Ticket] = [:]
-  /// The owner's policy declines, with this reason.
+  /// Set while the owner's policy declines, with the reason.
   var declines: String?
 
   package var labels: [String: String] = [:]
@@ -35,9 +35,9 @@ package final class DeviceProcess: ClientOwner {
   package internal(set) var started: [Job] = []
 
   var orders = DeviceOrders()
-  /// Whether it trains, uploads, asks, or is about to.
+  /// Whether it trains, uploads or asks, or has an order to do so.
   package var isAtWork: Bool { orders.book.count > 0 }
-  /// Its trainer will never end.
+  /// Whether its trainer is one that never ends.
   var hangs = false
   private var events: [Participant.Event] = []
   private var isBusy = false
@@ -81,7 +81,7 @@ package final class DeviceProcess: ClientOwner {
     babbleLater()
   }
 
-  /// - Parameter power: its power is cut: nobody speaks for it, and what was not synced may be gone.
+  /// - Parameter power: whether it loses its power: then no kernel closes its connections, and what was not synced may be gone.
   package func die(power: Bool = false) {
     guard isUp else { return }
     isUp = false
@@ -92,7 +92,7 @@ package final class DeviceProcess: ClientOwner {
     world.died(self)
   }
 
-  /// Stops in order: says that it is offline.
+  /// Stops in order: publishes that it is offline.
   func stop() {
     guard isUp else { return }
     client.leave(in: world)
@@ -193,7 +193,7 @@ package final class DeviceProcess: ClientOwner {
       resources: resources)
   }
 
-  /// Looks at its resources every ten seconds.
+  /// Checks its resources every `probe` milliseconds.
   private func probeLater() {
     let life = life
     world.after(world.plan.probe) { [unowned self] _ in
@@ -231,7 +231,7 @@ package final class DeviceProcess: ClientOwner {
     }
   }
 
-  /// Tasks that the region does not list are forgotten, with their jobs.
+  /// Forgets tasks that the region does not list, with their jobs.
   private func compareLists() {
     let tasks = Set(machine.tasks.values.filter { !$0.state.isFinal }.map(\.task)).union(machine.jobs.keys).sorted()
     guard isUp, !tasks.isEmpty, machine.coordinatorState?.data != nil, let server = world.region(region) else { return }

@@ -2,7 +2,7 @@ internal import MusterCoordination
 package import MusterParticipation
 internal import MusterSchema
 
-/// A device's disk: the agent's journal, replaced as a whole and synced only when a result has to wait, and the results.
+/// A device's disk: results, and the agent's journal, which is replaced as a whole and synced only when a result has to wait.
 package struct DeviceDisk {
   package typealias Entry = (at: Instant, record: Participant.Record)
 
@@ -18,7 +18,7 @@ package struct DeviceDisk {
   private(set) var results: [String: Result] = [:]
   var isFailing = false
 
-  /// What a start finds.
+  /// The records that a start finds.
   var kept: [Entry] { memory.records }
 
   mutating func commit(_ records: [Participant.Record], at now: Instant) {
@@ -31,13 +31,13 @@ package struct DeviceDisk {
   mutating func store(_ name: String, _ digest: Digest) { results[name] = Result(digest: digest, isSynced: false) }
   mutating func remove(_ name: String) { results[name] = nil }
 
-  /// A result has to wait: the disk shall hold it, and what leads to it.
+  /// A result has to wait for its delivery: syncs it, together with the journal.
   mutating func secure(_ name: String) {
     results[name]?.isSynced = true
     synced = (memory, lastInstant)
   }
 
-  /// What was not synced is gone, or some of it.
+  /// Loses some or all of what was not synced, or nothing.
   mutating func losePower(_ random: inout Generator) {
     guard random.chance(0.7) else { return }
     (memory, lastInstant) = synced

@@ -1,10 +1,10 @@
 internal import MusterCoordination
 internal import MusterShell
 
-/// A piece of a server's long work: it takes its time, waits while the disk is full, and is done once its result is durable.
+/// A piece of a server's long work. It takes some time, waits while the disk is full, and is done once its result is durable.
 struct Fold<Event> {
   let key: WorkKey
-  /// What it gives.
+  /// Makes the result.
   let result: () -> Event
   /// Tells the machine what the work waits for.
   let delayed: (_ reason: String) -> Event
@@ -12,14 +12,14 @@ struct Fold<Event> {
 }
 
 extension World {
-  /// Why long work waits.
+  /// The reason for which long work waits.
   static var diskFull: String { "the disk is full" }
 }
 
 extension ServerDriver {
   typealias FoldEnd = WorkQueue<WorkKey, LongWork<Fold<M.Event>>>.End
 
-  /// Does as `LongWork.carryOut` of the servers; a full disk is the only trouble.
+  /// Does the same as `LongWork.carryOut` of the servers, with a full disk as the only trouble.
   ///
   /// - Parameter done: called unless the process dies meanwhile.
   func carryOut(_ work: LongWork<Fold<M.Event>>, _ done: @escaping (FoldEnd) -> Void) {
@@ -40,7 +40,7 @@ extension ServerDriver {
     }
   }
 
-  /// Unless the process dies meanwhile.
+  /// Calls the closure later, unless the process dies meanwhile.
   func after(_ milliseconds: Int64, _ action: @escaping () -> Void) {
     let life = life
     world.after(milliseconds) { [unowned self] _ in if isUp, self.life == life { action() } }

@@ -1,6 +1,7 @@
 package import MusterSchema
 
-/// What a server's store keeps for good. A model of the tables: simple, whole in memory, and compared with them in the tests of the store.
+/// What a server's store keeps permanently. This is a model of the tables, simple and entirely in memory; the tests of the store compare
+/// the two.
 package struct History: Sendable {
   package struct OneTask: Sendable {
     package internal(set) var rounds: [RoundRecord] = []
@@ -51,7 +52,7 @@ package struct History: Sendable {
     }
   }
 
-  /// What was accepted under this key, whatever became of it.
+  /// The contribution that was accepted under this key, whatever became of it.
   package func contribution(_ key: ContributionKey) -> ContributionRecord? {
     tasks[key.task]?.contributions[Key(round: key.round, phase: key.phase, path: key.path)]
   }
@@ -61,7 +62,7 @@ package struct History: Sendable {
     (tasks[task]?.contributions.keys.filter { $0.round == round && $0.phase == phase } ?? []).map(\.path).sorted()
   }
 
-  /// Blobs that it still keeps.
+  /// Blobs that the history still keeps.
   package var keptBlobs: Set<Digest> {
     var blobs: Set<Digest> = []
     for task in tasks.values {

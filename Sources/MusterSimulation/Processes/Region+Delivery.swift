@@ -3,9 +3,9 @@ internal import MusterParticipation
 internal import MusterSchema
 internal import MusterShell
 
-// A region that aggregates: makes one contribution of its devices', and delivers it.
+// A region that aggregates: it makes one contribution from those of its devices, and delivers it.
 extension RegionProcess {
-  /// As `RegionWork`.
+  /// Long work that does the same as `RegionWork`.
   func combination(_ order: RegionOrder) -> Fold<RegionMachine.Event> {
     let key = order.key.roundKey
     let refused =
@@ -27,7 +27,7 @@ extension RegionProcess {
       let reason = "none of \(refused.count) updates can be used: \(first.node): \(first.reason)"
       return .workFailed(task, .aggregate, round: key.round, key: key, reason: reason)
     }
-    // What nobody waits for any more may be collected.
+    // Blobs that the machine no longer waits for may have been collected.
     let isWanted = machine.coordinator.tasks[task].map { $0.isAggregating && $0.order?.key == key } ?? false
     for update in order.contributions where isWanted && key.phase == .train && !holds(update.digest) {
       world.auditor.fails("the update \(update.path) of round \(key.round) of \(task) counts, and is not in \(self.id)'s store")
@@ -46,7 +46,7 @@ extension RegionProcess {
       shell.post(delivery.event(for: .refused(reason: "the region's result is gone from its disk")))
       return done()
     }
-    // What it is made of says how many devices it stands for.
+    // The contribution stands for as many devices as it was made from.
     let count = machine.coordinator.tasks[job.task]?.ledger(round: job.key.round, phase: job.key.phase)?.accepted.count ?? 1
     let contribution = ContributionRecord(
       path: address.path, digest: result.digest, weight: 10 * Double(count), bytes: 100, count: count, metrics: ["accuracy": 0.5])
@@ -71,7 +71,7 @@ extension RegionProcess {
 }
 
 extension Delivery.Answer {
-  /// As the answers of the HTTP routes are understood.
+  /// Interprets an answer in the same way as the answers of the HTTP routes.
   fileprivate init(_ answer: UploadAnswer) {
     switch answer {
     case .said(.stored), .said(.same), .said(.conflict): self = .counts

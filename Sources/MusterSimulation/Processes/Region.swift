@@ -3,7 +3,8 @@ internal import MusterParticipation
 package import MusterSchema
 internal import MusterShell
 
-/// A regional server: its machine in the shell, a connection above and one below, its questions to the ledger, and the models that it hands on.
+/// A regional server: its machine in the shell, a connection above and one below, its questions to the ledger, and the models that it
+/// passes on to devices.
 package final class RegionProcess: ServerPerformer, LedgerServer, ClientOwner {
   package let id: NodeID
   package let shell: ServerDriver<RegionMachine>
@@ -12,9 +13,9 @@ package final class RegionProcess: ServerPerformer, LedgerServer, ClientOwner {
   unowned let world: World
   let above: Client
   let below: Client
-  /// Connections below that its machine has not heard of yet.
+  /// Connections below that its machine has not been told of yet.
   private(set) var connecting = 0
-  /// Models that were fetched, and what devices and the region itself made.
+  /// Models that were fetched, and results of devices and of the region itself.
   private var blobs: BlobShelf
   private(set) lazy var dataPlane = DataPlane(
     world, ledger: id, machine: { [unowned self] in machine.coordinator }, history: { [unowned self] in shell.disk.history },
@@ -22,7 +23,7 @@ package final class RegionProcess: ServerPerformer, LedgerServer, ClientOwner {
     post: { [unowned self] in shell.post(.below($0)) }, store: { [unowned self] in blobs.add($0, at: world.time) },
     grant: { run, path in run.grant(of: path) })
   private var orders = WorkDriver<WorkKey, LongWork<Fold<RegionMachine.Event>>>(width: 2) { _, _ in }
-  /// Whether its machine said in this life what it owes below.
+  /// Whether its machine has already repeated, since this start, what it owes to the devices below.
   private var hasSaidOwed = false
   private var deliveries = WorkDriver<String, (@escaping () -> Void) -> Void>(width: 4) { _, _ in }
   private var questions = WorkDriver<String, (@escaping () -> Void) -> Void>(width: 4) { _, _ in }
@@ -72,17 +73,17 @@ package final class RegionProcess: ServerPerformer, LedgerServer, ClientOwner {
     hasSaidOwed = false
     world.auditor.restarted(self)
     world.note(.life, name, "starts")
-    // Long work that is owed starts without a broker, too.
+    // Long work that is owed also starts without a broker.
     shell.post(.below(.connected)) { [unowned self] outcome in hasSaidOwed = outcome == .committed }
     shell.post(.below(.disconnected))
     above.start(in: world)
     below.start(in: world)
   }
 
-  /// - Parameter power: its power is cut: nobody speaks for it, and what was not synced may be gone.
+  /// - Parameter power: whether it loses its power: then no kernel closes its connections, and what was not synced may be gone.
   package func die(power: Bool = false) { shell.die(power: power) }
 
-  /// Its disk is empty from now on; to be called before it dies.
+  /// Empties its disk. To be called before it dies.
   package func losesDisk() {
     shell.disk.forgetEverything()
     world.auditor.forgets(self)
@@ -210,7 +211,7 @@ package final class RegionProcess: ServerPerformer, LedgerServer, ClientOwner {
       let participant = machine.participant
       let isNew = participant.tasks[descriptor.task] == nil
       shell.post(.above(.descriptor(descriptor))) { [unowned self] outcome in
-        // Another central may have left it there: the one that is there now says whether it has such a task, once it is known here.
+        // Another central may have left it there. Once the task is known here, the present central is asked whether it has such a task.
         if isNew, outcome == .committed, isUp, let central = participant.coordinatorState { list(from: central) }
       }
     case .invitation(let invitation):
@@ -241,7 +242,7 @@ package final class RegionProcess: ServerPerformer, LedgerServer, ClientOwner {
       })
   }
 
-  /// Asks which tasks there are, until central answers.
+  /// Asks which tasks exist, until central answers.
   private func list(from state: CoordinatorState) {
     guard desk.listing(from: state) != nil else { return }
     questions.add("list", { [unowned self] done in list(TaskListing(for: machine), life, done) }, again: true)
@@ -271,14 +272,14 @@ package final class RegionProcess: ServerPerformer, LedgerServer, ClientOwner {
       })
   }
 
-  // MARK: What it keeps
+  // MARK: Blobs
 
   func holds(_ digest: Digest) -> Bool { blobs.contains(digest) }
   func keep(_ digest: Digest) { blobs.add(digest, at: world.time) }
 
-  /// From the cache, or through from central.
+  /// Fetches a blob from the cache, or from central.
   ///
-  /// - Parameter done: whether it is here; nil when central does not answer.
+  /// - Parameter done: is called with whether the blob is here; `nil` if central does not answer.
   func fetch(_ digest: Digest, _ done: @escaping (Bool?) -> Void) {
     if blobs.contains(digest) { return done(true) }
     let (central, life) = (world.central, life)

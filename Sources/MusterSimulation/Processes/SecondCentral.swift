@@ -3,10 +3,10 @@ internal import MusterParticipation
 internal import MusterSchema
 internal import MusterShell
 
-/// Another central on the broker for some seconds: a standby that was revived, a copy for staging. It has a task that the first one does not know,
-/// publishes it, and invites.
+/// Another central on the broker for some seconds, such as a standby that was revived or a copy for staging. It has a task that the first
+/// one does not know, publishes it, and sends invitations.
 ///
-/// Its own store does not matter to anybody: it has none.
+/// It has no store, because no check depends on one.
 final class SecondCentral: ClientOwner {
   private unowned let world: World
   private var machine: Coordinator

@@ -1,26 +1,26 @@
 package import MusterCoordination
 package import MusterParticipation
 
-/// A server's disk: the journal of its machine, and how committing goes.
+/// A server's disk: the journal of its machine, and how commits go.
 ///
-/// A commit is one transaction, synced: after a crash all of it is there or nothing.
+/// A commit is one synced transaction: after a crash either all of it is there or nothing.
 package struct ServerDisk<Record: HistoricRecord> {
   package typealias Entry = (at: Instant, record: Record)
 
-  /// Every record that was ever committed; for tests and the auditor.
+  /// Every record that was ever committed, for tests and the auditor.
   package private(set) var journal: [Entry] = []
-  /// What the store keeps for good.
+  /// What the store keeps permanently.
   package private(set) var history = History()
-  /// The journal as a store keeps it: without what later records made superfluous.
+  /// The journal as a store keeps it, without the records that later ones replaced.
   package private(set) var kept: [Entry] = []
-  /// The machine's time of the last commit.
+  /// The machine's time at the last commit.
   package private(set) var lastInstant = Instant.zero
-  /// Commits fail, as on a full disk.
+  /// Whether commits fail, as on a full disk.
   var isFailing = false
   /// Milliseconds that a commit takes.
   var latency: ClosedRange<Int64> = 1...3
 
-  /// Only when planted: what a loss of power takes back.
+  /// Used only with a planted bug: the state to which a loss of power returns.
   private var synced: (kept: [Entry], history: History, lastInstant: Instant)?
 
   mutating func commit(_ records: [Record], at now: Instant, alsoSuperseding: (Record) -> [String] = { _ in [] }) {
@@ -41,7 +41,7 @@ package struct ServerDisk<Record: HistoricRecord> {
     lastInstant = .zero
   }
 
-  // MARK: Planted
+  // MARK: With a planted bug
 
   mutating func sync() { synced = (kept, history, lastInstant) }
   mutating func losePower() {

@@ -3,24 +3,24 @@ package import MusterParticipation
 internal import MusterSchema
 internal import MusterShell
 
-/// What carries out the effects of a server's machine.
+/// Carries out the effects of a server's machine.
 protocol ServerPerformer<M>: AnyObject {
   associatedtype M: Machine
   var name: String { get }
-  /// Called first when records became durable.
+  /// Called first, when records have become durable.
   func committed(_ records: [M.Record], at instant: Instant, before: M)
   func perform(_ effect: M.Effect, of machine: M)
-  /// When something is due that had to wait.
+  /// When something that had to wait is due.
   var next: Instant? { get }
-  /// A batch's effects are all performed, or ``next`` has come.
+  /// Called when a batch's effects have all been performed, or ``next`` has come.
   func performed(of machine: M)
   func failed(_ events: [M.Event], areDropped: Bool)
-  /// The process died at one of the driver's boundaries.
+  /// Called when the process has died at one of the driver's boundaries.
   func died(power: Bool)
 }
 
-/// Drives the ``Inbox`` and ``Committer`` of a server in the simulated world, as `MusterServer.Shell` does in a real one. Between each two
-/// steps the process can die: before a commit, between a commit and its effects, and after each effect.
+/// Drives the ``Inbox`` and ``Committer`` of a server in the simulated world, as `MusterServer.Shell` does in a real process. The process
+/// can die between any two steps: before a commit, between a commit and its effects, and after each effect.
 package final class ServerDriver<M: Machine> where M.Record: HistoricRecord {
   enum Outcome { case committed, failed, busy }
   typealias Sender = (Outcome) -> Void
@@ -28,13 +28,13 @@ package final class ServerDriver<M: Machine> where M.Record: HistoricRecord {
 
   package internal(set) var disk = ServerDisk<M.Record>()
   package private(set) var isUp = false
-  /// Grows with each start. Work that an earlier life began has no effect on this one.
+  /// Incremented at each start. Work that was started before the current one has no effect on it.
   package private(set) var life = 0
-  /// Dies at the n-th boundary from now.
+  /// The process dies at the n-th boundary from now.
   var diesAtBoundary: Int?
-  /// Dies when its journal holds this many records, in the middle of a batch too.
+  /// The process dies when its journal holds this many records, even in the middle of a batch.
   package var diesAfterRecords: Int?
-  /// Until then the process does nothing, and does not know it: SIGSTOP, or a machine that swaps.
+  /// Until then the process does nothing without noticing it, as after a SIGSTOP or while the computer swaps.
   var frozenUntil: Int64 = 0
 
   unowned let world: World
@@ -59,7 +59,7 @@ package final class ServerDriver<M: Machine> where M.Record: HistoricRecord {
   package var machine: M { committer.machine }
   var isCommitting: Bool { committer.isStoring }
 
-  /// The machine's own time: resumed from the last commit, so that downtime does not count.
+  /// The machine's own time. It resumes from the last commit, so downtime does not count.
   var now: Instant { Instant(milliseconds: base.milliseconds + world.time - since) }
 
   // MARK: Life
@@ -85,10 +85,10 @@ package final class ServerDriver<M: Machine> where M.Record: HistoricRecord {
     performer?.died(power: power)
   }
 
-  /// The machine that the records give back.
+  /// The machine that the records restore.
   package func replay(_ records: [ServerDisk<M.Record>.Entry]) -> M { restore(records, disk.lastInstant) }
 
-  /// - Returns: false when the process died here.
+  /// - Returns: false if the process died here.
   private func boundary(_ what: @autoclosure () -> String) -> Bool {
     guard let left = diesAtBoundary else { return true }
     diesAtBoundary = left - 1
@@ -101,7 +101,7 @@ package final class ServerDriver<M: Machine> where M.Record: HistoricRecord {
 
   // MARK: Events
 
-  /// - Returns: false when the process is down, and the event is not taken.
+  /// - Returns: false if the event was not taken, because the process is down or its inbox is full.
   @discardableResult
   func post(_ event: M.Event, done: Sender? = nil) -> Bool {
     guard isUp else {
@@ -147,7 +147,7 @@ package final class ServerDriver<M: Machine> where M.Record: HistoricRecord {
   private func commit(_ records: [M.Record], at now: Instant) {
     guard boundary("before a commit") else { return }
     let life = life
-    // The transaction is decided at this moment; the answer comes after it.
+    // The outcome of the transaction is decided at this moment; its answer follows.
     let latency = world.random.within(disk.latency)
     world.after(latency * 2 / 3) { _ in
       guard self.isUp, self.life == life else { return }
@@ -172,7 +172,7 @@ package final class ServerDriver<M: Machine> where M.Record: HistoricRecord {
     if let last = diesAfterRecords, disk.journal.count + records.count >= last {
       diesAfterRecords = nil
       var count = last - disk.journal.count
-      // What only the history holds is never without the record that restores it.
+      // A record that only the history holds is never written without the record that restores its change.
       while count < records.count, count > 0, !records[count - 1].isJournaled { count += 1 }
       disk.commit(Array(records.prefix(count)), at: now)
       performer?.committed(Array(records.prefix(count)), at: now, before: machine)
@@ -221,7 +221,7 @@ package final class ServerDriver<M: Machine> where M.Record: HistoricRecord {
 
   // MARK: Time
 
-  /// Wakes the machine at its next deadline.
+  /// Arranges to wake the machine at its next deadline.
   private func arm() {
     timer += 1
     guard isUp, let due = [committer.due, performer?.next].compactMap({ $0 }).min() else { return }

@@ -30,7 +30,7 @@ final class WorkDriver<Key: Hashable, Item> {
     work()
   }
 
-  /// Its process has died. A piece that still reports has no effect.
+  /// For a process that has died. A piece that still reports has no effect.
   func removeAll() { queue = WorkQueue(width: width) }
 
   private func work() {

@@ -2,20 +2,20 @@ package import MusterCoordination
 import MusterParticipation
 package import MusterSchema
 
-// A world whose history somebody writes: nothing goes wrong in it but what is done to it.
+// A world with a scripted history: nothing goes wrong in it except what a test does to it.
 extension World {
-  // MARK: Doing
+  // MARK: Actions
 
-  /// Starts everybody, each at its own moment.
+  /// Starts all processes, each at its own moment.
   ///
-  /// - Parameter latecomers: devices that stay away, until they are started.
+  /// - Parameter latecomers: devices that are not started yet.
   package func start(without latecomers: Set<NodeID> = []) {
     let devices = devices.filter { !latecomers.contains($0.id) }
     let starts = [central.start] + regions.map { $0.start } + devices.map { $0.start }
     for (index, start) in starts.enumerated() { after(Int64(index * 7)) { _ in start() } }
   }
 
-  /// Pushes a task until central has it: the client made its id.
+  /// Pushes a task until central has it. The client has made the task's id.
   package func push(_ task: TaskID, _ specification: TaskSpecification) { push(task, specification, attempts: 200) }
 
   private func push(_ task: TaskID, _ specification: TaskSpecification, attempts: Int) {
@@ -27,16 +27,16 @@ extension World {
     after(700) { $0.push(task, specification, attempts: attempts - 1) }
   }
 
-  /// An operator's word to central; runs until it is durable.
+  /// An operator's request to central. Runs until it is durable.
   package func operate(_ event: Coordinator.Event) {
     var isDone = false
     central.shell.post(event) { _ in isDone = true }
     run(seconds: 10) { _ in isDone }
   }
 
-  /// All brokers are gone, with what they remembered.
+  /// All brokers die and lose what they retained.
   package func brokersDie() { for broker in brokers { kill(broker, .lost) } }
-  /// Brokers and a device lose their power together; the brokers remember everything.
+  /// The brokers and a device lose their power together. The brokers keep everything that they retained.
   package func losePower(of device: Int) {
     for broker in brokers { kill(broker, .kept) }
     self.device(NodeID(unchecked: "pi-\(device)")).die(power: true)
@@ -54,12 +54,12 @@ extension World {
 
   // MARK: Waiting
 
-  /// Runs until the task ended.
+  /// Runs until the task has ended.
   package func finish(_ task: TaskID, within seconds: Double = 600) -> Bool {
     run(seconds: seconds) { $0.central.isUp && $0.step(task)?.isFinal == true }
   }
 
-  /// Runs until so many devices have started to train for the round.
+  /// Runs until `count` devices have started to train in the round.
   package func untilTraining(_ task: TaskID, round: Int = 1, started count: Int = 1) -> Bool {
     run(seconds: 60) { world in
       guard world.task(task)?.round == round, world.step(task) == .training else { return false }
@@ -68,7 +68,7 @@ extension World {
     }
   }
 
-  // MARK: Looking
+  // MARK: Observations
 
   /// The task as central runs it.
   package func task(_ id: TaskID) -> TaskRun? { central.machine.tasks[id] }

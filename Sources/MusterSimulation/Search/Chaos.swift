@@ -2,11 +2,11 @@ internal import MusterCoordination
 internal import MusterParticipation
 internal import MusterSchema
 
-/// Makes the faults of a scenario happen in a world, and ends them.
+/// Causes the faults of a scenario in a world, and ends them.
 struct Chaos {
   let scenario: Scenario
 
-  /// Everybody comes up, tasks are pushed, trouble starts.
+  /// Starts all processes, pushes the tasks and begins with the faults.
   func begin(_ world: World) {
     prepare(world)
     world.start()
@@ -34,7 +34,7 @@ struct Chaos {
       }
     }
     if scenario.has(.operators) || scenario.has(.lies) {
-      // Sometimes so many that too few are left.
+      // Sometimes so many updates are refused that too few are left.
       let one: UInt64 = world.random.chance(0.3) ? 2 : 16
       world.fewestUpdates = world.random.within(1...4)
       world.refusesUpdates = { [unowned world] path in
@@ -44,7 +44,7 @@ struct Chaos {
       }
     }
     if scenario.has(.poison), let poisoned = scenario.pushes.first?.task {
-      // For good: no later commit takes it either.
+      // Permanently: later commits do not take the record either.
       world.unstorable = { task, kind in task == poisoned && kind == "closed" }
     }
     world.isFaulty = true
@@ -100,7 +100,7 @@ struct Chaos {
     }
   }
 
-  /// How long a fault lasts: mostly short.
+  /// A random duration for a fault; most are short.
   private func duration(_ world: World) -> Int64 {
     let longest: Int64 = world.random.chance(0.2) ? 15_000 : 3000
     return min(world.random.within(50...longest), max(1, scenario.faulty - world.time))
@@ -118,7 +118,7 @@ struct Chaos {
   private func partition(_ world: World) {
     let sites = world.siteCount
     let one = world.random.within(0...(sites - 1))
-    // One site from everything, or from one other.
+    // Cuts one site off from all others, or from one other site.
     let others = world.random.chance(0.5) ? Array(0..<sites) : [world.random.within(0...(sites - 1))]
     let pairs = others.filter { $0 != one }
     world.note(.fault, "network", "cuts site \(one) from \(pairs)")
@@ -133,11 +133,11 @@ struct Chaos {
 
   private func brokerDeath(_ world: World) {
     guard let broker = world.random.pick(world.brokers), broker.isUp else { return }
-    // Its persistence writes now and then.
+    // The broker's persistence writes a snapshot now and then.
     if world.random.chance(0.5) { return broker.saveSnapshot() }
     let memory = world.random.pick([Broker.Memory.kept, .snapshot, .lost]) ?? .lost
     world.kill(broker, memory)
-    // One supply for both: nobody says that the device is gone, and the broker remembers that it was there.
+    // Both lose the same power supply: the broker publishes no Will for the device, and remembers that it was online.
     let near = world.devices.filter { $0.client.broker === broker && $0.isUp }
     if memory != .lost, world.random.chance(0.4) { world.random.pick(near)?.die(power: true) }
     world.after(duration(world)) { world in
@@ -198,7 +198,7 @@ struct Chaos {
     }
   }
 
-  /// - Parameter region: nil: central.
+  /// - Parameter region: the region whose disk is full; `nil` for central.
   private func fill(_ region: RegionProcess?, _ world: World, for length: Int64, then next: @escaping (World) -> Void) {
     world.note(.fault, region?.name ?? "central", "its disk is full")
     set(isFailing: true, region, world)
@@ -208,7 +208,7 @@ struct Chaos {
     }
   }
 
-  /// The disk is full for some milliseconds at a time, as when another program writes files on it and deletes them.
+  /// Fills the disk for some milliseconds at a time, as when another program writes files on it and deletes them.
   private func flicker(_ region: RegionProcess?, _ world: World, until end: Int64) {
     fill(region, world, for: world.random.within(5...200)) { world in
       world.after(world.random.within(5...200)) { world in if world.time < end { flicker(region, world, until: end) } }
@@ -236,7 +236,7 @@ struct Chaos {
     world.central.shell.post(event)
   }
 
-  /// Somebody with too many rights clears a retained topic, or leaves an old message on it.
+  /// A client with too many rights clears a retained topic, or leaves garbage on it.
   private func vandalize(_ world: World) {
     guard let broker = world.random.pick(world.brokers), broker.isUp, let key = world.random.pick(broker.retained.keys.sorted()) else {
       return
@@ -246,14 +246,14 @@ struct Chaos {
     world.publish(Packet(key, world.random.chance(0.8) ? .cleared : .garbage), at: broker)
   }
 
-  /// For about as long as somebody needs to see that it was a mistake.
+  /// Starts a second central for about as long as an operator needs to notice the mistake.
   private func startSecondCentral(_ world: World) {
     guard world.secondCentral == nil, let push = scenario.pushes.first else { return }
     world.startSecondCentral(push.specification)
     world.after(world.random.within(3000...15_000)) { $0.endSecondCentral() }
   }
 
-  // MARK: The end of it
+  // MARK: End of the faults
 
   private func heal(_ world: World) {
     world.note(.fault, "world", "faults stop")

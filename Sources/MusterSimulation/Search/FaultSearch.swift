@@ -1,14 +1,14 @@
 internal import MusterCoordination
 internal import MusterSchema
 
-/// One seed's history: what came of it.
+/// The result of one seed's history.
 package struct FaultReport: Sendable {
   package var seed: UInt64
   package var violation: Violation?
-  /// Of everything that happened.
+  /// Digest of everything that happened.
   package var digest: UInt64
   package var steps: Int
-  /// Virtual seconds.
+  /// In virtual time.
   package var seconds: Double
   package var completed: Int
   package var failed: Int
@@ -16,14 +16,14 @@ package struct FaultReport: Sendable {
   package var lines: [String]
 }
 
-/// Runs worlds full of faults, one for each seed, and looks for what must never be.
+/// Runs worlds full of faults, one per seed, and looks for violations of the protocol's promises.
 package enum FaultSearch {
-  /// Virtual seconds within which every task ends after the last fault.
+  /// Virtual seconds after the last fault within which every task must end.
   package static let bound = 600.0
 
-  /// One seed, one history: the same in each process.
+  /// Runs the history of one seed, which is the same in every process.
   ///
-  /// - Parameter inspect: called with the world when everything in it is over.
+  /// - Parameter inspect: called with the world once everything in it is over.
   package static func run(
     seed: UInt64, bugs: Set<PlantedBug> = [], keepsTrace: Bool = false, inspect: (World) -> Void = { _ in }
   ) -> FaultReport {
@@ -47,7 +47,7 @@ package enum FaultSearch {
       lines: world.trace.lines)
   }
 
-  /// Within two more minutes everything agrees, and stays so.
+  /// Checks that all processes and topics agree within two more minutes.
   private static func converge(_ world: World) {
     guard world.violation == nil else { return }
     var left: [String] = []

@@ -1,4 +1,4 @@
-/// What came of a range of seeds.
+/// The results of a range of seeds.
 package struct FaultSummary: Sendable, CustomStringConvertible {
   package var seeds = 0
   package var steps = 0
@@ -6,7 +6,7 @@ package struct FaultSummary: Sendable, CustomStringConvertible {
   package var completed = 0
   package var failed = 0
   package var cancelled = 0
-  /// In the order of their seeds.
+  /// Sorted by seed.
   package var violations: [(seed: UInt64, violation: Violation)] = []
   /// The digest of each history, by seed.
   package var histories: [UInt64: UInt64] = [:]
@@ -55,7 +55,7 @@ package struct FaultSummary: Sendable, CustomStringConvertible {
 }
 
 extension FaultSearch {
-  /// Runs a range of seeds, one after the other.
+  /// Runs a range of seeds, one after another.
   package static func run(seeds: ClosedRange<UInt64>, bugs: Set<PlantedBug> = []) -> FaultSummary {
     var summary = FaultSummary()
     for seed in seeds { summary.add(run(seed: seed, bugs: bugs)) }

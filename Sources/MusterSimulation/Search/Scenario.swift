@@ -1,9 +1,9 @@
 internal import MusterCoordination
 internal import MusterSchema
 
-/// What a seed makes happen: a fleet, one or two tasks, and which kinds of trouble there are.
+/// What a seed stands for: a fleet, one or two tasks, and the kinds of trouble.
 ///
-/// Every kind of trouble is left out in about half of all seeds: some faults hide others.
+/// Each kind of trouble is left out in about half of all seeds, because some faults hide others.
 struct Scenario {
   enum Trouble: CaseIterable {
     case breaking, silentLoss, duplicates, reordering, hiccups, lostExchanges
@@ -23,7 +23,7 @@ struct Scenario {
   var plan: WorldPlan
   var pushes: [Push] = []
   var troubles: Set<Trouble> = []
-  /// Milliseconds of faults.
+  /// Milliseconds during which faults happen.
   var faulty: Int64
   /// Mean milliseconds between two faults.
   var pace: Int64

@@ -1,12 +1,12 @@
-/// The digest of what happens in the world of each seed from 1 to n, as a text file: eight hexadecimal digits for each seed, ten seeds to a line.
+/// The digests of the histories of seeds 1 to n, as a text file: eight hexadecimal digits per seed, ten seeds per line.
 ///
-/// A change that must not alter any behaviour is compared with the recorded file. Only a commit that does nothing else records a new one.
+/// A change that must not alter any behavior is compared with the recorded file. Only a commit that does nothing else records a new one.
 package struct SeedDigests: Hashable, Sendable {
   /// The lower 32 bits of ``FaultReport/digest``, in the order of the seeds.
   private var digests: [UInt32]
 
   /// - Parameter histories: digest by seed; must hold every seed from 1 to its count.
-  /// - Returns: nil if a seed is missing.
+  /// - Returns: `nil` if a seed is missing.
   package init?(_ histories: [UInt64: UInt64]) {
     digests = []
     for seed in 1...UInt64(max(1, histories.count)) {
@@ -15,7 +15,7 @@ package struct SeedDigests: Hashable, Sendable {
     }
   }
 
-  /// - Returns: nil if the text is not such a file.
+  /// - Returns: `nil` if the string is not such a file.
   package init?(_ text: some StringProtocol) {
     digests = []
     for word in text.split(whereSeparator: \.isWhitespace) {
@@ -33,7 +33,7 @@ package struct SeedDigests: Hashable, Sendable {
     }.joined()
   }
 
-  /// The seeds with another history than recorded, in order. Seeds beyond the end of the file are not compared.
+  /// The seeds whose history differs from the recorded one, sorted. Seeds beyond the end of the file are not compared.
   package func differing(from histories: [UInt64: UInt64]) -> [UInt64] {
     histories.filter { seed, digest in
       (1...UInt64(digests.count)).contains(seed) && digests[Int(seed - 1)] != UInt32(truncatingIfNeeded: digest)

@@ -1,6 +1,6 @@
-/// Something that must never be, and was.
+/// A condition that must always hold and did not.
 package struct Violation: Hashable, Sendable, CustomStringConvertible {
-  /// Virtual milliseconds.
+  /// In virtual milliseconds.
   package var time: Int64
   package var what: String
 

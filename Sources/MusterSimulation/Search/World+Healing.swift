@@ -5,14 +5,14 @@ extension World {
   var clients: [Client] { [central.client] + regions.flatMap { [$0.above, $0.below] } + devices.map(\.client) }
   var siteCount: Int { 1 + regions.count + brokers.count + devices.count }
 
-  /// Connections whose path has just been cut: their sides will notice.
+  /// Lets both sides of connections whose path has just been cut notice that.
   func silence() {
     for broker in brokers {
       for connection in broker.connections where network.isBlocked(connection.client.site, broker.site) { watchSilence(connection) }
     }
   }
 
-  /// Paths that are open again carry what was held back.
+  /// Delivers what was held back on paths that are open again.
   func reopen() {
     for broker in brokers {
       for connection in broker.connections where !network.isBlocked(connection.client.site, broker.site) { flush(connection) }
@@ -20,7 +20,7 @@ extension World {
     for client in clients {
       guard let connection = client.connection, !network.isBlocked(client.site, connection.broker.site) else { continue }
       flush(connection)
-      // The broker gave it up meanwhile, and its last word did not get through.
+      // The broker gave up the connection meanwhile, and its last packet did not get through.
       if !connection.isOpenAtBroker { after(lag(client.site, connection.broker.site)) { client.lost(connection, in: $0) } }
     }
   }
@@ -57,7 +57,7 @@ extension RegionProcess {
 }
 
 extension DeviceProcess {
-  /// A liar, or one whose trainer hangs, is started anew by its owner.
+  /// Ends lies and faults. A liar, or a device whose trainer hangs, is restarted by its owner.
   func heal() {
     let isSuspect = lie != nil || hangs
     lie = nil

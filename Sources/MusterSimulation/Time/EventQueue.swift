@@ -1,4 +1,4 @@
-/// What is going to happen, by time, and in the order of its arrangement at one time: a binary heap of plain numbers over slots.
+/// Future events, sorted by time and, at the same time, by the order in which they were added: a binary heap of plain numbers over slots.
 struct EventQueue {
   enum Event {
     /// A packet reaches the broker.

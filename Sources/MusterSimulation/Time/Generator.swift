@@ -1,4 +1,4 @@
-/// The simulation's only source of chance: SplitMix64 (Steele, Lea and Flood, 2014), seeded, and drawn from in the order of the history.
+/// The simulation's only source of randomness: SplitMix64 (Steele, Lea and Flood, 2014), seeded, with draws in the order of the history.
 package struct Generator: RandomNumberGenerator, Sendable {
   private var state: UInt64
 
@@ -15,10 +15,10 @@ package struct Generator: RandomNumberGenerator, Sendable {
     return z ^ (z >> 31)
   }
 
-  /// In 0..<1.
+  /// A value in 0..<1.
   mutating func fraction() -> Double { Double(next() >> 11) * 0x1p-53 }
 
-  /// True in so many of all cases.
+  /// True with the given probability.
   mutating func chance(_ probability: Double) -> Bool { probability > 0 && fraction() < probability }
 
   mutating func within(_ range: ClosedRange<Int64>) -> Int64 {

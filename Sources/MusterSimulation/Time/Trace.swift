@@ -1,8 +1,8 @@
 internal import MusterSchema
 
-/// Everything that went over a wire or to a disk, in order: always as a digest, and as text for whoever replays a seed.
+/// Everything that went over a wire or to a disk, in order: always as a digest, and as text lines if a seed is replayed for people.
 ///
-/// The digest does not depend on anything of the process: two processes that run one seed get the same one.
+/// The digest depends on nothing in the process, so two processes that run the same seed get the same digest.
 package struct Trace: Sendable {
   package private(set) var digest: UInt64 = 0xcbf2_9ce4_8422_2325
   package private(set) var lines: [String] = []
@@ -32,14 +32,14 @@ package struct Trace: Sendable {
 }
 
 extension World {
-  /// A line for people, and its words for the digest.
+  /// Adds a line for people. Its time, kind and subject also go into the digest.
   func note(_ kind: Trace.Kind, _ who: String, _ what: @autoclosure () -> String) {
     trace.begin(time, kind)
     trace.fold(who)
     if trace.keepsLines { trace.add("\(clock) \(who.padded(14)) \(what())") }
   }
 
-  /// The virtual time as the trace shows it: seconds.
+  /// The virtual time in seconds, as the trace shows it.
   var clock: String {
     let milliseconds = "\(time % 1000)"
     return "\(time / 1000).\(String(repeating: "0", count: 3 - milliseconds.count))\(milliseconds)".padded(8, left: true)
