@@ -3,12 +3,12 @@ import MusterParticipation
 import MusterSchema
 import MusterShell
 
-/// What an event costs the machines, without network, disk or encoding: one task, one region, all of its devices in each round, uploads to
-/// central. The events of a step are handed over one by one, in the order in which a fleet sends them.
+/// Measures what an event costs the machines, without network, disk or encoding: one task, one region, all of its devices in each round,
+/// uploads to central. The events of a step are handed over one by one, in the order in which a fleet sends them.
 ///
 ///     machine-benchmark DEVICES [ROUNDS]
 ///
-/// Prints a line for each step: nanoseconds an event, in a machine alone, and through the shell's `Committer` with a batch for each event.
+/// Prints a line per step: nanoseconds per event, in a machine alone, and through the shell's `Committer` with one event per batch.
 @main
 struct MachineBenchmark {
   static func main() {
@@ -29,12 +29,12 @@ struct MachineBenchmark {
   }
 }
 
-/// The machines of central and a region, and the devices' words to them.
+/// The machines of central and a region, and the messages of the devices to them.
 private struct Fleet {
   struct Step {
     var name: String
     var events = 0
-    /// Nanoseconds of all events.
+    /// Nanoseconds of all events together, in the machine and in the committer.
     var machine = 0
     var committer = 0
   }
@@ -58,7 +58,7 @@ private struct Fleet {
     region = Pair(RegionMachine(id: Self.north, above: .central, configuration: configuration))
   }
 
-  /// A task that waits for its devices, which show themselves.
+  /// Pushes a task that waits for its devices, and lets the devices come online.
   mutating func prepare() {
     let specification = TaskSpecification(
       name: "benchmark", model: ModelSpecification(type: "lenet5"), regions: [Self.north], rounds: 100,
@@ -81,7 +81,7 @@ private struct Fleet {
 
   mutating func run(_ round: Int) {
     let ready = NodeStatus(node: Self.north, task: Self.task, state: .ready, devices: devices, declined: 0)
-    // Every round but the first opens with the end of the one before.
+    // Every round but the first opens with the end of the previous one.
     let effects = measure(central: "central: a round opens", [round - 1]) { last in
       last == 0 ? .status(ready) : .evaluated(Self.task, round: last, metrics: ["accuracy": 0.5])
     }
@@ -90,7 +90,7 @@ private struct Fleet {
       preconditionFailure("round \(round) does not open: \(central.machine.explanation(Self.task)?.sentence ?? "")")
     }
     order.grant = Grant(secret: [1], task: Self.task).child(Self.north)
-    // Its turn comes at once.
+    // The region starts on its order without a random delay.
     order.startWithin = 0
     var invited = measure("region: an order, and the first are invited", [order]) { .above(.invitation($0)) }
     // Each answer makes room for another invitation.
@@ -130,7 +130,7 @@ private struct Fleet {
   private mutating func tell(central event: Coordinator.Event) { _ = central.tell(event, at: later) }
   private mutating func tell(region event: RegionMachine.Event) { _ = region.tell(event, at: later) }
 
-  /// All events of a step come in one millisecond, so that nobody loses patience, however many devices there are.
+  /// All events of a step happen in the same millisecond, so that no time to answer runs out, however many devices there are.
   private var later: Instant {
     mutating get {
       milliseconds += 1
@@ -188,7 +188,7 @@ private struct Cost {
   var committer: Int
 }
 
-/// One machine twice: alone, and in a committer that stores at once. A reader holds what is committed, as a server's routes do.
+/// The same machine twice: alone, and in a committer that stores at once. A reader holds the committed machine, as a server's routes do.
 private struct Pair<M: Machine> {
   private(set) var machine: M
   private var committer: Committer<M, Never>
