@@ -10,7 +10,7 @@ struct AttemptTests {
     numbers.map { Waiting(node: "north/pi-\($0)", reason: "a number in fc1.weight is NaN") }
   }
 
-  /// Two of a region's devices have delivered, and the strategy left one: its rule needs two.
+  /// Two of a region's devices have delivered, and the strategy refused one update although its rule needs two.
   private func short(ready: Int, maxAttempts: Int = 5) -> CentralBench {
     var bench = CentralBench(specification(rounds: 1, size: 2, minimum: 2, devices: false, maxAttempts: maxAttempts), ready: ready)
     _ = (bench.deliver(1), bench.deliver(2))
@@ -28,7 +28,7 @@ struct AttemptTests {
     bench.tell(.status(NodeStatus(node: .north, task: .digits, state: .ready, devices: 4)), at: 20)
     #expect(bench.invitation?.attempt == 2 && bench.invitation?.quota == 3, "one is there, two are missing")
     #expect(bench.task?.train?.needed == 3)
-    // A scout with one delivered device and two at work: both are waited for.
+    // A scout with one delivered device and two at work: the round waits for both.
     bench.tell(
       .status(NodeStatus(node: .north, task: .digits, state: .filled, round: 1, attempt: 2, phase: .train, devices: 4, have: 3, quota: 3)))
     bench.tell(.tick, at: 40)
@@ -69,7 +69,7 @@ struct AttemptTests {
       bench.why.hasPrefix("round 1 waits for devices: 0 ready, 1 needed (attempt 2, after round 1, attempt 1, could not be"), "\(bench.why)"
     )
     #expect(bench.machine.nextDeadline == Instant.zero.advanced(bySeconds: 60))
-    // Without a connection nobody could show himself.
+    // Without a connection no other device could become ready.
     bench.tell(.disconnected, at: 50)
     bench.tell(.tick, at: 70)
     #expect(bench.task?.isEnded == false)

@@ -14,7 +14,7 @@ struct BoundTests {
     .node(NodeState(node: node, online: online, session: "a", capabilities: Capabilities(trainers: ["built-in"])))
   }
 
-  /// A region whose memory of nodes is full of ids that nobody uses any more, after one honest device.
+  /// A region whose table of nodes is full of ids that are no longer in use, after one honest device.
   private func flooded() -> Coordinator {
     var region = Coordinator(id: .north, configuration: CoordinatorConfiguration(data: "http://127.0.0.1:7410"))
     let descriptor = TaskDescriptor(
@@ -40,7 +40,7 @@ struct BoundTests {
     for number in 100..<110 { #expect(region.nodes[ghost(number)] == nil, "who is offline goes first") }
     #expect(region.nodes[ghost(1)] == nil && region.nodes[ghost(most - 1)] != nil, "the longest unheard goes first")
     #expect(region.nodes.count <= most)
-    // Room was made for many.
+    // The last eviction has made room for several nodes.
     #expect(!region.handle(birth(.pi(3)), at: now).effects.contains { if case .evicted = $0 { true } else { false } })
   }
 
@@ -54,7 +54,7 @@ struct BoundTests {
     #expect(region.nodes[.pi(1)] == will, "a Will of a connection that nobody knew")
     let effects = region.handle(.forgetNode(.pi(1)), at: .zero).effects
     #expect(region.nodes.isEmpty && effects.contains(.clear(.nodeState(coordinator: .north, node: .pi(1)))))
-    // Its Will comes late, and stands on the broker again.
+    // Its Will comes late, and the broker retains it again.
     let late = region.handle(.node(will, retained: false), at: .zero).effects
     #expect(region.nodes.isEmpty && late == [.clear(.nodeState(coordinator: .north, node: .pi(1)))])
     // A device that is still running publishes its birth again, under the same session.

@@ -3,7 +3,7 @@ import MusterSchema
 @testable import MusterCoordination
 @testable import MusterParticipation
 
-/// Central with one region that has so many devices ready, and a round that is open.
+/// Central with one region that has `ready` devices, and a round that is open.
 struct CentralBench {
   static let model = ModelReference(digest: Digest(of: "model"), bytes: 10)
 
@@ -20,7 +20,7 @@ struct CentralBench {
     tell(.status(NodeStatus(node: .north, task: .digits, state: .ready, devices: ready, declined: 0)))
   }
 
-  /// After a restart.
+  /// Central after a restart.
   init(restoring earlier: CentralBench) {
     machine = Coordinator(id: .central, configuration: earlier.machine.configuration, restoring: earlier.journal)
     now = earlier.now
@@ -49,13 +49,13 @@ struct CentralBench {
 }
 
 extension Sequence<Coordinator.Record> {
-  /// The rounds that are over, as these records tell the history.
+  /// The finished rounds, as these records report them to the history.
   var rounds: [RoundRecord] { compactMap { if case .completed(_, let round, _) = $0 { round } else { nil } } }
 }
 
 extension CentralBench {
   var rounds: [RoundRecord] { journal.map(\.record).rounds }
-  /// Those who were invited in vain, besides those that records of rounds name.
+  /// The nodes that were invited in vain, except those that the records of rounds name.
   var missed: [Phase: [Waiting]] {
     journal.reduce(into: [:]) { missed, entry in
       if case .missed(_, let key, let nodes) = entry.record { missed[key.phase, default: []] += nodes }

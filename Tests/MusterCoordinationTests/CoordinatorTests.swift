@@ -112,7 +112,7 @@ struct CoordinatorTests {
     bench.tell(.tick, at: 10)
     #expect(bench.task?.troubles == [Waiting(node: "north", reason: "did not answer its invitation", fate: .missed)])
     #expect(bench.task?.train?.nodes[.north].seat?.isLost == true)
-    // It was only slow.
+    // The region was only slow.
     bench.tell(.status(NodeStatus(node: .north, task: .digits, state: .recruiting, round: 1, attempt: 1, phase: .train, have: 1, quota: 2)))
     #expect(bench.task?.train?.nodes[.north].seat?.isLost == false)
   }
@@ -129,7 +129,7 @@ struct CoordinatorTests {
     #expect(quotas == [2, 2])
     bench.tell(answer(.north, .short, have: 1, quota: 2))
     #expect(bench.invited == [.south] && bench.invitation?.quota == 3)
-    // That one is lost; this is the answer to the first.
+    // That invitation is lost. This status answers the first one.
     bench.tell(answer(.south, .recruiting, have: 2, quota: 2), at: 1)
     bench.tell(.tick, at: 2)
     #expect(bench.invited == [.south] && bench.invitation?.quota == 3)

@@ -60,5 +60,5 @@ struct DeterminismTests {
   }
 }
 
-/// Computed on its own, in Python.
+/// Computed independently, in Python.
 private let goldenOrder = ["pi-37", "pi-3", "pi-4"]

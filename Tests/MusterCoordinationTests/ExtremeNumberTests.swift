@@ -4,7 +4,7 @@ import Testing
 @testable import MusterCoordination
 @testable import MusterParticipation
 
-/// Numbers that are valid alone, and not together.
+/// Numbers that are valid on their own, but not when they are added up.
 @Suite("Numbers at the end of their range")
 struct ExtremeNumberTests {
   private func evaluation(_ number: Int, _ loss: Double, weight: Double = 1) -> ContributionRecord {

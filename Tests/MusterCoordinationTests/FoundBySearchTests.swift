@@ -4,14 +4,14 @@ import Testing
 @testable import MusterCoordination
 @testable import MusterParticipation
 
-/// What the search for faults found, each as the few steps that it takes.
+/// Faults that the search has found, each reduced to a few steps.
 @Suite("Found by the search for faults")
 struct FoundBySearchTests {
   private func descriptor(revision: Int = 1, state: TaskDescriptor.State = .open) -> TaskDescriptor {
     TaskDescriptor(task: .digits, specification: specification(), revision: revision, state: state, central: "http://c", secondsLeft: 1000)
   }
 
-  /// North with an order for two of its three devices.
+  /// The region north, with an order for two of its three devices.
   private func scout() -> Coordinator {
     var scout = Coordinator(id: .north, configuration: CoordinatorConfiguration(data: "http://n"))
     _ = scout.handle(.forward(descriptor()), at: .zero)
@@ -61,7 +61,7 @@ struct FoundBySearchTests {
       scout.handle(.status(status, retained: true), at: .zero).effects
         == [.clear(.nodeStatus(coordinator: .north, node: .pi(1), task: .digits))])
     #expect(scout.handle(.status(status), at: .zero).effects.isEmpty)
-    // A new store knows too little to judge.
+    // A new store knows too little to judge the status.
     scout.configuration.storeIsNew = true
     #expect(scout.handle(.status(status, retained: true), at: .zero).effects.isEmpty)
   }

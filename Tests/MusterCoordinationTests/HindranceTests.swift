@@ -4,7 +4,7 @@ import Testing
 @testable import MusterCoordination
 @testable import MusterParticipation
 
-/// A job that cannot go on for now, and is tried again: whoever asks hears why.
+/// A job that cannot go on for now and is retried: the explanation says why.
 @Suite struct HindranceTests {
   private let descriptor = TaskDescriptor(
     task: .digits, specification: specification(), revision: 1, state: .open, central: "http://central:7400")

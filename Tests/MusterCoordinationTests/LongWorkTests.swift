@@ -17,7 +17,7 @@ struct LongWorkTests {
       startWithin: 0)
   }
 
-  /// A region with a device whose update of the order is there.
+  /// A region that has received the update of a device for this order.
   private func region(_ order: Invitation, device number: Int, in region: RegionMachine? = nil, at now: Instant = .zero) -> RegionMachine {
     var region =
       region ?? RegionMachine(id: .north, above: .central, configuration: CoordinatorConfiguration(data: "http://north:7410"))
@@ -38,7 +38,7 @@ struct LongWorkTests {
   func earlierAttempt() {
     var region = region(order(1, 1), device: 1)
     #expect(region.coordinator.tasks[.digits]?.isAggregating == true)
-    // Central gave the round up for this region, and asks it again.
+    // Central no longer expected the region's contribution to this attempt, and invites it to another one.
     let later = Instant(milliseconds: 60_000)
     _ = region.handle(.above(.failed(.digits, order(1, 1).key, reason: "lost")), at: .zero)
     _ = region.handle(.below(.release(.digits, reason: "lost")), at: .zero)

@@ -5,7 +5,7 @@ import Testing
 
 @Suite("What a task's models are compared by")
 struct MetricTests {
-  /// A task whose evaluations are told, by central or by the one device, and how it went.
+  /// A task after the given evaluations, which central or its one device reports.
   private func run(
     stop: StopSpecification? = nil, rounds: Int, keep: Int = 1, devices: Bool, _ evaluations: [[String: Double]]
   ) -> CentralBench {

@@ -4,7 +4,7 @@ import Testing
 @testable import MusterCoordination
 @testable import MusterParticipation
 
-/// A server invites no faster than it hears answers, and says no more often than somebody wants to hear where it stands.
+/// A server invites no faster than it receives answers, and reports its standing no more often than is useful to the coordinator above.
 @Suite("Invitations and standings in their turn")
 struct PacingTests {
   private static let devices = 1200
@@ -117,7 +117,7 @@ struct PacingTests {
   func calls() {
     var scout = Self.scout()
     let first = invited(.order(Self.order()), &scout, at: 0)
-    // The others are invited one by one, at many instants.
+    // The other devices are invited one by one, at many instants.
     for (index, node) in first.enumerated() {
       let answer = NodeStatus(node: node, task: .digits, state: .accepted, round: 1, attempt: 1, phase: .train)
       _ = invited(.status(answer), &scout, at: Int64(index) * 3)
@@ -143,7 +143,7 @@ struct PacingTests {
     #expect(invited(.disconnected, &scout, at: 10).isEmpty)
     let owed = scout.tasks[.digits]?.train?.nodes.tally.invited ?? 0
     #expect(owed == Self.devices - 100)
-    // All are on their way back: an invitation would reach nobody yet.
+    // All devices are expected back and have not subscribed yet, so an invitation would reach none of them.
     #expect(invited(.connected, &scout, at: 20).isEmpty)
     var again: [NodeID] = []
     for device in 1...Self.devices {

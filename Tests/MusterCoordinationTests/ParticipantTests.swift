@@ -19,7 +19,7 @@ private func invitation(
 private let result = JobResult(file: "update.safetensors", digest: Digest(of: "update"), bytes: 10)
 
 extension Participant {
-  /// What it says and does, in words short enough for a table.
+  /// The effects of an event, in words short enough for a table.
   fileprivate mutating func tell(_ event: Event, at seconds: Double = 0) -> [String] {
     handle(event, at: Instant.zero.advanced(bySeconds: seconds)).effects.map { effect in
       switch effect {
@@ -130,7 +130,7 @@ struct ParticipantTests {
       #expect(device.tell(.failed(.digits, key, reason: "no data"), at: time) == ["failed 1.train.\(attempt)"])
       #expect(device.tell(.invitation(invitation(attempt: attempt)), at: time).first == "failed 1.train.\(attempt)", "the same attempt")
       #expect(device.nextDeadline == Instant.zero.advanced(bySeconds: time + wait))
-      // A check in between says so; the retry is not forgotten for that.
+      // A check in between repeats the refusal, and the retry still happens.
       #expect(device.tell(.readiness(.digits, .ready), at: time + 1) == ["declined"])
       #expect(device.tell(.tick, at: time + wait) == ["check digits"])
       #expect(device.tell(.readiness(.digits, .ready), at: time + wait) == ["ready"])
@@ -189,7 +189,7 @@ struct ParticipantTests {
     #expect(device.tell(.coordinator(CoordinatorState(coordinator: .north, online: false, session: "0"))) == [])
     #expect(device.coordinatorState?.online == true)
     #expect(device.tell(.coordinator(CoordinatorState(coordinator: .north, online: true, session: "2"))) == ["announce", "ready"])
-    // A coordinator that starts anew publishes its descriptors anew.
+    // A coordinator that has restarted publishes its descriptors again.
     var again = descriptor()
     again.secondsLeft = 5
     #expect(device.tell(.descriptor(again)).last == "ready")

@@ -43,7 +43,7 @@ struct PhaseNodesTests {
     }
   }
 
-  /// Everything is counted here again, without what is kept.
+  /// Compares the counts and sets, which are updated with each change, with a full recount.
   private func check(_ nodes: PhaseNodes) {
     let entries = nodes.all.sorted { $0.key < $1.key }
     let seats = entries.compactMap { node, entry in entry.seat.map { (node: node, entry: entry, seat: $0) } }

@@ -4,7 +4,7 @@ import Testing
 @testable import MusterCoordination
 @testable import MusterParticipation
 
-/// Each promise holds, and the planted fault of the machine breaks it.
+/// Each promise holds, and the corresponding planted fault of the machine breaks it.
 @Suite("Planted faults of the coordinator")
 struct PlantedFaultTests {
   @Test("who connects again is told what is owed")
@@ -99,7 +99,7 @@ struct PlantedFaultTests {
     return bench
   }
 
-  /// What is said to the headers of the first device's upload.
+  /// The answer to the headers of the first device's upload.
   private func entry(_ bench: CentralBench) -> Entry {
     let path = NodePath(.north, .pi(1))
     let grant = Grant(secret: [1], task: .digits).descendant(path)

@@ -4,8 +4,8 @@ import Testing
 @testable import MusterCoordination
 @testable import MusterParticipation
 
-/// Central goes on as soon as it has a region's contribution, and its next word may be there before the answer to the upload: or the region was
-/// killed before it heard that.
+/// Central goes on as soon as it has a region's contribution. Its next message may arrive before the answer to the upload, or the region
+/// may have been killed before that answer.
 @Suite("A region whose contribution is on its way")
 struct RegionDeliveryTests {
   enum Next: CaseIterable { case order, end }
@@ -70,7 +70,7 @@ struct RegionDeliveryTests {
     case .order: #expect(region.participant.jobs[.digits]?.key.phase == .evaluate && run.order?.phase == .evaluate)
     case .end: #expect(region.participant.jobs.isEmpty && run.isEnded)
     }
-    // And all of it is durable.
+    // All of this is durable.
     let again = RegionMachine(id: .north, above: .central, configuration: configuration, restoring: records)
     #expect(again.coordinator.tasks[.digits]?.progress == run.progress)
   }

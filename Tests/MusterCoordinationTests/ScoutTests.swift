@@ -40,7 +40,7 @@ struct ScoutTests {
     seconds = 75
     #expect(tell(.tick).contains(.standingChanged(.digits)))
     #expect(region.standing(.digits)?.state == .short)
-    // Who comes back is invited, and has the whole time to answer; so has who was invited already when the connection broke again.
+    // A returning device is invited and has its whole time to answer. So has one that was already invited when the connection broke again.
     let effects = returned.handle(.node(birth("b")), at: Instant.zero.advanced(bySeconds: 50)).effects
     #expect(effects.contains { if case .invite(.pi(1), _) = $0 { true } else { false } })
     func tellReturned(_ event: Coordinator.Event, at seconds: Double) {

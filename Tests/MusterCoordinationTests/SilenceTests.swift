@@ -4,7 +4,7 @@ import Testing
 @testable import MusterCoordination
 @testable import MusterParticipation
 
-/// A broker with persistence and a device lose their power together: nothing ever says that the device is gone.
+/// A broker with persistence and a device lose their power together, so no message ever says that the device is gone.
 @Suite("Nodes that do not answer")
 struct SilenceTests {
   private func ready(_ node: NodeID, retained: Bool = false) -> [Coordinator.Event] {
@@ -45,7 +45,7 @@ struct SilenceTests {
     if reconnects {
       tell(.disconnected, at: 12)
       tell(.connected, at: 13)
-      // What the broker remembers says nothing.
+      // Retained messages say nothing about the present.
       for event in ready(.pi(1), retained: true) { tell(event, at: 13) }
     }
     invited = []
