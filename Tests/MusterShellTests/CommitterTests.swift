@@ -79,7 +79,7 @@ struct CommitterTests {
     bench.now = Instant(milliseconds: 5000)
     bench.post(.wake(Instant(milliseconds: 5010)), .add([.a], 1))
     bench.run()
-    // The batch was undone, and with it the alarm.
+    // The batch was undone, including the alarm.
     bench.post(.wake(Instant(milliseconds: 5010)))
     #expect(bench.run() == Instant(milliseconds: 6000))
     bench.now = Instant(milliseconds: 5500)
@@ -188,7 +188,7 @@ struct UnstorableRecordTests {
   }
 }
 
-/// Each planted fault of the shell breaks the promise that its unit test is about.
+/// Each planted fault of the shell breaks the promise that its unit test checks.
 @Suite("Planted faults of the shell")
 struct PlantedFaultTests {
   @Test("are found by the promises that they break")

@@ -24,7 +24,7 @@ func update(_ device: Int) -> ContributionRecord {
     path: NodePath(.north, .pi(device)), digest: Digest(of: Array("update \(device)".utf8)), weight: 10, bytes: 10, metrics: [:])
 }
 
-/// Central's machine with its desk: what is told comes out as commands.
+/// Central's machine with its desk: events go in, commands come out.
 struct CentralBench {
   var machine = Coordinator(id: .central, configuration: CoordinatorConfiguration(data: "http://central:7400", declared: [.north]))
   var desk: CentralDesk
@@ -42,7 +42,7 @@ struct CentralBench {
     return bench
   }
 
-  /// Tells the machine all of them in one batch; `commands` is what came of that.
+  /// Hands the machine all events in one batch. `commands` is the result.
   mutating func tell(_ events: Coordinator.Event...) {
     let effects = events.flatMap { machine.handle($0, at: now).effects }
     commands = effects.compactMap { desk.command(for: $0, of: machine) }
@@ -101,7 +101,7 @@ struct RegionBench {
 
   mutating func tell(_ events: RegionMachine.Event...) { tell(events) }
 
-  /// Tells the machine all of them in one batch; `commands` is what came of that.
+  /// Hands the machine all events in one batch. `commands` is the result.
   mutating func tell(_ events: [RegionMachine.Event]) {
     let effects = events.flatMap { machine.handle($0, at: now).effects }
     commands = effects.compactMap { desk.command(for: $0, of: machine) }

@@ -9,7 +9,7 @@ struct Ledger: Machine {
     /// Makes an effect and no record.
     case look(TaskID)
     case wake(Instant)
-    /// The alarm stays set when it has rung, and nothing comes of it.
+    /// Sets an alarm that stays set after it has rung and has no result.
     case sleepBadly(Instant)
     case end(TaskID, bare: Bool)
     case tick

@@ -62,7 +62,7 @@ struct LongWorkTimesTests {
     #expect(LongWork(1, faults: .reportsWorkOnce).pause(afterReport: false) == nil)
   }
 
-  /// Of at most 50 attempts.
+  /// The pauses after the first 50 attempts.
   private func pauses(_ trouble: Trouble, _ faults: PlantedFaults = []) -> [Double] {
     pauses(Array(repeating: trouble, count: 50), faults)
   }

@@ -4,17 +4,17 @@ import MusterSchema
 
 @testable import MusterShell
 
-/// A driver for these tests: an inbox, a committer, and a disk that does as it is told.
+/// A driver for these tests: an inbox, a committer, and a disk whose failures are set by the test.
 struct ShellBench {
   var committer: Committer<Ledger, String>
   var inbox = Inbox<Ledger.Event, String>()
-  /// What is stored, by transaction.
+  /// The stored records, by transaction.
   var stored: [[Ledger.Record]] = []
-  /// Everything that left the shell, in order, with what was stored at that moment.
+  /// Every effect that left the shell, in order, with the number of transactions that were stored at that moment.
   var words: [(effect: Ledger.Effect, transactions: Int)] = []
   var outcomes: [String: String] = [:]
   var isDiskFull = false
-  /// Tasks whose records of these kinds can never be stored.
+  /// The kinds of records that can never be stored, by task.
   var unstorable: [TaskID: Set<String>] = [:]
   var now = Instant.zero
   private var senders = 0
@@ -32,9 +32,9 @@ struct ShellBench {
     }
   }
 
-  /// Takes turns until there is nothing to do.
+  /// Takes turns until there is nothing left to do.
   ///
-  /// - Returns: when the committer wants to be woken.
+  /// - Returns: when the committer next wants to be called.
   @discardableResult
   mutating func run() -> Instant? {
     for _ in 0..<100 {
