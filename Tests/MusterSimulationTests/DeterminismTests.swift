@@ -3,7 +3,7 @@ import MusterSchema
 import MusterSimulation
 import Testing
 
-/// The digest of everything that a troubled history puts on wires and disks, in its order.
+/// The digest of everything that a history with faults puts on wires and disks, in order.
 private func historyDigest() -> Digest {
   let task = specification(rounds: 2, size: 6, minimum: 3, over: 1.2, seconds: 20, selection: .load)
   let world = World.with(.digits, task, devices: [4, 4]) { world in
@@ -27,7 +27,7 @@ struct DeterminismTests {
   func twice() async throws {
     let digest = historyDigest()
     #expect(historyDigest() == digest)
-    // Dictionaries and sets are ordered by a seed of the process: another one has another order.
+    // Dictionaries and sets are ordered by a seed of the process, so another process has another order.
     let other = await #expect(processExitsWith: .success, observing: [\.standardOutputContent]) {
       print("history \(historyDigest())")
     }

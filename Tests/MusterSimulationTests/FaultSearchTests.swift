@@ -31,7 +31,7 @@ struct FaultSearchTests {
     func digests() -> String { seeds.map { String(FaultSearch.run(seed: $0).digest, radix: 16) }.joined(separator: " ") }
     let here = digests()
     #expect(digests() == here)
-    // Dictionaries and sets are ordered by a seed of the process: another one has another order.
+    // Dictionaries and sets are ordered by a seed of the process, so another process has another order.
     let there = await #expect(processExitsWith: .success, observing: [\.standardOutputContent]) {
       let seeds: [UInt64] = [3, 64, 91, 128, 500]
       print("histories \(seeds.map { String(FaultSearch.run(seed: $0).digest, radix: 16) }.joined(separator: " "))")

@@ -94,7 +94,7 @@ struct FaultTests {
   func brokerAway() throws {
     let world = World.with(.digits, specification(rounds: 2, minimum: 6, maxAttempts: 1))
     #expect(world.untilTraining(.digits, started: 6))
-    // The round closes meanwhile, for devices upload over HTTP; the next one has to wait.
+    // The round closes meanwhile, because devices upload over HTTP. The next one has to wait for the broker.
     world.brokersDie()
     world.run(seconds: 600)
     #expect(world.records(.digits).count == 1, "\(world.why(.digits))")

@@ -27,7 +27,7 @@ func specification(
 }
 
 extension World {
-  /// Two regions, started, with one task pushed. Every message goes through its bytes, and the auditor's word is an issue.
+  /// Two regions, started, with one task pushed. Every message is encoded and decoded, and a violation is recorded as an issue.
   static func with(
     _ task: TaskID, _ specification: TaskSpecification, devices: [Int] = [3, 3], without latecomers: Set<NodeID> = [],
     prepare: (World) -> Void = { _ in }
@@ -45,13 +45,13 @@ extension World {
 
   func device(_ number: Int) -> DeviceProcess { device(.pi(number)) }
 
-  /// A ledger's records of rounds that are over.
+  /// A ledger's records of finished rounds.
   func records(_ task: TaskID, at ledger: NodeID = .central) -> [RoundRecord] {
     let history = ledger == .central ? central.shell.disk.history : region(ledger)?.shell.disk.history
     return history?.tasks[task]?.rounds ?? []
   }
 
-  /// What must hold of every history, whatever went wrong in it.
+  /// Checks what must hold in every history, whatever went wrong in it.
   func checkPromises(_ task: TaskID) {
     #expect(violation == nil)
     let run = self.task(task)

@@ -58,7 +58,7 @@ struct OperationTests {
     let record = try #require(world.records(.digits).first)
     #expect(record.updates.map(\.fate) == [.abandoned] && record.updates.first?.reason == "wrong data")
     world.checkPromises(.digits)
-    // A day later nothing is left on topics.
+    // A day later no message of the task is retained.
     world.run(seconds: 90_000)
     #expect(world.retainedTopics.map(\.description).filter { $0.contains("/tasks/") } == [])
   }

@@ -5,7 +5,7 @@ import Testing
 @testable import MusterCoordination
 @testable import MusterParticipation
 
-/// Small enough to be run some hundreds of times.
+/// A world small enough to be run hundreds of times.
 private func small(_ upload: UploadTarget = .central, _ prepare: (World) -> Void = { _ in }) -> World {
   World.with(.digits, specification(rounds: 2, size: 4, minimum: 3, upload: upload), devices: [2, 2]) { world in
     for device in world.devices { device.trainer = { _ in .finishes(after: 1000) } }
@@ -26,7 +26,7 @@ struct RecoveryTests {
   func centralAtEveryRecord(upload: UploadTarget) {
     let whole = small(upload)
     expectCompleted(whole, "undisturbed")
-    // The first record is the push itself: without its answer, the client pushes again.
+    // The first record is the push itself. The client gets no answer to it, so it pushes again.
     for number in 1...whole.central.shell.disk.journal.count {
       let world = small(upload) { $0.central.shell.diesAfterRecords = number }
       expectCompleted(world, "central died after record \(number) (\(whole.central.shell.disk.journal[number - 1].record.kind))")
@@ -42,7 +42,7 @@ struct RecoveryTests {
     for number in 1...journal.count {
       let world = small(upload) { $0.region(.north)?.shell.diesAfterRecords = number }
       expectCompleted(world, "north died after record \(number) (\(journal[number - 1].record.kind))")
-      // Its last records are of the task's end.
+      // The last records belong to the end of the task.
       world.run(seconds: 5)
       #expect(world.region(.north)?.shell.life == 2)
     }
@@ -193,7 +193,7 @@ struct RecoveryTests {
     for device in world.devices where !device.isUp { device.start() }
     for task in tasks {
       #expect(world.finish(task, within: 900), "\(task): \(world.why(task))")
-      // Somebody's trainer may fail three times alike, and a whole cohort too.
+      // A device's trainer, or those of a whole cohort, may fail three times in the same way.
       let why = world.why(task)
       #expect(world.step(task) == .completed || why.contains("failed the same way: no luck"), "\(task): \(why)")
       world.checkPromises(task)

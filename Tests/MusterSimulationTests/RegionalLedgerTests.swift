@@ -118,7 +118,8 @@ struct RegionalLedgerTests {
     #expect(world.step(.digits) == (minimum == 2 ? .completed : .failed), "\(world.why(.digits))")
     let record = try #require(world.records(.digits).first)
     #expect(record.updates.map(\.path) == [NodePath(.south)])
-    // With the minimum there without it, its word is the last of the round; else it was asked again, and has nobody new.
+    // With a minimum of 2 the round is complete without the region, so its first answer stands. Otherwise the region was asked again, and
+    // had no other device.
     let word = minimum == 2 ? "none of 2 updates can be used" : "no other device is ready"
     #expect(record.missed.contains { $0.node == "north" && $0.reason.contains(word) }, "\(record.missed)")
     let updates = try #require(records(world, .north).first?.updates)

@@ -5,13 +5,13 @@ import Testing
 @testable import MusterCoordination
 
 extension Coordinator {
-  /// Everything durable, as text in a stable order.
+  /// Everything durable, as strings in a stable order.
   var durable: [String] {
     tasks.keys.sorted().map { id in
       guard let run = tasks[id] else { return "" }
       var descriptor = run.descriptor
       descriptor.secondsLeft = nil
-      // That a round recruits again, and that an order was taken back, is learned again.
+      // Whether a round recruits again, and whether an order was taken back, is soft state that is learned again.
       let stage =
         switch run.stage {
         case .recruiting where run.train != nil: TaskRun.Stage.training
@@ -31,7 +31,7 @@ extension Coordinator {
     guard let phase else { return "none" }
     let order = phase.order.map { text($0) } ?? "none"
     let accepted = phase.accepted.values.sorted { $0.path < $1.path }
-    // A scout learns its seats from topics, and a round's opening is for its record only.
+    // A scout learns its seats from topics, and the time at which a round opened matters only for its record.
     return """
       \(phase.key) \(text(phase.base)) \(phase.seed) \(phase.needed) \(phase.minimum) \(phase.deadline) \
       \(phase.order == nil ? "\(phase.isClosed)" : "") order \(order) accepted \(text(accepted))
@@ -46,7 +46,7 @@ extension Coordinator {
     do { return String(decoding: try JSON.encode(value), as: UTF8.self) } catch { return "\(error)" }
   }
 
-  /// What is owed to everybody, but for the time left: a machine's clock goes on from the store's last instant, not from its last record.
+  /// Everything owed, without the time left: a machine's clock resumes from the store's last instant, not from its last record.
   var owedAtAnyTime: [Effect] {
     owed().map { effect in
       guard case .publish(var descriptor) = effect else { return effect }
@@ -55,19 +55,19 @@ extension Coordinator {
     }
   }
 
-  /// Without the question whether an order still holds, which only a restart asks.
+  /// The same without the question whether an order still holds, which only a restart asks.
   var owedButQuestions: [Effect] { owedAtAnyTime.filter { if case .consult = $0 { false } else { true } } }
 }
 
 extension World {
-  /// Looks after every commit whether the state that the journal gives back is the state that is there.
+  /// Checks after every commit that the journal restores the present state.
   func checksReplay() {
     afterCommit = { [unowned self] server in
       if let region = region(server) { checkReplay(region.shell, \.coordinator) } else { checkReplay(central.shell, \.self) }
     }
   }
 
-  /// With and without what later records made superfluous.
+  /// Replays the journal with and without the records that later ones replaced.
   private func checkReplay<M>(_ shell: ServerDriver<M>, _ coordinator: (M) -> Coordinator) {
     let live = coordinator(shell.machine)
     let whole = coordinator(shell.replay(shell.disk.journal))
@@ -82,7 +82,7 @@ extension World {
   }
 }
 
-/// Shows where two lists begin to differ: they are long.
+/// Shows where two long lists begin to differ.
 private func same<Element: Equatable>(_ restored: [Element], _ live: [Element], _ comment: String) {
   guard restored != live else { return }
   let (left, right) = (restored.map { "\($0)" }.joined(separator: "\n"), live.map { "\($0)" }.joined(separator: "\n"))
