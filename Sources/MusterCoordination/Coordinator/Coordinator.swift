@@ -61,7 +61,8 @@ package struct Coordinator: Sendable {
   private var returnsUntil = Instant.zero
   /// Tasks that were forgotten, newest last. Their topics are cleared on every connect, because the first clearing may be lost. Soft.
   var forgotten: [TaskID] = []
-  /// Nodes that were forgotten at an operator's request, with their last session, newest last: the Will of that session may still arrive. Soft.
+  /// Nodes that an operator made this coordinator forget, with their last session, newest last. The Will of that session may still arrive.
+  /// Soft.
   var forgottenNodes: [(node: NodeID, session: String)] = []
   /// Nodes that were invited and have not been heard of since. Soft.
   var unanswered: Silences
