@@ -2,27 +2,27 @@ internal import MusterTensors
 
 /// Folds a round's updates into the next model.
 ///
-/// Updates are mapped, not loaded, and read slice by slice, each once by means and rules on single elements: memory does not grow with
-/// their number or size. The same base, contributions, state and strategy give the same bytes, in whatever order the contributions come
-/// and however many threads work. An update that cannot be read, does not fit the base, disagrees with the others about the tensors it
-/// holds, or has an infinity or a NaN is refused, and the rest counts.
+/// Updates stay in their files and are read slice by slice, so memory does not grow with their number or size; means and rules on single
+/// elements read each update once. The same base, contributions, state and strategy give the same bytes, regardless of the order of the
+/// contributions and the number of threads. An update is refused, and the others still count, if it cannot be read, does not fit the base,
+/// holds an infinity or a NaN, or holds other tensors than `names`.
 ///
-/// Blocks for as long as it takes: call it off the cooperative pool.
+/// Blocks until the result is written: call it off the cooperative pool.
 ///
 /// - Parameters:
-///   - base: path of the model that the round started from. Its dtypes are the result's; its integer tensors, and those that the updates
-///     do not hold, are kept.
+///   - base: path of the model that the round started from. The result has its dtypes, and keeps its integer tensors and the tensors that
+///     the updates do not hold.
 ///   - contributions: the frozen set of the round.
-///   - strategy: what to do with them.
-///   - names: the tensors that an update must hold; nil: those that most updates hold.
-///   - output: path of the new model; appears whole, or not at all.
-///   - metadata: the new model's, beside the declaration of buffers, which is the base's.
-///   - durable: false does not wait for the disk: for a caller that makes the files durable itself.
-///   - stateIn: path of what the server optimizer remembers from the round before; nil: it begins anew.
-///   - stateOut: where what it remembers from this round goes, just before `output` appears. Nothing is written for an optimizer that
-///     remembers nothing, see `ServerOptimizer.memory`; nil: it is forgotten.
-///   - threads: how many work; nil: two for big models where there are two processors.
-/// - Throws: `AggregationError`, also when no update is left. Then what was at `output` is untouched.
+///   - strategy: filters, combiner and server optimizer.
+///   - names: the tensors that an update must hold; `nil` takes the set of tensors that most updates hold.
+///   - output: path of the new model, which appears whole or not at all.
+///   - metadata: metadata of the new model. The base's declaration of buffers is added unless it has one.
+///   - durable: `false` does not wait for the disk; the caller then makes the files durable.
+///   - stateIn: path of the server optimizer's state of the previous round; with `nil` the optimizer starts from zeros.
+///   - stateOut: path for the optimizer's state after this round, written just before `output` appears; `nil` discards it. An optimizer
+///     without `ServerOptimizer.memory` writes nothing.
+///   - threads: number of threads; `nil` takes one below 4 MiB of updates, otherwise two if there are two processors.
+/// - Throws: `AggregationError`, also when no update is left. A file that was at `output` before is then unchanged.
 public func aggregate(
   base: String, contributions: [Contribution], strategy: Strategy, names: Set<String>? = nil, output: String,
   metadata: [String: String] = [:], durable: Bool = true, stateIn: String? = nil, stateOut: String? = nil, threads: Int? = nil
@@ -53,11 +53,11 @@ public func aggregate(
         accepted: cohort.updates.map(\.path), refused: cohort.refused, weight: cohort.updates.reduce(0) { $0 + $1.weight },
         bytesRead: cohort.bytesRead + outcome.bytesRead, duration: ContinuousClock.now - start, writing: outcome.writing / cohort.threads)
     }
-    // Rare: who cannot count shows only while folding. That pass went on to the end to find all of them; the next is without them.
+    // Rare: some updates turn out unusable only while folding. That pass ran to the end to find all of them; the next one leaves them out.
     checked.bytesRead = cohort.bytesRead + outcome.bytesRead
     for (index, reason) in outcome.rejected { checked.refuse(cohort.updates[index].path, reason) }
   }
 }
 
-/// Ours that find numbers that are not finite on their way, through `Cohort.norms()` or `Cohort.distances(exactly:)`.
+/// Built-in steps that find infinities and NaNs themselves, through `Cohort.norms()` or `Cohort.distances(exactly:)`.
 protocol SelfVerifying {}

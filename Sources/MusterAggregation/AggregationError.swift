@@ -2,38 +2,42 @@ import MusterGround
 internal import MusterSchema
 public import MusterTensors
 
-/// Why there is no next model.
+/// Why an aggregation produced no model.
 public enum AggregationError: Error, Hashable, Sendable {
   /// The base model cannot be read.
   case base(path: String, SafetensorsError)
   /// The result cannot be written.
   case output(path: String, SafetensorsError)
-  /// The system does not let an update be read now, which says nothing about the update.
+  /// An update cannot be read now, for a reason of the system (for example too many open files) that says nothing about the update.
   case update(path: String, SafetensorsError)
-  /// Two contributions of one path: each counts at most once.
+  /// Two contributions have the same path: each node counts at most once.
   case duplicatePath(String)
   /// Every update was refused, or there was none.
   case nothingAccepted([Refusal])
-  /// The step led to an infinity or a NaN.
+  /// The server optimizer's step led to an infinity or a NaN.
   case notFinite(tensor: String)
-  /// The weights are so large that their sum is infinite.
+  /// The sum of the weights is not finite, even after scaling them.
   case weightsOverflow
+  /// The name is neither a known strategy nor a combiner.
   case unknownStrategy(String, known: [String])
-  /// A step of a strategy that nobody knows: what it should be (a filter, combiner or optimizer) and its name.
+  /// No filter, combiner or optimizer of this name is known; `kind` says which of the three was expected.
   case unknownComponent(kind: String, name: String, known: [String])
+  /// The step has no parameter of this name.
   case unknownParameter(component: String, parameter: String, known: [String] = [])
+  /// The step needs a parameter that the task does not give.
   case missingParameter(component: String, parameter: String)
+  /// A parameter's value is outside the range that `expected` describes.
   case invalidParameter(component: String, parameter: String, value: Double, expected: String)
-  /// The combiner's rule cannot work with as few updates as are left; and who was refused before.
+  /// Fewer updates are left than the combiner needs: the reason, and the updates that were refused before.
   case tooFewUpdates(String, [Refusal])
-  /// A program that combines did not.
+  /// The program of an external rule failed, or its result cannot be used. `passing` marks an error worth retrying, such as a full disk.
   case external(rule: String, String, passing: Bool = false)
-  /// The server optimizer's state: where, and what is wrong.
+  /// The server optimizer's state at `path` cannot be read or written, or does not fit. `passing` marks an error worth retrying.
   case state(path: String, String, passing: Bool = false)
 }
 
 extension AggregationError {
-  /// The updates that were refused before too few were left; nil for another trouble.
+  /// The updates that were refused before too few were left; `nil` for other errors.
   package var refusals: [Refusal]? {
     switch self {
     case .nothingAccepted(let refusals), .tooFewUpdates(_, let refusals): refusals.isEmpty ? nil : refusals

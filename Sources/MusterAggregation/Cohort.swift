@@ -1,35 +1,36 @@
 public import MusterTensors
 
-/// The updates of one round against their base model: what filters and combiners work on.
+/// The updates of one round and their base model: the input of filters and combiners.
 ///
-/// Updates stay in their files, and are sorted by the bytes of their paths, so nothing that follows depends on the order of their arrival.
+/// Updates stay in their files and are sorted by the bytes of their paths, so no result depends on the order in which they arrived.
 public struct Cohort: Sendable {
+  /// The model that the round started from.
   public let base: SafetensorsFile
-  /// Sorted by path.
+  /// The updates that still count, sorted by path.
   public private(set) var updates: [Update] = []
-  /// Sorted by path.
+  /// The updates that were refused so far, sorted by path.
   public private(set) var refused: [Refusal] = []
-  /// The base's floating-point tensors that the updates hold, in the order of the base's data. All else stays as it is in the base.
+  /// The base's floating-point tensors that the updates hold, in the order of the base's data. All other tensors keep the base's values.
   public private(set) var tensors: [TensorInfo] = []
-  /// Which of the base's tensors are state and not parameters.
+  /// Says which of the base's tensors are buffers: state rather than parameters.
   public let buffers: ModelBuffers
-  /// How many threads look at it.
+  /// Number of threads for passes over the updates.
   let threads: Int
-  /// Whether the updates are so many, or so large, that memory is given back on the way.
+  /// Whether the updates together exceed ``mappedBytes``; then they are read slice by slice, and memory is released on the way.
   let isLarge: Bool
-  /// Bytes of data looked at before the fold.
+  /// Bytes of data read before the fold.
   var bytesRead = 0
-  /// Whether every number was seen to be finite.
+  /// Whether all numbers of all updates are known to be finite.
   var verified = false
-  /// A program's result that takes the updates' place in the fold.
+  /// The result of an external rule, which replaces the updates in the fold.
   var standIn: StandIn?
-  /// ‖D_i‖², once it was asked for.
+  /// ‖D_i‖² of each update, once it was asked for.
   private var squaredNorms: [Double]?
 
   /// Opens the updates, and refuses those that do not fit the base or each other.
   ///
-  /// - Parameter names: the tensors that an update must hold, no more and no less; nil: what most updates hold, at a tie those of the
-  ///   first path.
+  /// - Parameter names: the tensors that an update must hold, no more and no less; `nil` takes the set that most updates hold, and at a tie
+  ///   the one of the first path.
   init(base: SafetensorsFile, contributions: [Contribution], names: Set<String>?, threads: Int? = nil) throws(AggregationError) {
     self.base = base
     do { buffers = try base.buffers() } catch { throw .base(path: base.path, error) }
@@ -60,10 +61,10 @@ public struct Cohort: Sendable {
     updates = updates.map { $0.showing(tensors) }
   }
 
-  /// Updates of so many bytes together are looked at where they lie in the page cache; more are read, slice by slice.
+  /// Up to this many bytes (the base's size times the number of updates), updates are mapped; larger cohorts are read slice by slice.
   @TaskLocal static var mappedBytes = 64 << 20
 
-  /// What is folded: the updates, or a program's result in their place.
+  /// The cohort to fold: the updates, or the result of an external rule in their place.
   var folded: Cohort {
     guard let standIn else { return self }
     var copy = self
@@ -78,7 +79,7 @@ public struct Cohort: Sendable {
     return sets.first { counts[$0] == most }
   }
 
-  /// Takes an update out of the round.
+  /// Refuses the update of this path: it no longer counts in this round. An unknown path is ignored.
   public mutating func refuse(_ path: String, _ reason: String) {
     guard let index = updates.firstIndex(where: { $0.path == path }) else { return }
     updates.remove(at: index)
@@ -87,19 +88,19 @@ public struct Cohort: Sendable {
     refused.insert(Refusal(path: path, reason: reason), at: place)
   }
 
-  /// Shrinks (or grows) the update of this path: from now on the difference of its parameters is read times `factor`. Its buffers stay.
+  /// Scales the update of this path: from now on the difference of its parameters is multiplied by `factor`. Its buffers are not scaled.
   public mutating func scale(_ path: String, by factor: Double) {
     guard let index = updates.firstIndex(where: { $0.path == path }) else { return }
     updates[index].scale *= factor
     squaredNorms?[index] *= factor * factor
   }
 
-  /// Takes those out of the round who were met to be of no use.
+  /// Refuses the updates that a pass rejected: reasons by index.
   mutating func refuse(_ rejected: [Int: String]) {
     for (path, reason) in rejected.map({ (updates[$0].path, $1) }) { refuse(path, reason) }
   }
 
-  /// Looks through all updates for infinities and NaNs and refuses those that hold one, unless that was done before.
+  /// Reads all updates and refuses those that hold an infinity or a NaN. Does nothing if all numbers are already known to be finite.
   mutating func verify() {
     guard !verified else { return }
     let sums = sums(count: 0, length: CohortSlice.length(updates: updates.count)) { slice, _ in
@@ -110,7 +111,9 @@ public struct Cohort: Sendable {
     verified = true
   }
 
-  /// The norms ‖D_i‖ over all shared parameters, in the order of the updates that are left: one that holds an infinity or a NaN is refused.
+  /// The norms ‖D_i‖ over all shared parameters, in the order of `updates`.
+  ///
+  /// Refuses updates that hold an infinity or a NaN, so `updates` may be shorter afterwards.
   public mutating func norms() -> [Double] {
     while squaredNorms == nil {
       let sums = sums(count: updates.count, length: CohortSlice.length(updates: updates.count)) { slice, sums in
@@ -125,9 +128,9 @@ public struct Cohort: Sendable {
     return (squaredNorms ?? []).map { $0.squareRoot() }
   }
 
-  /// The distances between the parameters of all updates. One that holds an infinity or a NaN is refused.
+  /// The squared distances between the parameters of all updates. Refuses updates that hold an infinity or a NaN.
   ///
-  /// - Parameter exactly: whether sums in Float32 over some hundred elements will not do.
+  /// - Parameter exactly: `true` sums in `Double`; `false` may sum blocks of 256 elements in `Float`, which is faster.
   public mutating func distances(exactly: Bool = false) -> Distances {
     while true {
       let n = updates.count
@@ -143,7 +146,8 @@ public struct Cohort: Sendable {
     }
   }
 
-  /// (w_i − w_r)·(w_j − w_r) over the parameters for i ≤ j, at i · n + j, in double: every number was seen to be finite before.
+  /// (w_i − w_r)·(w_j − w_r) over the parameters, for i ≤ j, at index i · n + j, where r is `reference`. Summed in `Double`. All numbers
+  /// must already be known to be finite.
   mutating func products(around reference: Int) -> [Double] {
     let n = updates.count
     let sums = sums(count: n * n, length: Self.exactLength(updates: n)) { slice, sums in
@@ -154,12 +158,12 @@ public struct Cohort: Sendable {
     return sums.values
   }
 
-  /// A block of rows that was converted to double stays in the nearest cache.
+  /// Slice length for exact sums: the rows of all updates, in `Double`, take about 1 MiB at most and stay in a cache near the processor.
   private static func exactLength(updates n: Int) -> Int { max(64, min(512, (1 << 17) / max(1, n) / 64 * 64)) }
 
   static func nonFiniteReason(_ tensor: String) -> String { "tensor \(shown(tensor)) holds an infinity or a NaN" }
 
-  /// Goes through the shared tensors slice by slice, in order, buffers included: `CohortSlice.isBuffer` tells them. The slice is valid only inside `body`.
+  /// Visits the shared tensors slice by slice, in order, buffers (`CohortSlice.isBuffer`) included. A slice is valid only in `body`.
   public func forEachSlice<Failure: Error>(_ body: (CohortSlice) throws(Failure) -> Void) throws(Failure) {
     let slice = CohortSlice(self, length: CohortSlice.capacity)
     for (index, tensor) in tensors.enumerated() { try slice.forEach(in: Piece(tensor: index, elements: 0..<tensor.elementCount), body) }

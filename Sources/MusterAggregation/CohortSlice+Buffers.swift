@@ -1,11 +1,11 @@
-// Buffers: numbers that are averaged over updates and replaced.
+// Buffers are averaged over the updates, and replace the base's values.
 extension CohortSlice {
-  /// What replaces the base's numbers: base + difference, brought into the range of what the updates say, so that no rounding and no rule
-  /// makes a variance negative of which every update says that it is not.
+  /// The new values of a buffer: base + difference, clamped to the range of the updates' values. Without that, rounding or a rule could
+  /// make a variance negative although no update says so.
   ///
   /// - Parameters:
   ///   - difference: a mean over the updates.
-  ///   - low: space for `count` elements, like `high` and `row`.
+  ///   - low: space for `count` elements, as are `high` and `row`.
   ///   - result: gets `count` elements.
   func replace(
     by difference: UnsafeMutableBufferPointer<Double>, low: UnsafeMutableBufferPointer<Double>,

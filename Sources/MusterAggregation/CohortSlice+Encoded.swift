@@ -1,21 +1,21 @@
 internal import MusterTensors
 
-// Differences that come as I8 or sparse go straight into the sum.
+// Differences in I8 or sparse form are added to the sum without being decoded first.
 extension CohortSlice {
-  /// How many elements share a scale, where all updates hold differences as I8.
+  /// Number of elements that share a scale, if all updates hold this tensor as I8 differences; otherwise `nil`.
   func commonScaledChannel() -> Int? {
     guard let first = updates.first, case .scaled(_, _, let channel) = first.tensors[position].storage else { return nil }
     let fits = updates.allSatisfy { update in
-      // The same shape, so the same channels.
+      // All updates have the same shape, so they have the same channels.
       if case .scaled = update.tensors[position].storage { update.content == .delta } else { false }
     }
     return fits ? channel : nil
   }
 
-  /// Adds Σ share_i D_i for updates as I8, all in one go and in their order.
+  /// Adds Σ share_i D_i for I8 updates in one pass, in the order of the updates.
   ///
-  /// - Returns: false when they are not, or when one could lead out of the base's range: then nothing was added, and each is to be looked
-  ///   at by itself.
+  /// - Returns: `false`, with nothing added, if not all updates are I8 or one could leave the range of the base's dtype. The caller then
+  ///   adds them one by one.
   func addScaled(_ shares: [Double], to sum: UnsafeMutableBufferPointer<Double>) -> Bool {
     withScaledRows(shares) { rows in
       let reach = EncodedRows.magnitude(base)
@@ -26,7 +26,7 @@ extension CohortSlice {
     }
   }
 
-  /// The same, and the base moved by it, as floats.
+  /// Like `addScaled`, but writes base + Σ share_i D_i to `out` as `Float`. Needs a base of F32.
   func scaledStep(_ shares: [Double], into out: UnsafeMutableRawBufferPointer) -> Bool {
     let info = cohort.tensors[position]
     guard info.dtype == .f32 else { return false }
@@ -56,7 +56,7 @@ extension CohortSlice {
     return false
   }
 
-  /// Adds a sparse difference. An update that cannot count is rejected: then the sum is of no use.
+  /// Adds a sparse difference. An update with an unusable number is rejected, which makes the whole sum void.
   func addSparse(_ index: Int, times factor: Double, to sum: UnsafeMutableBufferPointer<Double>) {
     let limit = cohort.tensors[position].dtype.greatestFiniteMagnitude
     var isOutside = false

@@ -1,18 +1,19 @@
 internal import MusterTensors
 
-// Rules that look at all updates of an element at once.
+// For rules that need the values of all updates of an element together.
 extension CohortSlice {
-  /// The slice of all updates, row by row.
+  /// The slice's values of all updates, one row per update.
   struct Block {
     let block: RowBlock
-    /// Whether the rows are differences D_i; otherwise parameters w_i.
+    /// Whether the rows are differences D_i; otherwise they are parameters w_i.
     let areDifferences: Bool
   }
 
-  /// The updates' rows: their parameters where they lie when all are plain, else differences in double. Valid until the next slice.
+  /// The rows of all updates: their parameters as floats if they are unscaled and not encoded, otherwise differences in `Double`.
+  /// Valid until the next slice.
   ///
-  /// - Parameter differences: whether only differences in double will do.
-  /// - Returns: nil when an update cannot count; then the pass has no result anyway.
+  /// - Parameter differences: `true` always gives differences in `Double`.
+  /// - Returns: `nil` if an update was rejected; then the pass has no result anyway.
   func rows(differences: Bool = false) -> Block? {
     guard rejected.isEmpty else { return nil }
     if floatContent == .parameters, !differences, updates.indices.allSatisfy({ scale(of: $0) == 1 }) {
@@ -35,9 +36,9 @@ extension CohortSlice {
     return Block(block: RowBlock(.double, rows: UnsafeBufferPointer(pointers), count: count), areDifferences: true)
   }
 
-  /// The updates' numbers as floats: where they lie, or decoded. They are not checked, and not scaled. Valid until the next slice.
+  /// The updates' numbers as rows of `element`, in place or decoded to `Float`; neither scaled nor checked. Valid until the next slice.
   ///
-  /// - Parameter element: of 16 bits: all updates hold that, and it is what the rows are.
+  /// - Parameter element: `float`, or the 16-bit type that all updates hold, whose rows are then used as they are.
   private func floatRows(as element: RowBlock.Element = .float) -> RowBlock {
     for index in updates.indices {
       let info = updates[index].tensors[position]
@@ -48,7 +49,7 @@ extension CohortSlice {
     return RowBlock(element, rows: UnsafeBufferPointer(pointers), count: count)
   }
 
-  /// What weighted sums read the updates' numbers as.
+  /// The element type in which weighted sums read the updates: their common 16-bit type if this processor adds it, or `float`.
   func commonSummedElement() -> RowBlock.Element {
     guard let dtype = updates.first?.tensors[position].dtype, updates.allSatisfy({ $0.tensors[position].dtype == dtype }) else {
       return .float
@@ -60,7 +61,7 @@ extension CohortSlice {
     }
   }
 
-  /// Whatever an update travels in becomes floats here, a slice at a time: they stay in the cache until they are added up.
+  /// Converts one update's slice to `Float`. A slice is short enough to stay in the cache until it is added up.
   private func decode(_ raw: UnsafeRawBufferPointer, _ dtype: DType, row index: Int) -> UnsafeRawPointer? {
     let all = decoded ?? .allocate(capacity: updates.count * length)
     decoded = all
@@ -69,9 +70,9 @@ extension CohortSlice {
     return UnsafeRawPointer(row.baseAddress)
   }
 
-  /// Σ share_i D_i for updates of floats, or of what becomes floats exactly, all in one go.
+  /// Writes Σ share_i D_i in one pass, for updates of floats or of numbers that convert to `Float` exactly.
   ///
-  /// - Returns: false when they are not, or when something is not finite: then nothing is said, and each is to be looked at by itself.
+  /// - Returns: `false` if the updates are of another kind or something is not finite. The caller then adds them one by one.
   func weightedSum(_ shares: [Double], into sum: UnsafeMutableBufferPointer<Double>) -> Bool {
     guard let (block, weights, areDifferences, read) = weighted(shares) else { return false }
     guard let base = baseBuffer.baseAddress, let out = sum.baseAddress else { return false }
@@ -80,7 +81,7 @@ extension CohortSlice {
     return false
   }
 
-  /// The same, and the base moved by it, as floats.
+  /// Like `weightedSum`, but writes base + Σ share_i D_i to `out` as `Float`. Needs a base of F32.
   func weightedStep(_ shares: [Double], into out: UnsafeMutableRawBufferPointer) -> Bool {
     let info = cohort.tensors[position]
     if scaledChannel != nil { return scaledStep(shares, into: out) }
@@ -99,7 +100,7 @@ extension CohortSlice {
     return (floatRows(as: summedElement), UnsafePointer(own), content == .delta, read)
   }
 
-  /// Space for the rules on sorted columns.
+  /// Scratch space for the rules on sorted columns.
   func columnScratch() -> UnsafeMutableRawPointer {
     let space = columns ?? .allocate(byteCount: RowBlock.scratchBytes(rows: updates.count), alignment: 64)
     columns = space
@@ -118,7 +119,7 @@ extension CohortSlice {
       let raw = plainBytes(of: index)
       bytesRead += raw.count
       if Conversion.hasNonFinite(raw, info.dtype) { rejected[index] = Cohort.nonFiniteReason(tensor) }
-    // Scales were looked at when the file was opened.
+    // Scales were checked when the file was opened.
     case .scaled: break
     case .sparse:
       let seen = updates[index].file.forEachValue(of: info, in: elements) { _, _ in }
@@ -127,7 +128,7 @@ extension CohortSlice {
     }
   }
 
-  /// ‖D_i‖² over this slice.
+  /// ‖D_i‖² over this slice; 0 for a rejected update.
   func squaredNorm(of index: Int) -> Double {
     guard rejected[index] == nil else { return 0 }
     guard isPlain(index) else {

@@ -1,34 +1,36 @@
 internal import MusterTensors
 
-/// Some neighbouring elements of one tensor, in all updates of a cohort: few enough that the base, a sum and an update stay in the
-/// processor's cache.
+/// A run of neighboring elements of one tensor, in all updates of a cohort.
 ///
-/// Differences D_i = w_i − w are computed in `Double`, as they are asked for.
+/// Slices are short enough that the base, a sum and one update stay in the processor's cache.
+///
+/// Differences D_i = w_i − w are computed in `Double` when they are asked for.
 public final class CohortSlice {
-  /// Elements in a slice at most.
+  /// Maximum number of elements in a slice.
   public static let capacity = 8192
 
-  /// In the order of `Cohort.updates`.
+  /// The cohort's updates, in the order of `Cohort.updates`.
   public let updates: [Update]
   /// The tensor's name.
   public private(set) var tensor = ""
-  /// Whether the tensor is a buffer of the model: state and not parameters.
+  /// Whether the tensor is a buffer of the model: state rather than parameters.
   public private(set) var isBuffer = false
-  /// Which of its elements, counted row by row.
+  /// The range of the tensor's elements in this slice, counted in row-major order.
   public private(set) var elements = 0..<0
-  /// Why updates, by index, cannot count: met while reading them. What they gave to a combination is void.
+  /// Reasons, by index, for updates that turned out unusable while they were read. Sums that include such an update are void.
   var rejected: [Int: String] = [:]
-  /// Bytes of data looked at.
+  /// Bytes of data read.
   var bytesRead = 0
 
   let cohort: Cohort
   let length: Int
   private(set) var position = 0
-  /// What all updates hold of this tensor, where their numbers are floats in range, or become floats exactly: they only have to be finite.
+  /// The content of all updates, if their values of this tensor are floats (or convert to `Float` exactly) and cannot leave the base's
+  /// range: then they only have to be finite. Otherwise `nil`.
   private(set) var floatContent: Update.Content?
-  /// What weighted sums read those as.
+  /// The element type in which weighted sums read those values.
   private(set) var summedElement = RowBlock.Element.float
-  /// Where all updates hold differences as I8: for how many elements a scale is. They only have to stay in range.
+  /// Number of elements per scale, if all updates hold this tensor as I8 differences (which only have to stay in range); otherwise `nil`.
   private(set) var scaledChannel: Int?
   let baseBuffer: UnsafeMutableBufferPointer<Double>
   private let scratch: UnsafeMutableBufferPointer<Double>
@@ -37,9 +39,9 @@ public final class CohortSlice {
   var columns: UnsafeMutableRawPointer?
   var decoded: UnsafeMutableBufferPointer<Float>?
   let weights: UnsafeMutableBufferPointer<Double>
-  /// A row for each update whose file is read, and the slice that it holds.
+  /// One row for each update that is read rather than mapped. `held` says for each row which slice it holds.
   private var window: UnsafeMutableRawPointer?
-  /// Bytes from one row of the window to the next. Not a power of two: rows that lie so would push each other out of the nearest cache.
+  /// Bytes from one row of the window to the next. Not a power of two, because such rows would evict each other from the nearest cache.
   private let stride: Int
   private var held: [Int]
   private var number = 0
@@ -68,22 +70,22 @@ public final class CohortSlice {
     window?.deallocate()
   }
 
-  /// How long slices of so many updates are: the updates' parts together stay in the cache next to the processor.
+  /// Slice length for this number of updates: their parts together, 1 MiB as floats, stay in the cache next to the processor (L2).
   static func length(updates: Int) -> Int { max(64, min(capacity, (1 << 18) / max(1, updates) / 64 * 64)) }
 
-  /// The same where updates are decoded: what they become is to stay nearer still.
+  /// Slice length for updates that are decoded: the decoded floats, 128 KiB, stay even nearer to the processor.
   static func decodedLength(updates: Int) -> Int { max(64, min(capacity, (1 << 15) / max(1, updates) / 64 * 64)) }
 
-  /// The same where updates are read: a call for each slice of each of them costs more than a way to the next cache.
+  /// Slice length for updates that are read: longer, because a system call per slice costs more than fetching from the next cache.
   static func readLength(updates: Int) -> Int { max(64, min(capacity, (1 << 21) / max(1, updates) / 64 * 64)) }
 
-  /// The number of elements.
+  /// The number of elements in this slice.
   public var count: Int { elements.count }
 
-  /// The base model's elements, w.
+  /// The base model's elements w, `count` of them.
   public var base: UnsafeBufferPointer<Double> { UnsafeBufferPointer(rebasing: baseBuffer[0..<count]) }
 
-  /// - Parameter loadingBase: false leaves it to `body` to call `loadBase()` before it, or a rule, asks for the base or a difference.
+  /// - Parameter loadingBase: with `false`, `body` must call `loadBase()` before it, or a rule, uses the base or a difference.
   func forEach<Failure: Error>(
     in piece: Piece, loadingBase: Bool = true, _ body: (CohortSlice) throws(Failure) -> Void
   ) throws(Failure) {
@@ -122,10 +124,10 @@ public final class CohortSlice {
     return fits ? content : nil
   }
 
-  /// What a filter shrinks this update's difference by: buffers are not shrunk.
+  /// The factor by which filters scale this update's difference; 1 for buffers, which are not scaled.
   func scale(of index: Int) -> Double { isBuffer ? 1 : updates[index].scale }
 
-  /// The common case: `Float` parameters, as they are, of a base that can hold them. They only have to be finite.
+  /// The common case: unscaled `Float` parameters, and a base that can hold any `Float`. Then the numbers only have to be finite.
   func isPlain(_ index: Int) -> Bool {
     let update = updates[index]
     guard case .plain(let info) = update.tensors[position].storage else { return false }
@@ -136,7 +138,7 @@ public final class CohortSlice {
   /// Adds `factor` times one update's difference to `sum`.
   ///
   /// - Parameters:
-  ///   - index: of the update.
+  ///   - index: index of the update in `updates`.
   ///   - sum: `count` elements.
   public func addDifference(of index: Int, times factor: Double, to sum: UnsafeMutableBufferPointer<Double>) {
     precondition(sum.count >= count, "a sum of \(sum.count) elements, the slice has \(count)")
@@ -159,9 +161,9 @@ public final class CohortSlice {
     }
   }
 
-  /// Brings one update's numbers into the scratch, in double, whatever they travel in.
+  /// Loads one update's values into `scratch` as `Double`, from whichever form its file has.
   ///
-  /// - Returns: whether they are all finite.
+  /// - Returns: whether all values are finite.
   private func loadScratch(from index: Int) -> Bool {
     let info = updates[index].tensors[position]
     switch info.storage {
@@ -190,7 +192,7 @@ public final class CohortSlice {
   ) {
     guard let values = scratch.baseAddress, let target = sum.baseAddress, let base = baseBuffer.baseAddress else { return }
     let limit = cohort.tensors[position].dtype.greatestFiniteMagnitude
-    // Gathered, not asked one by one: that keeps the loops free of branches.
+    // Collected with bit operations instead of early exits, which keeps the loops free of branches.
     var outside = 0
     switch content {
     case .parameters:
@@ -211,7 +213,7 @@ public final class CohortSlice {
     rejected[index] = "tensor \(shown(tensor)) leaves the range of the base's \(cohort.tensors[position].dtype.rawValue)"
   }
 
-  /// The slice's bytes of an update's tensor that lies as it is. Valid until the next slice.
+  /// The slice's bytes of an update's tensor that is not encoded. Valid until the next slice.
   func plainBytes(of index: Int) -> UnsafeRawBufferPointer {
     guard case .plain(let info) = updates[index].tensors[position].storage else {
       preconditionFailure("\(tensor) of \(updates[index].path) is encoded")
@@ -219,10 +221,10 @@ public final class CohortSlice {
     return bytes(of: index, info)
   }
 
-  /// The slice's bytes of one of an update's tensors. Valid until the next slice. Zeros where the file cannot be read any more: then the
-  /// update is rejected.
+  /// The slice's bytes of one of an update's tensors. Valid until the next slice. If the file can no longer be read, the bytes are zeros
+  /// and the update is rejected.
   func bytes(of index: Int, _ info: TensorInfo) -> UnsafeRawBufferPointer {
-    // A mapping lives as long as the update, longer than this slice.
+    // A mapping lives as long as the update, which outlives this slice.
     guard updates[index].file.file.isReadable else { return updates[index].file.file.withBytes(of: info, elements: elements) { $0 } }
     let size = count * info.dtype.byteSize
     let rows = window ?? .allocate(byteCount: updates.count * stride, alignment: 64)
@@ -238,11 +240,11 @@ public final class CohortSlice {
     return UnsafeRawBufferPointer(row)
   }
 
-  /// One update's difference.
+  /// Writes one update's difference D_i.
   ///
   /// - Parameters:
-  ///   - index: of the update.
-  ///   - out: gets `count` elements.
+  ///   - index: index of the update in `updates`.
+  ///   - out: receives `count` elements.
   public func difference(of index: Int, into out: UnsafeMutableBufferPointer<Double>) {
     UnsafeMutableBufferPointer(rebasing: out[0..<count]).update(repeating: 0)
     addDifference(of: index, times: 1, to: out)
@@ -250,7 +252,7 @@ public final class CohortSlice {
 }
 
 extension DType {
-  /// Of a floating-point dtype.
+  /// The largest finite value of a floating-point dtype.
   var greatestFiniteMagnitude: Double {
     switch self {
     case .f32: Double(Float.greatestFiniteMagnitude)

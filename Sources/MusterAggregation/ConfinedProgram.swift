@@ -4,10 +4,10 @@ import MusterGround
 internal import MusterSchema
 internal import MusterTensors
 
-/// One run of a rule's program: in a session and folder of its own, with a clean environment, within time, output and disk.
+/// One run of an external rule's program: in its own session and folder, with a clean environment, with limits on time, output and disk.
 struct ConfinedProgram {
   let rule: ExternalRule
-  /// The job's folder: its working folder and its last argument.
+  /// The job's folder: the program's working folder and its last argument.
   let folder: String
 
   private var log: String { "\(folder)/log" }
@@ -21,7 +21,7 @@ struct ConfinedProgram {
     }
     let command = rule.confinement.launcher + rule.command + [folder]
     var arguments: [UnsafeMutablePointer<CChar>?] = command.map { strdup($0) } + [nil]
-    // By this variable whatever the program started is found again, in whichever session.
+    // Processes that the program started are found again by this variable, even in other sessions.
     let mark = "MUSTER_TRAINER=\(getpid()).\(String(UInt64.random(in: .min ... .max), radix: 36))"
     let lines = environment.sorted { $0.key < $1.key }.map { "\($0.key)=\($0.value)" } + [mark]
     var variables: [UnsafeMutablePointer<CChar>?] = lines.map { strdup($0) } + [nil]
@@ -33,7 +33,7 @@ struct ConfinedProgram {
       throw .external(rule: rule.name, "\(program) cannot be started: \(reason)", passing: SystemTrouble.isPassing(code))
     }
     let ending = wait(for: pid, output)
-    // What it may have left behind.
+    // Ends processes that the program may have left behind.
     kill(-pid, SIGKILL)
     muster_end_marked(mark)
     switch ending {
@@ -55,7 +55,7 @@ struct ConfinedProgram {
 
   private enum Ending {
     case status(Int32)
-    /// It was ended, for this reason.
+    /// The program was ended, for this reason.
     case excess(String)
   }
 
@@ -78,13 +78,13 @@ struct ConfinedProgram {
         waitpid(pid, &status, 0)
         return .excess(why)
       }
-      // waitpid knows no time-out, and aggregation blocks its thread anyway: it looks again, at most 50 ms late.
+      // waitpid has no timeout, and aggregation blocks its thread anyway, so this polls. The end is noticed at most 50 ms late.
       usleep(pause)
       pause = min(50_000, pause * 2)
     }
   }
 
-  /// What is too much of what the kernel has no limit for.
+  /// The limit that is exceeded, among those that the kernel does not enforce; otherwise `nil`.
   private func excess(_ output: Int32) -> String? {
     let limits = rule.confinement
     var file = stat()

@@ -1,15 +1,16 @@
-/// A stored update, as the closing of a round hands it over.
+/// A stored update of a closed round.
 public struct Contribution: Hashable, Sendable {
-  /// The node's path, `north/pi-1`: what contributions are ordered by.
+  /// The node's path, such as `north/pi-1`. Contributions are sorted by it.
   public let path: String
-  /// Where its safetensors file lies. It holds resulting parameters, or differences to the base when its metadata says
+  /// Path of the safetensors file. It holds resulting parameters, or differences from the base if its metadata says
   /// `"muster.content": "delta"`.
   public let file: String
-  /// The part of that file; nil: all of it.
+  /// The byte range of the update in that file; `nil` for the whole file.
   public let range: Range<Int>?
-  /// Samples behind it: finite and > 0.
+  /// Number of samples behind the update: finite and > 0.
   public let weight: Double
 
+  /// Describes a stored update; see the properties.
   public init(path: String, file: String, range: Range<Int>? = nil, weight: Double) {
     self.path = path
     self.file = file
@@ -18,29 +19,32 @@ public struct Contribution: Hashable, Sendable {
   }
 }
 
-/// A contribution that does not count, and why.
+/// A contribution that does not count, and the reason.
 public struct Refusal: Hashable, Sendable {
+  /// The node's path.
   public let path: String
+  /// The reason, as a phrase for an error message or the round's record.
   public let reason: String
 
+  /// Describes a refused contribution.
   public init(path: String, reason: String) {
     self.path = path
     self.reason = reason
   }
 }
 
-/// What an aggregation did.
+/// The outcome of an aggregation.
 public struct AggregationResult: Sendable {
-  /// Paths of the updates in the result, in order.
+  /// Paths of the updates that are in the result, sorted.
   public let accepted: [String]
-  /// In the order of their paths.
+  /// The refused contributions, sorted by path.
   public let refused: [Refusal]
   /// The sum of the accepted weights.
   public let weight: Double
-  /// Bytes of tensor data looked at, the base's included.
+  /// Bytes of tensor data read, including the base's.
   public let bytesRead: Int
-  /// How long it took.
+  /// Time from the call to the finished result.
   public let duration: Duration
-  /// How much of it went into handing the result to the system; the mean over the threads.
+  /// The part of `duration` spent writing the result, averaged over the threads.
   public let writing: Duration
 }

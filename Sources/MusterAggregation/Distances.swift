@@ -10,6 +10,6 @@ public struct Distances: Sendable {
     for i in 0..<count { for j in 0..<i { values[i * count + j] = values[j * count + i] } }
   }
 
-  /// ‖w_i − w_j‖².
+  /// ‖w_i − w_j‖², symmetric in i and j.
   public subscript(i: Int, j: Int) -> Double { values[i * count + j] }
 }

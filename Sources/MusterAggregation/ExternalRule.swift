@@ -5,39 +5,39 @@ import MusterGround
 internal import MusterSchema
 internal import MusterTensors
 
-/// A combiner that is somebody's program: it gets a folder of updates and writes what they come to. The contract stands in
-/// `docs/aggregation.md`.
+/// A combiner that runs an external program: the program gets a folder of updates and writes the combined result. `docs/aggregation.md`
+/// describes the contract.
 ///
-/// Who may name a program decides what runs on the machine: take commands from the operator's configuration, never from a task.
+/// The command runs on this machine with this process's rights: take it from the operator's configuration, never from a task.
 public struct ExternalRule: Combiner {
-  /// Under which name it is known.
+  /// The name of the rule in a task's strategy.
   public let name: String
-  /// The program and its first arguments; the folder is the last one. A bare name is looked for in PATH.
+  /// The program and its first arguments; the job's folder is appended. A name without a slash is looked up in PATH.
   public let command: [String]
-  /// Handed to the program.
+  /// Parameters from the task, handed to the program.
   public let parameters: [String: Double]
-  /// Where the folders for the program are made.
+  /// The folder in which the job folders are made.
   public let folder: String
-  /// How long it may take.
+  /// How long the program may run.
   public let timeout: Duration
-  /// What else it may use.
+  /// Limits and environment of the program.
   public let confinement: Confinement
 
-  /// What the program gets of its caller's process, and what it may use. Nothing of the caller's environment is handed on by itself: a server's
-  /// holds passwords.
+  /// Limits and environment of an external program. Only PATH, HOME and LANG are inherited: a server's environment may hold passwords.
   public struct Confinement: Hashable, Sendable {
-    /// A program and arguments that stand before the command: it sets the kernel's limits on itself and becomes the command, as
-    /// `muster-central exec-trainer … --` does. Empty: no such limits.
+    /// A program and arguments that precede the command: it sets the kernel's limits on itself and then executes the command, as
+    /// `muster-central exec-trainer … --` does. Empty means no such limits.
     public var launcher: [String]
-    /// Added to the minimal environment (PATH, HOME, LANG).
+    /// Variables added to PATH, HOME and LANG; they take precedence.
     public var environment: [String: String]
-    /// What it may print, MiB.
+    /// Maximum size of the program's output, in MiB.
     public var outputMiB: Int
-    /// What its folder may take up, MiB. nil: no limit.
+    /// Maximum size of the job's folder, in MiB; `nil` for no limit.
     public var diskMiB: Int?
-    /// Free space that must stay on the folder's file system, MiB.
+    /// Free space, in MiB, that must remain on the folder's file system; 0 turns the check off.
     public var freeMiB: Int
 
+    /// Limits and environment; see the properties.
     public init(
       launcher: [String] = [], environment: [String: String] = [:], outputMiB: Int = 64, diskMiB: Int? = nil, freeMiB: Int = 1
     ) {
@@ -49,6 +49,7 @@ public struct ExternalRule: Combiner {
     }
   }
 
+  /// Describes a rule; see the properties.
   public init(
     name: String, command: [String], parameters: [String: Double] = [:], folder: String, timeout: Duration = .seconds(600),
     confinement: Confinement = Confinement()
@@ -66,14 +67,14 @@ public struct ExternalRule: Combiner {
   public func prepare(_ cohort: inout Cohort) throws(AggregationError) -> any SliceCombiner {
     let job = "\(folder)/\(name)-\(getpid())-\(String(UInt32.random(in: .min ... .max), radix: 16))"
     let taken = "\(job).taken"
-    // Nothing refers to them afterwards: a folder that stays costs only space.
+    // Nothing refers to these folders afterwards: one that cannot be removed only takes up space.
     defer { for path in [job, taken] { _ = muster_remove(path) } }
     try write(cohort, to: job)
     try ConfinedProgram(rule: self, folder: job).run()
     try takeRefusals(from: "\(job)/refused.json", &cohort)
     guard !cohort.updates.isEmpty else { throw .nothingAccepted(cohort.refused) }
     let weight = cohort.updates.reduce(0) { $0 + $1.weight }
-    // A process that the program left behind could truncate the result while it is mapped.
+    // The result is copied first: a process that the program left behind could truncate the file while it is mapped.
     try takeOut("\(job)/result.safetensors", to: taken)
     let contribution = Contribution(path: name, file: taken, weight: weight)
     switch try Update.open(contribution, fitting: cohort.base.schema, reading: false) {
@@ -90,7 +91,7 @@ public struct ExternalRule: Combiner {
     return WeightedSum(shares: [1])
   }
 
-  // MARK: - The folder
+  // MARK: - The job folder
 
   private struct Job: Encodable {
     struct Member: Encodable {
@@ -98,7 +99,7 @@ public struct ExternalRule: Combiner {
       var file: String
       var weight: Double
       var content: String
-      /// What a filter shrinks its difference by.
+      /// The factor by which filters scale the update's difference.
       var scale: Double
     }
 
@@ -107,7 +108,7 @@ public struct ExternalRule: Combiner {
     var parameters: [String: Double]
     var base = "base.safetensors"
     var tensors: [String]
-    /// Those of `tensors` that are state and not parameters.
+    /// The names among `tensors` that are buffers: state rather than parameters.
     var buffers: [String]
     var updates: [Member]
     var result = "result.safetensors"
@@ -176,7 +177,7 @@ public struct ExternalRule: Combiner {
     .external(rule: name, "its result cannot be copied: \(String(cString: strerror(code)))", passing: SystemTrouble.isPassing(code))
   }
 
-  /// - Returns: nil when there is no such file. A link or a pipe is refused: the first leads elsewhere, the second would be waited for.
+  /// - Returns: `nil` if there is no such file. Links and pipes are refused: a link leads elsewhere, and a pipe would block.
   private func openResult(_ path: String) throws(AggregationError) -> Int32? {
     let file = open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK)
     if file < 0, errno == ENOENT { return nil }
@@ -202,7 +203,7 @@ public struct ExternalRule: Combiner {
   }
 }
 
-/// What takes the place of a cohort's updates in the fold: a program's result.
+/// The result of an external rule, which replaces a cohort's updates in the fold.
 struct StandIn: Sendable {
   let rule: String
   let update: Update

@@ -1,10 +1,13 @@
-/// Shrinks an update whose norm is larger than C to norm C: D_i ← D_i · min(1, C / ‖D_i‖) (Sun et al. 2019). Norms are over all shared
-/// tensors together.
+/// Scales an update whose norm exceeds C down to norm C: D_i ← D_i · min(1, C / ‖D_i‖) (Sun et al. 2019).
+///
+/// The norm covers all shared parameters together; buffers are neither counted nor scaled.
 public struct NormClip: Filter, SelfVerifying {
-  /// C.
+  /// C, the largest norm that is left as it is.
   public let norm: Double
 
-  /// - Parameter norm: > 0.
+  /// Clips to the norm C.
+  ///
+  /// - Parameter norm: C > 0.
   public init(norm: Double) { self.norm = norm }
 
   public var looksAtOthers: Bool { false }
@@ -15,11 +18,15 @@ public struct NormClip: Filter, SelfVerifying {
   }
 }
 
-/// Refuses an update whose norm ‖D_i‖ is further than k · MAD from the round's median norm; MAD is the median of those distances (without
-/// a factor for the normal distribution).
+/// Refuses an update whose norm ‖D_i‖ differs from the round's median norm by more than k · MAD.
+///
+/// MAD is the median of those differences, without the factor for the normal distribution. Norms cover parameters, not buffers.
 public struct OutlierFilter: Filter, SelfVerifying {
+  /// The factor k.
   public let k: Double
 
+  /// Refuses norms further than k · MAD from the median.
+  ///
   /// - Parameter k: > 0.
   public init(k: Double = 3) { self.k = k }
 
@@ -28,7 +35,7 @@ public struct OutlierFilter: Filter, SelfVerifying {
     guard !norms.isEmpty else { return }
     let middle = Self.median(norms)
     let spread = Self.median(norms.map { ($0 - middle).magnitude })
-    // Equal norms that were rounded apart are no outliers.
+    // Norms that are equal except for rounding are not outliers.
     let limit = k * spread + 1e-12 * middle
     for (update, norm) in zip(cohort.updates, norms) where (norm - middle).magnitude > limit {
       cohort.refuse(

@@ -2,21 +2,21 @@ import MusterGround
 internal import MusterTensors
 internal import Synchronization
 
-/// One pass over base and updates, slice by slice, that writes the next model unless it meets what must not be in it.
+/// One pass over the base and the updates, slice by slice. Writes the next model unless an update is rejected or a number is not finite.
 struct Fold: Sendable {
   let cohort: Cohort
   let combiner: any SliceCombiner
   let optimizer: any ServerOptimizer
   let state: OptimizerState
 
-  /// What was met. Not finished when an update was rejected.
+  /// The findings of a pass. If an update was rejected, no model was written.
   struct Outcome: Sendable {
-    /// Updates by index that cannot count: not empty means that nothing was written.
+    /// Reasons, by index, for updates that cannot be used. Not empty means that nothing was written.
     var rejected: [Int: String] = [:]
     var bytesRead = 0
-    /// Of all threads together.
+    /// Time spent writing, summed over all threads.
     var writing = Duration.zero
-    /// The first tensor, by position, that would not be finite.
+    /// The first tensor, by position, that would not be finite in the new model.
     fileprivate var notFinite: (position: Int, name: String)?
     fileprivate var error: SafetensorsError?
     fileprivate var stateError: SafetensorsError?
@@ -49,7 +49,7 @@ struct Fold: Sendable {
     return outcome
   }
 
-  /// What nobody changes: the base's.
+  /// Copies the base's tensors that are not folded.
   private func keep(in writer: SafetensorsWriter) throws(SafetensorsError) {
     let folded = Set(cohort.tensors.map(\.name))
     let places = writer.places
@@ -84,7 +84,7 @@ struct Fold: Sendable {
     return whole.withLock { $0 }
   }
 
-  /// Where one thread works.
+  /// The buffers and the outcome of one thread.
   private final class Desk {
     let slice: CohortSlice
     private(set) var outcome = Outcome()
@@ -131,7 +131,7 @@ struct Fold: Sendable {
         bytes = .allocate(byteCount: needed, alignment: 64)
       }
       let isBuffer = fold.cohort.buffers.contains(tensor.name)
-      // The plain mean of floats goes from the files to the result in one loop.
+      // The plain mean of floats goes from the files to the result in one loop, without intermediate buffers.
       let plain = fold.optimizer is Replace && !isBuffer ? fold.combiner as? WeightedSum : nil
       slice.forEach(in: piece, loadingBase: plain == nil) { slice in
         let start = (slice.elements.lowerBound - piece.elements.lowerBound) * tensor.dtype.byteSize

@@ -1,16 +1,19 @@
-/// The point with the least weighted sum of distances to the updates, argmin_z Σ p_i ‖z − w_i‖, by smoothed Weiszfeld steps from the mean:
-/// z ← Σ b_i w_i / Σ b_i with b_i = p_i / max(ν, ‖z − w_i‖) (Pillutla et al. 2022, RFA).
+/// The point with the least weighted sum of distances to the updates, argmin_z Σ p_i ‖z − w_i‖.
 ///
-/// Every z is a mean of the updates, z = Σ a_j w_j, so its distances follow from the updates' products with each other: with
-/// v_j = w_j − w_r, ‖z − w_i‖² = v_i·v_i − 2 Σ_j a_j v_i·v_j + Σ_jk a_j a_k v_j·v_k. The updates are read for these and once for the result,
-/// however many steps there are. w_r is the update with the least sum of distances: an update that lies far off, at any distance, then takes
-/// no digits from the others. Steps end when the shares stand still; the paper makes a few.
+/// Smoothed Weiszfeld steps from the mean, z ← Σ b_i w_i / Σ b_i with b_i = p_i / max(ν, ‖z − w_i‖) (Pillutla et al. 2022, RFA). The paper
+/// makes a few steps; this stops when no share changes by more than 1e-12 of itself, or after `iterations` steps.
+///
+/// Every z is a mean of the updates, z = Σ a_j w_j, so its distances follow from the updates' inner products: with v_j = w_j − w_r,
+/// ‖z − w_i‖² = v_i·v_i − 2 Σ_j a_j v_i·v_j + Σ_jk a_j a_k v_j·v_k. The updates are read for distances, for products and for the result,
+/// however many steps there are. w_r is the update with the least sum of distances, so that an update far away from the others does not
+/// cost them precision.
 public struct GeometricMedian: Combiner, SelfVerifying {
-  /// ν: nearer than this is not told apart.
+  /// ν, the smallest distance that a step divides by; > 0.
   public let nu: Double
-  /// Steps at most.
+  /// Maximum number of steps.
   public let iterations: Int
 
+  /// A geometric median with smoothing ν and at most `iterations` steps.
   public init(nu: Double = 1e-6, iterations: Int = 1000) {
     self.nu = nu
     self.iterations = iterations
@@ -28,9 +31,9 @@ public struct GeometricMedian: Combiner, SelfVerifying {
     return WeightedSum(shares: shares(of: weights, cohort.products(around: middle)))
   }
 
-  /// The shares a_i of the updates in z.
+  /// The shares a_i of the updates in z, which sum to 1.
   ///
-  /// - Parameter products: v_i·v_j for i ≤ j, at i · n + j.
+  /// - Parameter products: v_i·v_j for i ≤ j, at index i · n + j.
   func shares(of weights: [Double], _ products: [Double]) -> [Double] {
     let n = weights.count
     var products = products
@@ -50,7 +53,7 @@ public struct GeometricMedian: Combiner, SelfVerifying {
         next[i] = weights[i] / max(nu, max(0, products[i * n + i] - 2 * toAll[i] + within).squareRoot())
         total += next[i]
       }
-      // Relative: the share of an update that lies far off is tiny, and matters all the same.
+      // The change is relative, because the tiny share of an update far away matters, too.
       var change = 0.0
       for i in 0..<n {
         next[i] /= total

@@ -1,21 +1,22 @@
-/// The m updates that lie closest to their neighbours, and their plain mean.
+/// Chooses the m updates that are closest to their neighbors, and averages them without weights.
 ///
-/// Score s(i) = Σ over the n − f − 2 nearest j of ‖w_i − w_j‖². Krum takes the one of the lowest score (Blanchard et al. 2017), Multi-Krum
-/// the m lowest, m ≤ n − f. Of equal scores the first path's is taken. Weights do not count. Needs n ≥ 2f + 3.
+/// The score of an update is s(i) = Σ ‖w_i − w_j‖² over its n − f − 2 nearest neighbors j. Krum takes the update with the lowest score
+/// (Blanchard et al. 2017), Multi-Krum the m lowest, m ≤ n − f. At equal scores the first path wins. The updates' weights are ignored.
+/// Needs n ≥ 2f + 3. Updates that are not chosen are refused, with their rank.
 public struct Krum: Combiner, SelfVerifying {
-  /// How many updates may be malicious.
+  /// Number of updates that may be malicious.
   public let f: Int
-  /// How many are chosen; nil: n − f.
+  /// Number of updates to choose; `nil` for n − f.
   public let m: Int?
-  /// Under which name it is known.
+  /// The name of the rule in error messages.
   let name: String
 
-  /// Krum: one is chosen.
+  /// Krum, which chooses one update.
   public init(f: Int = 1) { (self.f, self.m, name) = (f, 1, "krum") }
 
-  /// Multi-Krum.
+  /// Multi-Krum, which chooses m updates.
   ///
-  /// - Parameter m: how many are chosen; nil: n − f.
+  /// - Parameter m: number of updates to choose; `nil` for n − f.
   public init(f: Int, choosing m: Int?) { (self.f, self.m, name) = (f, m, "multiKrum") }
 
   public var readsAhead: Bool { true }
@@ -47,14 +48,15 @@ public struct Krum: Combiner, SelfVerifying {
   }
 }
 
-/// θ = n − 2f updates by repeated Krum on what is left, then of every element the mean of the θ − 2f values that are nearest to the median
-/// of theirs (El Mhamdi et al. 2018). Needs n ≥ 4f + 3.
+/// Chooses θ = n − 2f updates by repeated Krum, then averages for each element the θ − 2f values nearest to the chosen updates' median.
 ///
-/// Of equal scores the first path's is taken; of two values equally near to the median, the lower.
+/// By El Mhamdi et al. 2018. Needs n ≥ 4f + 3. Each Krum step looks only at the updates that are still left. At equal scores the first path
+/// wins; of two values equally near to the median, the lower. The updates' weights are ignored. Updates that are not chosen are refused.
 public struct Bulyan: Combiner, SelfVerifying {
-  /// How many updates may be malicious.
+  /// Number of updates that may be malicious.
   public let f: Int
 
+  /// Bulyan against f malicious updates.
   public init(f: Int = 1) { self.f = f }
 
   public var readsAhead: Bool { true }
@@ -92,7 +94,7 @@ public struct Bulyan: Combiner, SelfVerifying {
         }
       }
       guard let best else { break }
-      // Without neighbours to compare, the first path is taken: there is nothing to be exact about.
+      // With no neighbors left to compare, the first path is taken, and precision does not matter.
       if left.count - f - 2 > 0 { choice.compare(best.score, second) }
       choice.scores.append(best.score)
       choice.order.append(left.remove(at: best.place))
@@ -103,22 +105,22 @@ public struct Bulyan: Combiner, SelfVerifying {
   }
 }
 
-/// Who was chosen, and how clearly.
+/// The ranking of the updates, and whether it is clear.
 private struct Choice {
   /// Indices of the updates, the chosen ones first.
   var order: [Int]
-  /// In that order; Bulyan's rest has none.
+  /// The scores in that order. Bulyan has none for updates that it did not choose.
   var scores: [Double]
-  /// Whether a score was so near to another that distances summed in `Float` could have decided otherwise.
+  /// Whether two scores are so close that distances summed in `Float` could have decided wrongly.
   var isClose = false
 
   mutating func compare(_ taken: Double, _ left: Double) {
-    // Sixteen additions in a row, and the differences' own rounding, twice.
+    // The bound covers 16 `Float` additions in a row and the rounding of the differences, for both scores.
     if left - taken <= 2.5e-6 * left { isClose = true }
   }
 }
 
-/// Every update's neighbours, the nearest first.
+/// For each update, the other updates sorted by distance, nearest first.
 private struct Neighbourhood {
   private let distances: Distances
   private let sorted: [[Int]]
@@ -135,7 +137,7 @@ private struct Neighbourhood {
 
   mutating func remove(_ index: Int) { isLeft[index] = false }
 
-  /// The sum of the squared distances to the nearest of those that are left, from the nearest on.
+  /// The sum of the squared distances to the `count` nearest updates that are left, added from the nearest on.
   func score(_ index: Int, nearest count: Int) -> Double {
     var (sum, needed) = (0.0, count)
     for other in sorted[index] where isLeft[other] {
@@ -148,7 +150,7 @@ private struct Neighbourhood {
 }
 
 extension Cohort {
-  /// Chooses by distances in `Float` sums, and where that is too close to call once more by exact ones.
+  /// Chooses by distances summed in `Float`, and repeats with exact sums if the result is too close to call.
   fileprivate mutating func choose(
     for combiner: some Combiner, _ choose: (Distances) -> Choice
   ) throws(AggregationError) -> Choice {
@@ -159,7 +161,7 @@ extension Cohort {
     return choose(self.distances(exactly: true))
   }
 
-  /// Asks a combiner again whether there are enough: some may have been refused since.
+  /// Checks again whether enough updates are left, because some may have been refused since.
   func require(_ combiner: some Combiner) throws(AggregationError) {
     guard !updates.isEmpty else { throw .nothingAccepted(refused) }
     if let problem = combiner.problem(updates: updates.count) { throw .tooFewUpdates(problem, refused) }

@@ -1,15 +1,19 @@
 /// The mean of the differences, summed in `Double` in the order of the paths.
 ///
-/// Weighted by samples: D = Σ p_i D_i with p_i = n_i / Σ n_i (McMahan et al. 2017, FedAvg); uniform: p_i = 1 / n.
+/// Weighted by samples: D = Σ p_i D_i with p_i = n_i / Σ n_i (McMahan et al. 2017, FedAvg). Uniform: p_i = 1 / n.
 public struct Mean: Combiner {
-  /// What an update's share is.
+  /// How much each update counts.
   public enum Weighting: Sendable {
+    /// p_i = n_i / Σ n_i.
     case samples
+    /// p_i = 1 / n.
     case uniform
   }
 
+  /// How much each update counts.
   public let weighting: Weighting
 
+  /// A mean with this weighting.
   public init(_ weighting: Weighting = .samples) { self.weighting = weighting }
 
   public var composition: Composition? { weighting == .samples ? .weight : .count }
@@ -24,9 +28,9 @@ public struct Mean: Combiner {
 
 /// Σ share_i D_i.
 struct WeightedSum: SliceCombiner {
-  /// In the order of the updates.
+  /// The updates' shares, in their order.
   let shares: [Double]
-  /// Those of a rule whose shares do not sum to one, for the mean of buffers.
+  /// Shares for the mean of buffers. They differ where a rule's shares do not sum to 1.
   let bufferShares: [Double]
 
   init(shares: [Double], bufferShares: [Double]? = nil) {
@@ -52,7 +56,7 @@ extension Cohort {
   func shares() throws(AggregationError) -> [Double] {
     let total = updates.reduce(0) { $0 + $1.weight }
     if total.isFinite { return updates.map { $0.weight / total } }
-    // Each is finite, their sum is not: the same shares, from weights that are scaled to at most 1.
+    // Each weight is finite, but their sum is not: weights scaled to at most 1 give the same shares.
     let largest = updates.reduce(0) { max($0, $1.weight) }
     let scaled = updates.map { $0.weight / largest }
     let sum = scaled.reduce(0, +)

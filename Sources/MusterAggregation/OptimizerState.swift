@@ -2,19 +2,19 @@ import MusterGround
 internal import MusterSchema
 internal import MusterTensors
 
-/// What a server optimizer remembers: for every tensor that was folded so far and every part of its memory (m, v) as many numbers in F64,
-/// in a safetensors file under `part/tensor`.
+/// The state that a server optimizer keeps between rounds, in a safetensors file: for each part of its memory (such as m and v) and each
+/// tensor folded so far, one F64 tensor of the same shape, named `part/tensor`.
 struct OptimizerState: Sendable {
-  /// The version of the file, under `muster.state` in its metadata.
+  /// The version of the file format, stored as `muster.state` in its metadata.
   static let version = "1"
 
   let parts: [String]
   private let file: SafetensorsFile?
 
   /// - Parameters:
-  ///   - parts: the optimizer's memory.
-  ///   - path: what it remembers; nil: it begins with zeros, as it does for a tensor that the file does not hold.
-  ///   - base: whose tensors it is about.
+  ///   - parts: the names in the optimizer's `memory`.
+  ///   - path: path of the previous state; `nil` starts from zeros, as does a tensor that the file does not hold.
+  ///   - base: the base model, whose tensors the state must fit.
   init(_ parts: [String], from path: String?, base: SafetensorsFile) throws(AggregationError) {
     self.parts = parts
     guard let path, !parts.isEmpty else {
@@ -45,11 +45,11 @@ struct OptimizerState: Sendable {
     self.file = file
   }
 
-  /// Fills `buffer` with a part's elements of a tensor.
+  /// Fills `buffer` with some elements of one part's tensor.
   ///
-  /// - Returns: bytes read.
+  /// - Returns: the number of bytes read.
   func load(_ part: Int, _ tensor: String, _ elements: Range<Int>, into buffer: UnsafeMutableBufferPointer<Double>) -> Int {
-    // Without a file it begins with zeros; with one, `init` has found every part of every tensor in it.
+    // Zeros without a file, or for a tensor it does not hold. `init` has checked that a tensor in the file has all of its parts.
     guard let file, let info = try? file.header.tensor(named: "\(parts[part])/\(tensor)") else {
       buffer.update(repeating: 0)
       return 0
@@ -59,7 +59,7 @@ struct OptimizerState: Sendable {
     return elements.count * 8
   }
 
-  /// Where the next state goes.
+  /// The file of the next state, while it is written.
   struct Writer {
     let file: SafetensorsWriter
     let places: Places
@@ -67,7 +67,7 @@ struct OptimizerState: Sendable {
 
   struct Places: Sendable {
     let places: SafetensorsPlaces
-    /// By part and tensor of the cohort.
+    /// Byte offsets in the data section, by part and by the tensor's position in the cohort.
     let offsets: [[Int]]
 
     func write(_ bytes: UnsafeRawBufferPointer, _ part: Int, _ tensor: Int, _ elements: Range<Int>) throws(SafetensorsError) {
@@ -75,10 +75,10 @@ struct OptimizerState: Sendable {
     }
   }
 
-  /// Begins the next state's file, with what is remembered of parameters that are not folded this time. Nothing is remembered of buffers,
-  /// also not what version 0.1.0 did.
+  /// Begins the file of the next state, and copies into it the state of parameters that are not folded this time. Buffers have no state:
+  /// entries for them, as files of version 0.1.0 have, are dropped.
   ///
-  /// - Returns: nil for an optimizer that remembers nothing.
+  /// - Returns: `nil` for an optimizer without memory.
   func writer(to path: String, for cohort: Cohort) throws(AggregationError) -> Writer? {
     guard !parts.isEmpty else { return nil }
     do {
@@ -102,7 +102,7 @@ struct OptimizerState: Sendable {
         var row: [Int] = []
         for tensor in cohort.tensors {
           let name = "\(part)/\(tensor.name)"
-          // No place is needed for a buffer.
+          // Buffers have no state, so this offset is not used.
           row.append(cohort.buffers.contains(tensor.name) ? 0 : try writer.header.tensor(named: name).byteRange.lowerBound)
         }
         offsets.append(row)

@@ -3,19 +3,19 @@ internal import Glibc
 internal import MusterTensors
 internal import Synchronization
 
-/// Neighbouring elements of one tensor: what a thread takes at a time.
+/// Neighboring elements of one tensor: the unit of work of a thread.
 struct Piece: Sendable {
   /// Position in `Cohort.tensors`.
   let tensor: Int
   let elements: Range<Int>
 }
 
-/// Shares jobs among threads. What a job computes may depend on its number, never on who does it or when.
+/// Distributes jobs among threads. The result of a job may depend on its number, but not on which thread runs it or when.
 enum Workers {
-  /// As many as help: what is done here waits for memory, which two threads keep busy.
+  /// The useful number of threads: one for small inputs, otherwise two, because the work waits for memory and two threads keep that busy.
   static func suggested(bytes: Int) -> Int { bytes < 4 << 20 ? 1 : max(1, min(2, Int(sysconf(Int32(_SC_NPROCESSORS_ONLN))))) }
 
-  /// Runs `worker` on every thread; each asks for the numbers of jobs until there are none.
+  /// Runs `worker` on every thread; `next` gives it the number of the next job, or `nil` when none is left.
   static func run(jobs: Int, threads: Int, _ worker: @Sendable (_ next: () -> Int?) -> Void) {
     let taken = Atomic(0)
     DispatchQueue.concurrentPerform(iterations: max(1, min(jobs, threads))) { _ in
@@ -28,8 +28,8 @@ enum Workers {
 }
 
 extension Cohort {
-  /// The shared tensors in pieces, in order: each so large that the updates' parts of it are some megabytes. They depend on the model and
-  /// the number of updates alone.
+  /// Splits the shared tensors into pieces, in order: a piece takes some megabytes over all updates. The split depends only on the model
+  /// and the number of updates.
   func pieces() -> [Piece] {
     let slice = CohortSlice.length(updates: updates.count)
     let size = max(slice, min(1 << 17, (4 << 20) / max(1, updates.count) / slice * slice))
@@ -39,27 +39,27 @@ extension Cohort {
     }
   }
 
-  /// Gives back the memory of a piece that was read, where it could become much.
+  /// Releases the memory of a piece that was read, if the cohort is large.
   func release(_ piece: Piece) {
     guard isLarge else { return }
     base.release(tensors[piece.tensor], elements: piece.elements)
     for update in updates { update.file.release(update.tensors[piece.tensor], elements: piece.elements) }
   }
 
-  /// What a pass over all updates added up, and who cannot count.
+  /// The sums of a pass over all updates, and the updates that it rejected.
   struct Sums: Sendable {
     var values: [Double]
     var rejected: [Int: String] = [:]
     var bytesRead = 0
   }
 
-  /// Sums over all slices, in double. The slices are added up in at most eight parts, and then the parts, always the same ones in the same
-  /// order.
+  /// Sums over all slices, in `Double`. Slices are added up in at most eight parts, then the parts are added: always the same ones in the
+  /// same order, so the result does not depend on the number of threads.
   ///
   /// - Parameters:
-  ///   - count: how many sums.
-  ///   - length: of a slice at most.
-  ///   - add: adds a slice's share to the sums.
+  ///   - count: number of sums.
+  ///   - length: maximum length of a slice.
+  ///   - add: adds a slice's contribution to the sums.
   func sums(
     count: Int, length: Int, _ add: @Sendable (CohortSlice, UnsafeMutableBufferPointer<Double>) -> Void
   ) -> Sums {

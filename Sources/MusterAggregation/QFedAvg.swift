@@ -1,18 +1,20 @@
 internal import Glibc
 internal import MusterSchema
 
-/// Fairer than the mean: devices on which the model is still bad count more (Li et al. 2020, q-FFL).
+/// A fairer mean: devices on which the model is still bad count more (Li et al. 2020, q-FFL).
 ///
-/// With F_i the loss of w on node i before it trained and Δ_i = L (w − w_i), L = 1/η:
-/// w ← w − Σ F_i^q Δ_i / Σ (q F_i^(q−1) ‖Δ_i‖² + L F_i^q). Losses below 1e-10 count as 1e-10, as in the authors' code. Weights do not count.
+/// With F_i the loss of w on node i before it trained, and Δ_i = L (w − w_i), L = 1/η:
+/// w ← w − Σ F_i^q Δ_i / Σ (q F_i^(q−1) ‖Δ_i‖² + L F_i^q). Losses below 1e-10 count as 1e-10, as in the authors' code. The updates' weights
+/// are ignored. Buffers get the uniform mean.
 ///
-/// F_i is `initialLoss` in the update's `muster.metrics`; an update without it is refused.
+/// F_i is `initialLoss` in the update's `muster.metrics`. An update whose loss is missing, negative or not finite is refused.
 public struct QFedAvg: Combiner, SelfVerifying {
-  /// 0: the uniform mean; the larger, the fairer.
+  /// The fairness q ≥ 0: 0 gives the uniform mean, larger values are fairer.
   public let q: Double
-  /// η: the devices' learning rate; the task's `local.rate` unless the strategy gives another.
+  /// η > 0, the devices' learning rate: the task's `local.rate` unless the strategy gives another.
   public let rate: Double
 
+  /// A fair mean with fairness q and the devices' learning rate η.
   public init(q: Double = 0.2, rate: Double = 0.1) {
     self.q = q
     self.rate = rate
@@ -32,7 +34,7 @@ public struct QFedAvg: Combiner, SelfVerifying {
     let norms = cohort.norms()
     guard !cohort.updates.isEmpty else { throw .nothingAccepted(cohort.refused) }
     let losses = cohort.updates.map { max(1e-10, Self.initialLoss($0) ?? 0) }
-    // Only ratios matter: with F_i / max F nothing leaves the range of Double.
+    // Only ratios matter: dividing by the largest loss keeps all powers in the range of `Double`.
     let largest = losses.max() ?? 1
     let l = 1 / rate
     var total = 0.0
@@ -47,7 +49,7 @@ public struct QFedAvg: Combiner, SelfVerifying {
 
   private static func initialLoss(_ update: Update) -> Double? {
     guard let text = update.metadata["muster.metrics"] else { return nil }
-    // Metrics that are no object of numbers say no loss, like those that are absent: `prepare` has a floor for both.
+    // Metrics that are not an object of numbers are treated like missing ones: `prepare` refuses the update.
     guard let metrics = try? JSON.decode([String: Double].self, from: text.utf8) else { return nil }
     return metrics["initialLoss"]
   }

@@ -1,11 +1,17 @@
-/// Takes a step's parameters one by one, and knows in the end which nobody asked for. The short form's single number stands for the
-/// first that is asked for.
+/// The parameters that a task gives a step of its strategy.
+///
+/// The step takes them one by one. A parameter that it did not take is an error. A single number in the task file, as in `{clip: 2.0}`,
+/// stands for the first parameter that the step takes.
 public struct RuleParameters: Sendable {
-  /// What a number must be.
+  /// The allowed range of a number.
   public enum Condition: String, Sendable {
+    /// > 0.
     case positive = "more than 0"
+    /// ≥ 0.
     case notNegative = "0 or more"
+    /// 0 ..< 1.
     case share = "0 or more and less than 1"
+    /// 0 ..< 0.5.
     case belowHalf = "0 or more and less than 0.5"
 
     func holds(_ value: Double) -> Bool {
@@ -18,7 +24,7 @@ public struct RuleParameters: Sendable {
     }
   }
 
-  /// The learning rate of the task's devices; nil when no task asks.
+  /// The learning rate of the task's devices; `nil` without a task.
   public let localRate: Double?
   private let component: String
   private var left: [String: Double]
@@ -36,9 +42,9 @@ public struct RuleParameters: Sendable {
     return known.count == 1 ? left.removeValue(forKey: "value") : nil
   }
 
-  /// Takes a number.
+  /// Takes a finite number.
   ///
-  /// - Parameter fallback: nil: the task must give it.
+  /// - Parameter fallback: the default; `nil` makes the parameter required.
   /// - Throws: `missingParameter`, `invalidParameter`.
   public mutating func number(_ name: String, _ condition: Condition, else fallback: Double? = nil) throws(AggregationError) -> Double {
     guard let value = take(name) ?? fallback else { throw .missingParameter(component: component, parameter: name) }
@@ -48,7 +54,9 @@ public struct RuleParameters: Sendable {
     return value
   }
 
-  /// Takes a whole number, at least so large; nil when the task does not give it.
+  /// Takes a whole number from `least` to 1,000,000; `nil` if the task does not give it.
+  ///
+  /// - Throws: `invalidParameter`.
   public mutating func count(_ name: String, from least: Int) throws(AggregationError) -> Int? {
     guard let value = take(name) else { return nil }
     guard let count = Int(exactly: value), count >= least, count <= 1_000_000 else {
@@ -57,12 +65,14 @@ public struct RuleParameters: Sendable {
     return count
   }
 
-  /// Takes a whole number, at least so large.
+  /// Takes a whole number from `least` to 1,000,000, or the default.
+  ///
+  /// - Throws: `invalidParameter`.
   public mutating func count(_ name: String, from least: Int, else fallback: Int) throws(AggregationError) -> Int {
     try count(name, from: least) ?? fallback
   }
 
-  /// Takes all numbers that are left, by name.
+  /// Takes all remaining numbers, by name.
   public mutating func rest() throws(AggregationError) -> [String: Double] {
     defer { left = [:] }
     return left

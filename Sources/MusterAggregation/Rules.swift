@@ -1,6 +1,6 @@
 internal import MusterSchema
 
-/// The steps that a strategy can name, and their parameters: ours, and those that a program adds.
+/// The filters, combiners and server optimizers that a strategy can name: the built-in ones, and those that a program adds.
 public struct Rules: Sendable {
   /// Makes a step from the parameters that a task gives it.
   public typealias Make<Step> = @Sendable (inout RuleParameters) throws(AggregationError) -> Step
@@ -9,17 +9,17 @@ public struct Rules: Sendable {
   private(set) var combiners: [String: Make<any Combiner>]
   private(set) var optimizers: [String: Make<any ServerOptimizer>]
 
-  /// Ours.
+  /// The built-in steps.
   public init() { (filters, combiners, optimizers) = (Self.ownFilters, Self.ownCombiners, Self.ownOptimizers) }
 
-  /// Adds a filter, or takes the place of the one of this name.
+  /// Adds a filter, or replaces the one of this name.
   public mutating func add(filter name: String, _ make: @escaping Make<any Filter>) { filters[name] = make }
-  /// Adds a combiner, or takes the place of the one of this name.
+  /// Adds a combiner, or replaces the one of this name.
   public mutating func add(combiner name: String, _ make: @escaping Make<any Combiner>) { combiners[name] = make }
-  /// Adds a server optimizer, or takes the place of the one of this name.
+  /// Adds a server optimizer, or replaces the one of this name.
   public mutating func add(optimizer name: String, _ make: @escaping Make<any ServerOptimizer>) { optimizers[name] = make }
 
-  /// Adds a combiner that is a program, see `ExternalRule`. Whatever parameters a task gives it are handed on.
+  /// Adds a combiner that runs an external program; see `ExternalRule`. It accepts any parameters and hands them to the program.
   public mutating func add(
     external name: String, command: [String], folder: String, timeout: Duration = .seconds(600),
     confinement: ExternalRule.Confinement = .init()
@@ -54,7 +54,7 @@ public struct Rules: Sendable {
     return step
   }
 
-  /// Names are the same in any spelling: `trimmedMean`, `trimmedmean`, `trimmed-mean`.
+  /// Finds an entry regardless of case, hyphens and underscores: `trimmedMean`, `trimmedmean`, `trimmed-mean`.
   static func find<Value>(_ name: String, in table: [String: Value]) -> (key: String, value: Value)? {
     if let value = table[name] { return (name, value) }
     let plain = plain(name)
@@ -63,7 +63,7 @@ public struct Rules: Sendable {
 
   private static func plain(_ name: String) -> String { name.lowercased().filter { $0 != "-" && $0 != "_" } }
 
-  // MARK: - Ours
+  // MARK: - Built-in steps
 
   private static let ownFilters: [String: Make<any Filter>] = [
     "clip": { (p) throws(AggregationError) in NormClip(norm: try p.number("norm", .positive)) },

@@ -1,5 +1,6 @@
-/// The next model is the base moved by the whole difference: w ← w + D.
+/// Moves the base by the whole difference: w ← w + D.
 public struct Replace: ServerOptimizer {
+  /// An optimizer without parameters or memory.
   public init() {}
 
   public func step(
@@ -10,12 +11,15 @@ public struct Replace: ServerOptimizer {
   }
 }
 
-/// v ← βv + D; w ← w + ηv (Hsu et al. 2019, FedAvgM).
+/// Server momentum: v ← βv + D; w ← w + ηv (Hsu et al. 2019, FedAvgM). v starts at zero.
 public struct Momentum: ServerOptimizer {
-  /// η.
+  /// η, the server's learning rate.
   public let rate: Double
+  /// β, the share of the previous velocity that is kept.
   public let beta: Double
 
+  /// Server momentum with rate η and decay β.
+  ///
   /// - Parameters:
   ///   - rate: η > 0.
   ///   - beta: in 0 ..< 1.
@@ -38,32 +42,38 @@ public struct Momentum: ServerOptimizer {
   }
 }
 
-/// m ← β1 m + (1 − β1) D; v by the rule; w ← w + η m / (√v + τ) (Reddi et al. 2021). As there, no bias correction; m and v begin at zero,
-/// where the paper also allows v to begin at τ² or more.
+/// Adaptive server optimizers: m ← β1 m + (1 − β1) D; v by the rule; w ← w + η m / (√v + τ) (Reddi et al. 2021).
+///
+/// As in the paper, bias is not corrected. m and v start at zero, where the paper also allows v to start at τ² or more.
 public struct Adaptive: ServerOptimizer {
   /// How v follows D².
   public enum Rule: String, Sendable, CaseIterable {
-    /// v + D².
+    /// FedAdagrad: v ← v + D².
     case adagrad
-    /// v − (1 − β2) D² sign(v − D²).
+    /// FedYogi: v ← v − (1 − β2) D² sign(v − D²).
     case yogi
-    /// β2 v + (1 − β2) D².
+    /// FedAdam: v ← β2 v + (1 − β2) D².
     case adam
   }
 
+  /// How v follows D².
   public let rule: Rule
-  /// η.
+  /// η, the server's learning rate.
   public let rate: Double
+  /// β1, the decay of m.
   public let beta1: Double
-  /// Of no meaning for Adagrad.
+  /// β2, the decay of v; not used by Adagrad.
   public let beta2: Double
+  /// τ, which limits how much the steps adapt: the larger, the less.
   public let tau: Double
 
+  /// An adaptive server optimizer.
+  ///
   /// - Parameters:
-  ///   - rate: η > 0.
-  ///   - beta1: in 0 ..< 1; nil: 0.9, and 0 for Adagrad, as in the paper.
+  ///   - rate: η > 0; `nil` takes 0.1 for Adagrad and 0.01 for the others.
+  ///   - beta1: in 0 ..< 1; `nil` takes 0 for Adagrad, as in the paper, and 0.9 for the others.
   ///   - beta2: in 0 ..< 1.
-  ///   - tau: > 0: the larger, the less it adapts.
+  ///   - tau: τ > 0; the larger, the less the steps adapt.
   public init(_ rule: Rule, rate: Double? = nil, beta1: Double? = nil, beta2: Double = 0.99, tau: Double = 1e-3) {
     self.rule = rule
     self.rate = rate ?? Self.defaultRate(rule)

@@ -5,7 +5,7 @@ struct SortedColumns: SliceCombiner {
   enum Rule: Sendable {
     /// The mean without the `dropping` lowest and highest values.
     case trimmedMean(dropping: Int)
-    /// The mean of the `keeping` values that are nearest to the median; of two equally near ones the lower.
+    /// The mean of the `keeping` values nearest to the median; of two equally near values, the lower.
     case middleMean(keeping: Int)
   }
 
@@ -33,8 +33,9 @@ struct SortedColumns: SliceCombiner {
   }
 }
 
-/// The median of every element; of an even number of updates the mean of the two in the middle (Yin et al. 2018).
+/// The median of each element; of an even number of updates, the mean of the two in the middle (Yin et al. 2018). Weights are ignored.
 public struct Median: Combiner {
+  /// A median; it has no parameters.
   public init() {}
 
   public func prepare(_ cohort: inout Cohort) -> any SliceCombiner {
@@ -43,14 +44,17 @@ public struct Median: Combiner {
   }
 }
 
-/// Of every element the mean without its ⌊βn⌋ lowest and ⌊βn⌋ highest values; 2⌊βn⌋ < n (Yin et al. 2018).
+/// The mean of each element without its ⌊βn⌋ lowest and ⌊βn⌋ highest values; 2⌊βn⌋ < n (Yin et al. 2018). Weights are ignored.
 public struct TrimmedMean: Combiner {
+  /// β, the share of values dropped at each end.
   public let beta: Double
 
+  /// A mean that drops the share β at each end.
+  ///
   /// - Parameter beta: in 0 ..< 0.5.
   public init(beta: Double = 0.1) { self.beta = beta }
 
-  /// ⌊βn⌋ of the number that was written: 0.29 · 100 is 29, not the 28.999… that it is in binary.
+  /// ⌊βn⌋ in decimal arithmetic: 0.29 · 100 gives 29, although the product in binary is 28.999….
   func drop(_ count: Int) -> Int { Int((beta * Double(count) + 1e-9).rounded(.down)) }
 
   public func problem(updates: Int) -> String? {

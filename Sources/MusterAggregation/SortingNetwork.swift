@@ -1,10 +1,12 @@
-/// Which places to compare, one pair after the other, so that any `count` values end up in order: Batcher's merge exchange (Knuth, The Art
-/// of Computer Programming 5.2.2, algorithm M).
+/// A fixed list of comparisons that sorts any `count` values: Batcher's merge exchange (Knuth, The Art of Computer Programming,
+/// section 5.2.2, algorithm M).
 enum SortingNetwork {
+  /// The pairs of places to compare, in order.
+  ///
   /// - Parameters:
-  ///   - count: of values.
-  ///   - places: those whose sorted values are needed; comparisons that do not touch them are left out.
-  /// - Returns: pairs flattened; the lower value goes to the first place of each.
+  ///   - count: number of values.
+  ///   - places: the places whose sorted values are needed; comparisons that do not affect them are left out.
+  /// - Returns: the pairs, flattened; the lower value of each goes to its first place.
   static func pairs(count: Int, needed places: Range<Int>) -> [UInt32] {
     guard count > 1 else { return [] }
     var pairs: [(Int, Int)] = []

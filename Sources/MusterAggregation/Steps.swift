@@ -1,9 +1,9 @@
-/// The first step of a strategy: looks at the updates, refuses some or scales them.
+/// The first step of a strategy: refuses or scales updates.
 public protocol Filter: Sendable {
-  /// Whether its verdict on one update depends on the others. Such a filter cannot work at a region, which sees some of them.
+  /// Whether its decision about an update depends on the other updates. Such a filter cannot run at a region, which sees only some of them.
   var looksAtOthers: Bool { get }
 
-  /// Every number in the cohort is finite here.
+  /// Refuses or scales updates of the cohort, in which every number is finite.
   func apply(to cohort: inout Cohort) throws(AggregationError)
 }
 
@@ -11,19 +11,19 @@ extension Filter {
   public var looksAtOthers: Bool { true }
 }
 
-/// The second step: makes one difference out of those of all updates.
+/// The second step of a strategy: combines the differences of all updates into one.
 public protocol Combiner: Sendable {
-  /// Whether `prepare` reads the updates' numbers; then all of them are checked to be finite before.
+  /// Whether `prepare` reads the updates' numbers. If so, updates that hold an infinity or a NaN are refused before.
   var readsAhead: Bool { get }
 
-  /// How regions' results can be combined as if they were updates; nil when they cannot.
+  /// How regions' results are combined as if they were updates; `nil` if that is not possible.
   var composition: Composition? { get }
 
-  /// What is wrong with so few updates, in a sentence that begins with the rule's name; nil when they are enough.
+  /// Why this number of updates is too small, in a sentence that begins with the rule's name; `nil` if it is enough.
   func problem(updates: Int) -> String?
 
-  /// Decides what needs the whole cohort: shares, distances, a choice (the others are refused). What is left to do slice by slice is the
-  /// answer. The cohort is not empty, and keeps at least one update.
+  /// Computes everything that needs the whole cohort, such as shares or distances, and refuses updates that are not chosen. The returned
+  /// value does the rest slice by slice. The cohort is not empty, and at least one update must be left.
   func prepare(_ cohort: inout Cohort) throws(AggregationError) -> any SliceCombiner
 }
 
@@ -33,24 +33,26 @@ extension Combiner {
   public func problem(updates: Int) -> String? { nil }
 }
 
-/// What a region's result weighs where the results of regions are combined by their mean.
+/// The weight of a region's result when regions' results are combined by their mean.
 public enum Composition: Sendable {
-  /// The sum of its updates' weights.
+  /// The sum of the weights of the region's updates.
   case weight
-  /// The number of its updates.
+  /// The number of the region's updates.
   case count
 }
 
-/// A combiner that is ready for one cohort. Each element's answer depends on that element of the updates alone. Several threads ask it for
-/// different slices at once.
+/// A combiner that is prepared for one cohort. An element of its result depends only on that element of the updates. Several threads call
+/// it at once, for different slices.
 public protocol SliceCombiner: Sendable {
+  /// Computes the combined difference of a slice of parameters.
+  ///
   /// - Parameters:
   ///   - slice: gives the updates' differences.
-  ///   - difference: gets `slice.count` elements; zeros before.
+  ///   - difference: receives `slice.count` elements; zeros before the call.
   func combine(_ slice: CohortSlice, into difference: UnsafeMutableBufferPointer<Double>)
 
-  /// The same for a slice of a buffer (`slice.isBuffer`), of which a mean over updates is wanted. Without it, `combine` is asked. What comes
-  /// out is brought into the range of what the updates say, and replaces the base's numbers: no server optimizer sees it.
+  /// Like `combine`, for a slice of a buffer (`slice.isBuffer`), which should become a mean over the updates. The default calls `combine`.
+  /// The result is clamped to the range of the updates' values and replaces the base's; no server optimizer sees it.
   func combineBuffer(_ slice: CohortSlice, into difference: UnsafeMutableBufferPointer<Double>)
 }
 
@@ -58,17 +60,20 @@ extension SliceCombiner {
   public func combineBuffer(_ slice: CohortSlice, into difference: UnsafeMutableBufferPointer<Double>) { combine(slice, into: difference) }
 }
 
-/// The last step: moves the model's parameters by the combined difference. It is not asked about buffers. Several threads ask it for different slices at once.
+/// The last step of a strategy: moves the model's parameters by the combined difference. It is not called for buffers. Several threads call
+/// it at once, for different slices.
 public protocol ServerOptimizer: Sendable {
-  /// The names of what it remembers from round to round: each stands for as many numbers as the model has. They go through a file, see
-  /// `aggregate`, and begin as zeros.
+  /// Names of the values that it keeps from round to round: for each name, one number per model parameter. They start as zeros and are
+  /// stored in a file; see `aggregate`.
   var memory: [String] { get }
 
+  /// Moves the parameters of one slice.
+  ///
   /// - Parameters:
-  ///   - parameters: `slice.count` elements of the base model, w; the next model's afterwards.
-  ///   - difference: as many, combined.
-  ///   - memory: as many of each of its memories, to read and to change.
-  ///   - slice: tells which tensor and elements they are.
+  ///   - parameters: `slice.count` elements of the base model w, to be changed into the next model's.
+  ///   - difference: `slice.count` elements of the combined difference.
+  ///   - memory: for each name in `memory`, `slice.count` elements to read and change.
+  ///   - slice: says which tensor and which elements these are.
   func step(
     _ parameters: UnsafeMutableBufferPointer<Double>, by difference: UnsafeBufferPointer<Double>,
     memory: [UnsafeMutableBufferPointer<Double>], slice: CohortSlice)

@@ -1,18 +1,22 @@
 public import MusterSchema
 
-/// How a round's updates become the next model: filters → combiner → server optimizer, freely combined.
+/// The way from a round's updates to the next model: filters → combiner → server optimizer, in any combination.
 public struct Strategy: Sendable {
+  /// The filters, applied in this order.
   public var filters: [any Filter]
+  /// The combiner.
   public var combiner: any Combiner
+  /// The server optimizer.
   public var optimizer: any ServerOptimizer
 
+  /// A strategy of these steps.
   public init(filters: [any Filter] = [], combiner: any Combiner, optimizer: any ServerOptimizer = Replace()) {
     self.filters = filters
     self.combiner = combiner
     self.optimizer = optimizer
   }
 
-  /// Well-known combinations by name, and every combiner by its own with replace; parameters have their defaults.
+  /// A well-known combination, or any combiner by its own name together with `replace`. Parameters have their defaults.
   ///
   /// | name | means |
   /// | --- | --- |
@@ -21,8 +25,8 @@ public struct Strategy: Sendable {
   /// | `fedadagrad`, `fedyogi`, `fedadam` | mean + adagrad, yogi, adam |
   /// | `rfa` | geometricMedian |
   ///
-  /// - Parameter localRate: the learning rate of the task's devices, which `qFedAvg` follows; nil when no task asks.
-  /// - Throws: `unknownStrategy` with the known names.
+  /// - Parameter localRate: the learning rate of the task's devices, which `qFedAvg` uses; `nil` without a task.
+  /// - Throws: `unknownStrategy` with the known names, or the error of a combiner that needs parameters.
   public init(named name: String, rules: Rules = Rules(), localRate: Double? = nil) throws(AggregationError) {
     let (combiner, optimizer) = Rules.find(name, in: Self.aliases)?.value ?? (name, "replace")
     guard Rules.find(combiner, in: rules.combiners) != nil else {
@@ -31,9 +35,9 @@ public struct Strategy: Sendable {
     try self.init(.composed(filters: [], combiner: .init(combiner), optimizer: .init(optimizer)), rules: rules, localRate: localRate)
   }
 
-  /// What a task asks for.
+  /// The strategy that a task specifies.
   ///
-  /// - Parameter localRate: the task's `local.rate`, which `qFedAvg` follows; nil when no task asks.
+  /// - Parameter localRate: the task's `local.rate`, which `qFedAvg` uses; `nil` without a task.
   /// - Throws: `unknownStrategy`, `unknownComponent`, `unknownParameter`, `missingParameter`, `invalidParameter`.
   public init(
     _ specification: StrategySpecification, rules: Rules = Rules(), localRate: Double? = nil
@@ -55,14 +59,14 @@ public struct Strategy: Sendable {
   ]
 }
 
-// MARK: - What a task must allow for
+// MARK: - Requirements on a task
 
 extension Strategy {
-  /// Why rounds with as few updates as the task allows could not be aggregated, in sentences; empty when all is well.
+  /// Reasons, in sentences, why rounds with the smallest cohort that the task allows could not be aggregated; empty if they can.
   ///
-  /// A filter may refuse updates and leave fewer: that shows only in the round.
+  /// A filter may refuse updates and leave fewer than that, which shows only in the round.
   ///
-  /// - Parameter minimumCohort: the number of updates that a round needs at least, > 0.
+  /// - Parameter minimumCohort: the smallest number of updates in a round, > 0.
   public func problems(minimumCohort: Int) -> [String] {
     combiner.problem(updates: minimumCohort).map { ["\($0), and the task's smallest cohort is \(minimumCohort)"] } ?? []
   }
@@ -70,7 +74,7 @@ extension Strategy {
   /// Whether regions may aggregate their devices' updates first.
   public var isDecomposable: Bool { whyNotDecomposable == nil }
 
-  /// Why regions may not aggregate first, in a sentence; nil when they may.
+  /// Why regions may not aggregate first, in a sentence; `nil` if they may.
   public var whyNotDecomposable: String? {
     if filters.contains(where: \.looksAtOthers) {
       return "one of its filters compares the updates of the whole cohort, of which a region sees a part: upload to central"
@@ -79,10 +83,10 @@ extension Strategy {
     return "its combiner needs the updates of the whole cohort, of which a region sees a part: upload to central"
   }
 
-  /// The work of a region and of central, whose result is that of the whole strategy up to rounding: the filters and the combiner at the
-  /// region, a weighted mean and the server optimizer at central. What a region's result weighs there tells `weight(of:)`.
+  /// The strategies of a region and of central that together equal this one up to rounding: filters and combiner at the region, a weighted
+  /// mean and the server optimizer at central. `weight(of:)` gives the weight of a region's result.
   ///
-  /// - Returns: nil when regions may not aggregate.
+  /// - Returns: `nil` if regions may not aggregate.
   public var decomposed: (region: Strategy, central: Strategy)? {
     guard isDecomposable else { return nil }
     return (Strategy(filters: filters, combiner: combiner), Strategy(combiner: Mean(.samples), optimizer: optimizer))

@@ -4,37 +4,41 @@ package import MusterTensors
 
 /// A contribution whose file is open and fits the base model.
 public struct Update: Sendable {
-  /// What the numbers in an update's file are.
+  /// The meaning of the numbers in an update's file.
   public enum Content: String, Sendable, CaseIterable {
     /// The resulting parameters w_i.
     case parameters
     /// The difference D_i = w_i − w.
     case delta
 
-    /// Where a file's metadata says it; parameters when it says nothing.
+    /// The metadata key for the content; a file without it holds parameters.
     public static let metadataKey = "muster.content"
   }
 
+  /// The node's path.
   public let path: String
+  /// Number of samples behind the update: finite and > 0.
   public let weight: Double
+  /// The meaning of the numbers in the file.
   public let content: Content
+  /// The metadata of the update's file.
   public let metadata: [String: String]
-  /// What a filter shrinks the update by; its difference is read times this.
+  /// The factor by which filters scale the update's difference.
   public internal(set) var scale = 1.0
   package let file: EncodedFile
-  /// This file's tensors in the order of the cohort's.
+  /// This file's tensors, in the order of `Cohort.tensors`.
   var tensors: [EncodedTensor] = []
 
-  /// The same, with its file's tensors in the order of these.
+  /// A copy whose `tensors` are in the order of these.
   func showing(_ tensors: [TensorInfo]) -> Update {
     var update = self
     update.tensors = tensors.compactMap { file.tensor(named: $0.name) }
     return update
   }
 
-  /// - Parameter reading: it is one of so many, or so large, that slices are read from its file and not looked at through a mapping.
-  /// - Returns: the update, or why it cannot be one.
-  /// - Throws: `update` when the system refuses for now: then nothing is wrong with the update.
+  /// - Parameter reading: `true` for large cohorts: slices are then read from the file instead of through a mapping.
+  /// - Returns: the update, or the reason why it is refused.
+  /// - Throws: `update` if the system cannot open the file now; then nothing is wrong with the update.
   static func open(
     _ contribution: Contribution, fitting base: TensorSchema, reading: Bool
   ) throws(AggregationError) -> Result<Update, Refusal.Reason> {
@@ -63,7 +67,7 @@ public struct Update: Sendable {
 }
 
 extension Refusal {
-  /// The words of a refusal, before it is known whose it is.
+  /// The text of a refusal, before the path of the update is attached.
   struct Reason: Error, ExpressibleByStringInterpolation {
     let text: String
     init(_ text: String) { self.text = text }

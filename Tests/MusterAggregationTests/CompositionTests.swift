@@ -2,10 +2,10 @@ import MusterAggregation
 import MusterTensors
 import Testing
 
-/// Rules that an outside package could bring: what they can reach is all public.
+/// Rules as an outside package would write them, with public API only.
 @Suite("Strategies of one's own")
 struct CompositionTests {
-  /// Shrinks every update to a norm of at most `limit`.
+  /// Scales every update down to a norm of at most `limit`.
   private struct Clip: Filter {
     let limit: Double
 
@@ -22,7 +22,7 @@ struct CompositionTests {
     }
   }
 
-  /// Slice by slice over all updates at once.
+  /// Combines slice by slice, over all updates at once.
   private struct Largest: Combiner, SliceCombiner {
     func prepare(_ cohort: inout Cohort) throws(AggregationError) -> any SliceCombiner { self }
 
@@ -36,7 +36,7 @@ struct CompositionTests {
     }
   }
 
-  /// Looks at the whole cohort first, chooses one and refuses the others.
+  /// Looks at the whole cohort first, chooses one update and refuses the others.
   private struct Heaviest: Combiner {
     var readsAhead: Bool { true }
 

@@ -22,7 +22,7 @@ struct EncodedUpdateTests {
       name: tensor.name, shape: tensor.shape, floats: (0..<tensor.shape.reduce(1, *)).map { _ in Float.random(in: -size...size) })
   }
 
-  /// So many updates, encoded, and the same read back and written as plain differences.
+  /// `count` encoded updates, and the same updates decoded into plain differences.
   private func updates(_ count: Int, _ encoding: TensorEncoding) throws -> (encoded: [Contribution], plain: [Contribution]) {
     let schema = try SafetensorsFile(path: round.base).schema
     var (encoded, plain): ([Contribution], [Contribution]) = ([], [])

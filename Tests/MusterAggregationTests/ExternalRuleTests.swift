@@ -24,7 +24,7 @@ struct ExternalRuleTests {
     ]
   }
 
-  /// A strategy whose combiner runs this script of the shell; `$1` is the folder.
+  /// A strategy whose combiner runs this shell script; `$1` is the job's folder.
   private func strategy(
     _ script: String, timeout: Duration = .seconds(20), confinement: ExternalRule.Confinement = .init()
   ) throws -> Strategy {
@@ -106,7 +106,7 @@ struct ExternalRuleTests {
     #expect(try FileManager.default.contentsOfDirectory(atPath: programs.path) == ["rule"])
   }
 
-  /// The kernel's limits, through the built `muster`.
+  /// A launcher that sets the kernel's limits: `muster exec-trainer` of the built executable.
   private func limited(_ limits: [String]) throws -> [String] {
     [try Executable.find("muster"), "exec-trainer"] + limits + ["--parent", "\(getpid())", "--"]
   }

@@ -52,7 +52,7 @@ struct MeanTests {
     #expect(try round.floats("w") == [3, -2])
   }
 
-  /// Printed by `Python/mean.py`, NumPy 2.4 in float64: elements 0, 1, 8191, 8192, 12345, 19999, and the sum of all magnitudes.
+  /// Results of `Python/mean.py` with NumPy 2.4 in float64: elements 0, 1, 8191, 8192, 12345, 19999, and the sum of all magnitudes.
   private static let recorded: [(strategy: String, dtype: DType, elements: [Double], sum: Double)] = [
     (
       "mean", .f64,
@@ -72,7 +72,7 @@ struct MeanTests {
     ("uniform", .bf16, [-1.5546875, -1.4609375, 0.60546875, 0.69921875, 0.796875, -0.32421875], 8624.22265625),
   ]
 
-  /// The updates of `mean.py`; every number fits every dtype.
+  /// The updates of `mean.py`, whose numbers are exact in every dtype.
   private func updates(_ round: Round, _ dtype: DType) throws -> [Contribution] {
     let weights = [12, 7, 31, 5.5]
     return try (0..<4).map { i in

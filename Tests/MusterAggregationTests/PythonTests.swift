@@ -2,7 +2,7 @@ import FoundationEssentials
 import TestSupport
 import Testing
 
-/// An interpreter that has numpy and safetensors; `scripts/test` makes one.
+/// A Python with numpy and safetensors; `scripts/test` installs one.
 private let python = ProcessInfo.processInfo.environment["MUSTER_PYTHON"]
 
 @Suite("NumPy, through the command line", .enabled(if: python != nil, "MUSTER_PYTHON names no Python with numpy and safetensors"))
@@ -21,7 +21,7 @@ struct PythonTests {
     #expect(status == 0, "\(process.log)")
   }
 
-  /// A built executable: in MUSTER_EXECUTABLES, or where this test bundle lies.
+  /// Path of a built executable: in MUSTER_EXECUTABLES, otherwise beside this test bundle.
   private func program(_ name: String) throws -> String {
     if let folder = ProcessInfo.processInfo.environment["MUSTER_EXECUTABLES"] { return "\(folder)/\(name)" }
     let bundle = try FileManager.default.destinationOfSymbolicLink(atPath: "/proc/self/exe")

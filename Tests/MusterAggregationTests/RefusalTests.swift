@@ -119,7 +119,7 @@ struct RefusalTests {
     let refusal = Refusal(path: "b", reason: "tensor \"w\" holds an infinity or a NaN")
     #expect(throws: AggregationError.nothingAccepted([refusal])) { try round.aggregate([round.update("b", tensor("w", [.nan]))]) }
     #expect(throws: AggregationError.nothingAccepted([])) { try round.aggregate([]) }
-    // Others may help where somebody was refused, and only there.
+    // Only refused updates are a reason to ask other devices.
     #expect(AggregationError.nothingAccepted([refusal]).refusals == [refusal])
     #expect(AggregationError.tooFewUpdates("krum needs 5", [refusal]).refusals == [refusal])
     #expect(AggregationError.nothingAccepted([]).refusals == nil && AggregationError.weightsOverflow.refusals == nil)
@@ -202,7 +202,7 @@ struct RefusalTests {
     #expect(try rate(["rate": 0.5], local: 0.03) == 0.5)
     #expect(try rate([:], local: nil) == 0.1)
     #expect((try Strategy(named: "qfedavg", localRate: 0.03).combiner as? QFedAvg)?.rate == 0.03)
-    // Devices that do not learn give no L.
+    // A learning rate of 0 has no L = 1/η.
     #expect(throws: AggregationError.self) { try rate([:], local: 0) }
   }
 

@@ -3,7 +3,7 @@ import MusterAggregation
 import MusterTensors
 import TestSupport
 
-/// A base model and updates in a folder of their own.
+/// A base model and updates in a temporary folder.
 struct Round {
   let folder: TemporaryFolder
   var base: String { folder.file("base.safetensors") }
@@ -20,7 +20,7 @@ struct Round {
   func update(
     _ path: String, weight: Double = 1, content: String? = nil, _ tensors: [Tensor], metadata: [String: String] = [:]
   ) throws -> Contribution {
-    // Not through the writer: hundreds of files need not be on the disk.
+    // Written without `SafetensorsWriter`, which would wait for the disk for each of hundreds of files.
     var metadata = metadata
     metadata["muster.content"] = content
     let bytes = try SafetensorsWriter.bytes(tensors, metadata: metadata)
@@ -28,7 +28,7 @@ struct Round {
     return Contribution(path: path, file: file, weight: weight)
   }
 
-  /// The same contributions, all in one file.
+  /// The same contributions, packed into one file.
   func packed(_ contributions: [Contribution]) throws -> [Contribution] {
     var pack = Array("whatever comes first".utf8)
     let parts = try contributions.map { contribution in

@@ -8,7 +8,7 @@ import Testing
 struct RuleTests {
   private typealias Vector = (step: String, elements: [Double], sum: Double)
 
-  /// Printed by `Python/vectors.py`, NumPy in float64: elements 0, 1, 77, 150, 298, 299, and the sum of all magnitudes.
+  /// Results of `Python/vectors.py` with NumPy in float64: elements 0, 1, 77, 150, 298, 299, and the sum of all magnitudes.
   private static let combiners: [Vector] = [
     (
       #""mean""#,
@@ -62,7 +62,7 @@ struct RuleTests {
     ),
   ]
 
-  /// With the uniform mean.
+  /// Results of the filters, followed by the uniform mean.
   private static let filters: [Vector] = [
     (
       #"{"clip": 10}"#,
@@ -76,7 +76,7 @@ struct RuleTests {
     ),
   ]
 
-  /// Two steps of the uniform mean's difference, the second of half its length.
+  /// Results after two steps: the first by the uniform mean's difference, the second by half of it.
   private static let optimizers: [Vector] = [
     (
       #""replace""#,
@@ -112,11 +112,11 @@ struct RuleTests {
     try (0..<7).map { i in
       var values = (0..<300).map { k in Float((k * (2 * i + 3) + 17 * i) % 251 - 125) / 64 }
       if let factor { for k in values.indices { values[k] = (values[k] - Self.base[k]) * factor } }
-      // The loss before training, for q-FedAvg.
+      // The loss before training, which q-FedAvg needs.
       let metadata = [
         "muster.metrics": "{\"initialLoss\":\(0.5 * Float(i + 1))}", "muster.content": factor == nil ? "parameters" : "delta",
       ]
-      // In two tensors: norms and distances are over all of them.
+      // Split into two tensors, because norms and distances cover all tensors together.
       let tensors = [try tensor("a", Array(values[..<100])), try tensor("b", Array(values[100...]))]
       let file = try round.folder.write(SafetensorsWriter.bytes(tensors, metadata: metadata), to: "update-\(i)")
       return Contribution(path: "north/pi-\(i)", file: file, weight: Self.weights[i])

@@ -92,7 +92,7 @@ def check(label, base, updates, state, said, weights, combiner, *, filters=(), o
             save_file(unpack(base, state, 5), f"{folder}/global.safetensors", metadata=metadata)
             moved = (updates + number * 0.25 * (updates[::-1] - base)).astype(np.float32).astype(np.float64)
             exact = said.astype(np.float32).astype(np.float64)
-            # A difference is rounded to float32: that is what the update says.
+            # The update holds the difference rounded to float32.
             told = (exact - state).astype(np.float32).astype(np.float64) + state if delta else exact
             names = []
             for index, weight in enumerate(weights):
@@ -157,7 +157,7 @@ def main():
     n = 9
     base, state = random.normal(size=PARAMETERS), np.abs(random.normal(size=STATE)) + 1
     updates = base + random.normal(size=(n, PARAMETERS)) * 0.1
-    # Far from the base, and from each other: counted in a distance or a norm they would decide everything.
+    # Far from the base and from each other: if they counted in a distance or a norm, they would dominate it.
     said = np.abs(state * random.uniform(1e-6, 1e-2, size=(n, STATE)))
     said[4] *= 1e5
     weights = random.integers(1, 500, size=n).astype(float)

@@ -24,7 +24,7 @@ checks = 0
 failures = []
 
 
-# The rules: `base` is w, `updates` the rows w_i in the order of their names, `weights` the n_i, `losses` the F_i.
+# The rules. `base` is w, `updates` holds the rows w_i in the order of their names, `weights` the n_i and `losses` the F_i.
 
 
 def squared(matrix):
@@ -140,7 +140,7 @@ COMBINERS = {
 OPTIMIZERS = {"replace": replace, "momentum": momentum} | {name: adaptive(name) for name in ("adagrad", "yogi", "adam")}
 
 
-# The same through files and the program.
+# The same rules, computed by the program from files.
 
 
 def unpack(flat, dtype=np.float32):
@@ -248,7 +248,7 @@ def main():
         for combiner in rules(n):
             check(f"random {n}", base, updates, weights, combiner, delta=True)
             check(f"half {n}", base, updates, weights, combiner, dtype=np.float16)
-        # Whole numbers, many of them equal, some updates equal as a whole: distances tie exactly.
+        # Whole numbers, many of them equal, and some equal updates, so that distances tie exactly.
         updates = base.round() + random.integers(-2, 3, size=(n, SIZE))
         updates[1] = updates[0]
         updates[5] = updates[4] = updates[3]
@@ -260,7 +260,7 @@ def main():
             base, updates, weights = cohort(n, scale=scale)
             for combiner in rules(n):
                 check(f"scale {scale:g} {n}", base, updates, weights, combiner)
-        # Some send what they like, in the first and last places; others tiny steps.
+        # The first and the last update are hostile, the others take tiny steps.
         base, updates, weights = cohort(n, spread=1e-3)
         for name, factor in (("flipped", -10.0), ("far", 1e8), ("huge", 1e30)):
             hostile = updates.copy()
