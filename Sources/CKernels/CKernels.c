@@ -32,7 +32,7 @@ static inline float float_from_half(uint16_t half) {
     return float_of(sign | 0x7f800000 | (fraction << 13) | (fraction ? 0x400000 : 0));
   }
   if (exponent == 0) {
-    // Zero and subnormals: exact, as 2^-24 is a normal float.
+    // Zero and subnormals are exact, because 2^-24 is a normal float.
     float magnitude = (float)fraction * 0x1p-24f;
     return float_of(sign | bits_of(magnitude));
   }
@@ -46,7 +46,7 @@ static inline uint16_t half_from_float(float value) {
   if (magnitude > 0x7f800000) return sign | 0x7e00 | (uint16_t)((magnitude >> 13) & 0x3ff);
   if (magnitude >= 0x47800000) return sign | 0x7c00;
   if (magnitude < 0x38800000) {
-    // Subnormal halves: adding 0.5 puts the rounding to 2^-24 where the float addition does it.
+    // Subnormal halves: adding 0.5 makes the float addition round at 2^-24.
     float shifted = float_of(magnitude) + 0.5f;
     return sign | (uint16_t)(bits_of(shifted) - 0x3f000000);
   }
@@ -111,7 +111,7 @@ void muster_half_from_float(const float *in, void *half, size_t count) {
 
 #elif defined(__aarch64__)
 
-// Every 64-bit Arm converts in hardware: no dispatch needed.
+// All 64-bit Arm processors convert in hardware, so no dispatch is needed.
 
 void muster_float_from_half(const void *half, float *out, size_t count) {
   for (size_t i = 0; i < count; i++) {

@@ -3,10 +3,10 @@
 #include "CKernels.h"
 #include "Dispatch.h"
 
-// So many elements at a time, of all rows: their sums stay in the nearest cache.
+// Number of elements processed at a time over all rows, so that their sums stay in the nearest cache.
 enum { STEP = 512 };
 
-// A double of this size has no room for fractions: adding and taking it away rounds to nearest, ties to even.
+// A double of this size has no bits for fractions: adding and subtracting it rounds to nearest, ties to even.
 static const double ROUNDER = 0x1.8p52;
 
 MUSTER_INLINE uint32_t magnitude_of(float value) {
@@ -53,8 +53,8 @@ MUSTER_DISPATCHED void muster_float_from_int8(const void *in, float scale, float
   for (size_t i = 0; i < count; i++) out[i] = (float)from[i] * scale;
 }
 
-// Rows are added one after the other, element by element: taking four of them at once changes no bit. `scales` holds those that the rows
-// meet, row by row; `place` counts them.
+// Adds rows one after the other, element by element; taking four of them at once changes no bit of the result. `scales` holds `stride`
+// scales for each row, and `place` is the index of the current one.
 MUSTER_INLINE void add_rows(
     const void *const *rows, const float *scales, size_t stride, const double *factors, size_t n, size_t place, size_t start,
     double *restrict sum, size_t width) {
@@ -76,7 +76,7 @@ MUSTER_INLINE void add_rows(
   }
 }
 
-// How many elements from `start` on share their scales, and are done at a time.
+// Number of elements from `start` on, at most STEP, that share their scales.
 MUSTER_INLINE size_t run_length(size_t first, size_t channel, size_t start, size_t count) {
   size_t width = count - start < STEP ? count - start : STEP;
   size_t left = channel - (first + start) % channel;

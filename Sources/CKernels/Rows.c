@@ -3,7 +3,7 @@
 #include "CKernels.h"
 #include "Dispatch.h"
 
-// Sums run in a fixed number of lanes, so that a vector's width does not change their order.
+// Sums run in a fixed number of lanes, so that the order of additions does not depend on the width of a vector.
 enum { DOUBLES = 8 };
 
 MUSTER_INLINE uint32_t bits_at(const char *row, size_t index) {
@@ -24,7 +24,7 @@ MUSTER_INLINE double double_at(const char *row, size_t index) {
   return value;
 }
 
-// An exponent of all ones, and only that, carries into the sign's place when one is added to the exponent.
+// Adding one to the exponent sets the sign bit exactly if the exponent is all ones, that is, for an infinity or a NaN.
 MUSTER_INLINE uint32_t carry(uint32_t bits) { return (bits & 0x7fffffff) + 0x00800000; }
 
 MUSTER_DISPATCHED int muster_has_nonfinite_f32(const void *row, size_t count) {
@@ -79,13 +79,13 @@ MUSTER_DISPATCHED double muster_squares_f64(const void *row, size_t count) {
   return total(lanes);
 }
 
-// Distances: the pairs of a row with four others at a time, in blocks that stay in the nearest cache.
+// Distances of a row to four others at a time, in blocks that stay in the nearest cache.
 
 enum { BLOCK = 256 };
 typedef float floats __attribute__((vector_size(64), aligned(1), may_alias));
 typedef double doubles __attribute__((vector_size(64), aligned(1), may_alias));
 
-// One block of a pair in double, where squares of floats would leave their range.
+// One block of a pair in double, for blocks whose squares would leave the range of float.
 MUSTER_INLINE double careful(const char *a, const char *b, size_t count) {
   double sum = 0;
   for (size_t k = 0; k < count; k++) {
@@ -126,7 +126,7 @@ MUSTER_INLINE double rest_f64(const char *a, const char *b, size_t count) {
       for (size_t i = 0; i + 1 < n; i++) {                                                                                             \
         const char *a = (const char *)rows[i] + start * sizeof(TYPE);                                                                  \
         for (size_t j = i + 1; j < n; j += 4) {                                                                                        \
-          /* Beyond the last row the last is taken again, and its answer dropped. */                                                   \
+          /* Beyond the last row, b0 stands in, and its result is dropped. */                                                          \
           size_t left = n - j < 4 ? n - j : 4;                                                                                         \
           const char *b0 = (const char *)rows[j] + start * sizeof(TYPE);                                                               \
           const char *b1 = left > 1 ? (const char *)rows[j + 1] + start * sizeof(TYPE) : b0;                                           \

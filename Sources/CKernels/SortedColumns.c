@@ -3,7 +3,7 @@
 #include "CKernels.h"
 #include "Dispatch.h"
 
-// 64 columns at a time lie side by side in `scratch`, row under row; a comparison of two rows sorts a step of all 64.
+// 64 columns at a time lie side by side in `scratch`, one line per row. Comparing two lines does one step of the sort for all 64.
 enum { COLUMNS = 64 };
 
 #define SORTED_COLUMNS(TYPE, SUFFIX)                                                                                                   \
@@ -57,7 +57,7 @@ enum { COLUMNS = 64 };
       for (size_t c = 0; c < COLUMNS; c++) {                                                                                           \
         medians[c] = ((double)sorted[(n - 1) / 2 * COLUMNS + c] + (double)sorted[n / 2 * COLUMNS + c]) / 2;                            \
       }                                                                                                                                \
-      /* The nearest ones are neighbours: their window moves up while the value above it is nearer than its lowest. */                 \
+      /* The nearest values are adjacent: a window of them moves up while the value above it is nearer than its lowest. */             \
       for (size_t s = 0; s < n - keep; s++) {                                                                                          \
         for (size_t c = 0; c < COLUMNS; c++) {                                                                                         \
           double below = medians[c] - (double)sorted[s * COLUMNS + c];                                                                 \

@@ -3,8 +3,8 @@
 #include "CKernels.h"
 #include "Dispatch.h"
 
-// Eight columns of up to sixteen rows at a time, each element widened to double on its way: what is read in 16 bits costs no pass of its
-// own. Sums stay in the nearest cache between the rows' tiles.
+// Processes eight columns of up to 16 rows at a time, and widens each element to double on the way, so that 16-bit elements need no pass of
+// their own. The sums stay in the nearest cache from one tile of rows to the next.
 
 enum { LANES = 8, TILE = 16, WIDTH = 1024 };
 enum { DOUBLE = -1, FLOAT = MUSTER_FLOAT, BRAIN = MUSTER_BRAIN, HALF = MUSTER_HALF };
@@ -20,7 +20,7 @@ static const double GREATEST_DOUBLE = 0x1.fffffffffffffp1023;
 
 MUSTER_INLINE size_t size_of(int element) { return element == DOUBLE ? 8 : element == FLOAT ? 4 : 2; }
 
-// `count` elements of a row from column k on, the other lanes zeros. A constant count makes it one load.
+// Loads `count` elements of a row from column k on; other lanes are zero. A constant count compiles to a single load.
 MUSTER_INLINE void load(doubles *out, const char *row, size_t k, size_t count, int element) {
   const char *from = row + k * size_of(element);
   if (element == DOUBLE) {
@@ -48,7 +48,7 @@ MUSTER_INLINE void load(doubles *out, const char *row, size_t k, size_t count, i
   }
 }
 
-// Lanes that are beyond the limit, infinite or no numbers become all ones.
+// Sets the lanes to all ones whose values exceed the limit, are infinite or NaN.
 MUSTER_INLINE void note(flags *outside, const doubles *values, double limit) {
   flags bits;
   memcpy(&bits, values, sizeof bits);
@@ -58,7 +58,7 @@ MUSTER_INLINE void note(flags *outside, const doubles *values, double limit) {
   *outside |= ~(magnitudes <= limit);
 }
 
-// Adds a tile of rows to eight columns of the sum. Rows are added one after the other, so a tile's size changes no bit.
+// Adds a tile of rows to eight columns of the sum. Rows are added one after the other, so the size of a tile changes no bit of the result.
 MUSTER_INLINE void add_rows(
     doubles *sum, flags *outside, const char *const *rows, const double *weights, size_t n, size_t k, size_t count, const doubles *base,
     int deltas, int element) {
@@ -81,7 +81,7 @@ MUSTER_INLINE int any(const flags *outside) {
   return all != 0;
 }
 
-// base + the sum as floats, or, where the base comes in double, the sum itself.
+// Stores base + sum as floats, or the sum itself if the base is double.
 MUSTER_INLINE void store(char *out, flags *outside, const doubles *base, const doubles *sum, size_t k, size_t count, int base_element) {
   if (base_element == DOUBLE) {
     note(outside, sum, GREATEST_DOUBLE);
@@ -145,7 +145,7 @@ MUSTER_INLINE int weighted(
 WEIGHTED(float, MUSTER_DISPATCHED, FLOAT)
 WEIGHTED(brain, MUSTER_DISPATCHED, BRAIN)
 
-// Which of a processor's instructions widen a half is not left to a library's function for each element.
+// Halves are compiled for named targets, which have an instruction that widens them. Otherwise each element would be a library call.
 #if defined(__x86_64__)
 
 WEIGHTED(half_v4, __attribute__((target("arch=x86-64-v4"))), HALF)
