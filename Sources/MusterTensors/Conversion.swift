@@ -1,7 +1,7 @@
 internal import CKernels
 
-/// Slices of raw tensor bytes against `Float` and `Double`. Only for floating-point dtypes; integer bytes are a mistake of the caller's.
-/// Raw data may lie at any address: the format promises alignment of the data section only.
+/// Converts between raw tensor bytes and `Float` or `Double`, for floating-point dtypes; an integer dtype traps. Raw bytes may lie at any
+/// address, because the format aligns only the data section.
 package enum Conversion {
   static func floats(_ raw: UnsafeRawBufferPointer, _ dtype: DType) -> [Float] {
     let count = raw.count / dtype.byteSize
@@ -11,7 +11,7 @@ package enum Conversion {
     }
   }
 
-  /// Fills the start of `out` with all of `raw`.
+  /// Converts all of `raw` into the start of `out`; F64 is rounded.
   package static func load(_ raw: UnsafeRawBufferPointer, _ dtype: DType, into out: UnsafeMutableBufferPointer<Float>) {
     let count = raw.count / dtype.byteSize
     precondition(out.count >= count, "a buffer for \(out.count) floats, \(count) to load")
@@ -25,7 +25,7 @@ package enum Conversion {
     }
   }
 
-  /// Fills the start of `out` with all of `raw`, exactly.
+  /// Converts all of `raw` into the start of `out`, exactly.
   package static func load(_ raw: UnsafeRawBufferPointer, _ dtype: DType, into out: UnsafeMutableBufferPointer<Double>) {
     let count = raw.count / dtype.byteSize
     precondition(out.count >= count, "a buffer for \(out.count) doubles, \(count) to load")
@@ -42,7 +42,7 @@ package enum Conversion {
     }
   }
 
-  /// Rounds all of `values` (nearest, ties to even) into the start of `raw`.
+  /// Rounds all of `values` (to nearest, ties to even) into the start of `raw`.
   package static func store(_ values: UnsafeBufferPointer<Float>, as dtype: DType, into raw: UnsafeMutableRawBufferPointer) {
     let count = values.count
     precondition(raw.count >= count * dtype.byteSize, "\(raw.count) bytes for \(count) elements of \(dtype.rawValue)")
@@ -56,7 +56,7 @@ package enum Conversion {
     }
   }
 
-  /// Rounds all of `values` (nearest, ties to even, once) into the start of `raw`.
+  /// Rounds all of `values` (to nearest, ties to even, in one rounding) into the start of `raw`.
   package static func store(_ values: UnsafeBufferPointer<Double>, as dtype: DType, into raw: UnsafeMutableRawBufferPointer) {
     let count = values.count
     precondition(raw.count >= count * dtype.byteSize, "\(raw.count) bytes for \(count) elements of \(dtype.rawValue)")
@@ -74,9 +74,9 @@ package enum Conversion {
     }
   }
 
-  /// Whether any element is an infinity or not a number.
+  /// Whether any element is an infinity or a NaN; `false` for integer dtypes.
   package static func hasNonFinite(_ raw: UnsafeRawBufferPointer, _ dtype: DType) -> Bool {
-    // An exponent of all ones, and only that, carries into the sign's place when one is added to the exponent.
+    // Adding one to the exponent sets the sign bit exactly if the exponent is all ones, that is, for an infinity or a NaN.
     switch dtype {
     case .f32: Rows.hasNonFiniteFloats(raw)
     case .f64: carries(raw, magnitude: 0x7fff_ffff_ffff_ffff as UInt64, one: 0x0010_0000_0000_0000)
@@ -95,7 +95,7 @@ package enum Conversion {
     return all & ~magnitude != 0
   }
 
-  /// Rounding twice can miss the nearest half by a hair; rounding to odd first cannot (Boldo and Melquiond 2008).
+  /// Rounding to `Float` and then to 16 bits can be wrong near a tie; rounding to odd first avoids that (Boldo and Melquiond 2008).
   @inline(__always)
   private static func roundedToOdd(_ value: Double) -> Float {
     let near = Float(value)

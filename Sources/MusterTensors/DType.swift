@@ -1,8 +1,12 @@
-/// What the elements of a tensor are. Raw values are the names that safetensors headers use.
+/// The element type of a tensor. Raw values are the names in safetensors headers.
 public enum DType: String, Codable, CaseIterable, Hashable, Sendable {
+  /// IEEE 754 binary64.
   case f64 = "F64"
+  /// IEEE 754 binary32.
   case f32 = "F32"
+  /// IEEE 754 binary16.
   case f16 = "F16"
+  /// bfloat16: the upper half of a binary32.
   case bf16 = "BF16"
   case i64 = "I64"
   case i32 = "I32"
@@ -21,7 +25,7 @@ public enum DType: String, Codable, CaseIterable, Hashable, Sendable {
     }
   }
 
-  /// Whether it can be averaged.
+  /// Whether elements are floating-point numbers; only such tensors are aggregated.
   public var isFloatingPoint: Bool {
     switch self {
     case .f64, .f32, .f16, .bf16: true
@@ -29,7 +33,7 @@ public enum DType: String, Codable, CaseIterable, Hashable, Sendable {
     }
   }
 
-  /// Bytes of a tensor of this shape; nil for a negative dimension or when it does not fit an `Int`.
+  /// Size of a tensor of this shape in bytes; `nil` if a dimension is negative or the size does not fit an `Int`.
   public func byteCount(shape: [Int]) -> Int? {
     var count = byteSize
     var empty = false

@@ -1,7 +1,9 @@
-/// Reads the JSON of a safetensors header and nothing more: one object of objects, strings and arrays of natural numbers. A general JSON
-/// decoder would keep the last of two equal names and build whatever a hostile header describes; this one is linear and does neither.
+/// Parses the JSON of a safetensors header and nothing more: one object of objects, strings and arrays of natural numbers.
+///
+/// A general JSON decoder would keep the last of two equal names and build any structure that a hostile header describes. This one takes
+/// linear time and refuses both.
 struct HeaderScanner {
-  /// One tensor as written, before its numbers are checked against each other.
+  /// One tensor as written, before its numbers are checked.
   struct Entry {
     var name: String
     var dtype: String
@@ -10,11 +12,11 @@ struct HeaderScanner {
     var end: Int
   }
 
-  /// NumPy's and PyTorch's limit.
+  /// Maximum number of dimensions, as in NumPy and PyTorch.
   static let maximumRank = 64
-  /// Of a tensor's or a member's name, in bytes.
+  /// Maximum length of a tensor's or a member's name, in bytes.
   static let maximumNameLength = 1024
-  /// Of the bytes beyond ASCII in a text. To hash or compare texts takes time that grows with the square of their combining marks.
+  /// Maximum number of non-ASCII bytes in a string: the time to hash or compare strings grows with the square of their combining marks.
   static let maximumBeyondASCII = 4096
 
   private let bytes: UnsafeRawBufferPointer
@@ -22,7 +24,7 @@ struct HeaderScanner {
 
   init(_ bytes: UnsafeRawBufferPointer) { self.bytes = bytes }
 
-  /// The whole header: entries in the order written, and the metadata.
+  /// Parses the whole header: entries in the order written, and the metadata.
   mutating func header() throws(SafetensorsError) -> (entries: [Entry], metadata: [String: String]) {
     guard bytes.first == UInt8(ascii: "{") else { throw fail("it must begin with {") }
     var entries: [Entry] = []
@@ -63,7 +65,7 @@ struct HeaderScanner {
     return Entry(name: name, dtype: dtype, shape: shape, begin: offsets[0], end: offsets[1])
   }
 
-  /// An array of tensor names and nothing else, as `muster.buffers` holds it.
+  /// Parses an array of tensor names and nothing else, which is the format of `muster.buffers`.
   mutating func names() throws(SafetensorsError) -> [String] {
     try expect("[")
     var result: [String] = []

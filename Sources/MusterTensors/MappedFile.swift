@@ -1,21 +1,21 @@
 internal import Glibc
 
-/// A file, or a part of one, mapped read-only; or a copy of bytes that are in no file.
+/// A file, or a part of one, mapped read-only; or a copy of bytes in memory.
 ///
-/// `@unchecked Sendable`: the pointer is set once, and nobody writes to a private read-only mapping. Who truncates a mapped file in place
-/// makes its readers fault: Muster's files are replaced by rename, never rewritten.
+/// `@unchecked Sendable` is sound because the pointer is set once and a private read-only mapping is never written to. Truncating a mapped
+/// file in place makes its readers fault; Muster's files are replaced by rename and never rewritten.
 final class MappedFile: @unchecked Sendable {
   let bytes: UnsafeRawBufferPointer
-  /// Kept open for `read`; nil: the mapping is all there is.
+  /// Kept open for `read`; `nil` if only the mapping is used.
   private let descriptor: Int32?
-  /// Where `bytes` begin in the file.
+  /// The position of `bytes` in the file.
   private let offset: Int
-  /// From a page's boundary; nil: `bytes` are memory of their own.
+  /// The mapping, from a page boundary on; `nil` if `bytes` are allocated memory.
   private let mapping: UnsafeMutableRawBufferPointer?
 
   /// - Parameters:
-  ///   - range: of the file's bytes; nil: all of them.
-  ///   - reading: keeps the file open for `read`, unless half of the descriptors that this process may have are taken.
+  ///   - range: range of the file's bytes; `nil` for all of them.
+  ///   - reading: keeps the file open for `read`, unless half of the descriptors that this process may have are in use.
   init(_ path: String, range: Range<Int>? = nil, reading: Bool = false) throws(SafetensorsError) {
     let descriptor = open(path, O_RDONLY | O_CLOEXEC)
     guard descriptor >= 0 else { throw .system(action: "open", path: path, code: errno) }
@@ -25,7 +25,7 @@ final class MappedFile: @unchecked Sendable {
     guard fstat(descriptor, &status) == 0 else { throw .system(action: "examine", path: path, code: errno) }
     guard status.st_mode & S_IFMT == S_IFREG else { throw .notAFile(path: path) }
     let range = range ?? 0..<Int(status.st_size)
-    // Beyond the end of a file a mapping faults.
+    // Touching a mapping beyond the end of the file faults.
     guard 0 <= range.lowerBound, range.upperBound <= Int(status.st_size) else {
       throw .tooShort(bytes: max(0, Int(status.st_size) - range.lowerBound))
     }
@@ -38,7 +38,7 @@ final class MappedFile: @unchecked Sendable {
     self.mapping = mapping
     offset = range.lowerBound
     bytes = UnsafeRawBufferPointer(rebasing: mapping[(range.lowerBound - start)...])
-    // Descriptors are numbered from the lowest that is free: the number says how many there are.
+    // The kernel assigns the lowest free descriptor, so its number says how many are in use.
     isKept = reading && Int(descriptor) < Int(sysconf(Int32(_SC_OPEN_MAX))) / 2
     self.descriptor = isKept ? descriptor : nil
   }
@@ -53,9 +53,9 @@ final class MappedFile: @unchecked Sendable {
 
   var isReadable: Bool { descriptor != nil }
 
-  /// Copies some of the file's bytes to memory that is the caller's own. Of one that is readable.
+  /// Copies a range of the bytes into the caller's memory, if `isReadable`.
   ///
-  /// - Returns: false when they cannot be read; a mapping would end the process.
+  /// - Returns: `false` if they cannot be read. With a mapping, the same failure would end the process.
   func read(_ range: Range<Int>, into target: UnsafeMutableRawPointer) -> Bool {
     guard let descriptor else { return false }
     var done = 0
@@ -68,9 +68,8 @@ final class MappedFile: @unchecked Sendable {
     return true
   }
 
-  /// Gives back the pages that hold these bytes, and those around that came with them: the system maps what lies around a page that is
-  /// touched (Linux: as much as it keeps in one piece, 2 MiB at most), and nobody else would ever give that back. Who reads there just now
-  /// gets it again.
+  /// Gives back the pages of these bytes, and those around them: when a page is touched, Linux also maps the rest of the piece that it
+  /// caches as one, up to 2 MiB, and never unmaps it by itself. A thread that still reads there only causes the pages to be mapped again.
   func release(_ range: Range<Int>) {
     guard let mapping, let base = mapping.baseAddress else { return }
     let page = Int(sysconf(Int32(_SC_PAGESIZE)))
@@ -78,7 +77,7 @@ final class MappedFile: @unchecked Sendable {
     let start = max(0, lead + range.lowerBound - around) / page * page
     let end = min(mapping.count, lead + range.upperBound + around) / page * page
     guard start < end else { return }
-    // A private mapping that nobody writes to: a page that is dropped comes back from the file.
+    // A page dropped from a private mapping that was never written is read from the file again.
     madvise(base + start, end - start, MADV_DONTNEED)
   }
 

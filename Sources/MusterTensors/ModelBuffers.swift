@@ -1,19 +1,24 @@
-/// The tensors of a model that are state and not parameters: the running statistics of a normalization layer, for example. They are averaged
-/// over devices and replaced; no gradient belongs to them, so nothing may step, clip or sparsify them, or count them in a norm.
+/// The tensors of a model that are state rather than parameters, such as the running statistics of a normalization layer.
 ///
-/// A model's metadata declares them under ``metadataKey`` as a JSON array of names, `[]` when it has none. A model that declares nothing has
-/// those whose names end as the frameworks name such tensors: see ``usualEndings``.
+/// Buffers are averaged over devices and replaced. They have no gradient, so no optimizer steps them, no filter scales them, no encoding
+/// makes them sparse, and norms do not count them.
+///
+/// A model's metadata declares them under ``metadataKey`` as a JSON array of names, `[]` for none. In a model without a declaration,
+/// buffers are the tensors whose names end in one of ``usualEndings``.
 public struct ModelBuffers: Hashable, Sendable {
+  /// The metadata key of the declaration.
   public static let metadataKey = "muster.buffers"
-  /// PyTorch's and Keras' names of running statistics.
+  /// The endings by which PyTorch and Keras name running statistics.
   public static let usualEndings = ["running_mean", "running_var", "num_batches_tracked", "moving_mean", "moving_variance"]
 
-  /// The declared names; nil when the model declares nothing.
+  /// The declared names; `nil` if the model declares nothing.
   private let declared: Set<String>?
-  /// As it stands in the metadata, to be carried over to the next model.
+  /// The declaration as it is in the metadata, to be copied to the next model.
   public let declaration: String?
 
-  /// - Parameter metadata: of the model's file.
+  /// Parses the declaration in a model's metadata.
+  ///
+  /// - Parameter metadata: the metadata of the model's file.
   /// - Throws: `SafetensorsError.buffers` for a declaration that is not a JSON array of strings.
   public init(metadata: [String: String]) throws(SafetensorsError) {
     declaration = metadata[Self.metadataKey]
@@ -35,13 +40,13 @@ public struct ModelBuffers: Hashable, Sendable {
   /// Whether the tensor of this name is a buffer.
   public func contains(_ name: String) -> Bool { declared?.contains(name) ?? Self.isUsual(name) }
 
-  /// What is wrong with the declaration of a model with these tensors; nil when nothing is.
+  /// The mistake in the declaration for a model with these tensors, as a phrase; `nil` if it is correct.
   public func problem(in schema: TensorSchema) -> String? {
     guard let missing = declared?.filter({ schema[$0] == nil }).min(by: { $0.utf8.lexicographicallyPrecedes($1.utf8) }) else { return nil }
     return "its \(Self.metadataKey) names \(shown(missing)), which is not a tensor of the model"
   }
 
-  /// The declaration as metadata, for a file that is made of this model.
+  /// The declaration as metadata for a file made from this model; empty if there is none.
   public var metadata: [String: String] { declaration.map { [Self.metadataKey: $0] } ?? [:] }
 
   private static func isUsual(_ name: String) -> Bool { usualEndings.contains { name.hasSuffix($0) } }

@@ -1,10 +1,10 @@
 internal import CKernels
 
-/// The loops over rows of numbers that are worth a compiled-for-the-processor version; see `CKernels.h`.
+/// Loops over rows of numbers that are compiled for several processor generations; see `CKernels.h`.
 package enum Rows {
   /// Adds `factor` (row − base) to `sum`.
   ///
-  /// - Returns: whether all numbers of the row are finite; if not, `sum` is of no use.
+  /// - Returns: whether all numbers of the row are finite; if not, `sum` is unusable.
   package static func addDifference(
     ofFloats row: UnsafeRawBufferPointer, base: UnsafePointer<Double>, times factor: Double, to sum: UnsafeMutablePointer<Double>
   ) -> Bool {
@@ -25,14 +25,15 @@ package enum Rows {
   }
 }
 
-/// Rows of one length below each other: a few neighbouring elements of many updates.
+/// Rows of equal length: the same run of elements of many updates.
 package struct RowBlock {
-  /// What the rows hold, unaligned.
+  /// The type of the rows' elements, which may be unaligned.
   package enum Element: Sendable {
     case float
     case double
-    /// IEEE binary16, and bfloat16: for weighted sums alone.
+    /// IEEE binary16, for weighted sums only.
     case half
+    /// bfloat16, for weighted sums only.
     case brain
 
     package var byteSize: Int {
@@ -43,7 +44,7 @@ package struct RowBlock {
       }
     }
 
-    /// Whether weighted sums take such rows as they are, on this processor.
+    /// Whether weighted sums take such rows on this processor.
     package var isSummed: Bool {
       switch self {
       case .float, .brain: true
@@ -63,7 +64,7 @@ package struct RowBlock {
 
   package let element: Element
   package let rows: UnsafeBufferPointer<UnsafeRawPointer?>
-  /// The length of each.
+  /// The number of elements of each row.
   package let count: Int
 
   package init(_ element: Element, rows: UnsafeBufferPointer<UnsafeRawPointer?>, count: Int) {
@@ -72,12 +73,12 @@ package struct RowBlock {
     self.count = count
   }
 
-  /// Bytes of scratch space that the rules on sorted columns need for so many rows.
+  /// Size of the scratch space, in bytes, that the rules on sorted columns need for this number of rows.
   package static func scratchBytes(rows: Int) -> Int { 64 * rows * MemoryLayout<Double>.size }
 
-  /// Σ weight_i (row_i − base), or Σ weight_i row_i of differences, one row after the other. Of rows that ``Element/isSummed``.
+  /// Writes Σ weight_i (row_i − base), or Σ weight_i row_i for differences, adding row by row. Needs rows that ``Element/isSummed``.
   ///
-  /// - Returns: whether all sums are finite, and all differences lead to finite floats.
+  /// - Returns: whether all sums are finite and, for differences, all base + row_i are finite floats.
   package func weightedSum(
     _ weights: UnsafePointer<Double>, areDifferences: Bool, base: UnsafePointer<Double>, into sum: UnsafeMutablePointer<Double>
   ) -> Bool {
@@ -85,12 +86,12 @@ package struct RowBlock {
     return muster_weighted_sum(rows.baseAddress, rows.count, count, element.code, weights, areDifferences ? 1 : 0, base, sum) == 0
   }
 
-  /// base + that sum, rounded to `Float` once.
+  /// Writes base + the sum of `weightedSum`, rounded to `Float` once.
   ///
   /// - Parameters:
-  ///   - base: floats, unaligned.
-  ///   - out: as many.
-  /// - Returns: as above; false as well where the result is not finite.
+  ///   - base: `count` floats, unaligned.
+  ///   - out: space for `count` floats.
+  /// - Returns: whether everything is finite: the sums and rows as in `weightedSum`, and the result.
   package func weightedStep(
     _ weights: UnsafePointer<Double>, areDifferences: Bool, base: UnsafeRawBufferPointer, into out: UnsafeMutableRawBufferPointer
   ) -> Bool {
@@ -100,7 +101,7 @@ package struct RowBlock {
       rows.baseAddress, rows.count, count, element.code, weights, areDifferences ? 1 : 0, base.baseAddress, out.baseAddress) == 0
   }
 
-  /// Adds ‖row i − row j‖² to element i · n + j, for all i < j.
+  /// Adds ‖row i − row j‖² to element i · n + j, for all i < j. Rows of `Float` are summed in `Float` in blocks of 256.
   package func addSquaredDistances(to distances: UnsafeMutableBufferPointer<Double>) {
     precondition(distances.count >= rows.count * rows.count, "\(distances.count) places for the distances of \(rows.count) rows")
     switch element {
@@ -110,14 +111,14 @@ package struct RowBlock {
     }
   }
 
-  /// Adds (row i − row r) · (row j − row r) to element i · n + j, for all i ≤ j; r is the reference. Of rows of `Double` only.
+  /// Adds (row i − row r) · (row j − row r) to element i · n + j, for all i ≤ j, where r is the reference. Needs rows of `Double`.
   package func addProducts(around reference: Int, to products: UnsafeMutableBufferPointer<Double>) {
     precondition(element == .double, "products of rows of \(element)")
     precondition(products.count >= rows.count * rows.count, "\(products.count) places for the products of \(rows.count) rows")
     muster_products_f64(rows.baseAddress, rows.count, reference, count, products.baseAddress)
   }
 
-  /// Of each column: the mean without the `drop` lowest and `drop` highest values.
+  /// Writes for each column the mean without the `drop` lowest and `drop` highest values.
   package func trimmedMean(
     dropping drop: Int, sortedBy network: [UInt32], scratch: UnsafeMutableRawPointer, into out: UnsafeMutablePointer<Double>
   ) {
@@ -128,7 +129,7 @@ package struct RowBlock {
     }
   }
 
-  /// Of each column: the mean of the `keep` values nearest to its median.
+  /// Writes for each column the mean of the `keep` values nearest to its median.
   package func middleMean(
     keeping keep: Int, sortedBy network: [UInt32], scratch: UnsafeMutableRawPointer, into out: UnsafeMutablePointer<Double>
   ) {

@@ -1,38 +1,44 @@
 internal import Glibc
 
-/// Why a safetensors file cannot be read or written. Names in it come from the file: they are shortened and escaped when shown.
+/// Why a safetensors file cannot be read or written. Messages shorten and escape the names that come from a file.
 public enum SafetensorsError: Error, Hashable, Sendable {
-  /// The system refused: what was tried, on which file, and `errno`.
+  /// A system call failed: the action, the file, and `errno`.
   case system(action: String, path: String, code: Int32)
-  /// The file is not an ordinary file, so it cannot be mapped.
+  /// The path is not a regular file, so it cannot be mapped.
   case notAFile(path: String)
-  /// Fewer bytes than the format needs at least.
+  /// The file has fewer bytes than the format, or the range that was asked for, needs.
   case tooShort(bytes: Int)
-  /// The header says that it is longer than this reader takes.
+  /// The header is longer than the limit.
   case headerTooLong(bytes: UInt64, limit: Int)
-  /// The header says that it is longer than the file.
+  /// The header's stated length exceeds the file.
   case headerTruncated(bytes: Int, available: Int)
-  /// The header is not the JSON that it should be; `offset` counts from the header's start.
+  /// The header is not valid JSON of the expected form; `offset` counts bytes from the header's start.
   case malformed(offset: Int, reason: String)
+  /// The header or its metadata has a name twice.
   case duplicateName(String)
+  /// The header names an element type that ``DType`` does not have.
   case unknownDType(tensor: String, dtype: String)
-  /// A shape that is negative, has too many dimensions, or whose size overflows.
+  /// The shape has a negative dimension or too many dimensions, or its size overflows.
   case invalidShape(tensor: String, reason: String)
-  /// `data_offsets` that run backwards or leave the file.
+  /// The `data_offsets` run backwards or lie outside the file.
   case invalidOffsets(tensor: String, begin: Int, end: Int, dataBytes: Int)
-  /// The offsets span another number of bytes than shape and dtype say.
+  /// The offsets span another number of bytes than shape and dtype need.
   case sizeMismatch(tensor: String, expected: Int, found: Int)
+  /// Two tensors share bytes.
   case overlap(tensor: String, with: String)
+  /// Bytes before this tensor belong to no tensor.
   case gap(before: String, bytes: Int)
-  /// Bytes after the last tensor, or missing there.
+  /// The data section is longer or shorter than the tensors.
   case dataNotCovered(expected: Int, found: Int)
+  /// The file has no tensor of this name.
   case noSuchTensor(String)
+  /// Numbers were asked of a tensor of integers.
   case notFloatingPoint(tensor: String, dtype: DType)
-  /// Data that was handed over does not have the length that the header promises.
+  /// Data that was passed in does not have the length that the header states.
   case wrongDataLength(tensor: String?, expected: Int, found: Int)
-  /// What a file says to be encoded does not hold together, or a number does not fit its encoding.
+  /// An encoded file is inconsistent, or a number does not fit its encoding.
   case encoding(String)
-  /// A model's declaration of its buffers cannot be understood.
+  /// A model's declaration of its buffers is not valid.
   case buffers(String)
 }
 
@@ -69,7 +75,7 @@ extension SafetensorsError: CustomStringConvertible {
   }
 }
 
-/// A name from a file, fit for a message or a log: quoted, short, without control characters.
+/// A name from a file, made safe for a message or a log: quoted, at most 80 code points, control characters escaped.
 package func shown(_ name: String) -> String {
   var result = "\""
   for (index, scalar) in name.unicodeScalars.enumerated() {

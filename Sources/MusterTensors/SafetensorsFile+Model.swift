@@ -1,5 +1,5 @@
 extension SafetensorsFile {
-  /// Why this file cannot be a task's first model, in words; nil when it can. Reads the whole file.
+  /// The reason, as a phrase, why this file cannot be a task's first model; `nil` if it can. Reads the whole file.
   public func problemAsModel() -> String? {
     if let encoding = metadata[TensorEncoding.metadataKey], encoding != "float32" {
       return "it is encoded as \(shown(encoding)): a first model has its tensors as they are"

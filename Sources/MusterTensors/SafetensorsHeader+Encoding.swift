@@ -1,8 +1,8 @@
 extension SafetensorsHeader {
-  /// Lays tensors out for a new file: larger elements first, so that every tensor is aligned, then by the bytes of their names. The same
-  /// tensors in any order give the same file.
+  /// Lays tensors out for a new file: larger element types first, so that every tensor is aligned, then by the bytes of their names. The
+  /// same tensors in any order give the same file.
   ///
-  /// - Throws: `duplicateName`, `invalidShape`, `malformed` for a name of more than 1,024 bytes.
+  /// - Throws: `duplicateName`, `invalidShape`, `headerTooLong`, or `malformed` for a name of more than 1,024 bytes.
   public init(tensors described: [TensorDescription], metadata: [String: String] = [:]) throws(SafetensorsError) {
     let sorted = described.sorted {
       if $0.dtype.byteSize != $1.dtype.byteSize { return $0.dtype.byteSize > $1.dtype.byteSize }
@@ -34,7 +34,9 @@ extension SafetensorsHeader {
     self.init(checked: tensors, metadata: metadata, dataOffset: length)
   }
 
-  /// The same tensors at the same places behind other metadata.
+  /// The same tensors at the same places, with other metadata.
+  ///
+  /// - Throws: `headerTooLong`.
   public func replacing(metadata: [String: String]) throws(SafetensorsError) -> SafetensorsHeader {
     let length = Self.encode(tensors, metadata).count
     guard length - 8 <= Self.absoluteMaximumLength else {
@@ -43,8 +45,8 @@ extension SafetensorsHeader {
     return SafetensorsHeader(checked: tensors, metadata: metadata, dataOffset: length)
   }
 
-  /// What a file with this header begins with: the length and the JSON, padded with spaces so that the data begins at a multiple of eight.
-  /// The bytes depend on nothing but the tensors and the metadata.
+  /// The first bytes of a file with this header: the length and the JSON, padded with spaces so that the data begins at a multiple of
+  /// eight. The bytes depend only on the tensors and the metadata.
   public func encoded() -> [UInt8] { Self.encode(tensors, metadata) }
 
   private static func encode(_ tensors: [TensorInfo], _ metadata: [String: String]) -> [UInt8] {

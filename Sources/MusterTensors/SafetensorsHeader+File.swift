@@ -1,8 +1,8 @@
 internal import Glibc
 
 extension SafetensorsHeader {
-  /// Reads and checks the header of a file without mapping it: for files that another program may truncate at the same time, which ends a
-  /// process that has them mapped.
+  /// Reads and checks the header of a file without mapping it, for files that another program may truncate meanwhile: a truncated mapping
+  /// would end this process.
   package init(readingFile path: String, maximumLength: Int = defaultMaximumLength) throws(SafetensorsError) {
     let descriptor = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK)
     guard descriptor >= 0 else { throw .system(action: "open", path: path, code: errno) }
@@ -22,7 +22,7 @@ extension SafetensorsHeader {
     }
   }
 
-  /// The first bytes of a file; fewer if it has fewer.
+  /// The first `count` bytes of a file, or all of a shorter one.
   private static func read(_ descriptor: Int32, _ count: Int, _ path: String) throws(SafetensorsError) -> [UInt8] {
     var bytes = [UInt8](repeating: 0, count: count)
     var done = 0

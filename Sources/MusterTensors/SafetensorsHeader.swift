@@ -1,35 +1,35 @@
-/// The header of a safetensors file, checked in full: whoever holds one knows that the tensors lie one behind the other, without overlap
-/// or gap, to the exact end of the file.
+/// The header of a safetensors file, fully checked: its tensors lie without overlap or gap, up to the exact end of the file.
 ///
 /// A file is eight bytes with the header's length (little-endian), that many bytes of JSON, then the data section.
 ///
-/// Format: https://github.com/huggingface/safetensors. Stricter than that: fields nobody knows are refused, as are more than 64 dimensions,
-/// names of more than 1,024 bytes, and texts with more than 4,096 bytes beyond ASCII.
+/// Format: https://github.com/huggingface/safetensors. This reader is stricter: it refuses unknown fields, more than 64 dimensions, names
+/// of more than 1,024 bytes, and strings with more than 4,096 bytes of non-ASCII text.
 public struct SafetensorsHeader: Hashable, Sendable {
-  /// No header may be longer, whatever a caller asks for; the format's own limit.
+  /// The longest header in bytes that is ever read or written, which is the format's own limit.
   public static let absoluteMaximumLength = 100_000_000
-  /// What is read unless the caller says otherwise, in bytes: room for some 100,000 tensors.
+  /// The longest header in bytes that is read by default: room for about 100,000 tensors.
   public static let defaultMaximumLength = 16 << 20
 
-  /// In the order of their data.
+  /// The tensors, in the order of their data.
   public let tensors: [TensorInfo]
+  /// The strings of `__metadata__`.
   public let metadata: [String: String]
-  /// Where the data section begins in the file.
+  /// The offset of the data section in the file, in bytes.
   public let dataOffset: Int
   private let index: [String: Int]
 
-  /// Bytes of the data section.
+  /// Length of the data section, in bytes.
   public var dataByteCount: Int { tensors.last?.byteRange.upperBound ?? 0 }
-  /// Bytes of the whole file.
+  /// Length of the whole file, in bytes.
   public var fileByteCount: Int { dataOffset + dataByteCount }
 
-  /// Reads and checks a header.
+  /// Parses and checks a header.
   ///
   /// - Parameters:
-  ///   - bytes: the file from its start; the data section may be missing, see `fileByteCount`.
-  ///   - fileByteCount: the length of the whole file; nil when `bytes` is the whole file.
+  ///   - bytes: the file from its start. The data section may be missing; then pass `fileByteCount`.
+  ///   - fileByteCount: length of the whole file; `nil` if `bytes` is the whole file.
   ///   - maximumLength: the longest header to read, in bytes.
-  /// - Throws: `SafetensorsError` for whatever is wrong; no input traps.
+  /// - Throws: `SafetensorsError` for any invalid input; no input traps.
   public init(
     parsing bytes: UnsafeRawBufferPointer, fileByteCount: Int? = nil, maximumLength: Int = defaultMaximumLength
   ) throws(SafetensorsError) {
@@ -45,7 +45,7 @@ public struct SafetensorsHeader: Hashable, Sendable {
     try self.init(entries, metadata: metadata, dataOffset: dataOffset, dataBytes: (fileByteCount ?? bytes.count) - dataOffset)
   }
 
-  /// Reads and checks a header from the bytes of a whole file.
+  /// Parses and checks the header of a whole file in memory.
   public init(parsing bytes: [UInt8], maximumLength: Int = defaultMaximumLength) throws(SafetensorsError) {
     self = try bytes.withRawBytes { (raw) throws(SafetensorsError) in
       try SafetensorsHeader(parsing: raw, maximumLength: maximumLength)
@@ -86,7 +86,7 @@ public struct SafetensorsHeader: Hashable, Sendable {
     self.init(checked: tensors, metadata: metadata, dataOffset: dataOffset)
   }
 
-  /// A header over tensors that are known to be distinct and to lie without gap or overlap.
+  /// A header of tensors that are known to have distinct names and to lie without gap or overlap.
   init(checked tensors: [TensorInfo], metadata: [String: String], dataOffset: Int) {
     self.tensors = tensors
     self.metadata = metadata
@@ -95,6 +95,8 @@ public struct SafetensorsHeader: Hashable, Sendable {
   }
 
   /// The tensor of this name.
+  ///
+  /// - Throws: `noSuchTensor`.
   public func tensor(named name: String) throws(SafetensorsError) -> TensorInfo {
     guard let position = index[name] else { throw .noSuchTensor(name) }
     return tensors[position]
@@ -103,5 +105,6 @@ public struct SafetensorsHeader: Hashable, Sendable {
   /// Whether there is a tensor of this name.
   public func contains(_ name: String) -> Bool { index[name] != nil }
 
+  /// Names, dtypes and shapes of the tensors.
   public var schema: TensorSchema { TensorSchema(self) }
 }

@@ -1,17 +1,23 @@
 internal import Glibc
 internal import MusterGround
 
-/// Writes a safetensors file piece by piece: the header first, then the data of its tensors in the header's order. The file appears under
-/// its name, whole and on the disk, with `finish(durable:)`; until then, and when the writer is dropped, there is none.
+/// Writes a safetensors file piece by piece: the header first, then the data of its tensors in the header's order.
+///
+/// The file appears at `path` only with `finish(durable:)`. A writer that is released before that leaves nothing behind, and an existing
+/// file at `path` stays as it was.
 public final class SafetensorsWriter {
+  /// The path at which the file appears.
   public let path: String
+  /// The header that was written.
   public let header: SafetensorsHeader
-  /// Bytes of data written so far.
+  /// Number of data bytes written so far.
   public private(set) var written = 0
   private let temporary: String
   private var descriptor: Int32
 
-  /// Begins a file in the layout of `SafetensorsHeader.init(tensors:metadata:)`: look at `header.tensors` for the order of the data.
+  /// Begins a file with the layout of `SafetensorsHeader.init(tensors:metadata:)`: `header.tensors` gives the order of the data.
+  ///
+  /// - Throws: errors of that layout, or `system`.
   public convenience init(
     path: String, tensors: [TensorDescription], metadata: [String: String] = [:]
   ) throws(SafetensorsError) {
@@ -19,9 +25,11 @@ public final class SafetensorsWriter {
   }
 
   /// Begins a file with this header, made by `SafetensorsHeader.init(tensors:metadata:)` or `replacing(metadata:)`.
+  ///
+  /// - Throws: `system`.
   public init(path: String, header: SafetensorsHeader) throws(SafetensorsError) {
     let encoded = header.encoded()
-    // A header that was read may be spelled otherwise than we spell it: its offset is then another.
+    // A header that was read may be spelled differently from ours, which gives it another data offset.
     self.header = SafetensorsHeader(checked: header.tensors, metadata: header.metadata, dataOffset: encoded.count)
     self.path = path
     temporary = "\(path).\(getpid())-\(String(UInt32.random(in: .min ... .max), radix: 16)).tmp"
@@ -37,9 +45,9 @@ public final class SafetensorsWriter {
     }
   }
 
-  /// Appends data, in slices of any length.
+  /// Appends data, in pieces of any length.
   ///
-  /// - Throws: `wrongDataLength` for more than the header promises, or what the system says.
+  /// - Throws: `wrongDataLength` for more data than the header states, or `system`.
   public func write(_ bytes: UnsafeRawBufferPointer) throws(SafetensorsError) {
     guard bytes.count <= header.dataByteCount - written else {
       throw .wrongDataLength(tensor: nil, expected: header.dataByteCount, found: written + bytes.count)
@@ -48,26 +56,29 @@ public final class SafetensorsWriter {
     written += bytes.count
   }
 
+  /// Appends data, in pieces of any length.
+  ///
+  /// - Throws: `wrongDataLength` for more data than the header states, or `system`.
   public func write(_ bytes: [UInt8]) throws(SafetensorsError) {
     try bytes.withRawBytes { (raw) throws(SafetensorsError) in try write(raw) }
   }
 
-  /// Writes data at its place, `offset` bytes into the data section, as several threads at once may do for different places.
+  /// Writes data at given places, as offsets into the data section; several threads may do this at once for different places.
   ///
-  /// `finish(durable:)` asks for every byte to be written once: say with `filled()` that this is so.
+  /// The caller must write every byte once, and then call `filled()` before `finish(durable:)`.
   package var places: SafetensorsPlaces {
     SafetensorsPlaces(
       descriptor: descriptor, temporary: temporary, dataOffset: header.dataOffset, dataByteCount: header.dataByteCount)
   }
 
-  /// All data was written at its place.
+  /// Says that all data was written at its place.
   package func filled() { written = header.dataByteCount }
 
-  /// Puts the file on the disk and under its name, in place of what was there.
+  /// Moves the file to `path`, replacing what was there.
   ///
-  /// - Parameter durable: false does not wait for the disk: for a file that is made durable later, by whoever takes it over, or that may
-  ///   be lost with the power.
-  /// - Throws: `wrongDataLength` when data is missing, or what the system says; then what was there stays.
+  /// - Parameter durable: `true` waits until file and name are on the disk. Pass `false` for a file that may be lost in a power failure, or
+  ///   that its next owner makes durable.
+  /// - Throws: `wrongDataLength` if data is missing, or `system`. Then `path` is unchanged, unless only syncing its folder failed.
   public func finish(durable: Bool = true) throws(SafetensorsError) {
     guard written == header.dataByteCount else {
       throw .wrongDataLength(tensor: nil, expected: header.dataByteCount, found: written)
@@ -85,14 +96,16 @@ public final class SafetensorsWriter {
   }
 }
 
-/// Where a writer's data goes, for threads that share the work. Valid as long as the writer.
+/// Writes at places of a writer's data section, for threads that share the work. Valid as long as the writer.
 package struct SafetensorsPlaces: Sendable {
   let descriptor: Int32
   let temporary: String
   let dataOffset: Int
   let dataByteCount: Int
 
-  /// - Throws: `wrongDataLength` for a place outside the data section, or what the system says.
+  /// Writes data at an offset into the data section.
+  ///
+  /// - Throws: `wrongDataLength` for a place outside the data section, or `system`.
   package func write(_ bytes: UnsafeRawBufferPointer, at offset: Int) throws(SafetensorsError) {
     guard offset >= 0, bytes.count <= dataByteCount - offset else {
       throw .wrongDataLength(tensor: nil, expected: dataByteCount, found: offset + bytes.count)
@@ -106,14 +119,16 @@ package struct SafetensorsPlaces: Sendable {
 }
 
 extension SafetensorsWriter {
-  /// What a file of these tensors begins with: length and header.
+  /// The first bytes of a file of these tensors: length and header.
   public static func headerBytes(
     tensors: [TensorDescription], metadata: [String: String] = [:]
   ) throws(SafetensorsError) -> [UInt8] {
     try SafetensorsHeader(tensors: tensors, metadata: metadata).encoded()
   }
 
-  /// Writes a whole file at once, in place of what was there. The same tensors and metadata, in any order, give the same bytes.
+  /// Writes a whole file at once, replacing what was there. The same tensors and metadata, in any order, give the same bytes.
+  ///
+  /// - Throws: `SafetensorsError`.
   public static func write(_ tensors: [Tensor], metadata: [String: String] = [:], to path: String) throws(SafetensorsError) {
     let writer = try SafetensorsWriter(path: path, tensors: tensors.map(\.description), metadata: metadata)
     let byName = Dictionary(tensors.map { ($0.name, $0) }) { first, _ in first }
@@ -124,7 +139,7 @@ extension SafetensorsWriter {
     try writer.finish()
   }
 
-  /// The bytes of a whole file in memory.
+  /// The bytes of a whole file, in memory.
   public static func bytes(_ tensors: [Tensor], metadata: [String: String] = [:]) throws(SafetensorsError) -> [UInt8] {
     let header = try SafetensorsHeader(tensors: tensors.map(\.description), metadata: metadata)
     let byName = Dictionary(tensors.map { ($0.name, $0) }) { first, _ in first }
@@ -137,9 +152,13 @@ extension SafetensorsWriter {
     return bytes
   }
 
-  /// Writes the file's tensors behind other metadata. The data is copied as it lies, never held in memory at once.
+  /// Copies the file's tensors into a file with other metadata. The data is never in memory as a whole.
   ///
-  /// - Parameter path: may be the file's own.
+  /// - Parameters:
+  ///   - file: the file to copy.
+  ///   - metadata: the new metadata, which replaces the old.
+  ///   - path: may be the file's own path.
+  /// - Throws: `SafetensorsError`.
   public static func rewriteMetadata(
     from file: SafetensorsFile, metadata: [String: String], to path: String
   ) throws(SafetensorsError) {

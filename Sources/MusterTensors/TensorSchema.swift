@@ -1,10 +1,13 @@
-/// A tensor without its data: what a header is made of.
+/// Name, dtype and shape of a tensor, without its data.
 public struct TensorDescription: Hashable, Sendable {
+  /// The tensor's name.
   public var name: String
+  /// The type of the elements.
   public var dtype: DType
-  /// The dimensions, slowest first; empty for a scalar.
+  /// The dimensions, slowest-varying first; empty for a scalar.
   public var shape: [Int]
 
+  /// Describes a tensor.
   public init(name: String, dtype: DType, shape: [Int]) {
     self.name = name
     self.dtype = dtype
@@ -12,25 +15,30 @@ public struct TensorDescription: Hashable, Sendable {
   }
 }
 
-/// Which tensors a model has: names, dtypes and shapes.
+/// The tensors of a model: names, dtypes and shapes.
 public struct TensorSchema: Hashable, Sendable {
-  /// By name, in the order of the names' bytes.
+  /// The tensors, sorted by the bytes of their names.
   public let tensors: [TensorDescription]
   private let index: [String: Int]
 
+  /// A schema of these tensors, whose names must be distinct.
   public init(_ tensors: [TensorDescription]) {
     let sorted = tensors.sorted { $0.name.utf8.lexicographicallyPrecedes($1.name.utf8) }
     self.tensors = sorted
     index = Dictionary(sorted.enumerated().map { ($1.name, $0) }) { first, _ in first }
   }
 
+  /// The schema of a file's tensors.
   public init(_ header: SafetensorsHeader) {
     self.init(header.tensors.map { TensorDescription(name: $0.name, dtype: $0.dtype, shape: $0.shape) })
   }
 
+  /// The tensor of this name, if there is one.
   public subscript(name: String) -> TensorDescription? { index[name].map { tensors[$0] } }
 
-  /// Writes zeros for every floating-point tensor, as F32.
+  /// Writes a file of zeros for every floating-point tensor, as F32. Integer tensors are left out. Does not wait for the disk.
+  ///
+  /// - Throws: `SafetensorsError`.
   public func writeZeros(to path: String, metadata: [String: String] = [:]) throws(SafetensorsError) {
     let floats = tensors.filter(\.dtype.isFloatingPoint).map { TensorDescription(name: $0.name, dtype: .f32, shape: $0.shape) }
     let writer = try SafetensorsWriter(path: path, tensors: floats, metadata: metadata)
@@ -42,12 +50,12 @@ public struct TensorSchema: Hashable, Sendable {
     try writer.finish(durable: false)
   }
 
-  /// The first way in which this schema is not the expected one, in words; nil when it fits.
+  /// The first difference between this schema and the expected one, as a phrase; `nil` if it fits.
   ///
   /// - Parameters:
   ///   - expected: the base model's schema.
-  ///   - required: the names that must be here; nil: all expected ones. Others of `expected` may be here, and then must fit too.
-  ///   - anyFloatingPoint: whether one floating-point dtype may stand for another, as in updates that travel in half precision.
+  ///   - required: names that must be present; `nil` for all expected ones. Other expected tensors may be present, and then must fit, too.
+  ///   - anyFloatingPoint: whether any floating-point dtype may stand for any other, as in updates sent in half precision.
   public func difference(
     from expected: TensorSchema, required: Set<String>? = nil, anyFloatingPoint: Bool = false
   ) -> String? {

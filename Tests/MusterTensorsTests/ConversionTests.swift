@@ -57,7 +57,7 @@ struct ConversionTests {
 
   @Test("bfloat16 is the upper half of a float, rounded to nearest, ties to even")
   func brains() throws {
-    // Worked out by hand from the bit patterns.
+    // Expected bits worked out by hand.
     let cases: [(UInt32, UInt16)] = [
       (0x3f80_0000, 0x3f80), (0x3f80_8000, 0x3f80), (0x3f81_8000, 0x3f82), (0x3f80_8001, 0x3f81), (0x3f80_7fff, 0x3f80),
       (0x7f7f_ffff, 0x7f80), (0xff80_0000, 0xff80), (0x0000_0001, 0x0000), (0x8000_8001, 0x8001), (0x7f80_0001, 0x7fc0),
@@ -71,7 +71,7 @@ struct ConversionTests {
 
   @Test("A double is rounded once on its way to a half")
   func roundsOnce() {
-    // 1 + 2^-11 lies midway between two halves; the rest decides, but is lost when rounding to float first.
+    // 1 + 2^-11 lies midway between two halves. The rest decides, but rounding to float first loses it.
     let values: [Double] = [1 + 0x1p-11 + 0x1p-40, 1 + 0x3p-11 - 0x1p-40, -(1 + 0x1p-11 + 0x1p-40), 1e300, -0.0, 0x1p-25 + 0x1p-70]
     var halves = [UInt16](repeating: 0, count: values.count)
     halves.withUnsafeMutableBytes { raw in values.withUnsafeBufferPointer { Conversion.store($0, as: .f16, into: raw) } }

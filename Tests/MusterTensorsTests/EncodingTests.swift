@@ -4,7 +4,7 @@ import Testing
 
 @Suite("Tensors that travel in fewer bits")
 struct EncodingTests {
-  /// Numbers of every size, from a seed: one row each.
+  /// Rows of seeded random numbers of very different sizes.
   static func rows(_ count: Int, of length: Int, largest: Float, seed: UInt64) -> [[Float]] {
     var generator = SeededGenerator(seed: seed)
     return (0..<count).map { row in
@@ -19,7 +19,7 @@ struct EncodingTests {
     }
   }
 
-  /// Encodes a model and reads what comes back.
+  /// Encodes a model and decodes it again.
   private func roundTrip(_ encoding: TensorEncoding, _ tensors: [Tensor]) throws -> SafetensorsFile {
     let folder = try TemporaryFolder()
     try SafetensorsWriter.write(tensors, to: folder.file("model"))
@@ -58,7 +58,7 @@ struct EncodingTests {
       ])
     func check(_ values: [Float], _ back: ArraySlice<Float>) {
       let largest = values.map { Double($0.magnitude) }.max() ?? 0
-      // Half a step, the rounding to float32, and for the very smallest channels the coarseness of their scale.
+      // Half a step, plus the rounding to float32, plus the coarse scale of the very smallest channels.
       let bound = largest / 254 * (1 + 1e-5) + Double(Float.leastNonzeroMagnitude)
       for (x, y) in zip(values, back) { #expect((Double(x) - Double(y)).magnitude <= bound, "\(x) came back as \(y)") }
     }
@@ -76,7 +76,7 @@ struct EncodingTests {
     let tensors = try [
       Tensor(name: "w", shape: [100, 1000], floats: [Float](repeating: 1, count: 100_000)),
       Tensor(name: "scale/w", shape: [2], floats: [1, 2]), Tensor(name: "value/w", shape: [2], floats: [3, 4]),
-      // A mark that joins whatever stands before it.
+      // The name begins with a combining mark, which joins the character before it.
       Tensor(name: "\u{301}n", shape: [2], floats: [5, 6]),
     ]
     try SafetensorsWriter.write(tensors, to: folder.file("model"))
@@ -227,11 +227,11 @@ struct EncodingTests {
     }
     let rest = try SafetensorsFile(path: folder.file("rest")).floats(of: "w")
     for i in 0..<200 { #expect((learned[i] - sent[i] - Double(rest[i])).magnitude < 1e-5) }
-    // Nothing waits for ever: what is left is of the size of what was skipped lately.
+    // No difference is held back forever: the residual is of the size of recent differences.
     #expect(rest.map(\.magnitude).max() ?? 0 < 1.5)
   }
 
-  // MARK: Files of strangers
+  // MARK: Invalid files
 
   private static func ints(_ values: [Int32]) -> [UInt8] {
     values.flatMap { value in (0..<4).map { UInt8(truncatingIfNeeded: value >> ($0 * 8)) } }

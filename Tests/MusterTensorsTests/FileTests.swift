@@ -159,7 +159,7 @@ struct FileTests {
       [
         Tensor(name: "a", shape: [3], floats: [1, 2, 3], dtype: dtype), Tensor(name: "b", shape: [300_000], floats: values, dtype: dtype),
         Tensor(name: "c", shape: [], floats: [.infinity], dtype: dtype),
-        // All ones is a NaN to a float, but not here.
+        // These bytes are a NaN as floats, but not as integers.
         Tensor(name: "i", dtype: .i64, shape: [1], data: [UInt8](repeating: 255, count: 8)),
       ], to: path)
     #expect(try nonFiniteTensor(in: path) == "b")

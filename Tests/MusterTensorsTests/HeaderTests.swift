@@ -2,7 +2,7 @@ import MusterTensors
 import TestSupport
 import Testing
 
-/// The bytes of a file with this JSON as its header, and so many bytes of data.
+/// The bytes of a file with this JSON as its header and `data` bytes of data.
 func file(_ json: String, data: Int = 0) -> [UInt8] {
   file(Array(json.utf8), data: data)
 }
@@ -149,7 +149,7 @@ struct HeaderTests {
     ] {
       #expect(throws: SafetensorsError.self) { try SafetensorsHeader(parsing: file(json)) }
     }
-    // The longest that may be, can be written and read.
+    // A name of the maximum length can be written and read.
     let name = String(long.dropLast())
     let bytes = try SafetensorsHeader(
       tensors: [TensorDescription(name: name, dtype: .f32, shape: [0])], metadata: ["k": String(repeating: "ü", count: 2048), "l": long]

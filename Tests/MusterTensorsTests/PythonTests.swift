@@ -3,7 +3,7 @@ import MusterTensors
 import TestSupport
 import Testing
 
-/// An interpreter that has numpy and safetensors; `scripts/test` makes one.
+/// A Python with numpy and safetensors; `scripts/test` installs one.
 private let python = ProcessInfo.processInfo.environment["MUSTER_PYTHON"]
 
 @Suite("Python's safetensors package", .enabled(if: python != nil, "MUSTER_PYTHON names no Python with numpy and safetensors"))
@@ -19,7 +19,7 @@ struct PythonTests {
     #expect(status == 0, "\(process.log)")
   }
 
-  /// What `interop.py` knows too.
+  /// The tensors that `interop.py` also builds.
   private func tensors() throws -> [Tensor] {
     func words<T: FixedWidthInteger>(_ values: T...) -> [UInt8] {
       values.flatMap { value in withUnsafeBytes(of: value.littleEndian) { Array($0) } }

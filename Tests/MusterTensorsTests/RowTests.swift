@@ -3,7 +3,7 @@ import Testing
 
 @Suite("Loops over rows")
 struct RowTests {
-  /// Rows of made-up floats at odd addresses, longer than what the loops take at a time.
+  /// Rows of computed floats at odd addresses, longer than one step of the loops.
   fileprivate struct Rows {
     let values: [[Float]]
     let weights: [Double]
@@ -113,7 +113,7 @@ struct RowTests {
   @Test("Trimmed means and the means of the middle are those of each column, sorted", arguments: [1, 2, 5, 8, 13])
   func sorted(n: Int) {
     let rows = Rows(n, 333)
-    // Every place against every later one: it sorts, if slowly.
+    // Compares every place with every later one: slow, but it sorts.
     let network = (0..<n).flatMap { a in (a + 1..<max(a + 1, n)).flatMap { [UInt32(a), UInt32($0)] } }
     let scratch = UnsafeMutableRawPointer.allocate(byteCount: RowBlock.scratchBytes(rows: n), alignment: 64)
     defer { scratch.deallocate() }

@@ -1,9 +1,9 @@
 internal import CKernels
 
 extension EncodedFile {
-  /// Visits the elements of a sparse tensor that are there: positions count from the range's start.
+  /// Visits the stored elements of a sparse tensor, in ascending order. Positions count from the start of `elements`.
   ///
-  /// - Returns: as `load`.
+  /// - Returns: whether all visited values are finite, and the number of bytes read for them.
   package func forEachValue(
     of tensor: EncodedTensor, in elements: Range<Int>, _ body: (_ position: Int, _ value: Float) -> Void
   ) -> (isFinite: Bool, bytesRead: Int) {
@@ -29,20 +29,20 @@ extension EncodedFile {
     }
   }
 
-  /// Says that these elements are not needed soon.
+  /// Releases the memory of these elements, which are not needed soon.
   package func release(_ tensor: EncodedTensor, elements: Range<Int>) {
     switch tensor.storage {
     case .plain(let info), .scaled(let info, _, _): if !file.isReadable { file.release(info, elements: elements) }
     case .sparse(let index, let values):
-      // Searched again for the next range, wherever that may lie.
+      // The positions are searched from the start again for the next range, so all of them are released.
       file.release(index, elements: 0..<index.elementCount)
       file.release(values, elements: 0..<values.elementCount)
     }
   }
 
-  /// Writes what it stands for, floating-point tensors as F32 and others as they are. A declaration of buffers is carried over.
+  /// Writes the decoded tensors: floating-point tensors as F32, others unchanged. A declaration of buffers is copied.
   ///
-  /// - Throws: `SafetensorsError` for a file that cannot be written, or whose numbers are not finite.
+  /// - Throws: `SafetensorsError` if the file cannot be written or a decoded number is not finite.
   public func decode(to path: String, metadata: [String: String] = [:], durable: Bool = false) throws(SafetensorsError) {
     let described = tensors.map { TensorDescription(name: $0.name, dtype: $0.dtype.isFloatingPoint ? .f32 : $0.dtype, shape: $0.shape) }
     let metadata = metadata.merging(try file.buffers().metadata) { own, _ in own }
@@ -72,7 +72,7 @@ extension EncodedFile {
     try writer.finish(durable: durable)
   }
 
-  /// Fills `out` with as many elements as it has, in single precision.
+  /// Decodes elements into `out`, as `Float`.
   package func load(_ tensor: EncodedTensor, _ elements: Range<Int>, into out: UnsafeMutableBufferPointer<Float>) {
     precondition(out.count == elements.count, "a buffer for \(out.count) floats, \(elements.count) to load")
     guard let target = out.baseAddress else { return }

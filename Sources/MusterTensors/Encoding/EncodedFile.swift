@@ -1,19 +1,22 @@
-/// A model or update as it travels: the tensors that it stands for, whatever they lie in. A file without `muster.encoding` stands for itself.
+/// A model or update as it is sent: gives the tensors that an encoded file stands for. A file without `muster.encoding` is plain.
 ///
-/// Who holds one knows that its parts belong together: scales are finite, positions ascend and lie within their tensors. Whether all
-/// numbers are finite is seen as they are read, or by `nonFiniteTensor()`.
+/// A value of this type is consistent: scales are finite, and positions ascend and lie within their tensors. Infinities and NaNs are found
+/// only while reading, or by `nonFiniteTensor()`.
 public struct EncodedFile: Sendable {
+  /// The file as it was sent.
   public let file: SafetensorsFile
-  /// Nil: plain tensors. Top-k's fraction is not known here.
+  /// The encoding; `nil` for plain tensors. The fraction of top-k is not stored in the file, so it has its default here.
   public let encoding: TensorEncoding?
-  /// In the order of their names' bytes.
+  /// The decoded tensors, sorted by the bytes of their names.
   package let tensors: [EncodedTensor]
   private let index: [String: Int]
 
+  /// Checks the file's parts against its encoding.
+  ///
   /// - Parameters:
-  ///   - file: what travelled.
-  ///   - base: the model that an update belongs to; it tells the shapes of what comes as top-k.
-  /// - Throws: `SafetensorsError.encoding` for what does not hold together.
+  ///   - file: the file as it was sent.
+  ///   - base: schema of the base model, which gives the shapes for top-k.
+  /// - Throws: `SafetensorsError.encoding` for an unknown encoding or inconsistent parts.
   public init(_ file: SafetensorsFile, base: TensorSchema? = nil) throws(SafetensorsError) {
     self.file = file
     let name = file.metadata[TensorEncoding.metadataKey] ?? "float32"
@@ -33,7 +36,7 @@ public struct EncodedFile: Sendable {
     index = Dictionary(tensors.enumerated().map { ($1.name, $0) }) { first, _ in first }
   }
 
-  /// A file that stands for itself, whatever its metadata says.
+  /// A plain file, regardless of its metadata.
   init(plain file: SafetensorsFile) {
     self.file = file
     encoding = nil
@@ -46,12 +49,12 @@ public struct EncodedFile: Sendable {
       .map { EncodedTensor(name: $0.name, shape: $0.shape, storage: .plain($0)) }
   }
 
-  /// Names, shapes and dtypes of what it stands for: F32 for what was encoded with scales or positions.
+  /// Names, shapes and dtypes of the decoded tensors; F32 for tensors with scales or positions.
   public var schema: TensorSchema { TensorSchema(tensors.map { TensorDescription(name: $0.name, dtype: $0.dtype, shape: $0.shape) }) }
 
   package func tensor(named name: String) -> EncodedTensor? { index[name].map { tensors[$0] } }
 
-  /// The name of the first tensor that holds an infinity or a NaN; nil when all numbers are finite.
+  /// The name of the first tensor that holds an infinity or a NaN; `nil` if all numbers are finite.
   public func nonFiniteTensor() -> String? {
     guard let name = file.nonFiniteTensor() else { return nil }
     return encoding == .int8 || !(encoding?.encodesModels ?? true) ? TensorPart.split(name)?.tensor ?? name : name
@@ -106,12 +109,14 @@ public struct EncodedFile: Sendable {
   }
 }
 
-/// One tensor that a file stands for.
+/// One tensor of an encoded file.
 package struct EncodedTensor: Sendable {
   package enum Storage: Sendable {
+    /// As it is, in one tensor of the file.
     case plain(TensorInfo)
-    /// A scale for every `channel` elements.
+    /// I8 values with one scale for every `channel` elements.
     case scaled(TensorInfo, scales: [Float], channel: Int)
+    /// Ascending positions and their values; all other elements are zero.
     case sparse(index: TensorInfo, values: TensorInfo)
   }
 

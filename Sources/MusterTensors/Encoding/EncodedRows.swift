@@ -1,6 +1,6 @@
 internal import CKernels
 
-/// Rows of I8 below each other, with their scales: some neighbouring elements of many updates. They may lie at any address.
+/// Rows of I8 numbers with their scales: the same run of elements of many updates. Rows may be unaligned.
 package struct EncodedRows {
   let rows: UnsafeBufferPointer<UnsafeRawPointer?>
   let scales: [[Float]]
@@ -10,10 +10,10 @@ package struct EncodedRows {
   let factors: UnsafeBufferPointer<Double>
 
   /// - Parameters:
-  ///   - scales: of each row's whole tensor, one for every `channel` elements.
-  ///   - first: the number of the first element in its tensor.
-  ///   - count: the length of each row.
-  ///   - factors: what each row is multiplied by when it is added.
+  ///   - scales: the scales of each row's whole tensor, one for every `channel` elements.
+  ///   - first: index in the tensor of the rows' first element.
+  ///   - count: the number of elements of each row.
+  ///   - factors: the factor of each row in the sum.
   package init(
     rows: UnsafeBufferPointer<UnsafeRawPointer?>, scales: [[Float]], channel: Int, first: Int, count: Int,
     factors: UnsafeBufferPointer<Double>
@@ -28,25 +28,25 @@ package struct EncodedRows {
     self.factors = factors
   }
 
-  /// More than any number's magnitude.
+  /// An upper bound of all magnitudes: 128 times the largest scale.
   package var largestMagnitude: Double {
     let places = first / channel...(first + count - 1) / channel
     return 128 * Double(scales.reduce(0) { max($0, $1[places].max() ?? 0) })
   }
 
-  /// sum += factor row, row by row.
+  /// Adds factor · row to `sum`, row by row.
   package func add(to sum: UnsafeMutablePointer<Double>) {
     withScales {
       muster_add_int8(rows.baseAddress, $0, factors.baseAddress, rows.count, first, channel, sum, count)
     }
   }
 
-  /// base + that sum, rounded to `Float` once.
+  /// Writes base + the sum of `add`, rounded to `Float` once.
   ///
   /// - Parameters:
-  ///   - base: floats, unaligned.
-  ///   - out: as many.
-  /// - Returns: false when a difference could leave the range of `Float`, or the result does: then `out` is of no use.
+  ///   - base: `count` floats, unaligned.
+  ///   - out: space for `count` floats.
+  /// - Returns: `false` if a base + row could leave the range of `Float` or the result does; then `out` is unusable.
   package func step(from base: UnsafeRawBufferPointer, into out: UnsafeMutableRawBufferPointer) -> Bool {
     precondition(base.count >= count * 4 && out.count >= count * 4, "too little room for a row of \(count)")
     return withScales {
@@ -55,10 +55,10 @@ package struct EncodedRows {
     }
   }
 
-  /// The largest magnitude; of no use when there is a NaN.
+  /// The largest magnitude; meaningless if the row holds a NaN.
   package static func magnitude(_ row: UnsafeBufferPointer<Double>) -> Double { muster_magnitude_f64(row.baseAddress, row.count) }
 
-  /// All scales that the rows meet, row by row in one piece, in place of arrays that would have to be held one by one.
+  /// Copies the scales of the rows' elements into one block, row by row, so that one array is held during the call, not many.
   private func withScales<Result>(_ body: (UnsafePointer<Float>?) -> Result) -> Result {
     let places = first / channel...(first + count - 1) / channel
     return withUnsafeTemporaryAllocation(of: Float.self, capacity: places.count * rows.count) { all in

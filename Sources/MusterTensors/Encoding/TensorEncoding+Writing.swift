@@ -1,10 +1,11 @@
 internal import CKernels
 
 extension TensorEncoding {
-  /// Writes a model in this encoding: every tensor, those of integers as they are, and buffers as F32. The model's declaration of its
-  /// buffers is carried over.
+  /// Writes a model in this encoding: all tensors, of which integers are unchanged and buffers become F32.
   ///
-  /// - Throws: `SafetensorsError.encoding` for a number that is not finite or leaves float16's range, and what reading and writing give.
+  /// The model's declaration of buffers is copied.
+  ///
+  /// - Throws: `SafetensorsError.encoding` for a number that is not finite or exceeds the encoding's range, or another `SafetensorsError`.
   public func encode(
     model: SafetensorsFile, to path: String, metadata: [String: String] = [:], durable: Bool = false
   ) throws(SafetensorsError) {
@@ -14,16 +15,19 @@ extension TensorEncoding {
     try EncodedWriter(self, numbers, integers: true, buffers, to: path, metadata: metadata).write(durable: durable, residual: nil)
   }
 
-  /// Writes in this encoding by how much an update differs from its base: its floating-point tensors. The differences of buffers are written
-  /// whole, as F32, and have no residual.
+  /// Writes the difference of an update's floating-point tensors from its base in this encoding. Differences of buffers are written in
+  /// full, as F32, and have no residual.
   ///
   /// - Parameters:
-  ///   - update: resulting parameters, or differences when `base` is nil.
-  ///   - buffers: those of the base model; nil: as the base, or without one the update, declares them.
-  ///   - residual: what earlier updates left out, tensors by name: it is added first. A tensor that is missing or of another shape counts
-  ///     as zeros.
-  ///   - newResidual: where the sum of what this one leaves out goes.
-  /// - Throws: as above.
+  ///   - update: resulting parameters, or differences if `base` is `nil`.
+  ///   - base: the base model, which is subtracted.
+  ///   - buffers: the base model's buffers; `nil` takes them from the metadata of `base`, or of `update` without a base.
+  ///   - path: path of the encoded file.
+  ///   - residual: the differences that earlier updates left out, which are added before encoding. A tensor that is missing, not F32 or of
+  ///     another shape counts as zeros.
+  ///   - newResidual: path for the differences that this update leaves out; only for top-k.
+  /// - Throws: `SafetensorsError.encoding` for a number that is not finite or exceeds the encoding's range, and for a tensor that the base
+  ///   does not have in this shape; otherwise another `SafetensorsError`.
   public func encode(
     update: SafetensorsFile, since base: SafetensorsFile?, buffers: ModelBuffers? = nil, to path: String, metadata: [String: String] = [:],
     residual: SafetensorsFile? = nil, newResidual: String? = nil, durable: Bool = false
@@ -35,12 +39,14 @@ extension TensorEncoding {
       .write(durable: durable, residual: newResidual)
   }
 
-  /// Elements of a tensor that top-k keeps.
+  /// Number of elements of a tensor that top-k keeps: ⌈fraction · count⌉, at least one.
   static func kept(of count: Int, fraction: Double) -> Int {
     count == 0 ? 0 : min(count, max(1, Int((fraction * Double(count) - 1e-9).rounded(.up))))
   }
 
-  /// The scale of a channel: of the least use for numbers below it, but never so small that the largest would not fit.
+  /// The scale of a channel: magnitude / 127.
+  ///
+  /// A subnormal scale is rounded up, so that the largest value still fits. A scale is rounded down if 127 · scale would overflow.
   static func scale(magnitude: Float) -> Float {
     var scale = Float(Double(magnitude) / 127)
     if scale < .leastNormalMagnitude, Double(scale) * 127 < Double(magnitude) { scale = scale.nextUp }
@@ -48,13 +54,15 @@ extension TensorEncoding {
   }
 }
 
-/// The numbers to encode: result − base + residual, rounded to `Float` after each.
+/// The numbers to encode: result − base + residual, rounded to `Float` after each operation.
 private struct Numbers {
   let result: EncodedFile
   let base: EncodedFile?
   let residual: EncodedFile?
 
-  /// - Parameter isWhole: nothing of this tensor was left out before.
+  /// Loads numbers of a tensor.
+  ///
+  /// - Parameter isWhole: `true` for a buffer, which has no residual.
   func load(
     _ tensor: EncodedTensor, _ elements: Range<Int>, isWhole: Bool, into out: UnsafeMutableBufferPointer<Float>
   ) throws(SafetensorsError) {
@@ -109,7 +117,7 @@ private struct EncodedWriter {
     writer = try SafetensorsWriter(path: path, tensors: tensors.flatMap { Self.parts(of: $0, encoding, buffers) }, metadata: metadata)
   }
 
-  /// Whether a tensor is written number by number, as F32.
+  /// Whether a tensor is a buffer, which is written in full, as F32.
   private func isWhole(_ tensor: EncodedTensor) -> Bool { buffers.contains(tensor.name) }
 
   private static func parts(of tensor: EncodedTensor, _ encoding: TensorEncoding, _ buffers: ModelBuffers) -> [TensorDescription] {
@@ -153,7 +161,7 @@ private struct EncodedWriter {
       case .topK(let fraction): try sparse(tensor, fraction, rest: rest)
       }
     }
-    // What is left out of the other encodings is not kept: nothing was added either.
+    // Only top-k keeps a residual. Asking for one with another encoding is a mistake of the caller.
     if let rest, encoding.encodesModels { throw .wrongDataLength(tensor: nil, expected: rest.header.dataByteCount, found: 0) }
     try rest?.finish(durable: durable)
     writer.filled()
@@ -171,7 +179,7 @@ private struct EncodedWriter {
     try numbers.result.file.withBytes(of: info, elements: 0..<info.elementCount) { (raw) throws(SafetensorsError) in try put(raw, name) }
   }
 
-  /// Hands the tensor's numbers to `body`, so many whole runs of `run` elements at a time as make a good block.
+  /// Passes the tensor's numbers to `body` in blocks of about 64 Ki elements, each a whole number of runs of `run` elements.
   private func forEachBlock(
     of tensor: EncodedTensor, run: Int, _ body: (Int, UnsafeMutableBufferPointer<Float>) throws(SafetensorsError) -> Void
   ) throws(SafetensorsError) {
@@ -235,7 +243,7 @@ private struct EncodedWriter {
       throw .encoding("\(shown(tensor.name)) has \(tensor.elementCount) elements: topk takes tensors of up to \(Int32.max)")
     }
     let kept = TensorEncoding.kept(of: tensor.elementCount, fraction: fraction)
-    // All at once: which are the largest is not known before.
+    // Needs the whole tensor at once, to find the largest elements.
     try forEachBlock(of: tensor, run: max(1, tensor.elementCount)) { (_, block) throws(SafetensorsError) in
       var (positions, values) = Self.largest(kept, of: block)
       try positions.withMutableBytes { (raw) throws(SafetensorsError) in try put(raw, TensorPart.index.name(tensor.name)) }
@@ -245,10 +253,11 @@ private struct EncodedWriter {
     }
   }
 
-  /// The `kept` largest magnitudes, of equal ones the first, in the order of their positions.
+  /// The `kept` largest magnitudes in the order of their positions; of equal ones, the first.
   private static func largest(_ kept: Int, of block: UnsafeMutableBufferPointer<Float>) -> (positions: [Int32], values: [Float]) {
     func magnitude(_ i: Int) -> UInt32 { block[i].bitPattern & 0x7fff_ffff }
-    /// The value of 16 bits at which `wanted` magnitudes are reached, counted from the top, and how many of it are wanted.
+    /// One step of a radix selection: the 16-bit key at which `wanted` elements are reached, counted from the largest key down, and how
+    /// many elements with that key are wanted.
     func step(_ wanted: Int, _ key: (UInt32) -> Int?) -> (at: UInt32, wanted: Int) {
       var counts = [Int](repeating: 0, count: 1 << 16)
       for i in 0..<block.count { if let place = key(magnitude(i)) { counts[place] += 1 } }
@@ -279,7 +288,7 @@ private struct EncodedWriter {
 }
 
 extension Array {
-  /// `withUnsafeBytes` for typed errors.
+  /// `withUnsafeBytes` with a typed error.
   fileprivate mutating func withMutableBytes<Failure: Error>(
     _ body: (UnsafeRawBufferPointer) throws(Failure) -> Void
   ) throws(Failure) {

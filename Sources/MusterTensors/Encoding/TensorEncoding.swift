@@ -1,24 +1,24 @@
-/// How floating-point tensors lie in a file that travels, when it is not as they are.
+/// An encoding of a file's floating-point tensors that saves bytes in transfer.
 ///
-/// A model's buffers (`ModelBuffers`) lie in every encoding as plain F32: under their own names, or `value/NAME` where tensors have parts.
+/// A model's buffers (`ModelBuffers`) are plain F32 in every encoding: under their own names, or as `value/NAME` where tensors have parts.
 ///
-/// The bounds are those of one number x and what is read back for it, in a tensor or channel whose largest magnitude is m.
+/// Error bounds are for a number x and its decoded value, in a tensor or channel whose largest magnitude is m.
 public enum TensorEncoding: Hashable, Sendable {
-  /// F16 under the tensors' own names; |error| ≤ max(2⁻¹¹ |x|, 2⁻²⁵).
+  /// F16 under the tensors' own names. |error| ≤ max(2⁻¹¹ |x|, 2⁻²⁵).
   case float16
-  /// BF16 under the tensors' own names; |error| ≤ 2⁻⁸ |x|, for magnitudes from 2⁻¹²⁶ on.
+  /// BF16 under the tensors' own names. |error| ≤ 2⁻⁸ |x|, for magnitudes of at least 2⁻¹²⁶.
   case bfloat16
-  /// I8 under `value/NAME`, and under `scale/NAME` one F32 for each index of the first dimension (of a tensor with fewer than two: one, a
-  /// scalar); x ≈ value · scale, |error| ≤ m / 254.
+  /// I8 values under `value/NAME` and F32 scales under `scale/NAME`: one for each index of the first dimension, or one scalar for a tensor
+  /// with fewer than two dimensions. x ≈ value · scale, |error| ≤ m / 254.
   case int8
-  /// Of each tensor the ⌈fraction · elements⌉ largest magnitudes, at least one: their positions, ascending, row by row, as I32 under
-  /// `index/NAME`, their values as F32 under `value/NAME`. All others are zero.
+  /// The ⌈fraction · elements⌉ largest magnitudes of each tensor, at least one: their positions as I32 under `index/NAME`, ascending in
+  /// row-major order, and their values as F32 under `value/NAME`. All other elements are zero.
   case topK(fraction: Double)
 
-  /// Where a file's metadata says which one it is; plain tensors when it says nothing.
+  /// The metadata key for the encoding's name. A file without it has plain tensors.
   public static let metadataKey = "muster.encoding"
 
-  /// As the metadata says it.
+  /// The name in the metadata.
   public var name: String {
     switch self {
     case .float16: "float16"
@@ -28,7 +28,12 @@ public enum TensorEncoding: Hashable, Sendable {
     }
   }
 
-  /// - Returns: nil for `float32`, which is no encoding, and for what is not known.
+  /// Finds an encoding by its name.
+  ///
+  /// - Parameters:
+  ///   - name: the name in the metadata.
+  ///   - fraction: the fraction that top-k keeps; `nil` takes 0.05.
+  /// - Returns: `nil` for `float32`, which means plain tensors, and for unknown names.
   public init?(name: String, fraction: Double? = nil) {
     switch name {
     case "float16": self = .float16
@@ -39,11 +44,11 @@ public enum TensorEncoding: Hashable, Sendable {
     }
   }
 
-  /// Whether models travel in it, too: a model's small numbers are not to be left out.
+  /// Whether models may be sent in this encoding. Top-k would leave out a model's small numbers.
   public var encodesModels: Bool { if case .topK = self { false } else { true } }
 }
 
-/// The parts of one tensor in a file: `value/conv1.weight`. All names of such a file have one, so none can clash with a tensor's own.
+/// The parts of an encoded tensor, named like `value/conv1.weight`. Every name in such a file has a prefix, so no clash is possible.
 enum TensorPart: String {
   case value
   case scale
@@ -52,7 +57,7 @@ enum TensorPart: String {
   func name(_ tensor: String) -> String { "\(rawValue)/\(tensor)" }
 
   static func split(_ name: String) -> (part: TensorPart, tensor: String)? {
-    // A byte, not a character: a name may begin with a mark that joins the slash.
+    // Searched as a byte, because a name may begin with a combining mark, which forms one character with the slash.
     guard let slash = name.utf8.firstIndex(of: UInt8(ascii: "/")), let part = TensorPart(rawValue: String(name[..<slash])) else {
       return nil
     }

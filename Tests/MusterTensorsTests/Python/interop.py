@@ -43,7 +43,7 @@ def main(verb, path, other=None):
                 got = file.get_tensor(name)
                 assert got.dtype == value.dtype and got.shape == value.shape, (name, got.dtype, got.shape)
                 assert got.tobytes() == value.tobytes(), (name, got)
-        # NumPy has no bfloat16: its bytes are looked at in the file itself.
+        # NumPy has no bfloat16, so this looks for the bytes in the file.
         with open(path, "rb") as file:
             raw = file.read()
         assert struct.pack("<3H", 0x3FC0, 0xC050, 0x7F7F) in raw
