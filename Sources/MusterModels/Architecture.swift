@@ -1,4 +1,4 @@
-/// Channels × height × width of one sample.
+/// The size of one sample: channels × height × width.
 package struct SampleShape: Hashable, Sendable, CustomStringConvertible {
   package var channels: Int
   package var height: Int
@@ -10,7 +10,7 @@ package struct SampleShape: Hashable, Sendable, CustomStringConvertible {
     self.width = width
   }
 
-  /// From one (features), two (height × width) or three sizes.
+  /// Takes one size (features), two (height, width) or three (channels, height, width).
   package init(_ sizes: [Int]) throws(ModelError) {
     guard (1...3).contains(sizes.count), sizes.allSatisfy({ (1...1_000_000).contains($0) }) else {
       throw .architecture("its input must be given as [features], [height, width] or [channels, height, width], got \(sizes)")
@@ -26,15 +26,16 @@ package struct SampleShape: Hashable, Sendable, CustomStringConvertible {
   package var description: String { "\(channels)×\(height)×\(width)" }
 }
 
-/// The built-in models. Names and layouts of their parameters are PyTorch's (`conv1.weight` O×I×H×W, `fc1.weight` out×in).
+/// A built-in model. Names and shapes of its parameters are PyTorch's: `conv1.weight` O×I×H×W, `fc1.weight` out×in.
 package struct ModelArchitecture: Hashable, Sendable {
   package enum Kind: Hashable, Sendable {
-    /// `fc1` alone.
+    /// One dense layer, `fc1`.
     case softmax
-    /// `fc1`, `fc2`, …, with ReLU between them.
+    /// Dense layers `fc1`, `fc2`, … with ReLU between them.
     case mlp(hidden: [Int])
-    /// `conv1`, `conv2`, `fc1` (120), `fc2` (84), `fc3`, with ReLU, and max-pooling by 2 after each convolution. LeCun et al. 1998, with
-    /// ReLU and max-pooling. 8×8 input: 3×3 kernels; 28×28: 5×5 with the first padded by 2; 32×32: 5×5, no padding, as in the paper.
+    /// LeCun et al. 1998, with ReLU and max-pooling instead of the paper's functions: `conv1`, `conv2`, `fc1` (120), `fc2` (84), `fc3`, and
+    /// max-pooling by 2 after each convolution. Kernels for 8×8 input are 3×3, padded by 1; for 28×28, 5×5, the first padded by 2; for
+    /// 32×32, 5×5 without padding, as in the paper.
     case leNet5
   }
 
@@ -42,7 +43,7 @@ package struct ModelArchitecture: Hashable, Sendable {
   package let input: SampleShape
   package let classes: Int
 
-  /// - Throws: ``ModelError/architecture(_:)`` for an unknown type or sizes that it does not support.
+  /// - Throws: ``ModelError/architecture(_:)`` for an unknown type or unsupported sizes.
   package init(type: String, input: [Int]?, classes: Int?, hidden: [Int]? = nil) throws(ModelError) {
     guard let input else { throw .architecture("`input` is missing, for example [1, 28, 28]") }
     guard let classes, (2...100_000).contains(classes) else {
@@ -78,7 +79,7 @@ package struct ModelArchitecture: Hashable, Sendable {
   }
 }
 
-/// One named tensor within a model's flat parameters.
+/// One named tensor in a model's flat array of parameters.
 package struct ParameterSlot: Hashable, Sendable {
   package let name: String
   package let shape: [Int]
@@ -86,15 +87,15 @@ package struct ParameterSlot: Hashable, Sendable {
 
   package var count: Int { shape.reduce(1, *) }
   var isBias: Bool { shape.count == 1 }
-  /// Inputs that feed one output: what the initial range is derived from.
+  /// The number of inputs to one output, which gives the range of the initial values.
   var fanIn: Int { shape.dropFirst().reduce(1, *) }
 }
 
 extension ModelArchitecture {
-  /// One step of the network, with its sizes.
+  /// One layer of the network, with its sizes.
   enum Layer: Hashable {
     case convolution(name: String, from: SampleShape, channels: Int, kernel: Int, padding: Int)
-    /// ReLU and max-pooling by 2, in one.
+    /// ReLU and max-pooling by 2, in one step.
     case pool(from: SampleShape)
     case flatten(from: SampleShape)
     case dense(name: String, inputs: Int, outputs: Int)
@@ -131,7 +132,7 @@ extension ModelArchitecture {
     return layers
   }
 
-  /// The model's tensors in layer order; their offsets lie in one flat array of ``parameterCount`` numbers.
+  /// The model's tensors in layer order. Their offsets point into one flat array of ``parameterCount`` numbers.
   package var parameters: [ParameterSlot] {
     var slots: [ParameterSlot] = []
     var offset = 0

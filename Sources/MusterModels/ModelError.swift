@@ -1,16 +1,16 @@
-/// Why a model, a data set or a training run does not work.
+/// Why a model, a data set or a training run fails.
 package enum ModelError: Error, Hashable, CustomStringConvertible {
-  /// The model cannot be built as asked.
+  /// The model cannot be built as specified.
   case architecture(String)
-  /// Parameters that do not fit the model.
+  /// The parameters do not fit the model.
   case parameters(String)
-  /// A data set that cannot be used: its file and why.
+  /// A data set cannot be used: its file and the reason.
   case data(file: String, String)
-  /// A partition that asks for what is not there.
+  /// The data partition does not fit the data, or its settings are invalid.
   case partition(String)
-  /// Hyperparameters that make no sense.
+  /// Hyperparameters are out of range.
   case settings(String)
-  /// The loss or a parameter stopped being a finite number.
+  /// The loss or a parameter is no longer finite. `epoch` counts from 1.
   case diverged(epoch: Int, rate: Double)
 
   package var description: String {

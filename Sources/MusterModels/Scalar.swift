@@ -1,12 +1,12 @@
 internal import COpenBLAS
 internal import Glibc
 
-/// What a model computes in: `Float`, or `Double` where gradients are checked.
+/// The number type of a model's computations: `Float`, or `Double` for checking gradients.
 package protocol Scalar: BinaryFloatingPoint, SIMDScalar, Codable, Sendable {
   static func exponential(_ value: Self) -> Self
   static func logarithm(_ value: Self) -> Self
 
-  /// C = A·B + β·C, row-major; A is m × k (or its transpose stored k × m), B is k × n (or n × k), C is m × n. Single-threaded.
+  /// Computes C = A·B + β·C, row-major, on the calling thread. A is m × k (or stored transposed, k × m), B is k × n (or n × k), C is m × n.
   static func multiply(
     m: Int, n: Int, k: Int, _ a: UnsafePointer<Self>, transposed transposeA: Bool, _ b: UnsafePointer<Self>, transposed transposeB: Bool,
     into c: UnsafeMutablePointer<Self>, keeping beta: Self)
@@ -40,18 +40,18 @@ extension Double: Scalar {
   }
 }
 
-/// Holds OpenBLAS to the calling thread: at the sizes of these models more threads only cost, and results stay the same bits everywhere.
+/// Keeps OpenBLAS on the calling thread: for models of this size, more threads only slow it down and would change results between machines.
 enum BLAS {
   private static let once: Void = openblas_set_num_threads(1)
   static func useOneThread() { once }
 }
 
-/// Uninitialized memory for a layer's numbers, owned by one object.
+/// Memory for a layer's numbers, freed with this object.
 final class Buffer<T: Scalar> {
   let start: UnsafeMutablePointer<T>
   let count: Int
 
-  /// `count` zeros.
+  /// Allocates `count` zeros.
   init(_ count: Int) {
     self.count = count
     start = .allocate(capacity: max(1, count))

@@ -1,11 +1,12 @@
-/// The generator behind initial weights, sample order and partitions: SplitMix64 (Steele, Lea, Flood 2014), the same numbers on every
-/// machine and simple enough to repeat in another language (`examples/digits/compare_pytorch.py` does).
+/// SplitMix64 (Steele, Lea, Flood 2014), which gives initial weights, sample order and partitions.
+///
+/// Its numbers are the same on every machine, and it is simple to repeat in another language, as `examples/digits/compare_pytorch.py` does.
 package struct SplitMix64: RandomNumberGenerator, Sendable {
   private var state: UInt64
 
   package init(seed: UInt64) { state = seed }
 
-  /// One stream for two seeds, a round's and a task's: `first` combined with what `second` draws first.
+  /// One stream from two seeds, those of a round and of a task: `first` XOR the first number of `second`'s stream.
   package init(_ first: UInt64, _ second: UInt64) {
     var mixer = SplitMix64(seed: second)
     self.init(seed: first ^ mixer.next())
@@ -19,7 +20,7 @@ package struct SplitMix64: RandomNumberGenerator, Sendable {
     return z ^ (z >> 31)
   }
 
-  /// A whole number in 0..<bound: the high half of `next() × bound`. Its bias is below bound / 2⁶⁴.
+  /// A whole number in 0 ..< bound: the high half of `next() × bound`. Its bias is below bound / 2⁶⁴.
   package mutating func below(_ bound: Int) -> Int { Int(next().multipliedFullWidth(by: UInt64(bound)).high) }
 
   /// Uniform in [0, 1): the upper 53 bits of `next()`.

@@ -2,12 +2,12 @@ import FoundationEssentials
 import MusterModels
 import Testing
 
-/// `Tests/Cases/csv`: files, and what both readers of the format must make of them. The Python package's reader runs on the same ones.
+/// Runs the files of `Tests/Cases/csv` with their expected results. The Python package's reader is tested with the same files.
 @Suite struct CSVCaseTests {
   struct Case: Decodable, Sendable, CustomTestStringConvertible {
     var about: String
     var data: DataConfiguration
-    /// Of the model that uses the data.
+    /// The number of classes of the model that uses the data.
     var classes: Int?
     var samples: [[Float]]?
     var labels: [Int32]?

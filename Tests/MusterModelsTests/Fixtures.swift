@@ -2,12 +2,12 @@ import FoundationEssentials
 import MusterModels
 import Testing
 
-/// The folder that this package lies in.
+/// The root folder of this checkout.
 enum Checkout {
   static let folder = #filePath.split(separator: "/").dropLast(3).reduce("") { "\($0)/\($1)" }
 }
 
-/// The digits of `examples/digits`.
+/// The data set of `examples/digits`.
 enum Digits {
   static let folder = "\(Checkout.folder)/examples/digits/data"
   static let training = DataConfiguration(
@@ -16,7 +16,7 @@ enum Digits {
   static let shape = SampleShape(channels: 1, height: 8, width: 8)
 }
 
-/// A folder that is gone after the test.
+/// Calls `body` with a folder that is removed afterwards.
 func withTemporaryFolder<Result>(_ body: (String) throws -> Result) throws -> Result {
   let folder = FileManager.default.temporaryDirectory.path + "/muster-models-\(UInt64.random(in: 0...(.max)))"
   try FileManager.default.createDirectory(atPath: folder, withIntermediateDirectories: true)
@@ -26,7 +26,7 @@ func withTemporaryFolder<Result>(_ body: (String) throws -> Result) throws -> Re
 
 func write(_ bytes: [UInt8], to path: String) throws { try Data(bytes).write(to: URL(filePath: path)) }
 
-/// Samples without meaning: noise of every class.
+/// Random noise as samples of every class.
 func noise(_ shape: SampleShape, classes: Int, count: Int, seed: UInt64) -> DataSet {
   var generator = SplitMix64(seed: seed)
   let bytes = (0..<count * shape.count).map { _ in UInt8(generator.below(256)) }

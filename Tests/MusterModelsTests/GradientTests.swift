@@ -21,7 +21,7 @@ import Testing
     let trainer = try LocalTrainer<Double>(architecture, data: data, batch: 5)
     let start: [Double] = architecture.initialParameters(seed: 4)
     trainer.network.load(start)
-    // A rate of 0 leaves the parameters and computes the gradient of the whole, single batch.
+    // A rate of 0 computes the gradient of the single batch and leaves the parameters unchanged.
     try trainer.train(TrainingSettings(epochs: 1, batch: 5, rate: 0), order: SplitMix64(seed: 1))
     let gradient = trainer.network.currentGradient()
 
@@ -50,7 +50,7 @@ import Testing
     let base: [Double] = architecture.initialParameters(seed: 4)
     let (rate, momentum, decay, proximal) = (0.3, 0.9, 0.01, 0.5)
 
-    // The same three steps written out, with the gradient taken alone each time.
+    // The same three steps written out, each with the gradient computed separately.
     var expected = base
     var velocity = [Double](repeating: 0, count: base.count)
     for _ in 0..<3 {

@@ -3,7 +3,7 @@ import MusterModels
 import Testing
 
 @Suite struct PartitionTests {
-  /// 1,000 labels, 0 to 9, unevenly mixed.
+  /// 1,000 labels from 0 to 9 in uneven numbers.
   let labels: [Int32] = (0..<1000).map { Int32(($0 * $0 + 3 * $0) % 17 % 10) }
 
   func parts(_ nodes: Int, _ make: (Int) -> Partition) throws -> [[Int32]] {
@@ -36,7 +36,7 @@ import Testing
   @Test("Shards give each node few labels")
   func shards() throws {
     for part in try parts(10, { .shards(of: 10, index: $0, perNode: 2, seed: 1) }) {
-      // A shard may straddle two labels.
+      // A shard may contain two labels.
       #expect(Set(part.map { labels[Int($0)] }).count <= 4)
     }
   }
@@ -57,7 +57,7 @@ import Testing
     #expect(sizes.allSatisfy { (180...220).contains($0) })
   }
 
-  /// A file that the Python package reads, too.
+  /// A file that the Python package's tests also read.
   struct Vectors: Decodable {
     struct Part: Decodable {
       var partition: Partition

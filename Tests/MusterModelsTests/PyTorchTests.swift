@@ -5,7 +5,7 @@ import Testing
   /// Recorded with PyTorch 2.15.0 on x86-64 by
   /// `python3 examples/digits/compare_pytorch.py --muster-train .build/debug/muster-train --record`:
   /// LeNet-5 (8×8) from the initial model of seed 1, read from its safetensors file; all 1,437 training digits in the order of
-  /// `SplitMix64(1, 1)`; one epoch of SGD, batch 8, rate 0.1.
+  /// `SplitMix64(1, 1)`; one epoch of SGD with batch 8 and rate 0.1.
   static let before = 2.6623103618621826
   static let after = 0.9374560117721558
   /// The epoch's mean loss so far, after every 18th batch.

@@ -1,8 +1,8 @@
-/// CIFAR-10's binary version: records of one label and 3×32×32 bytes, plain or gzip. Krizhevsky 2009.
+/// Reads CIFAR-10's binary version (Krizhevsky 2009): records of one label byte and 3×32×32 pixel bytes, plain or gzip.
 enum CIFAR10 {
   static let shape = SampleShape(channels: 3, height: 32, width: 32)
 
-  /// One or more files, one after the other.
+  /// Reads one or more files, in this order.
   static func read(_ files: [String]) throws(ModelError) -> DataSet {
     guard !files.isEmpty else { throw .data(file: "cifar10", "`files` names no file") }
     var labels: [Int32] = []

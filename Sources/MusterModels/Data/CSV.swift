@@ -1,13 +1,13 @@
-/// Numbers in columns, one of which is the label (RFC 4180: quoted fields, CR LF or LF). Plain or gzip. What a file means is said in
-/// docs/data.md; `Tests/Cases/csv` holds this reader and the Python package's to it.
+/// Reads columns of numbers, one of which is the label (RFC 4180: quoted fields, CR LF or LF), plain or gzip. docs/data.md describes the
+/// format; `Tests/Cases/csv` tests this reader and the Python package's against it.
 enum CSV {
   struct Layout {
-    /// The label's column: its name in the header line, or its position (negative: from the end).
+    /// The label's column.
     var label: LabelColumn
     var header: Bool
-    /// Values are divided by this.
+    /// Values are divided by this number.
     var scale: Double
-    /// The classes' names, in order, where labels are not numbers.
+    /// The classes' names in order, if labels are not numbers.
     var classNames: [String]?
     var separator: UInt8
   }
@@ -65,8 +65,8 @@ enum CSV {
     return scaled
   }
 
-  /// A decimal number: sign, digits, point, exponent. `Double` alone would take hexadecimal numbers, infinities and nan as well, which
-  /// other readers spell in other ways. Infinite if it is beyond double precision.
+  /// A decimal number: sign, digits, point, exponent. `Double` alone would also take hexadecimal numbers, infinities and NaN, which other
+  /// readers spell differently. Infinite if the number exceeds the range of `Double`.
   private static func decimal(_ field: String) -> Double? {
     var rest = field.utf8[...]
     func sign() { if rest.first == UInt8(ascii: "+") || rest.first == UInt8(ascii: "-") { rest.removeFirst() } }
@@ -95,7 +95,7 @@ enum CSV {
     let bytes: [UInt8]
     let separator: UInt8
     let path: String
-    /// Where the record that was read last begins, counted from 1.
+    /// The line on which the last record begins, counted from 1.
     private(set) var number = 0
     private var breaks = 0
     private var position = 0
@@ -107,7 +107,7 @@ enum CSV {
       if bytes.starts(with: [0xef, 0xbb, 0xbf]) { position = 3 }
     }
 
-    /// The fields of the next line that is not blank, trimmed of blanks. Within quotes it may go over several lines of the file.
+    /// The fields of the next line that is not blank, with blanks at their ends removed. A quoted field may span several lines.
     mutating func next() throws(ModelError) -> [String]? {
       while position < bytes.count {
         number = breaks + 1
@@ -152,10 +152,11 @@ enum CSV {
   }
 }
 
-/// Which column of a CSV file is the label.
+/// The column of a CSV file that is the label.
 package enum LabelColumn: Hashable, Sendable, Codable {
+  /// By its name in the header line.
   case name(String)
-  /// From 0; negative counts from the end: −1 is the last.
+  /// By its position: from 0, or negative from the end, so that −1 is the last column.
   case position(Int)
 
   package init(from decoder: any Decoder) throws {

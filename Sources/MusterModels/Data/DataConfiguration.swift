@@ -1,9 +1,8 @@
-/// The built-in trainer's data: the JSON object that a device's configuration has under `data`.
+/// The built-in trainer's data: the JSON object under `data` in a device's configuration.
 ///
-/// `{"format":"idx","images":FILE,"labels":FILE}`, `{"format":"cifar10","files":[FILE,…]}`, or
-/// `{"format":"csv","file":FILE,"label":NAME or POSITION}`, the latter with `header` (default: true if `label` is a name), `scale`
-/// (values are divided by it, default 1), `classNames` (where labels are words) and `separator`. Each may have a `partition`. All files may
-/// be gzip. Every key: docs/data.md.
+/// `{"format":"idx","images":FILE,"labels":FILE}`, `{"format":"cifar10","files":[FILE,…]}`, or `{"format":"csv","file":FILE,"label":NAME or
+/// POSITION}`. CSV also takes `header` (true by default if `label` is a name), `scale` (a divisor of the values, 1 by default),
+/// `classNames` (if labels are words) and `separator`. Each format takes a `partition`. All files may be gzip. All keys: docs/data.md.
 package struct DataConfiguration: Codable, Hashable, Sendable {
   package enum Format: String, Codable, Hashable, Sendable { case idx, cifar10, csv }
 
@@ -39,10 +38,10 @@ package struct DataConfiguration: Codable, Hashable, Sendable {
     self.partition = partition
   }
 
-  /// Every file that it names.
+  /// All files that it names.
   package var paths: [String] { [images, labels, file].compactMap { $0 } + (files ?? []) }
 
-  /// The same with relative paths taken from `folder`.
+  /// A copy in which relative paths are relative to `folder`.
   package func resolved(against folder: String) -> DataConfiguration {
     func resolve(_ path: String) -> String { path.hasPrefix("/") ? path : "\(folder)/\(path)" }
     var copy = self
@@ -53,7 +52,7 @@ package struct DataConfiguration: Codable, Hashable, Sendable {
     return copy
   }
 
-  /// Reads the files and takes this node's part of them.
+  /// Reads the files and selects this node's part of the samples.
   package func load() throws(ModelError) -> DataSet {
     let whole = try read()
     guard let partition else { return whole }

@@ -1,21 +1,21 @@
-/// Labelled samples in memory. Pixels stay bytes until a batch is made of them: a quarter of the memory.
+/// Labeled samples in memory. Pixels stay bytes until they are put into a batch, which takes a quarter of the memory.
 package struct DataSet: Hashable, Sendable {
   enum Values: Hashable, Sendable {
-    /// Each stands for byte / 255.
+    /// Bytes, each of which stands for byte / 255.
     case bytes([UInt8])
     case numbers([Float])
   }
 
-  /// Of one sample.
+  /// The size of one sample.
   package let shape: SampleShape
-  /// Samples in order, each channels × height × width.
+  /// The samples in order, each channels × height × width.
   let values: Values
   /// The class of each sample, 0 or more.
   package let labels: [Int32]
 
   package var count: Int { labels.count }
 
-  /// Bytes 0–255, which a model sees as 0–1.
+  /// A data set of bytes 0–255, which a model gets as 0–1.
   package init(shape: SampleShape, bytes: [UInt8], labels: [Int32]) {
     precondition(bytes.count == shape.count * labels.count, "as many values as samples of this shape hold")
     self.init(shape: shape, values: .bytes(bytes), labels: labels)
@@ -32,7 +32,7 @@ package struct DataSet: Hashable, Sendable {
     self.labels = labels
   }
 
-  /// The samples at these positions, in their order.
+  /// The samples at these positions, in the order of `positions`.
   package func selecting(_ positions: [Int32]) -> DataSet {
     func select<V>(_ all: [V]) -> [V] {
       var chosen: [V] = []
@@ -48,8 +48,9 @@ package struct DataSet: Hashable, Sendable {
     return DataSet(shape: shape, values: chosen, labels: positions.map { labels[Int($0)] })
   }
 
-  /// The values of the samples at these positions, one after the other, as a model sees them.
-  /// - Parameter target: `positions.count × shape.count` numbers.
+  /// Writes the values of the samples at these positions, one after the other, as a model gets them.
+  ///
+  /// - Parameter target: space for `positions.count × shape.count` numbers.
   package func write(_ positions: ArraySlice<Int32>, into target: UnsafeMutableBufferPointer<Float>) {
     let size = shape.count
     precondition(target.count >= positions.count * size, "room for all samples")
@@ -66,7 +67,9 @@ package struct DataSet: Hashable, Sendable {
 
   private static let scale = (0..<256).map { Float($0) / 255 }
 
-  /// Why this model cannot use this data, if it cannot.
+  /// Checks that the model can use this data.
+  ///
+  /// - Throws: ``ModelError/data(file:_:)`` for samples of another size or a class that the model does not have.
   package func check(against architecture: ModelArchitecture, file: String) throws(ModelError) {
     let fits = architecture.kind == .leNet5 ? shape == architecture.input : shape.count == architecture.input.count
     guard fits else { throw .data(file: file, "its samples are \(shape), the model takes \(architecture.input)") }

@@ -1,7 +1,7 @@
 internal import CZlib
 internal import Glibc
 
-/// Reads a file from its start, through zlib when it is gzip.
+/// Reads a file from its start, decompressing it if it is gzip.
 final class FileReader {
   let path: String
   private let file: gzFile
@@ -18,7 +18,7 @@ final class FileReader {
 
   deinit { gzclose(file) }
 
-  /// Up to `count` bytes; fewer only at the end of the file. Memory grows with what the file really holds, not with what it promises.
+  /// Reads up to `count` bytes; fewer only at the end of the file. Memory grows with the data that the file really has, not with `count`.
   func read(upTo count: Int) throws(ModelError) -> [UInt8] {
     var bytes: [UInt8] = []
     while bytes.count < count {

@@ -1,6 +1,6 @@
-/// The MNIST file format: two zero bytes, a type, the number of dimensions, their sizes (big-endian), then the values. Plain or gzip.
+/// Reads the MNIST file format: two zero bytes, a type, the number of dimensions, their sizes (big-endian), then the values. Plain or gzip.
 enum IDX {
-  /// Images (samples × height × width, or × channels × height × width, or × features) with their labels.
+  /// Reads images (samples × height × width, or × channels × height × width, or × features) and their labels.
   static func read(images: String, labels: String) throws(ModelError) -> DataSet {
     let (sizes, bytes) = try read(images, dimensions: 2...4)
     let (counts, classes) = try read(labels, dimensions: 1...1)

@@ -1,16 +1,18 @@
 internal import Glibc
 
-/// Which of a data set's samples one node has. Every node of a set computes the same split from the same seed and takes its own part:
-/// the parts are disjoint and together are the whole.
+/// The part of a data set's samples that one node has.
+///
+/// Every node computes the same split from the same seed and takes its own part. Except for ranges, the parts are disjoint and together are
+/// the whole data set.
 package enum Partition: Hashable, Sendable {
-  /// The samples from…to−1, as the file has them.
+  /// The samples from `from` to `to` − 1, in the file's order.
   case range(from: Int, to: Int)
-  /// All samples shuffled and cut into `of` parts of equal size (±1).
+  /// All samples, shuffled and cut into `of` parts of equal size (±1).
   case iid(of: Int, index: Int, seed: UInt64)
-  /// Samples sorted by label, cut into `of × perNode` shards, `perNode` of them dealt to each node: few labels a node. McMahan et al. 2017.
+  /// Samples sorted by label and cut into `of × perNode` shards. Each node gets `perNode` of them: few labels (McMahan et al. 2017).
   case shards(of: Int, index: Int, perNode: Int, seed: UInt64)
-  /// Each label's samples shared out by proportions drawn from a Dirichlet distribution: the smaller alpha, the more one-sided.
-  /// Hsu et al. 2019. A node that would have nothing gets one sample of the largest.
+  /// Each label's samples split in proportions from a Dirichlet distribution: the smaller alpha, the more uneven (Hsu et al. 2019). A node
+  /// that would get nothing takes one sample of the node with the most.
   case dirichlet(of: Int, index: Int, alpha: Double, seed: UInt64)
 
   /// Positions of this node's samples.
@@ -68,7 +70,7 @@ package enum Partition: Hashable, Sendable {
     }
     for var members in classes where !members.isEmpty {
       generator.shuffle(&members)
-      // In logarithms, because a gamma variate of a small alpha is often below the smallest Double.
+      // Computed in logarithms, because a gamma variate of a small alpha is often below the smallest `Double`.
       let logarithms = (0..<nodes).map { _ in generator.logGamma(alpha) }
       let largest = logarithms.max() ?? 0
       let shares = logarithms.map { exp($0 - largest) }
@@ -90,7 +92,7 @@ package enum Partition: Hashable, Sendable {
 }
 
 extension SplitMix64 {
-  /// The logarithm of a Gamma(shape, 1) variate. Marsaglia and Tsang 2000, with their boost for shapes below 1.
+  /// The logarithm of a Gamma(shape, 1) variate (Marsaglia and Tsang 2000, with their boost for shapes below 1).
   fileprivate mutating func logGamma(_ shape: Double) -> Double {
     if shape < 1 { return logGamma(shape + 1) + log(1 - unit()) / shape }
     let d = shape - 1.0 / 3

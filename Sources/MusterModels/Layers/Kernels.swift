@@ -1,7 +1,7 @@
-// The loops of the layers. Activations of images lie as channels × samples × height × width, so that one matrix product serves a whole
-// batch; dense activations lie as samples × features.
+// The loops of the layers. Activations of images are channels × samples × height × width, so that one matrix product covers a whole batch.
+// Dense activations are samples × features.
 
-/// Unfolds padded k×k patches (stride 1): `columns` has a row per (channel, ky, kx) and a column per (sample, y, x) of the output.
+/// Unfolds padded k×k patches (stride 1): `columns` gets a row per (channel, ky, kx) and a column per (sample, y, x) of the output.
 @_specialize(where T == Float)
 @_specialize(where T == Double)
 func unfold<T: Scalar>(
@@ -36,7 +36,7 @@ func unfold<T: Scalar>(
   }
 }
 
-/// The adjoint of ``unfold``: adds every patch's gradient back to the pixels that it came from. `images` is set, not added to.
+/// The adjoint of ``unfold``: adds each patch's gradient to the pixels it came from. Overwrites `images`.
 @_specialize(where T == Float)
 @_specialize(where T == Double)
 func fold<T: Scalar>(
@@ -68,7 +68,7 @@ func fold<T: Scalar>(
   }
 }
 
-/// ReLU, then max-pooling by 2; an odd last row or column is left out, as in PyTorch. `planes` is channels × samples.
+/// ReLU, then max-pooling by 2. An odd last row or column is ignored, as in PyTorch. `planes` is channels × samples.
 @_specialize(where T == Float)
 @_specialize(where T == Double)
 func poolForward<T: Scalar>(_ input: UnsafePointer<T>, planes: Int, height: Int, width: Int, into output: UnsafeMutablePointer<T>) {
@@ -89,7 +89,7 @@ func poolForward<T: Scalar>(_ input: UnsafePointer<T>, planes: Int, height: Int,
   }
 }
 
-/// Sends each gradient to the first largest of its four inputs, if that is positive.
+/// Passes each gradient to the first largest of its four inputs, if that is positive.
 @_specialize(where T == Float)
 @_specialize(where T == Double)
 func poolBackward<T: Scalar>(
@@ -120,7 +120,7 @@ func poolBackward<T: Scalar>(
   }
 }
 
-/// Between channels × samples × pixels and samples × (channels × pixels), PyTorch's order before the first dense layer.
+/// Converts between channels × samples × pixels and samples × (channels × pixels), which is PyTorch's order before the first dense layer.
 @_specialize(where T == Float)
 @_specialize(where T == Double)
 func exchange<T: Scalar>(_ input: UnsafePointer<T>, outer: Int, inner: Int, pixels: Int, into output: UnsafeMutablePointer<T>) {
@@ -145,7 +145,7 @@ func reluBackward<T: Scalar>(
   for index in 0..<count { result[index] = output[index] > 0 ? gradient[index] : 0 }
 }
 
-/// Every row set to its bias (one number a row).
+/// Fills each row with its bias.
 @_specialize(where T == Float)
 @_specialize(where T == Double)
 func fillRows<T: Scalar>(_ biases: UnsafePointer<T>, rows: Int, columns: Int, into output: UnsafeMutablePointer<T>) {
@@ -182,7 +182,7 @@ func sumColumns<T: Scalar>(_ values: UnsafePointer<T>, rows: Int, columns: Int, 
   }
 }
 
-/// Softmax cross-entropy: the summed loss of the rows, how many were right, and the gradient of the mean loss by the scores.
+/// Softmax cross-entropy: returns the summed loss, and writes the predicted classes and the gradient of the mean loss by the scores.
 @_specialize(where T == Float)
 @_specialize(where T == Double)
 func crossEntropy<T: Scalar>(
@@ -213,7 +213,7 @@ func crossEntropy<T: Scalar>(
   return total
 }
 
-/// One step of SGD over all parameters, in PyTorch's order: g += weightDecay·w + proximal·(w − base); v = momentum·v + g; w −= rate·v.
+/// One SGD step over all parameters, in PyTorch's order: g += weightDecay·w + proximal·(w − base); v = momentum·v + g; w −= rate·v.
 @_specialize(where T == Float)
 @_specialize(where T == Double)
 func descend<T: Scalar>(
@@ -235,7 +235,7 @@ func descend<T: Scalar>(
   }
 }
 
-/// Turns bytes into numbers by a table of 256.
+/// Converts bytes to numbers by a table of 256 entries.
 @_specialize(where T == Float)
 @_specialize(where T == Double)
 func gather<T: Scalar>(_ bytes: UnsafePointer<UInt8>, table: UnsafePointer<T>, count: Int, into output: UnsafeMutablePointer<T>) {

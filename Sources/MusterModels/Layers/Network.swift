@@ -1,25 +1,25 @@
-/// A model with the memory that one batch needs: computes scores, the loss and its gradient. Not shared between threads.
+/// A model with the memory for one batch: computes scores, the loss and its gradient. Not for use by several threads.
 package final class Network<T: Scalar> {
   package let architecture: ModelArchitecture
-  /// The largest batch.
+  /// The largest batch, in samples.
   package let capacity: Int
-  /// All parameters, flat, as ``ModelArchitecture/parameters`` lays them out.
+  /// All parameters, in the order of ``ModelArchitecture/parameters``.
   let parameters: Buffer<T>
   let gradient: Buffer<T>
-  /// Where a batch's samples are put before ``forward(samples:)``: channels × samples × pixels when ``wantsImages``, else samples × features.
+  /// A batch's samples, filled before ``forward(samples:)``: channels × samples × pixels if ``wantsImages``, else samples × features.
   let input: Buffer<T>
   private let steps: [Step]
   private let scoreGradient: Buffer<T>
   let predictions: UnsafeMutablePointer<Int32>
 
-  /// A layer with its buffers; those of a batch are sized for ``capacity``.
+  /// A layer with its buffers, which are sized for a batch of ``capacity``.
   private struct Step {
     let layer: ModelArchitecture.Layer
-    /// Where its weight and bias lie in the flat parameters.
+    /// Offsets of its weight and bias in the flat parameters.
     let weight: Int
     let bias: Int
     let output: Buffer<T>
-    /// The gradient by this layer's output; the last layer's is ``scoreGradient``.
+    /// The gradient by this layer's output; for the last layer, ``scoreGradient``.
     let outputGradient: Buffer<T>
     let columns: Buffer<T>?
   }
@@ -38,7 +38,7 @@ package final class Network<T: Scalar> {
     var slots = architecture.parameters[...]
     var steps: [Step] = []
     let layers = architecture.layers
-    // The columns' gradient is written over the columns: they are not needed after the weight's gradient is known.
+    // The columns' gradient overwrites the columns, which are not needed once the weight's gradient is known.
     for (index, layer) in layers.enumerated() {
       var (weight, bias, columns): (Int, Int, Buffer<T>?) = (0, 0, nil)
       let size: Int
@@ -68,7 +68,7 @@ package final class Network<T: Scalar> {
 
   deinit { predictions.deallocate() }
 
-  /// Whether ``input`` is laid out channels first, as convolutions want it.
+  /// Whether ``input`` is laid out channels first, as convolutions need it.
   var wantsImages: Bool { architecture.kind == .leNet5 }
 
   package func load(_ values: [T]) {
@@ -81,7 +81,7 @@ package final class Network<T: Scalar> {
   package func currentParameters() -> [T] { Array(UnsafeBufferPointer(start: parameters.start, count: parameters.count)) }
   package func currentGradient() -> [T] { Array(UnsafeBufferPointer(start: gradient.start, count: gradient.count)) }
 
-  /// Scores of the first `samples` in ``input``: samples × classes.
+  /// Computes the scores, samples × classes, of the first `samples` in ``input``.
   @discardableResult
   func forward(samples: Int) -> UnsafePointer<T> {
     var current = UnsafePointer(input.start)
@@ -112,14 +112,14 @@ package final class Network<T: Scalar> {
     return current
   }
 
-  /// Summed loss of the batch in ``input``; leaves ``predictions`` and the scores' gradient behind.
+  /// The summed loss of the batch in ``input``. Also sets ``predictions`` and the scores' gradient.
   func loss(labels: UnsafePointer<Int32>, samples: Int) -> Double {
     let scores = forward(samples: samples)
     return crossEntropy(
       scores, labels: labels, samples: samples, classes: architecture.classes, predictions: predictions, gradient: scoreGradient.start)
   }
 
-  /// Fills ``gradient`` with that of the batch's mean loss, after ``loss(labels:samples:)``.
+  /// Fills ``gradient`` with the gradient of the batch's mean loss. Call it after ``loss(labels:samples:)``.
   func backward(samples: Int) {
     for index in steps.indices.reversed() {
       let step = steps[index]

@@ -5,7 +5,7 @@ package struct TrainingSettings: Hashable, Sendable {
   package var rate: Double
   package var momentum: Double
   package var weightDecay: Double
-  /// FedProx's μ: the loss gains (μ/2)‖w − base‖². Li et al. 2020.
+  /// FedProx's μ: adds (μ/2)‖w − base‖² to the loss (Li et al. 2020).
   package var proximal: Double
 
   package init(epochs: Int, batch: Int, rate: Double, momentum: Double = 0, weightDecay: Double = 0, proximal: Double = 0) {
@@ -26,24 +26,24 @@ package struct TrainingSettings: Hashable, Sendable {
   }
 }
 
-/// How well a model does on some samples.
+/// The quality of a model on some samples.
 package struct Score: Hashable, Sendable {
   package let samples: Int
-  /// Mean cross-entropy a sample.
+  /// Mean cross-entropy per sample.
   package let loss: Double
-  /// Fraction of samples whose class was found.
+  /// Fraction of samples that were classified correctly.
   package let accuracy: Double
-  /// Mean over the classes that occur of the fraction found of each (macro recall).
+  /// Macro recall: the fraction of each class's samples that were found, averaged over the classes that occur.
   package let recall: Double
 }
 
-/// Where training stands.
+/// The progress of a training run.
 package struct TrainingProgress: Hashable, Sendable {
-  /// Of all epochs, 0 to 1.
+  /// The completed part of all epochs, 0 to 1.
   package let fraction: Double
-  /// From 1.
+  /// The current epoch, counted from 1.
   package let epoch: Int
-  /// Mean loss of the epoch so far.
+  /// Mean loss in the current epoch so far.
   package let loss: Double
 }
 
@@ -55,7 +55,7 @@ package final class LocalTrainer<T: Scalar> {
   private let table: [T]
   private var labels: [Int32]
 
-  /// - Parameter batch: the largest batch that will be asked for; evaluation uses it too.
+  /// - Parameter batch: the largest batch size for training, and the batch size of evaluation.
   package init(_ architecture: ModelArchitecture, data: DataSet, batch: Int, file: String = "data") throws(ModelError) {
     try data.check(against: architecture, file: file)
     self.data = data
@@ -64,15 +64,16 @@ package final class LocalTrainer<T: Scalar> {
     labels = [Int32](repeating: 0, count: network.capacity)
   }
 
-  /// Samples in its data.
+  /// The number of samples in the data.
   package var samples: Int { data.count }
 
-  /// Trains from the network's present parameters, which FedProx holds on to.
+  /// Trains from the network's current parameters, which are also FedProx's base.
   ///
-  /// Each epoch shuffles the order that the last one left (the first: 0, 1, 2, …) with `generator`, and takes batches of `settings.batch`
-  /// from the front; the last one may be smaller.
-  /// - Parameter progress: called after every batch; what it throws ends the training.
-  /// - Returns: the score of the last epoch, as it was met while training; nil without an epoch or samples.
+  /// Each epoch shuffles the previous epoch's order (at first 0, 1, 2, …) with `generator` and takes batches of `settings.batch` from its
+  /// front. The last batch may be smaller.
+  ///
+  /// - Parameter progress: called after every batch. An error that it throws ends the training.
+  /// - Returns: the score of the last epoch, measured during training; `nil` without an epoch or samples.
   @discardableResult
   package func train(
     _ settings: TrainingSettings, order generator: SplitMix64, progress: (TrainingProgress) throws -> Void = { _ in }
@@ -103,7 +104,7 @@ package final class LocalTrainer<T: Scalar> {
         let done = (Double(epoch) + Double(position) / Double(data.count)) / Double(settings.epochs)
         try progress(TrainingProgress(fraction: done, epoch: epoch + 1, loss: tally.loss))
       }
-      // Kernels may turn a NaN into 0 on its way to the loss, and the last step of an epoch has no loss after it.
+      // A kernel may turn a NaN into 0 on the way to the loss, and no loss is computed after the last step of an epoch.
       guard UnsafeBufferPointer(start: network.parameters.start, count: count).allSatisfy(\.isFinite) else {
         throw ModelError.diverged(epoch: epoch + 1, rate: settings.rate)
       }
@@ -112,7 +113,7 @@ package final class LocalTrainer<T: Scalar> {
     return score
   }
 
-  /// The score of the network's present parameters on all samples; nil when there are none.
+  /// The score of the network's current parameters on all samples; `nil` if there are none.
   package func evaluate(progress: (Double) throws -> Void = { _ in }) throws -> Score? {
     guard data.count > 0 else { return nil }
     var tally = Tally(classes: network.architecture.classes)
@@ -127,7 +128,7 @@ package final class LocalTrainer<T: Scalar> {
     return tally.score
   }
 
-  /// Puts these samples into the network and returns their summed loss.
+  /// Loads these samples into the network and returns their summed loss.
   private func step(_ positions: some Collection<Int32>) -> Double {
     let (channels, pixels) = network.wantsImages ? (data.shape.channels, data.shape.height * data.shape.width) : (1, data.shape.count)
     let samples = positions.count
@@ -155,7 +156,7 @@ package final class LocalTrainer<T: Scalar> {
   }
 }
 
-/// Adds up what a pass over the data met.
+/// Adds up the results of a pass over the data.
 private struct Tally {
   private var sum = 0.0
   private var samples = 0
