@@ -6,7 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-// Places in the table of functions, as onnxruntime_c_api.h orders them; the order is part of its promise.
+// Indices in the table of functions, as in onnxruntime_c_api.h, which guarantees their order.
 enum {
   get_error_message = 2,
   create_env = 3,
@@ -49,7 +49,7 @@ typedef struct {
   const char *(*version)(void);
 } api_base;
 
-// Its functions have many signatures, and this calls one of them.
+// Calls the function at an index of the table with these parameter types.
 #define CALL(place, ...) ((status(*)(__VA_ARGS__))api[place])
 
 static const void *const *api;
@@ -68,7 +68,7 @@ static void release(int place, void *what) {
   if (what) ((void (*)(void *))api[place])(what);
 }
 
-/// The message of a status, which is released; NULL of none.
+/// Releases a status and returns a copy of its message; NULL for success.
 static char *message(status failure) {
   if (!failure) return NULL;
   const char *text = ((const char *(*)(status))api[get_error_message])(failure);

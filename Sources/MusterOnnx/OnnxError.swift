@@ -1,14 +1,14 @@
-/// Why a training step cannot be run here.
+/// Why a training step cannot be run on this machine.
 package enum OnnxError: Error, Hashable, Sendable, CustomStringConvertible {
-  /// No libonnxruntime: where it was looked for, and why not.
+  /// libonnxruntime cannot be opened: where it was looked for, and why that failed.
   case noLibrary(String)
-  /// ONNX Runtime's own words.
+  /// An error message of ONNX Runtime.
   case runtime(String)
-  /// The file is no training step, or one that this program cannot run.
+  /// The file is not a training step, or not one that this program can run.
   case step(String)
-  /// The step does not do what the task asks for.
+  /// The step cannot do this task.
   case task(String)
-  /// The loss is not finite.
+  /// The loss is not finite. `epoch` counts from 1.
   case diverged(epoch: Int, rate: Double)
 
   package var description: String {

@@ -2,9 +2,9 @@ internal import COnnxRuntime
 internal import Glibc
 package import MusterTensors
 
-/// A graph that ONNX Runtime has read. Not shared between threads.
+/// A graph that ONNX Runtime has loaded. Not for use by several threads.
 package final class OnnxSession {
-  /// An input or output.
+  /// An input or output of the graph.
   package struct Slot: Hashable, Sendable {
     package var name: String
     package var dtype: DType
@@ -17,7 +17,7 @@ package final class OnnxSession {
   package let outputs: [Slot]
   private let handle: OpaquePointer
 
-  /// Opens the library: the first of these that can be. Once for the process.
+  /// Opens the first of these libraries that can be opened. Does nothing if this process has opened one already.
   package static func open(_ libraries: [String]) throws(OnnxError) {
     var failures: [String] = []
     for library in libraries {
@@ -30,7 +30,7 @@ package final class OnnxSession {
   /// ONNX Runtime's version.
   package static var version: String { String(cString: muster_onnx_version()) }
 
-  /// - Parameter threads: for one run.
+  /// - Parameter threads: the number of threads for a run.
   package init(path: String, threads: Int) throws(OnnxError) {
     var session: OpaquePointer?
     try Self.check(muster_onnx_load(path, Int32(threads), &session))
@@ -64,19 +64,19 @@ package final class OnnxSession {
     return result
   }
 
-  /// The value of a key in the file's metadata_props.
+  /// The value of a key in the file's metadata_props, if it is there.
   package func metadata(_ key: String) throws(OnnxError) -> String? {
     var value: UnsafeMutablePointer<CChar>?
     try Self.check(muster_onnx_metadata(handle, key, &value))
     return value.map { Self.taken($0) }
   }
 
-  /// Prepares a run from these buffers into those. The call keeps them.
+  /// Prepares a run from input buffers to output buffers. The returned call keeps the buffers alive.
   func call(inputs: [(name: String, buffer: Buffer)], outputs: [(name: String, buffer: Buffer)]) throws(OnnxError) -> Call {
     try Call(self, inputs, outputs)
   }
 
-  /// Memory of one tensor.
+  /// The memory of one tensor.
   final class Buffer {
     let slot: Slot
     let bytes: UnsafeMutableRawBufferPointer
@@ -91,14 +91,14 @@ package final class OnnxSession {
 
     var floats: UnsafeMutableBufferPointer<Float> { bytes.assumingMemoryBound(to: Float.self) }
     var integers: UnsafeMutableBufferPointer<Int64> { bytes.assumingMemoryBound(to: Int64.self) }
-    /// Of a scalar.
+    /// The value of a scalar.
     var float: Float {
       get { floats[0] }
       set { floats[0] = newValue }
     }
   }
 
-  /// A run whose inputs and outputs are bound: nothing is allocated or copied for it.
+  /// A run with bound inputs and outputs, which allocates and copies nothing.
   final class Call {
     private let session: OnnxSession
     private let buffers: [Buffer]
@@ -158,7 +158,7 @@ extension DType {
     (1, .f32), (2, .u8), (3, .i8), (5, .i16), (6, .i32), (7, .i64), (9, .bool), (10, .f16), (11, .f64), (16, .bf16),
   ]
 
-  /// From ONNX's own number.
+  /// The type with this number in ONNX; `nil` if Muster has no such type.
   init?(onnx number: Int32) {
     guard let found = Self.numbers.first(where: { $0.0 == number }) else { return nil }
     self = found.1

@@ -4,8 +4,8 @@ internal import MusterSchema
 internal import MusterTensors
 package import MusterTrainers
 
-/// Exported training steps behind the trainer contract: `step.onnx` of the job's folder, run by ONNX Runtime. A resident one keeps the last step and
-/// data set in memory. Not shared between threads.
+/// Runs exported training steps, `step.onnx` in the job's folder, with ONNX Runtime under the trainer contract. As a resident trainer it
+/// keeps the last step and data set in memory. Not for use by several threads.
 package final class OnnxTrainer {
   private struct Source: Hashable {
     var data: DataConfiguration
@@ -17,12 +17,12 @@ package final class OnnxTrainer {
   private var step: (digest: Digest, runner: StepRunner)?
   private var data: (source: Source, set: DataSet)?
 
-  /// Where the library is looked for when nobody says.
+  /// The default names of the library.
   package static let libraries = ["libonnxruntime.so.1", "libonnxruntime.so"]
 
   /// - Parameters:
-  ///   - libraries: paths, or names for the dynamic linker; the first that opens is taken.
-  ///   - threads: that one run may use.
+  ///   - libraries: paths, or names for the dynamic linker; the first that can be opened is used.
+  ///   - threads: the number of threads for one run.
   package init(libraries: [String] = OnnxTrainer.libraries, threads: Int = 1) {
     self.libraries = libraries
     self.threads = max(1, threads)
@@ -94,7 +94,7 @@ package final class OnnxTrainer {
     return TrainerMetrics(samples: Double(samples), metrics: metrics)
   }
 
-  // MARK: What stays for the next job
+  // MARK: Kept for the next job
 
   private func runner(for job: TrainerJob) throws -> StepRunner {
     guard let described = job.description.model.step else { throw OnnxError.task("it has no model.step") }

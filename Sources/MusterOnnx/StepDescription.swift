@@ -2,17 +2,17 @@ internal import FoundationEssentials
 internal import MusterSchema
 internal import MusterTensors
 
-/// What a training step says of itself, held against its inputs and outputs: docs/trainers.md, "ONNX training step", version 1.
+/// The metadata of a training step, checked against its inputs and outputs. Format: docs/trainers.md, "ONNX training step", version 1.
 struct StepDescription {
   static let version = 1
 
-  /// Samples of one run.
+  /// Number of samples in one run.
   let batch: Int
   /// The shape of one sample.
   let input: [Int]
   /// The names of the model's tensors, in the model's order.
   let parameters: [String]
-  /// `state.…`
+  /// The names of the optimizer's state tensors, `state.…`.
   let states: [String]
   private let inputs: [String: OnnxSession.Slot]
   private let outputs: [String: OnnxSession.Slot]
@@ -85,12 +85,12 @@ struct StepDescription {
   func inputSlot(_ name: String) -> OnnxSession.Slot? { inputs[name] }
   func outputSlot(_ name: String) -> OnnxSession.Slot? { outputs[name] }
 
-  /// The tensors of a model that it trains.
+  /// The tensors of the models that it can train.
   var schema: TensorSchema {
     TensorSchema(parameters.compactMap { name in inputs[name].map { TensorDescription(name: name, dtype: $0.dtype, shape: $0.shape) } })
   }
 
-  /// Refuses a task that it cannot do.
+  /// Throws if the step cannot train with these settings.
   func check(_ local: LocalTraining) throws(OnnxError) {
     guard local.batch <= batch else { throw .task("local.batch is \(local.batch), it was exported for \(batch) at most") }
     for (name, value) in [("momentum", local.momentum), ("weightDecay", local.weightDecay), ("proximal", local.proximal)]

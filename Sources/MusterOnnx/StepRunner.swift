@@ -2,7 +2,7 @@ internal import MusterModels
 internal import MusterSchema
 internal import MusterTensors
 
-/// A training step with its memory: two sets of tensors, one of which each run reads while it writes the other.
+/// A training step with its memory: two sets of tensors, of which each run reads one and writes the other.
 final class StepRunner {
   private typealias Buffer = OnnxSession.Buffer
 
@@ -18,10 +18,10 @@ final class StepRunner {
   private var tensors: [[String: Buffer]]
   private let training: [OnnxSession.Call]
   private let evaluation: [OnnxSession.Call]
-  /// Which of the two sets is read.
+  /// The index of the set that the next run reads.
   private var current = 0
 
-  /// Sums over samples.
+  /// Sums over the samples of a batch.
   struct Sums {
     var loss = 0.0
     var correct = 0.0
@@ -48,7 +48,7 @@ final class StepRunner {
     for name in step.parameters + step.states {
       let first = try buffer(step.inputSlot(name), name)
       sets[0][name] = first
-      // What never changes is shared.
+      // A tensor without a `next.` output never changes, so both sets share its buffer.
       sets[1][name] = step.outputSlot("next.\(name)") == nil ? first : Buffer(first.slot)
     }
     (self.settings, self.base, tensors) = (settings, base, sets)
@@ -78,7 +78,7 @@ final class StepRunner {
 
   var hasAccuracy: Bool { correct != nil }
 
-  /// Begins a job: the tensors and `base.*` are the model's, states are zero.
+  /// Begins a job: sets the tensors and `base.*` to the model's, and states to zeros.
   func load(_ model: SafetensorsFile, _ local: LocalTraining) throws {
     if let difference = model.schema.difference(from: step.schema) { throw OnnxError.task("the model's tensors differ: \(difference)") }
     current = 0
@@ -95,7 +95,7 @@ final class StepRunner {
     settings["proximal"]?.float = Float(local.proximal)
   }
 
-  /// Puts a batch in place; what is left of the step's own batch counts nothing.
+  /// Loads a batch. If it is smaller than the step's own batch, the remaining samples are zeros of weight 0.
   func fill(_ data: DataSet, _ positions: ArraySlice<Int32>) {
     let size = data.shape.count
     if samples.slot.dtype == .f32 {
@@ -113,7 +113,7 @@ final class StepRunner {
     }
   }
 
-  /// One step on the batch in place, forwards.
+  /// Trains one step on the loaded batch.
   func train(rate: Double) throws(OnnxError) -> Sums {
     self.rate.float = Float(rate)
     try training[current].run()
@@ -121,7 +121,7 @@ final class StepRunner {
     return sums
   }
 
-  /// The batch in place, measured.
+  /// Measures the loaded batch without training.
   func evaluate() throws(OnnxError) -> Sums {
     rate.float = 0
     try evaluation[current].run()
@@ -130,7 +130,7 @@ final class StepRunner {
 
   private var sums: Sums { Sums(loss: Double(loss.float), correct: correct.map { Double($0.float) } ?? 0) }
 
-  /// The model's tensors as they are now.
+  /// The model's tensors after the last step.
   func result() throws(SafetensorsError) -> [Tensor] {
     var result: [Tensor] = []
     for name in step.parameters {
