@@ -5,11 +5,11 @@ internal import MusterSchema
 internal import MusterTensors
 internal import MusterTrainers
 
-/// The built-in models behind the trainer contract. A resident one keeps the last data set and network in memory.
+/// Runs the built-in models under the trainer contract. As a resident trainer it keeps the last data set and its networks in memory.
 final class BuiltInTrainer {
   private struct Source: Hashable {
     var data: DataConfiguration
-    /// Size and modification time of each file: a changed one is read again.
+    /// Size, modification time and inode of each file, so that a changed file is read again.
     var files: [[Int]]
   }
 
@@ -19,7 +19,7 @@ final class BuiltInTrainer {
   }
 
   private var data: (source: Source, set: DataSet)?
-  /// For `data`: one to train with and one to evaluate with.
+  /// Networks for `data`: usually one for training and one for evaluation.
   private var trainers: [Key: LocalTrainer<Float>] = [:]
 
   func perform(_ job: TrainerJob) throws {

@@ -13,7 +13,7 @@ struct MusterTrain: ParsableCommand {
     subcommands: [BuiltIn.self, Onnx.self], defaultSubcommand: BuiltIn.self)
 }
 
-/// What every trainer's command line has.
+/// Arguments that all trainers have.
 struct JobOptions: ParsableArguments {
   @Argument(help: "The job folder. (\"resident\" stands for --resident.)")
   var folder: String?
