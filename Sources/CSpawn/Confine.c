@@ -22,7 +22,7 @@ static int limit(int resource, unsigned long long soft, unsigned long long hard)
   struct rlimit now;
   if (!soft) return 0;
   if (getrlimit(resource, &now)) return errno;
-  // Only root may raise what is already lower.
+  // Only root may raise a limit above the current maximum.
   now.rlim_max = geteuid() && now.rlim_max < hard ? now.rlim_max : hard;
   now.rlim_cur = soft < now.rlim_max ? soft : now.rlim_max;
   return setrlimit(resource, &now) ? errno : 0;
@@ -51,7 +51,7 @@ int muster_user(const char *user, uid_t *uid, gid_t *gid, char *home, size_t len
   return 0;
 }
 
-// The guard's whole life: until `parent` is gone. `watched` is its pidfd, or -1 where the kernel has none.
+// The main function of the guard process: waits until `parent` is gone. `watched` is the parent's pidfd, or -1 if the kernel has none.
 static void guard(pid_t parent, int watched, pid_t group) {
   char mark[256] = "MUSTER_TRAINER=";
   const char *value = getenv("MUSTER_TRAINER");
@@ -59,7 +59,7 @@ static void guard(pid_t parent, int watched, pid_t group) {
   sigfillset(&signals);
   sigprocmask(SIG_SETMASK, &signals, NULL);
   prctl(PR_SET_NAME, "muster-guard", 0, 0, 0);
-  // Who reads the trainer's pipes waits for their end.
+  // The trainer's pipes must not stay open here, because their reader waits for their end.
   for (int file = 0; file < 1024; file++) {
     if (file != watched) close(file);
   }
@@ -70,7 +70,7 @@ static void guard(pid_t parent, int watched, pid_t group) {
   } else {
     while (!kill(parent, 0) || errno == EPERM) sleep(1);
   }
-  // Out of the group that ends now.
+  // Leaves the process group that is about to be killed.
   setsid();
   if (group) kill(-group, SIGKILL);
   if (!value) return;
@@ -78,8 +78,8 @@ static void guard(pid_t parent, int watched, pid_t group) {
   muster_end_marked(mark);
 }
 
-// Nobody ends the processes that a trainer started when its parent was killed: a process that the trainer does not know as its child does. It
-// is in the trainer's group, so that whoever ends that ends the guard, too, and has the rights that the trainer gives up.
+// If the parent is killed, nothing ends the processes that the trainer started. This guard does; the trainer does not know it as its child.
+// It is in the trainer's process group, so it ends with the group, and it keeps the rights that the trainer gives up.
 static int start_guard(pid_t parent) {
   int watched = (int)syscall(SYS_pidfd_open, parent, 0);
   pid_t group = getpgrp() == getpid() ? getpid() : 0;
@@ -104,11 +104,11 @@ int muster_confine(const struct muster_limits *limits, pid_t parent, const char 
   struct passwd entry;
   char buffer[4096];
   int code = 0;
-  // Everything that needs rights comes before they go.
+  // Steps that need rights come before the rights are given up.
   *step = "find the user";
   if (user && (code = find(user, &entry, buffer, sizeof buffer))) return code;
   *step = "be watched over";
-  // With the first process of all its others end by themselves.
+  // The first process of a PID namespace needs no guard: all other processes end with it.
   if (parent > 1 && getppid() == parent && (code = start_guard(parent))) return code;
   *step = "set the limit of core dumps";
   if (setrlimit(RLIMIT_CORE, &none)) return errno;
@@ -125,7 +125,7 @@ int muster_confine(const struct muster_limits *limits, pid_t parent, const char 
   *step = "set the niceness";
   if (limits->nice && setpriority(PRIO_PROCESS, 0, limits->nice)) return errno;
   if (limits->oom_score > 0) {
-    // Not everywhere possible, and no reason to train nothing.
+    // Not possible everywhere, and no reason not to train.
     int file = open("/proc/self/oom_score_adj", O_WRONLY | O_CLOEXEC);
     if (file >= 0) {
       dprintf(file, "%d", limits->oom_score);
@@ -141,12 +141,12 @@ int muster_confine(const struct muster_limits *limits, pid_t parent, const char 
   if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0)) return errno;
   *step = "follow its parent";
   if (prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0)) return errno;
-  // It may have gone before.
+  // The parent may have ended before that call.
   return parent && getppid() != parent ? ESRCH : 0;
 }
 
 int muster_execute(char *const arguments[]) {
-  // The calling thread may be one that leaves signals to others.
+  // The calling thread may block signals so that other threads receive them.
   sigset_t signals;
   sigemptyset(&signals);
   sigprocmask(SIG_SETMASK, &signals, NULL);
@@ -178,7 +178,7 @@ void muster_end_marked(const char *variable) {
     snprintf(path, sizeof path, "/proc/%d/environ", pid);
     int file = open(path, O_RDONLY | O_CLOEXEC);
     if (file < 0) continue;
-    // The kernel hands out a page at a time.
+    // The kernel returns at most one page per read.
     size_t count = 0;
     ssize_t more;
     while (count < (1 << 17) && (more = read(file, text + count, (1 << 17) - count)) > 0) count += (size_t)more;

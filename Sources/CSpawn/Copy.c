@@ -7,7 +7,7 @@
 
 enum { piece = 1 << 18 };
 
-// The slow way, for file systems between which the kernel does not copy.
+// The slow way, for file systems between which the kernel cannot copy.
 static int copy_by_hand(int from, int to, unsigned long long most) {
   char *buffer = malloc(piece);
   if (buffer == NULL) { return ENOMEM; }
@@ -36,7 +36,7 @@ static int copy_by_hand(int from, int to, unsigned long long most) {
 int muster_copy(int from, int to, unsigned long long most) {
   const unsigned long long once = 1 << 30;
   while (most > 0) {
-    // Shares the blocks where the file system can, else copies within the kernel.
+    // Shares the blocks if the file system can; otherwise copies within the kernel.
     ssize_t count = copy_file_range(from, NULL, to, NULL, (size_t)(most < once ? most : once), 0);
     if (count == 0) { return 0; }
     if (count > 0) { most -= (unsigned long long)count; }

@@ -9,8 +9,8 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-// Both walks go from descriptor to descriptor, never by path: the folder's owner may swap any name in it for a link while they run, and a
-// path would then lead elsewhere. Each level holds one descriptor, so that depth is bounded.
+// Both walks go from descriptor to descriptor, never by path: the folder's owner may replace any name in it by a link while they run, and a
+// path would then lead elsewhere. Each level holds one descriptor, which is why depth is bounded.
 enum { deepest = 32, most_passes = 100000 };
 
 static int is_dot(const char *name) { return !strcmp(name, ".") || !strcmp(name, ".."); }
@@ -18,7 +18,7 @@ static int is_dot(const char *name) { return !strcmp(name, ".") || !strcmp(name,
 static DIR *open_folder(int parent, const char *name, int forced) {
   int file = openat(parent, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC | O_NONBLOCK);
   if (file < 0 && forced && errno == EACCES && !fchmodat(parent, name, 0700, AT_SYMLINK_NOFOLLOW)) {
-    // Its owner, who may be us, had taken the right to read it away.
+    // Its owner, possibly this process's own user, had removed the permission to read it.
     file = openat(parent, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC | O_NONBLOCK);
   }
   if (file < 0) return NULL;
@@ -37,7 +37,7 @@ static int remove_entry(struct removal *removal, int parent, const char *name, i
   if (!unlinkat(parent, name, 0) || errno == ENOENT) return 0;
   if (errno != EISDIR && errno != EPERM) return errno;
   if (depth > deepest) {
-    // Too deep to hold a descriptor for each level: the rest of the branch moves to the top and is removed from there.
+    // Too deep to hold a descriptor for each level, so the rest of the branch moves to the top and is removed from there.
     char place[64];
     snprintf(place, sizeof place, ".muster-removed-%llu", removal->moved++);
     return renameat(parent, name, removal->top, place) ? errno : 0;
@@ -55,7 +55,7 @@ static int remove_entry(struct removal *removal, int parent, const char *name, i
       removal->top = dirfd(folder);
       removal->device = status.st_dev;
     }
-    // What is moved up, or made meanwhile, is found by another pass.
+    // Entries that were moved up, or made meanwhile, are found by another pass.
     unsigned long long moved;
     int passes = 0;
     do {

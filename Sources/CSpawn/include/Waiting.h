@@ -5,32 +5,32 @@
 #include <sys/eventfd.h>
 #include <sys/ioctl.h>
 
-/// An event counter that wakes a thread out of `poll`; -1 and errno when the process has no descriptor left.
+/// Makes an event counter that wakes a thread from `poll`. Returns -1 and errno if the process has no descriptor left.
 static inline int muster_eventfd(void) {
   return eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
 }
 
-/// A set of descriptors to wait for; -1 and errno when the process has no descriptor left.
+/// Makes a set of descriptors to wait for. Returns -1 and errno if the process has no descriptor left.
 static inline int muster_epoll(void) {
   return epoll_create1(EPOLL_CLOEXEC);
 }
 
-/// Adds a descriptor to the set, or changes what it is watched for: always for reading, and for writing when asked.
+/// Adds a descriptor to the set, or changes what it is watched for: always reading, and writing if `writes` is set.
 ///
-/// `token` comes back with each event of the descriptor. 0, or -1 and errno.
+/// `token` is returned with each event of the descriptor. Returns 0, or -1 and errno.
 static inline int muster_epoll_watch(int set, int descriptor, int isNew, uint64_t token, int writes) {
   struct epoll_event event = {.events = EPOLLIN | (writes ? EPOLLOUT : 0), .data.u64 = token};
   return epoll_ctl(set, isNew ? EPOLL_CTL_ADD : EPOLL_CTL_MOD, descriptor, &event);
 }
 
-/// What is ready: its token, and whether it can be read (or has failed) and written.
+/// A ready descriptor: its token, and whether it can be read (or has failed) and written.
 typedef struct {
   uint64_t token;
   int reads;
   int writes;
 } muster_ready;
 
-/// Waits at most so many milliseconds. The number of entries filled in, at most `limit` and 256; -1 and errno.
+/// Waits at most this many milliseconds. Returns the number of entries filled in, at most `limit` and at most 256, or -1 and errno.
 static inline int muster_epoll_wait(int set, muster_ready *ready, int limit, int milliseconds) {
   struct epoll_event events[256];
   int count = epoll_wait(set, events, limit < 256 ? limit : 256, milliseconds);
@@ -42,7 +42,7 @@ static inline int muster_epoll_wait(int set, muster_ready *ready, int limit, int
   return count;
 }
 
-/// Bytes that have arrived at a socket and are not read yet; -1 when it is closed.
+/// The number of bytes that have arrived at a socket and are not read yet; -1 if the descriptor is closed.
 static inline int muster_pending(int descriptor) {
   int count = -1;
   return ioctl(descriptor, FIONREAD, &count) ? -1 : count;
