@@ -5,20 +5,20 @@ import MusterTensors
 import MusterTrainers
 import Testing
 
-/// Trainers as nobody wants them, each in a script: every one costs its own job and no more.
+/// Faulty trainers as shell scripts: each may only fail its own job.
 @Suite(.timeLimit(.minutes(2))) struct BadTrainerTests {
-  /// What the agent's runner makes of a training job: the error of the script in `text`, then a good job with the same runner.
+  /// Runs a training job with the script `text`, then a good job with the same runner, and returns the error of the first.
   ///
   /// - Parameters:
-  ///   - files: tensors to write beside the script, in `$HOME`.
-  ///   - goesOn: the same runner does the next job.
+  ///   - files: tensors to write into `$HOME`, beside the script.
+  ///   - goesOn: whether the runner must do the second job.
   func error(
     _ text: String, files: [String: [Tensor]] = [:], user: String? = nil, goesOn: Bool = true,
     _ change: (inout TrainerProgram) -> Void = { _ in }
   ) async throws -> TrainerError? {
     try await withTemporaryFolder { folder in
       for (name, tensors) in files { try SafetensorsWriter.write(tensors, to: "\(folder)/\(name)") }
-      // The second time it is good.
+      // From the second job on, the script is a good trainer.
       let command = try script("if [ -e \"$HOME/good\" ]; then \(RunnerTests.good); exit 0; fi\n\(text)\n", in: folder)
       var program = TrainerProgram(command: command, environment: ["HOME": folder], graceSeconds: 0.2, user: user)
       change(&program)
@@ -110,7 +110,7 @@ import Testing
   }
 
   private func processes(of user: UInt32) -> Int {
-    // A process that has ended counts until its new parent has asked for it.
+    // A process that has ended stays in /proc until its new parent has waited for it.
     ((try? FileManager.default.contentsOfDirectory(atPath: "/proc")) ?? []).count { name in
       Int(name) != nil && text("/proc/\(name)/status").contains("\nUid:\t\(user)\t")
     }

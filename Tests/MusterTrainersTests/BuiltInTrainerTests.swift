@@ -5,7 +5,7 @@ import MusterTrainers
 import Synchronization
 import Testing
 
-/// The built `muster-train`, which lies beside the test's own executable.
+/// Tests the built `muster-train`, beside the test's own executable.
 @Suite(.timeLimit(.minutes(2))) struct BuiltInTrainerTests {
   static let programs = [
     TrainerProgram(command: ["muster-train"]), TrainerProgram(command: ["muster-train", "--resident"], resident: true),
@@ -42,7 +42,7 @@ import Testing
     }
   }
 
-  /// A folder with an initial model, and a runner.
+  /// Calls `body` with a runner, the path of an initial model, and a folder.
   func withModel(_ program: TrainerProgram = programs[1], _ body: (TrainerRunner, String, String) async throws -> Void) async throws {
     try await withTemporaryFolder { folder in
       try await withRunner(program) { runner in
@@ -88,7 +88,7 @@ import Testing
   @Test("A cancelled training ends by itself at the next batch", arguments: programs)
   func cancel(program: TrainerProgram) async throws {
     var patient = program
-    // Long enough that only the trainer itself can have ended in time.
+    // So long that only the trainer itself can have ended in time.
     patient.graceSeconds = 600
     try await withModel(patient) { runner, model, folder in
       let work = JobFolder("\(folder)/long")

@@ -8,7 +8,7 @@ import Testing
 
 let logger = Logger(label: "test") { _ in SwiftLogNoOpLogHandler() }
 
-/// A folder that is gone after the test.
+/// Calls `body` with a folder that is removed afterwards.
 func withTemporaryFolder<Result>(_ body: (String) async throws -> Result) async throws -> Result {
   let folder = FileManager.default.temporaryDirectory.path + "/muster-trainers-\(UInt64.random(in: 0...(.max)))"
   try FileManager.default.createDirectory(atPath: folder, withIntermediateDirectories: true)
@@ -16,10 +16,10 @@ func withTemporaryFolder<Result>(_ body: (String) async throws -> Result) async 
   return try await body(folder)
 }
 
-/// Runs the body with a runner that is shut down afterwards.
+/// Calls `body` with a runner that is shut down afterwards.
 ///
-/// - Parameter confined: under the limits of the program, as in an agent: through the built `muster-agent`, which lies beside the test's own
-///   executable.
+/// - Parameter confined: whether the trainer has the limits of the program, as in an agent. That uses the built `muster-agent`, beside the
+///   test's own executable.
 func withRunner<Result>(
   _ program: TrainerProgram, confined: Bool = false, _ body: (TrainerRunner) async throws -> Result
 ) async throws -> Result {
@@ -34,14 +34,14 @@ func withRunner<Result>(
   }
 }
 
-/// A shell script that stands for a trainer: `$1` is the job folder.
+/// A shell script as a trainer: `$1` is the job folder.
 func script(_ text: String, in folder: String) throws -> [String] {
   let path = "\(folder)/trainer-\(UInt32.random(in: 0...(.max))).sh"
   try Data(text.utf8).write(to: URL(filePath: path))
   return ["/bin/sh", path]
 }
 
-/// One that answers every line of standard input after running `text`, with the folder in `$job`.
+/// A shell script as a resident trainer: runs `text` for each line of standard input, with the folder in `$job`, and answers it.
 func residentScript(_ text: String, in folder: String) throws -> [String] {
   let loop = """
     while read -r line; do
@@ -55,14 +55,14 @@ func residentScript(_ text: String, in folder: String) throws -> [String] {
 
 func text(_ path: String) -> String { FileManager.default.contents(atPath: path).map { String(decoding: $0, as: UTF8.self) } ?? "" }
 
-/// Whether the process exists and is no zombie.
+/// Whether the process exists and is not a zombie.
 func isAlive(_ pid: Int) -> Bool {
   let status = text("/proc/\(pid)/stat")
   guard let state = status.split(separator: ")").last?.split(separator: " ").first else { return false }
   return state != "Z"
 }
 
-/// Waits until the condition holds.
+/// Waits until the condition holds. Returns `false` if it does not within the limit.
 func eventually(within limit: Duration = .seconds(20), _ condition: () -> Bool) async throws -> Bool {
   let end = ContinuousClock.now + limit
   while !condition() {
@@ -81,7 +81,7 @@ func failure(_ body: @Sendable () async throws -> Void) async -> TrainerError? {
   }
 }
 
-/// Runs `body` in a task of its own, cancels it once `ready` holds, and returns how it failed.
+/// Runs `body` in another task, cancels it once `ready` holds, and returns its error.
 func cancelling(when ready: () -> Bool, _ body: @escaping @Sendable () async throws -> Void) async throws -> TrainerError? {
   try await withThrowingTaskGroup(of: TrainerError?.self) { group in
     group.addTask { await failure(body) }
@@ -114,7 +114,7 @@ enum Jobs {
     TrainerJobDescription(kind, task: task, round: 1, model: leNet, local: local, seed: seed, data: data)
   }
 
-  /// A prepared folder for a job of a script, which does not look into it.
+  /// A prepared folder for a job of a script that does not read the job.
   static func folder(_ kind: TrainerJobDescription.Kind, in folder: String, _ name: String = "job") throws -> JobFolder {
     let job = JobFolder("\(folder)/\(name)")
     let model = "\(folder)/model.safetensors"
@@ -124,7 +124,7 @@ enum Jobs {
   }
 }
 
-/// A mark that one thread sets and another sees.
+/// A flag that one thread sets and another reads.
 final class Seen: Sendable {
   private let mark = Mutex(false)
   var isSet: Bool { mark.withLock { $0 } }

@@ -3,9 +3,9 @@ import Glibc
 import MusterTrainers
 import Testing
 
-/// How a trainer comes under its limits, through the built `muster-agent`.
+/// Tests a trainer's limits through the built `muster-agent`.
 @Suite(.timeLimit(.minutes(2))) struct LaunchTests {
-  /// What a good trainer prints that runs `text` first.
+  /// The output of a good trainer that first runs `text`.
   func log(_ text: String, user: String? = nil, _ change: (inout TrainerProgram) -> Void = { _ in }) async throws -> [String] {
     try await withTemporaryFolder { folder in
       let job = try Jobs.folder(.train, in: folder)

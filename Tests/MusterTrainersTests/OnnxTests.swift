@@ -9,7 +9,7 @@ enum OnnxRuntime {
   static let library = ProcessInfo.processInfo.environment["MUSTER_ONNXRUNTIME"].flatMap { access($0, R_OK) == 0 ? $0 : nil }
 }
 
-/// `muster-train onnx` with a real ONNX Runtime: MUSTER_ONNXRUNTIME names its libonnxruntime.so, `scripts/test` installs one.
+/// Tests `muster-train onnx` with a real ONNX Runtime. MUSTER_ONNXRUNTIME is the path of libonnxruntime.so; `scripts/test` installs one.
 @Suite(
   .timeLimit(.minutes(2)), .enabled(if: OnnxRuntime.library != nil, "MUSTER_ONNXRUNTIME names no libonnxruntime.so: scripts/test sets it"))
 struct OnnxTests {
@@ -18,7 +18,7 @@ struct OnnxTests {
   static func program(resident: Bool = false, library: String? = OnnxRuntime.library) -> TrainerProgram {
     TrainerProgram(
       command: ["muster-train", "onnx"] + (resident ? ["--resident"] : []), resident: resident,
-      // No Python, nor anything else, to be found.
+      // Neither Python nor any other program can be found.
       environment: ["PATH": "/nowhere", "MUSTER_ONNXRUNTIME": library ?? ""])
   }
 
@@ -32,7 +32,7 @@ struct OnnxTests {
     return job
   }
 
-  /// Runs a job on the built-in trainer's initial model.
+  /// Runs a job with the built-in trainer's initial model.
   func run(_ job: TrainerJobDescription, _ runner: TrainerRunner, in folder: String, step: String? = step) async throws -> TrainerOutcome {
     let model = "\(folder)/initial/global.safetensors"
     if access(model, R_OK) != 0 {
@@ -68,7 +68,7 @@ struct OnnxTests {
         let score = try await run(Self.job(.evaluate), runner, in: folder)
         expectClose(score.result.metrics["loss"], measured.result.metrics["loss"])
         expectClose(score.result.metrics["accuracy"], measured.result.metrics["accuracy"])
-        // The same again, from what it kept.
+        // The same job again, with the step that the trainer kept.
         let again = try await run(Self.job(.train), runner, in: folder)
         #expect(again.result == trained.result)
       }

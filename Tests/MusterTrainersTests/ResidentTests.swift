@@ -56,7 +56,7 @@ import Testing
           Issue.record("the job did not fail")
           return
         }
-        // The script says its process's number when it starts.
+        // The script prints its process id when it starts.
         #expect(log.count == 1)
         let again = await failure { _ = try await runner.run(Jobs.job(.evaluate), in: job.path) }
         guard case .failed(exit: 1, let next) = again else {

@@ -9,7 +9,7 @@ import Testing
 @Suite(.timeLimit(.minutes(2))) struct RunnerTests {
   static let good = #"cp "$1/global.safetensors" "$1/update.safetensors"; echo '{"samples":3,"metrics":{"loss":0.5}}' > "$1/metrics.json""#
 
-  /// What the runner makes of this script's training job.
+  /// The outcome of a training job with this script.
   func outcome(of text: String, _ change: (inout TrainerProgram) -> Void = { _ in }) async throws -> Result<TrainerOutcome, TrainerError> {
     try await withTemporaryFolder { folder in
       let job = try Jobs.folder(.train, in: folder)
@@ -152,10 +152,10 @@ import Testing
       guard case .failure(let error) = try await outcome(of: "", { $0.command = command }) else { return [] }
       return error.log
     }
-    // 3 is the folder that ls itself reads.
+    // 3 is the folder that ls reads.
     #expect(try await log(["/bin/ls", "/proc/self/fd"]).compactMap { Int($0) }.sorted() == [0, 1, 2, 3])
     let ignored = try await log(["/bin/sh", "-c", "exec grep SigIgn /proc/self/status"]).first?.suffix(16)
-    // glibc ignores 32 and 33, its own.
+    // glibc's own signals 32 and 33 are ignored here.
     #expect(try #require(UInt64(ignored ?? "", radix: 16)) & 0x7fff_ffff == 0)
   }
 
@@ -169,7 +169,7 @@ import Testing
   func cancel() async throws {
     try await withTemporaryFolder { folder in
       let job = try Jobs.folder(.train, in: folder)
-      // A trainer that will not hear, with a child of its own.
+      // A trainer that ignores SIGTERM, with a child process.
       let command = try script("trap '' TERM; sleep 100 & echo $! > \"$1/child\"; echo $$ > \"$1/pid\"; wait; sleep 100", in: folder)
       try await withRunner(TrainerProgram(command: command, graceSeconds: 0.2)) { runner in
         let error = try await cancelling(when: { !text("\(job.path)/pid").isEmpty }) {

@@ -7,12 +7,12 @@ import Testing
 
 @testable import MusterTrainers
 
-/// What a trainer can still touch after it said that it is done is of no more use to it.
+/// A trainer's changes to its files after it reported success must have no effect.
 @Suite(.timeLimit(.minutes(2))) struct TakenResultTests {
   @Test("A trainer that truncates its update after it is done harms nobody who has it mapped")
   func truncation() async throws {
     try await withTemporaryFolder { folder in
-      // A second name of the same file, as a process that was left behind would hold it.
+      // A second name of the same file, which a process left behind could hold.
       let text = "\(RunnerTests.good); ln \"$1/update.safetensors\" ~/kept; ln \"$1/metrics.json\" ~/metrics"
       let program = TrainerProgram(command: try script(text, in: folder), environment: ["HOME": folder])
       try await withRunner(program) { runner in
@@ -22,7 +22,7 @@ import Testing
         let update = try SafetensorsFile(path: path)
         truncate("\(folder)/kept", 0)
         truncate("\(folder)/metrics", 0)
-        // Reading a mapped page beyond a file's end is SIGBUS.
+        // Reading a mapped page beyond the end of a file raises SIGBUS.
         #expect(try update.floats(of: "w") == [1, 2])
         #expect(outcome.result.samples == 3)
         let status = try #require(look(at: path))
@@ -56,7 +56,7 @@ import Testing
       try await withRunner(program, confined: true) { runner in
         let secret = "\(folder)/secret"
         try Data(#"{"samples":3,"metrics":{}}"#.utf8).write(to: URL(filePath: secret))
-        // The runner removes what lies there before the job: so the link comes while it runs, and the trainer waits for it.
+        // The runner removes such files before the job, so the link is made while the job runs, and the trainer waits for it.
         let isOver = Mutex(false)
         Thread.start {
           while !isOver.withLock(\.self) {
@@ -81,7 +81,7 @@ import Testing
       let isOver = Mutex(false)
       let ended = Mutex(false)
       Thread.start {
-        // Swaps the folder `inner` and a link to what is precious, as fast as it can.
+        // Keeps swapping the folder `inner` and a link to the folder that must survive.
         while !isOver.withLock(\.self) {
           rename("\(job)/inner", "\(job)/aside")
           link("\(folder)/link", "\(job)/inner")
@@ -132,7 +132,7 @@ import Testing
   }
 }
 
-/// A thread that nobody waits for.
+/// A thread that is not joined.
 private enum Thread {
   static func start(_ run: @escaping @Sendable () -> Void) {
     var thread = pthread_t()

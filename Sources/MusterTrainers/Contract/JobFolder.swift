@@ -3,11 +3,15 @@ internal import Glibc
 import MusterGround
 internal import MusterSchema
 
-/// A folder that a trainer works in: `task.json` and `global.safetensors` in, `update.safetensors` and `metrics.json` out, `state/` kept.
+/// The folder of one job: `task.json` and `global.safetensors` in, `update.safetensors` and `metrics.json` out.
+///
+/// The trainer's `state/` in it is kept between rounds. docs/trainers.md describes the contract.
 public struct JobFolder: Hashable, Sendable {
-  /// Absolute.
+  /// The absolute path.
   public let path: String
 
+  /// The folder at this path, which need not exist yet.
+  ///
   /// - Parameter path: absolute, or relative to the working folder.
   public init(_ path: String) {
     if path.hasPrefix("/") {
@@ -19,17 +23,24 @@ public struct JobFolder: Hashable, Sendable {
     }
   }
 
+  /// Path of `task.json`, the job's description.
   public var task: String { "\(path)/task.json" }
+  /// Path of `global.safetensors`: the model to train or evaluate, or the first model that `initialize` makes.
   public var global: String { "\(path)/global.safetensors" }
+  /// Path of `update.safetensors`, the result of training.
   public var update: String { "\(path)/update.safetensors" }
+  /// Path of `metrics.json`, whose presence means that the job is complete.
   public var metrics: String { "\(path)/metrics.json" }
+  /// Path of `state`, which belongs to the trainer.
   public var state: String { "\(path)/state" }
 
-  /// Beside the job folder: where the runner puts what a trainer left, out of its reach. A trainer, or a process that it forgot, may still
-  /// truncate or replace any file of the job folder while that is read.
+  /// Path of a folder beside the job folder into which the runner copies a trainer's result. A trainer, or a process that it left behind,
+  /// can still change or truncate files of the job folder while they are read, but not these.
   public var taken: String { "\(path).taken" }
 
-  /// Removes the job folder and what was taken out of it.
+  /// Removes the job folder and the copied result.
+  ///
+  /// - Throws: `jobFolder`.
   public func remove() throws(TrainerError) {
     for folder in [taken, path] {
       if let code = Files.remove(folder) {
@@ -39,7 +50,7 @@ public struct JobFolder: Hashable, Sendable {
     }
   }
 
-  /// Where a job of this kind leaves its tensors; nil for evaluate.
+  /// Path of the tensors that a job of this kind produces; `nil` for `evaluate`.
   public func result(of kind: TrainerJobDescription.Kind) -> String? {
     switch kind {
     case .initialize: global
@@ -48,14 +59,15 @@ public struct JobFolder: Hashable, Sendable {
     }
   }
 
-  /// Makes the folder ready for a job: leftovers of an earlier attempt go, `global.safetensors` becomes a copy of `global` (what a trainer
-  /// does to it is nobody else's business; where the file system can, they share their blocks), `state` a link to `state`, and `task.json`
-  /// is written last.
+  /// Prepares the folder for a job: removes files of an earlier attempt, and writes `task.json` last.
+  ///
   /// - Parameters:
-  ///   - global: the model to train or evaluate; nil for initialize.
-  ///   - sharing: `global.safetensors` is a hard link where it can be, for a caller who finds out when a trainer writes to it all the same.
-  ///   - step: the model's exported training step, which lies here as `model.step` says; nil: without one.
-  ///   - state: a folder that outlives the job, made if it is missing; nil: a `state` folder within the job's.
+  ///   - source: path of the model to train or evaluate, of which `global.safetensors` becomes a copy (sharing blocks where the file system
+  ///     can); `nil` for `initialize`.
+  ///   - sharing: makes `global.safetensors` a hard link where possible. The caller must then detect a trainer that writes to it.
+  ///   - step: path of the model's exported training step, which is copied to the name in `model.step`; `nil` without one.
+  ///   - keep: a folder that outlives the job, to which `state` becomes a link; made if missing. `nil` makes a folder `state` in the job's.
+  /// - Throws: `jobFolder`.
   public func prepare(
     _ job: TrainerJobDescription, global source: String? = nil, sharing: Bool = false, step: String? = nil, state keep: String? = nil
   ) throws(TrainerError) {
@@ -69,7 +81,7 @@ public struct JobFolder: Hashable, Sendable {
     if let keep {
       try makeFolder(keep)
       try remove(state)
-      // An empty folder of an earlier job without a kept one.
+      // Removes the empty folder of an earlier job without a kept one.
       rmdir(state)
       guard symlink(JobFolder(keep).path, state) == 0 else { throw failure("link", state) }
     } else {
@@ -80,10 +92,12 @@ public struct JobFolder: Hashable, Sendable {
     do { try Files.replace(task, with: bytes, durable: false) } catch { throw .jobFolder("\(error)") }
   }
 
-  /// Lets a trainer that runs as another user work here: the folder, `task.json`, and what it keeps between rounds become that user's.
+  /// Gives the folder, `task.json` and the trainer's `state` to the user that the trainer runs as. Needs root for another user.
+  ///
+  /// - Throws: `jobFolder`.
   public func hand(to user: String) throws(TrainerError) {
     guard let account = TrainerAccount(user) else { throw .jobFolder("there is no user \"\(user.withoutControlCharacters)\"") }
-    // `state` is ours or a link of ours up to here: it may be followed once.
+    // Until now, `state` is this process's own folder or link, so following the link once is safe.
     for entry in [task, state, path] {
       guard chown(entry, account.uid, account.gid) == 0 else { throw failure("hand over", entry) }
     }
@@ -95,7 +109,7 @@ public struct JobFolder: Hashable, Sendable {
     throw failure("make", folder)
   }
 
-  /// Removes a file or a link; a folder stays.
+  /// Removes a file or a link; leaves a folder.
   private func remove(_ file: String) throws(TrainerError) {
     guard unlink(file) == 0 || errno == ENOENT || errno == EISDIR else { throw failure("remove", file) }
   }

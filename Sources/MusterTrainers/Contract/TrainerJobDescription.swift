@@ -1,31 +1,38 @@
 public import MusterSchema
 
-/// What a trainer is asked to do: the contents of a job folder's `task.json`.
+/// A trainer's job: the contents of a job folder's `task.json`.
 public struct TrainerJobDescription: Codable, Hashable, Sendable {
-  /// The contract's version that this package speaks.
+  /// The contract's version of this package.
   public static let contract = 1
 
+  /// The kinds of jobs.
   public enum Kind: String, Codable, Hashable, Sendable {
-    /// Make the first model: leaves `global.safetensors`.
+    /// Make the first model, `global.safetensors`.
     case initialize
-    /// Train `global.safetensors` on the data: leaves `update.safetensors`, the resulting parameters.
+    /// Train `global.safetensors` on the data, and write the resulting parameters to `update.safetensors`.
     case train
-    /// Measure `global.safetensors` on the data: leaves only `metrics.json`.
+    /// Measure `global.safetensors` on the data, and write only `metrics.json`.
     case evaluate
   }
 
-  /// The contract's version; a trainer refuses one that is newer than it knows.
+  /// The contract's version. A trainer refuses a newer version than it knows.
   public var contract: Int
+  /// The kind of the job.
   public var job: Kind
+  /// The task that the job belongs to.
   public var task: TaskID
+  /// The number of the round.
   public var round: Int
+  /// The model, as in the task file.
   public var model: ModelSpecification
+  /// The hyperparameters of local training.
   public var local: LocalTraining
-  /// The round's seed (initialize: the task's initial seed).
+  /// On devices, derived from the round's seed and the device's path. At central, the task's initial seed, and 0 for `evaluate`.
   public var seed: UInt64
-  /// The device's own data configuration, as it stands in its configuration file; absent for initialize.
+  /// The data configuration of the device (or of central), as in its configuration file; `nil` for `initialize`.
   public var data: JSONValue?
 
+  /// Describes a job of this package's contract version.
   public init(
     _ job: Kind, task: TaskID, round: Int, model: ModelSpecification, local: LocalTraining = LocalTraining(), seed: UInt64,
     data: JSONValue? = nil
@@ -41,22 +48,23 @@ public struct TrainerJobDescription: Codable, Hashable, Sendable {
   }
 }
 
-/// A trainer's result beside its tensors: the contents of `metrics.json`, whose presence means that the job is complete.
+/// The contents of `metrics.json`: a trainer's result beside its tensors. The file's presence means that the job is complete.
 public struct TrainerMetrics: Codable, Hashable, Sendable {
-  /// Samples behind the result: an update's weight.
+  /// The number of samples behind the result, which is an update's weight.
   public var samples: Double
-  /// Finite numbers by name: loss, accuracy, and whatever else the trainer measures. Training: of the last epoch.
+  /// Finite numbers by name, such as loss and accuracy, at most 64. For training, those of the last epoch.
   public var metrics: [String: Double]
-  /// Loss of the global model on the same samples before training. q-FedAvg needs it.
+  /// The loss of the global model on the same samples before training, which q-FedAvg needs.
   public var initialLoss: Double?
 
+  /// Metrics of a result.
   public init(samples: Double, metrics: [String: Double] = [:], initialLoss: Double? = nil) {
     self.samples = samples
     self.metrics = metrics
     self.initialLoss = initialLoss
   }
 
-  /// What is wrong with these numbers for a job of this kind; nil when they are good.
+  /// The reason, as a phrase, why these numbers are not valid for a job of this kind; `nil` if they are.
   public func problem(for job: TrainerJobDescription.Kind) -> String? {
     guard samples.isFinite, samples >= 0 else { return "samples is \(samples)" }
     guard samples > 0 || job == .initialize else { return "samples is 0: there is no data to \(job.rawValue) on" }
@@ -72,14 +80,16 @@ public struct TrainerMetrics: Codable, Hashable, Sendable {
   }
 }
 
-/// How far a job is: a trainer's progress line.
+/// The progress of a job, from a trainer's progress line.
 public struct TrainerProgress: Hashable, Sendable {
-  /// Of the whole job, 0 to 1.
+  /// The completed part of the whole job, 0 to 1.
   public var fraction: Double
-  /// From 1.
+  /// The current epoch, counted from 1.
   public var epoch: Int?
+  /// The loss so far in this epoch.
   public var loss: Double?
 
+  /// A progress report.
   public init(fraction: Double, epoch: Int? = nil, loss: Double? = nil) {
     self.fraction = fraction
     self.epoch = epoch
@@ -90,8 +100,8 @@ public struct TrainerProgress: Hashable, Sendable {
 /// One line of the protocol on a trainer's standard output.
 enum TrainerLine: Hashable {
   case progress(TrainerProgress)
-  /// A resident trainer's answer to a job.
+  /// A resident trainer's answer to a job: its folder and exit status.
   case done(folder: String, exit: Int32)
-  /// Not for us: kept as log.
+  /// Not a line of the protocol; it goes to the log.
   case other
 }

@@ -1,11 +1,11 @@
 internal import Glibc
 internal import Synchronization
 
-/// The descriptor that protocol lines are written to, each with one system call.
+/// The descriptor for protocol lines.
 struct ProtocolOutput {
   let descriptor: Int32
 
-  /// Keeps a copy of standard output for the protocol and points descriptor 1 at standard error: whatever a library prints is log.
+  /// Keeps a copy of standard output for the protocol and redirects descriptor 1 to standard error, so that libraries print to the log.
   static func takeStandardOutput() -> ProtocolOutput {
     let copy = fcntl(1, F_DUPFD_CLOEXEC, 3)
     guard copy >= 0, dup2(2, 1) >= 0 else { return ProtocolOutput(descriptor: 1) }
@@ -23,13 +23,13 @@ struct ProtocolOutput {
   }
 }
 
-/// Whether SIGTERM has come.
+/// Whether SIGTERM or SIGINT has arrived.
 enum Termination {
   private static let requested = Atomic<Bool>(false)
 
   static var isRequested: Bool { requested.load(ordering: .relaxed) }
 
-  /// From now on SIGTERM and SIGINT only set a mark. Interrupted reads return, so that an idle program notices.
+  /// From now on, SIGTERM and SIGINT only set a flag. They still interrupt reads, so that an idle program notices them.
   static func watch() {
     _ = isRequested
     var action = sigaction()

@@ -3,18 +3,21 @@ import MusterGround
 internal import MusterSchema
 public import MusterTensors
 
-/// One job from a trainer's side: what to do, where to report, where to leave the result. Not shared between threads.
+/// One job as a trainer sees it: what to do, how to report progress, and where to write the result. Not for use by several threads.
 ///
-/// A trainer calls ``progress(_:epoch:loss:)`` now and then, and one of the `finish` functions at the end. Files of the result appear whole;
-/// `metrics.json` comes last, because its presence means that the job is complete.
+/// A trainer calls ``progress(_:epoch:loss:)`` now and then, and one of the `finish` functions at the end. Each file of the result appears
+/// whole, and `metrics.json` last, because its presence means that the job is complete.
 public final class TrainerJob {
+  /// The job's description, from `task.json`.
   public let description: TrainerJobDescription
+  /// The job's folder.
   public let folder: JobFolder
   private let task: [UInt8]
   private let output: ProtocolOutput
   private var lastProgress: ContinuousClock.Instant?
 
   /// Reads `task.json`.
+  ///
   /// - Throws: `unreadable`, or `newerContract`.
   init(folder path: String, output: ProtocolOutput) throws(TrainerJobError) {
     struct Contract: Decodable { var contract: Int }
@@ -26,7 +29,7 @@ public final class TrainerJob {
       throw .unreadable("\(error)")
     }
     do {
-      // Alone first: a newer contract may look different elsewhere.
+      // The version is decoded first, because a newer contract may differ elsewhere.
       let version = try JSON.decode(Contract.self, from: task).contract
       guard version <= TrainerJobDescription.contract else { throw TrainerJobError.newerContract(version) }
       description = try JSON.decode(TrainerJobDescription.self, from: task)
@@ -37,8 +40,9 @@ public final class TrainerJob {
     }
   }
 
-  /// The device's data configuration in the trainer's own terms.
-  /// - Throws: `unreadable` when the device has none, or it does not fit.
+  /// The device's data configuration, decoded as the trainer's own type.
+  ///
+  /// - Throws: `unreadable` if the device has none or it does not fit the type.
   public func data<Configuration: Decodable>(as _: Configuration.Type) throws(TrainerJobError) -> Configuration {
     guard description.data != nil, description.data != .null else {
       throw .unreadable("this device has no data: its configuration has nothing under `data`")
@@ -51,12 +55,15 @@ public final class TrainerJob {
   }
 
   /// The global model, memory-mapped.
+  ///
+  /// - Throws: `unreadable`.
   public func global() throws(TrainerJobError) -> SafetensorsFile {
     do { return try SafetensorsFile(path: folder.global) } catch { throw .unreadable("global.safetensors: \(error)") }
   }
 
-  /// Reports how far the job is: at most ten lines a second are written, the first and the last always.
-  /// - Throws: `cancelled` after a SIGTERM: let it through, nothing needs to be tidied up.
+  /// Reports the completed part of the job, 0 to 1. Writes at most ten lines a second, and always the first and the last one.
+  ///
+  /// - Throws: `cancelled` after SIGTERM or SIGINT. Let it propagate; no cleanup is needed.
   public func progress(_ fraction: Double, epoch: Int? = nil, loss: Double? = nil) throws(TrainerJobError) {
     if Termination.isRequested { throw .cancelled }
     let now = ContinuousClock.now
@@ -69,10 +76,11 @@ public final class TrainerJob {
     output.write("\(line)}")
   }
 
-  /// Leaves the resulting parameters (of initialize: the first model; of evaluate: pass none) and the metrics.
+  /// Writes the resulting tensors and the metrics: parameters for `train`, the first model for `initialize`, no tensors for `evaluate`.
   ///
-  /// - Parameter buffers: of initialize: the names of the tensors that are state and not parameters, see `ModelBuffers`; nil declares nothing.
-  /// - Throws: `badResult` before anything is written, when a number is not finite, a buffer is not a tensor, or there were no samples.
+  /// - Parameter buffers: for `initialize`, the names of tensors that are state (see `ModelBuffers`); `nil` makes no declaration.
+  /// - Throws: `badResult`, before anything is written, if a number is not finite, a buffer is not a tensor, tensors are missing, or there
+  ///   were no samples. `notWritten` if a file cannot be written.
   public func finish(
     _ tensors: [Tensor] = [], buffers: [String]? = nil, metrics: TrainerMetrics
   ) throws(TrainerJobError) {
@@ -100,12 +108,14 @@ public final class TrainerJob {
     try write(metrics)
   }
 
-  /// Leaves the global model as the result of training, as it is.
+  /// Writes the unchanged global model as the result of training.
+  ///
+  /// - Throws: `badResult` for invalid metrics, `unreadable`, or `notWritten`.
   public func finishUnchanged(metrics: TrainerMetrics) throws(TrainerJobError) {
     try check(metrics)
     unlink(folder.update)
     var status = stat()
-    // A link of a link would be none that the agent takes.
+    // Linking a link would make another link, which the agent refuses as a result.
     if lstat(folder.global, &status) != 0 || status.st_mode & S_IFMT != S_IFREG || link(folder.global, folder.update) != 0 {
       let bytes: [UInt8]
       do { bytes = try Files.readUntrusted(folder.global, atMost: .max, followingLinks: true) } catch { throw .unreadable("\(error)") }

@@ -1,14 +1,14 @@
-/// Why a trainer's program cannot do, or go on with, its job.
+/// Why a trainer's program cannot do or finish its job.
 public enum TrainerJobError: Error, Hashable, Sendable, CustomStringConvertible {
-  /// Asked to stop (SIGTERM): exit status 3.
+  /// The trainer was asked to stop, by SIGTERM or SIGINT. The exit status is 3.
   case cancelled
-  /// `task.json` speaks a contract that this program does not know yet.
+  /// `task.json` has a newer contract version than this program knows.
   case newerContract(Int)
-  /// A file of the job cannot be read or understood.
+  /// A file of the job cannot be read or parsed.
   case unreadable(String)
-  /// A result that must not be written, for example one that is not finite.
+  /// The result must not be written, for example because a number is not finite.
   case badResult(String)
-  /// The result cannot be written.
+  /// A file of the result cannot be written.
   case notWritten(String)
 
   public var description: String {

@@ -1,16 +1,18 @@
 internal import Glibc
 internal import MusterSchema
 
-/// The main function of a trainer's program: one job from its argument, or as a resident process many from standard input.
+/// The main function of a trainer's program: runs one job, or many as a resident process.
 public enum TrainerMain {
+  /// How the program gets its jobs.
   public enum Mode: Hashable, Sendable {
-    /// Does the job in this folder.
+    /// Runs the job in this folder.
     case once(folder: String)
-    /// Reads one `{"job":"FOLDER"}` a line, answers `{"done":"FOLDER","exit":0}`, and ends with its input.
+    /// Reads lines `{"job":"FOLDER"}` from standard input, answers each with `{"done":"FOLDER","exit":0}`, and ends when its input ends.
     case resident
   }
 
-  /// Runs to the end. Standard output is the protocol's from here on; messages go to standard error.
+  /// Runs until the job or the input ends. From here on, standard output is reserved for the protocol; messages go to standard error.
+  ///
   /// - Returns: the exit status: 0 done, 1 error, 3 cancelled.
   public static func run(_ mode: Mode, perform: (TrainerJob) throws -> Void) -> Int32 {
     let output = ProtocolOutput.takeStandardOutput()

@@ -1,23 +1,29 @@
 internal import CSpawn
 internal import Glibc
 
-/// How a trainer's process comes under its limits: no hook runs between fork and exec, so the agent executes itself,
-/// `muster-agent exec-trainer …`, sets them, and then becomes the trainer. Central does the same.
+/// The limits and the user of a trainer's process, and the program that applies them.
+///
+/// `posix_spawn` runs no code of ours between fork and exec. So the agent starts itself as `muster-agent exec-trainer …`; that process sets
+/// the limits and then executes the trainer. Central does the same.
 public struct TrainerLaunch: Hashable, Sendable {
+  /// The trainer's limits, of which the kernel's are set here.
   public var limits: TrainerLimits
-  /// A name or a number; nil: who one is.
+  /// User name or uid; `nil` keeps the current user.
   public var user: String?
-  /// The process that it ends with; 0: whoever.
+  /// Process id of the parent, with which the trainer and what it started end; 0 accepts any parent, and then only the trainer's own
+  /// process ends with it.
   public var parent: Int32
-  /// Processor time is granted for each job by the agent.
+  /// Whether the trainer is resident. The agent then grants processor time for each job, and none is limited here.
   public var resident: Bool
+  /// The trainer's program and arguments.
   public var command: [String]
 
-  /// Exit status of ``perform()``'s program when it could not become the trainer.
+  /// Exit status of the launcher if it could not execute the trainer.
   public static let failed: Int32 = 126
-  /// What the last line then begins with.
+  /// The beginning of the last line of output in that case.
   static let mark = "exec-trainer: "
 
+  /// A launch with these settings.
   public init(limits: TrainerLimits, user: String?, parent: Int32, resident: Bool, command: [String]) {
     self.limits = limits
     self.user = user
@@ -26,7 +32,7 @@ public struct TrainerLaunch: Hashable, Sendable {
     self.command = command
   }
 
-  /// What follows the launcher's own name.
+  /// The arguments that follow the launcher's own name.
   public var arguments: [String] {
     var arguments: [String] = []
     func add(_ flag: String, _ value: (some CustomStringConvertible)?) {
@@ -43,8 +49,9 @@ public struct TrainerLaunch: Hashable, Sendable {
     return arguments + ["--"] + command
   }
 
-  /// Sets everything and becomes the trainer.
-  /// - Returns: why it could not.
+  /// Sets the limits and replaces this process with the trainer.
+  ///
+  /// - Returns: the reason why that failed; on success, it does not return.
   public func perform() -> String {
     var c = muster_limits()
     c.memory = UInt64(limits.memoryMiB ?? 0) << 20
@@ -53,7 +60,7 @@ public struct TrainerLaunch: Hashable, Sendable {
     c.processes = UInt64(limits.processes ?? 0)
     c.files = UInt64(limits.openFiles ?? 0)
     c.nice = Int32(limits.nice)
-    // The kernel shall take the trainer first, and leave the agent.
+    // If memory runs out, the kernel should end the trainer rather than the agent.
     c.oom_score = 500
     var step: UnsafePointer<CChar>?
     let code = muster_confine(&c, parent, user, &step)
@@ -66,16 +73,16 @@ public struct TrainerLaunch: Hashable, Sendable {
 }
 
 extension TrainerLaunch {
-  /// The launcher of a program that begins with ``performIfAsked(_:)``, for its ``TrainerRunner``.
+  /// The launcher of a program that calls ``performIfAsked(_:)`` first, for its ``TrainerRunner``.
   package static let own = ["/proc/self/exe", "exec-trainer"]
 
-  /// What stands before a command that ``own`` puts under these limits, and that ends with this process.
+  /// The words to put before a command that should run under these limits and end with this process.
   package static func prefix(_ limits: TrainerLimits) -> [String] {
     own + TrainerLaunch(limits: limits, user: nil, parent: getpid(), resident: false, command: []).arguments
   }
 
-  /// What ``own`` asks of a program, before it does anything else: with `exec-trainer` as its first argument it becomes the trainer, or says why not
-  /// and ends. Otherwise it goes on.
+  /// Must be called by a program whose launcher is ``own`` before it does anything else. If the first argument is `exec-trainer`, it
+  /// becomes the trainer, or prints the reason why not and exits with ``failed``. Otherwise it returns.
   package static func performIfAsked(_ arguments: [String]) {
     guard arguments.dropFirst().first == "exec-trainer" else { return }
     let why = TrainerLaunch(arguments: arguments.dropFirst(2))?.perform() ?? "\(mark)these flags are not understood"
@@ -83,7 +90,7 @@ extension TrainerLaunch {
     exit(failed)
   }
 
-  /// From ``arguments``; nil when they are not.
+  /// Parses ``arguments``; `nil` if they are not valid.
   package init?(arguments: some Sequence<String>) {
     self.init(limits: TrainerLimits(), user: nil, parent: 0, resident: false, command: [])
     var rest = arguments.makeIterator()
@@ -108,13 +115,13 @@ extension TrainerLaunch {
   }
 }
 
-/// A user that trainers run as.
+/// The account of a user that trainers run as.
 package struct TrainerAccount: Hashable, Sendable {
   package let uid: UInt32
   package let gid: UInt32
   package let home: String
 
-  /// Nil when there is no such user.
+  /// Looks up a user by name or number; `nil` if there is none.
   package init?(_ name: String) {
     var (uid, gid): (uid_t, gid_t) = (0, 0)
     var home = [CChar](repeating: 0, count: 1024)

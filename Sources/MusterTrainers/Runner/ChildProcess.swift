@@ -1,9 +1,9 @@
 internal import CSpawn
 internal import Glibc
 
-/// A trainer's process: its own session and process group, pipes to its three standard descriptors. Used from the worker's thread only.
+/// A trainer's process in its own session and process group, with pipes to its standard descriptors. Used only on the worker's thread.
 ///
-/// swift-subprocess ties a child to a closure that must stay suspended while it lives; a resident trainer outlives every call that uses it.
+/// swift-subprocess ties a child to a closure that stays suspended while it lives. A resident trainer outlives every call that uses it.
 final class ChildProcess {
   enum Status: Hashable {
     case exited(Int32)
@@ -11,9 +11,9 @@ final class ChildProcess {
   }
 
   let pid: pid_t
-  /// A variable that only this process and those that it starts have.
+  /// An environment variable that only this process and those it starts have.
   private let mark: String
-  /// Our ends, not blocking; -1 once closed.
+  /// The parent's ends of the pipes, non-blocking; -1 once closed.
   private(set) var input: Int32
   private(set) var output: Int32
   private(set) var errors: Int32
@@ -55,7 +55,7 @@ final class ChildProcess {
     }
   }
 
-  /// A bare name is looked for beside our own executable first: an installation finds its own trainer without a PATH.
+  /// Looks for a name without a slash beside our own executable first, so that an installation finds its own trainer without PATH.
   private static func locate(_ name: String) -> String {
     guard !name.contains("/") else { return name }
     var buffer = [UInt8](repeating: 0, count: Int(PATH_MAX))
@@ -67,7 +67,7 @@ final class ChildProcess {
     return access(sibling, X_OK) == 0 ? sibling : name
   }
 
-  /// The program's file: as ``locate(_:)`` has it, and if that is a bare name, from PATH.
+  /// The path of a program's file: as ``locate(_:)`` gives it, otherwise from PATH.
   static func find(_ name: String, path: String, folder: String?) throws(TrainerError) -> String {
     guard !name.isEmpty else { throw .notStarted("its command is empty") }
     let found = locate(name)
@@ -78,7 +78,7 @@ final class ChildProcess {
       var status = stat()
       guard stat(file, &status) == 0, status.st_mode & S_IFMT == S_IFREG else { continue }
       guard access(file, X_OK) == 0 else { throw .notStarted("\(name): \(String(cString: strerror(EACCES)))") }
-      // Absolute: the launcher stands in the trainer's folder already.
+      // Absolute, because the launcher already runs in the trainer's folder.
       return JobFolder(file).path
     }
     throw .notStarted("\(name): \(String(cString: strerror(ENOENT)))")
@@ -91,26 +91,26 @@ final class ChildProcess {
     return (read, write)
   }
 
-  /// To the whole group.
+  /// Sends a signal to the whole process group.
   func signal(_ number: Int32) { kill(-pid, number) }
 
-  /// Its processor time ends so many seconds from now.
+  /// Lets the process use this many more seconds of processor time.
   func grant(processorSeconds: Int) { _ = muster_grant_cpu(pid, UInt64(processorSeconds)) }
 
-  /// Asks whether the process has ended; once it has, ends what it left behind in its group.
+  /// Checks whether the process has ended. If so, also ends the processes that it left behind.
   @discardableResult
   func reap() -> Status? {
     if let status { return status }
     var code: Int32 = 0
     guard waitpid(pid, &code, WNOHANG) == pid else { return nil }
     signal(SIGKILL)
-    // What it started and took out of its session.
+    // Ends processes that it started and that left its session.
     muster_end_marked(mark)
     status = code & 0x7f == 0 ? .exited((code >> 8) & 0xff) : .signalled(code & 0x7f)
     return status
   }
 
-  /// One line to its standard input. False when it no longer reads.
+  /// Writes one line to its standard input. Returns `false` if that fails, because it no longer reads.
   func send(_ line: String) -> Bool {
     let bytes = Array("\(line)\n".utf8)
     return input >= 0 && write(input, bytes, bytes.count) == bytes.count

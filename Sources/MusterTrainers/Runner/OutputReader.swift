@@ -2,12 +2,12 @@ internal import FoundationEssentials
 internal import Glibc
 internal import MusterSchema
 
-/// Splits what a trainer writes into lines, bounded in length and number.
+/// Splits a trainer's output into lines of bounded length.
 struct LineSplitter {
   static let maximumLength = 4096
   private var line: [UInt8] = []
 
-  /// Calls `body` with every complete line; longer ones are cut.
+  /// Calls `body` with every complete line, cut to the maximum length.
   mutating func append(_ bytes: ArraySlice<UInt8>, _ body: ([UInt8]) -> Void) {
     var rest = bytes
     while let end = LineSplitter.newline(in: rest) {
@@ -19,7 +19,7 @@ struct LineSplitter {
     keep(rest)
   }
 
-  /// A trainer may flood us: the C library looks faster.
+  /// Uses the C library's faster search, because a trainer may write a flood of output.
   private static func newline(in bytes: ArraySlice<UInt8>) -> Int? {
     bytes.withUnsafeBytes { buffer in
       guard let start = buffer.baseAddress, let found = memchr(start, 0x0a, buffer.count) else { return nil }
@@ -27,7 +27,7 @@ struct LineSplitter {
     }
   }
 
-  /// What is left at the end without a newline.
+  /// Passes on the last line if it has no newline.
   mutating func finish(_ body: ([UInt8]) -> Void) {
     if !line.isEmpty { body(line) }
     line.removeAll()
@@ -38,18 +38,18 @@ struct LineSplitter {
   }
 }
 
-/// Makes sense of one job's output: progress for the caller, the rest a bounded log.
+/// Interprets one job's output: progress goes to the caller, other lines to a bounded log.
 struct OutputReader {
   static let logLines = 50
   static let logLineLength = 500
-  /// Lines a second that are looked at; the others are counted and dropped.
+  /// Maximum number of lines a second that are interpreted. Further lines are counted and dropped.
   static let linesPerSecond = 1000
   static let progressInterval = Duration.milliseconds(50)
 
   private(set) var log: [String] = []
-  /// Everything that was written so far.
+  /// Number of bytes of output so far.
   private(set) var bytes = 0
-  /// A resident trainer's answer for this folder.
+  /// The exit status in a resident trainer's answer for this folder.
   private(set) var done: Int32?
   private let folder: String
   private let onProgress: @Sendable (TrainerProgress) -> Void
@@ -90,7 +90,7 @@ struct OutputReader {
   }
 
   private mutating func handleOutput(_ line: [UInt8]) {
-    // An answer is never dropped: without it a job would not end.
+    // An answer is never dropped, because the job ends only with it.
     guard admit() || line.starts(with: "{\"done\"".utf8) else { return }
     switch TrainerLine(line) {
     case .progress(let progress):
@@ -140,7 +140,7 @@ extension TrainerLine {
     var exit: Int32?
   }
 
-  /// Anything that is not a line of the protocol is `other`.
+  /// Parses a line of the protocol; every other line is `other`.
   init(_ line: [UInt8]) {
     guard line.first == UInt8(ascii: "{"), let fields = try? JSONDecoder().decode(Fields.self, from: Data(line)) else {
       self = .other

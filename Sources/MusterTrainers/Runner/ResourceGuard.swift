@@ -1,13 +1,13 @@
 internal import Glibc
 import MusterGround
 
-/// Looks, once a second, after what the kernel has no limit for: what a job prints, and the room that it takes on the disk.
+/// Checks the limits that the kernel does not enforce: a job's output and its disk space, which is measured once a second.
 struct ResourceGuard {
   let outputBytes: Int
   private let limits: TrainerLimits
   private let folder: JobFolder
   private var nextLook: ContinuousClock.Instant
-  /// What lay in the job folder before: the model.
+  /// Size of the job folder before the job, which is that of the model.
   private let given: Int
 
   static let interval = Duration.seconds(1)
@@ -20,7 +20,7 @@ struct ResourceGuard {
     nextLook = .now + .milliseconds(100)
   }
 
-  /// What is too much, in words that follow "the trainer".
+  /// The exceeded limit, as a phrase that follows "the trainer"; `nil` if there is none.
   mutating func excess(output: Int, at now: ContinuousClock.Instant) -> String? {
     guard output <= outputBytes else { return "printed more than \(limits.outputMiB) MiB" }
     guard now >= nextLook else { return nil }
@@ -35,7 +35,7 @@ struct ResourceGuard {
     return nil
   }
 
-  /// What the trainer keeps between rounds, where that is not in the job folder itself.
+  /// Size of the trainer's kept state, if it is outside the job folder.
   private var kept: Int {
     var status = stat()
     return lstat(folder.state, &status) == 0 && status.st_mode & S_IFMT == S_IFLNK ? Files.usage(of: "\(folder.state)/.") : 0

@@ -1,26 +1,29 @@
 internal import Glibc
 
-/// Why a trainer left no result. `log` holds the last lines that it wrote.
+/// Why a trainer produced no result. `log` holds the last lines of its output.
 public enum TrainerError: Error, Hashable, Sendable, CustomStringConvertible {
   /// The job folder cannot be prepared or read.
   case jobFolder(String)
-  /// The program cannot be started: it is missing, or may not be executed.
+  /// The program cannot be started, because it is missing or not executable, for example.
   case notStarted(String)
-  /// It ended with this exit status, or a resident one answered with it.
+  /// The program exited with this status, or a resident one answered with it.
   case failed(exit: Int32, log: [String])
-  /// It was ended by this signal, not by us.
+  /// The program was ended by this signal, which the runner did not send.
   case signalled(Int32, log: [String])
-  /// It said that all is well, but a file of the result is missing.
+  /// The program succeeded, but a file of the result is missing.
   case noResult(file: String, log: [String])
-  /// A file of the result cannot be understood.
+  /// A file of the result cannot be parsed or does not fit the model.
   case malformed(String, log: [String])
-  /// The result holds numbers that are not finite, or comes from no samples.
+  /// The result has numbers that are not finite, or comes from no samples.
   case nonFinite(String, log: [String])
+  /// The job took longer than the program's `timeoutSeconds`.
   case timedOut(seconds: Double, log: [String])
-  /// It used more than it may: what, in words that follow "the trainer".
+  /// The trainer exceeded a limit, given as a phrase that follows "the trainer".
   case overLimit(String, log: [String])
+  /// The job was cancelled.
   case cancelled
 
+  /// The last lines of the trainer's output.
   public var log: [String] {
     switch self {
     case .failed(_, let log), .signalled(_, let log), .noResult(_, let log), .malformed(_, let log), .nonFinite(_, let log),
@@ -30,10 +33,10 @@ public enum TrainerError: Error, Hashable, Sendable, CustomStringConvertible {
     }
   }
 
-  /// One line without the log, the same each time for the same cause.
+  /// The reason on one line, without the log; the same text for the same cause.
   public var reason: String { "the \(brief)" }
 
-  /// The same without its article: for a list of what went wrong, where each device has a few words.
+  /// The reason without its article, for lists with a few words for each device.
   private var brief: String {
     switch self {
     case .jobFolder(let why): "job folder cannot be used: \(why)"
@@ -63,7 +66,7 @@ public enum TrainerError: Error, Hashable, Sendable, CustomStringConvertible {
     }
   }
 
-  /// The same with what the trainer wrote.
+  /// The same error with the trainer's output.
   func with(log: [String]) -> TrainerError {
     switch self {
     case .failed(let exit, _): .failed(exit: exit, log: log)
@@ -85,18 +88,19 @@ public enum TrainerError: Error, Hashable, Sendable, CustomStringConvertible {
   private func withLastLine(_ text: String) -> String { log.last.map { "\(text): \($0)" } ?? text }
 }
 
-/// What a trainer left behind.
+/// The result of a job.
 public struct TrainerOutcome: Hashable, Sendable {
-  /// Samples, metrics and initial loss; checked: all finite.
+  /// Samples, metrics and initial loss, all checked to be finite.
   public var result: TrainerMetrics
-  /// The file with the resulting parameters, a checked copy in ``JobFolder/taken``: `update.safetensors`, for initialize
-  /// `global.safetensors`, for evaluate nil.
+  /// Path of a checked copy of the resulting parameters in ``JobFolder/taken``: `update.safetensors` for `train`, `global.safetensors` for
+  /// `initialize`, `nil` for `evaluate`.
   public var parameters: String?
-  /// Wall clock of the job, start of the program included.
+  /// Wall-clock time of the job, including the start of the program.
   public var duration: Duration
-  /// The last lines that were no protocol.
+  /// The last lines of output, at most 50, that are not part of the protocol.
   public var log: [String]
 
+  /// A result; the runner makes it.
   public init(result: TrainerMetrics, parameters: String?, duration: Duration, log: [String] = []) {
     self.result = result
     self.parameters = parameters

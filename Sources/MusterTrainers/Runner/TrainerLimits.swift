@@ -1,30 +1,31 @@
-/// What a trainer may use: the object `limits` of a trainer in agent.json. nil: no limit.
+/// The limits of a trainer: the object `limits` of a trainer in agent.json. `nil` means no limit.
 ///
-/// Memory, file size, processor time, open files and processes are resource limits of the kernel: each process of a trainer has them for
-/// itself. The others are looked after by the agent.
+/// Memory, file size, processor time, open files and processes are resource limits of the kernel, which hold for each process of a trainer
+/// by itself. The runner checks the others.
 public struct TrainerLimits: Codable, Hashable, Sendable {
-  /// Private memory of one process, MiB. Mapped files and shared libraries do not count.
+  /// Private memory of one process, in MiB. Mapped files and shared libraries do not count.
   public var memoryMiB: Int?
-  /// Size of one file, MiB.
+  /// Size of one file, in MiB.
   public var fileMiB: Int?
-  /// Everything in the job folder and in what the trainer keeps between rounds, MiB.
+  /// Total size, in MiB, of the trainer's kept state and of the files in the job folder, without those that it was given.
   public var diskMiB: Int?
-  /// What a job may print, MiB. More is no log.
+  /// Output of a job, in MiB. A trainer that prints more is ended.
   public var outputMiB: Int
-  /// Processes and threads of the user that it runs as. Does not bind root.
+  /// Number of processes and threads of the user that the trainer runs as. Not enforced for root.
   public var processes: Int?
-  /// Open files of one process.
+  /// Number of open files of one process.
   public var openFiles: Int?
-  /// Processor time of one process, seconds; of a resident one for each job.
+  /// Processor time of one process, in seconds; for a resident trainer, per job.
   public var cpuSeconds: Int?
-  /// 0 to 19: how much it steps back behind other programs.
+  /// Scheduling priority, 0 to 19: the higher, the more other programs take precedence.
   public var nice: Int
-  /// Free space that must stay on the job folder's file system, MiB.
+  /// Free space, in MiB, that must remain on the job folder's file system.
   public var freeMiB: Int
 
   /// The default of ``nice``.
   public static let defaultNice = 10
 
+  /// Limits, by default those of an empty `limits` object.
   public init(
     memoryMiB: Int? = nil, fileMiB: Int? = nil, diskMiB: Int? = nil, outputMiB: Int = 64, processes: Int? = nil, openFiles: Int? = nil,
     cpuSeconds: Int? = nil, nice: Int = defaultNice, freeMiB: Int = 8
@@ -72,9 +73,9 @@ public struct TrainerLimits: Codable, Hashable, Sendable {
       cpuSeconds: try number(.cpuSeconds), nice: try number(.nice) ?? Self.defaultNice, freeMiB: try number(.freeMiB) ?? 8)
   }
 
-  /// From a configuration that has numbers alone: 0 stands for no limit, where that is no value of its own.
+  /// Reads limits from a configuration that has only numbers: 0 means no limit, except for keys that allow 0 as a value.
   ///
-  /// - Parameter number: the value of a key, `fallback` where there is none, checked to be 0 or in the range.
+  /// - Parameter number: gives the value of a key, or `fallback`, checked to be 0 or in the range.
   package init(
     nice: Int, freeMiB: Int, reading number: (_ key: String, _ fallback: Int, _ range: ClosedRange<Int>) async throws -> Int
   ) async throws {
@@ -89,6 +90,6 @@ public struct TrainerLimits: Codable, Hashable, Sendable {
       freeMiB: try await number(CodingKeys.freeMiB.rawValue, freeMiB, CodingKeys.freeMiB.range))
   }
 
-  /// The keys of the object, for messages about one that does not exist.
+  /// The keys of the object, for messages about unknown keys.
   package static var keys: [String] { CodingKeys.allCases.map(\.rawValue) }
 }

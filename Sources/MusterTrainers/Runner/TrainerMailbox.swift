@@ -2,7 +2,7 @@ internal import CSpawn
 internal import Glibc
 internal import Synchronization
 
-/// One job on its way to the worker's thread, and the way back.
+/// One job, as it is passed to the worker's thread, with closures for its progress and result.
 struct TrainerRequest: Sendable {
   let id: Int
   let job: TrainerJobDescription
@@ -11,7 +11,7 @@ struct TrainerRequest: Sendable {
   let finish: @Sendable (Result<TrainerOutcome, TrainerError>) -> Void
 }
 
-/// Between callers on any thread and the worker on its own. A pipe wakes the worker out of `poll`.
+/// Connects callers on any thread with the worker on its own thread. A pipe wakes the worker from `poll`.
 final class TrainerMailbox: Sendable {
   enum Order {
     case run(TrainerRequest)
@@ -34,7 +34,7 @@ final class TrainerMailbox: Sendable {
   private let wakeWrite: Int32
 
   init() {
-    // Without a descriptor left both stay -1, and the worker looks up from `poll` ten times a second.
+    // If the process has no descriptor left, both stay -1, and the worker wakes from `poll` ten times a second.
     var (read, write): (Int32, Int32) = (-1, -1)
     _ = muster_pipe(&read, &write)
     for descriptor in [read, write] where descriptor >= 0 { _ = fcntl(descriptor, F_SETFL, O_NONBLOCK) }
@@ -52,7 +52,7 @@ final class TrainerMailbox: Sendable {
     }
   }
 
-  /// True when the worker is still to be started. A request after ``stop`` is answered with `cancelled`.
+  /// Queues a request. Returns `true` if the caller must start the worker. After ``stop``, a request is answered with `cancelled`.
   func submit(_ request: TrainerRequest) -> Bool {
     let (refused, start) = state.withLock { state in
       if state.stopping || state.cancelled.remove(request.id) != nil { return (true, false) }
@@ -84,7 +84,7 @@ final class TrainerMailbox: Sendable {
     wake()
   }
 
-  /// Returns once the worker has ended, or never ran.
+  /// Returns once the worker has ended, or at once if it never ran.
   func ended() async {
     await withCheckedContinuation { continuation in
       let over = state.withLock { state in
@@ -96,7 +96,7 @@ final class TrainerMailbox: Sendable {
     }
   }
 
-  // The worker's side.
+  // Called by the worker.
 
   func next() -> Order {
     state.withLock { state in

@@ -1,34 +1,36 @@
 internal import Glibc
 public import MusterSchema
 
-/// How a trainer is run: the object that agent.json has under `trainers`, by name.
+/// A trainer's program and how to run it: an object under `trainers` in agent.json, whose key is the trainer's name.
 public struct TrainerProgram: Codable, Hashable, Sendable {
-  /// Program and arguments. Without a slash the program is looked for beside our own executable, then in PATH. One-shot: the job folder is
-  /// appended.
+  /// Program and arguments. A program without a slash is looked for beside our own executable, then in PATH. Unless it is resident, the job
+  /// folder is appended as the last argument.
   public var command: [String]
-  /// One process for many jobs (one a line on its standard input), or one process a job.
+  /// `true` runs one process for many jobs, one per line of its standard input; `false` one process per job.
   public var resident: Bool
-  /// A resident process without a job for so long is stopped.
+  /// A resident process is stopped after this many seconds without a job.
   public var idleSeconds: Double
-  /// Added to the minimal environment (PATH, HOME, LANG).
+  /// Variables added to the minimal environment (PATH, HOME, LANG, and the number of threads); they take precedence.
   public var environment: [String: String]
-  /// Threads that numeric libraries may use: OMP_NUM_THREADS and the like.
+  /// Number of threads for numeric libraries: OMP_NUM_THREADS and similar variables.
   public var threads: Int
-  /// From SIGTERM to SIGKILL.
+  /// Time from SIGTERM to SIGKILL, in seconds.
   public var graceSeconds: Double
-  /// A job that takes longer is stopped; nil: as long as it takes.
+  /// A job that takes longer than this many seconds is stopped; `nil` for no limit.
   public var timeoutSeconds: Double?
-  /// The working folder, which relative paths of `data` start from: the configuration file's. nil: our own.
+  /// The working folder, to which relative paths in `data` refer: that of the configuration file. `nil` keeps ours.
   public var folder: String?
-  /// The user that it runs as, a name or a number; nil: our own. Only root can choose.
+  /// User name or uid to run as; `nil` keeps our user. Only root can choose another.
   public var user: String?
-  /// The model types that it knows, `step:onnx` for every model with an exported training step; nil: it does not say, and is asked for any.
+  /// The model types that the trainer knows; `step:onnx` stands for every model with an exported training step. `nil` is unknown: the
+  /// trainer is asked to train any model.
   public var models: [String]?
-  /// Of the trainer or of what it trains with: `2.15.0`.
+  /// Version of the trainer or of its framework, such as `2.15.0`.
   public var version: String?
-  /// What it may use. Those of the kernel need the launcher that ``TrainerRunner`` is given.
+  /// The trainer's limits. Those of the kernel need the launcher that ``TrainerRunner`` is given.
   public var limits: TrainerLimits
 
+  /// Describes a trainer; see the properties.
   public init(
     command: [String], resident: Bool = false, idleSeconds: Double = 600, environment: [String: String] = [:], threads: Int = 1,
     graceSeconds: Double = 5, timeoutSeconds: Double? = nil, folder: String? = nil, user: String? = nil,
@@ -48,6 +50,7 @@ public struct TrainerProgram: Codable, Hashable, Sendable {
     self.version = version
   }
 
+  /// Decodes the object in agent.json, and checks its values.
   public init(from decoder: any Decoder) throws {
     let container = try decoder.container(keyedBy: CodingKeys.self)
     self.init(
@@ -81,10 +84,10 @@ public struct TrainerProgram: Codable, Hashable, Sendable {
 extension TrainerProgram {
   /// The built-in trainer's model types.
   public static let builtInModels = ["softmax", "mlp", "lenet5"]
-  /// Stands for every model that comes with an ONNX training step.
+  /// The entry in `models` that stands for every model with an ONNX training step.
   public static let onnxStep = "step:onnx"
 
-  /// Why its program cannot be started, as far as the file system tells; nil when it is there and may be executed.
+  /// The reason why the program's file cannot be executed; `nil` if it is there and executable.
   package var whyNotFound: String? {
     let path = environment["PATH"] ?? getenv("PATH").map { String(cString: $0) } ?? "/usr/local/bin:/usr/bin:/bin"
     do throws(TrainerError) {
@@ -96,10 +99,10 @@ extension TrainerProgram {
     }
   }
 
-  /// Whether it is our own.
+  /// Whether it is `muster-train`.
   private var isOurs: Bool { command.first?.split(separator: "/").last == "muster-train" }
 
-  /// What it knows: as configured, of our own by itself.
+  /// The model types that it knows: as configured, or built in for `muster-train`.
   var knownModels: [String]? {
     if let models { return models }
     guard isOurs else { return nil }
@@ -108,7 +111,7 @@ extension TrainerProgram {
 }
 
 extension Capabilities {
-  /// What these trainers can do.
+  /// The capabilities of a device with these trainers.
   public init(of trainers: [String: TrainerProgram]) {
     let models = trainers.compactMapValues(\.knownModels)
     let versions = trainers.compactMapValues { $0.version ?? ($0.knownModels != nil && $0.models == nil ? Muster.version : nil) }

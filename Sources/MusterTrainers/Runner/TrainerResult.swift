@@ -5,22 +5,22 @@ import MusterGround
 internal import MusterSchema
 internal import MusterTensors
 
-/// What a global model consists of. Read, not mapped: a resident trainer may still have a link to the file.
+/// The tensors of a global model. The file is read and not mapped, because a resident trainer may still have a link to it.
 func readSchema(_ model: String) throws(TrainerError) -> TensorSchema {
   do { return try SafetensorsHeader(readingFile: model).schema } catch { throw .jobFolder("\(error)") }
 }
 
-/// Takes a job's result out of a trainer's hands: nothing that a trainer can still change is trusted, or mapped.
+/// Copies a job's result to a place where the trainer cannot change it, and checks the copy.
 ///
-/// Whoever truncates a file that another process has mapped ends that process with SIGBUS, and a trainer, or a process that it left behind,
-/// may do so at any time after it said that it is done. So the tensors are copied into a folder that only this process's user can reach, and
-/// the copy is checked. (Where the file system can, the copy shares its blocks with the original.)
+/// Truncating a file that another process has mapped ends that process with SIGBUS, and a trainer, or a process that it left behind, may do
+/// so at any time after it reported success. So the tensors are copied into a folder that only this process's user can access (sharing
+/// blocks where the file system can), and only the copy is mapped.
 struct ResultTaker {
   let kind: TrainerJobDescription.Kind
   let folder: JobFolder
-  /// Of the global model, whose tensors an update must have.
+  /// The tensors of the global model, which an update must have; `nil` for other jobs.
   let base: TensorSchema?
-  /// The user that the trainer runs as, where that is not ours: a hard link to somebody else's file is no result.
+  /// The trainer's user if it differs from ours. A file of another user, such as a hard link to one, is refused.
   let owner: UInt32?
   let log: [String]
 
@@ -39,13 +39,13 @@ struct ResultTaker {
       guard let fault = JSONFault(in: bytes), fault.isNonFinite else {
         throw .malformed("metrics.json: \(JSON.explain(error, in: bytes))", log: log)
       }
-      // Python writes NaN and Infinity, which are not JSON. The name of the metric is more useful than the position.
+      // Python writes NaN and Infinity, which are not valid JSON. Naming the metric helps more than the position.
       let metric = fault.place.hasPrefix("metrics.") ? "the metric \(fault.place.dropFirst(8))" : fault.place
       throw .nonFinite("\(metric) is not a finite number", log: log)
     }
   }
 
-  /// - Returns: what `metrics.json` says, and the path of the copy; nil for a job without tensors.
+  /// - Returns: the contents of `metrics.json`, and the path of the copied tensors; `nil` for a job without tensors.
   func take() throws(TrainerError) -> (metrics: TrainerMetrics, parameters: String?) {
     let metrics = try readMetrics()
     if let problem = metrics.problem(for: kind) { throw .nonFinite(problem, log: log) }
@@ -67,7 +67,7 @@ struct ResultTaker {
     guard size <= mostBytes else { throw .malformed("\(name(path)) has \(size) bytes, at most \(mostBytes) are expected", log: log) }
     var room = statvfs()
     if statvfs(folder.taken, &room) == 0 {
-      // A file with holes is as large as it says once it is copied.
+      // A sparse file takes its full size once it is copied.
       let free = Int64(clamping: UInt64(room.f_bavail).multipliedReportingOverflow(by: UInt64(room.f_frsize)).partialValue)
       guard size <= free else { throw failure("copy", path, ENOSPC) }
     }
@@ -78,7 +78,7 @@ struct ResultTaker {
     guard code == 0 else { throw failure("copy", path, code) }
   }
 
-  /// An update has the base's tensors, each in a type of at most eight bytes, behind a header.
+  /// The largest possible update: the base's tensors in a type of eight bytes, and a header.
   private var mostBytes: Int64 {
     guard let base else { return .max }
     let elements = base.tensors.reduce(0) { $0 + ($1.dtype.byteCount(shape: $1.shape) ?? 0) / $1.dtype.byteSize }
@@ -92,11 +92,11 @@ struct ResultTaker {
       throw .malformed("\(name(copy)): \(difference.withoutControlCharacters)", log: log)
     }
     if let wrong = file.nonFiniteTensor() { throw .nonFinite("tensor \(wrong.withoutControlCharacters) is not finite", log: log) }
-    // As a model that an operator brings is checked.
+    // A first model is checked like one that an operator uploads.
     if kind == .initialize, let problem = file.problemAsModel() { throw .malformed("\(name(copy)): \(problem)", log: log) }
   }
 
-  /// Opens a plain file of the job folder: nothing that leads elsewhere, and no pipe that would be waited for. What it holds goes to a server.
+  /// Opens a regular file of the job folder. Links are refused, because the contents go to a server; opening a pipe would block.
   private func open(_ path: String) throws(TrainerError) -> Int32 {
     let file = Glibc.open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK)
     guard file >= 0 else {

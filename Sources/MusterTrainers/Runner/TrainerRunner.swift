@@ -2,18 +2,22 @@ internal import Glibc
 public import Logging
 import MusterGround
 
-/// Runs jobs in a trainer's process, one at a time; a resident process is kept for the next job.
+/// Runs jobs in a trainer's process, one at a time. A resident process is kept for the next job.
 ///
-/// One thread of its own holds the process: training never occupies the cooperative pool. The process is started with the first job,
-/// started again when it died, stopped when it was idle for `idleSeconds` and on ``shutdown()``.
+/// A thread of its own handles the process, so training never occupies the cooperative pool. A resident process is started with the first
+/// job. It is stopped after a failed job, after `idleSeconds` without a job, when its code has changed, and by ``shutdown()``; the next job
+/// starts it again.
 public final class TrainerRunner: Sendable {
+  /// The program that runs the jobs.
   public let program: TrainerProgram
   private let launcher: [String]
   private let mailbox = TrainerMailbox()
   private let logger: Logger
 
-  /// - Parameter launcher: a program that performs a ``TrainerLaunch`` and starts the trainer so, `["/proc/self/exe", "exec-trainer"]` in the
-  ///   agent. Empty: without the kernel's limits, and as our own user.
+  /// Makes a runner; the process starts with the first job.
+  ///
+  /// - Parameter launcher: a program that performs a ``TrainerLaunch``, such as `["/proc/self/exe", "exec-trainer"]` in the agent. Without
+  ///   one, the trainer has no kernel limits and runs as our own user.
   public init(_ program: TrainerProgram, launcher: [String] = [], logger: Logger) {
     self.program = program
     self.launcher = launcher
@@ -22,14 +26,16 @@ public final class TrainerRunner: Sendable {
 
   deinit { mailbox.stop() }
 
-  /// Runs one job to its end. Jobs wait for each other in the order of their calls.
+  /// Runs one job to its end. Jobs run in the order of the calls.
   ///
-  /// Cancelling the calling task cancels the job: SIGTERM, and after `graceSeconds` SIGKILL, to the process group.
+  /// Cancelling the calling task cancels the job: the process group gets SIGTERM, and SIGKILL after `graceSeconds`.
+  ///
   /// - Parameters:
-  ///   - job: what ``JobFolder/prepare(_:global:state:)`` wrote into the folder.
-  ///   - onProgress: called on the worker's thread, at most twenty times a second; it must not block.
-  /// - Returns: a result that is complete: every file is there and no link, every number finite, an update's tensors those of the global
-  ///   model.
+  ///   - job: the description that ``JobFolder/prepare(_:global:sharing:step:state:)`` wrote into the folder.
+  ///   - folder: path of the job folder.
+  ///   - onProgress: called on the worker's thread, at most twenty times a second. It must not block.
+  /// - Returns: a complete result: all files are there and are not links, all numbers are finite, an update has the global model's tensors.
+  /// - Throws: `TrainerError`.
   public func run(
     _ job: TrainerJobDescription, in folder: String, onProgress: @escaping @Sendable (TrainerProgress) -> Void = { _ in }
   ) async throws(TrainerError) -> TrainerOutcome {
@@ -47,7 +53,7 @@ public final class TrainerRunner: Sendable {
     return try result.get()
   }
 
-  /// Cancels what runs, stops the process and ends the thread. Later jobs are answered with `cancelled`.
+  /// Cancels the running job, stops the process and ends the thread. Later jobs fail with `cancelled`.
   public func shutdown() async {
     mailbox.stop()
     await mailbox.ended()

@@ -1,11 +1,9 @@
 internal import Glibc
 
-/// The files that a resident trainer was made from, as they were when it was started: a process that goes on after its code was corrected would
-/// train with the old one.
+/// The state of a resident trainer's files when it was started. If they change, it is started again, so as not to train with old code.
 ///
-/// The program itself, each argument that is a file, and where an argument names Python code (`trainer.py`, `trainer.py:train`, `module`,
-/// `package.module:train`, or the folder of an app), the modules that lie beside it or in it, one folder deep. Libraries elsewhere are not
-/// watched.
+/// Covers the program, each argument that is a file, and modules of Python code that an argument names (`trainer.py`, `trainer.py:train`,
+/// `module`, `package.module:train`, or an app's folder): those beside it or in it, one folder deep. Libraries elsewhere are not watched.
 struct TrainerSources: Hashable {
   private struct Stamp: Hashable {
     var size: Int
@@ -15,7 +13,7 @@ struct TrainerSources: Hashable {
   }
 
   private var stamps: [String: Stamp] = [:]
-  /// Entries of one folder that are looked at: nobody keeps more modules in one in earnest.
+  /// Maximum number of entries read from one folder, far above what a real package has.
   private static let mostEntries = 2000
 
   init(_ program: TrainerProgram) {
@@ -24,7 +22,7 @@ struct TrainerSources: Hashable {
     do throws(TrainerError) {
       note(try ChildProcess.find(program.command.first ?? "", path: path, folder: program.folder))
     } catch {
-      // It is said when the trainer is started.
+      // Starting the trainer reports this error.
     }
     for argument in program.command.dropFirst() where !argument.hasPrefix("-") && !argument.isEmpty {
       let name = argument.lastIndex(of: ":").map { String(argument[..<$0]) } ?? argument
@@ -48,7 +46,7 @@ struct TrainerSources: Hashable {
     return true
   }
 
-  /// - Parameter below: also in its folders.
+  /// - Parameter below: whether to include the folders in it.
   private mutating func noteModules(in folder: String, below: Bool) {
     guard let handle = opendir(folder) else { return }
     defer { closedir(handle) }

@@ -4,15 +4,15 @@ internal import Logging
 internal import MusterSchema
 internal import MusterTensors
 
-/// The thread that holds a trainer's process: starts it, hands it jobs, reads what it writes, ends it. Everything here happens on that
-/// one thread; the mailbox is the only way in.
+/// The thread that handles a trainer's process: it starts the process, gives it jobs, reads its output and ends it. Everything here runs on
+/// that one thread and is reached only through the mailbox.
 final class TrainerWorker {
   private let program: TrainerProgram
   private let launcher: [String]
   private let mailbox: TrainerMailbox
   private var logger: Logger
   private var child: ChildProcess?
-  /// What the resident process was started from.
+  /// The files of the resident process when it was started.
   private var sources: TrainerSources?
   private var idleSince = ContinuousClock.now
   private var buffer = [UInt8](repeating: 0, count: 65536)
@@ -26,7 +26,7 @@ final class TrainerWorker {
   }
 
   func run() {
-    // A trainer that died while we write to it is an error of that write, not a signal to this process.
+    // If the trainer dies while we write to it, the write should fail rather than end this process with SIGPIPE.
     var signals = sigset_t()
     sigemptyset(&signals)
     sigaddset(&signals, SIGPIPE)
@@ -38,7 +38,7 @@ final class TrainerWorker {
         mailbox.finished(request.id)
         idleSince = .now
         request.finish(result)
-        // Its code may be corrected before the next job, and whatever the failure left in its memory would be in the way there.
+        // The trainer's code may be corrected before the next job, and its memory may be in a bad state after the failure.
         if case .failure = result { stopChild() }
       case .wait: waitIdle()
       case .stop:
@@ -54,7 +54,7 @@ final class TrainerWorker {
   private func waitIdle() {
     guard let child else { return poll(nil, until: nil) }
     let end = idleSince + .seconds(program.idleSeconds)
-    // What it says without a job is nobody's: read, so that it cannot block, and dropped.
+    // Output between jobs is read so that the trainer does not block, and dropped.
     poll(child, until: end) { _, _ in }
     if child.reap() != nil {
       logger.info("the resident trainer ended while idle")
@@ -85,7 +85,7 @@ final class TrainerWorker {
     let exit: Int32
     let base: TensorSchema?
     do throws(TrainerError) {
-      // Before the trainer can touch it.
+      // Read before the trainer can change the file.
       base = try request.job.job == .train ? readSchema(request.folder.global) : nil
       let child = try startChild(for: request.folder)
       exit = try follow(child, request, from: start, &reader)
@@ -104,7 +104,7 @@ final class TrainerWorker {
     }
   }
 
-  /// Whose files a result may consist of; nil: the trainer runs as our own user.
+  /// The user whose files may be a result; `nil` if the trainer runs as our own user.
   private func owner() throws(TrainerError) -> UInt32? {
     guard let user = program.user else { return nil }
     guard let account = TrainerAccount(user) else { throw .notStarted("there is no user \"\(user.withoutControlCharacters)\"") }
@@ -157,7 +157,7 @@ final class TrainerWorker {
     environment.merge(program.environment) { _, given in given }
     var command = command
     if !launcher.isEmpty {
-      // Looked for here, so that one that is missing is named at once.
+      // Looked up here, so that an error about a missing program names it at once.
       command[0] = try ChildProcess.find(command.first ?? "", path: environment["PATH"] ?? "", folder: program.folder)
       let launch = TrainerLaunch(
         limits: program.limits, user: program.user, parent: getpid(), resident: program.resident, command: command)
@@ -168,7 +168,7 @@ final class TrainerWorker {
     return child
   }
 
-  /// Reads until the job is over; returns its exit status.
+  /// Reads output until the job is over, and returns its exit status.
   private func follow(
     _ child: ChildProcess, _ request: TrainerRequest, from start: ContinuousClock.Instant, _ reader: inout OutputReader
   ) throws(TrainerError) -> Int32 {
@@ -179,25 +179,25 @@ final class TrainerWorker {
     while true {
       let status = child.reap()
       if status != nil, endedAt == nil { endedAt = .now }
-      // With the process gone, what is left in the pipes is all there will be.
+      // Once the process has ended, only what is already in the pipes is read.
       let patience = status != nil ? .zero : child.output < 0 && child.errors < 0 ? Duration.milliseconds(1) : .milliseconds(100)
       let until = ContinuousClock.now + patience
       var got = false
       poll(child, until: min(until, ending?.killAt ?? until, deadline ?? until)) { bytes, isError in
         got = true
-        // Of one that is being ended no more is needed.
+        // When the trainer is being ended, output beyond the limit is dropped.
         guard ending == nil || reader.bytes <= guardian.outputBytes else { return }
         if isError { reader.readErrors(bytes) } else { reader.readOutput(bytes) }
       }
       if let exit = reader.done, program.resident, ending == nil { return exit }
-      // Nor is a grandchild waited for that got away from the group and still writes.
+      // A grandchild that left the process group and still writes is not waited for, either.
       if let status, let endedAt, !got || endedAt < .now - .seconds(1) {
         reader.finish()
         if program.resident { self.child = nil }
         child.closeAll()
         if let ending { throw ending.error.with(log: reader.log) }
         switch status {
-        // A resident one has no reason to end before it answers.
+        // A resident trainer should not exit before it answers.
         case .exited(let exit): return program.resident && exit == 0 ? 1 : exit
         case .signalled(let signal): throw .signalled(signal, log: reader.log)
         }
@@ -212,7 +212,7 @@ final class TrainerWorker {
         ending = (.timedOut(seconds: program.timeoutSeconds ?? 0, log: []), now + .seconds(program.graceSeconds))
         child.signal(SIGTERM)
       } else if let excess = guardian.excess(output: reader.bytes, at: now) {
-        // It fills something up: no grace.
+        // The trainer fills up a resource, so it gets no grace time.
         ending = (.overLimit(excess, log: []), now)
         child.signal(SIGKILL)
       }
@@ -221,17 +221,17 @@ final class TrainerWorker {
 
   // MARK: Waiting
 
-  /// Waits for output of the child or a wake, reads what there is, and closes what has ended.
+  /// Waits for output of the child or a wake-up, reads what is available, and closes pipes that have ended.
   private func poll(
     _ child: ChildProcess?, until end: ContinuousClock.Instant?, wakes: Bool = true, _ body: (ArraySlice<UInt8>, Bool) -> Void = { _, _ in }
   ) {
     let wake = wakes ? mailbox.wakeRead : -1
-    // poll(2) passes over negative descriptors.
+    // poll(2) ignores negative descriptors.
     var descriptors = [wake, child?.output ?? -1, child?.errors ?? -1].map { pollfd(fd: $0, events: Int16(POLLIN), revents: 0) }
     var milliseconds: Int32 = mailbox.wakeRead < 0 ? 100 : -1
     if let end {
       let left = max(.zero, end - .now)
-      // Rounded up: rounding down would spin through the last millisecond.
+      // Rounded up, because rounding down would spin through the last millisecond.
       milliseconds = left > .seconds(3600) ? 3_600_000 : Int32((left / .milliseconds(1)).rounded(.up))
     }
     guard Glibc.poll(&descriptors, nfds_t(descriptors.count), milliseconds) > 0 else { return }
@@ -241,7 +241,7 @@ final class TrainerWorker {
     if descriptors[2].revents != 0, !read(child.errors, { body($0, true) }) { child.closeErrors() }
   }
 
-  /// Reads once; false at the end of the stream.
+  /// Reads once. Returns `false` at the end of the stream.
   private func read(_ descriptor: Int32, _ body: (ArraySlice<UInt8>) -> Void) -> Bool {
     let count = Glibc.read(descriptor, &buffer, buffer.count)
     if count > 0 { body(buffer[..<count]) }
