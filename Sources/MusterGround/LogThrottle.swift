@@ -16,8 +16,10 @@ package struct LogThrottle: Sendable {
     self.interval = interval
   }
 
-  /// - Parameter kind: one of few.
-  /// - Returns: how many of this kind were left out since its last line; nil: this one is left out, too.
+  /// Decides whether an event gets a log line.
+  ///
+  /// - Parameter kind: one of a small, fixed set, because each kind is remembered.
+  /// - Returns: the number of events of this kind that were left out since its last line, or `nil` when this event is left out, too.
   package mutating func admit(_ kind: String = "", at now: ContinuousClock.Instant = .now) -> Int? {
     var window = windows[kind] ?? Window(next: now)
     defer { windows[kind] = window }

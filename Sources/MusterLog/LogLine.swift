@@ -1,12 +1,12 @@
 import Glibc
 import Logging
 
-/// One event as a line of text.
+/// One log event as a line of text.
 struct LogLine {
   enum Format: Hashable {
-    /// Time and level in front.
+    /// The line begins with time and level.
     case timed
-    /// A priority in front, for systemd's journal.
+    /// The line begins with a priority, for systemd's journal.
     case journal
   }
 
@@ -27,7 +27,7 @@ struct LogLine {
     }
   }
 
-  /// As in syslog(3).
+  /// The number of the level in syslog(3).
   private var priority: Int {
     switch level {
     case .critical: 2
@@ -53,7 +53,7 @@ struct LogLine {
     return "\(text("%Y-%m-%dT%H:%M:%S")).\(milliseconds)\(text("%z"))"
   }
 
-  /// Control characters become visible: what came from the network may not end a line, or move a terminal's cursor.
+  /// Replaces control characters by visible escapes, because text from the network must not end a line or move a terminal's cursor.
   private static func onOneLine(_ text: String) -> String {
     guard text.unicodeScalars.contains(where: isControl) else { return text }
     var line = ""
@@ -74,7 +74,9 @@ struct LogLine {
 }
 
 extension LogLine.Format {
-  /// systemd names the journal's socket by device and inode: standard error may have been redirected since.
+  /// The journal's format if standard error is the journal's socket. systemd gives that socket's device and inode in `JOURNAL_STREAM`, and
+  /// the
+  /// comparison notices when standard error was redirected since.
   static let ofStandardError: LogLine.Format = {
     var status = stat()
     guard let stream = getenv("JOURNAL_STREAM"), fstat(STDERR_FILENO, &status) == 0 else { return .timed }

@@ -2,7 +2,7 @@ import Glibc
 
 /// A system call on a file that failed.
 package struct FileError: Error, Hashable, Sendable, CustomStringConvertible {
-  /// What could not be done; reads as "cannot be …".
+  /// The step that failed. The raw value completes the sentence "PATH cannot be …".
   package enum Action: String, Sendable {
     case made, opened, read, written, renamed, locked
     case madeDurable = "made durable"
@@ -22,7 +22,7 @@ package struct FileError: Error, Hashable, Sendable, CustomStringConvertible {
 
   package var isMissing: Bool { code == ENOENT || code == ENOTDIR }
   package var isDiskFull: Bool { SystemTrouble.isDiskFull(code) }
-  /// In the system's words.
+  /// The system's own text for the error number.
   package var reason: String { String(cString: strerror(code)) }
   package var description: String { "\(path) cannot be \(action.rawValue): \(reason)" }
 }

@@ -1,6 +1,6 @@
 import Glibc
 
-/// A lock on a file that lasts as long as the value; the kernel drops it with the process.
+/// An exclusive lock on a file. It is held until the value is released; the kernel releases it when the process ends.
 package final class FileLock: Sendable {
   private let descriptor: Int32
 
@@ -8,10 +8,10 @@ package final class FileLock: Sendable {
 
   deinit { close(descriptor) }
 
-  /// Takes the lock.
+  /// Takes the lock without waiting for it.
   ///
   /// - Parameter notingProcess: writes this process's id into the file, for ``holder(_:)``.
-  /// - Returns: nil when another process has it.
+  /// - Returns: `nil` when another process holds the lock.
   package static func take(_ path: String, notingProcess: Bool = false) throws(FileError) -> FileLock? {
     let descriptor = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0o600)
     guard descriptor >= 0 else { throw FileError(.opened, path, errno) }
@@ -30,9 +30,9 @@ package final class FileLock: Sendable {
     return FileLock(descriptor)
   }
 
-  /// The process that has the lock, by its own word.
+  /// The id of the process that holds the lock, as that process wrote it into the file.
   package static func holder(_ path: String) -> Int32? {
-    // Without a readable file the holder is unknown, whatever the reason.
+    // An unreadable file leaves the holder unknown, for whatever reason it is unreadable.
     guard let bytes = try? Files.read(path, atMost: 32) else { return nil }
     return Int32(String(decoding: bytes.prefix { (0x30...0x39).contains($0) }, as: UTF8.self))
   }

@@ -1,13 +1,13 @@
 internal import CSpawn
 import Glibc
 
-/// Files and folders, straight on the system's calls. Everything here blocks, at most for the disk.
+/// Functions on files and folders that call the system directly. All of them block, at most for the disk.
 package enum Files {
   // MARK: Reading
 
-  /// All bytes of a file.
+  /// Reads a whole file.
   ///
-  /// - Throws: EFBIG when it has more than so many.
+  /// - Throws: EFBIG when the file has more than `limit` bytes.
   package static func read(_ path: String, atMost limit: Int) throws(FileError) -> [UInt8] {
     let descriptor = open(path, O_RDONLY | O_CLOEXEC)
     guard descriptor >= 0 else { throw FileError(.read, path, errno) }
@@ -15,8 +15,9 @@ package enum Files {
     return try readAll(descriptor, path, atMost: limit)
   }
 
-  /// All bytes of a file in a folder that another program can write to. Links and pipes are refused: a link could lead to a secret, and reading
-  /// a pipe could block for ever.
+  /// Reads a whole file in a folder that another program can write to.
+  ///
+  /// Links and pipes are refused: a link could lead to a secret, and reading a pipe could block forever.
   ///
   /// - Throws: EFBIG as ``read(_:atMost:)`` does, ELOOP for a link, EINVAL for a folder, a pipe or a device.
   package static func readUntrusted(_ path: String, atMost limit: Int, followingLinks: Bool = false) throws(FileError) -> [UInt8] {
@@ -29,7 +30,7 @@ package enum Files {
     return try readAll(descriptor, path, atMost: limit)
   }
 
-  /// What is left of an open file.
+  /// Reads an open file from its current position to its end.
   package static func readAll(_ descriptor: Int32, _ path: String, atMost limit: Int) throws(FileError) -> [UInt8] {
     var bytes: [UInt8] = []
     var piece = [UInt8](repeating: 0, count: max(1, min(limit, 1 << 16)))
@@ -59,7 +60,7 @@ package enum Files {
 
   // MARK: Writing
 
-  /// Writes all bytes where the file stands, whatever the system takes at once.
+  /// Writes all bytes at the file's current position. Repeats the call when the system writes only a part.
   package static func write(_ bytes: UnsafeRawBufferPointer, to descriptor: Int32, _ path: String) throws(FileError) {
     var done = 0
     while done < bytes.count {
@@ -72,7 +73,7 @@ package enum Files {
     }
   }
 
-  /// Writes all bytes from an offset on, as several threads may do at once.
+  /// Writes all bytes from an offset on. Several threads may write to one file this way at the same time.
   package static func write(
     _ bytes: UnsafeRawBufferPointer, to descriptor: Int32, at offset: Int, _ path: String
   ) throws(FileError) {
@@ -94,10 +95,10 @@ package enum Files {
 
   /// Writes the bytes to a temporary file and renames it, so that readers see either the old content or the new content.
   ///
-  /// - Parameter durable: on the disk before it returns, a loss of power included.
+  /// - Parameter durable: whether the new content is on the disk, safe from a loss of power, before the function returns.
   package static func replace(_ path: String, with bytes: [UInt8], mode: UInt32 = 0o600, durable: Bool) throws(FileError) {
     let temporary = "\(path).new"
-    // A crash may have left it, or another program may have put a link there.
+    // A crash may have left a file of this name, or another program may have put a link there.
     unlink(temporary)
     let descriptor = open(temporary, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, mode)
     guard descriptor >= 0 else { throw FileError(.made, temporary, errno) }
@@ -109,7 +110,7 @@ package enum Files {
         close(descriptor)
         throw error
       }
-      // A network file system tells of a full disk as late as here.
+      // A network file system may report a full disk only when the file is closed.
       guard close(descriptor) == 0 else { throw FileError(.written, path, errno) }
       try rename(temporary, to: path)
     } catch {
@@ -123,7 +124,7 @@ package enum Files {
     guard Glibc.rename(path, other) == 0 else { throw FileError(.renamed, other, errno) }
   }
 
-  /// Flushes a file, or the names in a folder.
+  /// Flushes a file's bytes, or a folder's list of names, to the disk.
   package static func makeDurable(_ path: String) throws(FileError) {
     let descriptor = open(path, O_RDONLY | O_CLOEXEC)
     guard descriptor >= 0 else { throw FileError(.opened, path, errno) }
@@ -131,9 +132,9 @@ package enum Files {
     guard fsync(descriptor) == 0 else { throw FileError(.madeDurable, path, errno) }
   }
 
-  /// Makes a folder and those above it. One that is there is fine.
+  /// Makes a folder and its parents. A folder that exists already is fine.
   ///
-  /// - Throws: ENOTDIR when something else has the name.
+  /// - Throws: ENOTDIR when the path exists and is not a folder.
   package static func makeFolder(_ path: String, mode: UInt32 = 0o700) throws(FileError) {
     if mkdir(path, mode) != 0, errno != EEXIST {
       let code = errno
@@ -152,10 +153,11 @@ package enum Files {
     guard chmod(path, mode) == 0 else { throw FileError(.changed, path, errno) }
   }
 
-  /// Removes a file, or a folder with everything in it. Follows no link, not even one that takes a folder's place meanwhile. A path that does
-  /// not exist is fine.
+  /// Removes a file, or a folder with everything in it. A path that does not exist is fine.
   ///
-  /// - Returns: the error number of the first entry that stays; nil when nothing does.
+  /// No link is followed, even if one replaces a folder during the removal.
+  ///
+  /// - Returns: the error number of the first entry that could not be removed, or `nil` when all were.
   @discardableResult
   package static func remove(_ path: String) -> Int32? {
     let code = muster_remove(path)
@@ -166,28 +168,28 @@ package enum Files {
 
   package static func exists(_ path: String) -> Bool { access(path, F_OK) == 0 }
 
-  /// Whether there is anything of this name, a link that leads nowhere included.
+  /// Whether an entry of this name exists. A link counts even when its target does not exist.
   package static func isThere(_ path: String) -> Bool {
     var status = stat()
     return lstat(path, &status) == 0
   }
 
-  /// Bytes of the file that a path leads to; nil when it leads nowhere.
+  /// The size in bytes of the file that a path leads to, after links; `nil` when there is none.
   package static func size(_ path: String) -> Int? {
     var status = stat()
     return stat(path, &status) == 0 ? Int(status.st_size) : nil
   }
 
-  /// Bytes of a file itself: a link has few, a folder none.
+  /// The size in bytes of a regular file; `nil` for anything else, a link or a folder included.
   package static func ownSize(_ path: String) -> Int? {
     var status = stat()
     return lstat(path, &status) == 0 && status.st_mode & S_IFMT == S_IFREG ? Int(status.st_size) : nil
   }
 
-  /// Bytes that the files below a folder take up; links are not followed.
+  /// Bytes that the files below a folder occupy. Links are not followed.
   package static func usage(of folder: String) -> Int { Int(clamping: muster_usage(folder)) }
 
-  /// Bytes that a user without rights of its own may still write; nil when the file system does not say.
+  /// Bytes that an unprivileged user may still write; `nil` when the file system does not say.
   package static func freeBytes(at path: String) -> UInt64? {
     var status = statvfs()
     guard statvfs(path, &status) == 0 else { return nil }
@@ -195,13 +197,13 @@ package enum Files {
     return overflow ? .max : bytes
   }
 
-  /// Seconds since 1970 of the last change; nil when it is not there.
+  /// The time of the last change in seconds since 1970; `nil` when the path does not exist. A link is not followed.
   package static func modified(_ path: String) -> Int? {
     var status = stat()
     return lstat(path, &status) == 0 ? status.st_mtim.tv_sec : nil
   }
 
-  /// Permission bits; nil when it is not there.
+  /// The permission bits; `nil` when the path does not exist.
   package static func mode(_ path: String) -> UInt32? {
     var status = stat()
     return stat(path, &status) == 0 ? status.st_mode & 0o777 : nil
@@ -215,7 +217,7 @@ package enum Files {
     fileprivate let file: UInt64
   }
 
-  /// Nil when it is not there.
+  /// The stamp of the file that a path leads to; `nil` when the path does not exist.
   package static func stamp(_ path: String) -> Stamp? {
     var status = stat()
     guard stat(path, &status) == 0 else { return nil }
@@ -223,7 +225,7 @@ package enum Files {
       size: Int(status.st_size), seconds: Int(status.st_mtim.tv_sec), nanoseconds: Int(status.st_mtim.tv_nsec), file: UInt64(status.st_ino))
   }
 
-  /// The folder that a path lies in: `.` for a bare name.
+  /// The folder that a path lies in; `.` for a bare name.
   package static func folder(of path: String) -> String {
     guard let slash = path.lastIndex(of: "/") else { return "." }
     return slash == path.startIndex ? "/" : String(path[..<slash])

@@ -3,7 +3,8 @@ import Synchronization
 
 /// Runs work that blocks, on the disk or on a short computation, away from the cooperative threads.
 ///
-/// At most sixteen pieces of work run at once; further ones wait in the order in which they came. ``offloadLong(_:)`` takes none of these places.
+/// At most sixteen pieces of work run at once; further ones wait in order of arrival. ``offloadLong(_:)`` does not count against the
+/// sixteen.
 package func offload<T: Sendable, E: Error>(_ work: @escaping @Sendable () throws(E) -> T) async throws(E) -> T {
   let result: Result<T, E> = await withCheckedContinuation { continuation in
     BlockingPool.shared.run { continuation.resume(returning: Result(catching: work)) }
@@ -24,10 +25,11 @@ package func offloadLong<T: Sendable, E: Error>(_ work: @escaping @Sendable () t
   return try result.get()
 }
 
-/// A few threads that may block. They are made when they are needed, and end when they had nothing to do for a while.
+/// A bounded set of threads for work that blocks. A thread is started when it is needed, and ends after some time without work.
 ///
-/// Not a Dispatch queue: on Linux, Dispatch shares its threads, as many as cores, with the cooperative pool. Work that blocks there holds up every task
-/// of the process until Dispatch notices, a second later.
+/// This is not a Dispatch queue: on Linux, Dispatch shares its threads, as many as there are cores, with the cooperative pool. Blocking
+/// work
+/// there holds up every task of the process until Dispatch notices, a second later.
 package final class BlockingPool: Sendable {
   package static let shared = BlockingPool(width: 16)
   /// Name of the threads that may block, as `top -H` shows it.
@@ -35,10 +37,10 @@ package final class BlockingPool: Sendable {
   static let stackBytes = 1 << 20
 
   private struct State {
-    /// First come, first served.
+    /// Work that no thread has taken yet, oldest first.
     var waiting: [@Sendable () -> Void] = []
     var threads = 0
-    /// Threads that have nothing to do and were not woken yet.
+    /// Threads that have no work and were not woken yet.
     var idle = 0
   }
 
@@ -47,16 +49,18 @@ package final class BlockingPool: Sendable {
   private let state = Mutex(State())
   private let wakes: Semaphore
 
+  /// Makes a pool that has no threads yet.
+  ///
   /// - Parameters:
-  ///   - width: threads at most.
-  ///   - idleSeconds: how long a thread without work stays.
+  ///   - width: the largest number of threads.
+  ///   - idleSeconds: how long a thread without work waits before it ends.
   package init(width: Int, idleSeconds: Int = 10) {
     self.width = width
     self.idleSeconds = idleSeconds
     wakes = Semaphore()
   }
 
-  /// Threads that there are now.
+  /// The number of threads that exist now.
   package var threads: Int { state.withLock(\.threads) }
 
   package func run(_ work: @escaping @Sendable () -> Void) {
@@ -82,7 +86,7 @@ package final class BlockingPool: Sendable {
           state.threads -= 1
           return state.threads == 0
         }
-        // There is not one thread to be had: late is better than never.
+        // The system did not start even one thread, so the caller runs the work: late is better than never.
         if isAlone { while let work = take() { work() } }
       }
     }
@@ -102,7 +106,7 @@ package final class BlockingPool: Sendable {
       }
       guard rests, !wakes.wait(seconds: idleSeconds) else { continue }
       let ends = state.withLock { state in
-        // No idle thread is counted any more: `run` has counted this one as woken while its wait timed out. Its post is taken below.
+        // `idle` is 0: `run` counted this thread as woken while its wait timed out. Take the post that `run` made for it below.
         guard state.idle > 0 else { return false }
         state.idle -= 1
         state.threads -= 1
@@ -114,7 +118,7 @@ package final class BlockingPool: Sendable {
   }
 }
 
-/// A counting semaphore between threads.
+/// A counting semaphore for threads.
 ///
 /// `@unchecked Sendable`: POSIX allows several threads to use one `sem_t`, and its address does not change between `init` and `deinit`.
 private final class Semaphore: @unchecked Sendable {
@@ -131,7 +135,7 @@ private final class Semaphore: @unchecked Sendable {
 
   func wait() { while sem_wait(semaphore) != 0, errno == EINTR {} }
 
-  /// - Returns: whether there was a post within this time.
+  /// - Returns: whether ``post()`` was called within this time.
   func wait(seconds: Int) -> Bool {
     var time = timespec()
     clock_gettime(CLOCK_REALTIME, &time)

@@ -1,8 +1,8 @@
-// For pthread_attr_t, which the importer finds there first.
+// `pthread_attr_t` comes from CSpawn, because the importer finds it there first.
 internal import CSpawn
 import Glibc
 
-/// The system did not start another thread.
+/// The system refused to start another thread.
 package struct ThreadError: Error, Hashable, Sendable, CustomStringConvertible {
   /// The error number of `pthread_create`.
   package let code: Int32
@@ -10,11 +10,11 @@ package struct ThreadError: Error, Hashable, Sendable, CustomStringConvertible {
 }
 
 package enum Threads {
-  /// Runs a closure on a detached thread of its own.
+  /// Runs a closure on a new, detached thread.
   ///
   /// - Parameters:
-  ///   - name: as `top -H` shows it, 15 bytes at most; nil: the program's.
-  ///   - stackBytes: address space of its stack.
+  ///   - name: the thread's name in `top -H`, at most 15 bytes; `nil` keeps the program's name.
+  ///   - stackBytes: the address space reserved for its stack.
   package static func start(
     named name: StaticString? = nil, stackBytes: Int = 512 << 10, _ run: @escaping @Sendable () -> Void
   ) throws(ThreadError) {
@@ -51,7 +51,7 @@ package enum Threads {
   }
 }
 
-/// Names the calling thread. (`pthread_setname_np` is an extension that Swift's Glibc module does not show.)
+/// Names the calling thread through `/proc`, because Swift's Glibc module does not show the extension `pthread_setname_np`.
 private func nameThread(_ name: StaticString) {
   let file = open("/proc/thread-self/comm", O_WRONLY | O_CLOEXEC)
   guard file >= 0 else { return }

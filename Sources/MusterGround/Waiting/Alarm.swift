@@ -1,13 +1,13 @@
 import Synchronization
 
-/// Wakes one waiter at a time that can be made earlier while it waits.
+/// A time that one waiter waits for. The time can be set again, also to an earlier one, during the wait.
 package final class Alarm: Sendable {
   private let time = Mutex<ContinuousClock.Instant?>(nil)
   private let bell = Bell()
 
   package init() {}
 
-  /// The waiter is only disturbed when the time has become earlier.
+  /// Sets the time, replacing an earlier setting. The waiter is disturbed only when the new time is earlier.
   package func set(_ next: ContinuousClock.Instant) {
     let isEarlier = time.withLock { time in
       defer { time = next }
@@ -16,7 +16,7 @@ package final class Alarm: Sendable {
     if isEarlier { bell.ring() }
   }
 
-  /// Returns when the time has come, or the task is cancelled.
+  /// Returns when the time has come, or when the task is cancelled.
   package func wait() async {
     while !Task.isCancelled {
       let next = time.withLock(\.self)

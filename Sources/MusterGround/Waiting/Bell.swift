@@ -1,6 +1,6 @@
 import Synchronization
 
-/// Rung by anyone, waited for by one. A ring while nobody waits is kept, once.
+/// A signal that any task or thread can give, and that one task waits for. A ring that finds no waiter is remembered, but only one.
 package final class Bell: Sendable {
   private struct State {
     var isRung = false
@@ -24,7 +24,7 @@ package final class Bell: Sendable {
     waiter?.resume()
   }
 
-  /// Returns at a ring, or when the task is cancelled.
+  /// Returns at the next ring, or when the task is cancelled.
   package func wait() async {
     await withTaskCancellationHandler {
       await withCheckedContinuation { continuation in
@@ -41,14 +41,14 @@ package final class Bell: Sendable {
     state.withLock { $0.isRung = false }
   }
 
-  /// The same, but at that time at the latest.
+  /// Does the same as ``wait()``, but returns at `time` at the latest.
   package func wait(until time: ContinuousClock.Instant?) async {
     guard let time else { return await wait() }
     guard time > .now else { return }
     await withTaskGroup(of: Void.self) { group in
       group.addTask { await self.wait() }
       group.addTask {
-        // Cancellation ends the sleep early, which is what it is for.
+        // Cancellation ends the sleep early, which is the purpose of the cancellation.
         try? await Task.sleep(until: time, tolerance: .milliseconds(1), clock: .continuous)
       }
       await group.next()

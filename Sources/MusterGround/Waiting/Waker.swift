@@ -1,12 +1,12 @@
 import CSpawn
 import Glibc
 
-/// Wakes a thread out of `poll`, from any thread.
+/// Wakes a thread that waits in `poll`, from any other thread.
 package final class Waker: Sendable {
-  /// To be polled for reading.
+  /// The descriptor that the waiting thread polls for reading.
   package let descriptor: Int32
 
-  /// - Throws: when the process has no descriptor left.
+  /// - Throws: ``FileError`` when the process has no descriptor left.
   package init() throws(FileError) {
     descriptor = muster_eventfd()
     guard descriptor >= 0 else { throw FileError(.opened, "an event counter", errno) }
@@ -16,7 +16,7 @@ package final class Waker: Sendable {
 
   package func wake() {
     var one: UInt64 = 1
-    // Fails only if the counter is at its end: then the thread wakes anyway.
+    // This fails only when the counter is at its maximum, and then the thread wakes anyway.
     _ = write(descriptor, &one, 8)
   }
 
