@@ -3,7 +3,7 @@ import MusterGround
 import MusterSchema
 import Synchronization
 
-/// Says that something was removed to make room: whoever fills the room must not fill the log.
+/// Logs that a partial upload was removed to make room. The lines are throttled, so that a sender that fills the room cannot fill the log.
 final class EvictionLog: Sendable {
   private let throttle = Mutex(LogThrottle())
   private let logger: Logger

@@ -1,13 +1,13 @@
 import Glibc
 import MusterGround
 
-// The ground floor's files, with the errors of this room.
+// The file functions of MusterGround, with the errors of this module.
 
 extension StorageError {
   init(_ error: FileError) { self.init(error.code, "\(error.path) cannot be \(error.action.rawValue)") }
 }
 
-/// Makes a folder for this user only, with its parents.
+/// Makes a folder that only this user can access, with its parents.
 func makeFolder(_ path: String) throws(StorageError) {
   do throws(FileError) {
     try Files.makeFolder(path)
@@ -16,12 +16,12 @@ func makeFolder(_ path: String) throws(StorageError) {
   }
 }
 
-/// Makes the names in a folder durable.
+/// Makes a folder's list of names durable.
 func synchronizeFolder(_ path: String) throws(StorageError) {
   do throws(FileError) { try Files.makeDurable(path) } catch { throw StorageError(error) }
 }
 
-/// Writes all bytes at the end of what was written, whatever the system takes at once.
+/// Writes all bytes at the file's current position. Repeats the call when the system writes only a part.
 func writeAll(_ descriptor: Int32, _ bytes: UnsafeRawBufferPointer, _ path: String) throws(StorageError) {
   do throws(FileError) { try Files.write(bytes, to: descriptor, path) } catch { throw StorageError(error) }
 }
@@ -31,7 +31,7 @@ func writeAll(_ descriptor: Int32, _ bytes: [UInt8], _ path: String) throws(Stor
 }
 
 extension [UInt8] {
-  /// `withUnsafeBytes` with a typed error.
+  /// Does the same as `withUnsafeBytes`, with a typed error.
   func withBytes<T, E: Error>(_ body: (UnsafeRawBufferPointer) throws(E) -> T) throws(E) -> T {
     try withUnsafeBytes { bytes in Result { () throws(E) in try body(bytes) } }.get()
   }

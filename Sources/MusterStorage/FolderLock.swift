@@ -1,7 +1,7 @@
 import MusterGround
 
 extension FileLock {
-  /// Keeps a second process out of a state folder.
+  /// Takes the lock of a state folder, so that no second process uses the folder.
   static func take(folder: String) throws(StorageError) -> FileLock {
     let path = "\(folder)/lock"
     do throws(FileError) {

@@ -1,14 +1,14 @@
-/// How much of half uploads a server keeps.
+/// Limits on the partial uploads that a server keeps.
 package struct PartialUploadLimits: Hashable, Sendable {
-  /// Half uploads at a time.
+  /// The largest number of partial uploads at a time.
   package var count: Int
-  /// Of these, from one node.
+  /// The largest number of them from one node.
   package var perOwner: Int
-  /// Bytes that all of them may take of the disk.
+  /// The largest number of bytes that all of them together may take on the disk.
   package var bytes: Int
-  /// One that nobody has continued for so long goes.
+  /// A partial upload that was not continued for this time is removed.
   package var ageSeconds: Int
-  /// One that was continued so recently does not make room for others.
+  /// A partial upload that was continued within this time is not removed to make room for others.
   package var graceSeconds: Int
 
   package init(

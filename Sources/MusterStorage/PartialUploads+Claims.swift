@@ -2,10 +2,10 @@ import Glibc
 package import MusterSchema
 import Synchronization
 
-/// All bytes of a half upload, held by the request that brought the last of them.
+/// A complete upload, held by the request that brought its last bytes.
 package struct UploadClaim: Sendable {
   package let name: String
-  /// Where the bytes lie while the claim holds: nobody else opens that file.
+  /// The file's path while the claim lasts. No other request opens it.
   package let path: String
   let file: StagedFile
 
@@ -13,12 +13,12 @@ package struct UploadClaim: Sendable {
   package var count: Int { file.count }
 }
 
-// From the last byte to a blob: the request that has all bytes claims them, checks them, and has them adopted. Meanwhile nobody begins or
-// resumes an upload of that name, so what was checked is what becomes the blob.
+// From the last byte to a blob: the request that has all bytes claims the upload, checks the bytes and has them adopted. In the meantime no
+// request can begin or resume an upload of that name, so the bytes that were checked are the bytes that become the blob.
 extension PartialUploads {
-  /// Takes what was written for this request alone. Every claim ends with ``release(_:)``.
+  /// Gives this request exclusive use of the bytes that were written. Every claim must end with ``release(_:)``.
   ///
-  /// - Throws: ``StorageError/superseded`` when another request has taken the upload over.
+  /// - Throws: ``StorageError/superseded`` when another request has taken over the upload.
   package func claim(_ file: StagedFile, of name: String) throws(StorageError) -> UploadClaim {
     let path = claimed(name)
     let failure: StorageError? = entries.withLock { entries in
@@ -34,7 +34,7 @@ extension PartialUploads {
     return UploadClaim(name: name, path: path, file: file)
   }
 
-  /// The checked body becomes a blob, durably; its name stays until ``discard(_:_:)``. Blocks.
+  /// Makes the checked body a durable blob. The upload stays known under its name until ``discard(_:_:)``. Blocks.
   package func adopt(_ claim: UploadClaim) throws(StorageError) -> Digest {
     let digest = try blobs.adopt(claim.file, at: claim.path)
     entries.withLock { entries in
@@ -44,7 +44,7 @@ extension PartialUploads {
     return digest
   }
 
-  /// The request is through with it. What was not adopted can be continued, unless nobody wants it any more.
+  /// Ends the claim. An upload that was not adopted can be continued, unless it was discarded in the meantime.
   package func release(_ claim: UploadClaim) {
     entries.withLock { entries in
       guard var entry = entries[claim.name], entry.isClaimed, entry.active === claim.file else { return }
@@ -55,10 +55,10 @@ extension PartialUploads {
       if entry.isDiscarded {
         remove(claim.name, &entries)
       } else if entry.isStored {
-        // The same bytes may have been a blob already: then the file was left.
+        // If the blob existed already, the adoption left the file in place.
         unlink(claim.path)
       } else if rename(claim.path, part(claim.name)) != 0 {
-        // Without its file there is nothing to continue: its sender begins anew.
+        // Without its file the upload cannot be continued, so its sender begins again.
         remove(claim.name, &entries)
       }
     }

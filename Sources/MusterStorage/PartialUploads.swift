@@ -4,23 +4,26 @@ import MusterGround
 package import MusterSchema
 import Synchronization
 
-/// Half uploads: bodies whose sender was interrupted, kept beside the blobs until he continues, also over a restart.
+/// Partial uploads: bodies whose sender was interrupted. They are kept beside the blobs until the sender continues, also over a restart.
 ///
-/// One for each name, so another digest under the same name replaces it. In the folder `uploads` each has two files: `ID.part`, what came
-/// so far, and `ID.json`, what it is to become. A request that has all bytes claims them first: the part becomes `ID.claimed`, which nobody
-/// else opens. A part that is missing while its blob is here was adopted: it is complete, and waits for its acceptance. Bytes that a loss of power took or spoiled show at the end, in the digest.
+/// There is one for each name, so another digest under the same name replaces it. In the folder `uploads` each has two files: `ID.part`
+/// holds
+/// the bytes received so far, and `ID.json` its ``Identity``. A request that has all bytes claims the upload first: the part is renamed to
+/// `ID.claimed`, which no other request opens. A part that is missing while its blob is here was adopted: the upload is complete and waits
+/// for its acceptance. Bytes that were lost or damaged in a loss of power are found at the end, because the digest differs.
 ///
-/// Bounded in number, for each owner and in all, in bytes and in age; over a bound the one that was left alone the longest makes room.
+/// The number, the number for each owner, the bytes and the age are bounded. Over a bound, the upload that was left alone the longest is
+/// removed.
 package final class PartialUploads: Sendable {
-  /// What a half upload is to become.
+  /// The body that a partial upload will become.
   package struct Identity: Codable, Hashable, Sendable {
-    /// What it is for. One half upload for each.
+    /// The purpose of the upload. There is at most one partial upload for each name.
     package var name: String
-    /// Who sends it.
+    /// The node that sends it.
     package var owner: String
-    /// Of the whole body.
+    /// The digest of the whole body.
     package var digest: Digest
-    /// Of the whole body; nil: its sender did not say.
+    /// The length of the whole body in bytes; `nil` when the sender did not say.
     package var length: Int?
 
     package init(name: String, owner: String, digest: Digest, length: Int?) {
@@ -31,12 +34,12 @@ package final class PartialUploads: Sendable {
     }
   }
 
-  /// Where a half upload stands.
+  /// The progress of a partial upload.
   package struct Standing: Hashable, Sendable {
     package var identity: Identity
-    /// Bytes that are here.
+    /// The number of bytes that are here.
     package var offset: Int
-    /// All bytes are here, checked and durable: only the acceptance is missing.
+    /// Whether all bytes are here, checked and durable, so that only the acceptance is missing.
     package var isStored: Bool
 
     package init(identity: Identity, offset: Int, isStored: Bool) {
@@ -49,17 +52,17 @@ package final class PartialUploads: Sendable {
   struct Entry {
     var identity: Identity
     var count: Int
-    /// Nil after a restart: the part must be read first.
+    /// `nil` after a restart, when the part must be read before it can be continued.
     var progress: StagedFile.Progress?
     var active: StagedFile?
     var touched: Int
     var isStored = false
-    /// The active request has all bytes and checks them: nobody else may begin or resume.
+    /// The active request has all bytes and checks them. No other request may begin or resume the upload.
     var isClaimed = false
-    /// Nothing of this name is wanted any more, once the claim ends.
+    /// The upload is to be removed once the claim ends.
     var isDiscarded = false
 
-    /// Bytes of the disk that it may take.
+    /// The number of bytes that it may take on the disk.
     var reserved: Int { max(identity.length ?? 0, count) }
   }
 
@@ -70,7 +73,7 @@ package final class PartialUploads: Sendable {
 
   private let evictions: EvictionLog
 
-  /// Reads what an earlier process left. Blocks.
+  /// Reads the uploads that an earlier process left. Blocks.
   init(
     folder: String, blobs: BlobFolder, limits: PartialUploadLimits, logger: Logger = Logger(label: "muster.storage")
   ) throws(StorageError) {
@@ -83,19 +86,19 @@ package final class PartialUploads: Sendable {
     collect()
   }
 
-  // MARK: What is there
+  // MARK: Queries
 
-  /// Where a half upload stands; nil when there is none of this name, or it is to become something else.
+  /// The progress of a partial upload; `nil` when there is none of this name, or when it has another digest.
   ///
-  /// A request that still writes to it is cut off, so that the answer stays true; one that has claimed it writes no more.
+  /// A request that still writes to the upload is cut off, so that the answer stays true. A request that has claimed it writes no more.
   ///
-  /// - Parameter digest: nil: whatever it is to become.
+  /// - Parameter digest: the digest that the upload must have; `nil` allows any.
   package func standing(_ name: String, _ digest: Digest?) -> Standing? {
     entries.withLock { entries in
       guard var entry = entries[name], !entry.isDiscarded, digest.map({ $0 == entry.identity.digest }) ?? true else { return nil }
       settle(&entry)
       if entry.isStored, blobs.place(of: entry.identity.digest) == nil {
-        // Collected meanwhile: nothing is here any more.
+        // The blob was collected in the meantime, so nothing is left of the upload.
         remove(name, &entries)
         return nil
       }
@@ -104,26 +107,27 @@ package final class PartialUploads: Sendable {
     }
   }
 
-  /// How many there are, and the bytes that they may take.
+  /// The number of partial uploads, and the bytes that they may take on the disk.
   package var totals: (count: Int, bytes: Int) {
     entries.withLock { entries in (entries.count, entries.values.reduce(0) { $0 + $1.reserved }) }
   }
 
   // MARK: Writing
 
-  /// Begins one, from the first byte; what was there under its name goes.
+  /// Begins an upload at its first byte. An earlier upload of the same name is removed.
   ///
-  /// - Parameter expecting: bytes that will come now.
-  /// - Throws: ``StorageError/crowded(_:)`` when there is no room and nothing that may go, ``StorageError/claimed`` while another request
-  ///   makes a contribution of what is there.
+  /// - Parameter expecting: the number of bytes that the request will send.
+  /// - Throws: ``StorageError/crowded(_:)`` when there is no room and no upload may be removed, ``StorageError/claimed`` while another
+  ///   request
+  ///   makes a contribution of the upload's bytes.
   package func begin(_ identity: Identity, expecting: Int, maximumBytes: Int) throws(StorageError) -> StagedFile {
     let result: Result<StagedFile, StorageError> = entries.withLock { entries in
-      // Before anything is touched: the files of a claim belong to its request.
+      // Check this before any file is touched: the files of a claim belong to the request that holds it.
       if entries[identity.name]?.isClaimed == true { return .failure(.claimed) }
       do throws(StorageError) {
         remove(identity.name, &entries)
         try makeRoom(for: identity, bytes: max(identity.length ?? 0, min(expecting, maximumBytes)), &entries)
-        // The part first: a description without a part speaks of a blob.
+        // Make the part first, because a description without a part means that the upload became a blob.
         let file = try StagedFile(continuing: part(identity.name), from: .init(), maximumBytes: identity.length ?? maximumBytes)
         try describe(identity)
         entries[identity.name] = Entry(identity: identity, count: 0, progress: .init(), active: file, touched: time(nil))
@@ -136,10 +140,11 @@ package final class PartialUploads: Sendable {
     return try result.get()
   }
 
-  /// Goes on with one where it stands. Whoever wrote to it before is cut off. Blocks: after a restart the part is read once.
+  /// Continues an upload at its current offset. A request that wrote to it before is cut off. Blocks: after a restart the part is read
+  /// once.
   ///
-  /// - Throws: nothing for a wrong offset: then the file is nil, and the standing says where it stands. ``StorageError/claimed`` while another
-  ///   request makes a contribution of what is there.
+  /// - Returns: for a wrong offset no file, and the progress that the upload really has.
+  /// - Throws: ``StorageError/claimed`` while another request makes a contribution of the upload's bytes.
   package func resume(
     _ name: String, _ digest: Digest, at offset: Int, expecting: Int, maximumBytes: Int
   ) throws(StorageError) -> (standing: Standing?, file: StagedFile?) {
@@ -170,7 +175,7 @@ package final class PartialUploads: Sendable {
     return try result.get()
   }
 
-  /// A request is through with it; what it wrote stays.
+  /// Ends a request's use of an upload. The bytes that it wrote stay.
   package func release(_ file: StagedFile, of name: String) {
     entries.withLock { entries in
       guard var entry = entries[name], entry.active === file, !entry.isClaimed else { return }
@@ -179,9 +184,9 @@ package final class PartialUploads: Sendable {
     }
   }
 
-  /// Nothing of this name is wanted any more. What a request has claimed goes when its claim ends.
+  /// Removes an upload that is no longer needed. If a request has claimed it, it is removed when the claim ends.
   ///
-  /// - Parameter digest: only if it is to become this; nil: whatever it is to become.
+  /// - Parameter digest: removes the upload only if it has this digest; `nil` removes it whatever its digest is.
   package func discard(_ name: String, _ digest: Digest? = nil) {
     entries.withLock { entries in
       guard let entry = entries[name], digest.map({ $0 == entry.identity.digest }) ?? true else { return }
@@ -189,7 +194,7 @@ package final class PartialUploads: Sendable {
     }
   }
 
-  /// Removes those that nobody has continued for too long.
+  /// Removes uploads that were not continued for longer than ``PartialUploadLimits/ageSeconds``.
   ///
   /// - Returns: bytes freed.
   @discardableResult
@@ -216,7 +221,7 @@ package final class PartialUploads: Sendable {
   func remove(_ name: String, _ entries: inout [String: Entry]) {
     guard let entry = entries.removeValue(forKey: name) else { return }
     _ = entry.active?.revoke()
-    // The description first, see begin.
+    // Remove the description first: without a part it would mean that the upload became a blob.
     unlink(description(name))
     unlink(part(name))
     unlink(claimed(name))
@@ -235,7 +240,7 @@ package final class PartialUploads: Sendable {
       evictions.note(name, limit: "partialUploadsPerNode")
     }
     guard bytes <= limits.bytes else { throw .tooLarge(maximumBytes: limits.bytes) }
-    // Somebody who was here a moment ago comes back: his upload is not sacrificed to the next one.
+    // A sender that was active a moment ago is likely to come back, so its upload is not removed to make room for the next one.
     let horizon = time(nil) - limits.graceSeconds
     while entries.count >= limits.count || entries.values.reduce(bytes, { $0 + $1.reserved }) > limits.bytes {
       let limit = entries.count >= limits.count ? "partialUploads" : "partialMiB"
@@ -248,7 +253,7 @@ package final class PartialUploads: Sendable {
   func part(_ name: String) -> String { "\(folder)/\(Self.id(name)).part" }
   private func description(_ name: String) -> String { "\(folder)/\(Self.id(name)).json" }
   func claimed(_ name: String) -> String { "\(folder)/\(Self.id(name)).claimed" }
-  /// Names come from the network: none is part of a path.
+  /// The file name of an upload. Names come from the network, so they never become part of a path.
   private static func id(_ name: String) -> String { Digest(of: name.utf8).hexadecimal }
 
   private struct Description: Codable {
@@ -264,7 +269,7 @@ package final class PartialUploads: Sendable {
     } catch {
       throw .io("\(path): \(error)")
     }
-    // Not made durable: after a loss of power the sender begins anew.
+    // The description is not made durable: after a loss of power the sender begins again.
     do throws(FileError) { try Files.replace(path, with: bytes, durable: false) } catch { throw StorageError(error) }
   }
 
@@ -290,13 +295,13 @@ package final class PartialUploads: Sendable {
     var entries: [String: Entry] = [:]
     var known: Set<String> = []
     for file in Files.names(in: folder) where file.hasSuffix(".json") {
-      // One that cannot be read or understood is no upload: its files are removed below, and its sender begins anew.
+      // A description that cannot be read or understood is not an upload. Its files are removed below, and its sender begins again.
       guard let bytes = try? Files.read("\(folder)/\(file)", atMost: 64 << 10), let read = try? JSON.decode(Description.self, from: bytes),
         read.version == 1, "\(id(read.identity.name)).json" == file, read.identity.length.map({ Bounds.bytes.contains($0) }) ?? true
       else { continue }
       let part = "\(file.dropLast(5)).part"
       var status = stat()
-      // The process died while a request had claimed it: all bytes are there, and are checked again.
+      // The process died while a request held a claim: all bytes are there and will be checked again.
       if lstat("\(folder)/\(part)", &status) != 0 {
         rename("\(folder)/\(file.dropLast(5)).claimed", "\(folder)/\(part)")
       }

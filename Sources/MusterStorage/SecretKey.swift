@@ -1,7 +1,7 @@
 import Glibc
 import MusterGround
 
-/// The 32 random bytes that a ledger's grants derive from: made once, readable by this user only.
+/// The 32 random bytes from which a ledger derives its grants. They are made once and readable by this user only.
 enum SecretKey {
   static func load(folder: String) throws(StorageError) -> [UInt8] {
     let path = "\(folder)/secret"

@@ -3,15 +3,15 @@ package import Logging
 import MusterGround
 package import MusterSchema
 
-/// A server's state folder: its store, and the blobs beside it.
+/// A server's state folder: its store and its blobs.
 ///
 ///     muster.sqlite   the store
 ///     blobs/ab/…      immutable files, named by their SHA-256
 ///     packs/          small blobs, several in a file
 ///     staging/        files that are not blobs yet
 ///     uploads/        partial uploads, until their senders continue
-///     secret          what tickets derive from
-///     lock            one process at a time
+///     secret          the key from which tickets are derived
+///     lock            keeps a second process out
 ///
 /// Opening it makes the process ignore SIGXFSZ, so that reaching a file size limit is an error and does not end the process.
 package final class StateFolder: Sendable {
@@ -23,9 +23,9 @@ package final class StateFolder: Sendable {
   package let partials: PartialUploads
   private let lock: FileLock
 
-  /// Opens the folder, or makes it (0700). Blocks.
+  /// Opens the folder, or makes it (mode 0700). Blocks.
   ///
-  /// - Parameter wallClock: what the rows of the store are stamped with.
+  /// - Parameter wallClock: gives the time of day that is stored with the rows of the store.
   package init(
     folder: String, partials limits: PartialUploadLimits = PartialUploadLimits(),
     wallClock: @escaping @Sendable () -> WallTime = { WallTime.now }, logger: Logger = Logger(label: "muster.storage")

@@ -2,25 +2,25 @@ import Glibc
 import MusterGround
 package import MusterSchema
 
-/// Why the state folder did not do what was asked. Each says what to do about it.
+/// The reason why an operation on the state folder failed. The message says what to do about it.
 package enum StorageError: Error, Hashable, Sendable, CustomStringConvertible {
   /// No space, over quota, or over a file size limit. Nothing was changed.
   case diskFull(String)
   /// Another process uses the state folder, or holds the database.
   case busy(String)
-  /// The state is damaged, or not ours.
+  /// The state is damaged, or was not written by Muster.
   case corrupt(String)
   /// A newer version of the program wrote the state.
   case newer(String)
   /// A body is larger than it may be.
   case tooLarge(maximumBytes: Int)
-  /// Another request goes on with the same half upload.
+  /// Another request continues the same partial upload.
   case superseded
-  /// Another request has all of the same half upload, and makes a contribution of it.
+  /// Another request has all bytes of the same partial upload, and makes a contribution of them.
   case claimed
-  /// No room for another half upload now.
+  /// There is no room for another partial upload now.
   case crowded(String)
-  /// The system has no descriptor, memory or time for it now, or the device did not answer. It may pass.
+  /// The system has no descriptor or memory left, or the device did not answer. It may pass.
   case exhausted(String)
   /// A record of this task can never be stored, whatever is done about the disk.
   case unstorable(TaskID?, String)
@@ -43,7 +43,7 @@ package enum StorageError: Error, Hashable, Sendable, CustomStringConvertible {
   /// Whether the same records would be refused again, whatever is done about the disk.
   package var isUnstorable: Bool { if case .unstorable = self { true } else { false } }
 
-  /// From an error number of the system.
+  /// Classifies an error number of the system.
   init(_ code: Int32, _ what: String) {
     let text = "\(what): \(String(cString: strerror(code)))"
     if SystemTrouble.isDiskFull(code) {
@@ -55,7 +55,7 @@ package enum StorageError: Error, Hashable, Sendable, CustomStringConvertible {
 }
 
 extension StorageError: PassingTrouble {
-  /// Trouble that passes by itself, or once somebody frees space: the same again will do later.
+  /// Whether the trouble passes by itself or once an operator frees space, so that the same operation can succeed later.
   package var isPassing: Bool {
     switch self {
     case .diskFull, .busy, .crowded, .superseded, .claimed, .exhausted: true

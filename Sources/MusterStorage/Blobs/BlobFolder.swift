@@ -4,14 +4,15 @@ import MusterGround
 package import MusterSchema
 import Synchronization
 
-/// Immutable blobs, addressed by their SHA-256: most are files, small ones that came together share one (``PackFolder``).
+/// Immutable blobs, addressed by their SHA-256. Most blobs are files; small ones that arrived together share a file (``PackFolder``).
 ///
-/// A blob appears whole or not at all, and is durable when `adopt` or `add` returns. All but `add` blocks, at most for the disk.
+/// A blob appears whole or not at all, and is durable when `adopt` or `add` returns. Every function except `add` blocks, at most for the
+/// disk.
 package final class BlobFolder: Sendable {
   private let blobs: String
   private let staging: String
   private let packs: PackFolder
-  /// Between finding a blob unused and removing it, nobody may adopt the same one.
+  /// Held while a blob's age is checked and the blob is removed, so that no request adopts or refreshes the same blob in between.
   private let removal = Mutex(())
 
   init(folder: String, logger: Logger) throws(StorageError) {
@@ -21,7 +22,7 @@ package final class BlobFolder: Sendable {
     packs = try PackFolder(folder: "\(folder)/packs", staging: staging, logger: logger)
     if Files.names(in: blobs).count < Self.prefixes {
       try makeFolder(blobs)
-      // All at once: an adoption then has one folder to make durable, not two.
+      // All folders are made now, so that an adoption later has only one folder to make durable, not two.
       for index in 0..<Self.prefixes {
         let path = "\(blobs)/\(Self.name(ofPrefix: index))"
         if mkdir(path, 0o700) != 0, errno != EEXIST { throw StorageError(errno, "the folder \(path) cannot be made") }
@@ -33,12 +34,12 @@ package final class BlobFolder: Sendable {
 
   // MARK: In
 
-  /// Bytes that a body may have for ``add(_:digest:)``.
+  /// The largest body in bytes that ``add(_:digest:)`` takes.
   package static let smallBytes = PackFile.largestBlob
 
-  /// Makes a small body a blob, together with others that wait.
+  /// Makes a small body a blob, in one file with other bodies that wait.
   ///
-  /// - Parameter digest: the body's.
+  /// - Parameter digest: the digest of `body`.
   package func add(_ body: [UInt8], digest: Digest) async throws(StorageError) {
     precondition(body.count <= Self.smallBytes)
     if file(of: digest) != nil, refresh(digest) {
@@ -49,14 +50,14 @@ package final class BlobFolder: Sendable {
     try await packs.add(body, digest)
   }
 
-  /// A new file for a body of at most so many bytes.
+  /// Makes a new file for a body of at most `maximumBytes` bytes.
   package func stage(maximumBytes: Int = .max) throws(StorageError) -> StagedFile {
     try StagedFile(path: temporaryPath(), maximumBytes: maximumBytes)
   }
 
-  /// Makes a staged file a blob. The same bytes again are fine.
+  /// Makes a staged file a blob. It is fine if the blob exists already.
   ///
-  /// - Parameter path: where it lies by now; nil: where it was made.
+  /// - Parameter path: where the file is now, if it was renamed; `nil` means the path at which it was made.
   @discardableResult
   package func adopt(_ staged: StagedFile, at path: String? = nil) throws(StorageError) -> Digest {
     let (digest, _) = try staged.finish()
@@ -67,9 +68,9 @@ package final class BlobFolder: Sendable {
     return digest
   }
 
-  /// Makes a file of another folder a blob: moved within the file system, else copied and removed.
+  /// Makes a file of another folder a blob. The file is renamed within a file system; across file systems it is copied and then removed.
   ///
-  /// - Parameter digest: what it is known to be; nil: it is read to find out.
+  /// - Parameter digest: the file's digest if the caller knows it; `nil` reads the file to compute it.
   @discardableResult
   package func adopt(file path: String, digest known: Digest? = nil) throws(StorageError) -> Digest {
     let descriptor = open(path, O_RDONLY | O_CLOEXEC)
@@ -96,41 +97,42 @@ package final class BlobFolder: Sendable {
 
   // MARK: Out
 
-  /// Where a blob's bytes lie; nil when it is not here.
+  /// The place of a blob's bytes; `nil` when the blob is not here.
   package func place(of digest: Digest) -> BlobPlace? { file(of: digest).map { BlobPlace(path: $0) } ?? packs.place(of: digest) }
 
-  /// A file that is the blob; nil when it is not here. A blob of a pack is copied to a file of its own first: where many are read, ask for
-  /// their ``place(of:)``.
+  /// The path of a file that holds exactly the blob; `nil` when the blob is not here.
+  ///
+  /// A blob of a pack is first copied to a file of its own. A caller that reads many blobs should ask for their ``place(of:)`` instead.
   package func path(of digest: Digest) -> String? {
     if let file = file(of: digest) { return file }
-    // A copy that fails, for example on a full disk, counts as a missing file, as the caller has no other use for it.
+    // A copy that fails, for example on a full disk, counts as a missing file: the caller would handle both in the same way.
     guard let place = packs.place(of: digest), (try? takeOut(place)) == digest else { return nil }
     return file(of: digest)
   }
 
-  /// Bytes of a blob; nil when it is not here.
+  /// The size of a blob in bytes; `nil` when the blob is not here.
   package func size(of digest: Digest) -> Int? {
     var status = stat()
     if stat(location(digest), &status) == 0 { return Int(status.st_size) }
     return packs.place(of: digest)?.range?.count
   }
 
-  /// Makes a blob count as new, for ``collect(keeping:olderThan:)``.
+  /// Makes a blob count as new, so that ``old(prefix:olderThan:)`` and ``discard(_:olderThan:)`` leave it alone.
   ///
-  /// - Returns: whether it is here.
+  /// - Returns: whether the blob is here.
   package func refresh(_ digest: Digest) -> Bool {
     let path = location(digest)
     let isFile = removal.withLock { _ in utimensat(AT_FDCWD, path, nil, 0) == 0 }
     return packs.refresh(digest) || isFile
   }
 
-  /// Younger blobs and staged files are not swept: their record may not be committed yet.
+  /// The age below which blobs and staged files are not swept, because the record that refers to them may not be committed yet.
   package static let sweepAge = Duration.seconds(3600)
 
-  /// Folders that the blobs are spread over, by the first byte of their digest.
+  /// The number of folders that hold the blobs, one for each first byte of a digest.
   package static let prefixes = 256
 
-  /// The blobs with one first byte that are old enough to be swept when nothing refers to them.
+  /// The blobs whose digest has one first byte, and which are old enough to be removed if nothing refers to them.
   package func old(prefix: Int, olderThan age: Duration = sweepAge) -> Set<Digest> {
     let horizon = time(nil) - Int(age.components.seconds)
     let folder = "\(blobs)/\(Self.name(ofPrefix: prefix))"
@@ -143,7 +145,7 @@ package final class BlobFolder: Sendable {
     ).union(packs.old(prefix: prefix, before: horizon))
   }
 
-  /// Removes staged files that were left behind.
+  /// Removes staged files that a request or an earlier process left behind.
   ///
   /// - Returns: bytes freed.
   package func clearStaging(olderThan age: Duration = sweepAge) -> Int {
@@ -151,10 +153,10 @@ package final class BlobFolder: Sendable {
     return Files.names(in: staging).reduce(0) { $0 + remove("\(staging)/\($1)", before: horizon) }
   }
 
-  /// Removes these blobs.
+  /// Removes blobs that nothing refers to any more.
   ///
-  /// - Parameter olderThan: younger ones stay, because something whose record is not committed yet may have adopted them.
-  /// - Returns: bytes freed, and the blobs that are still here.
+  /// - Parameter olderThan: younger blobs stay, because an adopter's record may not be committed yet.
+  /// - Returns: the bytes freed, and those of the blobs that are still here.
   package func discard(_ digests: Set<Digest>, olderThan age: Duration) -> (freed: Int, left: Set<Digest>) {
     let horizon = time(nil) - Int(age.components.seconds)
     var freed = 0
@@ -194,17 +196,18 @@ package final class BlobFolder: Sendable {
     "\(staging)/\(String(UInt64.random(in: 0...UInt64.max), radix: 36))\(String(UInt64.random(in: 0...UInt64.max), radix: 36))"
   }
 
-  /// Whether the blob is here already. Then it counts as new again, so that a collection lets it live until its record is committed.
+  /// Whether the blob is already here as a file. If so, it counts as new again, so that a collection leaves it until its record is
+  /// committed.
   private func isPresent(_ digest: Digest) throws(StorageError) -> Bool {
-    // One of a pack does not count: who adopts a file wants it as a file.
+    // A blob in a pack does not count, because the caller needs a file.
     let path = location(digest)
     guard removal.withLock({ _ in utimensat(AT_FDCWD, path, nil, 0) == 0 }) else { return false }
-    // Whoever brought it may still be on the way to this.
+    // The request that made the file may not have flushed the folder yet.
     try synchronizeFolder(folder(digest))
     return true
   }
 
-  /// - Returns: 0, or the error number.
+  /// - Returns: 0, or the error number of the rename.
   private func move(_ source: String, to digest: Digest) -> Int32 {
     let path = location(digest)
     return removal.withLock { _ in rename(source, path) == 0 ? 0 : errno }
@@ -221,7 +224,7 @@ package final class BlobFolder: Sendable {
     return Int(status.st_size)
   }
 
-  /// The digest of a file, wherever it lies. Reads it whole: not on a cooperative thread.
+  /// The digest of any file. Reads the whole file, so do not call it on a cooperative thread.
   package func digest(ofFile path: String) throws(StorageError) -> Digest {
     let descriptor = open(path, O_RDONLY | O_CLOEXEC)
     guard descriptor >= 0 else { throw StorageError(errno, "\(path) cannot be read") }

@@ -1,7 +1,7 @@
-/// Where the bytes of a blob lie.
+/// Where the bytes of a blob are: a file, or a part of one.
 package struct BlobPlace: Hashable, Sendable {
   package let path: String
-  /// The part of the file that is the blob; nil: the whole file.
+  /// The part of the file that is the blob; `nil` means the whole file.
   package let range: Range<Int>?
 
   package init(path: String, range: Range<Int>? = nil) {

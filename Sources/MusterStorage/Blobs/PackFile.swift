@@ -10,17 +10,17 @@ import MusterSchema
 ///
 /// A pack is written once and never changed.
 enum PackFile {
-  /// Blobs of one pack.
+  /// The largest number of blobs in one pack.
   static let most = 64
-  /// Bytes of one blob: beyond it, a file of its own costs no more.
+  /// The largest blob in bytes. A file of its own is no more expensive for a larger one.
   static let largestBlob = 256 << 10
 
   private static let title = "muster pack 1"
   private static let alignment = 64
-  /// The longest header of a pack that holds as many blobs as it may.
+  /// The length in bytes of the longest header, that of a pack with the largest number of blobs.
   private static let longestHeader = title.utf8.count + 1 + most * (64 + 1 + 20 + 1) + 1
 
-  /// The header, and where each blob begins.
+  /// Builds the header, and the range of bytes in the file for each blob.
   static func layout(_ blobs: [(digest: Digest, count: Int)]) -> (header: [UInt8], places: [Range<Int>]) {
     var text = "\(title)\n"
     for blob in blobs { text += "\(blob.digest.hexadecimal) \(blob.count)\n" }
@@ -28,7 +28,7 @@ enum PackFile {
     return (Array(text.utf8), places(after: text.utf8.count, blobs.map(\.count)))
   }
 
-  /// The blobs of a pack. Nil when the file is not a pack, or is shorter than its header says.
+  /// Reads the header of a pack. `nil` when the file is not a pack, or is shorter than its header says.
   static func read(_ path: String) throws(StorageError) -> [(digest: Digest, range: Range<Int>)]? {
     let descriptor = open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW)
     guard descriptor >= 0 else { throw StorageError(errno, "\(path) cannot be read") }

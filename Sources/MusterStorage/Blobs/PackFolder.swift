@@ -4,10 +4,11 @@ import MusterGround
 import MusterSchema
 import Synchronization
 
-/// Keeps small blobs, several in one file (a pack), so that a file is made, flushed and removed once for all of them.
+/// Keeps small blobs, several in one file (a pack), so that several blobs cost one file to make, flush and remove.
 ///
-/// While one pack is written and flushed, the bodies that arrive are collected; they become the next pack. A body that arrives when nothing is
-/// written is written at once. A pack is removed with the last blob in it that is still needed.
+/// Bodies that arrive while a pack is written and flushed are collected, and become the next pack. A body that arrives when no pack is
+/// being
+/// written is written at once. A pack is removed when the last blob in it is no longer needed.
 final class PackFolder: Sendable {
   fileprivate struct Entry {
     var pack: Int
@@ -16,7 +17,7 @@ final class PackFolder: Sendable {
 
   fileprivate struct Pack {
     var path: String
-    /// Blobs in it that are still wanted.
+    /// The number of its blobs that are still needed.
     var live: Int
     /// When a blob in it was last added or refreshed: seconds since 1970.
     var touched: Int
@@ -29,7 +30,7 @@ final class PackFolder: Sendable {
   }
 
   fileprivate struct State {
-    /// By the first byte of the digest.
+    /// The place of each blob, grouped by the first byte of the digest.
     var index = [[Digest: Entry]](repeating: [:], count: BlobFolder.prefixes)
     var packs: [Int: Pack] = [:]
     var nextPack = 0
@@ -41,7 +42,7 @@ final class PackFolder: Sendable {
   private let staging: String
   private let state: Mutex<State>
 
-  /// Reads the header of every pack that is there. Blocks.
+  /// Reads the header of every pack in the folder. Blocks.
   init(folder: String, staging: String, logger: Logger) throws(StorageError) {
     self.folder = folder
     self.staging = staging
@@ -61,11 +62,11 @@ final class PackFolder: Sendable {
 
   // MARK: In
 
-  /// Makes a body a blob, durably.
+  /// Makes a body a durable blob.
   ///
   /// - Parameters:
   ///   - body: at most ``PackFile/largestBlob`` bytes.
-  ///   - digest: the body's.
+  ///   - digest: the digest of `body`.
   func add(_ body: [UInt8], _ digest: Digest) async throws(StorageError) {
     if refresh(digest) { return }
     let failure = await withCheckedContinuation { continuation in
@@ -79,10 +80,10 @@ final class PackFolder: Sendable {
     if let failure { throw failure }
   }
 
-  /// Writes one pack after the other until no body waits.
+  /// Writes packs until no body waits.
   private func writeWaiting() {
     while case let group = takeGroup(), !group.isEmpty {
-      // On a disk that is nearly full one may fit where all do not.
+      // If the whole group fails, each body is tried alone: on a nearly full disk one body may fit where the group does not.
       if case let failure = failure(of: group), failure == nil || group.count == 1 {
         for waiting in group { waiting.continuation.resume(returning: failure) }
       } else {
@@ -110,7 +111,7 @@ final class PackFolder: Sendable {
   }
 
   private func write(_ group: [Waiting]) throws(StorageError) {
-    // The same bytes may have come from two senders.
+    // Two senders may have sent the same bytes.
     var seen: Set<Digest> = []
     let group = group.filter { seen.insert($0.digest).inserted }
     let (header, places) = PackFile.layout(group.map { ($0.digest, $0.body.count) })
@@ -137,7 +138,7 @@ final class PackFolder: Sendable {
 
   // MARK: Out
 
-  /// Where a blob lies. Nil when no pack holds it, or the file of its pack was removed.
+  /// The place of a blob. `nil` when no pack holds it, or when the file of its pack was removed.
   func place(of digest: Digest) -> BlobPlace? {
     let place = state.withLock { state -> BlobPlace? in
       guard let entry = state.index[digest.prefix][digest], let pack = state.packs[entry.pack] else { return nil }
@@ -148,27 +149,27 @@ final class PackFolder: Sendable {
 
   /// Makes a blob count as new.
   ///
-  /// - Returns: whether it is in a pack.
+  /// - Returns: whether a pack holds the blob.
   func refresh(_ digest: Digest) -> Bool {
     state.withLock { state in
       guard let entry = state.index[digest.prefix][digest], let pack = state.packs[entry.pack] else { return false }
-      // For the next process. In this one the number counts.
+      // The file's time is for the next process. This process uses `touched`.
       guard utimensat(AT_FDCWD, pack.path, nil, 0) == 0 else { return false }
       state.packs[entry.pack]?.touched = time(nil)
       return true
     }
   }
 
-  /// The blobs whose digest begins with this byte, and that nobody has touched since `horizon`.
+  /// The blobs whose digest begins with this byte, in packs that were last touched at `horizon` or earlier.
   func old(prefix: Int, before horizon: Int) -> [Digest] {
     state.withLock { state in
       state.index[prefix].filter { state.packs[$0.value.pack].map { $0.touched <= horizon } ?? false }.map(\.key)
     }
   }
 
-  /// Gives a blob up, unless somebody has touched it since `horizon`. The disk gets its space back with the last blob of its pack.
+  /// Gives a blob up, unless its pack was touched after `horizon`. The disk space is freed when the last blob of the pack is given up.
   ///
-  /// - Returns: bytes freed.
+  /// - Returns: the size of the blob in bytes, or 0 when it stays.
   func discard(_ digest: Digest, before horizon: Int) -> Int {
     state.withLock { state in
       guard let entry = state.index[digest.prefix][digest], var pack = state.packs[entry.pack], pack.touched <= horizon else { return 0 }
@@ -182,14 +183,14 @@ final class PackFolder: Sendable {
 }
 
 extension PackFolder.State {
-  /// A pack that is durable. What another one holds already stays there.
+  /// Adds a durable pack. A blob that another pack already holds stays in that pack.
   fileprivate mutating func add(_ blobs: [(Digest, Range<Int>)], path: String, touched: Int) {
     nextPack += 1
     var fresh: [(Digest, Range<Int>)] = []
     for (digest, range) in blobs {
       if let known = index[digest.prefix][digest]?.pack, let pack = packs[known] {
         if access(pack.path, F_OK) == 0 { continue }
-        // Somebody removed it.
+        // The pack's file was removed from outside.
         packs[known] = nil
       }
       fresh.append((digest, range))
@@ -204,6 +205,6 @@ extension PackFolder.State {
 }
 
 extension Digest {
-  /// Its first byte.
+  /// The first byte of the digest.
   fileprivate var prefix: Int { Int(hexadecimal.prefix(2), radix: 16) ?? 0 }
 }

@@ -2,12 +2,14 @@ import Glibc
 package import MusterSchema
 import Synchronization
 
-/// A body on its way in: written and hashed piece by piece, gone again unless the store adopts it, or it is a half upload that stays.
+/// A body that is being received, written and hashed piece by piece. Its file is removed unless the store adopts it; the file of a partial
+/// upload stays.
 ///
-/// `write` goes to the page cache and hashes, some tens of microseconds for a network chunk: fine on a cooperative thread. `finish`
-/// waits for the disk: not there.
+/// `write` reaches the page cache and hashes, which takes some tens of microseconds for a network chunk, so a cooperative thread may call
+/// it.
+/// `finish` waits for the disk and must not run on a cooperative thread.
 package final class StagedFile: Sendable {
-  /// How far a body has come: bytes, and their hash so far.
+  /// The number of bytes received, and their hash so far.
   struct Progress: Sendable {
     var hasher = Digest.Hasher()
     var count = 0
@@ -16,7 +18,7 @@ package final class StagedFile: Sendable {
   private struct State {
     var progress: Progress
     var isDone = false
-    /// Somebody else goes on with this body.
+    /// Another request continues this body, so this one may not write any more.
     var isRevoked = false
   }
 
@@ -35,7 +37,7 @@ package final class StagedFile: Sendable {
     state = Mutex(State(progress: Progress()))
   }
 
-  /// A half upload's file, from where it stands: what lies behind that is cut off. It stays when nobody uses it any more.
+  /// Opens a partial upload's file to continue at `progress`. Bytes behind that are cut off. The file stays when the value is released.
   init(continuing path: String, from progress: Progress, maximumBytes: Int) throws(StorageError) {
     self.path = path
     self.maximumBytes = maximumBytes
@@ -52,13 +54,13 @@ package final class StagedFile: Sendable {
 
   deinit {
     close(descriptor)
-    // After an adoption the name is gone already.
+    // After an adoption the file no longer has this name.
     if !staysBehind, !state.withLock(\.isDone) { unlink(path) }
   }
 
-  /// Bytes written, those of earlier requests included.
+  /// Bytes written, including those of earlier requests.
   package var count: Int { state.withLock(\.progress.count) }
-  /// Of what was written so far.
+  /// The digest of the bytes written so far.
   package var digest: Digest { state.withLock { $0.progress.hasher.finish() } }
 
   package func write(_ bytes: UnsafeRawBufferPointer) throws(StorageError) {
@@ -68,7 +70,7 @@ package final class StagedFile: Sendable {
       do throws(StorageError) {
         try writeAll(descriptor, bytes, path)
       } catch {
-        // A piece that is there in part is not there.
+        // Roll back a partial write.
         lseek(descriptor, off_t(state.progress.count), SEEK_SET)
         return .failure(error)
       }
@@ -90,14 +92,14 @@ package final class StagedFile: Sendable {
     return state.withLock { ($0.progress.hasher.finish(), $0.progress.count) }
   }
 
-  /// Its name was given away: there is nothing to remove any more.
+  /// Notes that the file was renamed into the blobs, so that there is nothing left to remove.
   func markAdopted() { state.withLock { $0.isDone = true } }
 
   var progress: Progress { state.withLock(\.progress) }
 
-  /// From now on every write fails.
+  /// Makes every further write fail.
   ///
-  /// - Returns: how far it came: not a byte comes after that.
+  /// - Returns: the progress at that moment, which is final.
   func revoke() -> Progress {
     state.withLock { state in
       state.isRevoked = true

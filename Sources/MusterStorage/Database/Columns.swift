@@ -2,7 +2,7 @@ import FoundationEssentials
 import GRDB
 import MusterSchema
 
-// How values of the schema lie in columns.
+// How values of the schema are stored in columns.
 
 extension Digest {
   var column: Data { Data(bytes) }
@@ -13,7 +13,7 @@ extension Digest {
   }
 }
 
-/// JSON text of a value.
+/// A value as JSON text.
 func column(_ value: some Encodable) throws -> String { String(decoding: try JSON.encode(value), as: UTF8.self) }
 func column(_ value: (some Encodable)?) throws -> String? { try value.map { try column($0) } }
 
@@ -44,7 +44,7 @@ extension Row {
     return milliseconds.map(WallTime.init(milliseconds:))
   }
 
-  /// A value of an enumeration that this version knows.
+  /// A value of an enumeration. A value that this version does not know is an error.
   func named<T: RawRepresentable<String>>(_ type: T.Type, _ name: String) throws(StorageError) -> T? {
     let text: String? = self[name]
     guard let text else { return nil }

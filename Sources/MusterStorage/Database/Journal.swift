@@ -2,16 +2,16 @@ package import MusterSchema
 
 /// One durable record of a machine, opaque to the store.
 package struct JournalEntry: Hashable, Sendable {
-  /// Which machine of the program: `coordinator`, `participant`.
+  /// The machine of the program that made the record: `coordinator` or `participant`.
   package var machine: String
   package var task: TaskID?
-  /// What the record is, for ``JournalRange``.
+  /// The kind of record, by which ``JournalRange`` selects.
   package var kind: String
-  /// The machine's own time, milliseconds.
+  /// The machine's own time in milliseconds.
   package var at: Int64
-  /// JSON.
+  /// The record as JSON.
   package var body: [UInt8]
-  /// When the store committed it; nil before that, and for rows of version 0.1.0.
+  /// The time of day of the commit; `nil` before the commit, and for rows that version 0.1.0 wrote.
   package var committed: WallTime?
 
   package init(machine: String, task: TaskID?, kind: String, at: Int64, body: [UInt8], committed: WallTime? = nil) {
@@ -24,14 +24,14 @@ package struct JournalEntry: Hashable, Sendable {
   }
 }
 
-/// Entries that new ones replace: those of a machine and a task, of some kinds, older than an instant.
+/// Selects the entries that new ones replace: those of one machine and one task, of certain kinds, older than an instant.
 package struct JournalRange: Hashable, Sendable {
   package var machine: String
-  /// Nil: the entries that belong to no task.
+  /// `nil` selects the entries that belong to no task.
   package var task: TaskID?
-  /// Empty: every kind.
+  /// An empty list selects every kind.
   package var kinds: [String]
-  /// Only entries of the machine's time before this; nil: all.
+  /// Selects only entries whose machine time is earlier than this; `nil` selects all.
   package var before: Int64?
 
   package init(machine: String, task: TaskID?, kinds: [String] = [], before: Int64? = nil) {

@@ -1,7 +1,7 @@
 import GRDB
 import MusterSchema
 
-// Changes to the history, each a few statements that touch the rows of its own round.
+// Changes to the history. Each is a few statements that touch only the rows of its own round.
 extension Database {
   func apply(_ change: HistoryChange, at time: WallTime?) throws {
     let at = time?.milliseconds
@@ -12,7 +12,7 @@ extension Database {
       [change.task.rawValue, kind.rawValue, try column(details), at])
   }
 
-  /// - Returns: false when it was made before.
+  /// - Returns: false when the change had been made before.
   private func make(_ change: HistoryChange, _ at: Int64?) throws -> Bool {
     switch change {
     case .began(let task, let name, let specification, let isOver):
@@ -35,7 +35,7 @@ extension Database {
       try run("UPDATE task SET step = ?, reason = ?, ended = ? WHERE id = ?", [step.rawValue, reason, at, task.rawValue])
     case .retired(let task, let last):
       try run("UPDATE task SET retired = ? WHERE id = ?", [try column(last) ?? "", task.rawValue])
-      // Its models stay where there are any, to be downloaded; updates are for rounds to come, and for a replay soon after.
+      // Kept models stay for download. Updates are kept only for later rounds and for a replay soon after the end, so they are released.
       try retain(task, nil, updatesSince: .max)
     case .happened: break
     case .forgotten(let task): try forget(task)
@@ -43,13 +43,13 @@ extension Database {
     return true
   }
 
-  /// The number of a task whose id is the next argument.
+  /// SQL for the number of the task whose id is the next argument.
   static let number = "(SELECT number FROM task WHERE id = ?)"
 
   private func run(_ sql: String, _ arguments: StatementArguments) throws { try cachedStatement(sql: sql).execute(arguments: arguments) }
 
   private func insert(_ contribution: ContributionRecord, _ key: ContributionKey, _ at: Int64?) throws {
-    // An upgraded journal names some twice: by themselves, and in the record of their round.
+    // An upgraded journal names some contributions twice: alone, and in the record of their round.
     let isThere = """
       SELECT EXISTS (SELECT 1 FROM contribution WHERE task = \(Self.number) AND round = ? AND phase = ? AND node = ? AND digest IS NOT NULL)
       """
@@ -63,7 +63,7 @@ extension Database {
       [
         key.task.rawValue, key.round, key.phase.rawValue, key.path.description, Fate.accepted.rawValue, contribution.reason,
         contribution.digest.column, contribution.bytes, contribution.weight, contribution.count, try column(contribution.metrics),
-        // An evaluation is its row, an update has its bytes in a blob.
+        // An evaluation is stored in its row, while an update has its bytes in a blob.
         key.phase == .train, at,
       ])
   }
@@ -116,7 +116,7 @@ extension Database {
     }
   }
 
-  /// What became of a phase's contributions: those that are not named otherwise count.
+  /// Stores the fates of a phase's contributions. A contribution without another fate counts.
   private func decide(_ task: TaskID, _ round: Int, _ phase: Phase, _ contributions: [ContributionRecord]) throws {
     try run(
       "UPDATE contribution SET fate = ? WHERE task = \(Self.number) AND round = ? AND phase = ? AND fate = ?",
@@ -136,7 +136,7 @@ extension Database {
     }
   }
 
-  /// Brings a round's row up to date with the rows of those who missed it, which may have come before it.
+  /// Updates the round's row from the rows of the nodes that missed it. Those rows may have been written before the round's row.
   private func countMissed(_ task: TaskID, _ round: Int) throws {
     let rows = try Row.fetchAll(
       cachedStatement(
@@ -153,7 +153,11 @@ extension Database {
       """, [try column(first), task.rawValue, round])
   }
 
-  /// - Parameter models: nil: all that are kept.
+  /// Releases the blobs that a task no longer keeps.
+  ///
+  /// - Parameters:
+  ///   - models: the models to keep; `nil` releases no model.
+  ///   - first: updates of earlier rounds are released.
   private func retain(_ task: TaskID, _ models: RetainedModels?, updatesSince first: Int) throws {
     let sql = "SELECT number, kept_since FROM task WHERE id = ?"
     guard let row = try Row.fetchOne(cachedStatement(sql: sql), arguments: [task.rawValue]) else { return }
@@ -177,15 +181,16 @@ extension Database {
     try run("UPDATE model INDEXED BY model_kept_of_task SET kept = 0 WHERE \(gone)", arguments)
   }
 
-  /// Hides the task at once. ``removeForgotten(most:)`` removes its rows later, in small pieces.
+  /// Hides the task at once. ``removeForgotten(most:)`` removes its rows later, in small steps.
   private func forget(_ task: TaskID) throws {
     try retain(task, RetainedModels.none, updatesSince: .max)
     try run("UPDATE task SET id = CAST(number AS TEXT) || ' gone', gone = 1, step = 'cancelled' WHERE id = ?", [task.rawValue])
   }
 
-  /// Removes rows of forgotten tasks, at most so many.
+  /// Removes at most `most` contributions and as many events of a forgotten task. Once none are left, removes the task with its rounds and
+  /// models.
   ///
-  /// - Returns: whether there are more.
+  /// - Returns: false when no forgotten task is left.
   func removeForgotten(most: Int) throws -> Bool {
     guard let number = try Int.fetchOne(self, sql: "SELECT number FROM task WHERE gone LIMIT 1") else { return false }
     for table in ["contribution", "event"] {

@@ -83,7 +83,7 @@ extension SQLiteStore {
     } else if filter.task != nil {
       index = " INDEXED BY contribution_of_task"
     } else if isAmiss {
-      // The condition of the index, as it stands there.
+      // The condition must be spelled as in the index, or SQLite cannot use the index.
       conditions.add("fate NOT IN ('accepted', 'counted')")
       index = " INDEXED BY contribution_amiss"
     }
@@ -148,20 +148,20 @@ extension SQLiteStore {
     return more.withLock { $0 }
   }
 
-  /// Some milliseconds' worth: commits of the machine wait for it.
+  /// The number of rows to remove in one transaction. It takes some milliseconds, during which the machine's commits wait.
   private static let removedAtOnce = 2000
 
   // MARK: Lists
 
-  /// A page of a list, the newest first.
+  /// A page of a list, newest rows first.
   ///
-  /// - Parameter cursor: the column that grows with each row.
+  /// - Parameter cursor: a column whose value grows with each new row.
   private func list<T: Sendable>(
     _ select: String, _ conditions: Conditions, by cursor: String, _ page: PageRequest, _ row: @escaping @Sendable (Row) throws -> T
   ) async throws(StorageError) -> Page<T> {
     var conditions = conditions
     if let after = page.after { conditions.add("\(cursor) < ?", after) }
-    // One more tells whether there is a next page.
+    // One row more than the limit shows whether there is a next page.
     let sql = "\(select)\(conditions.sql) ORDER BY \(cursor) DESC LIMIT \(page.limit + 1)"
     let arguments = conditions.arguments
     return try await read("the history") { database in
@@ -173,7 +173,7 @@ extension SQLiteStore {
   }
 }
 
-/// What rows have to meet, all of it.
+/// Conditions of a `WHERE` clause, all of which a row must meet, with their arguments.
 private struct Conditions: Sendable {
   private var texts: [String] = []
   private(set) var arguments = StatementArguments()
@@ -195,14 +195,14 @@ private struct Conditions: Sendable {
 }
 
 extension Database {
-  /// Rounds with the names of their nodes, in their order.
+  /// Rounds with the names of their nodes, in ascending order.
   fileprivate func records(of task: TaskID, _ rounds: ClosedRange<Int>) throws -> [RoundRecord] {
     let arguments: StatementArguments = [task.rawValue, rounds.lowerBound, rounds.upperBound]
     let range = "task = \(Database.number) AND round BETWEEN ? AND ?"
     var records = try Row.fetchAll(self, sql: "SELECT * FROM round WHERE \(range) ORDER BY round", arguments: arguments).map(
       RoundRecord.init)
     guard !records.isEmpty else { return [] }
-    // What is accepted and not decided yet belongs to a phase that goes on.
+    // A contribution that is accepted and not yet decided belongs to a phase in progress.
     let rows = try Row.fetchCursor(
       self, sql: "SELECT * FROM contribution WHERE \(range) AND fate <> 'accepted' ORDER BY round, phase, node, number",
       arguments: arguments)

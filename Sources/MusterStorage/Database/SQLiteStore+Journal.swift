@@ -41,7 +41,8 @@ extension SQLiteStore {
   }
 }
 
-/// A row that is refused will be refused again, whatever is done about the disk.
+/// Turns a refusal of this row into ``StorageError/unstorable(_:_:)``: the same row would be refused again, whatever is done about the
+/// disk.
 private func aboutTheRow(of task: TaskID?, _ what: @autoclosure () -> String, _ body: () throws -> Void) throws {
   do {
     try body()
@@ -53,7 +54,7 @@ private func aboutTheRow(of task: TaskID?, _ what: @autoclosure () -> String, _ 
 }
 
 extension Database {
-  /// The machine's time does not go back.
+  /// Stores a machine's time. It never goes backwards.
   fileprivate func note(_ at: Int64, of machine: String) throws {
     try cachedStatement(
       sql: """
@@ -84,7 +85,7 @@ extension Database {
 }
 
 extension DatabaseError {
-  /// The row itself is refused: it will be refused again.
+  /// Whether SQLite refused the row itself, and so would refuse it again.
   fileprivate var isAboutTheRow: Bool {
     switch resultCode {
     case .SQLITE_TOOBIG, .SQLITE_CONSTRAINT, .SQLITE_MISMATCH: true

@@ -1,7 +1,7 @@
 import GRDB
 package import MusterSchema
 
-/// When a server first heard that a node is online or offline in a session.
+/// The time at which a server first heard that a node is online or offline in a session.
 package struct PresenceRow: Hashable, Sendable {
   package var node: NodeID
   package var online: Bool

@@ -24,8 +24,9 @@ extension SQLiteStore {
           """)
     }
     migrator.registerMigration("2 wall clock") { database in
-      // When the row was committed by the clock on the wall, milliseconds since 1970 in UTC; NULL for rows of version 0.1.0. For people
-      // only: the protocol knows no time of day.
+      // The wall-clock time of the commit, in milliseconds since 1970 UTC; NULL for rows of version 0.1.0. It is for people only: the
+      // protocol
+      // does not use the time of day.
       try database.execute(sql: "ALTER TABLE journal ADD COLUMN committed INTEGER")
     }
     migrator.registerMigration("3 presence") { database in
@@ -45,8 +46,9 @@ extension SQLiteStore {
     return migrator
   }
 
-  /// Times are milliseconds since 1970 in UTC, by the clock on the wall, and NULL where version 0.1.0 kept none. Metrics, strategies and
-  /// specifications are JSON. Digests are their 32 bytes.
+  /// Times are wall-clock milliseconds since 1970 UTC, and NULL where version 0.1.0 recorded none. Metrics, strategies and specifications
+  /// are
+  /// JSON. Digests are their 32 bytes.
   private static let history = """
     CREATE TABLE task (
       -- The cursor of lists.

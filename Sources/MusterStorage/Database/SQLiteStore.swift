@@ -2,16 +2,16 @@ import GRDB
 import Glibc
 import MusterSchema
 
-/// The store of a server without other programs: one file in its state folder (WAL, synchronous FULL).
+/// The store of a server that needs no database program: one SQLite file in the state folder (WAL, synchronous FULL).
 package final class SQLiteStore: Store {
   package let wasCreatedEmpty: Bool
   let pool: DatabasePool
   let path: String
   let wallClock: @Sendable () -> WallTime
 
-  /// Opens the file, or makes it. Blocks.
+  /// Opens the database file, or makes it. Blocks.
   ///
-  /// - Parameter wallClock: what rows are stamped with.
+  /// - Parameter wallClock: gives the time of day that is stored with the rows.
   init(_ path: String, wallClock: @escaping @Sendable () -> WallTime) throws(StorageError) {
     self.path = path
     self.wallClock = wallClock
@@ -37,16 +37,16 @@ package final class SQLiteStore: Store {
     if try pool.read(migrator.hasBeenSuperseded) {
       throw StorageError.newer("\(path) was written by a newer version of Muster: start that version, or set another state folder")
     }
-    // GRDB sets NORMAL when it opens a pool, which would lose commits with the power.
+    // GRDB sets NORMAL when it opens a pool, and with NORMAL a loss of power would lose commits.
     try pool.writeWithoutTransaction { try $0.execute(sql: "PRAGMA synchronous = FULL") }
     try migrator.migrate(pool)
     return pool
   }
 
-  /// Reads in one snapshot.
+  /// Reads from one snapshot of the database.
   func read<T: Sendable>(_ what: String, _ body: @escaping @Sendable (Database) throws -> T) async throws(StorageError) -> T {
     let result: Result<T, StorageError> = await withCheckedContinuation { continuation in
-      // On a thread of its own: a reader that has to wait must not hold up what writes files.
+      // GRDB runs this on threads of its own, so a reader that has to wait does not hold up the pool that writes files.
       pool.asyncRead { database in
         do {
           continuation.resume(returning: .success(try body(try database.get())))
@@ -71,7 +71,8 @@ package final class SQLiteStore: Store {
           }
           continuation.resume(returning: .success(()))
         } catch {
-          // SQLite calls only ENOSPC a full disk; a quota and a file size limit are one too, and the thread's errno still says so.
+          // SQLite reports only ENOSPC as a full disk. A quota or a file size limit counts as one too, and the thread's errno still names
+          // it.
           let code = errno
           let isFull = (error as? DatabaseError)?.extendedResultCode == .SQLITE_IOERR_WRITE && [EFBIG, EDQUOT].contains(code)
           continuation.resume(returning: .failure(isFull ? StorageError(code, path) : StorageError(error, path)))
@@ -83,7 +84,7 @@ package final class SQLiteStore: Store {
 }
 
 extension StorageError {
-  /// From whatever GRDB or the file work of opening threw.
+  /// Converts any error that GRDB, or opening the file, threw.
   init(_ error: any Error, _ path: String) {
     if let error = error as? StorageError {
       self = error

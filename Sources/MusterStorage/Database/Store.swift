@@ -1,6 +1,6 @@
 package import MusterSchema
 
-/// A blob that lost a reference. ``number`` is for ``Store/settleReleased(_:)``.
+/// A blob that lost a reference, with the number of that release for ``Store/settleReleased(_:)``.
 package struct BlobRelease: Hashable, Sendable {
   package var number: Int
   package var digest: Digest
@@ -11,93 +11,93 @@ package struct BlobRelease: Hashable, Sendable {
   }
 }
 
-/// A server's database: the journal of its machines, the history, and when nodes were seen.
+/// A server's database: the journal of its machines, the history, and the presence of nodes.
 ///
-/// One transaction holds the records of a batch and the changes to the history that follow from them. Every function waits off the cooperative
-/// threads. Engines conform to it, and `StoreConformance` in the tests says what they must do.
+/// One transaction holds the records of a batch and the changes to the history that follow from them. No function blocks a cooperative
+/// thread. A database engine conforms to this protocol, and `StoreConformance` in the tests checks what it must do.
 package protocol Store: Sendable {
-  /// Whether nothing was ever committed here before this start.
+  /// Whether nothing had ever been committed here when the store was opened.
   var wasCreatedEmpty: Bool { get }
 
   // MARK: Journal
 
-  /// Makes all changes durable, in their order, or none of them.
+  /// Makes all changes durable in their order, or none of them.
   ///
-  /// It is not given up when the task is cancelled: what was begun is finished.
+  /// Cancelling the task does not stop a commit that has begun.
   ///
-  /// - Returns: the time of day that is stored beside the rows, for people.
+  /// - Returns: the time of day that is stored with the rows, for people.
   @discardableResult
   func commit(_ transaction: StoreTransaction) async throws(StorageError) -> WallTime
-  /// Every entry of a machine, in the order of appending.
+  /// Every entry of a machine, in the order in which they were appended.
   func entries(machine: String) async throws(StorageError) -> [JournalEntry]
-  /// The machine's own time of its last commit, milliseconds; 0 before the first. It stays when entries go.
+  /// The machine's own time of its last commit in milliseconds; 0 before the first. It stays when entries are removed.
   func lastInstant(machine: String) async throws(StorageError) -> Int64
 
   // MARK: History
 
   func task(_ id: TaskID) async throws(StorageError) -> TaskRow?
-  /// The newest first.
+  /// A page of the tasks, newest first.
   func tasks(_ filter: TaskFilter, _ page: PageRequest) async throws(StorageError) -> Page<TaskRow>
-  /// Rounds that are over, of all tasks there ever were.
+  /// The number of completed rounds of all tasks that ever existed.
   func roundsCompleted() async throws(StorageError) -> Int
-  /// Rounds of a task that are over, the newest first, without the names of their nodes. The cursor is the round.
+  /// A page of a task's completed rounds, newest first, without the names of their nodes. The cursor is the round.
   func rounds(of task: TaskID, _ page: PageRequest) async throws(StorageError) -> Page<RoundSummary>
-  /// Rounds of a task with the names of their nodes, in their order.
+  /// A task's completed rounds with the names of their nodes, in ascending order.
   ///
   /// - Parameters:
-  ///   - first: the first round.
-  ///   - most: of contributions and missed invitations together.
-  /// - Returns: nil when there are more of them than that.
+  ///   - first: the first round of the result.
+  ///   - most: the largest number of contributions and missed invitations, added up.
+  /// - Returns: `nil` when there are more than `most` of them.
   func records(of task: TaskID, since first: Int, most: Int) async throws(StorageError) -> [RoundRecord]?
   func record(of task: TaskID, round: Int) async throws(StorageError) -> RoundRecord?
-  /// Models of a task, the newest first. The cursor is the round.
+  /// A page of a task's models, newest first. The cursor is the round.
   func models(of task: TaskID, _ page: PageRequest) async throws(StorageError) -> Page<ModelCheckpoint>
-  /// What was accepted under this key, whatever became of it.
+  /// The contribution that was accepted under this key, whatever its fate is now.
   func contribution(_ key: ContributionKey) async throws(StorageError) -> ContributionRecord?
-  /// The paths whose contributions to a phase were accepted, sorted.
+  /// The sorted paths of the nodes whose contributions to a phase were accepted.
   func paths(of task: TaskID, round: Int, _ phase: Phase) async throws(StorageError) -> [NodePath]
-  /// The newest first.
+  /// A page of the contributions, newest first.
   func contributions(_ filter: ContributionFilter, _ page: PageRequest) async throws(StorageError) -> Page<ContributionRow>
 
-  /// Events, the newest first.
+  /// A page of the events, newest first.
   func events(_ filter: EventFilter, _ page: PageRequest) async throws(StorageError) -> Page<TaskEvent>
-  /// Events after one, in their order, at most so many.
+  /// At most `most` events with a higher number than `number`, in ascending order.
   func events(_ filter: EventFilter, since number: Int, most: Int) async throws(StorageError) -> [TaskEvent]
 
   // MARK: Blobs
 
-  /// Blobs that lost a reference and may be removed, in the order of their release.
+  /// Blobs that lost a reference and may be removed, in the order in which they were released.
   ///
   /// - Parameters:
-  ///   - number: of a release: only those behind it.
-  ///   - most: upper bound on the releases of one answer.
+  ///   - number: the number of a release; only later releases are returned.
+  ///   - most: the largest number of releases to return.
   func releasedBlobs(after number: Int, most: Int) async throws(StorageError) -> [BlobRelease]
-  /// Those of the blobs that the history keeps.
+  /// Those of the blobs that the history still keeps.
   func keptBlobs(among digests: Set<Digest>) async throws(StorageError) -> Set<Digest>
-  /// The blobs of these releases are removed, or kept by something else.
+  /// Notes that the blobs of these releases were removed, or are kept because of another reference.
   func settleReleased(_ numbers: [Int]) async throws(StorageError)
-  /// Removes rows of forgotten tasks, a bounded number of them.
+  /// Removes a bounded number of rows of forgotten tasks.
   ///
-  /// - Returns: whether there are more.
+  /// - Returns: whether there may be more to remove.
   func removeForgotten() async throws(StorageError) -> Bool
 
   // MARK: Presence
 
   func presence() async throws(StorageError) -> [PresenceRow]
-  /// Replaces the rows of these nodes and states, and removes all rows of `nodes`, in one transaction.
+  /// Replaces the rows with the same node and state, and removes all rows of `nodes`, in one transaction.
   func savePresence(_ rows: [PresenceRow], forgetting nodes: [NodeID]) async throws(StorageError)
 }
 
-/// What is made durable together.
+/// Records and changes that are made durable together.
 package struct StoreTransaction: Sendable {
   package var entries: [JournalEntry]
-  /// Older entries that these replace, removed first.
+  /// Older entries that the new ones replace. They are removed first.
   package var replacing: [JournalRange]
   package var changes: [StampedChange]
-  /// The time of a machine without an entry, milliseconds.
+  /// The time in milliseconds of a machine that may have no entry in the transaction.
   private var instant: (machine: String, at: Int64)?
 
-  /// - Parameter instant: the time of the machine that all of it comes from.
+  /// - Parameter instant: the machine whose batch this is, and its time in milliseconds.
   package init(
     _ entries: [JournalEntry] = [], replacing: [JournalRange] = [], changes: [HistoryChange] = [],
     at instant: (machine: String, at: Int64)? = nil
@@ -110,7 +110,7 @@ package struct StoreTransaction: Sendable {
 
   package var isEmpty: Bool { entries.isEmpty && replacing.isEmpty && changes.isEmpty }
 
-  /// The times of machines that it comes from.
+  /// The time of each machine that the transaction comes from.
   package var instants: [String: Int64] {
     var instants: [String: Int64] = [:]
     for (machine, at) in entries.map({ ($0.machine, $0.at) }) + [instant].compactMap({ $0 }) {
@@ -123,9 +123,9 @@ package struct StoreTransaction: Sendable {
 /// A change to the history, and when it happened.
 package struct StampedChange: Hashable, Sendable {
   package enum Time: Hashable, Sendable {
-    /// With the transaction.
+    /// The change happens with the transaction.
     case now
-    /// Before this version kept a history; nil: nothing says when.
+    /// The change happened before this version kept a history; `nil` when its time is unknown.
     case earlier(WallTime?)
   }
 
