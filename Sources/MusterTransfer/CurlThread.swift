@@ -4,10 +4,10 @@ import Logging
 import MusterGround
 import Synchronization
 
-/// Where the rest of the program and the curl thread meet.
+/// Passes commands from the rest of the program to the curl thread.
 ///
-/// libcurl's handles belong to one thread. Everybody else leaves a command here and wakes it: `curl_multi_wakeup` is the one call that
-/// libcurl allows from other threads.
+/// libcurl's handles belong to one thread. Other threads leave a command here and wake that thread with `curl_multi_wakeup`, the only call
+/// that libcurl allows from other threads.
 final class CurlMailbox: Sendable {
   enum Command: Sendable {
     case start(id: UInt64, TransferRequest, @Sendable (Result<HTTPResponse, TransferError>) -> Void)
@@ -18,12 +18,12 @@ final class CurlMailbox: Sendable {
     var commands: [Command] = []
     var nextID: UInt64 = 0
     var isStopping = false
-    /// Nil once the thread has ended. Only `curl_multi_wakeup` is called on it here.
+    /// `nil` before the thread has begun and after it has ended. Only `curl_multi_wakeup` is called on it here.
     var multi: Wakeable?
   }
 
   private struct Wakeable: @unchecked Sendable {
-    // Sound: the pointer is only handed to curl_multi_wakeup, which is documented as safe from any thread, under the lock that the
+    // Sound: the pointer is only passed to curl_multi_wakeup, which is documented as safe from any thread, and under the same lock that the
     // curl thread takes before it frees the handle.
     let handle: UnsafeMutableRawPointer
   }
@@ -37,7 +37,7 @@ final class CurlMailbox: Sendable {
     }
   }
 
-  /// - Returns: false when the client is stopping.
+  /// - Returns: false when the client is stopping and the command was not taken.
   func post(_ command: Command) -> Bool {
     state.withLock { state in
       guard !state.isStopping else { return false }
@@ -57,7 +57,7 @@ final class CurlMailbox: Sendable {
   func open(_ multi: UnsafeMutableRawPointer) { state.withLock { $0.multi = Wakeable(handle: multi) } }
   func close() { state.withLock { $0.multi = nil } }
 
-  /// What was posted since, and whether to stop.
+  /// The commands posted since the last call, and whether the thread must stop.
   func take() -> (commands: [Command], isStopping: Bool) {
     state.withLock { state in
       defer { state.commands = [] }
@@ -66,14 +66,14 @@ final class CurlMailbox: Sendable {
   }
 }
 
-/// The one thread that touches libcurl's handles.
+/// The only thread that uses libcurl's handles.
 final class CurlThread {
   private let mailbox: CurlMailbox
   private let configuration: HTTPConfiguration
   private let logger: Logger
   private let multi: UnsafeMutableRawPointer
   private var active: [UInt64: CurlTransfer] = [:]
-  /// Easy handles that finished: reuse saves their set-up.
+  /// Easy handles of finished transfers. Reusing one saves its set-up.
   private var spare: [UnsafeMutableRawPointer] = []
 
   private init(_ mailbox: CurlMailbox, _ configuration: HTTPConfiguration, _ logger: Logger, _ multi: UnsafeMutableRawPointer) {
@@ -111,12 +111,12 @@ final class CurlThread {
       var code = curl_multi_perform(multi, &running)
       harvest()
       if code == CURLM_OK {
-        // No interval: a command wakes it, and libcurl shortens the wait for its own timers.
+        // A command wakes the thread, and libcurl shortens the wait for its own timers, so the long timeout delays nothing.
         code = curl_multi_poll(multi, nil, 0, 60_000, nil)
       }
       if code != CURLM_OK {
         logger.error("libcurl's loop failed", metadata: ["http.error": "\(String(cString: curl_multi_strerror(code)))"])
-        // Not a loop at full speed for whatever reason this is.
+        // Pause, so that a failure that persists does not make the loop run at full speed.
         usleep(10_000)
       }
     }
@@ -169,5 +169,5 @@ final class CurlThread {
   }
 }
 
-/// libcurl's process-wide set-up, once.
+/// The result of libcurl's process-wide set-up, which runs once.
 private let globalState: CURLcode = curl_global_init(Int(CURL_GLOBAL_DEFAULT))

@@ -2,7 +2,7 @@ import CCurl
 import Glibc
 import MusterSchema
 
-/// One transfer in flight. Lives on the curl thread, which hands libcurl an unretained pointer to it for its callbacks.
+/// One transfer in flight. It lives on the curl thread, and libcurl holds an unretained pointer to it for the callbacks.
 final class CurlTransfer {
   let id: UInt64
   let handle: UnsafeMutableRawPointer
@@ -16,7 +16,7 @@ final class CurlTransfer {
   private var position: Int64 = 0
   private var failure: TransferError?
   private var isReleased = false
-  /// Whether a download's answer was checked against what was asked for.
+  /// Whether the status and headers of a download's answer were checked against the request.
   private var isAccepted = false
 
   init(
@@ -30,7 +30,7 @@ final class CurlTransfer {
     errors.pointee = 0
   }
 
-  /// Frees what belongs to libcurl's side. After the handle has left the multi handle.
+  /// Frees the memory that libcurl uses. Call it after the handle was removed from the multi handle.
   func release() {
     guard !isReleased else { return }
     isReleased = true
@@ -58,8 +58,9 @@ final class CurlTransfer {
     set(CURLOPT_TCP_NODELAY, 1)
     set(CURLOPT_BUFFERSIZE, 256 << 10)
     set(CURLOPT_USERAGENT, "muster/\(Muster.version)")
-    // A fleet's transfers go where its own programs say, as its MQTT does: a proxy of the environment is for the outside, and would only be in
-    // the way (or see tickets). An empty text keeps libcurl from looking at http_proxy, HTTPS_PROXY and ALL_PROXY.
+    // A fleet's transfers go to the addresses that its own programs name, as its MQTT does. A proxy from the environment is meant for the
+    // outside
+    // and would be in the way, or see tickets. An empty string keeps libcurl from reading http_proxy, HTTPS_PROXY and ALL_PROXY.
     set(CURLOPT_PROXY, "")
     muster_curl_set_pointer(handle, CURLOPT_ERRORBUFFER, errors)
     muster_curl_set_pointer(handle, CURLOPT_HTTPHEADER, fields)
@@ -83,7 +84,7 @@ final class CurlTransfer {
     guard code == CURLE_OK else { throw .io("the address \(shown(request.url)) is not understood") }
   }
 
-  /// A PUT or POST without a body still says `Content-Length: 0`.
+  /// The length of the body. A PUT, POST or PATCH without a body still sends `Content-Length: 0`.
   private var bodyCount: Int64? { request.body.count ?? (["PUT", "POST", "PATCH"].contains(request.method) ? 0 : nil) }
 
   private func set(_ option: CURLoption, _ value: Int) { muster_curl_set_long(handle, option, value) }
@@ -101,7 +102,7 @@ final class CurlTransfer {
     }
   }
 
-  /// - Returns: false to abort.
+  /// - Returns: false to abort the transfer.
   func received(body bytes: UnsafeRawBufferPointer) -> Bool {
     guard failure == nil else { return false }
     if status < 300, case .file(let writer) = request.sink {
@@ -120,7 +121,7 @@ final class CurlTransfer {
       return failure == nil
     }
     if status >= 300 {
-      // A long error text does not matter, its beginning does.
+      // Only the beginning of a long error body is kept.
       body.append(contentsOf: bytes.prefix(maximumErrorBody - body.count))
       return true
     }
@@ -132,7 +133,9 @@ final class CurlTransfer {
     return true
   }
 
-  /// Whether the answer continues the partial file, or replaces it.
+  /// Prepares the file for the answer, which either continues the partial file or replaces it.
+  ///
+  /// - Returns: false when the answer has the wrong range or is too large.
   private func accept(_ writer: DownloadWriter) -> Bool {
     let offset = writer.offset
     if status == 206 {
@@ -179,21 +182,21 @@ final class CurlTransfer {
     return count
   }
 
-  /// libcurl rewinds when a reused connection turns out to be dead.
+  /// Rewinds the body. libcurl does so when a reused connection turns out to be dead.
   ///
-  /// - Returns: false to let the transfer fail instead.
+  /// - Returns: false when the body may not be sent again, which fails the transfer.
   func seek(to offset: Int64) -> Bool {
     guard request.repeats || position == 0 else { return false }
     position = offset
     return true
   }
 
-  // MARK: The end
+  // MARK: Outcome
 
   func outcome(_ code: CURLcode) -> Result<HTTPResponse, TransferError> {
     if let failure { return .failure(failure) }
     let response = HTTPResponse(status: status, headers: headers, body: body)
-    // An error that was told before the body was through: the server may close its side, what it said holds.
+    // A server may answer with an error and close the connection before it has read the whole body. Its answer is valid all the same.
     if let failure = response.failure, code == CURLE_OK || code == CURLE_SEND_ERROR || code == CURLE_RECV_ERROR {
       return .failure(failure)
     }
@@ -202,7 +205,7 @@ final class CurlTransfer {
     case CURLE_OK: return .success(response)
     case CURLE_SEND_FAIL_REWIND: return .failure(.unreachable(host: host(of: request.url), why: "the connection broke"))
     case CURLE_OPERATION_TIMEDOUT:
-      // Zero until name, connection and TLS are through: then the far side was never reached.
+      // The time is zero until name resolution, connection and TLS are done, so zero means that the server was never reached.
       var began: curl_off_t = 0
       muster_curl_get_offset(handle, CURLINFO_PRETRANSFER_TIME_T, &began)
       return .failure(began == 0 ? .unreachable(host: host(of: request.url), why: text) : .timedOut(host: host(of: request.url)))
@@ -238,7 +241,7 @@ private let seekBody: muster_curl_seek = { context, offset, origin in
     ? CURL_SEEKFUNC_OK : CURL_SEEKFUNC_FAIL
 }
 
-/// `host:port` of an address, for messages.
+/// The `host:port` of an address, for messages.
 func host(of url: String) -> String {
   let rest = url.range(after: "://")
   return String(rest.prefix { $0 != "/" && $0 != "?" })

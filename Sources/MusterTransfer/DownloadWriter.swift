@@ -3,9 +3,9 @@ import MusterGround
 import MusterSchema
 import Synchronization
 
-/// The temporary file of a download: continues a partial one, hashes what it writes, becomes the wanted file only when the digest fits.
+/// The temporary file of a download. It continues a partial download, hashes the bytes, and is renamed only when the digest matches.
 ///
-/// The name carries the digest, so a partial file is only ever continued with the same bytes. A lock keeps a second download away.
+/// The file name contains the digest, so a partial file is only ever continued with the same bytes. A lock keeps a second download out.
 final class DownloadWriter: Sendable {
   private struct State {
     var hasher: Digest.Hasher
@@ -20,7 +20,7 @@ final class DownloadWriter: Sendable {
   private let descriptor: Int32
   private let state: Mutex<State>
 
-  /// Opens the temporary file and reads what an earlier attempt left. Blocks while it reads.
+  /// Opens the temporary file and hashes the bytes that an earlier attempt left in it. Blocks while it reads.
   init(path: String, expecting digest: Digest, maximum: Int) throws(TransferError) {
     self.path = path
     expected = digest
@@ -37,10 +37,10 @@ final class DownloadWriter: Sendable {
 
   deinit { close(descriptor) }
 
-  /// Nothing is written any more: another download may go on.
+  /// Releases the lock after the last write, so that another download can continue the file.
   func unlock() { flock(descriptor, LOCK_UN) }
 
-  /// Bytes that are there already.
+  /// The number of bytes that are in the file.
   var offset: Int64 { state.withLock(\.written) }
   var failure: TransferError? { state.withLock(\.failure) }
 
@@ -61,13 +61,13 @@ final class DownloadWriter: Sendable {
     }
   }
 
-  /// Forgets what is there: the server sends everything.
+  /// Empties the file, because the server sends the whole blob.
   func restart() {
     ftruncate(descriptor, 0)
     state.withLock { $0 = State(hasher: Digest.Hasher(), written: 0) }
   }
 
-  /// - Returns: false when it cannot go on; `failure` says why.
+  /// - Returns: false when the download cannot continue; `failure` holds the reason.
   func write(_ bytes: UnsafeRawBufferPointer) -> Bool {
     state.withLock { state in
       guard state.failure == nil else { return false }
@@ -87,9 +87,9 @@ final class DownloadWriter: Sendable {
     }
   }
 
-  /// Checks the digest and gives the file its name.
+  /// Checks the digest and renames the file to its final path.
   ///
-  /// - Parameter durable: makes the bytes safe first, and the name afterwards: blocks until the disk has them.
+  /// - Parameter durable: flushes the bytes before and the name after the rename, and blocks until the disk has them.
   func finish(durable: Bool) throws(TransferError) {
     let digest = state.withLock { $0.hasher.finish() }
     guard digest == expected else {
@@ -105,6 +105,6 @@ final class DownloadWriter: Sendable {
     }
   }
 
-  /// Removes the temporary file: its bytes are of no use.
+  /// Removes the temporary file, because its bytes are useless.
   func discard() { unlink(temporary) }
 }

@@ -2,39 +2,39 @@ import MusterGround
 package import MusterSchema
 
 extension HTTPClient {
-  /// Downloads a blob to a file, which appears only when it is complete and has the digest.
+  /// Downloads a blob to a file, which appears only when it is complete and its digest matches.
   ///
-  /// What an interrupted download left beside the file is continued by range, if the server still has the same bytes.
+  /// The partial file of an interrupted download is continued with a range request, if the server still has the same bytes.
   ///
   /// - Parameters:
-  ///   - maximumBytes: of the whole file.
-  ///   - durable: flushed to the disk before it returns.
+  ///   - maximumBytes: the largest size of the whole file.
+  ///   - durable: whether the file is flushed to the disk before the function returns.
   package func download(
     _ url: String, to path: String, expecting digest: Digest, maximumBytes: Int, durable: Bool = true
   ) async throws(TransferError) {
     let resumed = try await downloadOnce(url, to: path, expecting: digest, maximumBytes: maximumBytes, durable: durable)
-    // A loss of power, or whatever, had spoiled what was continued, and it is gone now: once more, from the beginning.
+    // A partial file that was continued had been damaged, for example by a loss of power. It is removed now: download the whole blob.
     if let resumed {
       let again = try await downloadOnce(url, to: path, expecting: digest, maximumBytes: maximumBytes, durable: durable)
       guard again == nil else { throw resumed }
     }
   }
 
-  /// - Returns: why what was continued is of no use.
+  /// - Returns: `nil` on success, or the digest error of a download that had continued a partial file.
   private func downloadOnce(
     _ url: String, to path: String, expecting digest: Digest, maximumBytes: Int, durable: Bool
   ) async throws(TransferError) -> TransferError? {
     let writer = try await offloadLong { () throws(TransferError) in
       try DownloadWriter(path: path, expecting: digest, maximum: maximumBytes)
     }
-    // Whoever tries again at once must not find the file locked, although the thread of the transfers may hold the writer a moment longer.
+    // The transfer thread may hold the writer a moment longer. Unlock now, so that a caller that tries again at once can take the lock.
     defer { writer.unlock() }
     var isResumed = writer.offset > 0
     do throws(TransferError) {
       try await fetch(url, into: writer)
     } catch {
       guard error.status == 416, writer.offset > 0 else { throw error }
-      // The partial file is as long as the whole, or longer: it may be complete, else it is of no use.
+      // 416: the partial file is as long as the blob or longer, so the server has nothing to add. Start over.
       writer.restart()
       isResumed = false
       try await fetch(url, into: writer)
@@ -53,13 +53,13 @@ extension HTTPClient {
     if writer.offset > 0 { headers = [("Range", "bytes=\(writer.offset)-"), ("If-Range", "\"\(writer.expected.hexadecimal)\"")] }
     let offset = writer.offset
     let response = try await run(TransferRequest(method: "GET", url: url, headers: headers, sink: .file(writer)))
-    // An empty body never reached the writer.
+    // An empty body never reached the writer, so it still holds the partial bytes.
     if response.status == 200, offset > 0, writer.offset == offset { writer.restart() }
   }
 
-  /// Uploads a file, streamed, with its digest.
+  /// Uploads a file as a stream, with its digest in a header.
   ///
-  /// - Parameter progress: called on the client's thread after each piece, with bytes sent and in all: it must return at once.
+  /// - Parameter progress: called on the client's thread after each piece with the bytes sent and the total. It must return at once.
   /// - Returns: the status, 200 or 201.
   @discardableResult
   package func upload(
@@ -75,7 +75,7 @@ extension HTTPClient {
     return try await run(request).status
   }
 
-  /// Uploads a whole file: see ``upload(_:to:ticket:digest:contentType:progress:)``.
+  /// Uploads a whole file, see ``upload(_:to:ticket:digest:contentType:progress:)``.
   @discardableResult
   package func upload(
     file: String, to url: String, ticket: Ticket?, digest: Digest, contentType: String = "application/octet-stream",

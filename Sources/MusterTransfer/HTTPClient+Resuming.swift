@@ -1,22 +1,22 @@
 package import MusterSchema
 import Synchronization
 
-/// How an upload in parts is called off and on again.
+/// An upload in parts that can be interrupted and continued.
 package struct ResumableUpload: Sendable {
   package var source: UploadSource
-  /// Where the contribution goes. The upload's own address is this one with `?digest=…`.
+  /// The address of the contribution. The upload's own address is this one with `?digest=…`.
   package var url: String
   package var ticket: Ticket?
-  /// Of the whole.
+  /// The digest of the whole body.
   package var digest: Digest
   package var contentType: String
-  /// Bytes of a part: what an interruption costs at most.
+  /// The size of a part in bytes, which is the most that an interruption costs.
   package var partBytes: Int
-  /// Whether an earlier attempt, perhaps of an earlier process, may have left something with the server: then it is asked first.
+  /// Whether an earlier attempt, perhaps of an earlier process, may have left bytes at the server. If so, the server is asked first.
   package var resumes: Bool
-  /// Called after each piece that was handed to the system, on the client's thread: it must return at once.
+  /// Called on the client's thread after each piece was handed to the system. It must return at once.
   package var sent: (@Sendable (_ bytes: Int) -> Void)?
-  /// Called when the server has said how many bytes it has.
+  /// Called when the server has reported how many bytes it has.
   package var acknowledged: (@Sendable (_ offset: Int, _ total: Int) -> Void)?
 
   package init(
@@ -37,10 +37,10 @@ package struct ResumableUpload: Sendable {
 }
 
 extension HTTPClient {
-  /// Uploads a file in parts, each of which the server acknowledges: an interruption costs one part, however long connections and proxies
-  /// in between hold bytes back. A file of one part is sent as a plain PUT.
+  /// Uploads a file in parts, each of which the server acknowledges. An interruption therefore costs one part, however long connections and
+  /// proxies on the way hold bytes back. A file of one part is sent as a plain PUT.
   ///
-  /// draft-ietf-httpbis-resumable-upload-12, "upload as a series of parts". It does not retry: call it again, with `resumes`.
+  /// Follows draft-ietf-httpbis-resumable-upload-12, "upload as a series of parts". It does not retry: call it again, with `resumes`.
   ///
   /// - Returns: the status, 200 or 201.
   @discardableResult
@@ -61,13 +61,13 @@ extension HTTPClient {
     do throws(TransferError) {
       return try await sendParts(of: upload, reader, from: start)
     } catch {
-      // What an earlier attempt had left was spoiled by a loss of power, and the server has dropped it.
+      // A loss of power damaged the bytes of the earlier attempt, and the server has dropped them.
       guard start > 0, error.problem?.code == .wrongDigest else { throw error }
       return try await sendParts(of: upload, reader, from: 0)
     }
   }
 
-  /// Where the server stands; nil: the contribution counts already.
+  /// The number of bytes that the server has; `nil` when the contribution is accepted already.
   private func offset(of upload: ResumableUpload, _ total: Int) async throws(TransferError) -> Int? {
     let answer = try await send("HEAD", upload.address, headers: upload.authorization)
     if answer["upload-complete"] == "?1" { return nil }
@@ -86,7 +86,8 @@ extension HTTPClient {
       if answer.status != 409, end == total || answer["upload-complete"] == "?1" { return answer.status }
       guard let next = answer.uploadOffset(upTo: total) else { throw .io("the server does not say how far the upload came") }
       if answer.status == 409 || next <= offset {
-        // It has more or less than it said before: another request of ours was still under way, or its disk lost something.
+        // The server has more or fewer bytes than it said: another request of this client was still in progress, or its disk lost
+        // something.
         corrections += 1
         guard corrections <= 3 else { throw .io("the server keeps changing its mind about how far the upload came") }
       }
@@ -123,7 +124,7 @@ extension HTTPResponse {
   }
 }
 
-/// Turns "so many in this request" into "so many more".
+/// Converts "bytes of this request sent so far" into "bytes sent since the last call".
 private final class UploadCounter: Sendable {
   private let report: (@Sendable (Int) -> Void)?
   private let last = Mutex<Int64>(0)
@@ -132,7 +133,7 @@ private final class UploadCounter: Sendable {
 
   func now(_ sent: Int64) {
     guard let report else { return }
-    // A connection that turned out to be dead is begun again.
+    // The count starts at zero again when libcurl replaces a dead connection.
     let more = last.withLock { last in
       defer { last = sent }
       return sent >= last ? sent - last : sent

@@ -1,10 +1,10 @@
 package import Logging
 import MusterSchema
 
-/// An HTTP/1.1 client over libcurl: one thread for all transfers, connections that are kept and reused.
+/// An HTTP/1.1 client over libcurl, with one thread for all transfers and connections that are kept and reused.
 ///
-/// It follows no redirects, speaks only http and https, bounds every answer, and gives up when it cannot connect (5 s) or when nothing
-/// moves (30 s). Cancelling the task that waits aborts the transfer. Dropping the client ends its thread.
+/// It follows no redirects, speaks only http and https, and bounds every answer. By default it gives up when it cannot connect within 5 s,
+/// or when no bytes move for 30 s. Cancelling the waiting task aborts the transfer. Releasing the client ends its thread.
 package final class HTTPClient: Sendable {
   private let mailbox = CurlMailbox()
   private let configuration: HTTPConfiguration
@@ -58,7 +58,7 @@ package final class HTTPClient: Sendable {
         guard !Task.isCancelled, mailbox.post(.start(id: id, request, { continuation.resume(returning: $0) })) else {
           return continuation.resume(returning: .failure(.cancelled))
         }
-        // A cancellation in between came before the start, and found nothing.
+        // A cancellation just before the start found no transfer to cancel, so cancel again.
         if Task.isCancelled { _ = mailbox.post(.cancel(id: id)) }
       }
     } onCancel: {

@@ -1,12 +1,12 @@
-/// The bounds of an ``HTTPClient``.
+/// Time limits and size limits of an ``HTTPClient``.
 package struct HTTPConfiguration: Hashable, Sendable {
-  /// Seconds to connect, name resolution included.
+  /// Seconds that connecting may take, including name resolution.
   package var connectSeconds: Double
-  /// A transfer in which less than a byte a second moved for so many seconds is given up.
+  /// A transfer that moves less than one byte per second for this many seconds is given up.
   package var stallSeconds: Int
-  /// Bytes of an answer that is read into memory.
+  /// The largest answer in bytes that is read into memory.
   package var maximumBody: Int
-  /// Connections that are kept open for reuse.
+  /// The number of connections that are kept open for reuse.
   package var idleConnections: Int
 
   package init(connectSeconds: Double = 5, stallSeconds: Int = 30, maximumBody: Int = 16 << 20, idleConnections: Int = 16) {

@@ -1,9 +1,9 @@
 import MusterSchema
 
-/// What a server answered, its body in memory.
+/// A server's answer, with its body in memory.
 package struct HTTPResponse: Sendable {
   package var status: Int
-  /// In the order of arrival, names in lowercase.
+  /// The headers in order of arrival, with names in lowercase.
   package var headers: [(name: String, value: String)]
   package var body: [UInt8]
 
@@ -16,7 +16,7 @@ package struct HTTPResponse: Sendable {
   /// The first value of a header, by its lowercase name.
   package subscript(name: String) -> String? { headers.first { $0.name == name }?.value }
 
-  /// The body as JSON.
+  /// Decodes the body as JSON.
   package func decode<T: Decodable>(_ type: T.Type = T.self) throws(TransferError) -> T {
     do {
       return try JSON.decode(type, from: body)
@@ -27,15 +27,16 @@ package struct HTTPResponse: Sendable {
 }
 
 extension HTTPResponse {
-  /// The error that an answer of 300 or above stands for; nil below, and for 304.
+  /// The error for a status of 300 or above; `nil` for a lower status and for 304.
   ///
-  /// A body that is no problem+json becomes a problem with its beginning as detail. Redirects are not followed: nobody but the
-  /// configuration says where bytes go.
+  /// A body that is not problem+json becomes a problem whose detail is the beginning of the body. Redirects are not followed, because only
+  /// the
+  /// configuration decides where bytes go.
   var failure: TransferError? {
     guard status >= 300, status != 304 else { return nil }
-    // Where an upload goes on: an answer, not a failure.
+    // A 409 with an offset tells where to continue an upload. It is an answer, not a failure.
     if status == 409, self["upload-offset"] != nil { return nil }
-    // A server that asks for longer than the bound is not believed to the second.
+    // A longer time than the bound is shortened to the bound.
     let retryAfter = self["retry-after"].flatMap { Double($0) }.flatMap { $0 >= 0 ? Bounds.seconds.limited($0) : nil }
     if var problem = try? JSON.decode(Problem.self, from: body) {
       problem.status = status

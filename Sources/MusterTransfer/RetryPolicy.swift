@@ -1,14 +1,14 @@
 import MusterSchema
 
-/// How often and how patiently a request is repeated that failed for a passing reason.
+/// The number of attempts and the pauses between them, for a request that fails for a passing reason.
 package struct RetryPolicy: Hashable, Sendable {
-  /// In all, the first one included.
+  /// The number of attempts, including the first.
   package var attempts: Int
-  /// The first pause is drawn from zero to this, each further one from twice as much.
+  /// The first pause is random between zero and this. The upper end doubles with each further pause.
   package var base: Duration
-  /// The longest pause that is drawn.
+  /// The upper end never exceeds this.
   package var cap: Duration
-  /// The longest `Retry-After` that is obeyed: a server that asks for more gets the request after this time.
+  /// The longest `Retry-After` that is obeyed. If a server asks for more, the request is repeated after this time.
   package var patience: Duration
 
   package init(
@@ -20,9 +20,11 @@ package struct RetryPolicy: Hashable, Sendable {
     self.patience = patience
   }
 
-  /// The pause before another attempt; nil when there is none: full jitter, or what the server asked for and up to half as much more.
+  /// The pause before another attempt; `nil` when the request must not be repeated.
   ///
-  /// - Parameter attempt: the one that failed, from 1.
+  /// The pause is drawn with full jitter. If the server named a time, the pause is that time plus a random part of up to half as much.
+  ///
+  /// - Parameter attempt: the number of the attempt that failed, from 1.
   package func pause(
     after error: TransferError, attempt: Int, using generator: inout some RandomNumberGenerator
   ) -> Duration? {
@@ -30,14 +32,14 @@ package struct RetryPolicy: Hashable, Sendable {
     let most = min(cap, base * (1 << min(max(attempt - 1, 0), 20)))
     let jitter = most * Double.random(in: 0...1, using: &generator)
     guard case .problem(_, let seconds?) = error else { return jitter }
-    // Many were told the same number, and shall not come back at the same moment.
+    // Many clients are told the same number, and must not all come back at the same moment.
     let asked = min(.seconds(Bounds.seconds.limited(seconds)), patience)
     return asked + max(asked * 0.5, min(most, .seconds(1))) * Double.random(in: 0...1, using: &generator)
   }
 }
 
-/// Repeats a request while it fails for a passing reason: the server is unreachable, busy (429, with its `Retry-After`), unavailable
-/// (503) or full (507). The last error is thrown.
+/// Repeats a request while its error is transient: the server is unreachable or silent, busy (429, with its `Retry-After`), unavailable
+/// (503), full (507), or it answers 408, 502 or 504. Throws the last error.
 package func retrying<T: Sendable, C: Clock>(
   _ policy: RetryPolicy = RetryPolicy(), clock: C = ContinuousClock(),
   using generator: any RandomNumberGenerator & Sendable = SystemRandomNumberGenerator(),

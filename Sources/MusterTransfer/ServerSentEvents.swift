@@ -1,19 +1,19 @@
 import Synchronization
 
-/// An event of a stream (`text/event-stream`, WHATWG HTML, server-sent events).
+/// An event of a server-sent event stream (`text/event-stream`, WHATWG HTML).
 package struct ServerSentEvent: Hashable, Sendable {
-  /// `message` when the server named none.
+  /// The event's name; `message` when the server gave none.
   package var name: String
-  /// The last one that the server gave, with this event or an earlier one: what `Last-Event-ID` takes.
+  /// The last id that the server gave, with this event or an earlier one. It is the value for `Last-Event-ID`.
   package var id: String?
   package var data: String
 }
 
 extension HTTPClient {
-  /// Follows a stream of events until the server ends it, or nobody reads any more. It does not connect again: that is for the reader, with
-  /// the last id.
+  /// Follows a stream of events until the server ends it or the reader stops. It does not reconnect: the reader does that, with the last
+  /// id.
   ///
-  /// - Returns: the events; it throws ``TransferError``.
+  /// - Returns: the events. The stream throws ``TransferError``.
   package func events(from url: String, after id: String? = nil) -> AsyncThrowingStream<ServerSentEvent, any Error> {
     AsyncThrowingStream { continuation in
       let parser = Mutex(EventParser())
@@ -40,9 +40,9 @@ extension HTTPClient {
   }
 }
 
-/// Reads a stream of events from its bytes, however they are cut.
+/// Parses a stream of events from pieces of bytes that may be cut anywhere.
 struct EventParser: Sendable {
-  /// Of one event.
+  /// The largest size of one event in bytes.
   static let mostBytes = 16 << 20
 
   private var line: [UInt8] = []
@@ -52,7 +52,7 @@ struct EventParser: Sendable {
   private var data: [String] = []
   private var bytes = 0
 
-  /// - Returns: the events that end in these bytes; nil when one is larger than any may be.
+  /// - Returns: the events that end in these bytes; `nil` when an event is larger than ``mostBytes``.
   mutating func read(_ piece: UnsafeRawBufferPointer) -> [ServerSentEvent]? {
     var events: [ServerSentEvent] = []
     for byte in piece {
@@ -70,7 +70,7 @@ struct EventParser: Sendable {
     return events
   }
 
-  /// A line is through; an empty one ends an event.
+  /// Handles a complete line. An empty line ends an event.
   private mutating func endLine() -> ServerSentEvent? {
     defer { line.removeAll(keepingCapacity: true) }
     guard !line.isEmpty else {
@@ -85,7 +85,7 @@ struct EventParser: Sendable {
     case "event": name = text
     case "data": data.append(text)
     case "id" where !text.utf8.contains(0): id = text
-    // A comment has no name. What else there may be is not for us.
+    // A comment has an empty field name. Other fields, such as `retry`, are ignored.
     default: break
     }
     return nil

@@ -1,29 +1,29 @@
 package import MusterSchema
 
-/// Why a transfer failed.
+/// The reason why a transfer failed.
 package enum TransferError: Error, Hashable, Sendable, CustomStringConvertible {
-  /// No connection, or it broke.
+  /// The connection could not be made, or it broke.
   case unreachable(host: String, why: String)
-  /// Connected, but nothing moved for too long.
+  /// The connection was made, but no bytes moved for too long.
   case timedOut(host: String)
-  /// The server answered with 300 or above. `retryAfter` in seconds, when it said so.
+  /// The server answered with 300 or above. `retryAfter` is in seconds, if the server gave it.
   case problem(Problem, retryAfter: Double?)
   case digestMismatch(expected: Digest, got: Digest)
   case tooLarge(maximumBytes: Int)
   case cancelled
-  /// A local file, or what was asked for: says what.
+  /// A local file, or the request itself, is at fault. The text says which.
   case io(String)
 
-  /// What the server said, if it answered.
+  /// The server's problem, if the server answered.
   package var problem: Problem? {
     guard case .problem(let problem, _) = self else { return nil }
     return problem
   }
 
-  /// The status that the server answered with, if it answered.
+  /// The status of the answer, if the server answered.
   package var status: Int? { problem?.status }
 
-  /// Whether the same request may succeed later: the server is busy, full or away.
+  /// Whether the same request may succeed later, because the server is busy, full or unreachable.
   package var isTransient: Bool {
     switch self {
     case .unreachable, .timedOut: true

@@ -3,7 +3,7 @@ struct TransferRequest: Sendable {
   enum Body: Sendable {
     case none
     case bytes([UInt8])
-    /// So many bytes of a file, from there on.
+    /// The part of a file that begins at `from` and has `count` bytes.
     case file(UploadReader, from: Int64, count: Int64)
 
     var count: Int64? {
@@ -15,11 +15,11 @@ struct TransferRequest: Sendable {
     }
   }
 
-  /// Where the body of a successful answer goes. Error bodies always go to memory.
+  /// The destination of a successful answer's body. Error bodies always go to memory.
   enum Sink: Sendable {
     case memory(maximum: Int)
     case file(DownloadWriter)
-    /// Piece by piece, on the client's thread; false ends the transfer.
+    /// Receives each piece on the client's thread. Returning false ends the transfer.
     case stream(@Sendable (UnsafeRawBufferPointer) -> Bool)
   }
 
@@ -28,11 +28,12 @@ struct TransferRequest: Sendable {
   var headers: [(String, String)] = []
   var body: Body = .none
   var sink: Sink
-  /// Whether libcurl may send the body once more by itself, when a connection that it had kept breaks. A part of an upload is not sent again
-  /// before the server was asked what it has.
+  /// Whether libcurl may send the body again by itself when a reused connection breaks. A part of an upload must not be sent again before
+  /// the
+  /// server was asked which bytes it has.
   var repeats = true
   var progress: (@Sendable (_ sent: Int64, _ total: Int64) -> Void)?
 }
 
-/// The largest error body that is kept.
+/// The largest error body that is kept, in bytes.
 let maximumErrorBody = 64 << 10

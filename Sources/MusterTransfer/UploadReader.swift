@@ -1,13 +1,13 @@
 import Glibc
 package import MusterSchema
 
-/// What an upload sends: a few bytes of its own, then a file from an offset to its end.
+/// The source of an upload: a few bytes in memory, followed by a file from an offset to its end.
 ///
-/// So an agent puts its own safetensors header before the tensor bytes that a trainer wrote, without copying the file.
+/// It lets an agent put its own safetensors header before the tensor bytes that a trainer wrote, without copying the file.
 package struct UploadSource: Hashable, Sendable {
   package var head: [UInt8]
   package var file: String
-  /// Bytes of the file to skip.
+  /// The number of bytes at the beginning of the file to skip.
   package var offset: Int
 
   package init(file: String, offset: Int = 0, head: [UInt8] = []) {
@@ -16,7 +16,7 @@ package struct UploadSource: Hashable, Sendable {
     self.offset = offset
   }
 
-  /// Reads everything once: the digest that the upload declares, and its size in bytes. Blocks while it reads.
+  /// Reads the whole source to compute the digest that the upload declares, and the size in bytes. Blocks while it reads.
   package func measure() throws(TransferError) -> (digest: Digest, bytes: Int) {
     let reader = try UploadReader(self)
     var hasher = Digest.Hasher()
@@ -34,12 +34,12 @@ package struct UploadSource: Hashable, Sendable {
   }
 }
 
-/// An open ``UploadSource``. Reads are positioned, so it holds no state that threads could fight over.
+/// An open ``UploadSource``. Every read names its position, so threads share no mutable state.
 final class UploadReader: Sendable {
   private let head: [UInt8]
   private let descriptor: Int32
   private let offset: Int64
-  /// Of everything that is sent.
+  /// The number of bytes that are sent in all.
   let size: Int64
 
   init(_ source: UploadSource) throws(TransferError) {
@@ -62,7 +62,7 @@ final class UploadReader: Sendable {
 
   deinit { close(descriptor) }
 
-  /// - Returns: bytes read, 0 at the end, -1 with `errno` set.
+  /// - Returns: the number of bytes read, 0 at the end, or -1 with `errno` set.
   func read(into buffer: UnsafeMutableRawBufferPointer, at position: Int64) -> Int {
     let limit = min(Int64(buffer.count), size - position)
     guard limit > 0, let base = buffer.baseAddress else { return 0 }
@@ -78,5 +78,5 @@ final class UploadReader: Sendable {
   }
 }
 
-/// What an error number means, in words.
+/// The system's text for an error number.
 func reason(_ code: Int32) -> String { String(cString: strerror(code)) }
