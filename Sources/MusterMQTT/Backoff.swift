@@ -1,17 +1,20 @@
-/// How long to wait between attempts: full jitter (each delay uniform between nothing and a ceiling that doubles), so that a fleet
-/// that lost its broker does not come back in step. https://aws.amazon.com/blogs/architecture/exponential-backoff-and-jitter/
+/// The waiting times between attempts to connect. They use full jitter: each delay is uniform between zero and a ceiling that doubles, so
+/// that a fleet that lost its broker does not reconnect all at once.
+/// https://aws.amazon.com/blogs/architecture/exponential-backoff-and-jitter/
 ///
-/// Other than there, the ceiling is also never above the time that the trouble has lasted: after a restart of a few seconds the unlucky ones of
-/// a fleet would else wait for half a minute. So nobody comes back later than after twice the outage (and a second), and they come spread over
-/// as long a time as the broker was away.
+/// Unlike in that article, the ceiling is also never above the time that the trouble has lasted. Otherwise the unlucky clients of a fleet
+/// would
+/// wait half a minute after a broker restart of a few seconds. A client therefore reconnects within twice the outage plus one second, and
+/// the
+/// fleet's attempts are spread over a time as long as the outage.
 package struct MQTTReconnectDelays: Hashable, Sendable {
   /// The ceiling of the first delay.
   package var minimum: Duration
-  /// The ceiling of every later one.
+  /// The largest ceiling of any delay.
   package var maximum: Duration
-  /// Delays while the broker refuses the client for a reason that only an operator can mend.
+  /// The range of delays while the broker refuses the client for a reason that only an operator can fix.
   package var refused: ClosedRange<Duration>
-  /// A connection that lived this long starts the next series from `minimum`.
+  /// After a connection that lasted this long, the next series of attempts starts at `minimum` again.
   package var stable: Duration
 
   package init(
@@ -24,31 +27,31 @@ package struct MQTTReconnectDelays: Hashable, Sendable {
     self.stable = stable
   }
 
-  /// Central and regions: few, and everybody waits for them.
+  /// The delays of central and of regions. They are few, and the whole fleet waits for them.
   package static let coordinator = MQTTReconnectDelays(maximum: .seconds(2))
-  /// Devices: many.
+  /// The delays of devices, which are many.
   package static let agent = MQTTReconnectDelays(maximum: .seconds(30))
 }
 
-/// Where one client stands in its series of attempts.
+/// One client's position in its series of attempts.
 struct Backoff {
   let delays: MQTTReconnectDelays
   private(set) var failures = 0
-  /// When the series began.
+  /// The start of the series, when the trouble began.
   private var began: ContinuousClock.Instant?
 
-  /// Trouble counts as having lasted this long at least: a fleet shall not come back within a few milliseconds.
+  /// Trouble counts as having lasted at least this long, so that a fleet does not reconnect within a few milliseconds.
   static let leastOutage = Duration.seconds(1)
 
   init(_ delays: MQTTReconnectDelays) {
     self.delays = delays
   }
 
-  /// The wait before the next attempt.
+  /// Computes the wait before the next attempt.
   ///
   /// - Parameters:
-  ///   - error: how the last attempt or connection ended.
-  ///   - lived: how long it had been connected.
+  ///   - error: the end of the last attempt or connection.
+  ///   - lived: how long that connection had lasted.
   mutating func delay(
     after error: MQTTError, lived: Duration, at now: ContinuousClock.Instant, using generator: inout any RandomNumberGenerator & Sendable
   ) -> Duration {
@@ -70,14 +73,14 @@ struct Backoff {
 }
 
 extension Duration {
-  /// Uniform in the range, from one draw.
+  /// A uniform value in the range, from a single draw of the generator.
   static func random(in range: ClosedRange<Duration>, using generator: inout any RandomNumberGenerator & Sendable) -> Duration {
     let width = range.upperBound - range.lowerBound
-    // Not Double.random(in:using:): it draws until it likes the number, for ever if the generator of a test always gives the same.
+    // Double.random(in:using:) draws until it gets a suitable number, which is forever if a test's generator always gives the same one.
     return range.lowerBound + width * (Double(generator.next() >> 11) * 0x1p-53)
   }
 
-  /// Whole milliseconds, rounded up, for `poll`.
+  /// The duration in whole milliseconds, rounded up, for `poll`.
   var milliseconds: Int32 {
     let (seconds, attoseconds) = components
     let milliseconds = seconds * 1000 + (attoseconds + 999_999_999_999_999) / 1_000_000_000_000_000

@@ -1,4 +1,4 @@
-/// What program and owning thread share, under one lock. Continuations are handed out and resumed outside of it.
+/// The state that the program and the connection's thread share under one lock. Continuations are resumed outside of the lock.
 struct ConnectionState {
   typealias Reader = CheckedContinuation<MQTTEvent?, Never>
   typealias Flush = (target: UInt64, deadline: ContinuousClock.Instant, continuation: CheckedContinuation<Bool, Never>)
@@ -6,7 +6,7 @@ struct ConnectionState {
   var outbox: Outbox
   var inbox: Inbox
   var stage = MQTTState.connecting(connection: 1)
-  /// The connection that is subscribed and ready.
+  /// The number of the connection that is subscribed and ready.
   var connection: Int?
   var reconnectAt: ContinuousClock.Instant?
   var isStopping = false
@@ -34,7 +34,7 @@ struct ConnectionState {
     return current
   }
 
-  /// Whether the thread has to be woken, because nobody has done so since it last looked.
+  /// Whether the thread must be woken, which is the case unless it was woken since it last checked for requests.
   mutating func needsWake() -> Bool {
     defer { isWakePending = true }
     return !isWakePending
@@ -58,7 +58,7 @@ struct ConnectionState {
     return outcome
   }
 
-  /// - Returns: the answer, if there is one already.
+  /// - Returns: the result, if it is known already.
   mutating func flush(until deadline: ContinuousClock.Instant, _ continuation: CheckedContinuation<Bool, Never>) -> Bool? {
     guard outbox.oldestOutstanding != nil else { return true }
     guard !hasEnded else { return false }
@@ -68,7 +68,7 @@ struct ConnectionState {
 
   var nextFlushDeadline: ContinuousClock.Instant? { flushes.map(\.deadline).min() }
 
-  /// Takes out the flushes that are done, or late.
+  /// Removes and returns the flushes that are done or past their deadline.
   mutating func takeFinishedFlushes() -> [(CheckedContinuation<Bool, Never>, Bool)] {
     guard !flushes.isEmpty else { return [] }
     let oldest = outbox.oldestOutstanding ?? .max
@@ -100,7 +100,7 @@ struct ConnectionState {
 
   // MARK: Reading
 
-  /// - Returns: the reader that waits for exactly this event; without one it is queued.
+  /// - Returns: the waiting reader, which must be resumed with this event; `nil` when no reader waits and the event was queued.
   mutating func add(_ event: MQTTEvent) -> Reader? {
     if case .message = event { statistics.received += 1 }
     if let reader = takeReader() { return reader }

@@ -6,7 +6,7 @@ import MusterGround
 import Synchronization
 
 extension ConnectionThread {
-  /// Works for a connection until it ends.
+  /// Serves a connection until it ends.
   func serve(_ session: MosquittoSession) -> Ending {
     defer {
       lastUnacknowledged = connection.shared.withLock { state in
@@ -37,7 +37,7 @@ extension ConnectionThread {
     }
   }
 
-  /// Gives the library what the window allows.
+  /// Hands as many messages to the library as the window allows.
   ///
   /// - Returns: whether there may be more.
   private func handOver(to session: MosquittoSession) -> Bool {
@@ -71,12 +71,12 @@ extension ConnectionThread {
     if isAsked { throw .requested }
   }
 
-  /// Keepalive is looked after this often.
+  /// The time of the next keepalive check.
   private var nextLook: ContinuousClock.Instant {
     .now + min(.seconds(5), max(.seconds(1), configuration.keepAlive / 8))
   }
 
-  /// Waits for the kernel's verdict on the connection.
+  /// Waits until the kernel reports whether the TCP connection was made.
   func awaitTCP(_ session: MosquittoSession) throws(Ending) {
     let deadline = ContinuousClock.now + configuration.connectTimeout
     while true {
@@ -86,7 +86,7 @@ extension ConnectionThread {
         var code: Int32 = 0
         var size = socklen_t(MemoryLayout<Int32>.size)
         getsockopt(descriptor, SOL_SOCKET, SO_ERROR, &code, &size)
-        // Accepted, and reset or closed at once.
+        // The other side accepted the connection and then reset or closed it at once.
         if [ECONNRESET, EPIPE].contains(code) { throw .failed(session.closedEarly) }
         guard code == 0 else {
           throw .failed(.unreachable("\(configuration.address): \(String(cString: strerror(code)))"))
@@ -109,7 +109,7 @@ extension ConnectionThread {
     return code == 0 && address.ss_family == sa_family_t(AF_INET6)
   }
 
-  /// Works until something has come true, or the broker has taken too long for it.
+  /// Serves the connection until the condition is true. Throws when the broker takes longer than the connect timeout.
   func turn(_ session: MosquittoSession, until what: String, _ isTrue: () -> Bool) throws(Ending) {
     let deadline = ContinuousClock.now + configuration.connectTimeout
     while !isTrue() {
@@ -119,7 +119,7 @@ extension ConnectionThread {
     }
   }
 
-  /// One round of waiting and working; what it brought is passed on.
+  /// Waits once for the socket, does the work that is due, and passes the results on.
   private func turn(_ session: MosquittoSession, until deadline: ContinuousClock.Instant) throws(Ending) {
     let flushDeadline = connection.shared.withLock(\.nextFlushDeadline)
     defer { passOn(session) }
@@ -141,7 +141,7 @@ extension ConnectionThread {
     var events: Int16 = isPaused ? 0 : Int16(POLLIN)
     if wantsWrite && !isWriteStalled { events |= Int16(POLLOUT) }
     let latest = isWriteStalled ? min(deadline, .now + .milliseconds(20)) : deadline
-    // Without events the socket stays out of the set: poll would report a hang-up over and over.
+    // Without events the socket is left out of the set, because poll would report a hang-up again and again.
     let ready = poll(events == 0 ? nil : (descriptor, events), until: latest)
     if ready & Int16(POLLOUT) != 0 || isWriteStalled {
       try session.write()
@@ -155,7 +155,7 @@ extension ConnectionThread {
     idleTurns = ready != 0 && isIdle ? idleTurns + 1 : 0
   }
 
-  /// In a row, before the loop takes a rest of 20 ms each time.
+  /// The number of idle turns in a row after which the loop rests for 20 ms before each further turn.
   private static let idleTurnsAllowed = 16
 
   private func passOn(_ session: MosquittoSession) {
@@ -180,9 +180,9 @@ extension ConnectionThread {
     for (continuation, isDone) in connection.shared.withLock({ $0.takeFinishedFlushes() }) { continuation.resume(returning: isDone) }
   }
 
-  /// Waits for the waker and, if given, a socket.
+  /// Waits for the waker and, if one is given, for a socket.
   ///
-  /// - Returns: what the socket is ready for.
+  /// - Returns: the events that the socket is ready for.
   @discardableResult
   func poll(_ socket: (descriptor: Int32, events: Int16)?, until deadline: ContinuousClock.Instant) -> Int16 {
     var set = (

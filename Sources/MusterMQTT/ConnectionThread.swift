@@ -4,12 +4,12 @@ import Logging
 import MusterGround
 import Synchronization
 
-/// The one thread that calls the library: it resolves, connects, polls, reads and writes.
+/// The only thread that calls the library. It resolves, connects, polls, reads and writes.
 ///
-/// It polls the socket itself, because the library's own loop uses `select`, which a process with more than 1,024 descriptors cannot
-/// afford, and gives up for good when the broker refuses it.
+/// It polls the socket itself for two reasons. The library's own loop uses `select`, which does not work in a process with more than 1,024
+/// descriptors, and it gives up permanently when the broker refuses the client.
 final class ConnectionThread {
-  /// How a connection, or an attempt, ended.
+  /// The way in which a connection or an attempt ended.
   enum Ending: Error {
     case failed(MQTTError)
     case requested
@@ -24,16 +24,16 @@ final class ConnectionThread {
   private var generator: any RandomNumberGenerator & Sendable
   private var backoff: Backoff
   private var reported: MQTTError?
-  /// What arrives before the connection is reported as ready: retained messages of the first filters.
+  /// Messages that arrive before the connection is reported as ready: retained messages of the first filters.
   private var held: Inbox
   private var isReady = false
-  /// Attempts in a row that the broker ended without an answer to CONNECT.
+  /// The number of attempts in a row that the broker ended without an answer to CONNECT.
   private var silentEndings = 0
-  /// What was unacknowledged when the connection before this one ended soon after it was made.
+  /// The topic of the message that was unacknowledged when the previous connection ended soon after it was made.
   private var suspect: String?
-  /// Set after a write that got nowhere though the socket was writable, as in a TLS handshake that waits for the other side.
+  /// Set after a write that made no progress although the socket was writable, as in a TLS handshake that waits for the other side.
   var isWriteStalled = false
-  /// Turns in a row in which the socket was ready and yet nothing came of it: whatever the reason, the loop must not run at full speed.
+  /// The number of turns in a row in which the socket was ready but nothing happened. It keeps the loop from running at full speed.
   var idleTurns = 0
   /// The largest message that the last connection left unacknowledged.
   var lastUnacknowledged: (topic: String, bytes: Int)?
@@ -72,7 +72,7 @@ final class ConnectionThread {
     connection.finish()
   }
 
-  /// - Returns: why it ended and how long it was connected; nil when the program wants to stop.
+  /// - Returns: the reason why the attempt ended and how long it was connected; `nil` when the program wants to stop.
   private func attempt(_ number: Int) -> (MQTTError, Duration)? {
     var connectedAt: ContinuousClock.Instant?
     let ending = live(number, &connectedAt)
@@ -85,7 +85,8 @@ final class ConnectionThread {
     }
   }
 
-  /// A broker whose limit on the size of messages is too low hangs up on the first that is too large, again on each connection.
+  /// Adds a hint when a message is probably too large. A broker whose size limit is too low hangs up on the same message on each
+  /// connection.
   private func explain(_ error: MQTTError, lived: Duration) -> MQTTError {
     guard case .lost(let why) = error, lived < configuration.reconnect.stable, let (topic, bytes) = lastUnacknowledged else {
       suspect = nil
@@ -128,13 +129,13 @@ final class ConnectionThread {
     while let event = held.popFirst() { connection.add(event) }
   }
 
-  /// TCP and TLS, the broker's answer, the subscriptions.
+  /// Makes the TCP and TLS connection, awaits the broker's answer, and subscribes.
   private func connect(_ number: Int) throws(Ending) -> MosquittoSession {
     var session = try open(number, overIPv4: false)
     do throws(Ending) {
       try awaitTCP(session)
     } catch .failed(.unreachable) where isIPv6(session) {
-      // The name has an IPv6 address where nobody listens; the library would never try the other ones.
+      // No server listens at the IPv6 address of this name, and the library would never try the other addresses.
       session = try open(number, overIPv4: true)
       try awaitTCP(session)
     }
@@ -144,7 +145,7 @@ final class ConnectionThread {
       return state.subscriptions
     }
     try subscribe(session, to: subscriptions)
-    // Thousands of retained messages may come between two answers: then it is ready as it is.
+    // Thousands of retained messages may arrive before the answer to SUBSCRIBE. Once the buffer is full, the connection counts as ready.
     try turn(session, until: "its answer to SUBSCRIBE") { !session.isSubscribing || held.isFull }
     if let filter = session.downgraded { throw .failed(.unfit(Self.noQuality(filter))) }
     return session
@@ -154,7 +155,8 @@ final class ConnectionThread {
     "it grants QoS 0 for \(filter), QoS 1 is needed (mosquitto: max_qos)"
   }
 
-  /// CONNACK. Brokers that do not take a client's Will hang up without a word: if that happens again, a look without one shows it.
+  /// Waits for CONNACK. A broker that does not accept the client's Will may hang up without an answer. The second time in a row that this
+  /// happens, a connection without a Will shows whether the Will is the cause.
   private func awaitAnswer(_ session: MosquittoSession, _ number: Int) throws(Ending) {
     do throws(Ending) {
       try turn(session, until: "its answer to CONNECT") { session.connack != nil }
@@ -169,7 +171,7 @@ final class ConnectionThread {
 
   /// Connects once more, without a Will.
   ///
-  /// - Returns: why the broker did not take the one before; nil when this one fares no better.
+  /// - Returns: the reason why the broker did not accept the attempt with a Will; `nil` when this attempt fails as well.
   private func examine(_ number: Int) throws(Ending) -> String? {
     do throws(Ending) {
       let session = try open(number, overIPv4: false, willing: false)
@@ -212,7 +214,7 @@ final class ConnectionThread {
     connection.shared.withLock { state in
       state.connection = nil
       if let asked = state.reconnectAt { until = max(until, asked) }
-      // Before anybody hears of it: who reads the event and asks for the state shall not find the connection of before.
+      // Set the state before the event is delivered: a reader of the event that asks for the state must not find the previous connection.
       state.stage = .waiting(until: until, reason: error)
     }
     log(error, delay: until - .now)

@@ -2,17 +2,20 @@ package import Logging
 import MusterGround
 import Synchronization
 
-/// Says which messages were dropped, without letting whoever sends them fill the log: the first twenty, and then one line in ten seconds with
-/// how many there were.
+/// Logs which messages were dropped. The first twenty get a line, then one line in ten seconds says how many were left out, so that a
+/// sender
+/// cannot fill the log.
 package final class DropLog: Sendable {
   private let logger: Logger
   private let throttle = Mutex(LogThrottle(first: 20))
 
   package init(_ logger: Logger) { self.logger = logger }
 
+  /// Logs one dropped message, or counts it.
+  ///
   /// - Parameters:
-  ///   - why: without a payload, and without control characters.
-  ///   - topic: nil when it is part of why.
+  ///   - why: the reason, without a payload and without control characters.
+  ///   - topic: `nil` when the reason names the topic.
   package func note(_ why: @autoclosure () -> String, topic: @autoclosure () -> String?, now: ContinuousClock.Instant = .now) {
     guard let leftOut = throttle.withLock({ $0.admit(at: now) }) else { return }
     var metadata: Logger.Metadata = [:]

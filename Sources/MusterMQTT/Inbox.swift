@@ -1,7 +1,8 @@
-/// What arrived and was not read: bounded in bytes.
+/// Events that arrived and were not read yet, bounded in bytes.
 ///
-/// Once it is full, a message takes the place of the newest unread one of its topic, because topics carry states and the newest counts.
-/// Messages of topics that have none unread still come in, up to a quarter above the limit: then the connection stops reading until the
+/// Once it is full, a message replaces the newest unread message of its topic, because topics carry states and only the newest state
+/// matters.
+/// Messages of topics without an unread message still come in, up to a quarter above the limit. Then the connection stops reading until the
 /// program has caught up, and the broker queues the rest within its own bounds. So the newest message of a topic is never lost here.
 struct Inbox {
   let limit: Int
@@ -14,7 +15,7 @@ struct Inbox {
   }
 
   var isFull: Bool { bytes >= limit }
-  /// Nothing more should be read from the broker. (What the library holds already still comes: a window of messages.)
+  /// Whether to stop reading from the broker. Messages that the library holds already, at most a window of them, still come in.
   var isOverfull: Bool { bytes >= limit + limit / 4 }
   var isEmpty: Bool { queue.isEmpty }
 
@@ -35,7 +36,7 @@ struct Inbox {
 }
 
 extension MQTTEvent {
-  /// Events of the connection itself share one key: no topic is empty.
+  /// The topic of a message. Events of the connection itself share the empty key, which no topic has.
   fileprivate var key: String {
     if case .message(let message) = self { message.topic } else { "" }
   }

@@ -1,9 +1,9 @@
-/// First in, first out; and the newest element under a key can be taken out of the middle in constant time.
+/// A first-in, first-out queue from which the newest element under a key can be removed in constant time.
 struct KeyedQueue<Element> {
   typealias Entry = (sequence: UInt64, key: String?, element: Element)
 
   private var entries: [UInt64: (key: String?, element: Element)] = [:]
-  /// Sequences in order, from `head` on; those without an entry were taken out.
+  /// Sequence numbers in order, from `head` on. Those without an entry were removed.
   private var order: [UInt64] = []
   private var head = 0
   private var newest: [String: UInt64] = [:]
@@ -11,7 +11,7 @@ struct KeyedQueue<Element> {
 
   var isEmpty: Bool { entries.isEmpty }
   var count: Int { entries.count }
-  /// `head` never rests on a hole.
+  /// The sequence number of the first element. `head` never points at a removed element.
   var firstSequence: UInt64? { head < order.count ? order[head] : nil }
 
   mutating func append(_ element: Element, key: String?) {
@@ -33,7 +33,7 @@ struct KeyedQueue<Element> {
 
   func contains(key: String) -> Bool { newest[key] != nil }
 
-  /// Takes out the oldest element that the predicate accepts.
+  /// Removes the oldest element that the predicate accepts.
   mutating func removeFirst(where predicate: (Element) -> Bool) -> Entry? {
     let match = order[head...].first { sequence in
       guard let entry = entries[sequence] else { return false }
@@ -42,7 +42,7 @@ struct KeyedQueue<Element> {
     return match.flatMap { remove($0) }
   }
 
-  /// Puts back what was popped before everything that is queued now. Sequences must ascend.
+  /// Puts popped elements back, before all elements that are queued now. Their sequence numbers must ascend.
   mutating func restore(_ returned: [Entry]) {
     guard !returned.isEmpty else { return }
     for entry in returned {
@@ -63,7 +63,7 @@ struct KeyedQueue<Element> {
 
   private mutating func compact() {
     if entries.isEmpty {
-      // A burst must not keep its memory for ever.
+      // Release the memory that a burst needed.
       let keepsCapacity = order.capacity <= 256
       order.removeAll(keepingCapacity: keepsCapacity)
       head = 0

@@ -2,17 +2,19 @@ package import Logging
 
 /// MQTT 3.1.1 over libmosquitto.
 package enum MQTTClient {
-  /// Keeps a connection to one broker while `body` runs, reconnecting for ever, and disconnects in order when it returns or throws.
+  /// Keeps a connection to one broker while `body` runs, reconnecting without limit, and sends DISCONNECT when `body` returns or throws.
   ///
-  /// Nothing is published on the way in or out: publish the birth on each `.connected`, and before returning the offline and `flush`.
-  /// If the process dies instead, the broker publishes the Will.
+  /// Nothing is published at the beginning or the end: publish the birth on each `.connected`, and publish the offline message and `flush`
+  /// before returning. If the process dies instead, the broker publishes the Will.
   ///
   /// - Parameters:
   ///   - subscriptions: in force on every connection before `.connected` is reported. More can be added later.
-  ///   - generator: where the jitter comes from.
-  ///   - will: asked before each attempt for that attempt's Will, on the connection's own thread; its argument is the number that
+  ///   - generator: the source of the jitter.
+  ///   - will: returns the Will for an attempt. It is called before each attempt, on the connection's own thread, with the number that
   ///     `.connected` reports if the attempt succeeds.
-  /// - Throws: `MQTTError.configuration` for a configuration that cannot work; else only what `body` throws.
+  /// - Throws: `MQTTError.configuration` when the configuration cannot work or the connection's thread cannot start; otherwise only the
+  ///   errors
+  ///   of `body`.
   package static func withConnection<Result>(
     _ configuration: MQTTConfiguration, subscriptions: [MQTTSubscription] = [], logger: Logger,
     generator: any RandomNumberGenerator & Sendable = SystemRandomNumberGenerator(),

@@ -1,24 +1,27 @@
-/// One client's broker, identity and bounds.
+/// The broker, the identity and the limits of one client.
 package struct MQTTConfiguration: Hashable, Sendable {
   package var host: String
   package var port: Int
-  /// Unique at the broker: a second client with the same id throws the first one out.
+  /// The client id, which must be unique at the broker: a second client with the same id disconnects the first.
   package var clientID: String
   package var username: String?
   package var password: String?
-  /// PEM file of the authorities that may vouch for the broker. With it the connection is TLS and the broker's name is verified;
-  /// without it, it is plain TCP.
+  /// A PEM file with the authorities that may sign the broker's certificate. With it, the connection uses TLS and the broker's name is
+  /// verified.
+  /// Without it, the connection is plain TCP.
   package var authorityFile: String?
-  /// After this time without traffic the client pings; after one and a half of it the broker publishes the Will. 5 s … 18 h.
+  /// After this time without traffic the client pings. After one and a half times this, the broker publishes the Will. From 5 s to 65,535
+  /// s.
   package var keepAlive: Duration = .seconds(30)
-  /// For each step of connecting: TCP and TLS, the broker's answer, the subscriptions. (Name resolution keeps the resolver's own limit.)
+  /// The limit for each step of connecting: TCP and TLS, the broker's answer, the subscriptions. Name resolution has the resolver's own
+  /// limit.
   package var connectTimeout: Duration = .seconds(10)
   package var reconnect: MQTTReconnectDelays = .coordinator
-  /// Bytes that may wait to be sent or acknowledged.
+  /// The bytes of messages that may wait to be sent or acknowledged.
   package var outboxLimit = 4 << 20
-  /// Bytes that may wait to be read by the program.
+  /// The bytes of messages that may wait for the program to read them.
   package var inboxLimit = 4 << 20
-  /// Bytes of one payload, out or in. Brokers must allow a little more (`max_packet_size`).
+  /// The largest payload in bytes, in both directions. The broker must allow a little more (`max_packet_size`).
   package var maximumPayload = 64 << 10
 
   package init(host: String, port: Int = 1883, clientID: String) {
@@ -27,7 +30,7 @@ package struct MQTTConfiguration: Hashable, Sendable {
     self.clientID = clientID
   }
 
-  /// Host and port, an IPv6 address in brackets.
+  /// Host and port, with an IPv6 address in brackets.
   package var address: String { host.contains(":") ? "[\(host)]:\(port)" : "\(host):\(port)" }
 
   func validate() throws(MQTTError) {
@@ -49,7 +52,7 @@ package struct MQTTConfiguration: Hashable, Sendable {
 }
 
 extension MQTTConfiguration: CustomStringConvertible {
-  /// Without the password.
+  /// The broker's address, the user and the client id, without the password.
   package var description: String {
     let user = username.map { "\($0)@" } ?? ""
     return "\(authorityFile == nil ? "mqtt" : "mqtts")://\(user)\(address) as \(clientID)"

@@ -2,7 +2,7 @@ import Logging
 import MusterGround
 import Synchronization
 
-/// The program's side of a connection. Everything here may be called from any thread and returns at once, but for what is `async`.
+/// The program's side of a connection. Every member may be called from any thread, and returns at once unless it is `async`.
 package final class MQTTConnection: Sendable {
   let shared: Mutex<ConnectionState>
   let waker: Waker
@@ -19,15 +19,19 @@ package final class MQTTConnection: Sendable {
   package var state: MQTTState { shared.withLock(\.stage) }
   package var statistics: MQTTStatistics { shared.withLock { $0.currentStatistics } }
 
-  /// What the connection reports, for one reader. Bounded by `MQTTConfiguration.inboxLimit`: when it is full, a message replaces the
-  /// newest unread one of its topic; if that is not enough, the connection stops reading until the reader has caught up. Ends with the scope.
+  /// The events of the connection, for one reader. They are bounded by `MQTTConfiguration.inboxLimit`: when it is full, a message replaces
+  /// the
+  /// newest unread message of its topic. If that is not enough, the connection stops reading until the reader has caught up. The sequence
+  /// ends
+  /// with the connection's scope.
   package var events: MQTTEvents { MQTTEvents(connection: self) }
 
-  /// Puts a message into the bounded outbox. While there is no connection it waits there; at QoS 1 it stays until the broker has
-  /// acknowledged it, over as many connections as that takes, and may so arrive twice. Only the newest unsent state of a retained topic is
-  /// kept.
+  /// Puts a message into the bounded outbox, where it waits while there is no connection.
   ///
-  /// - Parameter connection: send it on the connection with this number or not at all: for births, which carry a session.
+  /// A QoS 1 message stays there until the broker has acknowledged it, over as many connections as that takes, so it may arrive twice. Of a
+  /// retained topic, only the newest unsent state is kept.
+  ///
+  /// - Parameter connection: sends the message only on the connection with this number, for births, which carry a session.
   @discardableResult
   package func publish(_ message: MQTTMessage, on connection: Int? = nil) -> MQTTPublishOutcome {
     guard TopicSyntax.isTopic(message.topic) else { return .refused(.topic) }
@@ -50,7 +54,7 @@ package final class MQTTConnection: Sendable {
     publish(MQTTMessage(topic: topic, payload: payload, quality: quality, retained: retained), on: connection)
   }
 
-  /// Adds filters to the set that is in force on this and every later connection. They take effect soon, not at once.
+  /// Adds filters that are in force on this and every later connection. They take effect soon, not at once.
   package func subscribe(to subscriptions: [MQTTSubscription]) throws(MQTTError) {
     for subscription in subscriptions where !TopicSyntax.isFilter(subscription.filter) {
       throw .configuration("MQTT: \"\(subscription.filter.prefix(120))\" is not a topic filter")
@@ -62,9 +66,11 @@ package final class MQTTConnection: Sendable {
     if wake { waker.wake() }
   }
 
-  /// Waits until the broker has acknowledged (QoS 0: the system has taken) everything that was published before the call.
+  /// Waits until every message that was published before the call is acknowledged by the broker or, at QoS 0, taken by the system.
   ///
-  /// - Returns: false if that did not happen in time, or the scope ended. Cancellation does not cut it short: it belongs to a clean stop.
+  /// Cancellation does not end the wait early, because it belongs to a clean stop.
+  ///
+  /// - Returns: false if that did not happen in time, or if the connection's scope ended.
   package func flush(timeout: Duration) async -> Bool {
     await withCheckedContinuation { continuation in
       let (done, wake): (Bool?, Bool) = shared.withLock { state in
@@ -76,8 +82,9 @@ package final class MQTTConnection: Sendable {
     }
   }
 
-  /// Drops the connection without a DISCONNECT, so that its Will is published, and makes the next one no sooner than `delay` from now.
-  /// For a second client with the same identity.
+  /// Drops the connection without a DISCONNECT, so that its Will is published, and reconnects after `delay` at the earliest.
+  ///
+  /// Used when a second client has the same identity.
   package func reconnect(after delay: Duration) {
     let wake = shared.withLock { state in
       state.reconnectAt = .now + delay
@@ -86,12 +93,12 @@ package final class MQTTConnection: Sendable {
     if wake { waker.wake() }
   }
 
-  /// DISCONNECT, and the end of the owning thread.
+  /// Sends DISCONNECT and ends the connection's thread.
   package func close() async {
     await withCheckedContinuation { continuation in
       let ended = shared.withLock { state in
         state.isStopping = true
-        // The thread cannot be called out of the resolver. It will end by itself when it is back.
+        // The thread cannot be interrupted in the resolver. It ends by itself when the resolver returns.
         if state.hasEnded || state.isResolving { return true }
         state.closers.append(continuation)
         return false
@@ -104,7 +111,7 @@ package final class MQTTConnection: Sendable {
     }
   }
 
-  /// Nobody can connect any more: what waits is told so.
+  /// Marks the connection as ended and resumes everything that waits for it.
   func finish() {
     let (reader, flushes, closers) = shared.withLock { $0.end() }
     reader?.resume(returning: nil)
@@ -118,7 +125,7 @@ package final class MQTTConnection: Sendable {
   }
 }
 
-/// The events of a connection, for one reader: a second one ends the first.
+/// The events of a connection, for one reader. A second reader ends the first.
 package struct MQTTEvents: AsyncSequence, Sendable {
   package typealias Element = MQTTEvent
   package typealias Failure = Never
@@ -128,7 +135,7 @@ package struct MQTTEvents: AsyncSequence, Sendable {
   package struct AsyncIterator: AsyncIteratorProtocol {
     let connection: MQTTConnection
 
-    /// Nil when the connection's scope has ended or the reading task is cancelled.
+    /// The next event; `nil` when the connection's scope has ended or the reading task is cancelled.
     package mutating func next() async -> MQTTEvent? {
       await connection.next()
     }

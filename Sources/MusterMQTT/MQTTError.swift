@@ -1,17 +1,17 @@
-/// Why there is no connection. The description tells an operator what to look at; it never holds a password or a payload.
+/// The reason why there is no connection. The description tells an operator what to check. It never holds a password or a payload.
 package enum MQTTError: Error, Hashable, Sendable, CustomStringConvertible {
-  /// A value that no attempt could succeed with; thrown before anything is started.
+  /// No attempt could succeed with this configuration. Thrown before anything is started.
   case configuration(String)
-  /// The name does not resolve, or nobody accepts connections there.
+  /// The name does not resolve, or no server accepts connections at the address.
   case unreachable(String)
   case tls(String)
-  /// The broker answered, and said no.
+  /// The broker refused the connection in its answer.
   case refused(Refusal)
-  /// It answered, and leaves out something that Muster cannot do without.
+  /// The broker answered, but lacks a feature that Muster needs.
   case unfit(String)
   case timedOut(String)
   case lost(String)
-  /// The program asked for it: `reconnect(after:)`.
+  /// The program dropped the connection with `reconnect(after:)`.
   case requested
 
   package enum Refusal: Hashable, Sendable {
@@ -54,7 +54,7 @@ package enum MQTTError: Error, Hashable, Sendable, CustomStringConvertible {
     }
   }
 
-  /// Nothing but a change of somebody's configuration helps, so that asking often only fills the logs of two machines.
+  /// Whether only a change of configuration, of the broker or of this client, can help. Frequent attempts would only fill the logs of both.
   var needsOperator: Bool {
     switch self {
     case .configuration, .tls, .unfit: true

@@ -1,16 +1,17 @@
-/// How often a message may arrive. Muster relies on nothing above QoS 1.
+/// The delivery guarantee of a message. Muster relies on nothing above QoS 1.
 package enum MQTTQuality: Int32, Hashable, Sendable {
   case atMostOnce = 0
   case atLeastOnce = 1
 }
 
-/// A message of a topic, on its way out or in; also a Will.
+/// A message on a topic, outgoing or incoming; also a Will.
 package struct MQTTMessage: Hashable, Sendable {
   package var topic: String
   package var payload: [UInt8]
   package var quality: MQTTQuality
-  /// Out: the broker keeps it as the topic's state. In: it was kept by the broker and is not news
-  /// (MQTT 3.1.1 clears the flag on a retained message that is passed on live).
+  /// For an outgoing message: whether the broker keeps it as the topic's state. For an incoming one: whether it is a kept state and not
+  /// news,
+  /// as MQTT 3.1.1 clears the flag on a retained message that is passed on live.
   package var retained: Bool
 
   package init(topic: String, payload: [UInt8], quality: MQTTQuality = .atLeastOnce, retained: Bool = false) {
@@ -20,11 +21,11 @@ package struct MQTTMessage: Hashable, Sendable {
     self.retained = retained
   }
 
-  /// What the message counts against the limit of an outbox or inbox: its bytes and what the bookkeeping costs.
+  /// The amount that the message counts against the limit of an outbox or inbox: its bytes and the cost of the bookkeeping.
   var cost: Int { topic.utf8.count + payload.count + 96 }
 }
 
-/// A topic filter and the highest quality at which its messages are wanted.
+/// A topic filter and the highest quality of service at which its messages are requested.
 package struct MQTTSubscription: Hashable, Sendable {
   package var filter: String
   package var quality: MQTTQuality
@@ -35,17 +36,17 @@ package struct MQTTSubscription: Hashable, Sendable {
   }
 }
 
-/// What a connection reports, in order.
+/// An event of a connection. Events are reported in order.
 package enum MQTTEvent: Hashable, Sendable {
-  /// Connected and subscribed: retained messages follow, and what is published now is sent now. `connection` is the number that the
-  /// Will of this connection was asked for with.
+  /// The client is connected and subscribed. Retained messages follow, and published messages are sent at once. `connection` is the number
+  /// with which the Will of this connection was requested.
   case connected(connection: Int)
-  /// The connection was lost, or an attempt to make one failed. A next attempt follows by itself.
+  /// The connection was lost, or an attempt to connect failed. The next attempt follows by itself.
   case disconnected(MQTTError)
   case message(MQTTMessage)
 }
 
-/// Where a connection stands right now.
+/// The current stage of a connection.
 package enum MQTTState: Hashable, Sendable {
   case connecting(connection: Int)
   case connected(connection: Int)
@@ -53,42 +54,43 @@ package enum MQTTState: Hashable, Sendable {
   case closed
 }
 
-/// What became of a message that was handed to `publish`.
+/// The result of `publish`.
 package enum MQTTPublishOutcome: Hashable, Sendable {
-  /// In the outbox: sent when there is a connection.
+  /// The message is in the outbox and is sent when there is a connection.
   case accepted
-  /// In the outbox, in place of an older state of the same topic that had not been sent.
+  /// The message is in the outbox, and replaced an older, unsent state of the same topic.
   case superseded
   case refused(Refusal)
 
   package enum Refusal: Hashable, Sendable {
-    /// The outbox is full. Whatever is owed is to be repeated on the next `connected`.
+    /// The outbox is full. Messages that are still owed must be published again on the next `connected`.
     case full
-    /// Wildcards, a NUL, nothing at all or more than 65,535 bytes.
+    /// The topic has a wildcard or a NUL, is empty, or has more than 65,535 bytes.
     case topic
-    /// More than `MQTTConfiguration.maximumPayload` bytes: a broker that bounds its packets would cut the connection again and again.
+    /// The payload has more than `MQTTConfiguration.maximumPayload` bytes. A broker that limits packets would close the connection every
+    /// time.
     case payload
-    /// The connection that the message was meant for is gone.
+    /// The connection for which the message was meant has ended.
     case connection
     case closed
   }
 }
 
-/// Counters of one client since its start.
+/// Counters of one client since it started.
 package struct MQTTStatistics: Hashable, Sendable {
   package var connections = 0
   package var accepted = 0
   package var acknowledged = 0
   package var received = 0
-  /// Unsent states that a newer state of their topic replaced.
+  /// Unsent states that were replaced by a newer state of their topic.
   package var outboxSuperseded = 0
-  /// Messages that the full outbox refused or pushed out, or whose connection went away.
+  /// Messages that the full outbox refused or removed, and messages whose connection ended.
   package var outboxDropped = 0
-  /// Unread messages that a newer one of their topic replaced because the reader was too slow.
+  /// Unread messages that were replaced by a newer one of their topic because the reader was too slow.
   package var inboxSuperseded = 0
-  /// Arrived messages above `MQTTConfiguration.maximumPayload`.
+  /// Received messages that were larger than `MQTTConfiguration.maximumPayload`.
   package var inboxOversized = 0
-  /// Bytes waiting or unacknowledged.
+  /// Bytes of messages that wait to be sent or acknowledged.
   package var outboxBytes = 0
 
   package init() {}

@@ -1,12 +1,12 @@
 import CMosquitto
 import Glibc
 
-/// Why a TLS session did not come about, from the reason code that OpenSSL puts at the head of its message: `error:0A000086:SSL routines::…`.
+/// The reason why a TLS session failed, from the code at the head of OpenSSL's message: `error:0A000086:SSL routines::…`.
 ///
-/// The library hands on that line alone. Its words differ between versions of OpenSSL, the code does not.
+/// The library passes on only that line. Its words differ between versions of OpenSSL; the code does not.
 struct TLSComplaint: Hashable {
   let line: String
-  /// The last three hexadecimal digits and what stands before them; nil for a line that is not OpenSSL's.
+  /// OpenSSL's reason code, which is the lower 23 bits of the error code; `nil` for a line that is not OpenSSL's.
   let reason: Int?
 
   init(_ line: String) {
@@ -16,10 +16,10 @@ struct TLSComplaint: Hashable {
     reason = code.flatMap { Int($0, radix: 16) }.map { $0 & 0x7f_ffff }
   }
 
-  /// The other side ended the connection without a word of TLS: it may be going down, so that this passes more often than not.
+  /// Whether the other side closed the connection without a TLS alert. It may be shutting down, so this often passes.
   var isPlainEnd: Bool { reason == 294 }
 
-  /// What it means to the person who set the client up.
+  /// An explanation for the person who configured the client.
   func explained(authority: String) -> String {
     switch reason {
     case 134: "the broker's certificate is not vouched for by \(authority)"
@@ -34,11 +34,11 @@ struct TLSComplaint: Hashable {
 }
 
 extension MosquittoSession {
-  /// What ended the connection or the attempt.
+  /// The reason why the connection or the attempt ended.
   ///
   /// - Parameters:
-  ///   - code: the library's answer.
-  ///   - reason: `errno` behind it.
+  ///   - code: the library's return value.
+  ///   - reason: the `errno` that belongs to it.
   func failure(_ code: Int32, _ reason: Int32) -> MQTTError {
     if let connack, connack != 0 { return .refused(.init(connack: Int(connack))) }
     if let authorityFile {
@@ -46,7 +46,7 @@ extension MosquittoSession {
         return .tls(complaint.explained(authority: authorityFile))
       }
       if connack == nil {
-        // OpenSSL had been told more than the library hands on: an alert right behind the handshake.
+        // OpenSSL received an alert right after the handshake, but the library passes on only EPROTO.
         if code == MOSQ_ERR_ERRNO.rawValue, reason == EPROTO {
           return .tls("the broker ended the session at once; it may ask for a client certificate, which Muster's programs do not have")
         }
@@ -58,7 +58,7 @@ extension MosquittoSession {
     return code == MOSQ_ERR_ERRNO.rawValue ? .lost(String(cString: strerror(reason))) : .lost(complaint?.line ?? Self.text(code))
   }
 
-  /// The broker, or what listens in its place, hung up before it answered.
+  /// The error when the broker, or another program at its address, closed the connection before it answered.
   var closedEarly: MQTTError {
     authorityFile == nil
       ? .lost("it was closed before the broker answered CONNECT; does the broker expect TLS at this port? Then set broker.authorityFile")
@@ -67,8 +67,9 @@ extension MosquittoSession {
 
   static func text(_ code: Int32) -> String { String(cString: mosquitto_strerror(code)) }
 
-  /// Whether the other side has closed the connection and everything that it sent has been read. The library takes a connection that is reset
-  /// in a TLS handshake for one that goes on: `poll` then reports it ready over and over.
+  /// Whether the other side has closed the connection and all bytes that it sent were read. The library treats a connection that is reset
+  /// in a
+  /// TLS handshake as one that goes on, and `poll` then reports it as ready again and again.
   var isClosedByBroker: Bool {
     guard let descriptor else { return false }
     var byte: UInt8 = 0

@@ -1,29 +1,29 @@
 import CMosquitto
 import Glibc
 
-/// One libmosquitto handle: one attempt to connect and, if it succeeds, one connection. A reconnect takes a new handle, so that nothing
-/// is left over in the library: what is unsent or unacknowledged is in our outbox.
+/// One libmosquitto handle, for one attempt to connect and, if it succeeds, one connection. A reconnect uses a new handle, so that no state
+/// remains in the library: unsent and unacknowledged messages are in Muster's own outbox.
 ///
-/// Confined to the thread that owns the connection: the library's callbacks run inside the calls made here.
+/// It is confined to the thread that owns the connection. The library's callbacks run inside the calls made here.
 package final class MosquittoSession {
   private let handle: OpaquePointer
   private let maximumPayload: Int
   private let deliver: (MQTTMessage) -> Void
-  /// Of a connection over TLS.
+  /// The file of authorities for a connection over TLS; `nil` for plain TCP.
   let authorityFile: String?
 
-  /// The code of the broker's answer to CONNECT, 0 for yes.
+  /// The code of the broker's answer to CONNECT; 0 means accepted.
   package private(set) var connack: Int32?
   private(set) var acknowledged: [Int32] = []
   private(set) var oversized = 0
-  /// Subscriptions on their way: the filters of each SUBSCRIBE by its message identifier.
+  /// Subscriptions that wait for an answer: the filters of each SUBSCRIBE, by its message identifier.
   private var subscribing: [Int32: (filters: [String], quality: MQTTQuality)] = [:]
-  /// A filter for which the broker granted less than was asked for, and a message may so get lost.
+  /// A filter for which the broker granted a lower quality than requested, so that a message may be lost.
   package private(set) var downgraded: String?
   package private(set) var refusedFilters: [String] = []
-  /// The last error line that the library logged: the only place where a TLS failure is explained.
+  /// The last error line that the library logged, the only place where a TLS failure is explained.
   private(set) var complaint: TLSComplaint?
-  /// Counts what the library reported: without a change, a turn of the loop came to nothing.
+  /// The number of callbacks from the library. If it does not change, a turn of the loop had no effect.
   private(set) var reports = 0
 
   package init(_ configuration: MQTTConfiguration, will: MQTTMessage?, deliver: @escaping (MQTTMessage) -> Void) throws(MQTTError) {
@@ -55,11 +55,11 @@ package final class MosquittoSession {
   }
 
   deinit {
-    // Closes the socket without a DISCONNECT, if it is still open: the broker publishes the Will.
+    // If the socket is still open, this closes it without a DISCONNECT, so the broker publishes the Will.
     mosquitto_destroy(handle)
   }
 
-  /// The socket, while there is one.
+  /// The socket; `nil` while there is none.
   package var descriptor: Int32? {
     let descriptor = mosquitto_socket(handle)
     return descriptor >= 0 ? descriptor : nil
@@ -68,9 +68,9 @@ package final class MosquittoSession {
   package var wantsWrite: Bool { mosquitto_want_write(handle) }
   package var isSubscribing: Bool { !subscribing.isEmpty }
 
-  /// Resolves the name and starts to connect. Blocks as long as the resolver does.
+  /// Resolves the name and starts to connect. Blocks while the resolver does.
   ///
-  /// - Parameter overIPv4: leave IPv6 out. (The library takes the first address of a name only, when it does not block.)
+  /// - Parameter overIPv4: leaves out IPv6, because the library tries only the first address of a name when it does not block.
   package func open(_ configuration: MQTTConfiguration, overIPv4: Bool) throws(MQTTError) {
     let keepAlive = Int32(clamping: configuration.keepAlive.components.seconds)
     let code = mosquitto_connect_bind_async(
@@ -79,13 +79,13 @@ package final class MosquittoSession {
     switch code {
     case MOSQ_ERR_SUCCESS.rawValue: break
     case MOSQ_ERR_EAI.rawValue: throw .unreachable("the name \(configuration.host) does not resolve")
-    // TCP stood, and whatever listens there hung up before CONNECT was written or during the TLS handshake.
+    // The TCP connection was made, but the other side closed it before CONNECT was written or during the TLS handshake.
     case MOSQ_ERR_TLS.rawValue, MOSQ_ERR_CONN_LOST.rawValue: throw failure(code, reason)
     case MOSQ_ERR_ERRNO.rawValue where [EPROTO, ECONNRESET, EPIPE].contains(reason): throw failure(code, reason)
     case MOSQ_ERR_ERRNO.rawValue: throw .unreachable("\(configuration.address): \(String(cString: strerror(reason)))")
     default: throw .unreachable("\(configuration.address): \(Self.text(code))")
     }
-    // A program that we start must not keep the connection open when we die: the Will would never come.
+    // A child process must not keep the connection open after this process dies: the broker would never publish the Will.
     if let descriptor { _ = fcntl(descriptor, F_SETFD, FD_CLOEXEC) }
   }
 
@@ -103,11 +103,11 @@ package final class MosquittoSession {
   }
 
   package enum HandOver {
-    /// QoS 0: written, or in the library's buffer for the socket.
+    /// QoS 0: the message was written, or is in the library's buffer for the socket.
     case sent
-    /// QoS 1: an acknowledgement with this identifier will come, unless the connection goes first.
+    /// QoS 1: the broker will acknowledge the message under this identifier, unless the connection ends first.
     case flying(Int32)
-    /// QoS 0, and the connection is gone.
+    /// QoS 0: the message was not sent, because the connection has ended.
     case returned
     case rejected(String)
   }
@@ -122,20 +122,20 @@ package final class MosquittoSession {
       MOSQ_ERR_QOS_NOT_SUPPORTED.rawValue, MOSQ_ERR_RETAIN_NOT_SUPPORTED.rawValue, MOSQ_ERR_NOMEM.rawValue:
       return .rejected(Self.text(code))
     default:
-      // At QoS 1 the library has it even if it reports a lost connection.
+      // At QoS 1 the library has taken the message even if it reports a lost connection.
       if message.quality == .atLeastOnce { return .flying(identifier) }
       return code == MOSQ_ERR_SUCCESS.rawValue ? .sent : .returned
     }
   }
 
-  /// DISCONNECT: the broker forgets the Will. The descriptor is gone once it is written.
+  /// Sends DISCONNECT, after which the broker discards the Will. The descriptor is gone once DISCONNECT is written.
   package func disconnect() {
     mosquitto_disconnect(handle)
   }
 
   package func read() throws(MQTTError) { try checkConnection(mosquitto_loop_read(handle, 1)) }
   package func write() throws(MQTTError) { try checkConnection(mosquitto_loop_write(handle, 1)) }
-  /// Pings, and notices a broker that has gone silent.
+  /// Sends pings, and detects a broker that no longer answers.
   package func keepAlive() throws(MQTTError) { try checkConnection(mosquitto_loop_misc(handle)) }
 
   package func takeAcknowledged() -> [Int32] {
@@ -155,7 +155,7 @@ package final class MosquittoSession {
 }
 
 extension MosquittoSession {
-  /// Once a process. It also sets SIGPIPE to ignored.
+  /// Initializes the library, once in a process. This also makes the process ignore SIGPIPE.
   private static let library: Int32 = mosquitto_lib_init()
 
   private static func check(_ code: Int32, _ what: String) throws(MQTTError) {

@@ -1,11 +1,12 @@
-/// What waits to be sent and what is sent but not acknowledged: bounded in bytes.
+/// Messages that wait to be sent, or that were sent and not acknowledged, bounded in bytes.
 ///
-/// A retained message is a state: the newest of a topic takes the place of an unsent older one. When the outbox is full, the oldest
-/// unsent QoS 0 events go first; if that is not enough, the newcomer is refused and its publisher told.
+/// A retained message is a state: the newest state of a topic replaces an older, unsent one. When the outbox is full, the oldest unsent QoS
+/// 0
+/// events are dropped first. If that is not enough, the new message is refused and its publisher is told.
 struct Outbox {
   struct Item {
     var message: MQTTMessage
-    /// Sent on this connection or not at all.
+    /// If set, the message is sent only on the connection with this number.
     var connection: Int?
 
     var isState: Bool { message.retained }
@@ -14,7 +15,7 @@ struct Outbox {
 
   typealias Entry = KeyedQueue<Item>.Entry
 
-  /// Handed over to the library and not acknowledged, at most.
+  /// The largest number of messages that the library has and the broker has not acknowledged.
   static let window = 20
 
   let limit: Int
@@ -22,7 +23,7 @@ struct Outbox {
   private(set) var dropped = 0
   private var queue = KeyedQueue<Item>()
   private var inFlight: [Int32: Entry] = [:]
-  /// In the owning thread's hands, or given back by the library because the connection is gone.
+  /// Messages that the owning thread is handing over, or that the library gave back because the connection ended.
   private var inHand: [Entry] = []
   private var expendable = 0
 
@@ -30,7 +31,7 @@ struct Outbox {
     self.limit = limit
   }
 
-  /// The number of the last message that was accepted: `flush` waits until nothing up to it is outstanding.
+  /// The number of the last accepted message. `flush` waits until no message up to it is outstanding.
   var lastSequence: UInt64 { queue.lastSequence }
   var oldestOutstanding: UInt64? {
     [queue.firstSequence, inHand.first?.sequence, inFlight.values.lazy.map(\.sequence).min()].lazy.compactMap(\.self).min()
@@ -49,7 +50,7 @@ struct Outbox {
       dropped += 1
     }
     guard bytes + item.message.cost <= limit else {
-      // The older state is worth less than the one that does not fit, but more than none.
+      // The new state does not fit. Put the older state back, because an outdated state is better than none.
       if let replaced {
         bytes += replaced.element.message.cost
         queue.append(replaced.element, key: replaced.key)
@@ -63,7 +64,7 @@ struct Outbox {
     return outcome
   }
 
-  /// Takes out what may be handed to the library now; `settle` says what became of it.
+  /// Takes out the messages that may be handed to the library now. `settle` must be called with the results.
   mutating func takeBatch() -> [Entry] {
     var batch: [Entry] = []
     while inFlight.count + inHand.count + batch.count < Self.window, let entry = queue.popFirst() {
@@ -85,19 +86,19 @@ struct Outbox {
     }
   }
 
-  /// - Returns: whether the acknowledgement belonged to a message of ours.
+  /// - Returns: whether the acknowledgement belongs to a message of this outbox.
   mutating func acknowledged(_ identifier: Int32) -> Bool {
     guard let entry = inFlight.removeValue(forKey: identifier) else { return false }
     bytes -= entry.element.message.cost
     return true
   }
 
-  /// Of what the broker has and did not acknowledge.
+  /// The largest message that the library has and the broker has not acknowledged.
   var largestUnacknowledged: (topic: String, bytes: Int)? {
     inFlight.values.map { ($0.element.message.topic, $0.element.message.payload.count) }.max { $0.1 < $1.1 }
   }
 
-  /// The connection is gone: what was not acknowledged goes to the front again, but for states that are outdated by now.
+  /// Handles a lost connection: unacknowledged messages go to the front again, except states that are outdated by now.
   mutating func connectionLost() {
     let returned = (Array(inFlight.values) + inHand).sorted { $0.sequence < $1.sequence }
     inFlight = [:]
