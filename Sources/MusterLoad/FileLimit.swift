@@ -1,23 +1,23 @@
 import Glibc
 
-/// How many descriptors the process may hold.
+/// The process's limit on open descriptors.
 package enum FileLimit {
-  /// libmosquitto holds three for each client: its socket, and a pair of sockets that it would wake its own thread with.
+  /// libmosquitto holds three for each client: its socket, and a pair of sockets for waking a thread of its own.
   static let eachDevice = 3
-  /// For everything that is not a device: logs, pipes, the programs that are started.
+  /// Descriptors for everything else: logs, pipes and the programs that are started.
   static let reserve = 256
 
-  /// Descriptors that `devices` devices need.
+  /// The number of descriptors that `devices` devices need.
   ///
-  /// - Parameter transfers: HTTP requests at a time.
+  /// - Parameter transfers: the number of HTTP requests at a time.
   package static func needed(devices: Int, transfers: Int) -> Int { devices * eachDevice + transfers * 2 + reserve }
 
   /// The largest number of devices for which `limit` descriptors are enough.
   static func devices(within limit: Int, transfers: Int) -> Int { max(0, (limit - needed(devices: 0, transfers: transfers)) / eachDevice) }
 
-  /// Raises the process's limit as far as it may. Programs that it starts from now on have the same limit.
+  /// Raises the process's limit to the hard limit. Programs that it starts afterwards have the same limit.
   ///
-  /// - Throws: ``LoadError/tooFewDescriptors(needed:allowed:devices:most:)`` when that is too little.
+  /// - Throws: ``LoadError/tooFewDescriptors(needed:allowed:devices:most:)`` when the hard limit is too low.
   package static func raise(for devices: Int, transfers: Int) throws(LoadError) {
     var limit = rlimit()
     guard getrlimit(__rlimit_resource_t(RLIMIT_NOFILE.rawValue), &limit) == 0 else {

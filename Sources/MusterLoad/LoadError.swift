@@ -1,12 +1,12 @@
 package import MusterMQTT
 
-/// Why the load cannot be made.
+/// The reason why the load cannot be generated.
 package enum LoadError: Error, Hashable, Sendable, CustomStringConvertible {
-  /// The process may not open as many descriptors as the devices need. `most`: devices that it would be enough for.
+  /// The process may not open as many descriptors as the devices need. `most` is the number of devices for which the limit is enough.
   case tooFewDescriptors(needed: Int, allowed: Int, devices: Int, most: Int)
-  /// No device could connect for too long.
+  /// Not all devices could connect, and no further device connected for a minute.
   case noProgress(connected: Int, devices: Int, reason: MQTTError?)
-  /// What the operating system refuses.
+  /// The operating system refused something.
   case system(String)
 
   package var description: String {

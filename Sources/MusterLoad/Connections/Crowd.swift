@@ -2,16 +2,16 @@ import Glibc
 import MusterGround
 import MusterMQTT
 
-/// Many MQTT clients on one thread, each with a connection of its own.
+/// Many MQTT clients on one thread, each with its own connection.
 ///
-/// `MQTTClient` has a thread for each connection, which is right for a program and too much for thousands of devices in one process. Confined to
-/// the thread that calls ``turn(until:)``. It does not connect again by itself: a member that was lost is told of, and opened anew.
+/// `MQTTClient` uses a thread for each connection, which is too much for thousands of devices in one process. This class is confined to the
+/// thread that calls ``turn(until:)``. It does not reconnect by itself: it reports a lost member, and the owner opens it again.
 final class Crowd {
   enum Event {
-    /// Connected and subscribed.
+    /// The member is connected and subscribed.
     case connected
     case message(MQTTMessage)
-    /// The connection ended, or the attempt to make one.
+    /// The member's connection, or its attempt to connect, has ended.
     case lost(MQTTError)
   }
 
@@ -21,9 +21,9 @@ final class Crowd {
     var session: MosquittoSession?
     var stage = Stage.away
     var filters: [MQTTSubscription] = []
-    /// When the attempt to connect is given up.
+    /// The time at which the attempt to connect is given up.
     var deadline = ContinuousClock.now
-    /// Whether the poller says when its socket can be written.
+    /// Whether the poller reports when the socket can be written to.
     var writes = false
   }
 
@@ -33,17 +33,17 @@ final class Crowd {
   private var members: [Member]
   private var events: [(member: Int, event: Event)] = []
   private var nextLook = ContinuousClock.now
-  /// Members whose connection is being made.
+  /// The number of members that are connecting.
   private(set) var handshakes = 0
 
   private static let wakeToken = UInt64.max
-  /// For TCP, the broker's answer and the subscriptions together.
+  /// The time limit for TCP, the broker's answer and the subscriptions together.
   private static let patience = Duration.seconds(30)
-  /// Between looks at keep-alives and at attempts that take too long.
+  /// The interval between checks of keep-alives and of attempts that take too long.
   private static let lookInterval = Duration.seconds(2)
 
   /// - Parameters:
-  ///   - base: what all clients have in common: their ids come with ``open(_:clientID:will:filters:)``.
+  ///   - base: the configuration of all clients, except their ids, which ``open(_:clientID:will:filters:)`` sets.
   ///   - waker: ends a wait from another thread.
   init(_ base: MQTTConfiguration, members: Int, waker: Waker) throws(LoadError) {
     self.base = base
@@ -53,12 +53,12 @@ final class Crowd {
     try poller.add(waker.descriptor, token: Self.wakeToken)
   }
 
-  /// Starts to connect. How that ends comes as an event.
+  /// Starts to connect. The outcome is reported as an event.
   func open(_ member: Int, clientID: String, will: MQTTMessage, filters: [MQTTSubscription]) throws(LoadError) {
     var configuration = base
     configuration.clientID = clientID
     do throws(MQTTError) {
-      // Sound without a lock: the session delivers inside of calls that are made on this thread, and lives no longer than this object.
+      // Sound without a lock: the session calls this closure only inside calls made on this thread, and does not outlive this object.
       let session = try MosquittoSession(configuration, will: will) { [unowned self] message in
         self.events.append((member, .message(message)))
       }
@@ -80,7 +80,7 @@ final class Crowd {
     }
   }
 
-  /// Sends a message of a member that is connected; of another it is dropped.
+  /// Publishes a message for a connected member. For any other member, the message is dropped.
   func publish(_ message: MQTTMessage, from member: Int) throws(LoadError) {
     guard let session = members[member].session else { return }
     if case .rejected(let why) = session.publish(message) {
@@ -89,9 +89,9 @@ final class Crowd {
     try settle(member, session)
   }
 
-  /// Waits for the sockets and works with those that are ready.
+  /// Waits for the sockets and serves those that are ready.
   ///
-  /// - Returns: what happened, in its order.
+  /// - Returns: the events that happened, in order.
   func turn(until deadline: ContinuousClock.Instant) throws -> [(member: Int, event: Event)] {
     let limit = min(deadline, nextLook)
     let milliseconds = events.isEmpty ? limit.millisecondsFromNow : 0
@@ -103,7 +103,7 @@ final class Crowd {
     return events
   }
 
-  /// Says goodbye for all, without their Wills.
+  /// Disconnects all members in order, so that the broker does not publish their Wills.
   func close() {
     for index in members.indices {
       members[index].session?.disconnect()
@@ -123,7 +123,7 @@ final class Crowd {
     try settle(member, session)
   }
 
-  /// What follows from the broker's answers.
+  /// Takes the next step of connecting after an answer of the broker.
   private func advance(_ member: Int, _ session: MosquittoSession) throws(MQTTError) {
     _ = session.takeAcknowledged()
     if members[member].stage == .connecting, session.connack == 0 {
@@ -138,7 +138,7 @@ final class Crowd {
     }
   }
 
-  /// After any call of the library: the socket may be gone, or have bytes left to write.
+  /// Call this after any call of the library: the socket may be closed, or have bytes left to write.
   private func settle(_ member: Int, _ session: MosquittoSession) throws(LoadError) {
     guard let descriptor = session.descriptor else { return lose(member, .lost("the broker closed the connection")) }
     let writes = session.wantsWrite
@@ -174,7 +174,7 @@ final class Crowd {
 }
 
 extension ContinuousClock.Instant {
-  /// Whole milliseconds until then, rounded up, for `epoll_wait`.
+  /// The milliseconds until this instant, rounded up, for `epoll_wait`.
   var millisecondsFromNow: Int32 {
     let (seconds, attoseconds) = (self - .now).components
     return Int32(clamping: max(0, seconds * 1000 + (attoseconds + 999_999_999_999_999) / 1_000_000_000_000_000))

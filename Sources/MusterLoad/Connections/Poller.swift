@@ -1,7 +1,8 @@
 import CSpawn
 import Glibc
 
-/// The sockets that one thread waits for, kept by the kernel (epoll): a wait costs what is ready, not what is open.
+/// A set of sockets that one thread waits for, kept by the kernel (epoll). The cost of a wait depends on the ready sockets, not on the open
+/// ones.
 final class Poller {
   private let set: Int32
   private var ready = [muster_ready](repeating: muster_ready(), count: 256)
@@ -16,8 +17,8 @@ final class Poller {
   /// Watches a descriptor until it is closed.
   ///
   /// - Parameters:
-  ///   - token: comes back from ``wait(milliseconds:_:)``.
-  ///   - writes: whether to say when it can be written.
+  ///   - token: identifies the descriptor in ``wait(milliseconds:_:)``.
+  ///   - writes: whether to report when the descriptor can be written to.
   func add(_ descriptor: Int32, token: UInt64, writes: Bool = false) throws(LoadError) {
     guard muster_epoll_watch(set, descriptor, 1, token, writes ? 1 : 0) == 0 else { throw Self.failure("watch a socket") }
   }
@@ -26,7 +27,7 @@ final class Poller {
     guard muster_epoll_watch(set, descriptor, 0, token, writes ? 1 : 0) == 0 else { throw Self.failure("watch a socket") }
   }
 
-  /// Waits until something is ready, and hands each to `body`.
+  /// Waits until a descriptor is ready, and calls `body` for each ready one.
   func wait(milliseconds: Int32, _ body: (_ token: UInt64, _ reads: Bool, _ writes: Bool) throws -> Void) throws {
     let count = muster_epoll_wait(set, &ready, Int32(ready.count), milliseconds)
     guard count >= 0 else {

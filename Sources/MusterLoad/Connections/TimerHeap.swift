@@ -1,8 +1,8 @@
-/// What is due when: the earliest first.
+/// Items with the time at which they are due, earliest first.
 struct TimerHeap<Item> {
   private var entries: [(due: ContinuousClock.Instant, item: Item)] = []
 
-  /// When the first is due.
+  /// The time at which the first item is due.
   var next: ContinuousClock.Instant? { entries.first?.due }
 
   mutating func add(_ item: Item, due: ContinuousClock.Instant) {
@@ -14,7 +14,7 @@ struct TimerHeap<Item> {
     }
   }
 
-  /// Takes out the first, if it is due.
+  /// Removes and returns the first item, if it is due.
   mutating func take(at now: ContinuousClock.Instant) -> Item? {
     guard let first = entries.first, first.due <= now else { return nil }
     entries.swapAt(0, entries.count - 1)

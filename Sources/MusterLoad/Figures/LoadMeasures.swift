@@ -1,47 +1,47 @@
 package import MusterSchema
 
-/// What the devices saw of a task.
+/// The devices' measurements of a task.
 package struct LoadMeasures: Sendable {
-  /// When each device heard of the task first; nil: not yet.
+  /// The time at which each device first received the task's descriptor; `nil` if it has not yet.
   package internal(set) var described: [ContinuousClock.Instant?]
-  /// By round, of training and of evaluation.
+  /// The measurements of each round, for training and for evaluation.
   package internal(set) var rounds: [Phase: [Int: RoundMeasure]] = [:]
-  /// Connections that were lost after they had been made.
+  /// The number of connections that were made and then lost.
   package internal(set) var lostConnections = 0
 
   init(devices: Int) { described = Array(repeating: nil, count: devices) }
 
-  /// Requests that failed, of all rounds.
+  /// Failed requests of all rounds.
   package var refusals: [Refusal: Int] {
     rounds.values.flatMap(\.values).reduce(into: [:]) { all, round in all.merge(round.refusals) { $0 + $1 } }
   }
 }
 
-/// What the devices saw of one phase of a round.
+/// The devices' measurements of one phase of a round.
 package struct RoundMeasure: Sendable {
-  /// When the first device got its invitation.
+  /// The time at which the first device received its invitation.
   package let began: ContinuousClock.Instant
-  /// When each device got its first invitation, by its number.
+  /// The time at which each device received its first invitation, by the device's number.
   package internal(set) var invited: [Int: ContinuousClock.Instant] = [:]
-  /// All invitations that came.
+  /// The number of all invitations received.
   package internal(set) var invitations = 0
-  /// Invitations with the same key as the device's one before.
+  /// The number of invitations with the same key as the device's previous one.
   package internal(set) var repeated = 0
-  /// Seconds from a device's first invitation to the answer 200 or 201.
+  /// Seconds from a device's first invitation to the answer 200 or 201, for each delivery.
   package internal(set) var delivered: [Double] = []
-  /// When the last of these answers came.
+  /// The time of the last of these answers.
   package internal(set) var lastDelivered: ContinuousClock.Instant?
-  /// Requests of these devices that failed or were refused, those that were repeated with success included.
+  /// Requests that failed or were refused, including those that were repeated with success.
   package internal(set) var refusals: [Refusal: Int] = [:]
 
   init(began: ContinuousClock.Instant) { self.began = began }
 }
 
-/// How a request was refused, or failed.
+/// The way in which a request was refused or failed.
 package struct Refusal: Codable, Hashable, Comparable, Sendable {
-  /// Of the answer; nil when there was none.
+  /// The status of the answer; `nil` when there was no answer.
   package var status: Int?
-  /// The answer's code, or what went wrong without one.
+  /// The code in the answer, or a description of the failure if there is no code.
   package var code: String
 
   package static func < (left: Self, right: Self) -> Bool {

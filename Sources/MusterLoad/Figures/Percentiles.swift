@@ -1,13 +1,13 @@
-/// How values are spread: each figure is one of the values (nearest rank), so none is invented between two of them.
+/// The distribution of values. Each figure is one of the values (nearest rank); none is interpolated.
 package struct Percentiles: Codable, Hashable, Sendable {
-  /// How many values there were.
+  /// The number of values.
   package var count: Int
   package var p50: Double
   package var p95: Double
   package var p99: Double
   package var max: Double
 
-  /// Nil without values.
+  /// `nil` when there are no values.
   package init?(_ values: some Collection<Double>) {
     let sorted = values.sorted()
     guard let last = sorted.last else { return nil }

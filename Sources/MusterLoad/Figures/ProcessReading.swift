@@ -1,12 +1,12 @@
 import Glibc
 
-/// What the kernel says of a process right now.
+/// The kernel's current figures for a process.
 package struct ProcessReading: Hashable, Sendable {
-  /// Processor time since it started, of the user and the kernel, in seconds. The kernel counts in hundredths.
+  /// Processor time in user and kernel mode since the process started, in seconds. The kernel counts in hundredths.
   package var processorSeconds: Double
-  /// Memory in use now, in bytes.
+  /// Resident memory now, in bytes.
   package var residentBytes: Int
-  /// The most that it ever was, in bytes.
+  /// The largest resident memory so far, in bytes.
   package var peakBytes: Int
 
   package init(processorSeconds: Double, residentBytes: Int, peakBytes: Int) {
@@ -15,6 +15,8 @@ package struct ProcessReading: Hashable, Sendable {
     self.peakBytes = peakBytes
   }
 
+  /// Reads the figures of a running process.
+  ///
   /// - Throws: ``LoadError/system(_:)`` when no process has this pid.
   package init(of pid: Int32) throws(LoadError) {
     try self.init(stat: try Self.text("/proc/\(pid)/stat"), status: try Self.text("/proc/\(pid)/status"))
@@ -24,7 +26,7 @@ package struct ProcessReading: Hashable, Sendable {
   ///   - stat: the text of `/proc/PID/stat`.
   ///   - status: the text of `/proc/PID/status`.
   init(stat: String, status: String) throws(LoadError) {
-    // The name in parentheses may hold spaces and parentheses: what counts begins behind the last one.
+    // The name in parentheses may hold spaces and parentheses, so the fields begin behind the last closing one.
     let fields = stat[(stat.lastIndex(of: ")").map(stat.index(after:)) ?? stat.startIndex)...].split(separator: " ")
     guard fields.count > 12, let user = Int(fields[11]), let kernel = Int(fields[12]), user >= 0, kernel >= 0,
       let resident = Self.kibibytes("VmRSS", in: status), let peak = Self.kibibytes("VmHWM", in: status)

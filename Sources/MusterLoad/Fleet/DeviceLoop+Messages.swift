@@ -3,7 +3,9 @@ import MusterParticipation
 import MusterSchema
 
 extension DeviceLoop {
-  /// What a device reads, as the agent's shell does. A payload that is not understood ends the run: here all programs are of one version.
+  /// Handles a message for a device, as the agent's shell does. A payload that cannot be decoded ends the run, because all programs here
+  /// have the
+  /// same version.
   func received(_ message: MQTTMessage, at index: Int) throws {
     let topic = try Topic(parsing: message.topic)
     switch topic {
@@ -19,7 +21,7 @@ extension DeviceLoop {
     }
   }
 
-  /// Thousands of devices read the same bytes: they are decoded once.
+  /// Decodes a message. Thousands of devices read the same bytes, so the last payload of each topic is decoded only once.
   private func decoded<M: Message>(_ message: MQTTMessage, _ cache: inout [String: (payload: [UInt8], value: M)]) throws -> M {
     if let last = cache[message.topic], last.payload == message.payload { return last.value }
     let value = try MessageCoder.decode(M.self, from: message.payload)
@@ -68,13 +70,13 @@ extension DeviceLoop {
     }
   }
 
-  /// Changes a round's figures in place.
+  /// Changes the measurements of a round in place.
   func change(_ key: RoundKey, _ body: (inout RoundMeasure) -> Void) {
     guard measures.rounds[key.phase]?[key.round] != nil else { return }
     body(&measures.rounds[key.phase, default: [:]][key.round, default: RoundMeasure(began: .now)])
   }
 
-  /// The device's own state topic: a late Will of its connection before is answered with the birth.
+  /// Handles a message on the device's own state topic. A late Will of its previous connection is answered with the birth.
   private func judge(_ message: MQTTMessage, at index: Int) throws {
     guard let watch = devices[index].watch else { return }
     guard !message.payload.isEmpty else { return try announce(index) }
@@ -86,7 +88,7 @@ extension DeviceLoop {
     }
   }
 
-  /// One step of a device's machine, and what follows from it at once.
+  /// Runs one step of a device's machine, and the steps that follow from it at once.
   func receive(_ event: Participant.Event, at index: Int) throws {
     var events = [event]
     while let event = events.popLast() {
@@ -104,7 +106,7 @@ extension DeviceLoop {
     timers.add(.tick(index), due: .now + .seconds(max(0, deadline.seconds(since: instant()))))
   }
 
-  /// - Returns: an event that follows at once.
+  /// - Returns: an event that must be handled next.
   private func perform(_ effect: Participant.Effect, at index: Int) throws -> Participant.Event? {
     let device = devices[index]
     switch effect {
@@ -119,9 +121,9 @@ extension DeviceLoop {
       }
       place(Transfer(kind: .fetch(from: address), job: job, device: index, path: device.path))
     case .upload(let job): place(Transfer(kind: .upload, job: job, device: index, path: device.path))
-    // Nothing is running that could be stopped: what a transfer brings for a job that is gone is ignored.
+    // Nothing has to be stopped: the result of a transfer for a dropped job is ignored.
     case .cancel: devices[index].transfer = nil
-    // Devices do not restart here, so that none has to ask; and none hands descriptors on.
+    // Devices do not restart here, so none has to ask its ledger, and none passes descriptors on.
     case .ask, .descriptor: break
     }
     return nil

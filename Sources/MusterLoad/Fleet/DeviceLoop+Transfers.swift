@@ -3,7 +3,7 @@ import MusterSchema
 import MusterTransfer
 
 extension DeviceLoop {
-  /// One at a time for each device: the same one again changes nothing.
+  /// Queues a transfer for a device, which has one at a time. If it has the same transfer already, nothing changes.
   func place(_ transfer: Transfer) {
     if let current = devices[transfer.device].transfer, current.isSame(as: transfer) { return }
     devices[transfer.device].transfer = transfer
@@ -12,16 +12,16 @@ extension DeviceLoop {
 
   func enqueue(_ transfer: Transfer) { waiting.append(transfer) }
 
-  /// Starts as many of those that wait as may be under way.
+  /// Starts waiting transfers up to the limit on transfers at a time.
   func startTransfers() {
     while underWay < configuration.transfers, firstWaiting < waiting.count {
       let transfer = waiting[firstWaiting]
       firstWaiting += 1
-      // Meanwhile the job may have been dropped, or superseded.
+      // The job may have been dropped or superseded while the transfer waited.
       guard let job = devices[transfer.device].participant.jobs[transfer.job.task], job.isSameWork(as: transfer.job.key) else { continue }
       underWay += 1
       var current = transfer
-      // The newest invitation counts: another attempt has another deadline.
+      // Use the newest invitation, because another attempt has another deadline.
       current.job = job
       link.start.yield(current)
     }
@@ -31,7 +31,7 @@ extension DeviceLoop {
     }
   }
 
-  /// A transfer is over: the machine hears what came of it.
+  /// Handles the end of a transfer, and tells the device's machine the outcome.
   func ended(_ end: TransferEnd) throws {
     underWay -= 1
     let transfer = end.transfer
@@ -52,11 +52,11 @@ extension DeviceLoop {
 
   private func failed(_ transfer: Transfer, _ error: TransferError) throws {
     let (index, task, key) = (transfer.device, transfer.job.task, transfer.job.key)
-    // The run is over.
+    // The run has ended.
     if error == .cancelled { return }
     change(key) { $0.refusals[error.refusal, default: 0] += 1 }
     switch (transfer.kind, error.status) {
-    // Ours already counts.
+    // The ledger has accepted this device's contribution already.
     case (.upload, 409): return try receive(.delivered(task, key), at: index)
     case (.upload, 404), (.upload, 410): return try receive(.refused(task, key, reason: "\(error)"), at: index)
     default: break

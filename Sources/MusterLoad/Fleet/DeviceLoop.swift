@@ -2,10 +2,10 @@ import MusterMQTT
 import MusterParticipation
 import MusterSchema
 
-/// The one thread on which all devices live: sockets, machines and timers.
+/// The loop on one thread that runs all devices: their sockets, machines and timers.
 final class DeviceLoop {
   enum Timer {
-    /// A machine's own deadline.
+    /// The deadline of a device's machine.
     case tick(Int)
     case connect(Int)
     case transfer(Transfer)
@@ -17,17 +17,17 @@ final class DeviceLoop {
   var devices: [LoadDevice]
   var measures: LoadMeasures
   var timers = TimerHeap<Timer>()
-  /// Transfers that wait for their turn, and how many are under way.
+  /// Transfers that wait for their turn, with the index of the first, and the number of transfers in progress.
   var waiting: [Transfer] = []
   var firstWaiting = 0
   var underWay = 0
-  /// Of each topic that many devices read: the last payload, decoded once.
+  /// The last payload of each topic that many devices read, decoded once.
   var descriptors: [String: (payload: [UInt8], value: TaskDescriptor)] = [:]
   var states: [String: (payload: [UInt8], value: CoordinatorState)] = [:]
   var progress = LoadProgress()
   var lastError: MQTTError?
   private let started = ContinuousClock.now
-  /// Devices that have yet to be opened for the first time.
+  /// The number of devices that have not been opened yet.
   private var unopened: Int
   private var lastConnected = ContinuousClock.now
   var hasConnected = false
@@ -43,7 +43,7 @@ final class DeviceLoop {
     crowd = try Crowd(base, members: devices.count, waker: link.waker)
   }
 
-  /// Runs until the link says stop, or something fails, which it then reports.
+  /// Runs until the link asks it to stop, or until something fails. A failure is reported through the link.
   static func run(_ configuration: LoadConfiguration, _ link: LoadLink) {
     do {
       let loop = try DeviceLoop(configuration, link)
@@ -73,14 +73,14 @@ final class DeviceLoop {
     }
   }
 
-  /// Milliseconds since the loop began: the machines' own time.
+  /// The machines' own time: milliseconds since the loop began.
   func instant(_ time: ContinuousClock.Instant = .now) -> Instant {
     Instant(milliseconds: Int64((time - started) / .milliseconds(1)))
   }
 
   // MARK: Connections
 
-  /// A bounded number of handshakes at a time: the broker's queue of new connections is short.
+  /// Opens more connections. The number of handshakes at a time is bounded, because the broker's queue of new connections is short.
   private func connectMore() throws {
     while unopened > 0, crowd.handshakes < configuration.handshakes {
       unopened -= 1
@@ -112,7 +112,7 @@ final class DeviceLoop {
       }
     case .lost(let error):
       lastError = error
-      // The machine's own state stays: what it owes is said on the next connection.
+      // The machine keeps its state. On the next connection it repeats what it owes.
       if devices[index].isOnline {
         progress.connected -= 1
         measures.lostConnections += 1

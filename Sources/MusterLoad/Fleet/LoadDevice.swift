@@ -2,27 +2,27 @@ import MusterMQTT
 import MusterParticipation
 import MusterSchema
 
-/// One device: the protocol's own machine, and what its shell remembers. A few hundred bytes, and no thread.
+/// One device: its `Participant`, and the state that a shell would keep. It takes a few hundred bytes and no thread.
 struct LoadDevice {
   let path: NodePath
   let region: NodeID
   let id: NodeID
   var participant: Participant
-  /// Of the present connection.
+  /// The session of the current connection.
   var session = ""
   var watch: PresenceGuard?
-  /// What is under way or waits for its turn.
+  /// The transfer that is in progress or waits for its turn.
   var transfer: Transfer?
-  /// The invitation before.
+  /// The key of the previous invitation.
   var lastKey: RoundKey?
-  /// When it is to be woken, as the timers know.
+  /// The time at which a timer will wake the machine.
   var alarm: Instant?
-  /// Its birth went out on a connection that still stands.
+  /// Whether the birth was published on a connection that is still up.
   var isOnline = false
-  /// Attempts to connect that failed in a row.
+  /// The number of failed attempts to connect in a row.
   var failures = 0
 
-  /// - Parameter path: a region and a device of it.
+  /// - Parameter path: the path of a device, with its region first.
   init(_ path: NodePath) {
     self.path = path
     region = path.nodes[0]
@@ -32,7 +32,7 @@ struct LoadDevice {
 
   var stateTopic: Topic { .nodeState(coordinator: region, node: id) }
 
-  /// The birth, as an agent would say it.
+  /// The birth message, as an agent would publish it.
   var birth: NodeState {
     NodeState(
       node: id, online: true, session: session, nodeKind: .device, labels: ["load": "yes"],
@@ -45,7 +45,7 @@ struct LoadDevice {
   static let trainer = "built-in"
   static let readiness = Readiness(devices: 1, trainer: trainer)
 
-  /// A new connection: another session.
+  /// Starts a new session for a new connection.
   mutating func begin() {
     let previous = session.isEmpty ? nil : session
     session = String(UInt64.random(in: .min ... .max), radix: 36)
@@ -54,7 +54,7 @@ struct LoadDevice {
 }
 
 extension MQTTMessage {
-  /// A state: retained, and acknowledged by the broker.
+  /// Makes a retained message; `lasting` asks the broker to acknowledge it.
   init(_ topic: Topic, _ message: some Message, lasting: Bool = true) throws(MessageError) {
     self.init(
       topic: "\(topic)", payload: try MessageCoder.encode(message), quality: lasting ? .atLeastOnce : .atMostOnce, retained: true)

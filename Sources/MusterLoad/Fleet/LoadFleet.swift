@@ -1,19 +1,19 @@
 import MusterGround
 import MusterTransfer
 
-/// Thousands of devices in this process: real MQTT, real HTTP, the protocol's own machine for each, and no training.
+/// Thousands of simulated devices in this process. They use real MQTT, real HTTP and the protocol's own machine, but do not train.
 ///
-/// One thread has all MQTT connections and all devices' state. Transfers run beside it, a bounded number at a time.
+/// One thread holds all MQTT connections and all devices' state. Transfers run beside it, a bounded number at a time.
 package struct LoadFleet: Sendable {
   private let link: LoadLink
 
-  /// What happens, for one reader.
+  /// The events of the fleet, for one reader.
   package var events: AsyncStream<LoadEvent> { link.events }
   package var progress: LoadProgress { link.progress }
 
   /// Runs the devices while `body` runs.
   ///
-  /// - Returns: what `body` returns, and what the devices saw.
+  /// - Returns: the result of `body`, and the devices' measurements.
   package static func with<Result: Sendable>(
     _ configuration: LoadConfiguration, _ body: @escaping @Sendable (LoadFleet) async throws -> Result
   ) async throws -> (Result, LoadMeasures) {
@@ -29,7 +29,7 @@ package struct LoadFleet: Sendable {
         return nil
       }
       group.addTask {
-        // However it ends, thread and transfers end with it.
+        // Stop the thread and the transfers, whether `body` returns or throws.
         defer { link.stop() }
         return try await body(LoadFleet(link: link))
       }

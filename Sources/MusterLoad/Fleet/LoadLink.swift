@@ -2,7 +2,7 @@ import MusterGround
 import MusterMQTT
 import Synchronization
 
-/// Where the devices' thread and the rest of the program meet.
+/// Connects the devices' thread with the rest of the program.
 final class LoadLink: Sendable {
   private struct State {
     var ends: [TransferEnd] = []
@@ -13,10 +13,10 @@ final class LoadLink: Sendable {
 
   let waker: Waker
   private let state = Mutex(State())
-  /// Bounded by the number of transfers at a time.
+  /// The transfers to start. Bounded, because the loop starts only a limited number at a time.
   let transfers: AsyncStream<Transfer>
   let start: AsyncStream<Transfer>.Continuation
-  /// A few for each round.
+  /// The events of the fleet, a few for each round.
   let events: AsyncStream<LoadEvent>
   let report: AsyncStream<LoadEvent>.Continuation
 
@@ -43,7 +43,7 @@ final class LoadLink: Sendable {
     waker.wake()
   }
 
-  /// What was posted since, and whether to stop.
+  /// The ends of transfers posted since the last call, and whether to stop.
   func take() -> (ends: [TransferEnd], isStopping: Bool) {
     state.withLock { state in
       defer { state.ends = [] }
@@ -56,7 +56,7 @@ final class LoadLink: Sendable {
     set { state.withLock { $0.progress = newValue } }
   }
 
-  /// What the thread left when it ended.
+  /// The measurements that the thread left when it ended.
   var measures: LoadMeasures? {
     get { state.withLock(\.measures) }
     set { state.withLock { $0.measures = newValue } }

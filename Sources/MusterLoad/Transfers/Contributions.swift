@@ -4,10 +4,10 @@ import MusterTensors
 import MusterTransfer
 import Synchronization
 
-/// What devices upload: the base's tensors as they are, behind a header of each device's own.
+/// Makes the devices' contributions: the base model's tensors unchanged, behind a header for each device.
 ///
-/// Thousands of devices work on the same model, so its tensors are kept once. Each device's update differs in its metrics: bodies that are
-/// all the same would spare central's store its work.
+/// Thousands of devices work on the same model, so its tensors are kept once. The metrics differ in each device's update, because identical
+/// bodies would spare central's store its work.
 final class Contributions: Sendable {
   private struct Base {
     var header: SafetensorsHeader
@@ -15,13 +15,13 @@ final class Contributions: Sendable {
   }
 
   private let bases = Mutex<[Digest: Base]>([:])
-  /// Models that are kept: an upload that is repeated may belong to the round before.
+  /// The number of models to keep. A repeated upload may belong to the previous round.
   private static let kept = 3
   private let order = Mutex<[Digest]>([])
 
-  /// Takes a model that a device has fetched. Only the first of the same name is looked at in full.
+  /// Keeps a model that a device has fetched. Only the first with the same digest is verified and parsed.
   ///
-  /// - Throws: ``TransferError`` when it is not what the invitation names.
+  /// - Throws: ``TransferError`` when it is not the model that the invitation names.
   func take(_ body: [UInt8], as reference: ModelReference) throws(TransferError) {
     guard body.count == reference.bytes else {
       throw .io("the model has \(body.count) bytes, the invitation says \(reference.bytes)")
@@ -72,9 +72,9 @@ final class Contributions: Sendable {
     return try base.header.replacing(metadata: metadata).encoded() + base.data
   }
 
-  /// Samples behind a contribution.
+  /// The number of samples that a contribution claims.
   private static let weight = 100.0
 
-  /// Of a device: made up, and different from every other's.
+  /// Invented metrics of a device, which differ from those of every other device.
   private static func metrics(_ number: Int) -> [String: Double] { ["loss": 1 / Double(number + 2)] }
 }

@@ -2,10 +2,10 @@ import MusterParticipation
 import MusterSchema
 import MusterTransfer
 
-/// What a device wants from a server. It has one at a time.
+/// A device's request to a server. A device has one at a time.
 struct Transfer: Sendable {
   enum Kind: Hashable, Sendable {
-    /// The base model, from the data address.
+    /// Fetches the base model from the data address.
     case fetch(from: String)
     case upload
   }
@@ -15,7 +15,7 @@ struct Transfer: Sendable {
   /// The device's number.
   var device: Int
   var path: NodePath
-  /// From 1.
+  /// The number of the attempt, from 1.
   var attempt = 1
 
   func isSame(as other: Transfer) -> Bool {
@@ -28,34 +28,34 @@ struct Transfer: Sendable {
   }
 }
 
-/// How a transfer ended.
+/// The end of a transfer.
 struct TransferEnd: Sendable {
   enum Outcome: Sendable {
-    /// The model is here, and this is what the device will upload.
+    /// The model was fetched. The value describes the contribution that the device will upload.
     case fetched(JobResult)
-    /// The ledger has it: 200 or 201.
+    /// The ledger accepted the contribution with 200 or 201.
     case delivered
     case failed(TransferError)
   }
 
   var transfer: Transfer
   var outcome: Outcome
-  /// When the answer was here.
+  /// The time at which the answer was complete.
   var at: ContinuousClock.Instant
 }
 
 extension TransferError {
-  /// As the agent: for as long as it takes.
+  /// The agent's policy: retry without a limit on the attempts.
   private static let policy = RetryPolicy(attempts: .max, base: .milliseconds(100), cap: .seconds(30))
 
-  /// The pause before another attempt; nil when another attempt is of no use.
+  /// The pause before another attempt; `nil` when another attempt cannot help.
   func pause(_ attempt: Int) -> Duration? {
     var generator = SystemRandomNumberGenerator()
     let isServersTrouble = (500...599).contains(status ?? 0) && !isTransient
     return Self.policy.pause(after: isServersTrouble ? .timedOut(host: "") : self, attempt: attempt, using: &generator)
   }
 
-  /// What it counts as.
+  /// The category under which the error is counted.
   var refusal: Refusal {
     switch self {
     case .problem(let problem, _): Refusal(status: problem.status, code: problem.code?.rawValue ?? "without a code")

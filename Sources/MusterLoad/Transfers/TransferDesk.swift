@@ -2,12 +2,12 @@ import MusterParticipation
 import MusterSchema
 import MusterTransfer
 
-/// Carries out the devices' transfers, over connections that all of them share.
+/// Carries out the devices' transfers over shared connections.
 struct TransferDesk: Sendable {
   private let client: HTTPClient
   private let contributions = Contributions()
 
-  /// - Parameter connections: kept for reuse; as many as there are transfers at a time.
+  /// - Parameter connections: the number of connections to keep for reuse, equal to the number of transfers at a time.
   init(connections: Int) throws(LoadError) {
     do {
       client = try HTTPClient(HTTPConfiguration(maximumBody: 64 << 20, idleConnections: connections))
