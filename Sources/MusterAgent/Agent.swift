@@ -5,20 +5,21 @@ import MusterParticipation
 import MusterSchema
 import MusterTrainers
 
-/// One device's agent: its connection, its shell and its worker.
+/// The agent of one device: its connection, its shell and its worker.
 package struct Agent: Sendable {
   private let configuration: AgentConfiguration
   private let launcher: [String]
   private let logger: Logger
 
-  /// - Parameter launcher: what starts a trainer under its limits, see `TrainerRunner`. Empty: nothing does.
+  /// - Parameter launcher: the command that starts a trainer under its limits, see `TrainerRunner`. If empty, trainers start without
+  ///   limits.
   package init(_ configuration: AgentConfiguration, launcher: [String] = [], logger: Logger) {
     self.configuration = configuration
     self.launcher = launcher
     self.logger = logger
   }
 
-  /// Runs until the task is cancelled. Then the trainer is stopped, the device says that it is offline, and the connection ends in order.
+  /// Runs until the task is cancelled. Then it stops the trainer, publishes that the device is offline, and closes the connection in order.
   ///
   /// - Throws: `AgentError` for a state folder that cannot be used, `MQTTError` for a broker configuration that cannot work.
   package func run() async throws {
@@ -78,8 +79,9 @@ package struct Agent: Sendable {
   }
 
   private var mqtt: MQTTConfiguration {
-    // Not the same for two agents that were set up with one identity: the broker would let each throw the other out, and neither could
-    // say what is wrong.
+    // The random suffix keeps two agents with the same identity apart. With equal client ids the broker would let each disconnect the
+    // other, and
+    // neither could report what is wrong.
     let suffix = String(UInt32.random(in: .min ... .max), radix: 36)
     var mqtt = MQTTConfiguration(
       host: configuration.broker.host, port: configuration.broker.port,
@@ -109,13 +111,13 @@ package struct Agent: Sendable {
           metadata: [
             "node.id": "\(configuration.id)", "region": "\(configuration.region)",
             "broker": "\(mqtt.address)", "after.ms": "\(Int(milliseconds))",
-            // Whoever finds a second device of this name has its session.
+            // Another device with the same identity logs this session.
             "session": "\(presence.session)",
           ])
         isFirst = false
         lastError = nil
       case .disconnected(let error):
-        // The same trouble again is not news.
+        // A repeated error is not logged again.
         if error != lastError { logger.warning("\(error)") }
         lastError = error
       case .message(let message): await shell.received(message)

@@ -2,7 +2,7 @@ import MusterSchema
 import MusterTrainers
 
 extension AgentConfiguration {
-  /// `trainers`: `{NAME: {"command": [PROGRAM, …], …}}`. Without it: the built-in one, resident.
+  /// Reads `trainers`: `{NAME: {"command": [PROGRAM, …], …}}`. Without this key there is one trainer, the built-in one, which is resident.
   static func trainers(_ settings: inout AgentSettings) throws(ConfigurationError) -> [String: TrainerProgram] {
     let threads = try settings.integer("threads", in: 1...1024, else: 1)
     let folder = settings.folder
@@ -32,9 +32,9 @@ extension AgentConfiguration {
           throw ConfigurationError(key, in: origin, JSON.explain(error, in: text))
         }
         if members["threads"] == nil { program.threads = threads }
-        // `null` is the owner's word that a job may take as long as it takes.
+        // An explicit `null` means that the owner sets no limit on the time of a job.
         if members["timeoutSeconds"] == nil { program.timeoutSeconds = defaultTimeout }
-        // The program's own relative path, too, starts from the configuration file.
+        // A relative path of the program also starts from the configuration file's folder.
         if let first = program.command.first, first.contains("/"), !first.hasPrefix("/"), let folder {
           program.command[0] = "\(folder)/\(first)"
         }
@@ -42,7 +42,7 @@ extension AgentConfiguration {
         if case .object(let limits)? = members["limits"] { try checkNames(limits.keys, TrainerLimits.keys, "\(key).limits", origin) }
         if let user = program.user { try check(user: user, "\(key).user", origin) }
         announced += name.utf8.count + (program.models ?? []).reduce(program.version?.utf8.count ?? 0) { $0 + $1.utf8.count + 3 }
-        // The device's birth holds all of it, and has 4 KiB.
+        // The device's birth holds all of these, and is limited to 4 KiB.
         guard announced <= 2048 else {
           throw ConfigurationError("trainers", in: origin, "names, models and versions take more than the 2 KiB that a device may announce")
         }
@@ -56,7 +56,7 @@ extension AgentConfiguration {
     return trainers
   }
 
-  /// Seconds. A trainer that hangs shall not keep its device from working for ever.
+  /// The default time limit in seconds, so that a trainer that hangs does not block its device forever.
   static let defaultTimeout = 3600.0
 
   private static let trainerKeys = [

@@ -3,34 +3,38 @@ import MusterGround
 package import MusterSchema
 package import MusterTrainers
 
-/// Everything that an agent can be told. Each property names its key; flags win over `MUSTER_*`, that over `agent.json`, that over the default.
+/// The configuration of an agent. Each property names its key. Flags win over `MUSTER_*` variables, those over `agent.json`, and that over
+/// the
+/// default.
 ///
 /// `docs/agent-configuration.md` shows the file.
 package struct AgentConfiguration: Sendable {
-  /// `id` (`--id`): the device's name in its region. Needed.
+  /// `id` (`--id`): the device's name in its region. Required.
   package var id: NodeID
-  /// `region` (`--region`): the coordinator that it belongs to. Needed.
+  /// `region` (`--region`): the region that the device belongs to. Required.
   package var region: NodeID
-  /// `state` (`--state`): the folder for journal, models and jobs. Default `/var/lib/muster/agent/REGION/ID`, for an ordinary user
-  /// `$XDG_STATE_HOME/muster/agent/REGION/ID`.
+  /// `state` (`--state`): the folder for the journal, models and jobs. The default is `/var/lib/muster/agent/REGION/ID` for root, and
+  /// `$XDG_STATE_HOME/muster/agent/REGION/ID` for other users.
   package var state: String
   package var broker: Broker
-  /// `labels`: `{"site": "lab"}`. `arch` and `os` are added.
+  /// `labels`: for example `{"site": "lab"}`. The labels `arch` and `os` are added.
   package var labels: [String: String]
-  /// `trainers`: the programs that may train here, by the name that tasks use; `threads`: what each may use of numeric libraries.
+  /// `trainers`: the programs that may train on this device, by the name that tasks use. `threads`: how many threads each may use for
+  /// numeric
+  /// libraries.
   package var trainers: [String: TrainerProgram]
-  /// `keepFailed`: folders of failed jobs that stay for the engineer. Default 3.
+  /// `keepFailed`: how many folders of failed jobs are kept for inspection. Default 3.
   package var keepFailed: Int
-  /// `data`: handed to the trainer as it stands.
+  /// `data`: passed to the trainer unchanged.
   package var data: JSONValue
-  /// `stallSeconds`: a transfer in which nothing moves for so long is given up, and tried again. Default 30.
+  /// `stallSeconds`: a transfer that makes no progress for this many seconds is aborted and tried again. Default 30.
   package var stallSeconds: Int
   package var policy: Policy
   package var probe: Probe
   /// `log.level` (`--log-level`): trace, debug, info, notice, warning, error or critical.
   package var logLevel: Logger.Level
 
-  /// Where the region's broker is.
+  /// The address of the region's broker, and the credentials for it.
   package struct Broker: Hashable, Sendable {
     /// `broker.host` (`--broker HOST:PORT`).
     package var host: String
@@ -40,31 +44,34 @@ package struct AgentConfiguration: Sendable {
     package var username: String?
     /// `broker.password`, or the first line of the file `broker.passwordFile`. Never printed.
     package var password: String?
-    /// `broker.authorityFile`: PEM; with it the connection is TLS.
+    /// `broker.authorityFile`: a PEM file. With it, the connection uses TLS.
     package var authorityFile: String?
-    /// `broker.keepAlive`: seconds without traffic after which the agent pings. Without an answer it gives the connection up after as many more;
-    /// the broker says that the device is offline after one and a half of it. Default 30.
+    /// `broker.keepAlive`: the agent pings after this many seconds without traffic, and gives the connection up if the same time passes
+    /// without an
+    /// answer. The broker publishes that the device is offline after one and a half times this. Default 30.
     package var keepAlive: Int
   }
 
-  /// Where and how often resources are looked at.
+  /// The sources of resource readings, and how often they are read.
   package struct Probe: Hashable, Sendable {
-    /// `probe.seconds`. Default 10.
+    /// `probe.seconds`: the interval between readings in seconds. Default 10.
     package var seconds: Double
-    /// `probe.proc` and `probe.sys`: other roots than `/proc` and `/sys`.
+    /// `probe.proc` and `probe.sys`: other folders to use as `/proc` and `/sys`.
     package var proc: String
     package var sys: String
   }
 }
 
-/// Flags of the command line, by key.
+/// Command line flags, by configuration key.
 package typealias AgentFlags = [String: (flag: String, value: String)]
 
 extension AgentConfiguration {
   package static let defaultFile = "/etc/muster/agent.json"
 
+  /// Reads and checks the configuration.
+  ///
   /// - Parameters:
-  ///   - file: the configuration file; when nil, `MUSTER_CONFIG` or the default path, which then need not exist.
+  ///   - file: the configuration file. `nil` uses `MUSTER_CONFIG` or else the default path, at which the file may be missing.
   package static func load(
     file: String?, flags: AgentFlags, environment: [String: String]
   ) throws(ConfigurationError) -> (configuration: AgentConfiguration, report: String) {
@@ -123,7 +130,7 @@ extension AgentConfiguration {
     logLevel = known
   }
 
-  /// Nil when there is no home folder.
+  /// The folder in which the agents of this user keep their state; `nil` when there is no home folder.
   private static func defaultState(_ environment: [String: String]) -> String? {
     if Machine.isRoot { return "/var/lib/muster/agent" }
     return HomeFolder.state(environment: environment).map { "\($0)/muster/agent" }
@@ -163,7 +170,7 @@ extension AgentConfiguration {
 
 extension AgentConfiguration.Broker {
   fileprivate init(_ settings: inout AgentSettings) throws(ConfigurationError) {
-    // `--broker HOST:PORT` and MUSTER_BROKER are short for the two keys, and stand above them.
+    // `--broker HOST:PORT` and MUSTER_BROKER set both keys at once, and win over them.
     let both = try settings.text("broker")
     if let both {
       do {

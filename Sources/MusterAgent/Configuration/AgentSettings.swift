@@ -2,10 +2,10 @@ import MusterGround
 import MusterSchema
 import MusterTrainers
 
-/// Why the agent cannot start as it is configured: names the key and where its value comes from.
+/// The reason why the agent cannot start with its configuration. Names the key and the origin of its value.
 package struct ConfigurationError: Error, Hashable, CustomStringConvertible {
   package let key: String
-  /// A file, an environment variable or a flag; nil when the value is missing everywhere.
+  /// A file, an environment variable or a flag; `nil` when no source has the value.
   package let origin: String?
   package let message: String
 
@@ -21,9 +21,9 @@ package struct ConfigurationError: Error, Hashable, CustomStringConvertible {
   }
 }
 
-/// Values by their key, each with where it comes from: flags, then `MUSTER_*`, then `agent.json`; the first that has a key wins.
+/// Values by key, each with its origin. The first source that has a key wins: flags, then `MUSTER_*`, then `agent.json`.
 ///
-/// `policy.maxLoad` is `MUSTER_POLICY_MAX_LOAD`. Whatever the file holds and nobody reads is a mistake, and refused.
+/// The variable of `policy.maxLoad` is `MUSTER_POLICY_MAX_LOAD`. A key of the file that no part of the agent reads is refused as a mistake.
 struct AgentSettings {
   typealias Value = (value: JSONValue, origin: String)
 
@@ -31,14 +31,14 @@ struct AgentSettings {
   private let environment: [String: String]
   private let file: String
   private var known: Set<String> = []
-  /// Objects of the file that hold nothing.
+  /// Objects of the file that are empty.
   private let emptyGroups: [String]
   private(set) var used: [(key: String, value: JSONValue, origin: String, isSecret: Bool)] = []
 
   /// - Parameters:
-  ///   - flags: by key.
+  ///   - flags: the command line flags, by key.
   ///   - file: the configuration file's path, for messages.
-  ///   - content: what it holds.
+  ///   - content: the parsed content of that file.
   init(flags: [String: (flag: String, value: String)], environment: [String: String], file: String, content: [String: JSONValue]) {
     self.file = file
     self.environment = environment
@@ -60,14 +60,14 @@ struct AgentSettings {
     layers = [flags.mapValues { (.string($0.value), $0.flag) }, flat]
   }
 
-  /// The configuration file's folder, which relative paths start from; nil when there is no such file.
+  /// The configuration file's folder, from which relative paths start; `nil` when the file does not exist.
   var folder: String? {
     guard Files.exists(file) else { return nil }
     let absolute = file.hasPrefix("/") ? file : "\(Machine.workingFolder)/\(file)"
     return String(absolute[..<(absolute.lastIndex(of: "/") ?? absolute.startIndex)])
   }
 
-  /// Objects that are read as a whole: their members have names of the owner's choice.
+  /// Objects that are read as a whole, because the owner chooses the names of their members.
   private static let whole: Set<String> = ["labels", "trainers", "data"]
 
   static func variable(_ key: String) -> String {
@@ -92,7 +92,7 @@ struct AgentSettings {
     return found
   }
 
-  /// Says that a default holds, for `config print`.
+  /// Records that a key has its default value, for `config print`.
   private mutating func useDefault(_ key: String, _ value: JSONValue) { used.append((key, value, "default", false)) }
 
   mutating func text(_ key: String, secret: Bool = false) throws(ConfigurationError) -> String? {
@@ -109,7 +109,7 @@ struct AgentSettings {
     return fallback
   }
 
-  /// A path; a relative one that stands in the file starts from the file's folder.
+  /// A path. A relative path from the file starts from the file's folder.
   mutating func path(_ key: String, else fallback: String? = nil) throws(ConfigurationError) -> String? {
     guard let text = try text(key) else {
       if let fallback { useDefault(key, .string(fallback)) }
@@ -158,7 +158,7 @@ struct AgentSettings {
     }
   }
 
-  /// A list of texts; in the environment with commas between them.
+  /// A list of strings. In an environment variable or a flag, commas separate them.
   mutating func texts(_ key: String) throws(ConfigurationError) -> [String]? {
     guard let (value, origin) = value(key) else { return nil }
     if case .string(let text) = value, origin != file { return text.split(separator: ",").map { String($0) } }
@@ -186,9 +186,9 @@ struct AgentSettings {
 
   var lastOrigin: String? { used.last?.origin }
 
-  /// Refuses keys of the file that nobody read.
+  /// Refuses keys of the file that were not read.
   func checkUnknown() throws(ConfigurationError) {
-    // `"policy": {}` is a group of keys, none of which is set.
+    // An empty group such as `"policy": {}` is fine if some known key belongs to the group.
     let strays = emptyGroups.filter { group in !known.contains { $0.hasPrefix("\(group).") } }
     for key in (layers[1].keys.filter { !known.contains($0) } + strays).sorted() {
       throw ConfigurationError(key, in: file, "there is no such key; known here: \(known.sorted().joined(separator: ", "))")
@@ -199,7 +199,7 @@ struct AgentSettings {
 private func short(_ value: Double) -> String { value == value.rounded() ? "\(Int(value))" : "\(value)" }
 
 extension JSONValue {
-  /// A scalar as it would be written in the environment; nil for a list, an object and null.
+  /// A scalar as it would be written in the environment; `nil` for a list, an object or null.
   var scalar: String? {
     switch self {
     case .bool(let value): "\(value)"

@@ -2,7 +2,7 @@ import Glibc
 import MusterSchema
 
 extension AgentConfiguration {
-  /// The process's environment.
+  /// The environment of the process.
   package static var environment: [String: String] {
     var variables: [String: String] = [:]
     var next = environ
@@ -15,7 +15,7 @@ extension AgentConfiguration {
   }
 }
 
-/// What `--version` prints.
+/// The version for `--version`.
 package enum MusterAgentVersion {
   package static var text: String { Muster.version }
 }

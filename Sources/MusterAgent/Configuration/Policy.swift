@@ -1,20 +1,20 @@
 package import MusterSchema
 
-/// What the owner of a device allows, beside what tasks ask for. Each rule declines with its own reason.
+/// The rules of a device's owner, in addition to what tasks require. Each rule declines with its own reason.
 package struct Policy: Hashable, Sendable {
   /// `policy.maxLoad`: the highest one-minute load average at which the device takes part.
   package var maxLoad: Double?
-  /// `policy.minBattery`: percent, when not on mains power.
+  /// `policy.minBattery`: the lowest charge in percent at which the device takes part without mains power.
   package var minBattery: Int?
-  /// `policy.maxCelsius`: of the hottest thermal zone.
+  /// `policy.maxCelsius`: the highest temperature of the hottest thermal zone.
   package var maxCelsius: Double?
-  /// `policy.minDiskMiB`: free space for jobs. Default 16.
+  /// `policy.minDiskMiB`: the free space that jobs need. Default 16.
   package var minDiskMiB: Int
-  /// `policy.hours`: `22-6` or `12:30-14,22-6`, local time. When the device's clock is wrong, so are they.
+  /// `policy.hours`: `22-6` or `12:30-14,22-6`, in local time by the device's clock, which may be wrong.
   package var hours: Hours?
-  /// `policy.trainers`: of the configured ones; all of them when absent.
+  /// `policy.trainers`: the configured trainers that may be used. `nil` allows all.
   package var trainers: [String]?
-  /// `policy.uploadHosts`: `host` or `host:port`; any when absent or empty.
+  /// `policy.uploadHosts`: allowed destinations, `host` or `host:port`. An empty list allows any.
   package var uploadHosts: [String]
 
   package init(
@@ -57,11 +57,11 @@ package struct Policy: Hashable, Sendable {
     }
   }
 
-  /// Why the device takes no part now; nil when it may.
+  /// The reason why the device does not take part now; `nil` when it may.
   ///
   /// - Parameters:
-  ///   - minute: of the day, local time.
-  ///   - uploadsTo: where the task's contributions go, as far as it is known.
+  ///   - address: the destination of the task's contributions, if it is known yet.
+  ///   - minute: the minute of the day in local time.
   package func refusal(trainer: TrainerSelection, uploadsTo address: String?, resources: Resources, minute: Int) -> (
     reason: String, retrySeconds: Double?
   )? {
@@ -72,7 +72,9 @@ package struct Policy: Hashable, Sendable {
     return objection(resources: resources, minute: minute)
   }
 
-  /// The owner's rules that do not depend on the task: why the device takes part in no task now, nil when it may.
+  /// Applies the owner's rules that do not depend on the task. The result is the reason why the device takes part in no task now; `nil`
+  /// when it
+  /// may.
   private func objection(resources: Resources, minute: Int) -> (reason: String, retrySeconds: Double?)? {
     if let hours, !hours.contains(minute: minute) {
       return ("the device's owner allows training at \(hours) only", Double(hours.minutesUntilOpen(from: minute)) * 60)
@@ -90,11 +92,12 @@ package struct Policy: Hashable, Sendable {
     return nil
   }
 
-  /// Why nothing is uploaded to that address; nil when it may be.
+  /// The reason why nothing may be uploaded to an address; `nil` when uploads to it are allowed.
   package func uploadRefusal(_ address: String) -> String? { DevicePolicy.refusal(of: address, allowing: uploadHosts) }
 
   /// The part of the policy that is published in the node's state. A list of upload hosts over 512 bytes is left out, because the message
-  /// has 4 KiB; the device then declines when it is asked.
+  /// may
+  /// have at most 4 KiB. The device then declines when it is asked.
   package func announcement(resources: Resources, minute: Int) -> DevicePolicy? {
     let declines = objection(resources: resources, minute: minute)?.reason
     let hosts = uploadHosts.isEmpty || uploadHosts.reduce(0, { $0 + $1.utf8.count + 3 }) > 512 ? nil : uploadHosts
@@ -102,12 +105,12 @@ package struct Policy: Hashable, Sendable {
   }
 }
 
-/// Hours of the day: from minute to minute, over midnight too.
+/// Spans of the day in minutes. A span may go over midnight.
 package struct Hours: Hashable, Sendable, CustomStringConvertible {
   private let spans: [Range<Int>]
   package let description: String
 
-  /// From `22-6` or `12:30-14,22-6`.
+  /// Parses `22-6` or `12:30-14,22-6`.
   package init?(_ text: String) {
     var spans: [Range<Int>] = []
     for part in text.split(separator: ",", omittingEmptySubsequences: false) {

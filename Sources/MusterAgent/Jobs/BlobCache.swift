@@ -2,21 +2,22 @@ import MusterGround
 import MusterSchema
 import MusterTransfer
 
-/// Base models and training steps by their digest, so that none is fetched twice: the model that a round evaluates is the one that the next round starts from.
+/// A cache of base models and training steps by digest, so that none is fetched twice. The model that one round evaluates is the base of
+/// the next.
 actor BlobCache {
   private let folder: String
-  /// Files whose bytes this process has seen whole; one from before, or that somebody has touched, is read once more.
+  /// Files whose bytes this process has verified. A file of an earlier process, or one that was changed since, is read and verified again.
   private var verified: [(digest: Digest, stamp: Files.Stamp?)] = []
 
-  /// Two models and a training step.
+  /// The number of files to keep: two models and a training step.
   private static let kept = 3
-  /// Bodies up to here are fetched through memory, which spares the disk two flushes: what a loss of power takes is fetched again.
+  /// Bodies up to this size are fetched through memory, which saves two flushes of the disk. A file lost with the power is fetched again.
   private static let smallBody = 1 << 20
   static let maximumBytes = 64 << 30
 
   init(folder: String) { self.folder = folder }
 
-  /// The file of a blob, fetched if it is not there.
+  /// The path of a blob's file. The blob is fetched if it is missing.
   ///
   /// - Parameter address: the coordinator's data address.
   func file(_ reference: ModelReference, from address: String, http: HTTPClient) async throws(TransferError) -> String {
@@ -37,13 +38,13 @@ actor BlobCache {
     } else {
       try await http.download(
         url, to: path, expecting: reference.digest, maximumBytes: min(reference.bytes, Self.maximumBytes), durable: false)
-      // A trainer may run as another user.
+      // A trainer that runs as another user must be able to read the file.
       do { try Files.setMode(path, 0o444) } catch { throw .io("\(error)") }
     }
     return use(reference.digest, path)
   }
 
-  /// Whether nobody wrote to the blob's file since its bytes were seen whole: trainers have links to it.
+  /// Whether the blob's file is unchanged since its bytes were verified. Trainers have links to the file and might write to it.
   private func isIntact(_ digest: Digest) -> Bool {
     guard let seen = verified.first(where: { $0.digest == digest })?.stamp else { return false }
     return Files.stamp("\(folder)/\(digest.hexadecimal)") == seen

@@ -5,23 +5,25 @@ import MusterTensors
 import MusterTrainers
 import MusterTransfer
 
-/// What goes up: the trainer's tensors behind a header with weight and metrics, or an evaluation.
+/// Builds the body of a contribution: the trainer's tensors behind a header with weight and metrics, or an evaluation.
 ///
-/// The tensors are not copied: the header lies beside them in `upload.head`, and both are sent as one body.
+/// The tensors are not copied. The header is written to `upload.head` beside them, and both are sent as one body.
 enum Contribution {
   private static let tensors = "update.safetensors"
   private static let head = "upload.head"
   private static let evaluation = "evaluation.json"
-  /// An update that is not sent as the trainer left it.
+  /// An update that is sent encoded, not as the trainer wrote it.
   private static let encoded = "encoded.safetensors"
-  /// What that one leaves out, until it is known to count.
+  /// The part of the changes that the encoded update leaves out, until the ledger has accepted the update.
   static let residual = "residual.safetensors"
 
+  /// Packs an update.
+  ///
   /// - Parameters:
-  ///   - folder: where the runner put the trainer's result, out of the trainer's reach.
-  ///   - encoding: nil: the tensors go as they are.
+  ///   - folder: the folder into which the runner moved the trainer's result, out of the trainer's reach.
+  ///   - encoding: the encoding of the update; `nil` sends the tensors unchanged.
   ///   - base: the model that the trainer was given.
-  ///   - residual: what sparse updates left out so far.
+  ///   - residual: the file with the changes that sparse updates have left out so far.
   static func pack(
     _ outcome: TrainerOutcome, of trainer: String, in folder: String, for job: Job, maximumWeight: Double,
     encoding: TensorEncoding? = nil, base: String, residual: String
@@ -32,7 +34,7 @@ enum Contribution {
     metrics["initialLoss"] = outcome.result.initialLoss ?? metrics["initialLoss"]
     var metadata = [
       "muster.task": "\(job.task)", "muster.round": "\(job.key.round)", "muster.base": "\(job.invitation.base.digest)",
-      // A task bounds what one device may count for; the rest of its samples trained along all the same.
+      // A task may bound the weight of one device. The device trains on all of its samples nevertheless.
       "muster.trainer": trainer,
       "muster.weight": "\(min(outcome.result.samples, maximumWeight))",
       "muster.content": file.metadata["muster.content"] == "delta" ? "delta" : "parameters",
@@ -60,7 +62,7 @@ enum Contribution {
     try await offloadLong { () throws(SafetensorsError) in
       var left: SafetensorsFile?
       if !encoding.encodesModels, Files.exists(kept) {
-        // One that is damaged by a loss of power counts as zeros.
+        // A residual that was damaged by a loss of power counts as zeros.
         do { left = try SafetensorsFile(path: kept) } catch { Files.remove(kept) }
       }
       try encoding.encode(
@@ -70,7 +72,7 @@ enum Contribution {
     }
   }
 
-  /// The model as a trainer reads it: an encoded one becomes plain, beside itself.
+  /// The path of the model as a trainer can read it. An encoded model is decoded into a file beside it.
   static func decoded(_ model: String) async throws -> String {
     let file = try EncodedFile(SafetensorsFile(path: model))
     guard file.encoding != nil else { return model }
@@ -86,7 +88,7 @@ enum Contribution {
     return JobResult(file: evaluation, digest: Digest(of: body), bytes: body.count)
   }
 
-  /// What to send, from what the job's folder holds.
+  /// The upload source and the media type of a result in a job's folder.
   static func source(_ result: JobResult, in folder: String) throws -> (source: UploadSource, contentType: String) {
     let path = "\(folder)/\(result.file)"
     if result.file == encoded { return (UploadSource(file: path), "application/octet-stream") }
@@ -96,13 +98,13 @@ enum Contribution {
     return (UploadSource(file: path, offset: offset, head: header), "application/octet-stream")
   }
 
-  /// Makes the disk hold a result that has to wait.
+  /// Flushes a result that has to wait for its delivery to the disk.
   static func secure(_ result: JobResult, in folder: String) throws(FileError) {
     try Files.makeDurable("\(folder)/\(result.file)")
     if result.file == tensors { try Files.makeDurable("\(folder)/\(head)") }
     if Files.exists("\(folder)/\(residual)") { try Files.makeDurable("\(folder)/\(residual)") }
     try Files.makeDurable(folder)
-    // Its name is new, too.
+    // The folder's own name is new as well.
     try Files.makeDurable("\(folder)/..")
   }
 }

@@ -3,21 +3,29 @@ import MusterParticipation
 import MusterSchema
 import MusterTrainers
 
-/// Where things lie below the state folder: `jobs/TASK.ROUND.PHASE` (results; behind another dot and this process's mark: work that is not done), `trainers/TASK` (what a trainer keeps between rounds), `residuals/TASK` (what sparse
-/// updates left out so far), `blobs/DIGEST`, `failed/…`, the last jobs that failed, each with its log, and `trash/…`, what is being removed.
+/// The folders below the state folder.
+///
+///     jobs/TASK.ROUND.PHASE        results
+///     jobs/TASK.ROUND.PHASE.MARK   work in progress, with this process's mark
+///     trainers/TASK                the state that a trainer keeps between rounds
+///     residuals/TASK               the changes that sparse updates have left out so far
+///     blobs/DIGEST                 models and training steps
+///     failed/…                     the last jobs that failed, each with its log
+///     trash/…                      entries that are being removed
 struct JobFolders: Sendable {
   let root: String
-  /// A trainer that outlived a killed agent may still write into its folder: nobody reads what it leaves there.
+  /// Tells this process's work folders apart. A trainer that outlived a killed agent may still write to an old folder, which is not read
+  /// again.
   private let mark = String(UInt32.random(in: .min ... .max), radix: 36)
 
   private let trash: TrashFolder
   private let failedKept: Int
-  /// Larger files of a failed job are not kept: it may have failed because it filled the disk.
+  /// Larger files of a failed job are not kept, because the job may have failed by filling the disk.
   private static let largestKept = 16 << 20
 
   /// - Parameters:
-  ///   - failedKept: jobs that failed, for the engineer who looks.
-  ///   - forOthers: some trainers run as other users, who must get through to their own folders.
+  ///   - failedKept: how many failed jobs are kept for inspection.
+  ///   - forOthers: whether some trainers run as other users, who must be able to reach their own folders.
   init(root: String, keepingFailed failedKept: Int = 3, forOthers: Bool = false) throws(FileError) {
     self.root = root
     self.failedKept = failedKept
@@ -26,11 +34,11 @@ struct JobFolders: Sendable {
     for folder in ["", "/jobs", "/trainers"] { try Files.setMode(root + folder, forOthers ? 0o711 : 0o700) }
   }
 
-  /// Where a result waits for its delivery.
+  /// The folder in which a result waits for its delivery.
   func job(_ task: TaskID, _ key: RoundKey) -> String { "\(root)/jobs/\(name(task, key))" }
-  /// Where a trainer works.
+  /// The folder in which a trainer works.
   func work(_ task: TaskID, _ key: RoundKey) -> String { "\(job(task, key)).\(mark)" }
-  /// Where the runner puts what a trainer left.
+  /// The folder into which the runner moves the trainer's result.
   func taken(_ task: TaskID, _ key: RoundKey) -> String { JobFolder(work(task, key)).taken }
   func trainerState(_ task: TaskID) -> String { "\(root)/trainers/\(task)" }
   func residual(_ task: TaskID) -> String { "\(root)/residuals/\(task)" }
@@ -42,32 +50,32 @@ struct JobFolders: Sendable {
     for folder in [work(task, key), taken(task, key), job(task, key)] { trash.take(folder) }
   }
 
-  /// The work is done and packed: only what was taken out of the trainer's hands stays.
+  /// Called when the work is done and packed. Keeps only the result that was moved out of the trainer's reach.
   func settle(_ task: TaskID, _ key: RoundKey) throws(FileError) {
     trash.take(job(task, key))
     try Files.rename(taken(task, key), to: job(task, key))
     trash.take(work(task, key))
   }
 
-  /// The task has ended: what its trainer kept goes.
+  /// Called when the task has ended. Removes the state of its trainer and its residual.
   func forget(_ task: TaskID) {
     trash.take(trainerState(task))
     Files.remove(residual(task))
   }
 
-  /// The update counts: what it left out is what the next one begins with.
+  /// Called when the update was accepted. The next update starts from what this one left out.
   func keepResidual(_ task: TaskID, _ key: RoundKey) throws(FileError) {
     let pending = "\(job(task, key))/\(Contribution.residual)"
     if Files.exists(pending) { try Files.rename(pending, to: residual(task)) }
   }
 
-  /// Removes jobs that nobody knows any more.
+  /// Removes the folders of jobs that the journal does not know.
   func removeOrphans(except jobs: [Job]) {
     let known = Set(jobs.map { name($0.task, $0.key) })
     for entry in Files.names(in: "\(root)/jobs") where !known.contains(entry) { trash.take("\(root)/jobs/\(entry)") }
   }
 
-  /// Puts a failed job aside, without the model, and forgets older ones.
+  /// Moves a failed job to `failed/`, without the model, and removes older ones.
   func keepFailed(_ task: TaskID, _ key: RoundKey, reason: String, log: [String]) {
     let unfinished = work(task, key)
     trash.take(taken(task, key))
@@ -88,7 +96,7 @@ struct JobFolders: Sendable {
       try Files.replace("\(source)/trainer.log", with: Array((log + [reason, ""]).joined(separator: "\n").utf8), durable: false)
       try Files.rename(source, to: target)
     } catch {
-      // The disk may be full; the reason is in the agent's own log as well.
+      // The disk may be full. The reason is in the agent's own log as well.
       trash.take(source)
     }
     let byAge = Files.names(in: "\(root)/failed").sorted {

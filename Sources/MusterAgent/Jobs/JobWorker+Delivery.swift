@@ -5,12 +5,12 @@ import MusterSchema
 import MusterTransfer
 
 extension JobWorker {
-  /// Sends the result until the ledger has it, or does not want it.
+  /// Sends the result until the ledger has accepted or refused it.
   func upload(_ first: Job, _ control: OrderControl) async throws {
     var attempt = 1
     var (source, contentType): (UploadSource, String)
     while let job = await shell.job(first.task, first.key), let result = job.result {
-      // A repeated invitation may have brought another address.
+      // A repeated invitation may have changed the address.
       if let why = policy.uploadRefusal(job.invitation.upload) { throw JobFailure(why) }
       let folder = shell.folders.job(job.task, job.key)
       do {
@@ -21,7 +21,7 @@ extension JobWorker {
       } catch {
         throw JobFailure("the result is gone from the device's disk")
       }
-      // A long way for many bytes: a loss of power on it shall not cost the training.
+      // Many bytes take long to upload. Secure the result first, so that a loss of power in that time does not cost the training.
       if attempt == 1, result.bytes > Self.partBytes { await secure(result, in: folder) }
       do throws(TransferError) {
         try await http().upload(upload(of: result, in: folder, source, contentType, to: job.invitation, again: attempt > 1))
@@ -29,7 +29,7 @@ extension JobWorker {
       } catch {
         if error == .cancelled { throw CancellationError() }
         switch error.status {
-        // Ours already counts.
+        // The ledger has accepted this job's contribution already.
         case 409: return await delivered(job)
         case 404, 410: return await shell.receive(.refused(job.task, job.key, reason: describe(error)))
         default: break
@@ -46,7 +46,7 @@ extension JobWorker {
     }
   }
 
-  /// What an interruption of an upload costs at most.
+  /// The size of a part in bytes, which is the most that an interruption of an upload costs.
   static let partBytes = 1 << 20
 
   private func upload(
@@ -79,7 +79,7 @@ extension JobWorker {
     await shell.receive(.delivered(job.task, job.key))
   }
 
-  /// Packed by an earlier process: the bytes may not be those that the journal speaks of.
+  /// Checks a result that an earlier process packed: the bytes may not be those that the journal names.
   private func verify(_ source: UploadSource, _ result: JobResult) async throws {
     let found = try await measure(source)
     guard found.digest == result.digest else { throw JobFailure("the result on the device's disk is damaged") }
@@ -87,7 +87,7 @@ extension JobWorker {
 
   private func secure(_ result: JobResult, in folder: String) async {
     do throws(FileError) {
-      // A large model on a slow card: seconds, in which the few threads of the cooperative pool have other work.
+      // Flushing a large model to a slow card takes seconds, which would block one of the few cooperative threads.
       try await offloadLong { () throws(FileError) in try Contribution.secure(result, in: folder) }
       await shell.secureJournal()
     } catch {
@@ -95,7 +95,7 @@ extension JobWorker {
     }
   }
 
-  /// After a restart: does the ledger still want the job?
+  /// Asks the ledger, after a restart, whether it still wants the job.
   func ask(_ job: Job, _ control: OrderControl) async throws {
     let (task, key) = (job.task, job.key)
     guard let address = LedgerAddress(job.invitation), policy.uploadRefusal(job.invitation.upload) == nil else {
@@ -124,8 +124,9 @@ extension JobWorker {
     (error.problem.map { "\($0)" } ?? "\(error)").brief()
   }
 
-  /// On every connection, when the coordinator is a new one, and when it clears a task's topic: tasks that it does not list are forgotten, with
-  /// their jobs.
+  /// Compares the tasks with the coordinator's list: on every connection, when the coordinator is a new one, and when it clears a task's
+  /// topic.
+  /// Tasks that the list does not have are forgotten with their jobs.
   func watchList() async {
     while !Task.isCancelled {
       await shell.listWanted.wait()

@@ -6,7 +6,7 @@ import MusterTensors
 import MusterTrainers
 import MusterTransfer
 
-/// Carries out the device's orders, one after the other: trains, uploads, asks.
+/// Carries out the device's orders one at a time: it trains, uploads, or asks the ledger.
 actor JobWorker {
   let shell: AgentShell
   let policy: Policy
@@ -15,7 +15,7 @@ actor JobWorker {
   private let launcher: [String]
   private let blobs: BlobCache
   private var client: HTTPClient?
-  /// The result that this process packed last.
+  /// The digest of the last result that this process packed.
   private(set) var packed: Digest?
   private var runners: [String: TrainerRunner] = [:]
 
@@ -28,7 +28,7 @@ actor JobWorker {
     blobs = BlobCache(folder: shell.folders.blobs)
   }
 
-  /// Until the task is cancelled; then no trainer is left.
+  /// Runs until the task is cancelled, and then shuts down all trainers.
   func run() async {
     while let (order, control) = await shell.orders.next() {
       await withTaskGroup(of: Void.self) { group in
@@ -51,7 +51,7 @@ actor JobWorker {
       case .ask: try await ask(order.job, control)
       }
     } catch is CancellationError {
-      // Not wanted any more, or the agent stops: the machine knows already.
+      // The order is no longer wanted, or the agent stops. The machine knows this already.
     } catch {
       let job = order.job
       let reason = reason(error, of: job)
@@ -64,7 +64,7 @@ actor JobWorker {
     }
   }
 
-  /// Made when it is first needed: an idle agent has no use for it.
+  /// The HTTP client. It is made when it is first needed, because an idle agent does not need one.
   func http() throws(TransferError) -> HTTPClient {
     if let client { return client }
     let fresh = try HTTPClient(HTTPConfiguration(stallSeconds: configuration.stallSeconds, idleConnections: 4), logger: logger)
@@ -84,7 +84,7 @@ actor JobWorker {
     let encoding = TensorEncoding(name: descriptor.encoding.name, fraction: descriptor.encoding.fraction)
     var base = try await fetch(job.invitation.base, for: job)
     if encoding?.encodesModels == true { base = try await Contribution.decoded(base) }
-    // What a trainer's models do not need is not fetched.
+    // A training step is fetched only for a trainer that executes such steps.
     var step: String?
     if let described = descriptor.model.step, await shell.runsSteps(trainer, described) {
       let reference = ModelReference(digest: described.blob, bytes: described.bytes ?? BlobCache.maximumBytes)
@@ -94,10 +94,11 @@ actor JobWorker {
     let description = TrainerJobDescription(
       key.phase == .train ? .train : .evaluate, task: task, round: key.round, model: descriptor.model, local: descriptor.local,
       seed: Seeds.device(job.invitation.seed, NodePath(configuration.region, configuration.id)), data: configuration.data)
-    // Whoever shares a file can truncate it: one that is mapped later, to send only the difference to it, is copied.
+    // A trainer can truncate a file that it shares. With an encoding, the base is mapped later to compute the difference, so it is copied
+    // instead.
     let (model, stepFile, state, sharing) = (base, step, shell.folders.trainerState(task), encoding == nil)
     try await offloadLong { () throws(TrainerError) in
-      // Nothing of an earlier try may be in the way.
+      // Remove all files of an earlier attempt.
       try folder.remove()
       try folder.prepare(description, global: model, sharing: sharing, step: stepFile, state: state)
       if let user = program.user { try folder.hand(to: user) }
@@ -154,7 +155,7 @@ actor JobWorker {
     return runner
   }
 
-  /// The file of a base model or a training step. Tried again for as long as the invitation gives, while the coordinator is away.
+  /// The file of a base model or a training step. While the coordinator is unreachable, retries for as long as the invitation allows.
   private func fetch(_ blob: ModelReference, for job: Job) async throws -> String {
     let deadline = ContinuousClock.now + .seconds(min(max(job.invitation.secondsLeft, 1), 86_400))
     var address = await shell.dataAddress
@@ -172,7 +173,7 @@ actor JobWorker {
         return file
       } catch {
         guard error != .cancelled else { throw CancellationError() }
-        // With the address: it is the coordinator's word, and wrong more often than the network.
+        // Name the address: it comes from the coordinator, and is wrong more often than the network is down.
         let why = "cannot fetch the model from \(address ?? "its coordinator"): \(error.problem.map { "\($0)" } ?? "\(error)")"
         guard let pause = error.patience(attempt), ContinuousClock.now + pause < deadline else { throw JobFailure(why) }
         if attempt == 1 { logger.notice("\(why.withoutControlCharacters); it is tried again", metadata: ["task.id": "\(job.task)"]) }
@@ -185,8 +186,9 @@ actor JobWorker {
     }
   }
 
-  /// The same text each time for the same cause, short: a trainer's last word included, for it says what its owner has to mend. Paths begin
-  /// at the job's folder, which is another one in each round and on each device.
+  /// A short reason that is the same each time for the same cause. It includes a trainer's last words, which tell the owner what to fix.
+  /// Paths
+  /// are shortened to begin at the job's folder, because that folder differs in each round and on each device.
   private func reason(_ error: any Error, of job: Job) -> String {
     let text: String
     switch error {
@@ -202,7 +204,7 @@ actor JobWorker {
   }
 }
 
-/// Why a job cannot be done here, as its coordinator will read it.
+/// The reason why this device cannot do a job, as the coordinator receives it.
 struct JobFailure: Error, Hashable {
   let reason: String
 
@@ -212,10 +214,10 @@ struct JobFailure: Error, Hashable {
 extension TransferError {
   private static let policy = RetryPolicy(attempts: .max, base: .milliseconds(100), cap: .seconds(30))
 
-  /// How long to wait before another attempt: full jitter, and what the server asked for; nil when another attempt is of no use.
+  /// The pause before another attempt, with full jitter and the server's own request; `nil` when another attempt cannot help.
   func patience(_ attempt: Int) -> Duration? {
     var generator = SystemRandomNumberGenerator()
-    // Any other 5xx is the server's trouble too.
+    // Any other 5xx is a fault of the server as well, and may pass.
     let passing = (500...599).contains(status ?? 0) && !isTransient ? TransferError.timedOut(host: "") : self
     return Self.policy.pause(after: passing, attempt: attempt, using: &generator)
   }

@@ -1,9 +1,9 @@
 import MusterGround
 import Synchronization
 
-/// Removes folders without making anybody wait: a trainer may leave any number of files, and removing them takes its time.
+/// Removes folders in the background, because a trainer may leave any number of files and removing them takes long.
 ///
-/// A folder is renamed into this one at once, so that its name is free, and emptied by a thread that lives as long as there is work.
+/// A folder is renamed into this one at once, so that its name is free. A thread of the pool then removes it.
 final class TrashFolder: Sendable {
   private struct State {
     var count = 0
@@ -15,7 +15,7 @@ final class TrashFolder: Sendable {
   private let mark: String
   private let state = Mutex(State())
 
-  /// - Parameter mark: tells this process's entries from those of an earlier one, which are removed now.
+  /// - Parameter mark: distinguishes this process's entries from those of an earlier process, which are removed now.
   init(_ path: String, mark: String) throws(FileError) {
     self.path = path
     self.mark = mark
@@ -23,7 +23,7 @@ final class TrashFolder: Sendable {
     for name in Files.names(in: path) { add("\(path)/\(name)") }
   }
 
-  /// Removes a file or a folder. What is not there is fine.
+  /// Removes a file or a folder. A path that does not exist is fine.
   func take(_ old: String) {
     guard Files.isThere(old) else { return }
     let number = state.withLock { state in
@@ -35,7 +35,7 @@ final class TrashFolder: Sendable {
       try Files.rename(old, to: place)
       add(place)
     } catch {
-      // A folder that its owner may not write to is not moved either.
+      // The rename fails for a folder without write permission, so remove it in place.
       Files.remove(old)
     }
   }

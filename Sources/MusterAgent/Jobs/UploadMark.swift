@@ -3,10 +3,11 @@ import MusterGround
 import MusterSchema
 import Synchronization
 
-/// How far an upload came, in a small file beside what is uploaded: `upload.json`.
+/// A record of an upload's progress, in the file `upload.json` beside the result.
 ///
-/// The server alone knows where the upload really stands: the mark says that there is something to ask for, after whatever ended the agent.
-/// So it is on the disk with the first part that the server acknowledged, and follows the others from second to second.
+/// Only the server knows how many bytes it has. The mark tells an agent that was ended for any reason that there is an upload to ask about.
+/// So
+/// it is written when the server acknowledges the first part, and then at most once a second.
 struct UploadMark: Codable, Hashable {
   var version = 1
   var digest: Digest
@@ -21,10 +22,11 @@ struct UploadMark: Codable, Hashable {
 
   private static func path(_ folder: String) -> String { "\(folder)/upload.json" }
 
-  /// Nil when nothing was begun, or it was about other bytes, or the file is not understood: then the upload begins anew, which is all that
-  /// a lost mark costs.
+  /// The mark in a folder; `nil` when no upload was begun, when the mark is about other bytes, or when the file cannot be decoded. The
+  /// upload then
+  /// begins again, which is all that a lost mark costs.
   static func read(in folder: String, of digest: Digest) -> UploadMark? {
-    // Whatever is wrong with it, the answer is the same: no mark.
+    // Every kind of damage has the same result: there is no mark.
     guard let bytes = try? Files.read(path(folder), atMost: 4096), let mark = try? JSON.decode(UploadMark.self, from: bytes),
       mark.version == 1, mark.digest == digest
     else { return nil }
@@ -42,7 +44,7 @@ struct UploadMark: Codable, Hashable {
   }
 }
 
-/// Keeps an upload's mark, as its parts are acknowledged.
+/// Updates an upload's mark while its parts are acknowledged.
 final class UploadMarker: Sendable {
   private let folder: String
   private let digest: Digest

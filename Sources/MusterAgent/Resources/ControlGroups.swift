@@ -1,31 +1,33 @@
 import Glibc
 import MusterGround
 
-/// What the control groups that this process lives in leave it: its unit's or container's, and every group around that.
+/// The memory and processor time that control groups leave to this process: the group of its unit or container, and every group above it.
 ///
-/// Version 2 (one hierarchy below `/sys/fs/cgroup`), version 1 (one for each controller), and both at once. A container often sees its own
-/// group as the root of the hierarchy while `/proc/self/cgroup` names it as the host does: so the root is always looked at, and every level of
-/// the named path that exists.
+/// Handles version 2 (one hierarchy below `/sys/fs/cgroup`), version 1 (one for each controller), and both at once. A container often sees
+/// its
+/// own group as the root of the hierarchy, while `/proc/self/cgroup` gives the name that the host uses. So the root is always read, and
+/// every
+/// level of the named path that exists.
 struct ControlGroups {
-  /// Roots of the two file systems.
+  /// The folders of the two file systems, `/proc` and `/sys`.
   let proc: String
   let sys: String
 
-  /// Bytes that may still be taken, by the tightest of the groups; nil: none limits memory.
+  /// The bytes that the tightest group still allows; `nil` when no group limits memory.
   var memoryLeft: Int? {
     let left = levels("memory").compactMap { level -> Int? in
       let limits = ["memory.max", "memory.high", "memory.limit_in_bytes"].compactMap { number("\(level)/\($0)") }
-      // Version 1 says "no limit" with a number near 2^63.
+      // Version 1 expresses "no limit" as a number near 2^63.
       guard let limit = limits.filter({ $0 >= 0 }).min(), limit < 1 << 60 else { return nil }
       let used = max(0, number("\(level)/memory.current") ?? number("\(level)/memory.usage_in_bytes") ?? 0)
-      // File pages that nobody uses just now are given back when somebody needs them.
+      // Inactive file pages count as free, because the kernel gives them back when memory is needed.
       let reclaimable = statistic("total_inactive_file", level) ?? statistic("inactive_file", level) ?? 0
       return max(0, limit - max(0, used - min(used, reclaimable)))
     }
     return left.min()
   }
 
-  /// Whole processors' worth of time, at least one, by the tightest of the groups; nil: none limits it.
+  /// The processor time that the tightest group allows, in whole processors and at least one; `nil` when no group limits it.
   var processors: Int? {
     let shares = levels("cpu").compactMap { level -> Int? in
       let quota: Int
@@ -43,7 +45,7 @@ struct ControlGroups {
     return shares.min()
   }
 
-  /// The folders of the process's groups for a controller, and of all groups around them.
+  /// The folders of the process's groups for a controller, and of all groups above them.
   private func levels(_ controller: String) -> [String] {
     var levels: [String] = []
     for line in Self.text("\(proc)/self/cgroup")?.split(separator: "\n") ?? [] {
@@ -58,7 +60,7 @@ struct ControlGroups {
       } else {
         continue
       }
-      // A group outside of the process's own namespace is shown as `/..`: nothing of it can be seen.
+      // A group outside of the process's own namespace is shown as `/..`, and cannot be read.
       let names = fields[2].split(separator: "/").filter { $0 != ".." && $0 != "." }
       for mount in mounts {
         levels += (0...min(names.count, 64)).map { ([mount] + names.prefix($0).map(String.init)).joined(separator: "/") }
@@ -75,10 +77,10 @@ struct ControlGroups {
     return nil
   }
 
-  /// Nil for a file that is missing, or says `max`.
+  /// The number in a file; `nil` when the file is missing or holds `max`.
   private func number(_ path: String) -> Int? { Self.text(path).flatMap { Int($0) } }
 
-  /// A small file without the white space at its end; nil when it cannot be read.
+  /// The content of a small file without trailing white space; `nil` when it cannot be read.
   static func text(_ path: String) -> String? {
     do {
       let bytes = try Files.read(path, atMost: 64 << 10)

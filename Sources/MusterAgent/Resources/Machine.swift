@@ -1,6 +1,6 @@
 import Glibc
 
-/// What the kernel says of this process and its machine.
+/// Facts about this process and its machine from the kernel.
 enum Machine {
   static var isRoot: Bool { geteuid() == 0 }
 
@@ -10,7 +10,7 @@ enum Machine {
     return String(cString: path)
   }
 
-  /// `x86_64`, `linux`.
+  /// For example `x86_64` and `linux`.
   static let name: (architecture: String, system: String) = {
     var name = utsname()
     guard uname(&name) == 0 else { return ("unknown", "linux") }

@@ -2,12 +2,12 @@ import Glibc
 import MusterGround
 package import MusterSchema
 
-/// Looks at what the device has left, where Linux shows it. A file that is missing or makes no sense leaves its value out.
+/// Reads the device's free resources from Linux's files. A file that is missing or cannot be parsed leaves its value out.
 package struct ResourceProbe: Sendable {
-  /// Roots of the two file systems: others in tests.
+  /// The folders of the two file systems. Tests use others.
   package var proc: String
   package var sys: String
-  /// Where free space matters.
+  /// The folder whose free space is measured.
   package var folder: String
 
   package init(proc: String = "/proc", sys: String = "/sys", folder: String) {
@@ -24,10 +24,10 @@ package struct ResourceProbe: Sendable {
 
   private var groups: ControlGroups { ControlGroups(proc: proc, sys: sys) }
 
-  /// Processors that this process may run on, or the time of that many that its control groups leave it.
+  /// The smaller of the number of processors that this process may run on and the processor time that its control groups allow.
   private func cores() -> Int? { [allowedProcessors(), groups.processors].compactMap(\.self).min() }
 
-  /// `Cpus_allowed`, a mask in hexadecimal words.
+  /// Counts the bits of `Cpus_allowed`, a mask in hexadecimal words.
   private func allowedProcessors() -> Int? {
     for line in text("\(proc)/self/status")?.split(separator: "\n") ?? [] where line.hasPrefix("Cpus_allowed:") {
       let count = line.dropFirst(13).compactMap(\.hexDigitValue).reduce(0) { $0 + $1.nonzeroBitCount }
@@ -40,7 +40,7 @@ package struct ResourceProbe: Sendable {
     text("\(proc)/loadavg")?.split(separator: " ").first.flatMap { Double($0) }.flatMap { $0.isFinite && $0 >= 0 ? $0 : nil }
   }
 
-  /// What the machine has, or what the control groups leave of it.
+  /// The smaller of the machine's available memory and the memory that the control groups leave.
   private func memoryMiB() -> Int? { [availableMiB(), groups.memoryLeft.map { $0 >> 20 }].compactMap(\.self).min() }
 
   private func availableMiB() -> Int? {
@@ -56,7 +56,7 @@ package struct ResourceProbe: Sendable {
     return Int(clamping: (UInt64(status.f_bavail) * UInt64(status.f_frsize)) >> 20)
   }
 
-  /// The emptiest of the device's own batteries, and whether it hangs on a supply.
+  /// The charge of the device's emptiest battery, and whether the device is connected to a power supply.
   private func power() -> (battery: Int?, mains: Bool?) {
     let root = "\(sys)/class/power_supply"
     var charges: [Int] = []
@@ -64,7 +64,7 @@ package struct ResourceProbe: Sendable {
     var isDischarging: Bool?
     for name in Files.names(in: root) {
       let supply = "\(root)/\(name)"
-      // A mouse has a battery too.
+      // A peripheral such as a mouse has a battery, too, with the scope "Device".
       guard text("\(supply)/scope") != "Device" else { continue }
       switch text("\(supply)/type") {
       case "Battery":
@@ -86,7 +86,7 @@ package struct ResourceProbe: Sendable {
     let root = "\(sys)/class/thermal"
     let zones = Files.names(in: root).filter { $0.hasPrefix("thermal_zone") }
     let readings = zones.compactMap { number("\(root)/\($0)/temp") }.map { Double($0) / 1000 }
-    // Some zones say -274 or 255 when nothing is wired to them.
+    // Some zones report -274 or 255 when no sensor is connected.
     return readings.filter { (-60...200).contains($0) }.max()
   }
 
@@ -96,7 +96,7 @@ package struct ResourceProbe: Sendable {
 }
 
 extension Resources {
-  /// Whether the difference is worth a message: an idle device is silent.
+  /// Whether the difference is large enough for a message. Without such a difference, an idle device publishes nothing.
   package func differsNoticeably(from other: Resources) -> Bool {
     func differs(_ one: Double?, _ two: Double?, by step: Double, or fraction: Double = 0) -> Bool {
       guard let one, let two else { return (one == nil) != (two == nil) }

@@ -1,6 +1,6 @@
 import MusterParticipation
 
-/// The machine's own time: goes on from the last committed instant, and stands still while the process is down.
+/// The machine's own time. It continues from the last committed instant, and stands still while the process is down.
 struct AgentClock: Sendable {
   private let base: Instant
   private let started = ContinuousClock.now
@@ -12,7 +12,7 @@ struct AgentClock: Sendable {
     return Instant(milliseconds: base.milliseconds + elapsed.seconds * 1000 + elapsed.attoseconds / 1_000_000_000_000_000)
   }
 
-  /// When the system's clock will show that instant; a millisecond later, so that it is not missed by rounding.
+  /// The continuous clock's time for an instant. One millisecond is added, so that rounding does not wake the shell too early.
   func time(of instant: Instant) -> ContinuousClock.Instant {
     started + .milliseconds(instant.milliseconds - base.milliseconds + 1)
   }

@@ -1,6 +1,6 @@
-/// Why the agent cannot run.
+/// The reason why the agent cannot run.
 package enum AgentError: Error, Hashable, CustomStringConvertible {
-  /// The state folder: says what and where.
+  /// The state folder cannot be used. The text says what failed and where.
   case state(String)
   case network(String)
 

@@ -6,10 +6,10 @@ import MusterSchema
 import MusterTrainers
 import Synchronization
 
-/// Runs the device's `Participant`: events in, records to the journal, then effects.
+/// Runs the device's `Participant`: takes events, commits its records to the journal, then performs its effects.
 ///
-/// Nothing in here waits: the actor's own queue is the mailbox, an event is one uninterrupted step, and what takes time is an order for the
-/// worker.
+/// The actor's own queue is the mailbox, and each event is one uninterrupted step. Nothing in a step waits: work that takes time becomes an
+/// order for the worker.
 actor AgentShell {
   private(set) var machine: Participant
   private var journal: Journal
@@ -22,7 +22,7 @@ actor AgentShell {
 
   nonisolated let orders = Orders()
   nonisolated let alarm = Alarm()
-  /// Rung when the coordinator says where its data is.
+  /// Rung when the coordinator publishes its state, which holds its data address.
   nonisolated let coordinatorHeard = Bell()
   /// Rung when the coordinator's list of tasks should be compared.
   nonisolated let listWanted = Bell()
@@ -35,14 +35,14 @@ actor AgentShell {
   private var publishedPolicy: DevicePolicy?
   private var nextProbe: ContinuousClock.Instant
   private var progress: [TaskID: (last: ContinuousClock.Instant, waiting: NodeStatus?)] = [:]
-  /// Ended tasks whose descriptors are remembered; older ones would fill the memory over the years.
+  /// Ended tasks whose descriptors are still remembered. Older ones are forgotten, because they would fill the memory over the years.
   private var ended: [TaskID] = []
   private static let endedKept = 64
   private var journalFails = false
-  /// When the disk shall hold what the journal says; nil: it does, or nothing is to be kept.
+  /// The time at which the journal is to be flushed to the disk; `nil` when nothing has to be flushed.
   private var secureAt: ContinuousClock.Instant?
   private var listening: Listening?
-  /// Said of this region, and not yet taken back.
+  /// The complaints about this region's silence that were logged and still hold.
   private var complaints: [String] = []
   private static let secureAfter = Duration.seconds(1)
 
@@ -63,16 +63,16 @@ actor AgentShell {
     alarm.set(nextProbe)
   }
 
-  // MARK: What the worker asks
+  // MARK: Queries of the worker
 
-  /// The job as it stands; nil when it is not wanted any more.
+  /// The current state of a job; `nil` when the job is no longer wanted.
   func job(_ task: TaskID, _ key: RoundKey) -> Job? { machine.jobs[task].flatMap { $0.isSameWork(as: key) ? $0 : nil } }
   func descriptor(_ task: TaskID) -> TaskDescriptor? { machine.tasks[task] }
-  /// The first of the task's trainers that this device has and that fits.
+  /// The first of the task's trainers that this device has and that fits the model.
   func trainer(for descriptor: TaskDescriptor) -> String? {
     if case .trainer(let name) = Admission.choice(of: descriptor.trainer, for: descriptor.model, from: capabilities) { name } else { nil }
   }
-  /// Whether the trainer executes such steps, or does not say.
+  /// Whether a trainer executes training steps. A trainer that does not announce its models is assumed to.
   func runsSteps(_ trainer: String, _ step: TrainingStep) -> Bool {
     capabilities.models?[trainer]?.contains { $0.hasPrefix("step:") } ?? true
   }
@@ -80,7 +80,7 @@ actor AgentShell {
   var openTasks: [TaskID] { machine.tasks.values.filter { !$0.state.isFinal }.map(\.task).sorted() }
   var jobs: [Job] { machine.jobs.values.sorted { $0.task < $1.task } }
 
-  /// A result will have to wait: the disk shall hold what leads to it. The journal's newest bytes are flushed, not on the cooperative pool.
+  /// Flushes the journal to the disk, because a result will have to wait for its delivery. Does not run on the cooperative pool.
   func secureJournal() async {
     secureAt = nil
     let path = journal.path
@@ -108,16 +108,16 @@ actor AgentShell {
     do {
       try journal.commit(records, at: now)
       journalFails = false
-      // A loss of power costs the last second.
+      // Flush once a second at most, so a loss of power costs the records of the last second.
       secureAt = machine.jobs.isEmpty ? nil : secureAt ?? .now + Self.secureAfter
     } catch {
-      // It goes on without: see Journal for what a lost record costs.
+      // The agent continues without the journal. See Journal for the cost of a lost record.
       if !journalFails { logger.error("the journal cannot be written, after a restart work may be done twice: \(error)") }
       journalFails = true
     }
   }
 
-  /// - Returns: an event that follows at once.
+  /// - Returns: an event that must be handled next.
   private func perform(_ effect: Participant.Effect) -> Participant.Event? {
     switch effect {
     case .status(let status, let lasting): publish(status, lasting: lasting)
@@ -144,9 +144,9 @@ actor AgentShell {
     ["task.id": "\(task)", "round": "\(key.round)", "phase": "\(key.phase.rawValue)", "attempt": "\(key.attempt)"]
   }
 
-  // MARK: What arrives
+  // MARK: Messages
 
-  /// The birth on a new connection, and everything that is owed.
+  /// Publishes the birth on a new connection, and everything that is owed.
   func connected(_ number: Int) {
     presence.begin(number)
     listening = Listening(from: .now)
@@ -163,7 +163,7 @@ actor AgentShell {
       } catch {
         throw .malformed("\(error)")
       }
-      // A cleared topic means nothing by itself: the coordinator says what it still has.
+      // A cleared topic has no meaning of its own. The coordinator's list shows which tasks it still has.
       guard !message.payload.isEmpty || topic == presence.topic else {
         if case .task(machine.coordinator, let task) = topic, machine.tasks[task]?.state.isFinal == false { listWanted.ring() }
         return
@@ -207,7 +207,7 @@ actor AgentShell {
     guard let listening else { return }
     self.listening = nil
     let found = listening.complaints(id: machine.id, region: machine.coordinator, user: configuration.broker.username)
-    // The same on the next connection is not news.
+    // A complaint that was logged on the previous connection is not logged again.
     for complaint in found where !complaints.contains(complaint) { logger.warning("\(complaint)") }
     complaints = found
   }
@@ -216,7 +216,7 @@ actor AgentShell {
     guard holds else { throw .malformed("it speaks of something else than its topic") }
   }
 
-  /// The coordinator lists these tasks; what was known before the question and is not among them is forgotten.
+  /// Forgets the tasks and jobs that were known before the question and are not in the coordinator's list.
   func compare(_ listed: Set<TaskID>, jobsBefore: [Job], tasksBefore: [TaskID]) {
     for task in tasksBefore where !listed.contains(task) && machine.tasks[task]?.state.isFinal == false { receive(.forget(task)) }
     for job in jobsBefore where !listed.contains(job.task) && self.job(job.task, job.key) != nil { receive(.forget(job.task)) }
@@ -260,21 +260,21 @@ actor AgentShell {
     presence.publish(state)
   }
 
-  /// Whether the published state still describes the device well enough.
+  /// Whether the published state still describes the device accurately enough.
   private func isPublished(_ resources: Resources) -> Bool {
     guard let published, !resources.differsNoticeably(from: published) else { return false }
     let policy = configuration.policy.announcement(resources: resources, minute: LocalTime.minute)
     return (policy?.declines == nil) == (publishedPolicy?.declines == nil)
   }
 
-  /// The last word, before the connection is closed in order.
+  /// Publishes that the device is offline, before the connection is closed in order.
   func farewell() {
     presence.publish(NodeState(node: configuration.id, online: false, session: presence.session, reason: Farewell.stopped))
   }
 
   // MARK: Time
 
-  /// The alarm rang: something is due.
+  /// Does everything that is due. Called when the alarm rings.
   func wake() {
     if let deadline = machine.nextDeadline, deadline <= clock.now { receive(.tick) }
     let now = ContinuousClock.now
@@ -297,7 +297,7 @@ actor AgentShell {
     setAlarm()
   }
 
-  /// Makes the disk hold small results and the journal. In a task of its own: a slow disk delays nothing else.
+  /// Flushes small results and the journal to the disk. Runs in a task of its own, so that a slow disk delays nothing else.
   func secure() async {
     await secureResults()
     await secureJournal()
@@ -305,13 +305,13 @@ actor AgentShell {
 
   private func secureResults() async {
     for job in machine.jobs.values {
-      // A large one is made safe before its upload begins, and not here, where it would hold everything up.
+      // A large result is secured before its upload begins. Here it would delay the others.
       guard let result = job.result, result.bytes <= JobWorker.partBytes else { continue }
       let folder = folders.job(job.task, job.key)
       do throws(FileError) {
         try await offloadLong { () throws(FileError) in try Contribution.secure(result, in: folder) }
       } catch {
-        // It may just have been delivered and removed.
+        // The result may just have been delivered and removed.
         logger.debug("a result is not safe from a loss of power: \(error)")
       }
     }
@@ -327,7 +327,9 @@ actor AgentShell {
 
   private static let progressInterval = Duration.seconds(1)
 
-  /// Progress goes out once a second, the newest; anything else at once, and takes the place of progress that waits.
+  /// Publishes a status. Of progress, only the newest is published, once a second. Any other status is published at once and replaces
+  /// progress
+  /// that waits.
   private func publish(_ status: NodeStatus, lasting: Bool) {
     let now = ContinuousClock.now
     guard !lasting else {

@@ -3,11 +3,14 @@ import MusterGround
 import MusterParticipation
 import MusterSchema
 
-/// What the agent remembers over a restart: a few records in one small JSON file, replaced as a whole.
+/// The agent's memory over a restart: a few records in one small JSON file, which is replaced as a whole.
 ///
-/// Nothing in it is needed for a right result: the ledger counts a contribution once, whoever repeats it. A lost record costs work done
-/// twice. So a record is safe from the death of the process before its effects happen, as the rename is; the disk is made to hold it a second
-/// later, unless the job has ended by then, and before a long upload: the way from invitation to a short upload waits for no disk.
+/// No result depends on it for correctness, because the ledger counts a contribution once even if it is sent twice. A lost record only
+/// costs work
+/// that is done twice. Before the effects of a record happen, the file is renamed into place, so the record survives the death of the
+/// process.
+/// It is flushed to the disk a second later, unless the job has ended by then, and before a long upload. So the way from an invitation to a
+/// short upload never waits for the disk.
 struct Journal {
   private struct Content: Codable {
     var version: Int
@@ -20,10 +23,10 @@ struct Journal {
   let path: String
   private var content = Content(version: Self.version, at: .zero)
 
-  /// Reads what is there.
+  /// Reads the journal file.
   ///
-  /// - Returns: also a warning, when there was a file that could not be understood: it is set aside.
-  /// - Throws: a newer program's file is not touched.
+  /// - Returns: the journal, and a warning when the file could not be decoded and was renamed.
+  /// - Throws: `AgentError` when the file cannot be read, or when a newer agent wrote it; that file is left unchanged.
   static func open(_ path: String) throws(AgentError) -> (journal: Journal, warning: String?) {
     var journal = Journal(path: path)
     let bytes: [UInt8]
@@ -60,14 +63,14 @@ struct Journal {
   var at: Instant { content.at }
   var records: [(at: Instant, record: Participant.Record)] { content.records.records }
 
-  /// Adds records, drops those that they supersede, and replaces the file.
+  /// Adds records, removes those that they supersede, and replaces the file.
   mutating func commit(_ records: [Participant.Record], at now: Instant, durable: Bool = false) throws(FileError) {
     content.at = now
     content.records.commit(records, at: now)
     try write(durable: durable)
   }
 
-  /// Makes the disk hold what is committed. Blocks as long as the disk does.
+  /// Flushes the committed file to the disk. Blocks.
   static func flush(_ path: String) throws(FileError) {
     try Files.makeDurable(path)
     try Files.makeDurable(Files.folder(of: path))

@@ -1,9 +1,10 @@
 import MusterSchema
 
-/// What a device must hear soon after each connection: the state that its region keeps on its topic, and what it just said of itself. Brokers
-/// deny in silence: without either, the connection stands and nothing ever happens.
+/// Checks that a device hears two messages soon after each connection: the retained state of its region, and its own birth. Brokers deny
+/// access
+/// silently: without either message the connection stays up, but nothing ever happens.
 struct Listening {
-  /// Both come within a round trip; ten seconds later somebody should be told.
+  /// Both messages arrive within a round trip. If one is missing after this time, a warning is logged.
   static let patience = Duration.seconds(8)
 
   let until: ContinuousClock.Instant
@@ -16,7 +17,7 @@ struct Listening {
     if own { hasOwn = true } else { hasRegion = true }
   }
 
-  /// What is missing, in sentences for the log.
+  /// The missing messages, as sentences for the log.
   func complaints(id: NodeID, region: NodeID, user: String?) -> [String] {
     let who = user.map { "the user \($0)" } ?? "a client without a user name"
     var complaints: [String] = []

@@ -4,7 +4,7 @@ import MusterParticipation
 import MusterSchema
 import Synchronization
 
-/// The agent's side of its broker connection: a session for each connection, and what is said under it.
+/// The agent's presence at the broker: a session for each connection, and the messages that carry it.
 final class Presence: Sendable {
   private struct State {
     var connection: MQTTConnection?
@@ -45,7 +45,7 @@ final class Presence: Sendable {
     }
   }
 
-  /// A connection stands: from now on its session is ours.
+  /// Makes the session of a new connection the current one.
   func begin(_ number: Int) {
     state.withLock { state in
       let previous = state.session
@@ -55,14 +55,14 @@ final class Presence: Sendable {
     }
   }
 
-  /// Publishes what the node says of itself, on this connection or not at all: it carries its session.
+  /// Publishes the node's state on this connection or not at all, because the state carries the connection's session.
   func publish(_ node: NodeState) {
     let (connection, number) = state.withLock { ($0.connection, $0.number) }
     guard number > 0, let payload = encode(topic, node) else { return }
     connection?.publish(topic: "\(topic)", payload: payload, quality: .atLeastOnce, retained: true, on: number)
   }
 
-  /// A status; progress may be lost, the rest may not.
+  /// Publishes a status. A progress status may be lost; any other may not.
   func publish(_ status: NodeStatus, lasting: Bool) {
     let topic = Topic.nodeStatus(coordinator: region, node: id, task: status.task)
     guard let payload = encode(topic, status) else { return }
@@ -70,7 +70,7 @@ final class Presence: Sendable {
       topic: "\(topic)", payload: payload, quality: lasting ? .atLeastOnce : .atMostOnce, retained: true)
   }
 
-  /// What the guard makes of a message on our own state topic.
+  /// Decides what to do about a message on the node's own state topic.
   func judge(_ message: MQTTMessage) -> PresenceGuard.Action {
     guard !message.payload.isEmpty else { return .publishBirth }
     do {

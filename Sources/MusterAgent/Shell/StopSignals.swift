@@ -2,7 +2,7 @@ import Glibc
 import MusterGround
 import Synchronization
 
-/// SIGTERM and SIGINT, waited for. A second one ends the process at once.
+/// Waits for SIGTERM and SIGINT. A second signal of the same kind ends the process at once.
 package enum StopSignals {
   /// Returns when the process is asked to stop, or the task is cancelled.
   package static func wait() async throws {
@@ -30,7 +30,7 @@ package enum StopSignals {
 
 private let writingEnd = Atomic<Int32>(-1)
 
-/// Safe in a signal handler: an atomic load and a write.
+/// Writes a byte to the pipe. Safe in a signal handler, because it only does an atomic load and a write.
 private func writeByte() {
   let code = errno
   var byte: UInt8 = 1
