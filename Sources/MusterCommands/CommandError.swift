@@ -2,7 +2,7 @@ import ArgumentParser
 package import MusterSchema
 import MusterTransfer
 
-/// Why a command did not succeed: the sentence for people and the exit code for scripts.
+/// The reason why a command failed: a message for people and an exit code for scripts.
 package struct CommandError: Error, Hashable, CustomStringConvertible {
   package let exit: ExitStatus
   package let description: String
@@ -14,7 +14,7 @@ package struct CommandError: Error, Hashable, CustomStringConvertible {
 }
 
 extension CommandError {
-  /// What a failed exchange with central means for the person at the terminal.
+  /// Converts an error of a request to central into a message for the person at the terminal.
   init(_ error: TransferError, central: String) {
     switch error {
     case .unreachable(_, let why):
@@ -33,7 +33,7 @@ extension CommandError {
     }
   }
 
-  /// For an answer without a code of ours: of something between here and central, or of version 0.1.0.
+  /// The exit code for an answer without a Muster error code, which comes from a proxy on the way or from version 0.1.0.
   private static func exit(for status: Int) -> ExitStatus {
     switch status {
     case 502, 503, 504: .unreachable
@@ -43,14 +43,14 @@ extension CommandError {
   }
 }
 
-/// The program's last word: what goes where, and the exit code. Pure, so that tests can see it.
+/// The last output of the program on each stream, and its exit code. It is a pure value, so that tests can check it.
 struct LastWord: Hashable {
   var code: Int32
   var output = ""
   var complaint = ""
 
   /// - Parameters:
-  ///   - isParsing: the error comes from reading the command line, not from running the command.
+  ///   - isParsing: whether the error comes from parsing the command line and not from running the command.
   init(_ error: any Error, isParsing: Bool) {
     switch error {
     case let error as CommandError:
@@ -62,7 +62,7 @@ struct LastWord: Hashable {
       let parser = MusterCommand.exitCode(for: error)
       let message = MusterCommand.fullMessage(for: error)
       if parser.isSuccess {
-        // --help, --version and completion scripts travel as errors, too.
+        // The argument parser also reports --help, --version and completion scripts as errors.
         code = 0
         output = message
       } else if isParsing || parser == .validationFailure {

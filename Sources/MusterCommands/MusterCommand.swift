@@ -2,7 +2,7 @@ import ArgumentParser
 import Glibc
 import MusterSchema
 
-/// `muster`: the noun of every command line of an operator.
+/// The root command `muster`.
 struct MusterCommand: AsyncParsableCommand {
   static let configuration = CommandConfiguration(
     commandName: "muster",
@@ -25,9 +25,9 @@ struct MusterCommand: AsyncParsableCommand {
     ])
 }
 
-/// What the executable calls.
+/// The entry point for the executable.
 package enum CommandLineProgram {
-  /// Runs the command of the process's arguments and ends the process.
+  /// Runs the command given by the process's arguments and ends the process.
   package static func main() async -> Never {
     let code = await run(Array(CommandLine.arguments.dropFirst()))
     exit(code)
@@ -37,7 +37,7 @@ package enum CommandLineProgram {
   ///
   /// - Returns: the exit code.
   package static func run(_ arguments: [String]) async -> Int32 {
-    // A reader that went away is an error of write(), not the end of a process that may have others to stop.
+    // If the reader of a pipe is gone, write() must return an error. SIGPIPE would end this process, which may have to stop other programs.
     signal(SIGPIPE, SIG_IGN)
     var isParsing = true
     do {

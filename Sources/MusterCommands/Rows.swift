@@ -1,6 +1,6 @@
 import MusterSchema
 
-// The rows of the tables. What stands in JSON is the schema's own payload, untouched.
+// The rows of the tables. JSON output is the schema's own payload, unchanged.
 
 extension TaskSummary: Tabular {
   static var columns: [Table.Column] { ["TASK", "STATE", .number("ROUND"), "METRICS", "REGIONS", "WHY"] }
@@ -15,7 +15,8 @@ extension TaskSummary: Tabular {
 }
 
 extension Table {
-  /// A task's rounds, with what its evaluations report. Where central and devices both evaluate, `ON DEVICES` is theirs of the task's metric.
+  /// A table of a task's rounds with their evaluations. If central and devices both evaluate, the column `ON DEVICES` shows the devices'
+  /// value of the task's metric.
   static func rounds(_ picture: TaskPicture) -> Table {
     let (rounds, metric) = (picture.rounds, picture.detail.summary.metric)
     let metrics = MetricColumns(rounds.map(\.evaluation), first: metric)
@@ -34,7 +35,7 @@ extension Table {
     return Table(columns: columns, rows: rows)
   }
 
-  /// A task's models, with what their evaluations report.
+  /// A table of a task's models with their evaluations.
   static func models(_ models: [ModelCheckpoint], metric: String? = nil) -> Table {
     let metrics = MetricColumns(models.map(\.evaluation), first: metric)
     var columns: [Column] = [.number("ROUND")]
@@ -48,9 +49,9 @@ extension Table {
   }
 }
 
-/// A column for each metric that evaluations report.
+/// The metric columns of a table, one for each metric that evaluations report.
 struct MetricColumns: Hashable, Sendable {
-  /// More would not fit a line.
+  /// The largest number of columns that fit on a line.
   static let limit = 4
 
   let names: [String]
@@ -64,7 +65,7 @@ struct MetricColumns: Hashable, Sendable {
 }
 
 extension RoundSummary {
-  /// What stands before the metrics, and behind them.
+  /// The cells before the metrics, and the cells after them.
   fileprivate var cells: (work: [String], rest: [String]) {
     let samples = updates.samples
     let work = [
@@ -107,7 +108,7 @@ extension NodeSummary: Tabular {
     ]
   }
 
-  /// `built-in 0.1.0 (softmax, mlp, lenet5); mine`
+  /// For example `built-in 0.1.0 (softmax, mlp, lenet5); mine`.
   static func trainers(_ capabilities: Capabilities?) -> String {
     guard let capabilities else { return "-" }
     return capabilities.trainers.sorted().map { name in
@@ -122,7 +123,8 @@ extension Waiting: Tabular {
   var row: [String] { [node, reason] }
 }
 
-/// `offline since 2026-11-29 08:13:14 UTC, connection lost`; `silent for 3 min`: a broker may remember it as online, but it does not answer.
+/// For example `offline since 2026-11-29 08:13:14 UTC, connection lost`, or `silent for 3 min` when the broker still has the node as online
+/// but the node does not answer.
 private func presence(_ online: Bool, _ silentSeconds: Double?, _ since: WallTime?, _ reason: String?) -> String {
   guard online else { return "offline" + (since.map { " since \($0.words)" } ?? "") + (reason.map { ", \($0)" } ?? "") }
   guard let silentSeconds, silentSeconds.isFinite else { return "online" }
@@ -131,7 +133,7 @@ private func presence(_ online: Bool, _ silentSeconds: Double?, _ since: WallTim
 }
 
 extension Console {
-  /// One payload: an object in JSON, a table of one row for people.
+  /// Shows one payload: an object in JSON, or a table with one row.
   @inline(never)
   static func show<T: Tabular>(one item: T, as format: OutputFormat) throws {
     switch format {

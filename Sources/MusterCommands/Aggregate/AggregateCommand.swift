@@ -5,7 +5,7 @@ import MusterSchema
 import MusterTensors
 import MusterTrainers
 
-/// `muster aggregate`: what central does at the end of a round, with files.
+/// `muster aggregate`: performs the aggregation at the end of a round on files, without central.
 struct AggregateCommand: ParsableCommand {
   static let configuration = CommandConfiguration(
     commandName: "aggregate",
@@ -90,7 +90,7 @@ struct AggregateCommand: ParsableCommand {
   }
 }
 
-/// `FILE` or `FILE:WEIGHT`.
+/// An argument `FILE` or `FILE:WEIGHT`.
 struct UpdateArgument: Hashable, Sendable {
   var file: String
   var weight: Double?
@@ -124,7 +124,7 @@ struct UpdateArgument: Hashable, Sendable {
   }
 }
 
-/// `NAME=PROGRAM ARGUMENT …`: split at spaces.
+/// An argument `NAME=PROGRAM ARGUMENT …`. The command is split at spaces.
 struct ExternalRuleArgument: Hashable, Sendable {
   var name: String
   var command: [String]
@@ -138,7 +138,7 @@ struct ExternalRuleArgument: Hashable, Sendable {
   }
 }
 
-/// A strategy on the command line.
+/// Parses a strategy given on the command line.
 enum StrategyText {
   static func strategy(_ text: String, rules: Rules = Rules()) throws(CommandError) -> Strategy {
     let specification = try specification(text)
@@ -151,7 +151,7 @@ enum StrategyText {
 
   static func specification(_ text: String) throws(CommandError) -> StrategySpecification {
     if text.hasPrefix("@") { return try TaskFile(path: String(text.dropFirst())).specification.strategy }
-    // Read as the field of a task file: the same words, the same complaints.
+    // Parse the text as the `strategy` field of a task file, so that the same words are valid and errors read the same.
     let field = text.hasPrefix("{") ? text : OrderedJSON.quote(text)
     let task = "{name: offline, model: {type: any}, rounds: 1, cohort: {size: 1}, strategy: \(field)}"
     return try TaskFile(text: task, path: "--strategy").specification.strategy

@@ -2,7 +2,7 @@ import Glibc
 import MusterAggregation
 import MusterSchema
 
-/// What `muster aggregate` tells.
+/// The report of `muster aggregate`.
 struct AggregateReport: Encodable {
   struct Refused: Encodable {
     var update: String
@@ -13,12 +13,12 @@ struct AggregateReport: Encodable {
   var digest: Digest
   var stateOut: String?
   var stateDigest: Digest?
-  /// Files in the result, in the order in which they were folded.
+  /// The files that count in the result, in the order in which they were folded.
   var accepted: [String]
   var refused: [Refused]
   /// The sum of the accepted weights.
   var weight: Double
-  /// Of tensor data, the base's included.
+  /// Bytes of tensor data read, including the base's.
   var bytesRead: Int
   var seconds: Double
 
@@ -48,7 +48,7 @@ struct AggregateReport: Encodable {
     }
   }
 
-  /// As central names the file.
+  /// The digest of a file, by which central would name it.
   private static func digest(_ path: String) throws -> Digest {
     let descriptor = open(path, O_RDONLY | O_CLOEXEC)
     defer { if descriptor >= 0 { close(descriptor) } }

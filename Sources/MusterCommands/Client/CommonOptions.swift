@@ -2,7 +2,7 @@ import ArgumentParser
 import FoundationEssentials
 import MusterSchema
 
-/// `--output`, on every verb.
+/// The option `--output`, which every verb has.
 struct OutputOptions: ParsableArguments {
   @Option(name: .long, help: "table, for people, or json, for programs.")
   var output: OutputFormat = .table
@@ -10,7 +10,7 @@ struct OutputOptions: ParsableArguments {
 
 enum OutputFormat: String, ExpressibleByArgument, CaseIterable, Sendable { case table, json }
 
-/// `--central`, on every verb that asks central.
+/// The option `--central`, for every verb that sends requests to central.
 struct CentralOptions: ParsableArguments {
   static let defaultAddress = "http://127.0.0.1:7401"
 
@@ -23,13 +23,13 @@ struct CentralOptions: ParsableArguments {
   }
 }
 
-/// The task that a verb is about.
+/// The argument that names the task.
 struct TaskArgument: ParsableArguments {
   @Argument(help: "The task's id, as `muster task list` shows it.", transform: identifier)
   var task: TaskID
 }
 
-/// Reads an identifier of the command line; the parser shows the reason.
+/// Parses an identifier from the command line. The argument parser shows the reason of an error.
 @Sendable func identifier<ID: Identifier>(_ text: String) throws -> ID {
   do {
     return try ID(validating: text)

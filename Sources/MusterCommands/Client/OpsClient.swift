@@ -2,9 +2,9 @@ import Glibc
 import MusterSchema
 import MusterTransfer
 
-/// Central's ops API, with errors that a person can act on.
+/// A client of central's ops API whose errors tell a person what to do.
 struct OpsClient: Sendable {
-  /// `http://127.0.0.1:7401`, without a slash at the end.
+  /// The base address without a slash at the end, for example `http://127.0.0.1:7401`.
   let central: String
   private let client: HTTPClient
 
@@ -24,17 +24,17 @@ struct OpsClient: Sendable {
   }
 
   func info() async throws(CommandError) -> ServerInfo { try await get("/v1/info") }
-  /// The newest first.
+  /// The tasks, newest first.
   ///
-  /// - Parameter last: at most so many; nil: all.
+  /// - Parameter last: the largest number of tasks to return; `nil` returns all.
   func tasks(step: RoundState.Step? = nil, last: Int? = nil) async throws(CommandError) -> [TaskSummary] {
     try await list("/v1/tasks" + (step.map { "?step=\($0.rawValue)" } ?? ""), most: last)
   }
-  /// - Parameter lastRounds: how many of the rounds that have ended, and their models, are wanted; nil: as many as central thinks fit.
+  /// - Parameter lastRounds: how many of the last completed rounds, and their models, to include; `nil` leaves the number to central.
   func task(_ task: TaskID, lastRounds: Int? = nil) async throws(CommandError) -> TaskDetail {
     try await get("/v1/tasks/\(task)" + (lastRounds.map { "?rounds=last:\($0)" } ?? ""))
   }
-  /// With all of its rounds and their contributions.
+  /// The task with all of its rounds and their contributions.
   func wholeTask(_ task: TaskID) async throws(CommandError) -> TaskDetail { try await get("/v1/tasks/\(task)?rounds=all") }
   func now(_ task: TaskID) async throws(CommandError) -> RoundState { try await get("/v1/tasks/\(task)/now") }
   func why(_ task: TaskID) async throws(CommandError) -> Explanation { try await get("/v1/tasks/\(task)/why") }
@@ -47,30 +47,30 @@ struct OpsClient: Sendable {
     }
   }
 
-  /// The newest first.
+  /// The models of a task, newest first.
   ///
   /// - Parameters:
-  ///   - round: only models of earlier rounds; nil: all.
-  ///   - last: at most so many; nil: all.
+  ///   - round: returns only models of earlier rounds; `nil` returns those of all rounds.
+  ///   - last: the largest number of models to return; `nil` returns all.
   func models(_ task: TaskID, before round: Int? = nil, last: Int? = nil) async throws(CommandError) -> [ModelCheckpoint] {
     try await list("/v1/tasks/\(task)/models" + (round.map { "?after=\($0)" } ?? ""), most: last)
   }
 
-  /// Rounds that are over, the newest first.
+  /// The completed rounds of a task, newest first.
   ///
-  /// - Parameter last: at most so many; nil: all.
+  /// - Parameter last: the largest number of rounds to return; `nil` returns all.
   func rounds(_ task: TaskID, last: Int? = nil) async throws(CommandError) -> [RoundSummary] {
     try await list("/v1/tasks/\(task)/rounds", most: last)
   }
 
-  /// The task and the last rounds that are over.
+  /// The task and its last completed rounds.
   func picture(_ task: TaskID, lastRounds: Int? = nil) async throws(CommandError) -> TaskPicture {
     TaskPicture(detail: try await self.task(task, lastRounds: 0), rounds: try await rounds(task, last: lastRounds).reversed())
   }
 
-  /// What happens in a task, as central tells it; see ``TaskNews``. It ends, or throws ``CommandError``, when the connection does.
+  /// The events of a task from central's stream, see ``TaskNews``. The sequence ends, or throws ``CommandError``, when the connection does.
   ///
-  /// - Parameter id: of the last event that was heard.
+  /// - Parameter id: the id of the last event that was received.
   func news(of task: TaskID, after id: String? = nil) -> AsyncThrowingStream<TaskNews, any Error> {
     let (client, central) = (client, central)
     return AsyncThrowingStream { continuation in
@@ -91,7 +91,7 @@ struct OpsClient: Sendable {
     }
   }
 
-  /// A list, a page at a time.
+  /// Fetches a list page by page.
   private func list<Row: Decodable>(_ path: String, most: Int?) async throws(CommandError) -> [Row] {
     var rows: [Row] = []
     var next: String? = path
@@ -109,7 +109,7 @@ struct OpsClient: Sendable {
     return most.map { Array(rows.prefix($0)) } ?? rows
   }
 
-  /// The address in `Link: <…>; rel="next"`.
+  /// The address in a header `Link: <…>; rel="next"`.
   private static func next(_ link: String) -> String? {
     guard link.hasPrefix("</"), link.contains("rel=\"next\""), let end = link.firstIndex(of: ">") else { return nil }
     return String(link[link.index(after: link.startIndex)..<end])
@@ -125,10 +125,10 @@ struct OpsClient: Sendable {
     }
   }
 
-  /// What a region knows of a task: for its own ops address.
+  /// A region's record of a task. Call this on a client for the region's own ops address.
   func regionTask(_ task: TaskID) async throws(CommandError) -> RegionTask { try await get("/v1/tasks/\(task)?rounds=all") }
 
-  /// Whether the server's process answers at all.
+  /// Whether the server answers its health check.
   func isHealthy() async -> Bool {
     do {
       return try await client.send("GET", central + "/healthz").status == 200
@@ -137,7 +137,7 @@ struct OpsClient: Sendable {
     }
   }
 
-  /// A retried push is one task: the id is the client's.
+  /// Pushes a task. The client chooses the id, so a repeated push makes no second task.
   func push(_ task: TaskID, _ specification: TaskSpecification) async throws(CommandError) -> TaskSummary {
     let (client, url) = (client, central + "/v1/tasks/\(task)")
     do {
@@ -167,7 +167,7 @@ struct OpsClient: Sendable {
     }
   }
 
-  /// Gives central a model to start from. The same bytes again are no error.
+  /// Uploads a blob that a task refers to. It is fine if central has the same bytes already.
   func store(blob bytes: [UInt8], digest: Digest) async throws(CommandError) {
     do {
       _ = try await client.send(
@@ -178,14 +178,14 @@ struct OpsClient: Sendable {
     }
   }
 
-  /// Fetches a model; the file appears only when it is complete and has the digest.
+  /// Downloads a model. The file appears only when it is complete and its digest matches.
   func download(_ model: ModelCheckpoint, to path: String) async throws(CommandError) {
     do {
       try await client.download("\(central)/v1/blobs/\(model.digest)", to: path, expecting: model.digest, maximumBytes: model.bytes)
     } catch {
       throw CommandError(error, central: central)
     }
-    // Downloads are private to their owner until they are complete; a model is a file like others.
+    // An incomplete download is private to its owner, but a complete model is an ordinary file.
     guard chmod(path, 0o644) == 0 else {
       throw CommandError(.unexpected, "\(path): its mode cannot be set: \(String(cString: strerror(errno)))")
     }

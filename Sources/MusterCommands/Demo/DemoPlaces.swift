@@ -2,7 +2,7 @@ import FoundationEssentials
 import Glibc
 import MusterSchema
 
-/// Where things lie that a fleet on this machine needs: its own executables, the checkout, the broker.
+/// Finds the files that a fleet on this machine needs: Muster's executables, the checkout and the broker.
 enum DemoPlaces {
   /// The folder of the running executable.
   static func executableFolder() throws(CommandError) -> String {
@@ -12,7 +12,9 @@ enum DemoPlaces {
     return parent(of: String(decoding: buffer.prefix(count), as: UTF8.self))
   }
 
-  /// - Parameter names: the programs that must lie there.
+  /// Finds the executables.
+  ///
+  /// - Parameter names: the programs that must be in `folder`.
   static func executables(
     _ folder: String, _ names: [String] = ["muster-central", "muster-region", "muster-agent", "muster-train"]
   ) throws(CommandError) -> DemoPlan.Executables {
@@ -20,7 +22,7 @@ enum DemoPlaces {
       throw CommandError(.unexpected, "\(name) is not beside muster in \(folder): build all of the package first (swift build)")
     }
     let path = ProcessInfo.processInfo.environment["PATH"] ?? ""
-    // Debian's mosquitto is outside an ordinary user's PATH.
+    // Debian installs mosquitto in a folder that is not in an ordinary user's PATH.
     let folders = path.split(separator: ":").map(String.init) + ["/usr/sbin", "/usr/local/sbin", "/usr/local/bin", "/opt/homebrew/sbin"]
     guard let mosquitto = folders.map({ "\($0)/mosquitto" }).first(where: isExecutable) else {
       throw CommandError(.unexpected, "mosquitto is not installed (looked in PATH and /usr/sbin): apt-get install mosquitto")
@@ -28,7 +30,7 @@ enum DemoPlaces {
     return DemoPlan.Executables(folder: folder, mosquitto: mosquitto)
   }
 
-  /// The checkout that holds `examples/digits`: around the current folder, or around the executable.
+  /// The checkout that contains `examples/digits`: a parent of the current folder or of the executable's folder.
   static func checkout(executables: String) -> String? {
     for start in [FileManager.default.currentDirectoryPath, executables] {
       var folder = start
@@ -45,7 +47,9 @@ enum DemoPlaces {
     return String(path[..<slash])
   }
 
-  /// - Parameter verb: what it is for: `demo`.
+  /// Makes a temporary folder.
+  ///
+  /// - Parameter verb: the command that needs it, such as `demo`. It becomes a part of the name.
   static func temporaryFolder(_ verb: String) throws(CommandError) -> String {
     let base = ProcessInfo.processInfo.environment["TMPDIR"].flatMap { $0.isEmpty ? nil : $0 } ?? "/tmp"
     var template = Array("\(base)/muster-\(verb)-XXXXXX".utf8CString)
@@ -65,7 +69,7 @@ enum DemoPlaces {
     }
   }
 
-  /// The end of a log, for a message.
+  /// The last lines of a log, for an error message.
   static func tail(_ path: String, lines: Int = 15) -> String {
     do {
       let text = String(decoding: try Data(contentsOf: URL(filePath: path)), as: UTF8.self)
@@ -86,12 +90,12 @@ enum DemoPlaces {
 
 /// TCP ports of the loopback interface.
 enum Loopback {
-  /// Ports that nobody uses right now, all different.
+  /// Ports that are free at the moment, all different.
   static func freePorts(_ count: Int) throws(CommandError) -> [Int] {
     var sockets: [Int32] = []
     defer { for socket in sockets { close(socket) } }
     var ports: [Int] = []
-    // Kept open until all are found, so that none comes twice.
+    // The sockets stay open until all ports are found, so that no port is returned twice.
     for _ in 0..<count {
       let descriptor = socket(AF_INET, Int32(SOCK_STREAM.rawValue) | Int32(SOCK_CLOEXEC.rawValue), 0)
       guard descriptor >= 0 else { throw noPort() }
@@ -109,7 +113,7 @@ enum Loopback {
     return ports
   }
 
-  /// Whether somebody accepts connections there.
+  /// Whether a program accepts connections at the port.
   static func accepts(_ port: Int) -> Bool {
     let descriptor = socket(AF_INET, Int32(SOCK_STREAM.rawValue) | Int32(SOCK_CLOEXEC.rawValue), 0)
     guard descriptor >= 0 else { return false }

@@ -3,11 +3,11 @@ import Glibc
 import MusterSchema
 
 extension DemoPlan {
-  /// A fleet on free ports of this machine, its devices dealt evenly to the regions.
+  /// A fleet on free ports of this machine, with the devices spread evenly over the regions.
   ///
   /// - Parameters:
-  ///   - checkout: holds the broker's configuration; nil: what matters of it is built in.
-  ///   - devices: agents, 0 for none.
+  ///   - checkout: the folder with the broker's configuration; `nil` uses the built-in settings.
+  ///   - devices: the number of agents, which may be 0.
   init(_ executables: Executables, checkout: String?, folder: String, devices: Int, regions: Int) throws(CommandError) {
     let ports = try Loopback.freePorts(3 + 2 * regions)
     let shares = Self.share(devices, among: regions)
@@ -23,6 +23,6 @@ extension DemoPlan {
       brokerTemplate: template ?? BrokerConfiguration.fallback, isRoot: geteuid() == 0, architecture: DemoPlaces.architecture)
   }
 
-  /// `pi-1`, `pi-2` and so on.
+  /// The names `pi-1`, `pi-2` and so on.
   static func deviceNames(_ count: Int) -> [NodeID] { (0..<count).map { NodeID(unchecked: "pi-\($0 + 1)") } }
 }

@@ -1,24 +1,25 @@
 import MusterSchema
 
-/// What a fleet on this machine runs and where, of `muster demo` and of `muster load`: names, ports, folders and the text of every configuration file. Pure.
+/// The plan of a fleet on this machine, for `muster demo` and `muster load`: names, ports, folders and the text of every configuration
+/// file. It is a pure value.
 struct DemoPlan: Hashable, Sendable {
-  /// Programs of one kind start together, in this order, and stop in the opposite one.
+  /// Programs of one stage start together. Stages start in this order and stop in the opposite order.
   enum Stage: Int, Comparable, CaseIterable, Sendable {
     case broker, servers, agents
     static func < (left: Self, right: Self) -> Bool { left.rawValue < right.rawValue }
   }
 
   struct Program: Hashable, Sendable {
-    /// `broker`, `central`, `north`, `north/pi-1`.
+    /// The program's name, for example `broker`, `central`, `north` or `north/pi-1`.
     var name: String
     var stage: Stage
     var executable: String
     var arguments: [String]
-    /// Where its output goes.
+    /// The file that receives the program's output.
     var log: String
-    /// Files that it needs, written before it starts.
+    /// The files that the program needs, by path. They are written before it starts.
     var files: [String: String]
-    /// Its HTTP port that answers `/healthz`.
+    /// The HTTP port at which the program answers `/healthz`, if it has one.
     var health: Int?
   }
 
@@ -29,7 +30,7 @@ struct DemoPlan: Hashable, Sendable {
     var devices: [NodeID]
   }
 
-  /// Executables beside this program, and the broker's.
+  /// The folder of Muster's executables, and the path of the broker's executable.
   struct Executables: Hashable, Sendable {
     var folder: String
     var mosquitto: String
@@ -41,28 +42,28 @@ struct DemoPlan: Hashable, Sendable {
   var centralData: Int
   var centralOps: Int
   var regions: [Region]
-  /// The folder of the training and test files; nil: there are none, and central does not evaluate.
+  /// The folder of the training and test files; `nil` when there are none, so that central does not evaluate.
   var data: String?
-  /// The broker's configuration, without its port.
+  /// The broker's configuration without its port.
   var brokerTemplate: String
   var isRoot: Bool
-  /// Labels of every device.
+  /// The value of the label `arch` of every device.
   var architecture: String
-  /// Of the servers.
+  /// The log level of the servers.
   var logLevel = "info"
-  /// Requests a second that a server takes of one address; nil: its own default, 0: any number.
+  /// The requests per second that a server accepts from one address; `nil` keeps the server's default, 0 removes the limit.
   var requestsPerSecond: Int?
 
   var central: String { "http://127.0.0.1:\(centralOps)" }
   var devices: Int { regions.reduce(0) { $0 + $1.devices.count } }
 
-  /// Names for any number of regions.
+  /// Names for `count` regions.
   static func regionNames(_ count: Int) -> [NodeID] {
     let compass = ["north", "south", "east", "west"]
     return (0..<count).map { NodeID(unchecked: $0 < compass.count ? compass[$0] : "region-\($0 + 1)") }
   }
 
-  /// Devices dealt to regions as evenly as they go.
+  /// The number of devices in each region, spread as evenly as possible.
   static func share(_ devices: Int, among regions: Int) -> [Int] {
     (0..<regions).map { devices / regions + ($0 < devices % regions ? 1 : 0) }
   }
@@ -127,7 +128,7 @@ struct DemoPlan: Hashable, Sendable {
       log: log("central"), files: files, health: centralOps)
   }
 
-  /// Below `data` of a server's configuration.
+  /// The lines below `data` in a server's configuration that set its limits.
   private var limits: String { requestsPerSecond.map { "\n  limits:\n    requestsPerSecond: \($0)" } ?? "" }
 
   private func program(_ region: Region) -> Program {
@@ -156,7 +157,7 @@ struct DemoPlan: Hashable, Sendable {
       log: log(region.id.rawValue), files: [file: yaml], health: region.ops)
   }
 
-  /// - Parameter index: which part of the training set is the device's own.
+  /// - Parameter index: the number of the training set's partition that the device uses.
   private func program(_ device: NodeID, of region: Region, index: Int) -> Program {
     let name = "\(region.id)-\(device)"
     let file = "\(folder)/\(name).json"
@@ -184,7 +185,7 @@ struct DemoPlan: Hashable, Sendable {
       log: log(name), files: [file: json])
   }
 
-  /// What to type in another terminal while the fleet stays.
+  /// Commands to try in another terminal while the fleet stays up.
   func hints(_ task: TaskID) -> [String] {
     let muster = "\(executables.folder)/muster"
     return [
@@ -194,11 +195,11 @@ struct DemoPlan: Hashable, Sendable {
   }
 }
 
-/// The demo's broker.
+/// The configuration of the fleet's broker.
 enum BrokerConfiguration {
-  /// `broker/local.conf`, or what matters of it, with a port and a folder of the demo's own.
+  /// The template, which is `broker/local.conf` or the built-in settings, with the fleet's own port and folder.
   static func text(template: String, port: Int, folder: String, isRoot: Bool) -> String {
-    // Where it listens, what it writes and whom it runs as is the demo's business; all else is the template's.
+    // The plan sets the listener, the output files and the user. All other settings come from the template.
     let own = ["listener", "port", "bind_address", "persistence_location", "pid_file", "log_dest", "user"]
     var lines = ["listener \(port) 127.0.0.1"]
     for line in template.split(separator: "\n", omittingEmptySubsequences: false) {
@@ -206,12 +207,12 @@ enum BrokerConfiguration {
       if !own.contains(key) { lines.append(String(line)) }
     }
     lines += ["log_dest stderr", "persistence_location \(folder)/"]
-    // Started by root, mosquitto becomes another user, who may not read the folder.
+    // If root starts mosquitto, it switches to another user, who may not be able to read the folder.
     if isRoot { lines.append("user root") }
     return lines.joined(separator: "\n") + "\n"
   }
 
-  /// For a program that was installed without the checkout.
+  /// The settings for an installed program without a checkout.
   static let fallback = """
     allow_anonymous true
     persistence false

@@ -1,13 +1,13 @@
 import MusterSchema
 
-/// What the demo does once it can start programs: up, push, watch, fetch the model.
+/// The steps of the demo: start the programs, push the task, watch it, and download the model.
 struct DemoSession: Sendable {
   var plan: DemoPlan
   var task: TaskFile
   var format: OutputFormat
-  /// Where the model goes.
+  /// The path for the downloaded model.
   var model: String
-  /// Keeps the fleet after the task until Ctrl-C.
+  /// Whether the fleet is kept after the task until Ctrl-C.
   var stays = false
 
   func run(_ fleet: ProgramFleet) async throws {

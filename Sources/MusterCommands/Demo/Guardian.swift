@@ -3,10 +3,10 @@ import MusterSchema
 import Subprocess
 import SystemPackage
 
-/// A shell that ends what is left of the demo's programs when the demo itself is gone, however it went.
+/// A shell process that ends the remaining programs when the demo itself has ended in any way.
 ///
-/// It reads from a pipe which processes to watch. Only the demo holds the writing end, so the pipe's end is the demo's. (The kernel's own
-/// means, a parent-death signal, looks at the *thread* that started a process, and those come and go.)
+/// It reads from a pipe which processes to watch. Only the demo holds the writing end, so the pipe closes when the demo ends. The kernel's
+/// parent-death signal does not work here, because it depends on the *thread* that started a process, and those threads come and go.
 struct Guardian: Sendable {
   private let writing: FileDescriptor
   private let reading: FileDescriptor
@@ -33,10 +33,10 @@ struct Guardian: Sendable {
     kill -KILL $pids
     """
 
-  /// Runs until `close`.
+  /// Runs until ``close()`` is called.
   func run() async {
     var options = PlatformOptions()
-    // Ctrl-C at the terminal must not end it before the others.
+    // Ctrl-C at the terminal must not end this shell before the other programs.
     options.createSession = true
     do {
       _ = try await Subprocess.run(
@@ -52,7 +52,7 @@ struct Guardian: Sendable {
   func close() { Glibc.close(writing.rawValue) }
 
   private func tell(_ line: String) {
-    // A line is far below PIPE_BUF: whole or not at all.
+    // A line is much shorter than PIPE_BUF, so it is written as a whole or not at all.
     _ = line.withCString { Glibc.write(writing.rawValue, $0, line.utf8.count) }
   }
 }

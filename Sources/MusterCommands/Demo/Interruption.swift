@@ -2,14 +2,14 @@ import Glibc
 import MusterSchema
 import Synchronization
 
-/// Ctrl-C, SIGTERM and SIGHUP as an error in the middle of a scope, so that what it started is stopped in order.
+/// Turns Ctrl-C, SIGTERM and SIGHUP into an error inside a scope, so that the programs started there are stopped in order.
 enum Interruption {
-  /// The signal that came last; 0: none. All that a signal handler may touch.
+  /// The last signal received; 0 for none. The signal handler touches nothing else.
   private static let received = Atomic<Int32>(0)
 
-  /// From here on these signals do not end the process.
+  /// Catches these signals from now on, so that they do not end the process.
   static func catchSignals() {
-    // The first use of a static value is not safe inside a handler.
+    // Initialize the static value here, because its first use is not safe inside a handler.
     received.store(0, ordering: .relaxed)
     for number in [SIGINT, SIGTERM, SIGHUP] {
       signal(number) { @Sendable number in Interruption.received.store(number, ordering: .relaxed) }

@@ -5,16 +5,17 @@ import Subprocess
 import Synchronization
 import SystemPackage
 
-/// The programs of a fleet on this machine while they run, of the demo or of a load: started on demand, started again when one dies, stopped in order.
+/// The running programs of a fleet on this machine, for the demo or a load. They are started on demand, restarted when they die, and
+/// stopped in order.
 final class ProgramFleet: Sendable {
   private struct State {
     var running: [Int32: DemoPlan.Program] = [:]
-    /// Programs that are looked after, those included that are just being started and have no pid yet.
+    /// The number of programs of each stage that are looked after, including those that are being started and have no pid yet.
     var kept: [DemoPlan.Stage: Int] = [:]
     var isStopping = false
-    /// The demo has done its work, and a signal is how it is to end.
+    /// Whether the demo has finished its work and waits for a signal to end.
     var isStaying = false
-    /// Once all are up, a program that dies is started again; before, its death is the demo's failure.
+    /// Whether all programs are up. From then on a program that dies is restarted; before that, its death makes the demo fail.
     var isUp = false
     var failure: CommandError?
   }
@@ -26,11 +27,11 @@ final class ProgramFleet: Sendable {
 
   private init(_ guardian: Guardian) {
     self.guardian = guardian
-    // Bounded by the plan: each program is asked for once.
+    // Bounded by the plan, because each program is started only once.
     (starts, start) = AsyncStream.makeStream()
   }
 
-  /// Runs `body`, and ends everything that it started when it returns or throws, when a program fails, or when a signal comes.
+  /// Runs `body`. Stops every program that it started when it returns or throws, when a program fails, or when a signal comes.
   static func with<Result: Sendable>(_ body: @escaping @Sendable (ProgramFleet) async throws -> Result) async throws -> Result {
     let guardian = try Guardian()
     let fleet = ProgramFleet(guardian)
@@ -50,22 +51,22 @@ final class ProgramFleet: Sendable {
     }
   }
 
-  /// Starts a program; it runs until `with` ends.
+  /// Starts a program, which runs until `with` ends.
   func launch(_ program: DemoPlan.Program) throws(CommandError) {
     for (path, text) in program.files.sorted(by: { $0.key < $1.key }) { try DemoPlaces.write(text, to: path) }
     state.withLock { $0.kept[program.stage, default: 0] += 1 }
     start.yield(program)
   }
 
-  /// The running programs and their process ids.
+  /// The process ids of the running programs, by name.
   var pids: [String: Int32] {
     state.withLock { Dictionary($0.running.map { ($1.name, $0) }) { first, _ in first } }
   }
 
-  /// From now on the dead are raised.
+  /// Marks the fleet as up. From now on, programs that die are restarted.
   func isUp() { state.withLock { $0.isUp = true } }
 
-  /// Keeps everything running until a signal comes, which then is no interruption.
+  /// Keeps everything running until a signal comes. That signal is then not treated as an interruption.
   func stay() async throws {
     state.withLock { $0.isStaying = true }
     while !Interruption.hasCome { try await Task.sleep(for: .milliseconds(50)) }
@@ -113,18 +114,18 @@ final class ProgramFleet: Sendable {
     }
   }
 
-  /// Without the person's own MUSTER_* settings: they would win over the demo's configuration files.
+  /// The environment without the user's own MUSTER_* variables, because they would win over the demo's configuration files.
   private static var environment: Environment {
     let own = ProcessInfo.processInfo.environment.keys.filter { $0.hasPrefix("MUSTER_") }
     return .inherit.updating(Dictionary(uniqueKeysWithValues: own.map { (Environment.Key(stringLiteral: $0), String?.none) }))
   }
 
-  /// One life of a program.
+  /// Runs a program once.
   ///
-  /// - Returns: how it ended.
+  /// - Returns: a description of how it ended.
   private func run(_ program: DemoPlan.Program) async -> String {
     var options = PlatformOptions()
-    // A group of its own: Ctrl-C at the terminal reaches the demo alone, which stops the others in order.
+    // The program gets a process group of its own, so that Ctrl-C reaches only the demo, which then stops the others in order.
     options.processGroupID = 0
     options.teardownSequence = [.gracefulShutDown(allowedDurationToNextStep: .seconds(3))]
     do {
@@ -155,7 +156,7 @@ final class ProgramFleet: Sendable {
     }
   }
 
-  /// Agents first, the broker last, so that everyone can say goodbye.
+  /// Stops the agents first and the broker last, so that every program can publish that it is offline.
   private func stop() async {
     state.withLock { $0.isStopping = true }
     start.finish()
@@ -169,7 +170,7 @@ final class ProgramFleet: Sendable {
   }
 
   private func signal(_ number: Int32, _ stage: DemoPlan.Stage) {
-    // Under the lock: a process that is in the table has not been reaped and forgotten.
+    // Hold the lock: a process in the table has not been reaped, so its pid still belongs to it.
     state.withLock { state in
       for (pid, program) in state.running where program.stage == stage { Glibc.kill(pid, number) }
     }

@@ -17,9 +17,9 @@ struct ServerStart: Sendable {
     }
   }
 
-  /// Asks again and again until something has come true.
+  /// Checks a condition repeatedly until it is true.
   ///
-  /// - Throws: ``CommandError`` with the ends of the servers' logs when it does not.
+  /// - Throws: ``CommandError`` with the last lines of the servers' logs when it is not true in time.
   func wait(
     _ what: String, within timeout: Duration = .seconds(60), every pause: Duration = .milliseconds(50), _ isTrue: () async -> Bool
   ) async throws {
@@ -32,7 +32,7 @@ struct ServerStart: Sendable {
     }
   }
 
-  /// The ends of the servers' logs.
+  /// The last lines of the servers' logs.
   private func complaints() -> String {
     plan.programs.filter { $0.stage != .agents }.map { "\($0.name) said:\n\(DemoPlaces.tail($0.log, lines: 8))" }.joined(separator: "\n")
   }

@@ -6,8 +6,8 @@ struct WorkFolder: Sendable {
   let path: String
 
   /// - Parameters:
-  ///   - given: where the person wants it, empty or new; nil: a temporary folder.
-  ///   - verb: what it is for: `demo`.
+  ///   - given: the folder that the user named, which must be empty or new; `nil` makes a temporary folder.
+  ///   - verb: the command that needs it, such as `demo`.
   init(_ given: String?, of verb: String) throws(CommandError) {
     if let given {
       path = given.hasPrefix("/") ? given : "\(FileManager.default.currentDirectoryPath)/\(given)"
@@ -21,7 +21,7 @@ struct WorkFolder: Sendable {
     } catch {
       throw CommandError(.usage, "\(path) cannot be used: \(systemReason(error))")
     }
-    // An earlier fleet's tasks would go on in this one.
+    // Otherwise the tasks of an earlier fleet would continue in this one.
     guard content == ["logs"] else { throw CommandError(.usage, "\(path) is not empty: give the \(verb) a folder of its own") }
   }
 

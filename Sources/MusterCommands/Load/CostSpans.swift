@@ -1,8 +1,8 @@
 import MusterLoad
 
-/// What the processes cost between two readings, for each device.
+/// The processor time of each process between two readings, divided by the number of devices.
 struct CostSpans {
-  /// Processor milliseconds for each device of the cohort, by process, by round.
+  /// For each round, processor milliseconds per device of the cohort, by process.
   private(set) var rounds: [Int: [String: Double]] = [:]
   private(set) var processes: [LoadReport.Process] = []
 

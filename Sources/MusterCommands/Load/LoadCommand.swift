@@ -77,7 +77,7 @@ struct LoadCommand: AsyncParsableCommand {
     do {
       var plan = try DemoPlan(executables, checkout: checkout, folder: home.path, devices: 0, regions: regions)
       plan.logLevel = "notice"
-      // All devices have one address here.
+      // All devices share one address here.
       plan.requestsPerSecond = 0
       let session = LoadSession(plan: plan, settings: settings)
       let report = try await ProgramFleet.with { fleet in try await session.run(fleet) }

@@ -2,7 +2,7 @@ import MusterLoad
 import MusterSchema
 
 extension LoadReport {
-  /// The report for people: a table of the rounds, one of the processes, and sentences around them.
+  /// The report as text for people: a table of the rounds, a table of the processes, and sentences around them.
   func lines(ink: Ink) -> [String] {
     var lines = [
       ink.bold(

@@ -1,31 +1,31 @@
 import MusterLoad
 import MusterSchema
 
-/// What a load found, as `--output json` prints it. Seconds are seconds, memory is bytes.
+/// The results of a load, as `--output json` prints them. Times are in seconds and memory is in bytes.
 struct LoadReport: Encodable, Hashable, Sendable {
   struct Round: Encodable, Hashable, Sendable {
     var round: Int
-    /// From its opening to its record, of central's own time; nil of a round that has no record, because the task failed in it.
+    /// Seconds from the opening of the round to its record, by central's own time; `nil` when the task failed before there was a record.
     var seconds: Double?
     var attempts: Int?
-    /// Devices whose contributions count, as central's record says.
+    /// Devices whose contributions count, by central's record.
     var counted: Int
-    /// Devices that got an invitation.
+    /// Devices that received an invitation.
     var invited: Int
-    /// All invitations that came.
+    /// All invitations received.
     var invitations: Int
-    /// Invitations that came again with the same round, phase and attempt.
+    /// Invitations received again with the same round, phase and attempt.
     var repeated: Int
-    /// Invitations that no device got, and devices that got theirs and that the record names as missing.
+    /// Invitations that no device received, plus devices that received one and that the record names as missing.
     var lost = 0
-    /// Seconds from the first invitation of the round to a device's first one.
+    /// Seconds from the first invitation of the round to each device's first one.
     var inviting: Percentiles?
-    /// Seconds from a device's invitation to the answer 201.
+    /// Seconds from a device's invitation to the answer 200 or 201.
     var delivery: Percentiles?
-    /// Seconds from the last answer 201 to the first invitation of the next round, or to the task's end.
+    /// Seconds from the last such answer to the first invitation of the next round, or to the task's end.
     var closing: Double?
     var refusals: [RefusalCount]
-    /// Processor time in milliseconds for each device of the cohort, by process.
+    /// Processor time in milliseconds per device of the cohort, by process.
     var processorMilliseconds: [String: Double]
   }
 
@@ -36,13 +36,13 @@ struct LoadReport: Encodable, Hashable, Sendable {
   }
 
   struct Process: Encodable, Hashable, Sendable {
-    /// `broker`, `central`, a region, `generator`.
+    /// `broker`, `central`, a region's name, or `generator`.
     var name: String
-    /// Processor time in milliseconds for each device, until all of them are connected and known.
+    /// Processor time in milliseconds per device, until all devices are connected and known to the regions.
     var connecting: Double
-    /// From the push to the first invitation.
+    /// Processor time in milliseconds per device, from the push to the first invitation.
     var describing: Double
-    /// For each device of the cohort and each round.
+    /// Processor time in milliseconds per device of the cohort and per round.
     var round: Double
     var peakBytes: Int
     var residentBytes: Int
@@ -55,12 +55,12 @@ struct LoadReport: Encodable, Hashable, Sendable {
   var spread: Bool
   var outcome: RoundState.Step
   var reason: String
-  /// Until all devices were connected.
+  /// Seconds until all devices were connected.
   var connectSeconds: Double
-  /// Seconds from the push until each device had the task's descriptor.
+  /// Seconds from the push until each device had received the task's descriptor.
   var descriptor: Percentiles?
   var rounds: [Round]
-  /// Of all rounds.
+  /// Delivery times of all rounds together.
   var delivery: Percentiles?
   var roundSeconds: Percentiles?
   var refusals: [RefusalCount]
@@ -68,9 +68,9 @@ struct LoadReport: Encodable, Hashable, Sendable {
   var processes: [Process]
 
   /// - Parameters:
-  ///   - records: central's.
-  ///   - regionRecords: of regions that aggregate, with devices' names as paths.
-  ///   - names: of the processes, in the order of the course's readings.
+  ///   - records: central's records of the rounds.
+  ///   - regionRecords: the records of regions that aggregate, in which devices are named by their paths.
+  ///   - names: the names of the processes, in the order of the readings.
   init(
     _ settings: LoadSettings, regions: Int, _ course: LoadCourse, _ measures: LoadMeasures, records: [RoundRecord],
     regionRecords: [RoundRecord] = [], names: [String]

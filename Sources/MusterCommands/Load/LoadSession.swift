@@ -2,7 +2,7 @@ import Glibc
 import MusterLoad
 import MusterSchema
 
-/// What a load does once it can start programs: servers up, devices connected, the task pushed and followed to its end.
+/// The steps of a load: start the servers, connect the devices, push the task, and follow it to its end.
 struct LoadSession: Sendable {
   var plan: DemoPlan
   var settings: LoadSettings
@@ -41,7 +41,7 @@ struct LoadSession: Sendable {
       names: account.names)
   }
 
-  /// From the first connection to the end of the task.
+  /// Follows the load from the first connection to the end of the task.
   private func follow(
     _ load: LoadFleet, _ servers: ServerStart, _ client: OpsClient, _ account: ServerAccount, _ progress: ProgressLine
   ) async throws -> LoadCourse {
@@ -71,7 +71,7 @@ struct LoadSession: Sendable {
     throw CommandError(.interrupted, "interrupted")
   }
 
-  /// Whether the regions have heard of all devices.
+  /// Whether the regions know all devices.
   private func knows(_ client: OpsClient, _ count: Int) async -> Bool {
     do {
       return try await client.nodes().count { $0.state.online } >= count
@@ -80,7 +80,7 @@ struct LoadSession: Sendable {
     }
   }
 
-  /// What became of devices' contributions at the regions, where these aggregate. A device's name has its region in front.
+  /// The records of the regions, if they aggregate, for the fates of their devices' contributions. Devices are renamed to their paths.
   private func regionRecords() async throws -> [RoundRecord] {
     guard settings.upload == .region else { return [] }
     var records: [RoundRecord] = []
@@ -111,14 +111,14 @@ struct LoadSession: Sendable {
   }
 }
 
-/// When what happened, and what the servers had cost by then.
+/// The times of a load's milestones, and the processes' readings at each.
 struct LoadCourse: Sendable {
   var started: ContinuousClock.Instant
   var atStart: [ProcessReading]
   var connected: ContinuousClock.Instant?
   var pushed: ContinuousClock.Instant?
   var atPush: [ProcessReading] = []
-  /// At the first invitation of each round.
+  /// The readings at the first invitation of each round.
   var atRounds: [(round: Int, readings: [ProcessReading])] = []
   var atEnd: [ProcessReading] = []
   var ended: ContinuousClock.Instant?
@@ -131,7 +131,7 @@ struct LoadCourse: Sendable {
   }
 }
 
-/// The processes whose cost is counted: the servers, and this one.
+/// The processes whose cost is measured: the servers and this process.
 struct ServerAccount: Sendable {
   let names: [String]
   private let pids: [Int32]
@@ -142,7 +142,7 @@ struct ServerAccount: Sendable {
     self.pids = servers.map { pids[$0] ?? 0 } + [getpid()]
   }
 
-  /// In the order of the names.
+  /// The current readings, in the order of the names.
   func read() throws(CommandError) -> [ProcessReading] {
     var readings: [ProcessReading] = []
     for (name, pid) in zip(names, pids) {

@@ -33,7 +33,7 @@ struct ModelGet: AsyncParsableCommand {
     }
   }
 
-  /// Models among which the wanted one is, if there is one; in the order of their rounds.
+  /// The models that may match the choice, in the order of their rounds.
   private func candidates(_ client: OpsClient) async throws -> [ModelCheckpoint] {
     switch round {
     case .last: try await client.models(target.task, last: 1)
@@ -48,7 +48,7 @@ struct ModelGet: AsyncParsableCommand {
   }
 }
 
-/// Which of a task's models is meant.
+/// The choice of one of a task's models.
 enum ModelChoice: Hashable, Sendable {
   case round(Int)
   case best
@@ -64,7 +64,9 @@ enum ModelChoice: Hashable, Sendable {
     }
   }
 
-  /// - Throws: ``CommandError`` with exit code 3 when there is no such model, or it was not kept.
+  /// Finds the chosen model.
+  ///
+  /// - Throws: ``CommandError`` with exit code 3 when there is no such model, or when it was not kept.
   func pick(from models: [ModelCheckpoint], stop: StopSpecification?, task: TaskID) throws(CommandError) -> ModelCheckpoint {
     let found: ModelCheckpoint?
     switch self {

@@ -103,7 +103,7 @@ struct SimulateFaults: AsyncParsableCommand {
     }
   }
 
-  /// Some at once, each on a thread of its own.
+  /// Runs several seeds at once, each on a thread of its own.
   private func search(_ seeds: ClosedRange<UInt64>, _ bugs: Set<PlantedBug>) async -> FaultSummary {
     let queue = SeedQueue(seeds)
     let progress = SearchProgress(total: seeds.count)
@@ -127,7 +127,7 @@ struct SimulateFaults: AsyncParsableCommand {
   }
 }
 
-/// `1..1000`
+/// Parses a range such as `1..1000`.
 @Sendable private func seedRange(_ text: String) throws -> ClosedRange<UInt64> {
   let ends = text.split(separator: ".", omittingEmptySubsequences: true).compactMap { UInt64($0) }
   guard ends.count == 2, text == "\(ends[0])..\(ends[1])" || text == "\(ends[0])...\(ends[1])", ends[0] <= ends[1] else {
@@ -136,7 +136,7 @@ struct SimulateFaults: AsyncParsableCommand {
   return ends[0]...ends[1]
 }
 
-/// Hands out seeds, some at a time.
+/// Hands out ranges of seeds.
 private final class SeedQueue: Sendable {
   private let state: Mutex<UInt64?>
   private let last: UInt64
@@ -156,7 +156,7 @@ private final class SeedQueue: Sendable {
   }
 }
 
-/// A line on the terminal, once a second.
+/// Shows the progress of the search on the terminal, once a second.
 private final class SearchProgress: Sendable {
   private struct State {
     var done = 0
@@ -187,7 +187,7 @@ private final class SearchProgress: Sendable {
   func end() { if isShown { Console.progress("\r\u{1B}[K") } }
 }
 
-/// The summary for programs.
+/// The summary as JSON.
 private struct SimulationResult: Encodable {
   struct Found: Encodable {
     var seed: UInt64

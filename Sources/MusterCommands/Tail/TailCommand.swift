@@ -74,9 +74,9 @@ private actor TailPrinter {
   }
 }
 
-/// A message as a line of JSON.
+/// Formats a message as a line of JSON.
 enum TailLine {
-  /// `{"time":SECONDS SINCE 1970,"kept":…,"topic":…,"message":{…}}`; what is no JSON stands under `payload`, as text.
+  /// `{"time":SECONDS SINCE 1970,"kept":…,"topic":…,"message":{…}}`. A payload that is not JSON is given as a string under `payload`.
   static func json(_ message: TopicTail.Message, time: Int) -> String {
     let text = Masking.text(message.payload)
     let body = isJSON(text) ? "\"message\":\(text)" : "\"payload\":\(OrderedJSON.quote(text))"
@@ -92,7 +92,7 @@ enum TailLine {
     }
   }
 
-  /// The decoder reads the whole document before it asks what is wanted of it.
+  /// Accepts any document: the decoder parses it as a whole before it asks for values.
   private struct Anything: Decodable {
     init(from decoder: any Decoder) throws {}
   }

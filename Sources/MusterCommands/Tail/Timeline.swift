@@ -1,19 +1,19 @@
 import MusterSchema
 
-/// Messages of the topics as lines that read like a story.
+/// Formats messages of the topics as readable lines.
 struct Timeline: Sendable {
-  /// With the task's id on each line: when more than one may speak.
+  /// Whether each line shows the task's id, which is needed when messages may be about several tasks.
   var showsTask: Bool
-  /// Width of the column of names; grows with them.
+  /// The width of the column of names, which grows when a name is longer.
   private var width = 12
 
   init(showsTask: Bool) { self.showsTask = showsTask }
 
-  /// One message, apart from how it is drawn.
+  /// The content of a line, independent of its layout.
   struct Entry: Hashable, Sendable {
     enum Tone: Hashable, Sendable { case plain, good, bad, important, quiet }
 
-    /// Who speaks, or is spoken to: `central`, `north/pi-1`.
+    /// The sender or receiver, for example `central` or `north/pi-1`.
     var who: String
     var verb: String
     var details: [String] = []
@@ -22,8 +22,8 @@ struct Timeline: Sendable {
   }
 
   /// - Parameters:
-  ///   - clock: when it arrived, `12:03:11`.
-  ///   - isKept: the broker kept it: a state, not news.
+  ///   - clock: the time of arrival, such as `12:03:11`.
+  ///   - isKept: whether the broker had retained the message, so that it is a state and not news.
   mutating func line(topic: String, payload: [UInt8], clock: String, isKept: Bool = false, ink: Ink = .none) -> String {
     let entry = Self.entry(topic: topic, payload: payload)
     width = max(width, min(40, entry.who.count))
@@ -45,7 +45,7 @@ struct Timeline: Sendable {
     }
   }
 
-  /// What a message says. Whatever arrives: garbage is an entry, too.
+  /// The meaning of a message. A payload that cannot be decoded becomes an entry as well.
   static func entry(topic text: String, payload: [UInt8]) -> Entry {
     let topic: Topic
     do {
@@ -69,7 +69,7 @@ struct Timeline: Sendable {
     }
   }
 
-  /// Above its region a device goes by its path; central's nodes are regions and need none.
+  /// The name of a node: a device by its path, a region by its id.
   private static func path(_ coordinator: NodeID, _ node: NodeID) -> String {
     coordinator == .central ? node.rawValue : "\(coordinator)/\(node)"
   }
@@ -146,7 +146,7 @@ struct Timeline: Sendable {
       who: path(coordinator, status.node), verb: verb(status), details: details(status), task: status.task, tone: tone)
   }
 
-  /// Without ticket and grant: who may upload is nobody else's business.
+  /// Leaves out the ticket and the grant, which are secrets.
   private static func entry(_ invitation: Invitation, at coordinator: NodeID, node: NodeID) -> Entry {
     let quota = invitation.quota == 1 && invitation.minimum == 1 ? "" : "\(invitation.quota) devices, at least \(invitation.minimum)"
     return Entry(
@@ -173,28 +173,28 @@ struct Timeline: Sendable {
     ]
   }
 
-  /// A device that speaks for itself needs no count.
+  /// The number of devices, left out for a device's status about itself.
   private static func devices(_ status: NodeStatus) -> String {
     guard let devices = status.devices, devices != 1 || status.have != nil else { return "" }
     return Words.count(devices, "device")
   }
 
-  /// A status in a few words, for a table's cell: `training  round 3  40 %`.
+  /// A status in a few words for a table cell, such as `training  round 3  40 %`.
   static func brief(_ status: NodeStatus) -> String {
     ([verb(status)] + details(status)).filter { !$0.isEmpty }.map(\.withoutControlCharacters).joined(separator: "  ")
   }
 }
 
-/// Secrets of a raw payload.
+/// Hides secrets in a raw payload.
 enum Masking {
-  /// The payload as text, what `ticket` and `grant` hold replaced.
+  /// The payload as text, with the values of `ticket` and `grant` replaced.
   static func text(_ payload: [UInt8]) -> String {
     var text = String(decoding: payload, as: UTF8.self).withoutControlCharacters
     for name in ["ticket", "grant"] { text = mask(name, in: text) }
     return text
   }
 
-  /// Works on any text, for a payload may be broken: whatever follows the name, up to the value's end, goes.
+  /// Works on any text, because a payload may be malformed: everything from the name to the end of the value is replaced.
   private static func mask(_ name: String, in text: String) -> String {
     let key = "\"\(name)\""
     var shown = ""

@@ -2,9 +2,9 @@ import Logging
 import MusterMQTT
 import MusterSchema
 
-/// A reader of a broker's topics. It publishes nothing.
+/// A subscriber to a broker's topics. It publishes nothing.
 struct TopicTail: Sendable {
-  /// Where a broker listens: `mqtt://host:1883`, `mqtts://host:8883`.
+  /// The address of a broker, such as `mqtt://host:1883` or `mqtts://host:8883`.
   struct Address: Hashable, Sendable, CustomStringConvertible {
     var server: HostAndPort
     var isTLS: Bool
@@ -41,10 +41,10 @@ struct TopicTail: Sendable {
   var address: Address
   var username: String?
   var password: String?
-  /// PEM of the authority behind a TLS broker.
+  /// A PEM file with the authority for a broker with TLS.
   var authorityFile: String?
 
-  /// What a reader of one task, or of everything, subscribes to.
+  /// The topic filters for one task, or for everything.
   static func filters(_ task: TaskID?) -> [String] {
     let root = "muster/v\(Topic.version)"
     guard let task else { return ["\(root)/#"] }
@@ -54,16 +54,16 @@ struct TopicTail: Sendable {
     ]
   }
 
-  /// Hands every message to `body` until it throws, or the task is cancelled. A broker that goes away later is waited for.
+  /// Passes every message to `body` until `body` throws or the task is cancelled. If the broker goes away later, waits for it to return.
   ///
-  /// - Throws: ``CommandError`` with exit code 4 when the broker does not let it in at first.
+  /// - Throws: ``CommandError`` with exit code 4 when the first connection to the broker fails.
   func run(_ filters: [String], _ body: (Message) async throws -> Void) async throws {
     var configuration = MQTTConfiguration(host: address.host, port: address.port, clientID: "muster-tail-\(UInt64.random(in: 0...(.max)))")
     configuration.username = username
     configuration.password = password
     configuration.authorityFile = authorityFile
     configuration.inboxLimit = 16 << 20
-    // Only people read this: what is wrong is said once, by us.
+    // The library logs nothing here, because this command prints each problem once itself.
     var logger = Logger(label: "muster.tail") { _ in SwiftLogNoOpLogHandler() }
     logger.logLevel = .critical
     var hasConnected = false

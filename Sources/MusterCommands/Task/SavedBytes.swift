@@ -1,17 +1,17 @@
 import MusterSchema
 
-/// What a task's encoding spares its links: what was sent, and what float32 would have been.
+/// The savings of a task's encoding: the bytes that were sent, and the bytes that float32 would have taken.
 struct SavedBytes: Hashable, Sendable {
   var encoding: String
-  /// Devices' updates, of the rounds that are over.
+  /// Bytes of the devices' updates in completed rounds.
   var updates: Int
   var plainUpdates: Int
-  /// One model as devices download it.
+  /// The size in bytes of one model as devices download it.
   var model: Int
   var plainModel: Int
 
-  /// - Parameter traffic: what crossed the coordinators' links; where regions aggregate, it tells what their devices sent.
-  /// - Returns: nil for float32, and before there is a model.
+  /// - Parameter traffic: the traffic of the coordinators' links. If regions aggregate, it shows how much their devices sent.
+  /// - Returns: `nil` for float32, and before there is a model.
   init?(_ picture: TaskPicture, _ traffic: [LinkTraffic]) {
     let (task, detail) = (picture.detail.specification, picture.detail)
     guard task.encoding != .float32, let model = detail.models.last else { return nil }
@@ -19,7 +19,7 @@ struct SavedBytes: Hashable, Sendable {
     let rounds = picture.rounds.map(\.updates)
     switch task.upload {
     case .central: updates = rounds.map(\.bytes).saturatingSum()
-    // What devices sent their regions is known of all rounds together.
+    // The bytes that devices sent to their regions are only known for all rounds together.
     case .region where picture.detail.roundsEnded > picture.rounds.count: return nil
     case .region: updates = traffic.filter { $0.coordinator != .central }.map(\.traffic.received).saturatingSum()
     }

@@ -21,13 +21,13 @@ struct TaskList: AsyncParsableCommand {
   }
 
   func run() async throws {
-    // Only central's memory knows the states of tasks that go on: with a choice of states, all are looked at.
+    // Only central's memory knows the states of open tasks, so a filter by state needs all tasks.
     let tasks = try await server.client().tasks(last: state.isEmpty ? last : nil)
     try Console.show(chosen(of: tasks), as: format.output)
     if tasks.isEmpty, format.output == .table { Console.note("no tasks yet: muster task push FILE --region REGION") }
   }
 
-  /// - Parameter tasks: the newest first.
+  /// - Parameter tasks: the tasks, newest first.
   func chosen(of tasks: [TaskSummary]) -> [TaskSummary] {
     Array(tasks.filter { state.isEmpty || state.contains($0.step) }.prefix(last ?? .max))
   }

@@ -1,10 +1,10 @@
 import MusterSchema
 
-/// What the tables and pictures of a task are made of. Its rounds come without the names of the nodes that took part: these may be thousands.
+/// The data for a task's tables and pictures. Its rounds leave out the names of the nodes, which may be thousands.
 struct TaskPicture: Hashable, Sendable {
-  /// The task; its `rounds` are not looked at.
+  /// The task. Its `rounds` are not used.
   var detail: TaskDetail
-  /// The last rounds that are over, in their order.
+  /// The last completed rounds, in ascending order.
   var rounds: [RoundSummary]
 
   init(detail: TaskDetail, rounds: [RoundSummary]) {
@@ -12,6 +12,6 @@ struct TaskPicture: Hashable, Sendable {
     self.rounds = rounds
   }
 
-  /// Of a whole answer.
+  /// Makes the picture from a complete answer.
   init(_ detail: TaskDetail) { self.init(detail: detail, rounds: detail.rounds.map(RoundSummary.init)) }
 }

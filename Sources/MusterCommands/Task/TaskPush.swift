@@ -57,7 +57,7 @@ struct TaskPush: AsyncParsableCommand {
     try await TaskWatcher(client: client, task: id, format: format.output).run()
   }
 
-  /// Pushes under an id that the person at the terminal has seen: without an answer nobody knows whether the task arrived.
+  /// Pushes under an id that was printed before, because without an answer it is unknown whether the task arrived.
   private func send(_ task: TaskFile, _ id: TaskID, _ client: OpsClient) async throws(CommandError) -> TaskSummary {
     do {
       return try await client.push(id, task.specification)
@@ -68,7 +68,7 @@ struct TaskPush: AsyncParsableCommand {
     }
   }
 
-  /// Why a push under the id of a task that exists already does not start anything; nil when it does, or when the task is completed.
+  /// The reason why a push under the id of an existing task starts nothing; `nil` when the task is open or completed.
   static func refusal(of summary: TaskSummary) -> String? {
     switch summary.step {
     case .cancelled, .failed:
@@ -80,7 +80,7 @@ struct TaskPush: AsyncParsableCommand {
 
   private func check(_ task: TaskFile, _ client: OpsClient) async throws {
     var answer = try await client.check(task.specification)
-    // The push would upload it first.
+    // Ignore problems about these blobs, because a real push would upload them first.
     for blob in task.blobs { answer.problems.removeAll { $0.field == blob.field } }
     switch format.output {
     case .json: try Console.show(json: answer)
@@ -93,7 +93,7 @@ struct TaskPush: AsyncParsableCommand {
       throw CommandError(.refused, "central would refuse the task:" + task.describe(answer.problems).map { "\n  \($0)" }.joined())
     }
     guard answer.matching.count >= task.specification.cohort.minimum else {
-      // The sentence stands above already.
+      // In a table, this sentence was already printed above.
       throw CommandError(.refused, format.output == .table ? "" : Self.verdict(answer, task.specification))
     }
   }
@@ -111,9 +111,9 @@ struct TaskPush: AsyncParsableCommand {
   }
 }
 
-/// Task ids out of names.
+/// Makes task ids from names.
 enum Slug {
-  /// `Digits, LeNet!` → `digits-lenet`; at most 56 characters, so that a suffix fits.
+  /// For example `digits-lenet` from `Digits, LeNet!`. It has at most 56 characters, so that a suffix fits.
   static func text(_ name: String) -> String {
     var slug = ""
     for character in name.lowercased() {
@@ -129,7 +129,7 @@ enum Slug {
   }
 
   static func taskID(_ name: String, using generator: inout some RandomNumberGenerator) -> TaskID {
-    // Without look-alikes: people read these aloud.
+    // Characters that look alike are left out, because people read ids aloud.
     let letters = Array("abcdefghjkmnpqrstuvwxyz23456789")
     let suffix = (0..<6).map { _ in letters[Int.random(in: 0..<letters.count, using: &generator)] }
     return TaskID(unchecked: "\(text(name))-\(String(suffix))")

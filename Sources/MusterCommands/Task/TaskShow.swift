@@ -31,7 +31,7 @@ struct TaskShow: AsyncParsableCommand {
     try Console.print("")
     try Console.show(Table.rounds(picture))
     try Console.print("")
-    // What the first of these rounds began with, too.
+    // One more model, because the first of these rounds started from it.
     let models = try await client.models(target.task, last: shown + 1)
     try Console.show(Table.models(models.reversed(), metric: picture.detail.summary.metric))
     let earlier = picture.detail.roundsEnded - picture.rounds.count
@@ -40,7 +40,7 @@ struct TaskShow: AsyncParsableCommand {
 
   private static let shownRounds = 50
 
-  /// What stands above the tables.
+  /// The lines above the tables.
   static func head(_ picture: TaskPicture, _ traffic: [LinkTraffic] = [], ink: Ink) -> [String] {
     let (summary, task) = (picture.detail.summary, picture.detail.specification)
     let cohort = task.cohort
@@ -60,13 +60,13 @@ struct TaskShow: AsyncParsableCommand {
     return fields.filter { !$0.1.isEmpty }.map { "\(ink.dim($0.0.padded(to: 8)))  \($0.1.cleaned(for: ink))" }
   }
 
-  /// What crossed the links below a coordinator.
+  /// The traffic of the links below a coordinator, in words.
   private static func words(_ link: LinkTraffic) -> String {
     "\(link.coordinator) received \(Words.bytes(link.traffic.received)), sent \(Words.bytes(link.traffic.sent))"
   }
 }
 
 extension String {
-  /// Removes control characters where there is no ink of ours in the text.
+  /// Removes control characters, unless the text has colors of its own.
   fileprivate func cleaned(for ink: Ink) -> String { ink == .none ? withoutControlCharacters : self }
 }

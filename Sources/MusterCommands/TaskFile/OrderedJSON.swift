@@ -1,4 +1,4 @@
-/// JSON in the order it was written, numbers as they were written.
+/// JSON that keeps the order of members and the spelling of numbers.
 enum OrderedJSON: Hashable, Sendable {
   case null
   case boolean(Bool)
@@ -12,7 +12,7 @@ enum OrderedJSON: Hashable, Sendable {
     var value: OrderedJSON
   }
 
-  /// A member of nested objects. Setting what is not there does nothing.
+  /// The value at a path of nested objects. Setting a member that does not exist does nothing.
   subscript(path: [String]) -> OrderedJSON? {
     get {
       guard let name = path.first else { return self }
@@ -42,7 +42,7 @@ enum OrderedJSON: Hashable, Sendable {
     }
   }
 
-  /// A text between quotes, as JSON and YAML both read it.
+  /// The string in quotes, in a form that is valid in JSON and YAML.
   static func quote(_ text: String) -> String {
     var quoted = "\""
     for scalar in text.unicodeScalars {

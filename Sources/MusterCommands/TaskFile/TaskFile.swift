@@ -2,18 +2,18 @@ import FoundationEssentials
 import MusterSchema
 import MusterTensors
 
-/// A task as a file holds it, YAML or JSON, with the place of each field for error messages.
+/// A task from a YAML or JSON file, with the position of each field for error messages.
 struct TaskFile: Sendable {
-  /// As messages name it.
+  /// The file's name in messages.
   let path: String
   var specification: TaskSpecification
-  /// Files that `initial: {blob: FILE}` and `model: {step: {blob: FILE}}` name, taken from the task file's folder.
+  /// The files that `initial: {blob: FILE}` and `model: {step: {blob: FILE}}` name, relative to the task file's folder.
   private(set) var blobs: [BlobFile] = []
   private let positions: [String: TextPosition]
 
-  /// A file that lies beside the task, to be uploaded before the push.
+  /// A file beside the task file that is uploaded before the push.
   struct BlobFile: Hashable, Sendable {
-    /// The task's field.
+    /// The task's field that names the file.
     var field: String
     var path: String
     var digest: Digest
@@ -29,7 +29,7 @@ struct TaskFile: Sendable {
     try self.init(text: text, path: path)
   }
 
-  /// - Parameter path: for messages, and to find a model beside it.
+  /// - Parameter path: the name for messages, and the path from which blobs are found.
   init(text: String, path: String) throws(CommandError) {
     guard text.utf8.count <= Self.maximumBytes else {
       throw CommandError(.usage, "\(path): a task may have \(Words.bytes(Self.maximumBytes)), this file has more")
@@ -67,28 +67,28 @@ struct TaskFile: Sendable {
     }
   }
 
-  /// Why a file cannot be the first model; nil when it can.
+  /// The reason why a file cannot be the initial model; `nil` when it can.
   private static func problem(ofModel path: String) -> String? {
     do { return try SafetensorsFile(path: path).problemAsModel() } catch { return "\(error)" }
   }
 
-  /// As central accepts it.
+  /// The limit on a task's size that central has, too.
   static let maximumBytes = 256 << 10
 
-  /// Everything that is wrong with the task by itself.
+  /// Reports every problem that can be found in the task alone.
   func check() throws(CommandError) {
     let problems = specification.problems()
     guard problems.isEmpty else { throw CommandError(.usage, describe(problems).joined(separator: "\n")) }
   }
 
-  /// Each problem with its place: `digits.yaml:7:9: cohort.size: must be …`.
+  /// Each problem with its position, such as `digits.yaml:7:9: cohort.size: must be …`.
   func describe(_ problems: [FieldProblem]) -> [String] {
     problems.map { Self.line(path, positions, $0.field, $0.message) }
   }
 
   private static func line(_ path: String, _ positions: [String: TextPosition], _ field: String, _ message: String) -> String {
     let text = field.isEmpty ? message : "\(field): \(message)"
-    // The field itself, or the nearest thing around it that the file has.
+    // Use the position of the field itself, or else that of the nearest enclosing field that the file has.
     var place = field
     while true {
       if let position = positions[place] { return "\(path):\(position): \(text)" }
@@ -98,7 +98,7 @@ struct TaskFile: Sendable {
     return "\(path):\(positions[""].map { "\($0):" } ?? "") \(text)"
   }
 
-  /// A decoding error says its field in front of the message.
+  /// Splits a decoding error, whose message begins with the field.
   private static func split(_ problem: FieldProblem) -> (field: String, message: String) {
     guard problem.field.isEmpty, let colon = problem.message.firstRange(of: ": ") else { return (problem.field, problem.message) }
     let head = problem.message[..<colon.lowerBound]
@@ -107,7 +107,9 @@ struct TaskFile: Sendable {
   }
 }
 
-/// - Parameter role: what the file is to the reader of a message.
+/// Reads a file.
+///
+/// - Parameter role: the purpose of the file, for the error message.
 func readFile(_ path: String, as role: String) throws(CommandError) -> [UInt8] {
   do {
     return Array(try Data(contentsOf: URL(filePath: path)))

@@ -1,6 +1,6 @@
 import Yams
 
-/// A place in a text, both from 1.
+/// A position in a text. Lines and columns count from 1.
 struct TextPosition: Hashable, Sendable, CustomStringConvertible {
   var line: Int
   var column: Int
@@ -8,7 +8,7 @@ struct TextPosition: Hashable, Sendable, CustomStringConvertible {
   var description: String { "\(line):\(column)" }
 }
 
-/// Why a text is no YAML that could be JSON: `7:3: did not find expected key`.
+/// The reason why a text is not YAML that corresponds to JSON, such as `7:3: did not find expected key`.
 struct YAMLProblem: Error, Hashable, CustomStringConvertible {
   var position: TextPosition?
   var message: String
@@ -16,14 +16,14 @@ struct YAMLProblem: Error, Hashable, CustomStringConvertible {
   var description: String { "\(position.map { "\($0):" } ?? "") \(message)" }
 }
 
-/// YAML as the JSON that it stands for, and where each field came from.
+/// A YAML document as the JSON that it corresponds to, with the position of each field.
 ///
-/// Plain scalars follow YAML 1.2's core schema, so that a region called `no` stays a text.
+/// Plain scalars follow YAML 1.2's core schema, so that a region called `no` stays a string.
 struct YAMLDocument: Sendable {
   var root: OrderedJSON
-  /// By path: `cohort.size`, `regions[1]`.
+  /// Positions by path, such as `cohort.size` or `regions[1]`.
   private(set) var positions: [String: TextPosition] = [:]
-  /// Values written so far: a chain of aliases can stand for more than memory holds.
+  /// The number of values so far. It is limited, because a chain of aliases can expand to more values than fit in memory.
   private var count = 0
 
   private static let maximumCount = 20_000

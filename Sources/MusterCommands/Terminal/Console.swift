@@ -1,35 +1,35 @@
 import Glibc
 import MusterSchema
 
-/// Data goes to standard output, everything else to standard error, unbuffered.
+/// Writes data to standard output and everything else to standard error, both unbuffered.
 enum Console {
-  /// A line of data.
+  /// Writes a line of data.
   ///
-  /// - Throws: ``CommandError`` when nobody reads any more.
+  /// - Throws: ``CommandError`` when the output cannot be written, for example because its reader is gone.
   static func print(_ line: String) throws(CommandError) { try write("\(line)\n") }
 
-  /// Data without a line's end.
+  /// Writes data without a newline at the end.
   static func write(_ text: String) throws(CommandError) {
     guard send(text, to: STDOUT_FILENO) else {
-      // A reader that went away, `| head`, needs no explanation.
+      // A reader that stops early, such as `| head`, needs no error message.
       let why = errno == EPIPE ? "" : "the output cannot be written: \(String(cString: strerror(errno)))"
       throw CommandError(.unexpected, why)
     }
   }
 
-  /// A line for the person at the terminal. If it cannot be written, there is nobody to tell.
+  /// Writes a line for the person at the terminal. A failure to write it is ignored.
   static func note(_ line: String) { _ = send("\(line)\n", to: STDERR_FILENO) }
 
-  /// A part of a line for the person at the terminal.
+  /// Writes a part of a line for the person at the terminal.
   static func progress(_ text: String) { _ = send(text, to: STDERR_FILENO) }
 
-  /// A last word that may get lost.
+  /// Writes a line of data, ignoring a failure. For the last output of the program.
   static func tryToPrint(_ text: String) { _ = send("\(text)\n", to: STDOUT_FILENO) }
 
-  // Not inlined, these and `show(one:as:)`: Swift 6.3's optimizer crashes on an asynchronous `run()` that it has inlined them into
-  // ("While splitting coroutine", in release builds only).
+  // These functions and `show(one:as:)` must not be inlined: the optimizer of Swift 6.3 crashes on an asynchronous `run()` that it has
+  // inlined them into ("While splitting coroutine", in release builds only).
 
-  /// The payload, or its rows.
+  /// Shows the payloads as JSON, or as the rows of a table.
   @inline(never)
   static func show<T: Tabular>(_ items: [T], as format: OutputFormat) throws {
     switch format {
@@ -46,7 +46,7 @@ enum Console {
     try print(String(decoding: try JSON.encode(value, pretty: true), as: UTF8.self))
   }
 
-  /// One value, one line: for streams.
+  /// Shows one value on one line, for streams.
   @inline(never)
   static func show(jsonLine value: some Encodable) throws {
     try print(String(decoding: try JSON.encode(value), as: UTF8.self))
@@ -60,7 +60,7 @@ enum Console {
         let count = Glibc.write(descriptor, rest.baseAddress, rest.count)
         if count < 0 {
           if errno == EINTR { continue }
-          // A terminal in non-blocking mode (its other end is a pipe of somebody else's): wait for room.
+          // The terminal is in non-blocking mode, because it shares a pipe with another program: wait for room.
           if errno == EAGAIN {
             var poll = pollfd(fd: descriptor, events: Int16(POLLOUT), revents: 0)
             Glibc.poll(&poll, 1, 1000)

@@ -1,4 +1,4 @@
-/// One line on standard error that replaces itself on a terminal; elsewhere only what is final.
+/// A line on standard error that is redrawn on a terminal. Elsewhere only final lines are written.
 struct ProgressLine: Sendable {
   private let terminal = Terminal.error
 

@@ -1,9 +1,9 @@
 import MusterSchema
 
-/// A payload that can also be shown as a row. The payload itself knows nothing of it.
+/// A payload that can also be shown as a row of a table.
 protocol Tabular: Encodable {
   static var columns: [Table.Column] { get }
-  /// A cell for each column.
+  /// The cells, one for each column.
   var row: [String] { get }
 }
 
@@ -11,7 +11,7 @@ extension Tabular {
   static func table(_ items: [Self]) -> Table { Table(columns: columns, rows: items.map(\.row)) }
 }
 
-/// Aligned columns with a head, two spaces between them.
+/// A table of aligned columns with a header, two spaces apart.
 struct Table: Hashable, Sendable {
   struct Column: Hashable, Sendable, ExpressibleByStringLiteral {
     var title: String

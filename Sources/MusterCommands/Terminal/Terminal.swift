@@ -1,11 +1,11 @@
 import FoundationEssentials
 import Glibc
 
-/// What one of the standard streams can do.
+/// The capabilities of a standard stream.
 struct Terminal: Hashable, Sendable {
   var isTerminal: Bool
   var hasColour: Bool
-  /// Columns.
+  /// The width in columns.
   var width: Int
 
   static var output: Terminal { Terminal(descriptor: STDOUT_FILENO, environment: ProcessInfo.processInfo.environment) }
@@ -26,7 +26,7 @@ struct Terminal: Hashable, Sendable {
   }
 }
 
-/// Colours, where the terminal has them.
+/// Colors text, if the terminal supports it.
 struct Ink: Hashable, Sendable {
   private let hasColour: Bool
 
@@ -47,7 +47,7 @@ struct Ink: Hashable, Sendable {
 }
 
 extension String {
-  /// The text without control characters, line ends aside: what came from elsewhere never moves the cursor.
+  /// The text without control characters except newlines, so that text from elsewhere never moves the cursor.
   var withoutEscapes: String {
     String(
       String.UnicodeScalarView(
@@ -57,7 +57,7 @@ extension String {
         }))
   }
 
-  /// Padded with spaces to so many characters.
+  /// The text padded with spaces to `width` characters.
   func padded(to width: Int, right: Bool = false) -> String {
     let space = String(repeating: " ", count: max(0, width - count))
     return right ? space + self : self + space
@@ -85,7 +85,7 @@ extension String {
     return line.isEmpty ? lines : lines + [line]
   }
 
-  /// Cut to so many visible characters; colours count nothing and are ended.
+  /// The text cut to `width` visible characters. Escape sequences of colors do not count, and a color is reset at the cut.
   func cut(to width: Int) -> String {
     var shown = ""
     var visible = 0

@@ -1,8 +1,8 @@
 import Glibc
 
-/// Numbers and times as people read them.
+/// Formats numbers and times for people.
 enum Words {
-  /// With so many digits behind the point.
+  /// The number with `digits` decimal places.
   static func number(_ value: Double, digits: Int) -> String {
     guard value.isFinite, abs(value) < 1e12 else { return "\(value)" }
     var scale = 1.0
@@ -40,7 +40,7 @@ enum Words {
     }
   }
 
-  /// A metric's value: four digits behind the point, or of a small one its first three.
+  /// A metric's value with four decimal places; a value below 0.001 with its first three digits.
   static func measure(_ value: Double) -> String {
     guard value != 0, value.isFinite, value.magnitude < 0.001 else { return number(value, digits: 4) }
     var (scaled, exponent) = (value.magnitude, 0)
@@ -51,7 +51,7 @@ enum Words {
     return "\(value < 0 ? "-" : "")\(number(scaled, digits: 2))e-\(exponent)"
   }
 
-  /// The names in the order in which people look at them: the task's own metric, unless it is one of loss and accuracy, these two, the others.
+  /// The metrics' names in a useful order: the task's own metric unless it is loss or accuracy, then loss and accuracy, then the others.
   static func order(of metrics: some Sequence<String>, first: String? = nil) -> [String] {
     let known = Set(metrics)
     let usual = ["loss", "accuracy"]
@@ -61,12 +61,12 @@ enum Words {
     return names
   }
 
-  /// `loss 0.312  accuracy 0.9722`, in that order.
+  /// For example `loss 0.312` and `accuracy 0.9722`, in the order of ``order(of:first:)``.
   static func metrics(_ metrics: [String: Double], first: String? = nil) -> [String] {
     order(of: metrics.keys, first: first).compactMap { name in metrics[name].map { "\(name.withoutEscapes) \(measure($0))" } }
   }
 
-  /// `12:03:11`, in the machine's time zone.
+  /// The time of day such as `12:03:11`, in the machine's time zone.
   static func clock(_ time: Int) -> String {
     var seconds = time_t(time)
     var parts = tm()

@@ -1,15 +1,15 @@
 import MusterSchema
 import MusterTransfer
 
-/// What central's stream of events tells of one task.
+/// An event about one task from central's stream of events.
 enum TaskNews: Sendable {
-  /// What happens now; what happened before is to be asked for.
+  /// The current state. Earlier events are not included and have to be requested.
   case snapshot(RoundState, id: String?)
   case now(RoundState)
-  /// Something became durable.
+  /// A change that was made durable.
   case record(TaskEvent, id: String?)
 
-  /// Nil for events that this version does not know.
+  /// `nil` for an event that this version does not know.
   init?(_ event: ServerSentEvent) throws(CommandError) {
     do {
       let data = Array(event.data.utf8)
@@ -26,7 +26,7 @@ enum TaskNews: Sendable {
     }
   }
 
-  /// For `Last-Event-ID`.
+  /// The id for `Last-Event-ID`.
   var id: String? {
     switch self {
     case .snapshot(_, let id), .record(_, let id): id
@@ -36,9 +36,9 @@ enum TaskNews: Sendable {
 }
 
 extension TaskPicture {
-  /// Adds what an event says.
+  /// Adds the change of an event.
   ///
-  /// - Returns: whether that changed anything.
+  /// - Returns: whether the picture changed.
   mutating func add(_ event: TaskEvent) -> Bool {
     guard event.kind == .round, let summary = event.details.summary, summary.round > rounds.last?.round ?? 0 else { return false }
     rounds = (rounds + [summary]).suffix(TaskWatcher.shownRounds)

@@ -1,18 +1,21 @@
 import MusterSchema
 
-/// Follows a task to its end: redraws on a terminal, prints a line a change elsewhere.
+/// Follows a task to its end. Redraws a picture on a terminal, and prints a line for each change elsewhere.
 struct TaskWatcher {
   var client: OpsClient
   var task: TaskID
   var format: OutputFormat
-  /// How long central may be away before the watcher gives up: a restart is no reason to.
+  /// The time for which central may be unreachable before the watcher gives up. It is long enough for a restart.
   var patience: Duration = .seconds(120)
 
-  /// As many as a line of a metric over time shows.
+  /// The number of rounds to show, which is what the line of a metric over time can hold.
   static let shownRounds = 50
 
-  /// - Returns: the task as it ended, completed.
-  /// - Throws: ``CommandError`` with exit code 5 when the task failed or was cancelled. A first silence of central is an error at once.
+  /// Runs until the task has ended.
+  ///
+  /// - Returns: the completed task.
+  /// - Throws: ``CommandError`` with exit code 5 when the task failed or was cancelled. If central cannot be reached at the beginning, the
+  ///   error is thrown at once.
   @discardableResult
   func run() async throws -> TaskPicture {
     var screen = WatchScreen(client: client, format: format)
@@ -27,7 +30,7 @@ struct TaskWatcher {
         switch input {
         case .tick: break
         case .news(.snapshot(let now, _)):
-          // Rounds may have ended before it.
+          // Rounds may have ended before this snapshot.
           picture = try await client.picture(task, lastRounds: Self.shownRounds)
           if picture.detail.now.round <= now.round { picture.detail.now = now }
         case .news(.now(let now)): picture.detail.now = now
@@ -49,12 +52,12 @@ struct TaskWatcher {
 
   private enum Input: Sendable {
     case news(TaskNews)
-    /// A second has passed.
+    /// One second has passed.
     case tick
     case failed(CommandError)
   }
 
-  /// Hands on what central tells, and connects again when it was away.
+  /// Passes central's events on, and connects again when the connection was lost.
   private func follow(_ feed: AsyncStream<Input>.Continuation) async {
     var last: String?
     var silence: ContinuousClock.Instant?
@@ -89,7 +92,7 @@ struct TaskWatcher {
   }
 }
 
-/// Where a watcher shows what it knows.
+/// Shows the state of a task on the terminal, or as lines.
 private struct WatchScreen {
   let client: OpsClient
   let format: OutputFormat
@@ -105,7 +108,7 @@ private struct WatchScreen {
     self.format = format
   }
 
-  /// Whether it is drawn anew as time passes.
+  /// Whether the picture is redrawn as time passes.
   var isAlive: Bool { format == .table && terminal.isTerminal }
 
   mutating func show(_ picture: TaskPicture) async throws {
@@ -123,14 +126,14 @@ private struct WatchScreen {
     }
   }
 
-  /// Central says when a phase closes with each of its states; in between the time is counted here.
+  /// The seconds until the phase closes. Central gives them with each state, and in between they are counted down here.
   private mutating func countdown(_ now: RoundState) -> Double? {
     if said?.now != now { said = (now, .now) }
     guard let said, let seconds = now.closesInSeconds, now.step != .paused else { return now.closesInSeconds }
     return max(0, seconds - (ContinuousClock.now - said.at) / .seconds(1))
   }
 
-  /// The devices are an extra: when central cannot say, the picture goes without.
+  /// Fetches the devices for the picture, at most every two seconds. They are optional.
   private mutating func askForDevices(_ now: RoundState) async {
     guard !now.step.isFinal else {
       devices = []
@@ -138,32 +141,32 @@ private struct WatchScreen {
     }
     guard askedForDevices.map({ .now - $0 >= .seconds(2) }) ?? true else { return }
     askedForDevices = .now
-    // Whatever goes wrong, the picture is drawn without devices.
+    // If the request fails for any reason, the picture is drawn without devices.
     devices = (try? await client.nodes()) ?? []
   }
 }
 
-/// A block of lines at the bottom of the terminal that is drawn over.
+/// A block of lines at the bottom of the terminal that is redrawn in place.
 struct Canvas {
   private var height = 0
 
   mutating func draw(_ lines: [String], width: Int) throws(CommandError) {
     var text = height > 0 ? "\u{1B}[\(height)A" : ""
     for line in lines { text += "\r\(line.cut(to: max(20, width)))\u{1B}[K\n" }
-    // What an earlier, taller picture left below.
+    // Clear the rest of an earlier picture that was taller.
     text += "\u{1B}[J"
     height = lines.count
     try Console.write(text)
   }
 }
 
-/// What changed since the last look, a line each.
+/// Formats the changes since the last call, one line each.
 struct WatchLines {
   private var key: [String] = []
-  /// The last round that a line told of.
+  /// The last round that was reported in a line.
   private var closed = 0
 
-  /// Whether anything but a countdown changed.
+  /// Whether anything except a countdown has changed.
   mutating func isNew(_ detail: TaskDetail) -> Bool {
     let now = detail.now
     let next = [now.step.rawValue, "\(now.round)", "\(now.attempt)", "\(now.have)/\(now.needed)"]
@@ -184,7 +187,7 @@ struct WatchLines {
     }
     closed = max(closed, picture.rounds.last?.round ?? 0)
     guard isNew(detail) else { return lines }
-    // A state of a round that has ended by now is out of date.
+    // A state of a round that has ended in the meantime is out of date.
     if !now.step.isFinal, now.round <= closed { return lines }
     if now.step.isFinal {
       let parts = [now.step.rawValue] + Words.metrics(now.metrics ?? [:], first: detail.summary.metric) + [now.reason]

@@ -1,10 +1,10 @@
 import MusterSchema
 
-/// The picture that `watch` draws: rounds, the phase, metrics over time, devices, and what it waits for.
+/// The picture that `muster task watch` draws: rounds, the phase, metrics over time, devices, and the reason for waiting.
 struct WatchView {
   var picture: TaskPicture
   var nodes: [NodeSummary]
-  /// Devices that get a line of their own.
+  /// The largest number of devices that get a line of their own.
   var maximumDevices = 12
   private static let maximumWhy = 8
 
@@ -28,7 +28,7 @@ struct WatchView {
     return lines + why(width: width).map { now.step.isFinal ? $0 : ink.yellow($0) }
   }
 
-  /// What the task waits for, wrapped to the terminal, because the useful part is often at the end of the sentence.
+  /// The reason for waiting, wrapped to the terminal's width, because the useful part is often at the end of the sentence.
   private func why(width: Int) -> [String] {
     let lines = detail.now.reason.wrapped(to: max(20, width))
     guard lines.count > Self.maximumWhy else { return lines }
@@ -48,7 +48,7 @@ struct WatchView {
     }
   }
 
-  /// A line for each of the first three metrics that evaluations report, the task's own among them.
+  /// A line for each of the first three metrics, with the task's own metric first.
   private func series(width: Int, _ ink: Ink) -> [String] {
     let evaluations = picture.rounds.map(\.evaluation)
     let names = Words.order(of: evaluations.compactMap { $0 }.flatMap(\.keys), first: detail.summary.metric).prefix(3)
@@ -77,13 +77,13 @@ struct WatchView {
 }
 
 extension RoundState {
-  /// Progress of the phase: `4/8`, or while recruiting `4 ready, 8 needed`. Empty for an ended task and for a phase that needs no device.
+  /// The progress of the phase: `4/8`, or `4 ready, 8 needed` while recruiting. Empty for an ended task or a phase without devices.
   func counts(of noun: String = "", or separator: String = "/") -> String {
     guard needed > 0, !step.isFinal else { return "" }
     return step == .recruiting ? "\(have) ready, \(needed) needed" : "\(have)\(separator)\(needed)\(noun)"
   }
 
-  /// What it waits for, or why it ended, without the step that stands beside it.
+  /// The reason for waiting or for the end, without the step that is shown beside it.
   var reason: String { step.reason(in: why) }
 }
 
