@@ -11,8 +11,7 @@ package struct Agent: Sendable {
   private let launcher: [String]
   private let logger: Logger
 
-  /// - Parameter launcher: the command that starts a trainer under its limits, see `TrainerRunner`. If empty, trainers start without
-  ///   limits.
+  /// - Parameter launcher: the command that starts a trainer under its limits, see `TrainerRunner`. If empty, they start without.
   package init(_ configuration: AgentConfiguration, launcher: [String] = [], logger: Logger) {
     self.configuration = configuration
     self.launcher = launcher
@@ -80,8 +79,7 @@ package struct Agent: Sendable {
 
   private var mqtt: MQTTConfiguration {
     // The random suffix keeps two agents with the same identity apart. With equal client ids the broker would let each disconnect the
-    // other, and
-    // neither could report what is wrong.
+    // other, and neither could report what is wrong.
     let suffix = String(UInt32.random(in: .min ... .max), radix: 36)
     var mqtt = MQTTConfiguration(
       host: configuration.broker.host, port: configuration.broker.port,

@@ -4,8 +4,7 @@ package import Logging
 /// Writes log events to standard error, each on exactly one line.
 ///
 /// On a terminal or in a file, a line begins with the time in milliseconds. Where systemd's journal reads standard error, it begins with
-/// the
-/// priority instead (`<4>`, see sd-daemon(3)): the journal records the time itself, and `journalctl -p warning` needs the priority.
+/// the priority instead (`<4>`, see sd-daemon(3)): the journal records the time itself, and `journalctl -p warning` needs the priority.
 package struct LineLogHandler: LogHandler {
   package var logLevel: Logger.Level
   package var metadata: Logger.Metadata = [:]

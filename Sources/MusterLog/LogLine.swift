@@ -75,8 +75,7 @@ struct LogLine {
 
 extension LogLine.Format {
   /// The journal's format if standard error is the journal's socket. systemd gives that socket's device and inode in `JOURNAL_STREAM`, and
-  /// the
-  /// comparison notices when standard error was redirected since.
+  /// the comparison notices when standard error was redirected since.
   static let ofStandardError: LogLine.Format = {
     var status = stat()
     guard let stream = getenv("JOURNAL_STREAM"), fstat(STDERR_FILENO, &status) == 0 else { return .timed }

@@ -3,10 +3,8 @@
 /// https://aws.amazon.com/blogs/architecture/exponential-backoff-and-jitter/
 ///
 /// Unlike in that article, the ceiling is also never above the time that the trouble has lasted. Otherwise the unlucky clients of a fleet
-/// would
-/// wait half a minute after a broker restart of a few seconds. A client therefore reconnects within twice the outage plus one second, and
-/// the
-/// fleet's attempts are spread over a time as long as the outage.
+/// would wait half a minute after a broker restart of a few seconds. A client therefore reconnects within twice the outage plus one second,
+/// and the fleet's attempts are spread over a time as long as the outage.
 package struct MQTTReconnectDelays: Hashable, Sendable {
   /// The ceiling of the first delay.
   package var minimum: Duration

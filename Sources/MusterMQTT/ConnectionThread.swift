@@ -85,8 +85,7 @@ final class ConnectionThread {
     }
   }
 
-  /// Adds a hint when a message is probably too large. A broker whose size limit is too low hangs up on the same message on each
-  /// connection.
+  /// Adds a hint when a message is probably too large. A broker with too low a limit hangs up on it on each connection.
   private func explain(_ error: MQTTError, lived: Duration) -> MQTTError {
     guard case .lost(let why) = error, lived < configuration.reconnect.stable, let (topic, bytes) = lastUnacknowledged else {
       suspect = nil

@@ -3,8 +3,7 @@ import MusterGround
 import Synchronization
 
 /// Logs which messages were dropped. The first twenty get a line, then one line in ten seconds says how many were left out, so that a
-/// sender
-/// cannot fill the log.
+/// sender cannot fill the log.
 package final class DropLog: Sendable {
   private let logger: Logger
   private let throttle = Mutex(LogThrottle(first: 20))

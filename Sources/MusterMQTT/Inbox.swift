@@ -1,9 +1,8 @@
 /// Events that arrived and were not read yet, bounded in bytes.
 ///
 /// Once it is full, a message replaces the newest unread message of its topic, because topics carry states and only the newest state
-/// matters.
-/// Messages of topics without an unread message still come in, up to a quarter above the limit. Then the connection stops reading until the
-/// program has caught up, and the broker queues the rest within its own bounds. So the newest message of a topic is never lost here.
+/// matters. Messages of topics without an unread message still come in, up to a quarter above the limit. Then the connection stops reading
+/// until the program has caught up, and the broker queues the rest within its own bounds. So the newest message of a topic is never lost.
 struct Inbox {
   let limit: Int
   private(set) var bytes = 0

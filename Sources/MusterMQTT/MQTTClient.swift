@@ -13,8 +13,7 @@ package enum MQTTClient {
   ///   - will: returns the Will for an attempt. It is called before each attempt, on the connection's own thread, with the number that
   ///     `.connected` reports if the attempt succeeds.
   /// - Throws: `MQTTError.configuration` when the configuration cannot work or the connection's thread cannot start; otherwise only the
-  ///   errors
-  ///   of `body`.
+  ///   errors of `body`.
   package static func withConnection<Result>(
     _ configuration: MQTTConfiguration, subscriptions: [MQTTSubscription] = [], logger: Logger,
     generator: any RandomNumberGenerator & Sendable = SystemRandomNumberGenerator(),

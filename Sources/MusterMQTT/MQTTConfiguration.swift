@@ -7,14 +7,11 @@ package struct MQTTConfiguration: Hashable, Sendable {
   package var username: String?
   package var password: String?
   /// A PEM file with the authorities that may sign the broker's certificate. With it, the connection uses TLS and the broker's name is
-  /// verified.
-  /// Without it, the connection is plain TCP.
+  /// verified. Without it, the connection is plain TCP.
   package var authorityFile: String?
-  /// After this time without traffic the client pings. After one and a half times this, the broker publishes the Will. From 5 s to 65,535
-  /// s.
+  /// After this time without traffic the client pings. After one and a half times this, the broker publishes the Will. 5 to 65,535 s.
   package var keepAlive: Duration = .seconds(30)
-  /// The limit for each step of connecting: TCP and TLS, the broker's answer, the subscriptions. Name resolution has the resolver's own
-  /// limit.
+  /// The limit for each step of connecting: TCP and TLS, the broker's answer, the subscriptions. The resolver has its own limit.
   package var connectTimeout: Duration = .seconds(10)
   package var reconnect: MQTTReconnectDelays = .coordinator
   /// The bytes of messages that may wait to be sent or acknowledged.

@@ -20,10 +20,8 @@ package final class MQTTConnection: Sendable {
   package var statistics: MQTTStatistics { shared.withLock { $0.currentStatistics } }
 
   /// The events of the connection, for one reader. They are bounded by `MQTTConfiguration.inboxLimit`: when it is full, a message replaces
-  /// the
-  /// newest unread message of its topic. If that is not enough, the connection stops reading until the reader has caught up. The sequence
-  /// ends
-  /// with the connection's scope.
+  /// the newest unread message of its topic. If that is not enough, the connection stops reading until the reader has caught up. The
+  /// sequence ends with the connection's scope.
   package var events: MQTTEvents { MQTTEvents(connection: self) }
 
   /// Puts a message into the bounded outbox, where it waits while there is no connection.

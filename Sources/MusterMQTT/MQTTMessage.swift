@@ -10,8 +10,7 @@ package struct MQTTMessage: Hashable, Sendable {
   package var payload: [UInt8]
   package var quality: MQTTQuality
   /// For an outgoing message: whether the broker keeps it as the topic's state. For an incoming one: whether it is a kept state and not
-  /// news,
-  /// as MQTT 3.1.1 clears the flag on a retained message that is passed on live.
+  /// news, as MQTT 3.1.1 clears the flag on a retained message that is passed on live.
   package var retained: Bool
 
   package init(topic: String, payload: [UInt8], quality: MQTTQuality = .atLeastOnce, retained: Bool = false) {
@@ -67,8 +66,7 @@ package enum MQTTPublishOutcome: Hashable, Sendable {
     case full
     /// The topic has a wildcard or a NUL, is empty, or has more than 65,535 bytes.
     case topic
-    /// The payload has more than `MQTTConfiguration.maximumPayload` bytes. A broker that limits packets would close the connection every
-    /// time.
+    /// The payload has more than `MQTTConfiguration.maximumPayload` bytes. A broker that limits packets would close every connection.
     case payload
     /// The connection for which the message was meant has ended.
     case connection

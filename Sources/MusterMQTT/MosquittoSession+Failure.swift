@@ -68,8 +68,7 @@ extension MosquittoSession {
   static func text(_ code: Int32) -> String { String(cString: mosquitto_strerror(code)) }
 
   /// Whether the other side has closed the connection and all bytes that it sent were read. The library treats a connection that is reset
-  /// in a
-  /// TLS handshake as one that goes on, and `poll` then reports it as ready again and again.
+  /// in a TLS handshake as one that goes on, and `poll` then reports it as ready again and again.
   var isClosedByBroker: Bool {
     guard let descriptor else { return false }
     var byte: UInt8 = 0

@@ -1,8 +1,7 @@
 /// Messages that wait to be sent, or that were sent and not acknowledged, bounded in bytes.
 ///
 /// A retained message is a state: the newest state of a topic replaces an older, unsent one. When the outbox is full, the oldest unsent QoS
-/// 0
-/// events are dropped first. If that is not enough, the new message is refused and its publisher is told.
+/// 0 events are dropped first. If that is not enough, the new message is refused and its publisher is told.
 struct Outbox {
   struct Item {
     var message: MQTTMessage

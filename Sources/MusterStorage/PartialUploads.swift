@@ -7,13 +7,11 @@ import Synchronization
 /// Partial uploads: bodies whose sender was interrupted. They are kept beside the blobs until the sender continues, also over a restart.
 ///
 /// There is one for each name, so another digest under the same name replaces it. In the folder `uploads` each has two files: `ID.part`
-/// holds
-/// the bytes received so far, and `ID.json` its ``Identity``. A request that has all bytes claims the upload first: the part is renamed to
-/// `ID.claimed`, which no other request opens. A part that is missing while its blob is here was adopted: the upload is complete and waits
-/// for its acceptance. Bytes that were lost or damaged in a loss of power are found at the end, because the digest differs.
+/// holds the bytes received so far, and `ID.json` its ``Identity``. A request that has all bytes claims the upload first: the part is
+/// renamed to `ID.claimed`, which no other request opens. A part that is missing while its blob is here was adopted: the upload is complete
+/// and waits for its acceptance. Bytes that were lost or damaged in a loss of power are found at the end, because the digest differs.
 ///
-/// The number, the number for each owner, the bytes and the age are bounded. Over a bound, the upload that was left alone the longest is
-/// removed.
+/// The number, the number for each owner, the bytes and the age are bounded. Over a bound, the upload that was idle the longest is removed.
 package final class PartialUploads: Sendable {
   /// The body that a partial upload will become.
   package struct Identity: Codable, Hashable, Sendable {
@@ -118,8 +116,7 @@ package final class PartialUploads: Sendable {
   ///
   /// - Parameter expecting: the number of bytes that the request will send.
   /// - Throws: ``StorageError/crowded(_:)`` when there is no room and no upload may be removed, ``StorageError/claimed`` while another
-  ///   request
-  ///   makes a contribution of the upload's bytes.
+  ///   request makes a contribution of the upload's bytes.
   package func begin(_ identity: Identity, expecting: Int, maximumBytes: Int) throws(StorageError) -> StagedFile {
     let result: Result<StagedFile, StorageError> = entries.withLock { entries in
       // Check this before any file is touched: the files of a claim belong to the request that holds it.
@@ -140,8 +137,7 @@ package final class PartialUploads: Sendable {
     return try result.get()
   }
 
-  /// Continues an upload at its current offset. A request that wrote to it before is cut off. Blocks: after a restart the part is read
-  /// once.
+  /// Continues an upload at its current offset. A request that wrote to it before is cut off. Blocks to read the part after a restart.
   ///
   /// - Returns: for a wrong offset no file, and the progress that the upload really has.
   /// - Throws: ``StorageError/claimed`` while another request makes a contribution of the upload's bytes.

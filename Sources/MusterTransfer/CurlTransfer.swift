@@ -59,8 +59,7 @@ final class CurlTransfer {
     set(CURLOPT_BUFFERSIZE, 256 << 10)
     set(CURLOPT_USERAGENT, "muster/\(Muster.version)")
     // A fleet's transfers go to the addresses that its own programs name, as its MQTT does. A proxy from the environment is meant for the
-    // outside
-    // and would be in the way, or see tickets. An empty string keeps libcurl from reading http_proxy, HTTPS_PROXY and ALL_PROXY.
+    // outside and would be in the way, or see tickets. An empty string keeps libcurl from reading http_proxy, HTTPS_PROXY and ALL_PROXY.
     set(CURLOPT_PROXY, "")
     muster_curl_set_pointer(handle, CURLOPT_ERRORBUFFER, errors)
     muster_curl_set_pointer(handle, CURLOPT_HTTPHEADER, fields)

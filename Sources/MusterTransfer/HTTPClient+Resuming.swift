@@ -86,8 +86,7 @@ extension HTTPClient {
       if answer.status != 409, end == total || answer["upload-complete"] == "?1" { return answer.status }
       guard let next = answer.uploadOffset(upTo: total) else { throw .io("the server does not say how far the upload came") }
       if answer.status == 409 || next <= offset {
-        // The server has more or fewer bytes than it said: another request of this client was still in progress, or its disk lost
-        // something.
+        // The server has more or fewer bytes than it said: another request of this client was still in progress, or it lost data.
         corrections += 1
         guard corrections <= 3 else { throw .io("the server keeps changing its mind about how far the upload came") }
       }

@@ -30,8 +30,7 @@ extension HTTPResponse {
   /// The error for a status of 300 or above; `nil` for a lower status and for 304.
   ///
   /// A body that is not problem+json becomes a problem whose detail is the beginning of the body. Redirects are not followed, because only
-  /// the
-  /// configuration decides where bytes go.
+  /// the configuration decides where bytes go.
   var failure: TransferError? {
     guard status >= 300, status != 304 else { return nil }
     // A 409 with an offset tells where to continue an upload. It is an answer, not a failure.

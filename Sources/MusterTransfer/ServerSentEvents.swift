@@ -10,8 +10,7 @@ package struct ServerSentEvent: Hashable, Sendable {
 }
 
 extension HTTPClient {
-  /// Follows a stream of events until the server ends it or the reader stops. It does not reconnect: the reader does that, with the last
-  /// id.
+  /// Follows a stream of events until the server ends it or the reader stops. It does not reconnect; the reader can, with the last id.
   ///
   /// - Returns: the events. The stream throws ``TransferError``.
   package func events(from url: String, after id: String? = nil) -> AsyncThrowingStream<ServerSentEvent, any Error> {

@@ -29,8 +29,7 @@ struct TransferRequest: Sendable {
   var body: Body = .none
   var sink: Sink
   /// Whether libcurl may send the body again by itself when a reused connection breaks. A part of an upload must not be sent again before
-  /// the
-  /// server was asked which bytes it has.
+  /// the server was asked which bytes it has.
   var repeats = true
   var progress: (@Sendable (_ sent: Int64, _ total: Int64) -> Void)?
 }

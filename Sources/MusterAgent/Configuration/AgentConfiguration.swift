@@ -3,9 +3,7 @@ import MusterGround
 package import MusterSchema
 package import MusterTrainers
 
-/// The configuration of an agent. Each property names its key. Flags win over `MUSTER_*` variables, those over `agent.json`, and that over
-/// the
-/// default.
+/// The configuration of an agent. Each property names its key. The first source wins: flags, `MUSTER_*` variables, `agent.json`, defaults.
 ///
 /// `docs/agent-configuration.md` shows the file.
 package struct AgentConfiguration: Sendable {
@@ -20,8 +18,7 @@ package struct AgentConfiguration: Sendable {
   /// `labels`: for example `{"site": "lab"}`. The labels `arch` and `os` are added.
   package var labels: [String: String]
   /// `trainers`: the programs that may train on this device, by the name that tasks use. `threads`: how many threads each may use for
-  /// numeric
-  /// libraries.
+  /// numeric libraries.
   package var trainers: [String: TrainerProgram]
   /// `keepFailed`: how many folders of failed jobs are kept for inspection. Default 3.
   package var keepFailed: Int
@@ -47,8 +44,7 @@ package struct AgentConfiguration: Sendable {
     /// `broker.authorityFile`: a PEM file. With it, the connection uses TLS.
     package var authorityFile: String?
     /// `broker.keepAlive`: the agent pings after this many seconds without traffic, and gives the connection up if the same time passes
-    /// without an
-    /// answer. The broker publishes that the device is offline after one and a half times this. Default 30.
+    /// without an answer. The broker publishes that the device is offline after one and a half times this. Default 30.
     package var keepAlive: Int
   }
 

@@ -72,9 +72,7 @@ package struct Policy: Hashable, Sendable {
     return objection(resources: resources, minute: minute)
   }
 
-  /// Applies the owner's rules that do not depend on the task. The result is the reason why the device takes part in no task now; `nil`
-  /// when it
-  /// may.
+  /// Applies the owner's rules that do not depend on the task. Returns why the device takes part in no task now, or `nil`.
   private func objection(resources: Resources, minute: Int) -> (reason: String, retrySeconds: Double?)? {
     if let hours, !hours.contains(minute: minute) {
       return ("the device's owner allows training at \(hours) only", Double(hours.minutesUntilOpen(from: minute)) * 60)
@@ -96,8 +94,7 @@ package struct Policy: Hashable, Sendable {
   package func uploadRefusal(_ address: String) -> String? { DevicePolicy.refusal(of: address, allowing: uploadHosts) }
 
   /// The part of the policy that is published in the node's state. A list of upload hosts over 512 bytes is left out, because the message
-  /// may
-  /// have at most 4 KiB. The device then declines when it is asked.
+  /// may have at most 4 KiB. The device then declines when it is asked.
   package func announcement(resources: Resources, minute: Int) -> DevicePolicy? {
     let declines = objection(resources: resources, minute: minute)?.reason
     let hosts = uploadHosts.isEmpty || uploadHosts.reduce(0, { $0 + $1.utf8.count + 3 }) > 512 ? nil : uploadHosts

@@ -2,8 +2,7 @@ import MusterGround
 import MusterSchema
 import MusterTransfer
 
-/// A cache of base models and training steps by digest, so that none is fetched twice. The model that one round evaluates is the base of
-/// the next.
+/// A cache of base models and training steps by digest, so that none is fetched twice. One round's result is the next one's base.
 actor BlobCache {
   private let folder: String
   /// Files whose bytes this process has verified. A file of an earlier process, or one that was changed since, is read and verified again.

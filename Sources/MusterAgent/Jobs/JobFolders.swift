@@ -14,8 +14,7 @@ import MusterTrainers
 ///     trash/…                      entries that are being removed
 struct JobFolders: Sendable {
   let root: String
-  /// Tells this process's work folders apart. A trainer that outlived a killed agent may still write to an old folder, which is not read
-  /// again.
+  /// Tells this process's work folders apart. A trainer that outlived a killed agent may still write to an old one, which is never read.
   private let mark = String(UInt32.random(in: .min ... .max), radix: 36)
 
   private let trash: TrashFolder

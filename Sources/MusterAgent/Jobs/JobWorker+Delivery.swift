@@ -125,8 +125,7 @@ extension JobWorker {
   }
 
   /// Compares the tasks with the coordinator's list: on every connection, when the coordinator is a new one, and when it clears a task's
-  /// topic.
-  /// Tasks that the list does not have are forgotten with their jobs.
+  /// topic. Tasks that the list does not have are forgotten with their jobs.
   func watchList() async {
     while !Task.isCancelled {
       await shell.listWanted.wait()

@@ -94,8 +94,7 @@ actor JobWorker {
     let description = TrainerJobDescription(
       key.phase == .train ? .train : .evaluate, task: task, round: key.round, model: descriptor.model, local: descriptor.local,
       seed: Seeds.device(job.invitation.seed, NodePath(configuration.region, configuration.id)), data: configuration.data)
-    // A trainer can truncate a file that it shares. With an encoding, the base is mapped later to compute the difference, so it is copied
-    // instead.
+    // A trainer can truncate a file that it shares. With an encoding, the base is copied, because it is mapped later for the difference.
     let (model, stepFile, state, sharing) = (base, step, shell.folders.trainerState(task), encoding == nil)
     try await offloadLong { () throws(TrainerError) in
       // Remove all files of an earlier attempt.
@@ -187,8 +186,7 @@ actor JobWorker {
   }
 
   /// A short reason that is the same each time for the same cause. It includes a trainer's last words, which tell the owner what to fix.
-  /// Paths
-  /// are shortened to begin at the job's folder, because that folder differs in each round and on each device.
+  /// Paths are shortened to begin at the job's folder, because that folder differs in each round and on each device.
   private func reason(_ error: any Error, of job: Job) -> String {
     let text: String
     switch error {

@@ -6,8 +6,7 @@ import Synchronization
 /// A record of an upload's progress, in the file `upload.json` beside the result.
 ///
 /// Only the server knows how many bytes it has. The mark tells an agent that was ended for any reason that there is an upload to ask about.
-/// So
-/// it is written when the server acknowledges the first part, and then at most once a second.
+/// So it is written when the server acknowledges the first part, and then at most once a second.
 struct UploadMark: Codable, Hashable {
   var version = 1
   var digest: Digest
@@ -23,8 +22,7 @@ struct UploadMark: Codable, Hashable {
   private static func path(_ folder: String) -> String { "\(folder)/upload.json" }
 
   /// The mark in a folder; `nil` when no upload was begun, when the mark is about other bytes, or when the file cannot be decoded. The
-  /// upload then
-  /// begins again, which is all that a lost mark costs.
+  /// upload then begins again, which is all that a lost mark costs.
   static func read(in folder: String, of digest: Digest) -> UploadMark? {
     // Every kind of damage has the same result: there is no mark.
     guard let bytes = try? Files.read(path(folder), atMost: 4096), let mark = try? JSON.decode(UploadMark.self, from: bytes),

@@ -4,10 +4,8 @@ import MusterGround
 /// The memory and processor time that control groups leave to this process: the group of its unit or container, and every group above it.
 ///
 /// Handles version 2 (one hierarchy below `/sys/fs/cgroup`), version 1 (one for each controller), and both at once. A container often sees
-/// its
-/// own group as the root of the hierarchy, while `/proc/self/cgroup` gives the name that the host uses. So the root is always read, and
-/// every
-/// level of the named path that exists.
+/// its own group as the root of the hierarchy, while `/proc/self/cgroup` gives the name that the host uses. So the root is always read, and
+/// every level of the named path that exists.
 struct ControlGroups {
   /// The folders of the two file systems, `/proc` and `/sys`.
   let proc: String

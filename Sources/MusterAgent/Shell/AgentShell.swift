@@ -328,8 +328,7 @@ actor AgentShell {
   private static let progressInterval = Duration.seconds(1)
 
   /// Publishes a status. Of progress, only the newest is published, once a second. Any other status is published at once and replaces
-  /// progress
-  /// that waits.
+  /// progress that waits.
   private func publish(_ status: NodeStatus, lasting: Bool) {
     let now = ContinuousClock.now
     guard !lasting else {

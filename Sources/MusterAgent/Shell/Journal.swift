@@ -6,11 +6,9 @@ import MusterSchema
 /// The agent's memory over a restart: a few records in one small JSON file, which is replaced as a whole.
 ///
 /// No result depends on it for correctness, because the ledger counts a contribution once even if it is sent twice. A lost record only
-/// costs work
-/// that is done twice. Before the effects of a record happen, the file is renamed into place, so the record survives the death of the
-/// process.
-/// It is flushed to the disk a second later, unless the job has ended by then, and before a long upload. So the way from an invitation to a
-/// short upload never waits for the disk.
+/// costs work that is done twice. Before the effects of a record happen, the file is renamed into place, so the record survives the death
+/// of the process. It is flushed to the disk a second later, unless the job has ended by then, and before a long upload. So the way from an
+/// invitation to a short upload never waits for the disk.
 struct Journal {
   private struct Content: Codable {
     var version: Int

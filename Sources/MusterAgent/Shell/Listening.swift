@@ -1,8 +1,7 @@
 import MusterSchema
 
 /// Checks that a device hears two messages soon after each connection: the retained state of its region, and its own birth. Brokers deny
-/// access
-/// silently: without either message the connection stays up, but nothing ever happens.
+/// access silently: without either message the connection stays up, but nothing ever happens.
 struct Listening {
   /// Both messages arrive within a round trip. If one is missing after this time, a warning is logged.
   static let patience = Duration.seconds(8)

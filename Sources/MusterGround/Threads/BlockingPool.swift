@@ -3,8 +3,7 @@ import Synchronization
 
 /// Runs work that blocks, on the disk or on a short computation, away from the cooperative threads.
 ///
-/// At most sixteen pieces of work run at once; further ones wait in order of arrival. ``offloadLong(_:)`` does not count against the
-/// sixteen.
+/// At most sixteen pieces of work run at once; further ones wait in order of arrival. ``offloadLong(_:)`` is not counted.
 package func offload<T: Sendable, E: Error>(_ work: @escaping @Sendable () throws(E) -> T) async throws(E) -> T {
   let result: Result<T, E> = await withCheckedContinuation { continuation in
     BlockingPool.shared.run { continuation.resume(returning: Result(catching: work)) }
@@ -28,8 +27,7 @@ package func offloadLong<T: Sendable, E: Error>(_ work: @escaping @Sendable () t
 /// A bounded set of threads for work that blocks. A thread is started when it is needed, and ends after some time without work.
 ///
 /// This is not a Dispatch queue: on Linux, Dispatch shares its threads, as many as there are cores, with the cooperative pool. Blocking
-/// work
-/// there holds up every task of the process until Dispatch notices, a second later.
+/// work there holds up every task of the process until Dispatch notices, a second later.
 package final class BlockingPool: Sendable {
   package static let shared = BlockingPool(width: 16)
   /// Name of the threads that may block, as `top -H` shows it.

@@ -1,8 +1,7 @@
 import CSpawn
 import Glibc
 
-/// A set of sockets that one thread waits for, kept by the kernel (epoll). The cost of a wait depends on the ready sockets, not on the open
-/// ones.
+/// A set of sockets that one thread waits for, kept by the kernel (epoll). A wait costs time for the ready sockets, not for the open ones.
 final class Poller {
   private let set: Int32
   private var ready = [muster_ready](repeating: muster_ready(), count: 256)

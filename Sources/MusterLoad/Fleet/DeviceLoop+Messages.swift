@@ -4,8 +4,7 @@ import MusterSchema
 
 extension DeviceLoop {
   /// Handles a message for a device, as the agent's shell does. A payload that cannot be decoded ends the run, because all programs here
-  /// have the
-  /// same version.
+  /// have the same version.
   func received(_ message: MQTTMessage, at index: Int) throws {
     let topic = try Topic(parsing: message.topic)
     switch topic {

@@ -6,8 +6,7 @@ import Synchronization
 
 /// Immutable blobs, addressed by their SHA-256. Most blobs are files; small ones that arrived together share a file (``PackFolder``).
 ///
-/// A blob appears whole or not at all, and is durable when `adopt` or `add` returns. Every function except `add` blocks, at most for the
-/// disk.
+/// A blob appears whole or not at all, and is durable when `adopt` or `add` returns. All functions but `add` block, at most for the disk.
 package final class BlobFolder: Sendable {
   private let blobs: String
   private let staging: String
@@ -196,8 +195,7 @@ package final class BlobFolder: Sendable {
     "\(staging)/\(String(UInt64.random(in: 0...UInt64.max), radix: 36))\(String(UInt64.random(in: 0...UInt64.max), radix: 36))"
   }
 
-  /// Whether the blob is already here as a file. If so, it counts as new again, so that a collection leaves it until its record is
-  /// committed.
+  /// Whether the blob is already here as a file. If so, it counts as new again, so that it is not collected before its record is committed.
   private func isPresent(_ digest: Digest) throws(StorageError) -> Bool {
     // A blob in a pack does not count, because the caller needs a file.
     let path = location(digest)

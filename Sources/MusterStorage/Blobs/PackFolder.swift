@@ -7,8 +7,7 @@ import Synchronization
 /// Keeps small blobs, several in one file (a pack), so that several blobs cost one file to make, flush and remove.
 ///
 /// Bodies that arrive while a pack is written and flushed are collected, and become the next pack. A body that arrives when no pack is
-/// being
-/// written is written at once. A pack is removed when the last blob in it is no longer needed.
+/// being written is written at once. A pack is removed when the last blob in it is no longer needed.
 final class PackFolder: Sendable {
   fileprivate struct Entry {
     var pack: Int

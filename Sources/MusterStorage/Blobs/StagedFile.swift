@@ -2,12 +2,10 @@ import Glibc
 package import MusterSchema
 import Synchronization
 
-/// A body that is being received, written and hashed piece by piece. Its file is removed unless the store adopts it; the file of a partial
-/// upload stays.
+/// A body that is being received, written and hashed piece by piece. Its file is removed unless it is adopted or a partial upload.
 ///
 /// `write` reaches the page cache and hashes, which takes some tens of microseconds for a network chunk, so a cooperative thread may call
-/// it.
-/// `finish` waits for the disk and must not run on a cooperative thread.
+/// it. `finish` waits for the disk and must not run on a cooperative thread.
 package final class StagedFile: Sendable {
   /// The number of bytes received, and their hash so far.
   struct Progress: Sendable {

@@ -187,8 +187,7 @@ extension Database {
     try run("UPDATE task SET id = CAST(number AS TEXT) || ' gone', gone = 1, step = 'cancelled' WHERE id = ?", [task.rawValue])
   }
 
-  /// Removes at most `most` contributions and as many events of a forgotten task. Once none are left, removes the task with its rounds and
-  /// models.
+  /// Removes at most `most` contributions and as many events of a forgotten task. Then removes the task with its rounds and models.
   ///
   /// - Returns: false when no forgotten task is left.
   func removeForgotten(most: Int) throws -> Bool {

@@ -41,8 +41,7 @@ extension SQLiteStore {
   }
 }
 
-/// Turns a refusal of this row into ``StorageError/unstorable(_:_:)``: the same row would be refused again, whatever is done about the
-/// disk.
+/// Turns a refusal of this row into ``StorageError/unstorable(_:_:)``: a retry would fail, too, whatever is done about the disk.
 private func aboutTheRow(of task: TaskID?, _ what: @autoclosure () -> String, _ body: () throws -> Void) throws {
   do {
     try body()

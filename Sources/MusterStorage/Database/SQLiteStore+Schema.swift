@@ -25,8 +25,7 @@ extension SQLiteStore {
     }
     migrator.registerMigration("2 wall clock") { database in
       // The wall-clock time of the commit, in milliseconds since 1970 UTC; NULL for rows of version 0.1.0. It is for people only: the
-      // protocol
-      // does not use the time of day.
+      // protocol does not use the time of day.
       try database.execute(sql: "ALTER TABLE journal ADD COLUMN committed INTEGER")
     }
     migrator.registerMigration("3 presence") { database in
@@ -47,8 +46,7 @@ extension SQLiteStore {
   }
 
   /// Times are wall-clock milliseconds since 1970 UTC, and NULL where version 0.1.0 recorded none. Metrics, strategies and specifications
-  /// are
-  /// JSON. Digests are their 32 bytes.
+  /// are JSON. Digests are their 32 bytes.
   private static let history = """
     CREATE TABLE task (
       -- The cursor of lists.

@@ -71,8 +71,7 @@ package final class SQLiteStore: Store {
           }
           continuation.resume(returning: .success(()))
         } catch {
-          // SQLite reports only ENOSPC as a full disk. A quota or a file size limit counts as one too, and the thread's errno still names
-          // it.
+          // SQLite reports only ENOSPC as a full disk. Quotas and file size limits count as one, too; the thread's errno shows them.
           let code = errno
           let isFull = (error as? DatabaseError)?.extendedResultCode == .SQLITE_IOERR_WRITE && [EFBIG, EDQUOT].contains(code)
           continuation.resume(returning: .failure(isFull ? StorageError(code, path) : StorageError(error, path)))
