@@ -7,7 +7,7 @@ With `some`, further lines may stand between those that the page shows.
 
 import re
 
-# In this order: what is found first counts.
+# The match at the lowest position counts; at the same position the first rule wins.
 LOOSE = [
     (re.compile(r"…|\.\.\.$"), r".*"),
     (re.compile(r"sha256:[0-9a-f]+"), r"sha256:[0-9a-f]+"),

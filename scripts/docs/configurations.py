@@ -6,7 +6,7 @@ import subprocess
 
 from scenes import Failed, programs
 
-# What a fragment of a task file needs around it.
+# The fields that a fragment of a task file needs to be complete.
 TASK = {
     "name": "name: check",
     "model": "model: {type: softmax, input: [1, 8, 8], classes: 10}",
@@ -23,7 +23,7 @@ def check(block, kind, folder):
     if kind == "task":
         return task(block.text, folder)
     if kind == "tasks":
-        # Several ways to write one field, each of which is a file of its own.
+        # The block shows several ways to write one field. Each is checked as a file of its own.
         first = re.match(r"\w+", block.text).group()
         parts = [part for part in re.split(rf"^(?={first}:)", block.text, flags=re.MULTILINE) if part.strip()]
         return next((wrong for part in parts if (wrong := task(part, folder))), None)
@@ -33,7 +33,7 @@ def check(block, kind, folder):
 def program(name, text, folder):
     file = folder / ("checked.json" if name == "muster-agent" else "checked.yaml")
     if name == "muster-agent":
-        # A part of the file: its needed keys belong to it.
+        # The block may be a part of the file, so the required keys are added.
         fields = json.loads(text if text.lstrip().startswith("{") else "{" + text + "}")
         text = json.dumps({"id": "pi-1", "region": "north", **fields})
     if name == "muster-central" and not re.search(r"^regions:", text, re.MULTILINE):
@@ -49,7 +49,7 @@ def task(text, folder):
     needed = [line for key, line in TASK.items() if not re.search(rf"^{key}:", text, re.MULTILINE)]
     file = folder / "checked-task.yaml"
     file.write_text("\n".join([*needed, text]) + "\n")
-    # Nothing listens there: a file that is right gets as far as that (exit 4), a wrong one does not (exit 2).
+    # No server listens at this address, so a valid file fails at the connection (exit 4), and an invalid one earlier (exit 2).
     command = [programs() / "muster", "task", "push", file, "--id", "check", "--central", "http://127.0.0.1:1"]
     result = subprocess.run(command, capture_output=True, text=True, cwd=folder)
     return None if result.returncode == 4 else f"muster task push says: {result.stderr.strip()}"

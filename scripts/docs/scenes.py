@@ -90,7 +90,7 @@ class Fleet:
     def start(self):
         home = self.folder / "fleet"
         home.mkdir()
-        # As central's example configuration has it.
+        # The state folder that central's example configuration names.
         state = pathlib.Path("/var/lib/muster/central")
         state.mkdir(parents=True, mode=0o700)
         (state / "secret").write_bytes(SECRET)

@@ -46,7 +46,7 @@ class Shell:
             if line is None:
                 return said, 255
             if line.startswith(END):
-                # The line break before the mark.
+                # Remove the line break that is printed before the mark.
                 if said and not said[-1]:
                     said.pop()
                 return said, int(line.split()[1])

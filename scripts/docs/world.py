@@ -12,7 +12,7 @@ INSIDE = "MUSTER_CHECK_DOCS_INSIDE"
 # The addresses that the pages use.
 ADDRESSES = ["10.0.0.1", "10.0.1.1", "10.0.2.1"]
 HOSTS = {"broker.example.org": "10.0.0.1"}
-# What is written there is written to memory.
+# Writes to these folders go to memory.
 FOLDERS = ["/etc", "/var", "/srv"]
 
 
