@@ -2,7 +2,7 @@ import ArgumentParser
 import MusterAgent
 import MusterTrainers
 
-/// `muster-agent exec-trainer [LIMITS] -- PROGRAM [ARGUMENT …]`: how the agent starts a trainer.
+/// `muster-agent exec-trainer [LIMITS] -- PROGRAM [ARGUMENT …]`: the command with which the agent starts a trainer.
 struct ExecTrainer: ParsableCommand {
   static let configuration = CommandConfiguration(
     commandName: "exec-trainer",

@@ -3,9 +3,9 @@ import Logging
 import MusterAgent
 import MusterLog
 
-/// `muster-agent`: runs the agent, or shows its configuration.
+/// The command `muster-agent`, which runs the agent or shows its configuration.
 ///
-/// Exit codes: 0 stopped as asked, 1 it cannot run (state folder, broker settings), 64 wrong flags, 78 wrong configuration.
+/// Exit codes: 0 stopped as asked, 1 cannot run (state folder, broker settings), 64 wrong flags, 78 wrong configuration.
 @main
 struct MusterAgentCommand: AsyncParsableCommand {
   static let configuration = CommandConfiguration(
@@ -20,9 +20,9 @@ struct MusterAgentCommand: AsyncParsableCommand {
   func run() async throws { try await flags.runAgent() }
 }
 
-/// `muster-agent --config FILE config print` means what `muster-agent config print --config FILE` does.
+/// Makes `muster-agent --config FILE config print` mean the same as `muster-agent config print --config FILE`.
 enum ConfigVerb {
-  /// Moves `config print` in front of the flags that precede it. Each of ours has a value.
+  /// Moves `config print` in front of the flags before it. Each of the agent's flags takes a value.
   static func first(_ arguments: [String]) -> [String] {
     var index = 0
     while index < arguments.count, arguments[index].hasPrefix("--"), arguments[index] != "--" {
@@ -33,7 +33,7 @@ enum ConfigVerb {
   }
 }
 
-/// The flags. Each wins over MUSTER_* and the configuration file.
+/// The flags of the command line. Each wins over MUSTER_* and the configuration file.
 struct Flags: ParsableArguments {
   @Option(help: "The configuration file (default: MUSTER_CONFIG, else /etc/muster/agent.json).")
   var config: String?

@@ -4,7 +4,7 @@ import MusterTrainers
 @main
 enum Program {
   static func main() async {
-    // A rule's program is started through this one, which sets its limits.
+    // An external rule's program is started through this executable, which first sets its limits.
     TrainerLaunch.performIfAsked(CommandLine.arguments)
     await CommandLineProgram.main()
   }
