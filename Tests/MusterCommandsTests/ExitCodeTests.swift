@@ -50,7 +50,7 @@ struct ExitCodeTests {
   func commandLine(line: String, code: Int32) throws {
     do {
       _ = try MusterCommand.parseAsRoot(line.split(separator: " ").map(String.init))
-      // Help of the root is a command of its own.
+      // The help of the root command runs as a command of its own.
       #expect(code == 0)
     } catch {
       let word = LastWord(error, isParsing: true)

@@ -134,7 +134,7 @@ struct LoadTests {
     #expect(report.rounds.map(\.attempts) == [2, nil])
     #expect(report.rounds.map(\.counted) == [1, 0])
     #expect(report.rounds.map(\.invited) == [2, 0])
-    // One device never got its invitation, and one got it and is named as missing.
+    // In round 1 one device never got its invitation, and one got it and is named as missing. In round 2 no device got one.
     #expect(report.rounds.map(\.lost) == [2, 3])
     #expect(report.rounds[0].inviting?.max == 1)
     #expect(report.rounds[0].closing == 4)

@@ -26,7 +26,7 @@ struct ProgramFleetTests {
     }
   }
 
-  /// Says that it started and, when told to, that it stopped.
+  /// A shell script that records when it starts and, after SIGTERM, when it stops.
   private func polite(_ name: String) -> String {
     let book = folder.file("book")
     return "trap 'echo stop \(name) >>\(book); exit 0' TERM; echo start \(name) >>\(book); while :; do sleep 0.02; done"

@@ -34,7 +34,7 @@ struct TaskFileTests {
   func yaml() throws {
     let task = try TaskFile(text: Self.digits, path: "digits.yaml").specification
     #expect(task.model == ModelSpecification(type: "lenet5", input: [1, 8, 8], classes: 10))
-    // YAML 1.1 would have read the second one as false.
+    // YAML 1.1 would have read the second region as false.
     #expect(task.regions.map(\.rawValue) == ["north", "no"])
     #expect(task.local.rate == 0.1)
     #expect(task.local.seed == .max)
@@ -103,7 +103,7 @@ struct TaskFileTests {
     #expect(throws: CommandError.self) { try TaskFile(path: missing) }
   }
 
-  /// A safetensors file with one tensor of float32.
+  /// A safetensors file with one float32 tensor.
   private static func model(_ values: [Float], name: String = "w") -> [UInt8] {
     let header = #"{"\#(name)":{"dtype":"F32","shape":[\#(values.count)],"data_offsets":[0,\#(4 * values.count)]}}"#
     let length = withUnsafeBytes(of: UInt64(header.utf8.count).littleEndian) { Array($0) }

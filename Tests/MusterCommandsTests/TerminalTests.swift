@@ -27,7 +27,7 @@ struct TerminalTests {
     #expect(Sparkline.text([0, 1, 2, 3, 4, 5, 6, 7]) == "▁▂▃▄▅▆▇█")
     #expect(Sparkline.text([0, nil, .nan, 1]) == "▁  █")
     #expect(Sparkline.text([2, 2]) == "▄▄")
-    // What a device's evaluation may say.
+    // These are values that a device's evaluation may report.
     #expect(Sparkline.text([-.greatestFiniteMagnitude, 0, .greatestFiniteMagnitude]) == "▁▅█")
     #expect(Sparkline.text([0, .leastNonzeroMagnitude]) == "▄▄")
     #expect(Sparkline.text([9, 0, 1], width: 2) == "▁█")
