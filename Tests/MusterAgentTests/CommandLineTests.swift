@@ -2,7 +2,7 @@ import FoundationEssentials
 import TestSupport
 import Testing
 
-/// The program's own command line.
+/// Tests of the program's own command line.
 @Suite(.timeLimit(.minutes(1))) struct CommandLineTests {
   let folder: TemporaryFolder
 

@@ -16,7 +16,7 @@ import Testing
     try AgentConfiguration.load(file: try folder.write(json, to: "agent.json"), flags: flags, environment: environment)
   }
 
-  /// What is said about a wrong configuration.
+  /// The error for a wrong configuration.
   private func complaint(_ json: String, flags: AgentFlags = [:], environment: [String: String] = [:]) throws -> String {
     do {
       _ = try load(json, flags: flags, environment: environment)

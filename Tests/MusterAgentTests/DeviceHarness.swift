@@ -9,7 +9,7 @@ import TestSupport
 
 @testable import MusterAgent
 
-/// What the stand-in answers to everything but requests for blobs.
+/// The stand-in's answers to every request except those for blobs.
 struct Answers: Sendable {
   let answer: @Sendable (LittleServer.Request) -> LittleServer.Answer
 
@@ -18,7 +18,7 @@ struct Answers: Sendable {
   static func always(_ status: Int, _ body: [UInt8] = []) -> Answers { Answers { _ in .init(status: status, body: body) } }
 }
 
-/// One agent with a real broker, a stand-in for its region's data plane, a trainer that is a shell script, and a test that plays the region.
+/// One agent with a real broker, a stand-in for its region's data plane, a shell script as trainer, and a test that plays the region.
 final class Device: Sendable {
   static let region = NodeID(unchecked: "north")
   static let id = NodeID(unchecked: "pi-1")
@@ -33,7 +33,7 @@ final class Device: Sendable {
   private let policy: String
   private let resident: Bool
 
-  /// Plays the region around `body`; the agent itself is started with `withAgent`.
+  /// Plays the region around `body`. The agent itself is started with `withAgent`.
   static func with(
     trainer script: String = Device.copying, resident: Bool = false, policy: String = "{}", values: Int = 3, base own: [UInt8]? = nil,
     answering answers: Answers, _ body: @escaping @Sendable (Device) async throws -> Void
@@ -60,13 +60,13 @@ final class Device: Sendable {
         }
         group.addTask { try await body(device) }
         defer { group.cancelAll() }
-        // The body is the first to end: the events go on until they are cancelled.
+        // The body ends first, because the events continue until they are cancelled.
         try await group.next()
       }
     }
   }
 
-  /// Copies the model, reports progress, and says what it measured.
+  /// A trainer that copies the model, reports progress, and writes metrics.
   static let copying = """
     cp "$1/global.safetensors" "$1/update.safetensors"
     echo '{"progress":0.5,"loss":1.5}'
@@ -99,7 +99,7 @@ final class Device: Sendable {
     }
   }
 
-  /// The agent's own process, for tests that kill it.
+  /// Starts the agent as a process of its own, for tests that kill it.
   ///
   /// - Parameter launcher: a program that becomes the agent, with its arguments.
   func process(under launcher: [String] = [], environment: [String: String] = [:]) async throws -> ChildProcess {
@@ -111,7 +111,7 @@ final class Device: Sendable {
     return process
   }
 
-  /// Runs the agent around the body, and stops it in order.
+  /// Runs the agent around `body`, and stops it in order.
   func withAgent(logger: Logger = Device.quiet, _ body: @escaping @Sendable () async throws -> Void) async throws {
     let agent = Agent(try configuration, logger: logger)
     try await withThrowingTaskGroup(of: Void.self) { group in
@@ -125,9 +125,9 @@ final class Device: Sendable {
     }
   }
 
-  // MARK: What the region says
+  // MARK: Messages of the region
 
-  /// - Parameter data: where its models are; nil: with the stand-in.
+  /// - Parameter data: the address of the region's models; `nil` means the stand-in's.
   func announce(session: String = "s1", data: String? = nil) throws {
     try say(
       .coordinatorState(Self.region),
@@ -162,14 +162,14 @@ final class Device: Sendable {
     region.publish(topic: "\(topic)", payload: try MessageCoder.encode(message), quality: .atLeastOnce, retained: retained)
   }
 
-  /// Everything that an invitation needs, and the answer that precedes it.
+  /// Publishes everything that an invitation requires, and waits for the answer before it.
   func prepare(data: String? = nil, encoding: EncodingSpecification = .float32) async throws {
     try announce(data: data)
     try describe(encoding: encoding)
     _ = try await eventually { self.states.last == .ready }
   }
 
-  // MARK: What the agent said
+  // MARK: Messages of the agent
 
   var node: NodeState? {
     last(.nodeState(coordinator: Self.region, node: Self.id)).flatMap { try? MessageCoder.decode(NodeState.self, from: $0.payload) }

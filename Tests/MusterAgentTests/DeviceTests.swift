@@ -28,7 +28,7 @@ import Testing
         #expect(upload.body.count == header.fileByteCount)
         #expect(device.states.contains(.accepted) && device.states.contains(.uploading))
         #expect(try await eventually { Files.names(in: device.folder.file("state/jobs")).isEmpty })
-        // The same invitation again is answered, not trained.
+        // A repeated invitation is answered without training again.
         try device.invite()
         #expect(try await eventually { device.states.filter { $0 == .done }.count == 2 })
         #expect(device.uploads().count == 1)
@@ -122,7 +122,7 @@ import Testing
         #expect(failure.reason == "trainer failed with exit status 1: something broke")
         let log = try Files.read(device.folder.file("state/failed/digits.1.train/trainer.log"), atMost: 4096)
         #expect(String(decoding: log, as: UTF8.self).contains("something broke"))
-        // Just failed: the next one is declined with the time until it may be asked again.
+        // After a failure, the next invitation is declined with the time after which the device may be asked again.
         try device.invite(round: 2)
         #expect(try await eventually { device.statuses.contains { $0.state == .declined && $0.round == 2 } })
         let declined = try #require(device.statuses.first { $0.state == .declined && $0.round == 2 })
@@ -275,7 +275,7 @@ import Testing
         try device.say(topic, NodeState(node: Device.id, online: false, session: "old"), retained: true)
         #expect(try await eventually { device.node?.online == true && device.node?.session == session })
         try device.say(topic, NodeState(node: Device.id, online: true, session: "stranger"), retained: true)
-        // Its connection is cut without a word, so that the broker publishes its Will.
+        // The agent drops its connection without a DISCONNECT, so that the broker publishes its Will.
         #expect(try await eventually { device.node?.online == false && device.node?.session == session })
       }
     }
@@ -300,7 +300,7 @@ import Testing
 
   private func isAlive(_ process: Int32) -> Bool {
     do {
-      // A zombie is dead: only its parent has not looked yet.
+      // A zombie is dead, although its parent has not reaped it yet.
       let status = String(decoding: try Files.read("/proc/\(process)/stat", atMost: 4096), as: UTF8.self)
       return !status.contains(") Z ")
     } catch {

@@ -7,11 +7,11 @@ import Testing
 
 @testable import MusterAgent
 
-/// What a device says when something around it is wrong.
+/// Tests of a device's messages when something around it is wrong.
 @Suite(.timeLimit(.minutes(2))) struct DeviceTroubleTests {
   @Test("A trainer that truncates its update after it is done, sooner or later, costs its job, not the agent")
   func truncation() async throws {
-    // In each round it waits a little longer: so one of them meets the agent while it reads.
+    // The script waits a little longer in each round, so that one truncation happens while the agent reads.
     let script = """
       round=0
       while read -r line; do
@@ -34,7 +34,7 @@ import Testing
         }
         #expect(isOver, "\(device.statuses)")
         #expect(agent.exitStatus == nil, "round \(round): \(agent.log.suffix(2000))")
-        // One that was cut short while it was copied is a failure, and a device that failed is not asked again at once.
+        // A truncation during the copy makes the job fail, and a device that failed is not asked again at once.
         guard device.states.last == .done else { break }
       }
     }
@@ -148,7 +148,7 @@ import Testing
       try await device.prepare()
       try device.invite()
       #expect(try await eventually { disk.isHeld }, "\(agent.log.suffix(2000))")
-      // The threads of the cooperative pool are as many as processors: none of them waits for a disk.
+      // The cooperative pool has as many threads as there are processors, so none of them may wait for a disk.
       #expect(try disk.threads == ["\(BlockingPool.threadName)"])
       let before = device.statuses.count
       try device.describe(revision: 2)

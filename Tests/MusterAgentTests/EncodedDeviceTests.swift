@@ -10,7 +10,7 @@ import Testing
 @testable import MusterAgent
 
 @Suite("Encoded updates of a device", .timeLimit(.minutes(1))) struct EncodedDeviceTests {
-  /// Keeps what it was given, and leaves what the test wants.
+  /// A trainer that keeps a copy of the model it was given, and returns the update that the test has prepared.
   private static let script = """
     cp "$1/global.safetensors" "$(dirname "$0")/seen.safetensors"
     cp "$(dirname "$0")/next.safetensors" "$1/update.safetensors"
@@ -33,7 +33,7 @@ import Testing
       try Self.write([1, 0.5, 0.25], device)
       let expected: [(position: UInt8, value: Float)] = [(0, 1), (0, 1), (1, 1.5), (1, 1.5), (0, 2)]
       for round in 1...5 {
-        // Nobody hears of the third: it is as if it had not been.
+        // The third update is refused, so it must have no effect on later ones.
         status.withLock { $0 = round == 3 ? 410 : 201 }
         let said = device.states.count
         try await device.withAgent {

@@ -10,7 +10,7 @@ import Testing
 
 @testable import MusterAgent
 
-/// The agent's process is killed, as a power cut would, while it sends or fetches 50 MB.
+/// Kills the agent's process, as a power cut would, while it sends or fetches 50 MB.
 @Suite(.timeLimit(.minutes(2))) struct KilledAgentTests {
   private static let values = 13_107_200
 

@@ -2,7 +2,7 @@ import Glibc
 import Synchronization
 import TestSupport
 
-/// A coordinator's data plane as far as an agent sees it: one thread a connection, answers from a closure.
+/// The part of a coordinator's data plane that an agent uses: one thread for each connection, answers from a closure.
 final class LittleServer: Sendable {
   struct Request: Sendable {
     var method: String

@@ -7,11 +7,11 @@ import Testing
 
 @testable import MusterAgent
 
-/// What becomes of a trainer, and of what it started, when nobody is left to end it.
+/// Tests that a trainer and its children end when the agent can no longer end them.
 @Suite(.timeLimit(.minutes(1))) struct OrphanTests {
   enum Trainer: String, CaseIterable { case oneShot, residentAtWork, residentIdle }
 
-  /// Starts a process in its own group and one in another session, and marks that they run.
+  /// Starts a process in the trainer's group and one in another session, and records that they run.
   private static let family = "sleep 1000 &\n setsid sleep 1000 &\n echo > family"
 
   private static func script(_ trainer: Trainer) -> String {
@@ -32,7 +32,7 @@ import Testing
     }
   }
 
-  /// The processes that an agent's trainers are, and all that came of them: every one of them has the variable. Zombies have nothing any more.
+  /// The processes of an agent's trainers and all of their descendants, which have the same variable. A zombie has no environment any more.
   private func left(by agent: Int32) -> [Int32] {
     let mark = Array("MUSTER_TRAINER=\(agent).".utf8)
     return Files.names(in: "/proc").compactMap { Int32($0) }.filter { pid in
@@ -41,7 +41,7 @@ import Testing
     }
   }
 
-  /// An agent whose trainer has started others.
+  /// Runs an agent whose trainer has started other processes.
   private func withFamily(of trainer: Trainer, _ body: @escaping @Sendable (ChildProcess) async throws -> Void) async throws {
     try await Device.with(trainer: Self.script(trainer), resident: trainer != .oneShot, answering: .always(201)) { device in
       let agent = try await device.process()
@@ -56,7 +56,7 @@ import Testing
   @Test("No process of a trainer outlives an agent that is killed", arguments: Trainer.allCases)
   func killed(trainer: Trainer) async throws {
     try await withFamily(of: trainer) { (agent) async throws in
-      // The trainer, two that it started, and their guard.
+      // The trainer, the two processes that it started, and their guard.
       #expect(left(by: agent.pid).count >= 4)
       agent.signal(SIGKILL)
       #expect(try await agent.wait() == 128 + SIGKILL)

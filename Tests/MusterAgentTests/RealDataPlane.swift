@@ -8,7 +8,7 @@ import ServiceLifecycle
 import Synchronization
 import TestSupport
 
-/// A coordinator's data plane as it is in the servers, with a ledger that takes one contribution of each path.
+/// A coordinator's data plane with the servers' own routes, and a ledger that accepts one contribution for each path.
 struct RealDataPlane: Sendable {
   let port: Int
   let store: StateFolder
