@@ -3,7 +3,7 @@ import Testing
 @testable import MusterMQTT
 
 struct BackoffTests {
-  /// Always the same share of the range: 0 gives the lower end, 1 the upper.
+  /// A generator whose values always select the same fraction of the range: 0 gives the lower end, 1 the upper end.
   private struct Fixed: RandomNumberGenerator, Sendable {
     let value: UInt64
     mutating func next() -> UInt64 { value }
