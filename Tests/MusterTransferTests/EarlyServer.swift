@@ -2,7 +2,7 @@ import Dispatch
 import Glibc
 import TestSupport
 
-/// Answers 413 to a head, reads none of the body and hangs up.
+/// A server that answers 413 after the head of a request, reads none of the body, and closes the connection.
 final class EarlyServer: Sendable {
   let port: Int
   private let descriptor: Int32
@@ -25,7 +25,7 @@ final class EarlyServer: Sendable {
       _ = recv(connection, &buffer, buffer.count, 0)
       let text = Array("HTTP/1.1 413 X\r\nContent-Length: 3\r\nConnection: close\r\n\r\nbig".utf8)
       _ = send(connection, text, text.count, Int32(MSG_NOSIGNAL))
-      // Until the client has understood: ending with unread bytes would reset the connection under the answer.
+      // Keep the connection until the client has read the answer, because closing it with unread bytes would reset it.
       shutdown(connection, Int32(SHUT_WR))
       while recv(connection, &buffer, buffer.count, 0) > 0 {}
       close(connection)

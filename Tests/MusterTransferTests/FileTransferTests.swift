@@ -177,7 +177,7 @@ import Testing
       }
       #expect(pause(error, 4) == nil)
     }
-    // What the server asks for, and up to half as much more: all who were told the same do not come back together.
+    // The pause is what the server asks for plus up to half as much, so that clients with the same answer do not return together.
     let pauses = (0..<100).compactMap { _ in pause(problem(429, 5), 1) }
     #expect(pauses.allSatisfy { (.seconds(5) ... .milliseconds(7500)).contains($0) })
     #expect(Set(pauses).count > 90)

@@ -61,7 +61,7 @@ import Testing
       times.append(clock.now - start)
     }
     #expect(server.connections == 1)
-    // Well under a millisecond on an idle machine.
+    // This takes well under a millisecond on an idle machine.
     #expect(times.sorted()[100] < .milliseconds(20), "median \(times.sorted()[100])")
   }
 
@@ -116,7 +116,7 @@ import Testing
       }
       #expect(retryAfter == seconds)
     }
-    // A status that no answer can have is no answer: libcurl gives the connection up, or there is none.
+    // For an impossible status, libcurl either gives the connection up or reports status 0.
     do throws(TransferError) {
       #expect(try await client.send("GET", server.address + "/status").status == 0)
     } catch {

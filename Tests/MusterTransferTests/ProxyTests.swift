@@ -7,7 +7,7 @@ import Testing
   @Test("A proxy of the environment is not asked: transfers go where the fleet's programs say")
   func environment() async throws {
     let proxy = try ScriptedServer { _ in .answer(502) }
-    // Another address than those that were always left out.
+    // This address is not one of those that are never sent through a proxy.
     let server = try ScriptedServer(at: 2) { _ in .answer(200, Array("direct".utf8)) }
     let names = ["http_proxy", "all_proxy", "ALL_PROXY"]
     for name in names { setenv(name, "http://127.0.0.1:\(proxy.port)", 1) }
@@ -19,7 +19,7 @@ import Testing
 
   @Test("A far side that does not take a connection is unreachable; one that took it and falls silent has timed out")
   func timeouts() async throws {
-    // The system takes no more connections for a listener whose queue is full.
+    // The system accepts no more connections for a listener whose queue is full.
     let (listener, port) = try Loopback.bound()
     listen(listener, 0)
     let filling = (0..<4).map { _ in socket(AF_INET, Int32(SOCK_STREAM.rawValue) | Int32(SOCK_NONBLOCK.rawValue), 0) }

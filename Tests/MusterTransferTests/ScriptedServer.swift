@@ -6,7 +6,7 @@ import TestSupport
 
 @testable import MusterTransfer
 
-/// An HTTP server that says what the test wants, byte by byte; each connection has a thread.
+/// An HTTP server that sends exactly the bytes that a test specifies. Each connection has a thread.
 final class ScriptedServer: Sendable {
   struct Request: Sendable {
     var head: String
@@ -24,9 +24,9 @@ final class ScriptedServer: Sendable {
 
   enum Answer: Sendable {
     case bytes([UInt8])
-    /// These bytes, then the connection ends.
+    /// Sends these bytes and closes the connection.
     case last([UInt8])
-    /// Nothing, for as long as the client waits.
+    /// Sends nothing for as long as the client waits.
     case silence
 
     static func text(_ text: String) -> Answer { .bytes(Array(text.utf8)) }
@@ -43,7 +43,7 @@ final class ScriptedServer: Sendable {
   private let log = Mutex<(connections: Int, requests: [Request])>((0, []))
   private let ended = Mutex(0)
 
-  /// - Parameter host: the last number of the loopback address that it listens at.
+  /// - Parameter host: the last number of the loopback address on which the server listens.
   init(at host: UInt32 = 1, _ respond: @escaping @Sendable (Request) -> Answer) throws {
     self.respond = respond
     let descriptor = socket(AF_INET, Int32(SOCK_STREAM.rawValue) | Int32(SOCK_CLOEXEC.rawValue), 0)
@@ -60,7 +60,7 @@ final class ScriptedServer: Sendable {
     guard code == 0 else { throw TestSupportError("no server: \(String(cString: strerror(errno)))") }
     port = Int(UInt16(bigEndian: address.sin_port))
     let owner = Unowned(self)
-    // Threads and not dispatch queues: those share a pool with everything else in the process, and may have to wait for a thread.
+    // Threads are used, because dispatch queues share a pool with the rest of the process and may have to wait for a thread.
     try Threads.start { Self.accept(descriptor, owner) }
   }
 
@@ -72,7 +72,7 @@ final class ScriptedServer: Sendable {
   var address: String { "http://127.0.0.1:\(port)" }
   var connections: Int { log.withLock(\.connections) }
   var requests: [Request] { log.withLock(\.requests) }
-  /// Connections that the client has ended.
+  /// The number of connections that the client has closed.
   var closed: Int { ended.withLock(\.self) }
 
   private struct Unowned: Sendable {

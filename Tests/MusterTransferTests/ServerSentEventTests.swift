@@ -59,7 +59,7 @@ struct ServerSentEventTests {
   @Test("who stops reading ends the transfer")
   func abandoned() async throws {
     let head = "HTTP/1.1 200 X\r\nContent-Type: text/event-stream\r\n\r\n"
-    // The server does not close: it answers, and waits for a next request.
+    // The server keeps the connection open after its answer, and waits for the next request.
     let server = try ScriptedServer { _ in .text("\(head)data: first\n\n") }
     let client = try HTTPClient()
     for try await event in client.events(from: server.address) {
