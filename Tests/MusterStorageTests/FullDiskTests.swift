@@ -6,7 +6,7 @@ import Testing
 
 @testable import MusterStorage
 
-/// A file size limit stands for a full disk: no rights are needed for it, and it binds the child process of the test alone.
+/// Uses a file size limit in place of a full disk, because it needs no privileges and only affects the test's child process.
 @Suite struct FullDiskTests {
   @Test("a body that does not fit is refused as a full disk, and leaves nothing")
   func blob() async {

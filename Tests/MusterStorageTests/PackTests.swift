@@ -72,7 +72,7 @@ import Testing
     let old = timespec(tv_sec: time(nil) - 7200, tv_nsec: 0)
     #expect(utimensat(AT_FDCWD, root.file("packs/pack"), [old, old], 0) == 0)
     for _ in 0..<2 {
-      // The second time after a restart: the file's own time says it.
+      // The second time is after a restart, when only the file's own time shows the refresh.
       let state = try StateFolder(folder: root.path)
       #expect(state.refresh(Digest(of: body)))
       #expect(state.sweep(keeping: [], olderThan: .seconds(60)) == 0)
@@ -139,7 +139,7 @@ import Testing
     }
   }
 
-  /// All of them in one pack, as an earlier process left it.
+  /// Writes all bodies into one pack, as an earlier process would have left it.
   private func write(_ bodies: [[UInt8]], to root: TemporaryFolder) throws {
     mkdir(root.file("packs"), 0o700)
     let (header, places) = PackFile.layout(bodies.map { (Digest(of: $0), $0.count) })

@@ -20,7 +20,7 @@ import Testing
       let store = try StateFolder(folder: root.path)
       let file = try store.partials.begin(identity, expecting: 100_000, maximumBytes: 1 << 20)
       try file.write(Array(bytes[..<100_000]))
-      // The process dies here: nothing is released.
+      // This is where the process dies, so nothing is released.
     }
     let store = try StateFolder(folder: root.path)
     #expect(store.partials.standing(identity.name, identity.digest)?.offset == 100_000)
@@ -45,7 +45,7 @@ import Testing
       let file = try store.partials.begin(identity, expecting: bytes.count, maximumBytes: 1 << 20)
       try file.write(bytes)
       _ = try store.partials.adopt(try store.partials.claim(file, of: identity.name))
-      // And dies before it is through.
+      // This is where the process dies, before it releases the claim.
     }
     let store = try StateFolder(folder: root.path)
     let standing = store.partials.standing(identity.name, identity.digest)
@@ -77,14 +77,14 @@ import Testing
     let file = try store.partials.begin(identity, expecting: bytes.count, maximumBytes: 1 << 20)
     try file.write(bytes)
     let claim = try store.partials.claim(file, of: identity.name)
-    // Nobody else begins, resumes or claims, and nothing is written any more.
+    // No other request can begin, resume or claim, and nothing more can be written.
     #expect(throws: StorageError.claimed) { try store.partials.begin(identity, expecting: 1, maximumBytes: 1 << 20) }
     #expect(throws: StorageError.claimed) {
       try store.partials.resume(identity.name, identity.digest, at: bytes.count, expecting: 0, maximumBytes: 1 << 20)
     }
     #expect(throws: StorageError.superseded) { try store.partials.claim(file, of: identity.name) }
     #expect(throws: StorageError.superseded) { () throws in try file.write([1]) }
-    // Who asks is told the truth, and does not end the claim.
+    // A query of the progress gets the true state, and does not end the claim.
     #expect(store.partials.standing(identity.name, identity.digest)?.offset == bytes.count)
     #expect(store.partials.standing(identity.name, identity.digest)?.isStored == false)
     store.partials.release(file, of: identity.name)
@@ -127,7 +127,7 @@ import Testing
       #expect(store.partials.standing(identity.name, identity.digest)?.offset == bytes.count)
       let (_, again) = try store.partials.resume(identity.name, identity.digest, at: bytes.count, expecting: 0, maximumBytes: 1 << 20)
       _ = try store.partials.claim(try #require(again), of: identity.name)
-      // The process dies here.
+      // This is where the process dies.
     }
     let store = try StateFolder(folder: root.path)
     #expect(store.partials.standing(identity.name, identity.digest)?.offset == bytes.count)
@@ -188,20 +188,20 @@ import Testing
     #expect(store.partials.totals.count == 2)
     for name in ["d", "e", "f"] { try begin(name, name) }
     #expect(store.partials.totals.count == 3)
-    // It is said which limit made them go, and once.
+    // The limit that caused the removals is logged once.
     #expect(log.lines(with: "made room").count == 1)
     #expect(log.lines(with: "limit=data.limits.partialUploadsPerNode").count == 1)
     try begin("g", "g", 900)
     #expect(store.partials.totals.bytes <= 1000)
     #expect(throws: StorageError.tooLarge(maximumBytes: 1000)) { try begin("h", "h", 1001) }
-    // Held by requests that are under way, nothing may go.
+    // Uploads that requests in progress hold may not be removed.
     let held = try ["x", "y", "z"].map { name in
       let identity = PartialUploads.Identity(name: name, owner: name, digest: Digest(of: [1]), length: 10)
       return try store.partials.begin(identity, expecting: 10, maximumBytes: 10)
     }
     #expect(throws: StorageError.crowded("3 uploads are under way")) { try begin("i", "i") }
     for (file, name) in zip(held, ["x", "y", "z"]) { store.partials.release(file, of: name) }
-    // Those of a process that ended long ago.
+    // Give the files the times of a process that ended long ago.
     for name in Files.names(in: root.file("uploads")) {
       var times = [timespec(tv_sec: 1, tv_nsec: 0), timespec(tv_sec: 1, tv_nsec: 0)]
       utimensat(AT_FDCWD, root.file("uploads/\(name)"), &times, 0)

@@ -4,7 +4,7 @@ import Testing
 
 @testable import MusterStorage
 
-// What the tests of the folder ask its store, in short.
+// Short forms of the store's functions for the tests.
 extension StateFolder {
   @discardableResult
   func append(_ entries: [JournalEntry], replacing ranges: [JournalRange] = []) async throws -> WallTime {
@@ -18,10 +18,10 @@ extension StateFolder {
 
   func entries(machine: String) async throws -> [JournalEntry] { try await store.entries(machine: machine) }
 
-  /// The store as the one that it is.
+  /// The store as an `SQLiteStore`.
   var sqlite: SQLiteStore { get throws { try #require(store as? SQLiteStore) } }
 
-  /// Removes what is in none of the sets, as a sweep does.
+  /// Removes the old blobs that are not kept, as a sweep does.
   func sweep(keeping kept: Set<Digest>, olderThan age: Duration) -> Int {
     (0..<BlobFolder.prefixes).reduce(blobs.clearStaging(olderThan: age)) { freed, prefix in
       freed + blobs.discard(blobs.old(prefix: prefix, olderThan: age).subtracting(kept), olderThan: age).freed

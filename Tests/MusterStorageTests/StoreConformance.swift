@@ -5,13 +5,13 @@ import MusterStorage
 import TestSupport
 import Testing
 
-/// What every engine must do. A new one is added to ``Engine``.
+/// The requirements on every database engine. A new engine is added to ``Engine``.
 @Suite("A store, whatever its engine")
 struct StoreConformance {
   enum Engine: String, CaseIterable {
     case sqlite
 
-    /// - Parameter clock: milliseconds of the time of day.
+    /// - Parameter clock: the time of day in milliseconds.
     func open(_ folder: TemporaryFolder, clock: Int64 = 1000) throws -> Opened {
       switch self {
       case .sqlite:
@@ -21,7 +21,7 @@ struct StoreConformance {
     }
   }
 
-  /// A store with what keeps it open.
+  /// A store, and the object that keeps it open.
   struct Opened {
     let store: any Store
     let owner: StateFolder
@@ -218,7 +218,7 @@ struct StoreConformance {
     let store = opened.store
     try await opened.apply(began(), .published(task, model(0)))
     for round in 1...3 {
-      // One device sends the same bytes each round.
+      // The second device sends the same bytes in each round.
       try await opened.apply(
         .contributed(key(1, round: round), update(1, "round \(round)")), .contributed(key(2, round: round), update(2, "same")),
         .published(task, model(round)), .completed(task, record(round, [update(1, "round \(round)"), update(2, "same")])),
@@ -252,7 +252,7 @@ struct StoreConformance {
       Set(try await opened.store.releasedBlobs(after: 0, most: 10).map(\.digest))
         == Set(["model 0", "wire 0", "state 0", "update 1"].map(digest)))
     #expect(try await opened.store.keptBlobs(among: [digest("model 0"), digest("update 1")]).isEmpty)
-    // And it may come again.
+    // The same id may be used again.
     try await opened.apply(began())
     #expect(try await opened.store.task(task)?.rounds == 0)
     try await opened.apply(.contributed(key(1), update(1)))
@@ -276,7 +276,7 @@ struct StoreConformance {
     #expect(try await opened.store.task(task)?.retired == last)
     #expect(try await opened.store.contribution(key(1))?.fate == .counted)
     #expect(try await opened.store.keptBlobs(among: [digest("update 1")]).isEmpty, "updates are for rounds to come")
-    // Its end is said once more.
+    // The task is reported again as ended, which changes nothing.
     try await opened.apply(began(isOver: true))
     #expect(try await opened.store.contribution(key(1)) != nil)
     try await opened.apply(began())
@@ -299,7 +299,7 @@ struct StoreConformance {
       return named == task && why.contains("inf")
     }
     #expect(try await opened.store.contribution(key(2)) == nil)
-    // A row of a task that the history does not know.
+    // The row refers to a task that the history does not know.
     await #expect {
       try await opened.apply(.published(TaskID(unchecked: "unknown"), model(0)))
     } throws: { error in
@@ -324,7 +324,7 @@ struct StoreConformance {
 }
 
 extension RoundRecord {
-  /// Without the time of day, which the model does not know, and with the missed in an order of their own.
+  /// The record without the time of day, which the simulation's model of the history does not have, and with the missed nodes sorted.
   fileprivate var shown: RoundRecord {
     var record = self
     record.ended = nil

@@ -203,7 +203,7 @@ import Testing
     }
     let kinds = try await store.entries(machine: "coordinator").map(\.kind)
     #expect(kinds.count == 200)
-    // One transaction's rows lie together.
+    // The rows of one transaction are next to each other.
     #expect(stride(from: 0, to: 200, by: 5).allSatisfy { Set(kinds[$0..<$0 + 5]).count == 1 })
   }
 }
