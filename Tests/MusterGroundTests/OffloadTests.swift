@@ -6,17 +6,17 @@ import Testing
 @Suite struct OffloadTests {
   @Test("work that blocks does not hold up the tasks of the process")
   func cooperativeThreadsStayFree() async {
-    // In a process of its own: other tests hold threads too.
+    // The test runs in a process of its own, because other tests occupy threads too.
     await #expect(processExitsWith: .success) {
       let gate = DispatchSemaphore(value: 0)
       await withTaskGroup(of: Void.self) { group in
-        // More than there are cooperative threads, on most machines.
+        // This is more than the number of cooperative threads on most machines.
         for _ in 0..<12 { group.addTask { await offload { gate.wait() } } }
         let clock = ContinuousClock()
         let start = clock.now
         for _ in 0..<100 { await Task.yield() }
         for _ in 0..<4 { await offload {} }
-        // Dispatch itself would help out after a second.
+        // Dispatch itself adds threads only after a second.
         #expect(clock.now - start < .milliseconds(900))
         for _ in 0..<12 { gate.signal() }
       }

@@ -72,7 +72,7 @@ struct PoolTests {
     let gate = Gate()
     await withTaskGroup(of: Void.self) { group in
       for _ in 0..<20 { group.addTask { await offloadLong { while gate.isClosed.withLock(\.self) { usleep(1000) } } } }
-      // More of it than the pool has threads; and yet there is room.
+      // There is more long work than the pool has threads, and short work must still run.
       #expect(await offload { 7 } == 7)
       gate.isClosed.withLock { $0 = false }
     }
