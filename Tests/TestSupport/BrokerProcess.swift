@@ -5,15 +5,15 @@ import Synchronization
 /// A real mosquitto on a free port of the loopback interface.
 package final class BrokerProcess: Sendable {
   package struct Options: Sendable {
-    /// Keep retained messages over a restart (a clean one: mosquitto writes a snapshot).
+    /// Whether retained messages are kept over a clean restart, for which mosquitto writes a snapshot.
     package var persistence = false
-    /// User names and passwords. With any, nobody comes in without.
+    /// User names and passwords. If there are any, clients without one are refused.
     package var users: [String: String] = [:]
-    /// The text of an ACL file.
+    /// The content of an ACL file.
     package var accessList: String?
-    /// Certificate and key files: the listener then speaks TLS only.
+    /// Certificate and key files. With them, the listener accepts only TLS.
     package var certificate: (certificate: String, key: String)?
-    /// More lines of configuration.
+    /// Additional lines of configuration.
     package var lines: [String] = []
 
     package init() {}
@@ -24,7 +24,7 @@ package final class BrokerProcess: Sendable {
   private let configuration: String
   private let process = Mutex<ChildProcess?>(nil)
 
-  /// Writes the configuration; nothing runs before `start`.
+  /// Writes the configuration. The broker does not run before `start`.
   package init(_ options: Options = Options(), port: Int? = nil) async throws {
     folder = try TemporaryFolder()
     self.port = try port ?? freePort()
@@ -40,14 +40,14 @@ package final class BrokerProcess: Sendable {
     configuration = try folder.write((lines + options.lines).joined(separator: "\n") + "\n", to: "mosquitto.conf")
   }
 
-  /// A broker with a configuration file of the caller, which listens at `port` of the loopback interface.
+  /// Makes a broker from the caller's configuration file, which listens on `port` of the loopback interface.
   package init(configuration: String, port: Int, folder: TemporaryFolder) {
     self.configuration = configuration
     self.port = port
     self.folder = folder
   }
 
-  /// A broker that answers.
+  /// Makes and starts a broker.
   package static func started(_ options: Options = Options()) async throws -> BrokerProcess {
     let broker = try await BrokerProcess(options)
     try await broker.start()
@@ -56,7 +56,7 @@ package final class BrokerProcess: Sendable {
 
   package var log: String { process.withLock(\.self)?.log ?? "" }
 
-  /// Starts it and waits until it accepts connections.
+  /// Starts the broker and waits until it accepts connections.
   package func start() async throws {
     let child = try ChildProcess("mosquitto", ["-c", configuration], log: folder.file("mosquitto.log"))
     process.withLock { $0 = child }
@@ -64,18 +64,18 @@ package final class BrokerProcess: Sendable {
     if let status = child.exitStatus { throw TestSupportError("mosquitto ended with \(status): \(child.log.suffix(2000))") }
   }
 
-  /// Ends it in order: connections are closed, persistence is written.
+  /// Ends the broker in order: connections are closed and persistence is written.
   package func stop() async throws { try await end(SIGTERM) }
 
-  /// SIGKILL.
+  /// Ends the broker with SIGKILL.
   package func kill() async throws { try await end(SIGKILL) }
 
-  /// A signal, without a wait for what comes of it.
+  /// Sends a signal without waiting for its effect.
   package func signal(_ number: Int32) { process.withLock(\.self)?.signal(number) }
-  /// As of ``ChildProcess``; nil, too, when it was never started.
+  /// The exit status as in ``ChildProcess``; also `nil` when the broker was never started.
   package var exitStatus: Int32? { process.withLock(\.self)?.exitStatus }
 
-  /// Stops it where it stands: the system still accepts connections, nobody answers. Until `thaw`.
+  /// Stops the broker with SIGSTOP until `thaw`. The system still accepts connections, but nothing is answered.
   package func freeze() { process.withLock(\.self)?.signal(SIGSTOP) }
   package func thaw() { process.withLock(\.self)?.signal(SIGCONT) }
 
@@ -90,7 +90,7 @@ package final class BrokerProcess: Sendable {
     try await child.wait()
   }
 
-  /// Makes a password file with mosquitto's own tool.
+  /// Writes a password file with mosquitto's own tool.
   package static func writePasswords(_ users: [String: String], in folder: TemporaryFolder) async throws -> String {
     let file = try folder.write("", to: "passwords")
     for (user, password) in users.sorted(by: { $0.key < $1.key }) {

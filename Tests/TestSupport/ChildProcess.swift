@@ -2,17 +2,17 @@ import FoundationEssentials
 import Glibc
 import Synchronization
 
-/// A program that a test runs. It does not outlive the test process, however that ends: a guardian kills what is left.
+/// A program that a test runs. It does not outlive the test process, however that ends: a guardian kills the remaining programs.
 package final class ChildProcess: Sendable {
   package let pid: Int32
-  /// Where its standard output and error go.
+  /// The file that receives its standard output and error.
   package let logFile: String
   private let status = Mutex<Int32?>(nil)
 
   /// - Parameters:
-  ///   - executable: a path, or a name to look for as `Executable.find` does.
-  ///   - log: a file that gets its output, appended.
-  ///   - environment: added to the test's own.
+  ///   - executable: a path, or a name that `Executable.find` looks up.
+  ///   - log: the file to which its output is appended.
+  ///   - environment: variables that are added to the test's own.
   package init(_ executable: String, _ arguments: [String] = [], log: String, environment: [String: String] = [:]) throws(TestSupportError)
   {
     logFile = log
@@ -29,7 +29,7 @@ package final class ChildProcess: Sendable {
     }
   }
 
-  /// The exit code, or 128 and the signal, once it has ended.
+  /// The exit code, or 128 plus the signal number, once the process has ended.
   package var exitStatus: Int32? {
     status.withLock { status in
       if status == nil {
@@ -55,7 +55,7 @@ package final class ChildProcess: Sendable {
     if exitStatus == nil { Glibc.kill(pid, number) }
   }
 
-  /// Waits until it has ended.
+  /// Waits until the process has ended.
   ///
   /// - Returns: the exit status as in `exitStatus`.
   @discardableResult
@@ -81,7 +81,7 @@ package final class ChildProcess: Sendable {
     var attributes = posix_spawnattr_t()
     posix_spawnattr_init(&attributes)
     defer { posix_spawnattr_destroy(&attributes) }
-    // The MQTT library sets SIGPIPE to ignored in this process; that is inherited, and children should start as everywhere.
+    // The MQTT library makes this process ignore SIGPIPE, which children would inherit. They should start with the default.
     var defaults = sigset_t()
     sigemptyset(&defaults)
     sigaddset(&defaults, SIGPIPE)
@@ -97,7 +97,7 @@ package final class ChildProcess: Sendable {
     return pid
   }
 
-  /// A shell that reads which processes to watch, and kills those that are left when this process, the writer, is gone.
+  /// A shell that reads which processes to watch, and kills the remaining ones when this process is gone.
   private final class Guardian: Sendable {
     static let shared = Guardian()
     private let pipeEnd: Int32
@@ -115,11 +115,11 @@ package final class ChildProcess: Sendable {
         """
       var ends: [Int32] = [-1, -1]
       pipe(&ends)
-      // Only this process holds the writing end: its end is the guardian's signal.
+      // Only this process holds the writing end, so the pipe closes when this process ends.
       for end in ends { _ = fcntl(end, F_SETFD, FD_CLOEXEC) }
       pipeEnd = ends[1]
       do {
-        // In a group of its own: Ctrl-C at the terminal must not end it before the others.
+        // The guardian has a group of its own, so that Ctrl-C at the terminal does not end it before the other processes.
         _ = try ChildProcess.spawn("/bin/sh", ["-c", script], environment: [:], input: ends[0], output: nil, ownGroup: true)
       } catch {
         print("processes of tests may be left over: \(error)")
@@ -136,12 +136,12 @@ package final class ChildProcess: Sendable {
   }
 }
 
-/// Finds programs, also where an ordinary user's PATH does not look: Debian keeps mosquitto in /usr/sbin.
+/// Finds programs, also in folders that are not in an ordinary user's PATH: Debian installs mosquitto in /usr/sbin.
 package enum Executable {
   package static func find(_ name: String) throws(TestSupportError) -> String {
     if name.contains("/") { return name }
     let environment = ProcessInfo.processInfo.environment
-    // Our own programs lie where the test bundle does: one build makes both.
+    // Muster's programs are in the folder of the test bundle, because one build makes both.
     var own = [CChar](repeating: 0, count: Int(PATH_MAX))
     let length = readlink("/proc/self/exe", &own, own.count - 1)
     let bundle = String(decoding: own.prefix(max(length, 0)).map { UInt8(bitPattern: $0) }, as: UTF8.self)

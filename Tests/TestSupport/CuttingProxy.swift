@@ -1,32 +1,33 @@
 import Glibc
 import Synchronization
 
-/// Sees what passes through one connection, on that connection's own thread.
+/// Observes the bytes of one connection, on that connection's own thread.
 package protocol ConnectionTap: AnyObject {
-  /// The client sent this; it has not gone on yet.
+  /// The client sent these bytes. They have not been forwarded yet.
   func sent(_ bytes: ArraySlice<UInt8>)
-  /// What was sent last has gone on.
+  /// The bytes of the last ``sent(_:)`` were forwarded.
   func wentOn()
-  /// The server answered this; it has not gone back yet.
+  /// The server sent these bytes. They have not been forwarded yet.
   func answered(_ bytes: ArraySlice<UInt8>)
 }
 
-/// A TCP proxy that counts what clients send, and treats connections as badly as networks do: cut, half-open, lossy, slow.
+/// A TCP proxy that counts the bytes of clients, and damages connections as networks do: cut, half-open, lossy, slow.
 package final class CuttingProxy: Sendable {
   package enum Verdict: Sendable {
     case pass
-    /// Both sides end with a reset, what is under way is lost.
+    /// Both sides are reset, and bytes in transit are lost.
     case cut
   }
 
-  /// What the network does to connections.
+  /// The network's treatment of connections.
   package enum Weather: Hashable, Sendable {
     case fair
-    /// Half-open: connections are there, and whatever is sent on them never arrives, also when the weather is fair again. (A router forgot them.)
+    /// Half-open: connections stay up, but no bytes sent on them ever arrive, even after the weather is fair again, as if a router forgot
+    /// them.
     case silent
-    /// With this probability a piece of at most 16 KiB is the last one of its connection, which ends with a reset.
+    /// With this probability, a piece of at most 16 KiB is the last one of its connection, which is then reset.
     case lossy(Double)
-    /// Bytes a second of a connection, both ways together.
+    /// The bytes per second of a connection, in both directions together.
     case slow(Int)
   }
 
@@ -37,22 +38,23 @@ package final class CuttingProxy: Sendable {
   private let tap: @Sendable () -> (any ConnectionTap)?
   private let state = Mutex(State())
 
-  /// Connections have numbers, in the order in which they came.
+  /// Connections are numbered in the order in which they came.
   private struct State {
     var weather = Weather.fair
     var received = 0
     var returned = 0
     var connections = 0
-    /// The connections below these numbers are to be reset, without a client, or half-open for good.
+    /// Connections with numbers below these are to be reset, lose their client, or stay half-open permanently.
     var cut = 0
     var abandoned = 0
     var silenced = 0
   }
 
   /// - Parameters:
-  ///   - port: where connections go.
-  ///   - judge: asked with the number of bytes that clients have sent in all, before the last piece of them goes on.
-  ///   - tap: makes what sees a new connection's bytes.
+  ///   - target: the port to which connections are forwarded.
+  ///   - judge: decides about each piece before it is forwarded, from the number of bytes that clients have sent in all, this piece
+  ///     included.
+  ///   - tap: makes the observer of a new connection.
   package init(
     to target: Int, judge: @escaping @Sendable (_ total: Int) -> Verdict = { _ in .pass },
     tap: @escaping @Sendable () -> (any ConnectionTap)? = { nil }
@@ -66,7 +68,7 @@ package final class CuttingProxy: Sendable {
       while true {
         let client = accept(descriptor, nil, nil)
         guard client >= 0, let proxy = self else { return }
-        // A program that is started meanwhile must not hold the connection, too: it would stay open when this end is closed.
+        // A program that is started in the meantime must not inherit the connection, which would then stay open when this end is closed.
         _ = fcntl(client, F_SETFD, FD_CLOEXEC)
         Loopback.thread { proxy.serve(client) }
       }
@@ -79,11 +81,11 @@ package final class CuttingProxy: Sendable {
   }
 
   package var address: String { "http://127.0.0.1:\(port)" }
-  /// Bytes that clients have sent, heads included.
+  /// The bytes that clients have sent, including heads.
   package var received: Int { state.withLock(\.received) }
-  /// Bytes that went back to them.
+  /// The bytes that were sent back to clients.
   package var returned: Int { state.withLock(\.returned) }
-  /// Connections so far.
+  /// The number of connections so far.
   package var connections: Int { state.withLock(\.connections) }
 
   package var weather: Weather {
@@ -96,13 +98,13 @@ package final class CuttingProxy: Sendable {
     }
   }
 
-  /// Resets all connections of now, on both sides.
+  /// Resets all current connections on both sides.
   package func cut() { state.withLock { $0.cut = $0.connections } }
 
-  /// Resets all connections of now towards their clients; the other side learns nothing of it, until `cut`.
+  /// Resets all current connections on the client's side. The server's side is not told before `cut`.
   package func loseClients() { state.withLock { $0.abandoned = $0.connections } }
 
-  // MARK: A connection
+  // MARK: Connections
 
   private enum Fate {
     case served(Weather)
@@ -139,16 +141,16 @@ package final class CuttingProxy: Sendable {
         case .pass?: continue
         case .cut?: return link.reset()
         case nil:
-          // The end of a side that was lost a moment ago is no news for the other one.
+          // When a side that was lost on purpose ends, the other side is not told.
           if case .served = fate(of: number) { return link.close() }
         }
       }
     }
   }
 
-  /// Waits a little for bytes and hands them on.
+  /// Waits a short time for bytes and forwards them.
   ///
-  /// - Returns: nil at the end of a side.
+  /// - Returns: `nil` when one side has ended.
   private func pass(_ link: Link, _ weather: Weather, _ tap: (any ConnectionTap)?) -> Verdict? {
     var ends = [pollfd(fd: link.client, events: Int16(POLLIN), revents: 0), pollfd(fd: link.server, events: Int16(POLLIN), revents: 0)]
     guard poll(&ends, 2, Link.turn) >= 0 || errno == EINTR else { return nil }
@@ -184,9 +186,9 @@ private struct Link {
   var client: Int32
   let server: Int32
 
-  /// POLLRDHUP, which Glibc's module leaves out: the other side has closed, whatever it sent before.
+  /// POLLRDHUP, which Glibc's module leaves out: the other side has closed its end, even if bytes are still unread.
   private static let hungUp: Int16 = 0x2000
-  /// Milliseconds after which a connection looks at what became of it.
+  /// The interval in milliseconds at which a connection checks its fate.
   static let turn: Int32 = 50
 
   mutating func loseClient() {
@@ -195,7 +197,7 @@ private struct Link {
     client = -1
   }
 
-  /// - Returns: false when nobody is left who could wait for something.
+  /// - Returns: false when neither side is open any more.
   func waitSilently() -> Bool {
     usleep(UInt32(Self.turn) * 1000)
     return [client, server].contains { descriptor in

@@ -1,6 +1,6 @@
-/// Asks again and again until the condition holds.
+/// Checks a condition repeatedly until it holds.
 ///
-/// - Returns: whether it did in time.
+/// - Returns: whether it held in time.
 package func eventually(
   within timeout: Duration = .seconds(10), every interval: Duration = .milliseconds(5),
   isolation: isolated (any Actor)? = #isolation, _ condition: () async throws -> Bool

@@ -1,13 +1,13 @@
 package import Logging
 import Synchronization
 
-/// What a program said, for tests to read.
+/// Records the log of a program for tests.
 package final class LogRecorder: Sendable {
   package struct Record: Sendable {
     package var time: ContinuousClock.Instant
     package var level: Logger.Level
     package var message: String
-    /// The message, and its metadata as `key=value`, sorted.
+    /// The message with its metadata as `key=value`, sorted.
     package var text: String
   }
 
@@ -17,7 +17,7 @@ package final class LogRecorder: Sendable {
   package init(label: String = "test") { self.label = label }
 
   package var records: [Record] { kept.withLock(\.self) }
-  /// Each with its level in front.
+  /// The records as lines, each with its level at the beginning.
   package var lines: [String] { records.map { "\($0.level) \($0.text)" } }
 
   package func lines(with text: String) -> [String] { lines.filter { $0.contains(text) } }

@@ -1,8 +1,8 @@
 import Glibc
 
-/// TCP on the loopback interface and threads, as bare as the tests' servers and proxies need them.
+/// TCP on the loopback interface, and threads, in the minimal form that the tests' servers and proxies need.
 package enum Loopback {
-  /// A socket that is bound to a port of the loopback interface, any free one for 0.
+  /// A socket that is bound to a port of the loopback interface. Port 0 selects a free one.
   package static func bound(to port: Int = 0) throws(TestSupportError) -> (descriptor: Int32, port: Int) {
     let descriptor = stream()
     guard descriptor >= 0 else { throw TestSupportError("no socket: \(String(cString: strerror(errno)))") }
@@ -20,7 +20,7 @@ package enum Loopback {
     return (descriptor, Int(UInt16(bigEndian: address.sin_port)))
   }
 
-  /// The same, and connections are taken: by `accept`, and by the system until then.
+  /// A bound socket that also listens. The system queues connections until `accept` takes them.
   package static func listener() throws(TestSupportError) -> (descriptor: Int32, port: Int) {
     let (descriptor, port) = try bound()
     guard listen(descriptor, 256) == 0 else {
@@ -30,7 +30,7 @@ package enum Loopback {
     return (descriptor, port)
   }
 
-  /// A connection, or -1 when nobody listens.
+  /// A connected socket, or -1 when no program listens at the port.
   package static func connect(to port: Int) -> Int32 {
     let descriptor = stream()
     guard descriptor >= 0 else { return -1 }
@@ -45,9 +45,9 @@ package enum Loopback {
     return -1
   }
 
-  /// Sends everything.
+  /// Sends all bytes.
   ///
-  /// - Returns: whether the connection took it.
+  /// - Returns: whether the connection accepted all of them.
   package static func send(_ descriptor: Int32, _ bytes: ArraySlice<UInt8>) -> Bool {
     var rest = bytes
     while !rest.isEmpty {
@@ -58,14 +58,14 @@ package enum Loopback {
     return true
   }
 
-  /// Ends a connection with a reset: what is under way is lost.
+  /// Closes a connection with a reset. Bytes in transit are lost.
   package static func reset(_ descriptor: Int32) {
     var hard = linger(l_onoff: 1, l_linger: 0)
     setsockopt(descriptor, SOL_SOCKET, SO_LINGER, &hard, socklen_t(MemoryLayout<linger>.size))
     close(descriptor)
   }
 
-  /// A thread that nobody waits for.
+  /// Starts a detached thread.
   package static func thread(_ run: @escaping @Sendable () -> Void) {
     var thread = pthread_t()
     let body = Unmanaged.passRetained(Body(run))

@@ -1,4 +1,4 @@
-/// Sebastiano Vigna's SplitMix64: the same numbers in every run.
+/// Sebastiano Vigna's SplitMix64, which gives the same numbers in every run.
 package struct SeededGenerator: RandomNumberGenerator {
   private var state: UInt64
 

@@ -1,8 +1,8 @@
 import FoundationEssentials
 import Glibc
 
-/// A disk that takes its time: a library for LD_PRELOAD, under which fsync and fdatasync of large files, databases aside, are written down with the name of the thread
-/// that waits, and the first of them takes as long as the test wants.
+/// A slow disk, simulated by a library for LD_PRELOAD. The library records each fsync and fdatasync of a large file, except of databases,
+/// with the name of the thread that waits. The first of these calls lasts until the test releases it.
 package struct SlowDisk: Sendable {
   private let folder: TemporaryFolder
   private let library: String
@@ -14,7 +14,7 @@ package struct SlowDisk: Sendable {
   }()
   package static var isPossible: Bool { compiler != nil }
 
-  /// - Parameter bytes: what is large.
+  /// - Parameter bytes: the size from which a file counts as large.
   package init(bytes: Int) async throws {
     folder = try TemporaryFolder()
     library = folder.file("slow.so")
@@ -31,12 +31,12 @@ package struct SlowDisk: Sendable {
     ["LD_PRELOAD": library, "SLOW_DISK": folder.path, "SLOW_DISK_BYTES": "\(bytes)"]
   }
 
-  /// The names of the threads that waited for the disk, in the order in which they came.
+  /// The names of the threads that waited for the disk, in order.
   package var threads: [String] {
     get throws { try String(contentsOfFile: folder.file("threads"), encoding: .utf8).split(separator: "\n").map(String.init) }
   }
 
-  /// Whether the first flush is under way.
+  /// Whether the first flush is in progress.
   package var isHeld: Bool { access(folder.file("held"), F_OK) == 0 && access(folder.file("hold"), F_OK) == 0 }
   package func release() { unlink(folder.file("hold")) }
 

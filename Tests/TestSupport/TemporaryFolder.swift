@@ -2,7 +2,7 @@ import FoundationEssentials
 import Glibc
 import Synchronization
 
-/// A folder of its own under the system's temporary folder, removed with the value.
+/// A new folder below the system's temporary folder. It is removed when the value is released.
 package final class TemporaryFolder: Sendable {
   package let path: String
 
@@ -24,10 +24,10 @@ package final class TemporaryFolder: Sendable {
     }
   }
 
-  /// The path of an entry of this name.
+  /// The path of an entry of the folder.
   package func file(_ name: String) -> String { "\(path)/\(name)" }
 
-  /// Writes a file and gives its path.
+  /// Writes a file and returns its path.
   @discardableResult
   package func write(_ text: String, to name: String) throws -> String {
     try write(Array(text.utf8), to: name)
@@ -40,7 +40,7 @@ package final class TemporaryFolder: Sendable {
   }
 }
 
-/// What went wrong in the scenery of a test.
+/// An error in a test's setup, and not in the tested code.
 package struct TestSupportError: Error, CustomStringConvertible {
   package let description: String
 
