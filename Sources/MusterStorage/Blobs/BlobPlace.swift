@@ -1,4 +1,4 @@
-/// Where the bytes of a blob are: a file, or a part of one.
+/// The place of a blob's bytes: a file, or a part of one.
 package struct BlobPlace: Hashable, Sendable {
   package let path: String
   /// The part of the file that is the blob; `nil` means the whole file.

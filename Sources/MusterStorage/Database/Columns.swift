@@ -2,7 +2,7 @@ import FoundationEssentials
 import GRDB
 import MusterSchema
 
-// How values of the schema are stored in columns.
+// Conversions between values of the schema and columns.
 
 extension Digest {
   var column: Data { Data(bytes) }
