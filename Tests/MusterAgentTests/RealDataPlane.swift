@@ -22,11 +22,11 @@ struct RealDataPlane: Sendable {
     let source = StoredBlobs(store: store)
     let ports = AsyncStream<Int>.makeStream()
     let listener = Listener(
-      ListenerConfiguration(name: "data", port: 0), logger: Device.quiet, onRunning: { ports.continuation.yield($0) }
-    ) { router in
-      BlobRoutes(source: source).add(to: router)
-      ContributionRoutes(ledger: ledger, source: source, state: store).add(to: router)
-    }
+      ListenerConfiguration(name: "data", port: 0), logger: Device.quiet, onRunning: { ports.continuation.yield($0) },
+      routes: { router in
+        BlobRoutes(source: source).add(to: router)
+        ContributionRoutes(ledger: ledger, source: source, state: store).add(to: router)
+      })
     let services = ServiceGroup(services: [listener], logger: Device.quiet)
     try await withThrowingTaskGroup(of: Void.self) { group in
       group.addTask { try await services.run() }
