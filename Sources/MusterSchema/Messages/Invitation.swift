@@ -1,39 +1,3 @@
-/// Where the global model of a round lies.
-public struct ModelReference: Codable, Hashable, Sendable {
-  public var digest: Digest
-  public var bytes: Int
-  /// Below the data address of the coordinator that invites: `/v1/blobs/sha256:…`.
-  public var path: String
-  /// What the server optimizer remembers from the round that made it: central's own, never sent.
-  public var state: Digest?
-
-  public init(digest: Digest, bytes: Int, state: Digest? = nil) {
-    self.digest = digest
-    self.bytes = bytes
-    self.path = "/v1/blobs/\(digest)"
-    self.state = state
-  }
-}
-
-/// What names one piece of a node's work: a later one of the same task supersedes it.
-public struct RoundKey: Codable, Hashable, Comparable, Sendable, CustomStringConvertible {
-  public var round: Int
-  public var phase: Phase
-  public var attempt: Int
-
-  public init(round: Int, phase: Phase, attempt: Int) {
-    self.round = round
-    self.phase = phase
-    self.attempt = attempt
-  }
-
-  public static func < (left: Self, right: Self) -> Bool {
-    (left.round, left.phase == .train ? 0 : 1, left.attempt) < (right.round, right.phase == .train ? 0 : 1, right.attempt)
-  }
-
-  public var description: String { "round \(round), \(phase.rawValue), attempt \(attempt)" }
-}
-
 /// `muster/v1/{c}/nodes/{node}/invitations/{task}`: take part in this phase of this round.
 public struct Invitation: Message {
   public static var kind: String { "invitation" }
