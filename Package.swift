@@ -202,8 +202,8 @@ let package = Package(
     .testTarget(
       name: "MusterDataPlaneTests",
       dependencies: [
-        "MusterGround", "MusterDataPlane", "MusterServer", "MusterSchema", "MusterStorage", "MusterTensors", "MusterTransfer",
-        "TestSupport", hummingbird, httpTypes, nioCore, lifecycle, logging,
+        "MusterGround", "MusterDataPlane", "MusterServer", "MusterCoordination", "MusterSchema", "MusterStorage", "MusterTensors",
+        "MusterTransfer", "TestSupport", hummingbird, httpTypes, nioCore, lifecycle, logging,
       ], swiftSettings: house),
     .testTarget(
       name: "MusterAgentTests",

@@ -61,8 +61,9 @@ let package = Package(
     .target(
       name: "MusterDataPlane",
       dependencies: [
-        "MusterGround", "MusterSchema", "MusterTensors", "MusterStorage", "MusterServer", hummingbird, httpTypes, nioCore,
-      ], exclude: ["Contributions/CoordinatorLedger.swift"], swiftSettings: watched),
+        "MusterGround", "MusterSchema", "MusterTensors", "MusterCoordination", "MusterStorage", "MusterServer", hummingbird, httpTypes,
+        nioCore,
+      ], exclude: ["Contributions/CoordinatorLedger.swift", "DataPlane.swift"], swiftSettings: watched),
     .executableTarget(
       name: "fuzz",
       dependencies: [

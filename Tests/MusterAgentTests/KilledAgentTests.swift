@@ -57,8 +57,8 @@ import Testing
         let second = try await device.process()
         #expect(try await eventually(within: .seconds(60)) { device.states.last == .done }, "\(second.log.suffix(2000))")
         let offer = try #require(plane.ledger.accepted.first)
-        let again = proxy.received - offer.bytes
-        print("killed at \(percent) %: \(offer.bytes) bytes, \(again) more through the proxy, heads included")
+        let again = proxy.received - offer.contribution.bytes
+        print("killed at \(percent) %: \(offer.contribution.bytes) bytes, \(again) more through the proxy, heads included")
         #expect(again <= 1 << 20)
         #expect(plane.ledger.accepted.count == 1)
         #expect(plane.store.partials.totals.count == 0)

@@ -1,5 +1,6 @@
 import Hummingbird
 import Logging
+import MusterCoordination
 import MusterDataPlane
 import MusterSchema
 import MusterServer
@@ -54,21 +55,27 @@ private struct StoredBlobs: BlobSource {
 }
 
 final class OpenLedger: Ledger {
+  struct Offer {
+    var key: ContributionKey
+    var contribution: ContributionRecord
+    var digest: Digest { contribution.digest }
+  }
+
   private let base: Digest
-  private let offers = Mutex<[ContributionOffer]>([])
+  private let offers = Mutex<[Offer]>([])
 
   init(base: Digest) { self.base = base }
 
-  var accepted: [ContributionOffer] { offers.withLock(\.self) }
+  var accepted: [Offer] { offers.withLock(\.self) }
 
-  func admission(_ key: ContributionKey, ticket: Ticket?) async -> ContributionAdmission {
+  func admission(_ key: ContributionKey, ticket: Ticket?) async -> UploadAdmission {
     guard ticket == Ticket("secret-ticket") else { return .refused("wrong ticket") }
     if let earlier = accepted.first(where: { $0.key == key }) { return .accepted(earlier.digest) }
-    return .open(base: base, maximumWeight: 1e9, maximumBytes: 1 << 30)
+    return .open(UploadTerms(base: base, maximumWeight: 1e9, maximumBytes: 1 << 30))
   }
 
-  func accept(_ offer: ContributionOffer) async -> Acceptance {
-    offers.withLock { $0.append(offer) }
+  func accept(_ contribution: ContributionRecord, as key: ContributionKey) async -> Coordinator.Answer {
+    offers.withLock { $0.append(Offer(key: key, contribution: contribution)) }
     return .stored
   }
 

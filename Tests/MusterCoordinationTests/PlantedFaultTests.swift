@@ -100,10 +100,11 @@ struct PlantedFaultTests {
   }
 
   /// The answer to the headers of the first device's upload.
-  private func entry(_ bench: CentralBench) -> Entry {
+  private func entry(_ bench: CentralBench) -> UploadAdmission {
     let path = NodePath(.north, .pi(1))
     let grant = Grant(secret: [1], task: .digits).descendant(path)
-    return bench.machine.entry(
-      .digits, round: 1, phase: .train, path: path, ticket: grant.ticket(task: .digits, round: 1, phase: .train), grant: { _, _ in grant })
+    return bench.machine.admission(
+      ContributionKey(task: .digits, round: 1, phase: .train, path: path), ticket: grant.ticket(task: .digits, round: 1, phase: .train),
+      grant: { _, _ in grant })
   }
 }

@@ -3,14 +3,20 @@ import Testing
 
 @testable import MusterCoordination
 
-@Suite("A ledger's door")
-struct EntryTests {
+@Suite("Which uploads a ledger admits")
+struct UploadAdmissionTests {
   private static let grant = Grant(secret: [1, 2, 3], task: .digits)
+
+  private static let terms = UploadTerms(
+    base: CentralBench.model.digest, maximumWeight: CentralBench().machine.tasks[.digits]?.descriptor.maximumWeight ?? 0,
+    maximumBytes: 1 << 30)
 
   private func entry(
     _ bench: CentralBench, _ path: NodePath, round: Int = 1, phase: Phase = .train, ticket: Ticket?, task: TaskID = .digits
-  ) -> Entry {
-    bench.machine.entry(task, round: round, phase: phase, path: path, ticket: ticket) { _, path in Self.grant.descendant(path) }
+  ) -> UploadAdmission {
+    bench.machine.admission(ContributionKey(task: task, round: round, phase: phase, path: path), ticket: ticket) { _, path in
+      Self.grant.descendant(path)
+    }
   }
 
   private func ticket(_ path: NodePath, round: Int = 1, phase: Phase = .train) -> Ticket {
@@ -21,8 +27,8 @@ struct EntryTests {
   func tickets() {
     let bench = CentralBench()
     let path = NodePath(.north, .pi(1))
-    let wrong = Entry.refused("the ticket does not admit this contribution")
-    #expect(entry(bench, path, ticket: ticket(path)) == .open(base: CentralBench.model.digest))
+    let wrong = UploadAdmission.refused("the ticket does not admit this contribution")
+    #expect(entry(bench, path, ticket: ticket(path)) == .open(Self.terms))
     #expect(entry(bench, path, ticket: ticket(NodePath(.north, .pi(2)))) == wrong)
     #expect(entry(bench, path, ticket: ticket(NodePath(.south, .pi(1)))) == wrong)
     #expect(
@@ -53,6 +59,6 @@ struct EntryTests {
     #expect(invitation.ticket == ticket(NodePath(.north)))
     let device = invitation.admitting(.pi(1), by: try #require(invitation.grant), asScout: false)
     #expect(device.ticket == ticket(NodePath(.north, .pi(1))) && device.grant == nil)
-    #expect(entry(bench, NodePath(.north, .pi(1)), ticket: device.ticket) == .open(base: CentralBench.model.digest))
+    #expect(entry(bench, NodePath(.north, .pi(1)), ticket: device.ticket) == .open(Self.terms))
   }
 }

@@ -1,4 +1,5 @@
 import FoundationEssentials
+import MusterCoordination
 import MusterSchema
 import MusterStorage
 import MusterTensors
@@ -24,8 +25,10 @@ import Testing
       let key = ContributionKey(task: task, round: 3, phase: .train, path: try NodePath(validating: "north/pi-1"))
       #expect(
         server.ledger.offers == [
-          ContributionOffer(
-            key: key, digest: digest, bytes: bytes.count, weight: 100, metrics: ["accuracy": 0.5, "loss": 0.25], base: base)
+          FakeLedger.Offer(
+            key: key,
+            contribution: ContributionRecord(
+              path: key.path, digest: digest, weight: 100, bytes: bytes.count, metrics: ["accuracy": 0.5, "loss": 0.25]))
         ])
       #expect(server.ledger.state.withLock { $0.tickets } == [Ticket("let me in")])
       #expect(server.store.size(of: digest) == bytes.count)
@@ -36,10 +39,10 @@ import Testing
   @Test(
     "each word of the ledger before the body has its answer",
     arguments: [
-      (.unknown, 404, nil), (.closed("the round is over"), 410, nil), (.refused("wrong ticket"), 403, nil),
-      (.busy(retryAfter: 2.5), 429, 3), (.unavailable, 503, 1),
-    ] as [(ContributionAdmission, Int, Double?)])
-  func admissions(_ admission: ContributionAdmission, _ status: Int, _ retryAfter: Double?) async throws {
+      (.success(.unknown), 404, nil), (.success(.closed("the round is over")), 410, nil), (.success(.refused("wrong ticket")), 403, nil),
+      (.failure(Problem(.unavailable, "try again")), 503, 1),
+    ] as [(Result<UploadAdmission, Problem>, Int, Double?)])
+  func admissions(_ admission: Result<UploadAdmission, Problem>, _ status: Int, _ retryAfter: Double?) async throws {
     try await withOpenRound { server, base in
       server.ledger.state.withLock { $0.admission = admission }
       let error = await #expect(throws: TransferError.self) { try await put(server, try Update(base: base).bytes) }
@@ -56,9 +59,12 @@ import Testing
   @Test(
     "each last word of the ledger has its answer",
     arguments: [
-      (.stored, 201), (.same, 200), (.conflict, 409), (.unknown, 404), (.closed("over"), 410), (.unavailable, 503), (.full, 507),
-    ] as [(Acceptance, Int)])
-  func acceptances(_ acceptance: Acceptance, _ status: Int) async throws {
+      (.success(.stored), 201), (.success(.same), 200), (.success(.conflict), 409), (.success(.unknown), 404),
+      (.success(.closed("over")), 410), (.success(.refused("too large a number")), 422),
+      (.failure(Problem(.unavailable, "try again")), 503),
+      (.failure(Problem(.diskFull, "full")), 507),
+    ] as [(Result<Coordinator.Answer, Problem>, Int)])
+  func acceptances(_ acceptance: Result<Coordinator.Answer, Problem>, _ status: Int) async throws {
     try await withOpenRound { server, base in
       server.ledger.state.withLock { $0.acceptance = acceptance }
       let answer = try await putStatus(server, try Update(base: base).bytes)
@@ -71,7 +77,7 @@ import Testing
     try await withOpenRound { server, base in
       let bytes = try Update(base: base).bytes
       let others = try Update(base: base, fill: 2).bytes
-      server.ledger.state.withLock { $0.admission = .accepted(Digest(of: bytes)) }
+      server.ledger.admit(.accepted(Digest(of: bytes)))
       for digest in [true, false] {
         #expect(try await putStatus(server, bytes, digest: digest) == 200)
         #expect(try await putStatus(server, others, digest: digest) == 409)
@@ -124,25 +130,10 @@ import Testing
     }
   }
 
-  @Test("required tensors and other precisions are the ledger's decision")
-  func partial() async throws {
-    try await withOpenRound { server, base in
-      server.ledger.state.withLock {
-        $0.admission = .open(
-          base: base, maximumWeight: 1000, maximumBytes: 1 << 20, required: ["conv.weight"], anyFloatingPoint: true)
-      }
-      var update = try Update(base: base)
-      update.tensors = [try Tensor(name: "conv.weight", shape: [4, 3], floats: [Float](repeating: 1, count: 12), dtype: .f16)]
-      #expect(try await putStatus(server, try update.bytes) == 201)
-      update.tensors = [try Tensor(name: "conv.bias", shape: [4], floats: [1, 1, 1, 1])]
-      #expect(try await putStatus(server, try update.bytes) == 422)
-    }
-  }
-
   @Test("a body over the bound is refused before it is read, and while it is read when its length was not told")
   func oversized() async throws {
     try await withOpenRound { server, base in
-      server.ledger.state.withLock { $0.admission = .open(base: base, maximumWeight: 1000, maximumBytes: 1000) }
+      server.ledger.admit(.open(UploadTerms(base: base, maximumWeight: 1000, maximumBytes: 1000)))
       let connection = try RawConnection(port: server.port)
       // No byte of the body is sent: the answer must not wait for it.
       connection.say("PUT \(place) HTTP/1.1\r\nHost: x\r\nContent-Length: 1001\r\n\r\n")
@@ -187,7 +178,7 @@ import Testing
       #expect(first == "HTTP/1.1 100 Continue\r\n\r\n")
       connection.say(bytes)
       #expect(await connection.hear().hasPrefix("HTTP/1.1 201"))
-      server.ledger.state.withLock { $0.admission = .closed("over") }
+      server.ledger.admit(.closed("over"))
       let refused = try RawConnection(port: server.port)
       refused.say("PUT \(place) HTTP/1.1\r\nHost: x\r\nExpect: 100-continue\r\nContent-Length: \(bytes.count)\r\n\r\n")
       #expect(await refused.hear(until: "}").hasPrefix("HTTP/1.1 410"))
@@ -226,8 +217,8 @@ import Testing
       #expect(answer.status == 201)
       let offer = try #require(server.ledger.offers.first)
       #expect(offer.key.phase == .evaluate)
-      #expect(offer.weight == 10)
-      #expect(offer.metrics == ["accuracy": 0.75])
+      #expect(offer.contribution.weight == 10)
+      #expect(offer.contribution.metrics == ["accuracy": 0.75])
       for text in [
         "", "{", "[]", #"{"base":"\#(base)","weight":1}"#, #"{"base":"\#(base)","weight":0,"metrics":{}}"#,
         #"{"base":"\#(base)","weight":1e999,"metrics":{}}"#, #"{"base":"\#(base)","weight":1001,"metrics":{}}"#,
@@ -282,7 +273,7 @@ import Testing
   func missingBase() async throws {
     try await withOpenRound { server, base in
       let garbage = try server.blob([1, 2, 3])
-      server.ledger.state.withLock { $0.admission = .open(base: garbage, maximumWeight: 1000, maximumBytes: 1000) }
+      server.ledger.admit(.open(UploadTerms(base: garbage, maximumWeight: 1000, maximumBytes: 1000)))
       #expect(try await putStatus(server, try Update(base: base).bytes) == 503)
     }
   }
@@ -294,7 +285,7 @@ private let place = "/v1/tasks/digits/rounds/3/updates/north/pi-1"
 private func withOpenRound(_ body: @Sendable (TestServer, Digest) async throws -> Void) async throws {
   try await TestServer.with { server in
     let base = try server.blob(try Update.baseBytes)
-    server.ledger.state.withLock { $0.admission = .open(base: base, maximumWeight: 1000, maximumBytes: 1 << 20) }
+    server.ledger.admit(.open(UploadTerms(base: base, maximumWeight: 1000, maximumBytes: 1 << 20)))
     try await body(server, base)
   }
 }

@@ -1,4 +1,5 @@
 import FoundationEssentials
+import MusterCoordination
 import MusterSchema
 import MusterTensors
 import Synchronization
@@ -15,7 +16,7 @@ import Testing
     try await TestServer.with { server in
       let base = try server.blob(
         try SafetensorsWriter.bytes([Tensor(name: "w", shape: [600_000], floats: [Float](repeating: 0, count: 600_000))]))
-      server.ledger.state.withLock { $0.admission = .open(base: base, maximumWeight: 1e9, maximumBytes: 1 << 30) }
+      server.ledger.admit(.open(UploadTerms(base: base, maximumWeight: 1e9, maximumBytes: 1 << 30)))
       let tensor = try Tensor(name: "w", shape: [600_000], floats: [Float](repeating: 1, count: 600_000))
       let body = try SafetensorsWriter.bytes([tensor], metadata: try Update(base: base).metadata)
       try Data(body).write(to: URL(filePath: server.folder.file("update")))

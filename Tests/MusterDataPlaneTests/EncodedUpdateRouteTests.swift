@@ -1,4 +1,5 @@
 import FoundationEssentials
+import MusterCoordination
 import MusterSchema
 import MusterStorage
 import MusterTensors
@@ -25,9 +26,7 @@ import Testing
         bytes = try Array(Data(contentsOf: URL(filePath: server.folder.file("wire"))))
       }
       let base = try server.blob(bytes)
-      server.ledger.state.withLock {
-        $0.admission = .open(base: base, maximumWeight: 1000, maximumBytes: 1 << 20, encoding: encoding)
-      }
+      server.ledger.admit(.open(UploadTerms(base: base, maximumWeight: 1000, maximumBytes: 1 << 20, encoding: encoding)))
       try await body(server, base)
     }
   }

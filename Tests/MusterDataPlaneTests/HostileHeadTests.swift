@@ -1,3 +1,4 @@
+import MusterCoordination
 import MusterSchema
 import MusterStorage
 import MusterTransfer
@@ -101,7 +102,7 @@ import Testing
   func repeated(isChunked: Bool) async throws {
     try await UploadProtocolTests.with { round in
       let digest = try round.server.blob(round.body)
-      round.server.ledger.state.withLock { $0.admission = .accepted(digest) }
+      round.server.ledger.admit(.accepted(digest))
       #expect(try await round.send("PUT", round.url, round.body[...], []).status == 200)
       let connection = try RawConnection(port: round.server.port)
       let length = isChunked ? "Transfer-Encoding: chunked" : "Content-Length: 1073741824"
@@ -118,7 +119,7 @@ import Testing
   func endless() async throws {
     try await UploadProtocolTests.with { round in
       let digest = try round.server.blob(round.body)
-      round.server.ledger.state.withLock { $0.admission = .accepted(digest) }
+      round.server.ledger.admit(.accepted(digest))
       let connection = try RawConnection(port: round.server.port)
       connection.say(
         """

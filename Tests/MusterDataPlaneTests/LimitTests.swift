@@ -1,4 +1,5 @@
 import FoundationEssentials
+import MusterCoordination
 import MusterSchema
 import MusterStorage
 import MusterTransfer
@@ -189,7 +190,7 @@ import Testing
   @Test("A refused body is not read to its end")
   func refusedBody() async throws {
     try await UploadProtocolTests.with { round in
-      round.server.ledger.state.withLock { $0.admission = .refused("wrong ticket") }
+      round.server.ledger.admit(.refused("wrong ticket"))
       let connection = try RawConnection(port: round.server.port)
       connection.say("PUT \(Self.path) HTTP/1.1\r\nHost: x\r\nContent-Length: 1073741824\r\n\r\n")
       #expect(await connection.hear(until: "\r\n\r\n").hasPrefix("HTTP/1.1 403"))

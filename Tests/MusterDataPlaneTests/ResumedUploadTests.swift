@@ -1,4 +1,5 @@
 import FoundationEssentials
+import MusterCoordination
 import MusterSchema
 import MusterStorage
 import MusterTensors
@@ -28,7 +29,7 @@ import Testing
       let base = try server.blob(try big(0))
       let body = try big(1, base: base)
       let digest = Digest(of: body)
-      server.ledger.state.withLock { $0.admission = .open(base: base, maximumWeight: 1e9, maximumBytes: 1 << 30) }
+      server.ledger.admit(.open(UploadTerms(base: base, maximumWeight: 1e9, maximumBytes: 1 << 30)))
       let file = server.folder.file("update")
       try Data(body).write(to: URL(filePath: file))
       let cutAt = body.count / 100 * percent
@@ -65,7 +66,7 @@ import Testing
       let base = try server.blob(try Update.baseBytes)
       let body = try Update(base: base).bytes
       let digest = Digest(of: body)
-      server.ledger.state.withLock { $0.admission = .accepted(digest) }
+      server.ledger.admit(.accepted(digest))
       let file = try server.folder.write(String(repeating: "x", count: 3), to: "x")
       let url = "\(server.address)/v1/tasks/digits/rounds/3/updates/north/pi-1"
       var upload = ResumableUpload(UploadSource(file: file), to: url, ticket: nil, digest: digest, partBytes: 1, resumes: true)

@@ -1,6 +1,7 @@
 import FoundationEssentials
 import Hummingbird
 import Logging
+import MusterCoordination
 import MusterGround
 import MusterSchema
 import MusterStorage
@@ -99,35 +100,44 @@ struct StoreSource: BlobSource {
 }
 
 final class FakeLedger: Ledger {
+  struct Offer: Hashable {
+    var key: ContributionKey
+    var contribution: ContributionRecord
+    var digest: Digest { contribution.digest }
+  }
+
   struct State {
-    var admission: ContributionAdmission = .unknown
-    var acceptance: Acceptance = .stored
+    var admission: Result<UploadAdmission, Problem> = .success(.unknown)
+    var acceptance: Result<Coordinator.Answer, Problem> = .success(.stored)
     var tickets: [Ticket?] = []
     var keys: [ContributionKey] = []
-    var offers: [ContributionOffer] = []
+    var offers: [Offer] = []
     var phase: PhaseLedger?
   }
 
   let state = Mutex(State())
 
-  func admission(_ key: ContributionKey, ticket: Ticket?) async -> ContributionAdmission {
-    state.withLock { state in
+  func admission(_ key: ContributionKey, ticket: Ticket?) async throws(Problem) -> UploadAdmission {
+    try state.withLock { state in
       state.tickets.append(ticket)
       state.keys.append(key)
       return state.admission
-    }
+    }.get()
   }
 
-  func accept(_ offer: ContributionOffer) async -> Acceptance {
-    state.withLock { state in
-      state.offers.append(offer)
+  func accept(_ contribution: ContributionRecord, as key: ContributionKey) async throws(Problem) -> Coordinator.Answer {
+    try state.withLock { state in
+      state.offers.append(Offer(key: key, contribution: contribution))
       return state.acceptance
-    }
+    }.get()
   }
+
+  /// What a test says before and after the body, without a failure.
+  func admit(_ admission: UploadAdmission) { state.withLock { $0.admission = .success(admission) } }
 
   func phaseLedger(task: TaskID, round: Int, phase: Phase) async -> PhaseLedger? { state.withLock(\.phase) }
 
-  var offers: [ContributionOffer] { state.withLock(\.offers) }
+  var offers: [Offer] { state.withLock(\.offers) }
 }
 
 /// An update with the metadata of the contract, and what a test changes about it.

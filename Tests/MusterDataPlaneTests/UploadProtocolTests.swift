@@ -1,4 +1,5 @@
 import FoundationEssentials
+import MusterCoordination
 import MusterSchema
 import MusterStorage
 import MusterTensors
@@ -53,7 +54,7 @@ import Testing
       limits: limits, uploads: uploads,
       { server in
         let base = try server.blob(try Update.baseBytes)
-        server.ledger.state.withLock { $0.admission = .open(base: base, maximumWeight: 1e9, maximumBytes: 1 << 20) }
+        server.ledger.admit(.open(UploadTerms(base: base, maximumWeight: 1e9, maximumBytes: 1 << 20)))
         try await test(Round(server: server, body: try Update(base: base).bytes))
       })
   }
@@ -183,14 +184,15 @@ import Testing
   }
 
   @Test(
-    "What the ledger could not store now need not be sent again", arguments: [(.unavailable, 503), (.full, 507)] as [(Acceptance, Int)])
-  func acceptedLater(_ acceptance: Acceptance, _ status: Int) async throws {
+    "What the ledger could not store now need not be sent again",
+    arguments: [Problem(.unavailable, "try again"), Problem(.diskFull, "full")])
+  func acceptedLater(_ problem: Problem) async throws {
     try await Self.with { round in
-      round.server.ledger.state.withLock { $0.acceptance = acceptance }
+      round.server.ledger.state.withLock { $0.acceptance = .failure(problem) }
       _ = try await round.begin(10)
       let error = await #expect(throws: TransferError.self) { try await round.append(10..<round.body.count, last: true) }
-      #expect(error?.status == status)
-      round.server.ledger.state.withLock { $0.acceptance = .stored }
+      #expect(error?.status == problem.status)
+      round.server.ledger.state.withLock { $0.acceptance = .success(.stored) }
       #expect(try await round.offset() == round.body.count)
       #expect(try await round.append(round.body.count..<round.body.count, last: true).status == 201)
       #expect(round.server.ledger.offers.count == 2)
@@ -202,7 +204,7 @@ import Testing
   func counts() async throws {
     try await Self.with { round in
       _ = try await round.begin(10)
-      round.server.ledger.state.withLock { $0.admission = .accepted(round.digest) }
+      round.server.ledger.admit(.accepted(round.digest))
       let head = try await round.send("HEAD", nil, nil, [])
       #expect(head.status == 200)
       #expect(head["upload-complete"] == "?1")
@@ -224,7 +226,7 @@ import Testing
   func closed(method: String) async throws {
     try await Self.with { round in
       _ = try await round.begin(10)
-      round.server.ledger.state.withLock { $0.admission = .closed("the round is over") }
+      round.server.ledger.admit(.closed("the round is over"))
       let error = await #expect(throws: TransferError.self) {
         try await round.send(
           method, nil, method == "HEAD" || method == "DELETE" ? nil : [1],

@@ -88,10 +88,10 @@ struct ContributionRepliesTests {
 
   /// Asks, hands the reply to the closure, and says what came of it.
   private func ask(_ replies: ContributionReplies, _ then: @escaping @Sendable (Coordinator.Reply) -> Bool) async -> String {
-    switch await replies.ask(then) {
-    case .answered(let answer): "\(answer)"
-    case .failed(let error): "failed: \(error.isDiskFull)"
-    case .busy: "busy"
+    do {
+      return "\(try await replies.ask(then))"
+    } catch {
+      return "\(error.status)"
     }
   }
 
@@ -100,26 +100,26 @@ struct ContributionRepliesTests {
     let replies = ContributionReplies()
     let asked = Mutex<[Coordinator.Reply]>([])
     let first = Task { await ask(replies) { reply in asked.withLock { $0.append(reply) } == () } }
-    #expect(await ask(replies) { replies.resolve($0, .answered(.same)) == () } == "same")
+    #expect(await ask(replies) { replies.resolve($0, .same) == () } == "same")
     let isAsked = try? await eventually { asked.withLock { $0.count == 1 } }
     #expect(isAsked == true)
-    for reply in asked.withLock({ $0 }) { replies.resolve(reply, .answered(.stored)) }
+    for reply in asked.withLock({ $0 }) { replies.resolve(reply, .stored) }
     #expect(await first.value == "stored")
   }
 
   @Test("a full mailbox, a commit that failed, and a shell that ends are answered, too")
   func failures() async {
     let replies = ContributionReplies()
-    #expect(await ask(replies) { _ in false } == "busy")
+    #expect(await ask(replies) { _ in false } == "503")
     let failed = await ask(replies) { reply in
       replies.failed([.tick, event(reply)], .diskFull("x"))
       return true
     }
-    #expect(failed == "failed: true")
+    #expect(failed == "507")
     let stopped = await ask(replies) { _ in
       replies.stopped()
       return true
     }
-    #expect(stopped == "busy")
+    #expect(stopped == "503")
   }
 }

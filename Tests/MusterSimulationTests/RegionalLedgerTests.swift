@@ -62,8 +62,9 @@ struct RegionalLedgerTests {
     let machine = region.machine.coordinator
     let run = try #require(machine.tasks[.digits])
     let ticket = try #require(run.grant(of: update.path)).ticket(task: .digits, round: 1, phase: .train)
-    let entry = machine.entry(.digits, round: 1, phase: .train, path: update.path, ticket: ticket) { $0.grant(of: $1) }
-    #expect(entry == .accepted(update.digest))
+    let key = ContributionKey(task: .digits, round: 1, phase: .train, path: update.path)
+    let admission = machine.admission(key, ticket: ticket) { $0.grant(of: $1) }
+    #expect(admission == .accepted(update.digest))
   }
 
   @Test("at its time a region delivers what it has when that is its share of the minimum")

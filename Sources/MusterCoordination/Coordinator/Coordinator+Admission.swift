@@ -1,29 +1,17 @@
 import MusterParticipation
 package import MusterSchema
 
-/// Whether an upload may begin, decided from its headers alone.
-package enum Entry: Hashable, Sendable {
-  case unknown
-  /// The ticket is wrong, or the path has nothing to contribute here.
-  case refused(String)
-  case closed(String)
-  /// The ticket is right, but the phase is over. The history knows whether the path counted in it.
-  case past(String)
-  /// The path already counts, with the contribution of this digest.
-  case accepted(Digest)
-  case open(base: Digest)
-}
-
 // Admission at a ledger, before the body of an upload is read. The machine decides again when it is handed the contribution.
 extension Coordinator {
   /// Decides whether an upload may begin.
   ///
   /// - Parameters:
-  ///   - path: the node that the upload claims to come from.
+  ///   - key: its path is the node that the upload claims to come from.
   ///   - grant: returns the grant from which the ticket of a path derives; `nil` if it is not known here, or no longer.
-  package func entry(
-    _ task: TaskID, round: Int, phase: Phase, path: NodePath, ticket: Ticket?, grant: (TaskRun, NodePath) -> Grant?
-  ) -> Entry {
+  package func admission(
+    _ key: ContributionKey, ticket: Ticket?, grant: (TaskRun, NodePath) -> Grant?
+  ) -> UploadAdmission {
+    let (task, round, phase, path) = (key.task, key.round, key.phase, key.path)
     guard let run = tasks[task], run.isLedger else { return .unknown }
     guard let ticket else { return .refused("the upload carries no ticket: it comes with the invitation, as Authorization: Bearer") }
     guard let grant = grant(run, path) else { return .closed("round \(round) is not open here") }
@@ -36,7 +24,10 @@ extension Coordinator {
     if let why = stranger(path, run) { return .refused(why) }
     if let why = refusal(run, round: round, phase: phase) { return .past(why) }
     guard let base = run.base(round: round, phase: phase) else { return .closed("the round is not open") }
-    return .open(base: base)
+    return .open(
+      UploadTerms(
+        base: base, maximumWeight: run.descriptor.maximumWeight, maximumBytes: configuration.maximumBytes,
+        maximumDevices: run.maximumDevices(path), encoding: run.descriptor.encoding))
   }
 }
 

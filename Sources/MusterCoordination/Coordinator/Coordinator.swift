@@ -15,6 +15,8 @@ package struct CoordinatorConfiguration: Sendable {
   package var graceSeconds: Double
   /// Whether the store was empty at the start. If so, retained messages may belong to a store that was moved away, and are not cleared.
   package var storeIsNew = false
+  /// Maximum size of one contribution.
+  package var maximumBytes = 1 << 30
   /// Maximum number of tracked nodes, and of statuses of one task.
   package var mostNodes = 20_000
   /// Always empty in a server.

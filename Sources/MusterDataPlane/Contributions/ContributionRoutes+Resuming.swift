@@ -1,5 +1,6 @@
 import HTTPTypes
 import Hummingbird
+import MusterCoordination
 import MusterGround
 import MusterSchema
 import MusterServer
@@ -13,7 +14,7 @@ import MusterStorage
 extension ContributionRoutes {
   /// `PUT` with `Upload-Complete`: all of it, or the first part.
   func create(
-    _ request: Request, _ context: RouteContext, _ key: ContributionKey, _ terms: ContributionTerms, _ headers: UploadFields
+    _ request: Request, _ context: RouteContext, _ key: ContributionKey, _ terms: UploadTerms, _ headers: UploadFields
   ) async throws -> Response {
     guard headers.offset ?? 0 == 0 else { throw Problem.badRequest("a PUT begins at 0: go on with PATCH") }
     guard let digest = headers.digest else {
@@ -49,7 +50,7 @@ extension ContributionRoutes {
     guard let complete = headers.complete, let offset = headers.offset, let digest = headers.digest else {
       throw Problem.badRequest("a part needs Upload-Complete, Upload-Offset and the upload's address with ?digest=, or Repr-Digest")
     }
-    let terms: ContributionTerms
+    let terms: UploadTerms
     switch try await admit(key, request) {
     case .accepted(let digest): return try await repeated(request, context, headers, digest)
     case .open(let open): terms = open
@@ -120,7 +121,7 @@ extension ContributionRoutes {
 
   /// Receives a part; the last one makes it a contribution.
   private func fill(
-    _ file: StagedFile, _ request: Request, _ context: RouteContext, _ key: ContributionKey, _ terms: ContributionTerms,
+    _ file: StagedFile, _ request: Request, _ context: RouteContext, _ key: ContributionKey, _ terms: UploadTerms,
     _ identity: PartialUploads.Identity, isLast: Bool
   ) async throws -> Response {
     let name = identity.name
@@ -139,24 +140,24 @@ extension ContributionRoutes {
     }
     if let length = identity.length, file.count != length { throw Self.inconsistent }
     let said = try await checkedAndStored(file, key, terms, identity)
-    return try await settle(offer(key, identity.digest, bytes: file.count, said))
+    return try await settle(said.contribution(of: key.path, identity.digest, bytes: file.count), as: key)
   }
 
   /// All bytes are here since an earlier request.
-  private func finish(_ key: ContributionKey, _ terms: ContributionTerms, _ digest: Digest) async throws -> Response {
+  private func finish(_ key: ContributionKey, _ terms: UploadTerms, _ digest: Digest) async throws -> Response {
     guard let path = state.path(of: digest), state.blobs.refresh(digest), let bytes = state.size(of: digest) else {
       state.partials.discard("\(key)")
       return try UploadProblem.mismatch(expected: 0, provided: 0)
     }
     let expected = try await schemas.schema(of: terms.base)
     let said = try await discardingInvalid(key, digest) { try validate(update: path, for: key, terms, expected) }
-    return try await settle(offer(key, digest, bytes: bytes, said))
+    return try await settle(said.contribution(of: key.path, digest, bytes: bytes), as: key)
   }
 
   /// Claims what came, checks its contents and makes it durable. Whoever asks for the same upload meanwhile is told to wait.
   private func checkedAndStored(
-    _ file: StagedFile, _ key: ContributionKey, _ terms: ContributionTerms, _ identity: PartialUploads.Identity
-  ) async throws -> ContributionClaim {
+    _ file: StagedFile, _ key: ContributionKey, _ terms: UploadTerms, _ identity: PartialUploads.Identity
+  ) async throws -> BodyClaim {
     let expected = try await schemas.schema(of: terms.base)
     let state = state
     return try await discardingInvalid(key, identity.digest) {
@@ -174,8 +175,8 @@ extension ContributionRoutes {
 
   /// Checks an update's contents, away from the cooperative threads. What is found wrong is of no use: it goes.
   private func discardingInvalid(
-    _ key: ContributionKey, _ digest: Digest, _ check: @escaping @Sendable () throws -> ContributionClaim
-  ) async throws -> ContributionClaim {
+    _ key: ContributionKey, _ digest: Digest, _ check: @escaping @Sendable () throws -> BodyClaim
+  ) async throws -> BodyClaim {
     do {
       return try await offload { () throws(any Error) in try check() }
     } catch let problem as Problem {

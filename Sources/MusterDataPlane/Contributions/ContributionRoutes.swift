@@ -1,5 +1,6 @@
 import HTTPTypes
 package import Hummingbird
+import MusterCoordination
 import MusterGround
 import MusterSchema
 package import MusterServer
@@ -60,12 +61,12 @@ package struct ContributionRoutes: Sendable {
       try gate.enter(announced)
       defer { gate.leave(announced) }
       if phase == .train, headers.complete != nil { return try await create(request, context, key, terms, headers) }
-      let offer =
+      let contribution =
         switch phase {
         case .train: try await update(request, context, key, terms)
         case .evaluate: try await evaluation(request, context, key, terms)
         }
-      return try await settle(offer)
+      return try await settle(contribution, as: key)
     }
   }
 
@@ -73,63 +74,55 @@ package struct ContributionRoutes: Sendable {
   /// overflow.
   ///
   /// - Parameter offset: what of the contribution is here already.
-  func announced(_ request: Request, _ terms: ContributionTerms, from offset: Int = 0) throws -> Int {
+  func announced(_ request: Request, _ terms: UploadTerms, from offset: Int = 0) throws -> Int {
     let room = terms.maximumBytes - min(offset, terms.maximumBytes)
     guard let length = try request.contentLength else { return min(room, 64 << 20) }
     guard length <= room else { throw tooLarge(terms) }
     return length
   }
 
-  func tooLarge(_ terms: ContributionTerms) -> ProblemWithRetry {
+  func tooLarge(_ terms: UploadTerms) -> ProblemWithRetry {
     ProblemWithRetry(problem: .tooLarge(terms.maximumBytes), headers: [.uploadLimit: "max-size=\(terms.maximumBytes)"])
   }
 
-  /// What a ledger says before a body, if it lets the request go on.
-  enum Admitted: Sendable {
-    case open(ContributionTerms)
+  /// The admission of an upload that goes on: open, or repeated.
+  enum Admitted {
+    case open(UploadTerms)
     case accepted(Digest)
   }
 
+  /// - Throws: the problem to answer with when the upload must not go on.
   func admit(_ key: ContributionKey, _ request: Request) async throws -> Admitted {
-    switch await ledger.admission(key, ticket: request.ticket) {
-    case .open(let base, let maximumWeight, let maximumBytes, let maximumDevices, let required, let anyFloatingPoint, let encoding):
-      return .open(
-        ContributionTerms(
-          base: base, maximumWeight: maximumWeight, maximumBytes: maximumBytes, maximumDevices: maximumDevices, required: required,
-          anyFloatingPoint: anyFloatingPoint, encoding: encoding))
+    switch try await ledger.admission(key, ticket: request.ticket) {
+    case .open(let terms): return .open(terms)
     case .accepted(let digest):
       state.partials.discard("\(key)")
       return .accepted(digest)
-    case .unknown: throw Problem.notFound("this server has no phase that takes \(key)")
-    case .closed(let reason): throw Problem.closed(reason)
+    case .unknown: throw Problem.unknown(key)
+    case .past(let reason), .closed(let reason): throw Problem.closed(reason)
     case .refused(let reason): throw Problem(.notAdmitted, reason)
-    case .busy(let seconds):
-      throw ProblemWithRetry(
-        problem: Problem(.tooManyUploads, "too many uploads at once, try again later"), retryAfter: seconds)
-    case .unavailable: throw Self.unavailable
     }
   }
 
-  /// Hands a contribution that is checked and durable to the ledger, and says what became of it.
-  func settle(_ offer: ContributionOffer) async throws -> Response {
-    let outcome = await ledger.accept(offer)
-    // What could not be made durable now is kept: its sender asks again, and need not send it again.
-    if outcome != .unavailable, outcome != .full { state.partials.discard("\(offer.key)") }
-    switch outcome {
-    case .stored: return try receipt(.created, offer)
-    case .same: return try receipt(.ok, offer)
+  /// Hands a contribution that is checked and durable to the ledger, and answers what became of it.
+  ///
+  /// - Throws: also when the decision could not be made durable. Then the partial upload is kept, so that its sender only has to ask again.
+  func settle(_ contribution: ContributionRecord, as key: ContributionKey) async throws -> Response {
+    let answer = try await ledger.accept(contribution, as: key)
+    state.partials.discard("\(key)")
+    switch answer {
+    case .stored: return try receipt(.created, contribution)
+    case .same: return try receipt(.ok, contribution)
     case .conflict: throw Problem.conflict
-    case .unknown: throw Problem.notFound("this server has no phase that takes \(offer.key)")
+    case .unknown: throw Problem.unknown(key)
     case .closed(let reason): throw Problem.closed(reason)
-    case .invalid(let reason): throw Problem.invalid(reason)
-    case .unavailable: throw Self.unavailable
-    case .full: throw Problem(.diskFull, "the server's disk is full")
+    case .refused(let reason): throw Problem.invalid(reason)
     }
   }
 
   private func update(
-    _ request: Request, _ context: RouteContext, _ key: ContributionKey, _ terms: ContributionTerms
-  ) async throws -> ContributionOffer {
+    _ request: Request, _ context: RouteContext, _ key: ContributionKey, _ terms: UploadTerms
+  ) async throws -> ContributionRecord {
     let expected = try await schemas.schema(of: terms.base)
     if let length = try request.contentLength, length <= BlobFolder.smallBytes, memory.take(length) {
       defer { memory.giveBack(length) }
@@ -138,17 +131,17 @@ package struct ContributionRoutes: Sendable {
     let staged = try await receive(request, context, into: state, upTo: terms.maximumBytes)
     // Checking reads every number, adopting waits for the disk: one hop for both.
     let state = state
-    let (claim, digest) = try await offload { () throws(any Error) -> (ContributionClaim, Digest) in
+    let (claim, digest) = try await offload { () throws(any Error) -> (BodyClaim, Digest) in
       let claim = try validate(update: staged.path, for: key, terms, expected)
       return (claim, try state.adopt(staged))
     }
-    return offer(key, digest, bytes: staged.count, claim)
+    return claim.contribution(of: key.path, digest, bytes: staged.count)
   }
 
   /// An update that stays in memory until it is known to be good, and then lies with others in one file.
   private func smallUpdate(
-    _ request: Request, _ context: RouteContext, _ key: ContributionKey, _ terms: ContributionTerms, _ expected: TensorSchema
-  ) async throws -> ContributionOffer {
+    _ request: Request, _ context: RouteContext, _ key: ContributionKey, _ terms: UploadTerms, _ expected: TensorSchema
+  ) async throws -> ContributionRecord {
     let declared = try request.declaredDigest()
     let bytes = try await request.bytes(context: context, upTo: terms.maximumBytes)
     var hasher = Digest.Hasher()
@@ -158,17 +151,12 @@ package struct ContributionRoutes: Sendable {
     // Some tens of microseconds: no reason to leave this thread.
     let claim = try validate(update: bytes, for: key, terms, expected)
     try await state.blobs.add(bytes, digest: digest)
-    return offer(key, digest, bytes: bytes.count, claim)
-  }
-
-  func offer(_ key: ContributionKey, _ digest: Digest, bytes: Int, _ claim: ContributionClaim) -> ContributionOffer {
-    ContributionOffer(
-      key: key, digest: digest, bytes: bytes, weight: claim.weight, count: claim.count, metrics: claim.metrics, base: claim.base)
+    return claim.contribution(of: key.path, digest, bytes: bytes.count)
   }
 
   private func evaluation(
-    _ request: Request, _ context: RouteContext, _ key: ContributionKey, _ terms: ContributionTerms
-  ) async throws -> ContributionOffer {
+    _ request: Request, _ context: RouteContext, _ key: ContributionKey, _ terms: UploadTerms
+  ) async throws -> ContributionRecord {
     let declared = try request.declaredDigest()
     let bytes = try await request.bytes(context: context, upTo: min(terms.maximumBytes, Self.evaluationBytes))
     let digest = Digest(of: bytes)
@@ -182,9 +170,8 @@ package struct ContributionRoutes: Sendable {
     try terms.check(base: evaluation.base)
     try terms.check(weight: evaluation.weight, of: evaluation.count)
     try UpdateMetadata.check(metrics: evaluation.metrics)
-    return ContributionOffer(
-      key: key, digest: digest, bytes: bytes.count, weight: evaluation.weight, count: evaluation.count,
-      metrics: evaluation.metrics, base: evaluation.base)
+    return ContributionRecord(
+      path: key.path, digest: digest, weight: evaluation.weight, bytes: bytes.count, count: evaluation.count, metrics: evaluation.metrics)
   }
 
   /// A node whose contribution counts already: the body matters only for its digest. A longer one than what counts is another one: it is not
@@ -211,15 +198,12 @@ package struct ContributionRoutes: Sendable {
     return try jsonResponse(StoredBlob(digest: digest, bytes: count))
   }
 
-  func receipt(_ status: HTTPTypes.HTTPResponse.Status, _ offer: ContributionOffer) throws -> Response {
-    try jsonResponse(StoredBlob(digest: offer.digest, bytes: offer.bytes), status: status, headers: [.uploadComplete: "?1"])
+  func receipt(_ status: HTTPTypes.HTTPResponse.Status, _ contribution: ContributionRecord) throws -> Response {
+    try jsonResponse(StoredBlob(digest: contribution.digest, bytes: contribution.bytes), status: status, headers: [.uploadComplete: "?1"])
   }
 
   /// Of an evaluation, which is no blob.
   private static let evaluationBytes = 64 << 10
-
-  private static let unavailable = ProblemWithRetry(
-    problem: Problem(.unavailable, "the ledger cannot answer now, try again"), retryAfter: 1)
 }
 
 /// The task and the round of `/v1/tasks/{t}/rounds/{n}/…`.
@@ -233,12 +217,4 @@ private func taskAndRound(_ request: Request) throws(Problem) -> (TaskID, Int) {
 
 extension Request {
   var ticket: Ticket? { Ticket(authorization: headers[.authorization]) }
-}
-
-extension Problem {
-  static let conflict = Problem(.alreadyCounted, "yours already counts")
-  static func wrongDigest(_ digest: Digest, _ declared: Digest) -> Problem {
-    Problem(.wrongDigest, "the body is \(digest), its Content-Digest says \(declared)")
-  }
-  static func closed(_ reason: String) -> Problem { Problem(.phaseClosed, reason) }
 }

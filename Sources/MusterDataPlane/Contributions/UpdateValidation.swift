@@ -1,3 +1,4 @@
+import MusterCoordination
 import MusterGround
 import MusterSchema
 import MusterServer
@@ -5,25 +6,18 @@ import MusterStorage
 import MusterTensors
 import Synchronization
 
-/// What a contribution says of itself, checked.
-struct ContributionClaim: Sendable {
-  var base: Digest
+/// The claims of an update's metadata, checked.
+struct BodyClaim: Sendable {
   var weight: Double
   var count: Int?
   var metrics: [String: Double]
+
+  func contribution(of path: NodePath, _ digest: Digest, bytes: Int) -> ContributionRecord {
+    ContributionRecord(path: path, digest: digest, weight: weight, bytes: bytes, count: count, metrics: metrics)
+  }
 }
 
-/// The terms of an open admission.
-struct ContributionTerms: Sendable {
-  var base: Digest
-  var maximumWeight: Double
-  var maximumBytes: Int
-  var maximumDevices: Int
-  var required: Set<String>?
-  var anyFloatingPoint: Bool
-  /// The task's.
-  var encoding = EncodingSpecification.float32
-
+extension UploadTerms {
   func check(base claimed: Digest) throws(Problem) {
     guard claimed == base else { throw .invalid("wrong base: it started from \(claimed), this round from \(base)") }
   }
@@ -43,21 +37,21 @@ struct ContributionTerms: Sendable {
 
 /// Checks a staged update against the task and the base model. Reads the whole file: not on a cooperative thread.
 func validate(
-  update path: String, for key: ContributionKey, _ terms: ContributionTerms, _ expected: TensorSchema
-) throws(Problem) -> ContributionClaim {
+  update path: String, for key: ContributionKey, _ terms: UploadTerms, _ expected: TensorSchema
+) throws(Problem) -> BodyClaim {
   try validate({ () throws(SafetensorsError) in try SafetensorsFile(path: path) }, for: key, terms, expected)
 }
 
 /// Checks an update that is in memory.
 func validate(
-  update bytes: [UInt8], for key: ContributionKey, _ terms: ContributionTerms, _ expected: TensorSchema
-) throws(Problem) -> ContributionClaim {
+  update bytes: [UInt8], for key: ContributionKey, _ terms: UploadTerms, _ expected: TensorSchema
+) throws(Problem) -> BodyClaim {
   try validate({ () throws(SafetensorsError) in try SafetensorsFile(bytes: bytes) }, for: key, terms, expected)
 }
 
 private func validate(
-  _ update: () throws(SafetensorsError) -> SafetensorsFile, for key: ContributionKey, _ terms: ContributionTerms, _ expected: TensorSchema
-) throws(Problem) -> ContributionClaim {
+  _ update: () throws(SafetensorsError) -> SafetensorsFile, for key: ContributionKey, _ terms: UploadTerms, _ expected: TensorSchema
+) throws(Problem) -> BodyClaim {
   let file: SafetensorsFile
   do {
     file = try update()
@@ -83,12 +77,12 @@ private func validate(
   // Encoded updates leave out tensors of integers: those are not aggregated.
   let floats = terms.encoding == .float32 ? nil : Set(expected.tensors.filter(\.dtype.isFloatingPoint).map(\.name))
   if let difference = tensors.schema.difference(
-    from: expected, required: terms.required ?? floats, anyFloatingPoint: terms.anyFloatingPoint || floats != nil)
+    from: expected, required: floats, anyFloatingPoint: floats != nil)
   {
     throw .invalid(difference)
   }
   if let name = tensors.nonFiniteTensor() { throw .invalid("\(shown(name)) holds an infinity or a NaN") }
-  return ContributionClaim(base: said.base, weight: said.weight, count: said.count, metrics: said.metrics)
+  return BodyClaim(weight: said.weight, count: said.count, metrics: said.metrics)
 }
 
 /// The schemas of the base models in use, read once each.

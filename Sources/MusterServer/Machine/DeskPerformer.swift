@@ -45,7 +45,7 @@ package final class DeskPerformer<D: Desk>: EffectPerformer {
       switch command {
       case .publish(let publication): topics.publish(publication)
       case .work(let key, let order): work.queue(order, key)
-      case .answer(let reply, let answer): replies.resolve(reply, .answered(answer))
+      case .answer(let reply, let answer): replies.resolve(reply, answer)
       case .collect(let referenced): work.collect(keeping: referenced)
       case .evicted(let count, let most): topics.noteEviction(count, of: most)
       case .own(let own): carryOut(own)

@@ -19,12 +19,13 @@ package struct Server<M: ServerMachine>: Sendable {
 
   /// Opens the state folder and restores the machine from the journal.
   ///
-  /// - Parameter declared: the nodes that may be invited; empty for any.
-  package init(_ configuration: ServerConfiguration, declared: Set<NodeID> = [], logger: Logger) async throws {
+  /// - Parameter declared: the nodes that may be invited; `nil` for every node that shows itself.
+  package init(_ configuration: ServerConfiguration, declared: Set<NodeID>? = nil, logger: Logger) async throws {
     let id = configuration.id
     let state = try StateFolder(folder: configuration.state, partials: configuration.uploads.partials, logger: logger)
     try state.emptyWorkFolder()
     var coordination = CoordinatorConfiguration(data: configuration.data.advertise, declared: declared)
+    coordination.maximumBytes = configuration.uploads.contributionBytes
     coordination.storeIsNew = state.store.wasCreatedEmpty
     let records = try await state.store.restore(M.Record.self, machine: M.journalName) { [coordination] in
       M.summaries(of: $0, id: id, configuration: coordination)

@@ -25,6 +25,7 @@ struct Upload {
     ticketScope = scope
   }
 
+  var key: ContributionKey { ContributionKey(task: scope.task, round: scope.round, phase: scope.phase, path: scope.path) }
   var task: TaskID { scope.task }
   var round: Int { scope.round }
   var phase: Phase { scope.phase }
@@ -83,7 +84,7 @@ final class DataPlane {
       answer(said)
     }
     let (task, round, phase) = (upload.task, upload.round, upload.phase)
-    switch machine().entry(task, round: round, phase: phase, path: upload.scope.path, ticket: shown(upload), grant: grant) {
+    switch machine().admission(upload.key, ticket: shown(upload), grant: grant) {
     case .unknown: return respond(.said(.unknown))
     case .refused(let why): return respond(.refused(why))
     case .closed(let why): return respond(.said(.closed(why)))
@@ -104,9 +105,7 @@ final class DataPlane {
 
   /// The answer to an upload for a phase that is over. Its contribution may have counted.
   private func past(_ upload: Upload, _ why: String) -> Coordinator.Answer {
-    let scope = upload.scope
-    let key = ContributionKey(task: scope.task, round: scope.round, phase: scope.phase, path: scope.path)
-    guard let earlier = history().contribution(key), !world.plants(.repeatsAreRefused) else { return .closed(why) }
+    guard let earlier = history().contribution(upload.key), !world.plants(.repeatsAreRefused) else { return .closed(why) }
     return earlier.digest == upload.contribution.digest ? .same : .conflict
   }
 

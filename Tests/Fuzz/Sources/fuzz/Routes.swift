@@ -4,6 +4,7 @@ import Glibc
 import HTTPTypes
 import Hummingbird
 import Logging
+import MusterCoordination
 import MusterDataPlane
 import MusterSchema
 import MusterServer
@@ -230,12 +231,12 @@ private struct StoredBlobs: BlobSource {
 private struct OneUpdateLedger: Ledger {
   static let name = "digits, round 3, train, north/pi-1"
 
-  func admission(_ key: ContributionKey, ticket: Ticket?) async -> ContributionAdmission {
+  func admission(_ key: ContributionKey, ticket: Ticket?) async -> UploadAdmission {
     guard key.task.rawValue == "digits", key.round == 3 else { return .unknown }
-    return .open(base: RouteWorld.base, maximumWeight: 1e9, maximumBytes: 1 << 16)
+    return .open(UploadTerms(base: RouteWorld.base, maximumWeight: 1e9, maximumBytes: 1 << 16))
   }
 
-  func accept(_ offer: ContributionOffer) async -> Acceptance { .stored }
+  func accept(_ contribution: ContributionRecord, as key: ContributionKey) async -> Coordinator.Answer { .stored }
   func phaseLedger(task: TaskID, round: Int, phase: Phase) async -> PhaseLedger? { nil }
 }
 
