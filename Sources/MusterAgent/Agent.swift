@@ -30,7 +30,7 @@ package struct Agent: Sendable {
     folders.removeOrphans(except: await shell.jobs)
     for (name, program) in configuration.trainers.sorted(by: { $0.key < $1.key }) {
       if let why = program.whyNotFound {
-        logger.warning("the trainer \"\(name)\" cannot be started, its jobs will fail: \(why)", metadata: ["trainer": "\(name)"])
+        logger.warning("the trainer \"\(name)\" cannot be started, so its jobs will fail: \(why)", metadata: ["trainer": "\(name)"])
       }
     }
     let worker = JobWorker(configuration, launcher: launcher, shell: shell, logger: logger)
@@ -56,7 +56,7 @@ package struct Agent: Sendable {
         await group.waitForAll()
       }
       await shell.farewell()
-      if !(await connection.flush(timeout: .seconds(2))) { logger.notice("the broker did not acknowledge the farewell in time") }
+      if !(await connection.flush(timeout: .seconds(2))) { logger.notice("the broker did not acknowledge the offline message in time") }
     }
     logger.info("muster-agent has stopped", metadata: ["node.id": "\(configuration.id)"])
   }

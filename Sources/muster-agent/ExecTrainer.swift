@@ -6,19 +6,19 @@ import MusterTrainers
 struct ExecTrainer: ParsableCommand {
   static let configuration = CommandConfiguration(
     commandName: "exec-trainer",
-    abstract: "Becomes a trainer under limits: what the agent does to start one. Of use by hand to try limits out.",
+    abstract: "Apply limits and become a trainer, as the agent does to start one. Useful for trying out limits.",
     usage: "muster-agent exec-trainer [LIMIT …] -- PROGRAM [ARGUMENT …]",
     discussion: """
-      Without core dumps, without new rights, and the kernel's first choice when memory runs out.
+      The trainer makes no core dumps and cannot gain privileges, and the kernel ends it first when memory runs out.
 
       --memory-mib N     private memory of one process
       --file-mib N       size of one file
-      --processes N      processes and threads of the user; does not bind root
+      --processes N      processes and threads of the user; does not apply to root
       --open-files N     open files of one process
       --cpu-seconds N    processor time of one process
       --nice N           0 to 19 (default: \(TrainerLimits.defaultNice))
-      --user USER        a name or a number; needs root
-      --parent PID       the process that it ends with, which must be the one that starts it
+      --user USER        user name or uid; needs root
+      --parent PID       end when this process ends; it must be the process that starts the trainer
       """)
 
   @Argument(parsing: .captureForPassthrough, help: .hidden)
@@ -27,7 +27,8 @@ struct ExecTrainer: ParsableCommand {
   func run() throws {
     guard arguments.first != "--help", arguments.first != "-h" else { throw CleanExit.helpRequest(self) }
     guard let launch = TrainerLaunch(arguments: arguments) else {
-      throw ValidationError("Give limits of 0 to \(1 << 30) (--nice: at most 19) and a program after --; --help lists them.")
+      throw ValidationError(
+        "Limits must be 0 to \(1 << 30) (--nice: at most 19), and a program must follow after --; --help lists the limits.")
     }
     StandardError.write(launch.perform())
     throw ExitCode(TrainerLaunch.failed)

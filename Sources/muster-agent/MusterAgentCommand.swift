@@ -9,8 +9,8 @@ import MusterLog
 @main
 struct MusterAgentCommand: AsyncParsableCommand {
   static let configuration = CommandConfiguration(
-    commandName: "muster-agent", abstract: "The agent of Muster on a device: takes part in training, with data that stays here.",
-    discussion: "Runs until SIGTERM or SIGINT. Every other setting stands in the configuration file, see docs/agent-configuration.md.",
+    commandName: "muster-agent", abstract: "Run Muster's agent for a device, which trains with data that stays on the device.",
+    discussion: "Runs until SIGTERM or SIGINT. All other settings are in the configuration file, see docs/agent-configuration.md.",
     version: MusterAgentVersion.text, subcommands: [Run.self, Config.self, ExecTrainer.self])
 
   @OptionGroup var flags: Flags
@@ -35,7 +35,7 @@ enum ConfigVerb {
 
 /// The flags of the command line. Each wins over MUSTER_* and the configuration file.
 struct Flags: ParsableArguments {
-  @Option(help: "The configuration file (default: MUSTER_CONFIG, else /etc/muster/agent.json).")
+  @Option(help: "The configuration file (default: MUSTER_CONFIG, otherwise /etc/muster/agent.json).")
   var config: String?
   @Option(help: "The device's name in its region.")
   var id: String?
@@ -43,9 +43,9 @@ struct Flags: ParsableArguments {
   var region: String?
   @Option(help: ArgumentHelp("The region's broker.", valueName: "host:port"))
   var broker: String?
-  @Option(help: "The folder for journal, models and jobs.")
+  @Option(help: "The folder for the journal, models and jobs.")
   var state: String?
-  @Option(help: "trace, debug, info, notice, warning, error or critical.")
+  @Option(help: "The log level: trace, debug, info, notice, warning, error or critical.")
   var logLevel: String?
 
   func load() throws -> (configuration: AgentConfiguration, report: String) {
@@ -65,7 +65,7 @@ struct Flags: ParsableArguments {
 }
 
 struct Run: AsyncParsableCommand {
-  static let configuration = CommandConfiguration(abstract: "Runs the agent until SIGTERM or SIGINT.", shouldDisplay: false)
+  static let configuration = CommandConfiguration(abstract: "Run the agent until SIGTERM or SIGINT.", shouldDisplay: false)
 
   @OptionGroup var flags: Flags
 
@@ -93,10 +93,11 @@ extension Flags {
 }
 
 struct Config: ParsableCommand {
-  static let configuration = CommandConfiguration(abstract: "About the configuration.", subcommands: [Print.self])
+  static let configuration = CommandConfiguration(abstract: "Show the configuration.", subcommands: [Print.self])
 
   struct Print: ParsableCommand {
-    static let configuration = CommandConfiguration(abstract: "Prints what holds, where each value comes from, and no secret.")
+    static let configuration = CommandConfiguration(
+      abstract: "Print the resulting configuration with the origin of each value. Secrets are hidden.")
 
     @OptionGroup var flags: Flags
 

@@ -42,7 +42,7 @@ extension EndToEnd {
         print("central killed at \(before) of \(update.bytes) bytes: \(again) more in all, heads and other requests included")
         // One part, the heads of fifty parts, and what agent and region asked central besides.
         #expect(again <= (1 << 20) + (64 << 10))
-        #expect(fleet.log("pi-1").contains("the upload goes on"))
+        #expect(fleet.log("pi-1").contains("the upload continues"))
       }
     }
   }

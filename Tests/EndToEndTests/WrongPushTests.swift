@@ -145,7 +145,7 @@ extension EndToEnd {
           to: "task.yaml")
         let (status, output) = try await fleet.muster(["task", "push", file, "--dry-run"])
         #expect(status == 0 && output.contains("1 device would take part"), "\(output)")
-        #expect(output.contains(/pi-1 +no +\d+ MiB of disk free, jobs need 900000000/), "\(output)")
+        #expect(output.contains(/pi-1 +no +only \d+ MiB of disk space are free, but jobs need 900000000 MiB/), "\(output)")
         #expect(output.contains(/pi-2 +no +the device's owner does not allow uploads to 127.0.0.1/), "\(output)")
         #expect(output.contains(/north\/pi-3 +yes/) && output.contains(/the descriptor takes \d\d\d of 4096 bytes/), "\(output)")
         // The devices themselves say the same.

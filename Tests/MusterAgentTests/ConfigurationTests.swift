@@ -111,12 +111,15 @@ import Testing
   @Test(
     "Every mistake is named with its key and its place",
     arguments: [
-      (#"{"region":"north"}"#, "configuration: id: is missing: set it in /agent.json, as MUSTER_ID or with --id"),
+      (#"{"region":"north"}"#, "configuration: id: is missing; set it in /agent.json, with the variable MUSTER_ID or with --id"),
       (
         #"{"id":"a/b","region":"north"}"#,
         "configuration: id (/agent.json): node id \"a/b\" must be 1 to 63 of a-z, 0-9 and -, and start with a letter or a digit"
       ),
-      (#"{"id":"central","region":"north"}"#, "configuration: id (/agent.json): \"central\" is the root coordinator's own id"),
+      (
+        #"{"id":"central","region":"north"}"#,
+        "configuration: id (/agent.json): must not be \"central\", which is the root coordinator's id"
+      ),
       (
         #"{"id":"a","region":"b","broker":{"port":70000}}"#,
         "configuration: broker.port (/agent.json): must be a number from 1 to 65535, not 70000"
@@ -131,11 +134,11 @@ import Testing
       ),
       (
         #"{"id":"a","region":"b","policy":{"hours":"22"}}"#,
-        "configuration: policy.hours (/agent.json): must be like 22-6 or 12:30-14,22-6"
+        "configuration: policy.hours (/agent.json): must be hours of the day, such as 22-6 or 12:30-14,22-6"
       ),
       (
         #"{"id":"a","region":"b","policy":{"trainers":["mine"]}}"#,
-        "configuration: policy.trainers (/agent.json): no trainer \"mine\" is configured; there are: built-in"
+        "configuration: policy.trainers (/agent.json): the trainer \"mine\" is not configured; configured trainers: built-in"
       ),
       (
         #"{"id":"a","region":"b","trainers":{"mine":{"command":[]}}}"#,
@@ -154,15 +157,15 @@ import Testing
   @Test("A key that does not exist is refused, a wrong one in the environment names its variable")
   func unknown() throws {
     let unknown = try complaint(#"{"id":"a","region":"b","broker":{"hots":"x"}}"#)
-    #expect(unknown.hasPrefix("configuration: broker.hots (/agent.json): there is no such key; known here: broker, broker.authorityFile"))
+    #expect(unknown.hasPrefix("configuration: broker.hots (/agent.json): unknown key; known keys here: broker, broker.authorityFile"))
     let empty = try complaint(#"{"id":"a","region":"b","polcy":{}}"#)
-    #expect(empty.hasPrefix("configuration: polcy (/agent.json): there is no such key"))
+    #expect(empty.hasPrefix("configuration: polcy (/agent.json): unknown key"))
     #expect(
       try complaint(#"{"id":"a","region":"b","policy":{"hours":{}}}"#).hasPrefix("configuration: policy.hours (/agent.json): there is no"))
     _ = try load(#"{"id":"a","region":"b","policy":{},"broker":{},"labels":{},"data":{}}"#)
     let text = try complaint(small, environment: ["MUSTER_POLICY_MIN_BATTERY": "low"])
     #expect(text == "configuration: policy.minBattery (MUSTER_POLICY_MIN_BATTERY): must be a number from 0 to 100, not low")
-    #expect(try complaint("[1").hasPrefix("configuration (/agent.json): this is not a JSON object"))
+    #expect(try complaint("[1").hasPrefix("configuration (/agent.json): the file is not a valid JSON object"))
     #expect(throws: ConfigurationError.self) {
       try AgentConfiguration.load(file: folder.file("missing.json"), flags: [:], environment: [:])
     }

@@ -142,7 +142,7 @@ import Testing
         try device.invite()
         #expect(try await eventually { device.states.contains(.failed) })
         let failure = try #require(device.statuses.first { $0.state == .failed })
-        #expect(failure.reason == "trainer wrote to global.safetensors, which is a link: it may only be read")
+        #expect(failure.reason == "trainer wrote to global.safetensors, which is shared with the agent and must only be read")
       }
       #expect(try await eventually { device.node?.online == false })
       let fetched = device.server.requests.count { $0.path.hasPrefix("/v1/blobs/") }

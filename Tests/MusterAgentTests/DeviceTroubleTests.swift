@@ -45,11 +45,11 @@ import Testing
     try await Device.with(answering: .always(201)) { device in
       let log = LogRecorder()
       try await device.withAgent(logger: log.logger) {
-        let says = try await eventually(within: .seconds(10)) { !log.lines(with: "nothing is heard of the region \"north\"").isEmpty }
+        let says = try await eventually(within: .seconds(10)) { !log.lines(with: "no message arrives from the region \"north\"").isEmpty }
         #expect(says, "\(log.lines)")
-        #expect(log.lines(with: "does not pass on what this device says").isEmpty)
+        #expect(log.lines(with: "does not deliver this device's own state").isEmpty)
         try device.announce()
-        let takesBack = try await eventually { !log.lines(with: "the region is heard now").isEmpty }
+        let takesBack = try await eventually { !log.lines(with: "messages from the region arrive now").isEmpty }
         #expect(takesBack)
       }
     }
@@ -73,7 +73,8 @@ import Testing
     try await withThrowingTaskGroup(of: Void.self) { group in
       group.addTask { try await Agent(configuration, logger: log.logger).run() }
       let says = try await eventually(within: .seconds(10)) {
-        !log.lines(with: "does not pass on what this device says").isEmpty && !log.lines(with: "nothing is heard of the region").isEmpty
+        !log.lines(with: "does not deliver this device's own state").isEmpty
+          && !log.lines(with: "no message arrives from the region").isEmpty
       }
       #expect(says, "\(log.lines)")
       #expect(log.lines(with: "the user pi-1").count == 2)

@@ -62,7 +62,7 @@ import Testing
         #expect(again <= 1 << 20)
         #expect(plane.ledger.accepted.count == 1)
         #expect(plane.store.partials.totals.count == 0)
-        #expect(second.log.contains("the upload goes on"))
+        #expect(second.log.contains("the upload continues"))
         second.signal(SIGTERM)
         #expect(try await second.wait() == 0)
       }

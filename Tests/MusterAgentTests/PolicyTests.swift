@@ -13,12 +13,12 @@ import Testing
       (Policy(maxLoad: 2), Resources(load: 2), nil),
       (Policy(maxLoad: 2), Resources(load: 3.5), "load 3.5 is above the 2.0 that the device's owner allows"),
       (Policy(maxLoad: 2), Resources(), nil),
-      (Policy(minBattery: 50), Resources(battery: 49), "battery at 49 %, the device's owner asks for 50 %"),
+      (Policy(minBattery: 50), Resources(battery: 49), "the battery is at 49 %, below the 50 % that the device's owner requires"),
       (Policy(minBattery: 50), Resources(battery: 49, mains: true), nil),
       (Policy(minBattery: 50), Resources(battery: 50, mains: false), nil),
       (Policy(minBattery: 50), Resources(), nil),
-      (Policy(maxCelsius: 70), Resources(celsius: 71.25), "71.3 °C, the device's owner allows 70.0"),
-      (Policy(), Resources(diskMiB: 3), "3 MiB of disk free, jobs need 16"),
+      (Policy(maxCelsius: 70), Resources(celsius: 71.25), "the device is at 71.3 °C, above the 70.0 °C that its owner allows"),
+      (Policy(), Resources(diskMiB: 3), "only 3 MiB of disk space are free, but jobs need 16 MiB"),
       (Policy(trainers: ["other"]), Resources(), "the device's owner does not allow the trainer \"built-in\""),
       (Policy(uploadHosts: ["hub.example"]), Resources(), "the device's owner does not allow uploads to 10.0.0.5"),
       (Policy(uploadHosts: ["10.0.0.5"]), Resources(), nil), (Policy(uploadHosts: ["10.0.0.5:7400"]), Resources(), nil),
@@ -37,7 +37,7 @@ import Testing
     }
     #expect(said(Policy(maxLoad: 2, trainers: ["other"]), Resources(load: 1)) == nil)
     #expect(
-      said(Policy(hours: Hours("22-6"))) == DevicePolicy(declines: "the device's owner allows training at 22-6 only"))
+      said(Policy(hours: Hours("22-6"))) == DevicePolicy(declines: "the device's owner allows training only at 22-6"))
     #expect(said(Policy(uploadHosts: ["hub.example"])) == DevicePolicy(uploadHosts: ["hub.example"]))
     #expect(said(Policy(uploadHosts: (0..<100).map { "hub-\($0).example" })) == nil)
   }
@@ -50,7 +50,7 @@ import Testing
     #expect(hours.contains(minute: 5 * 60 + 59))
     #expect(!hours.contains(minute: 6 * 60))
     let refusal = Policy(hours: hours).refusal(trainer: "t", uploadsTo: nil, resources: Resources(), minute: 21 * 60 + 30)
-    #expect(refusal?.reason == "the device's owner allows training at 22-6 only")
+    #expect(refusal?.reason == "the device's owner allows training only at 22-6")
     #expect(refusal?.retrySeconds == 1800)
   }
 

@@ -13,12 +13,14 @@ extension AgentConfiguration {
       ]
     }
     let origin = settings.lastOrigin
-    guard !object.isEmpty else { throw ConfigurationError("trainers", in: origin, "names no trainer") }
+    guard !object.isEmpty else { throw ConfigurationError("trainers", in: origin, "must name at least one trainer") }
     var trainers: [String: TrainerProgram] = [:]
     var announced = 0
     for (name, value) in object.sorted(by: { $0.key < $1.key }) {
       let key = "trainers.\(name)"
-      guard (1...63).contains(name.utf8.count) else { throw ConfigurationError(key, in: origin, "a trainer's name has 1 to 63 bytes") }
+      guard (1...63).contains(name.utf8.count) else {
+        throw ConfigurationError(key, in: origin, "a trainer's name must have 1 to 63 bytes")
+      }
       guard case .object(let members) = value else {
         throw ConfigurationError(key, in: origin, "must be {\"command\": [PROGRAM, …], \"resident\": true or false}")
       }
@@ -44,7 +46,8 @@ extension AgentConfiguration {
         announced += name.utf8.count + (program.models ?? []).reduce(program.version?.utf8.count ?? 0) { $0 + $1.utf8.count + 3 }
         // The device's birth holds all of these, and is limited to 4 KiB.
         guard announced <= 2048 else {
-          throw ConfigurationError("trainers", in: origin, "names, models and versions take more than the 2 KiB that a device may announce")
+          throw ConfigurationError(
+            "trainers", in: origin, "the trainers' names, models and versions take more than the 2 KiB that a device may announce")
         }
         trainers[name] = program
       } catch let error as ConfigurationError {
@@ -68,7 +71,7 @@ extension AgentConfiguration {
     _ names: some Collection<String>, _ known: [String], _ key: String, _ origin: String?
   ) throws(ConfigurationError) {
     for name in names.sorted() where !known.contains(name) {
-      throw ConfigurationError("\(key).\(name)", in: origin, "there is no such key; known here: \(known.joined(separator: ", "))")
+      throw ConfigurationError("\(key).\(name)", in: origin, "unknown key; known keys here: \(known.joined(separator: ", "))")
     }
   }
 

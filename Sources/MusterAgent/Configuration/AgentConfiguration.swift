@@ -92,13 +92,15 @@ extension AgentConfiguration {
       try JSON.requireDistinctNames(bytes)
       return try JSON.decode([String: JSONValue].self, from: bytes)
     } catch {
-      throw ConfigurationError("", in: path, "this is not a JSON object: \(JSON.explain(error, in: bytes))")
+      throw ConfigurationError("", in: path, "the file is not a valid JSON object: \(JSON.explain(error, in: bytes))")
     }
   }
 
   private init(_ settings: inout AgentSettings, _ environment: [String: String]) throws(ConfigurationError) {
     id = try settings.identifier("id", flag: "--id")
-    guard id != .central else { throw ConfigurationError("id", in: settings.lastOrigin, "\"central\" is the root coordinator's own id") }
+    guard id != .central else {
+      throw ConfigurationError("id", in: settings.lastOrigin, "must not be \"central\", which is the root coordinator's id")
+    }
     region = try settings.identifier("region", flag: "--region")
     if let base = Self.defaultState(environment) {
       let folder = "\(base)/\(region)/\(id)"
@@ -139,12 +141,13 @@ extension AgentConfiguration {
       guard let text = value.scalar, (1...63).contains(name.utf8.count), text.utf8.count <= 255, !text.utf8.contains(where: { $0 < 0x20 })
       else {
         throw ConfigurationError(
-          "labels.\(name.prefix(63))", in: settings.lastOrigin, "a label is a name of at most 63 and a value of at most 255 bytes")
+          "labels.\(name.prefix(63))", in: settings.lastOrigin,
+          "a label needs a name of 1 to 63 bytes and a plain value of at most 255 bytes without control characters")
       }
       labels[name] = text
     }
     guard labels.reduce(0, { $0 + $1.key.utf8.count + $1.value.utf8.count + 6 }) <= 2048 else {
-      throw ConfigurationError("labels", in: settings.lastOrigin, "all labels together may have 2048 bytes")
+      throw ConfigurationError("labels", in: settings.lastOrigin, "all labels together must not exceed 2048 bytes")
     }
     return labels
   }
@@ -189,7 +192,7 @@ extension AgentConfiguration.Broker {
     password = try settings.text("broker.password", secret: true)
     if let file = try settings.path("broker.passwordFile") {
       guard password == nil else {
-        throw ConfigurationError("broker.passwordFile", in: settings.lastOrigin, "give broker.password or broker.passwordFile, not both")
+        throw ConfigurationError("broker.passwordFile", in: settings.lastOrigin, "set broker.password or broker.passwordFile, not both")
       }
       password = try Self.readPassword(file, settings.lastOrigin)
     }

@@ -98,7 +98,7 @@ struct AgentSettings {
   mutating func text(_ key: String, secret: Bool = false) throws(ConfigurationError) -> String? {
     guard let (value, origin) = value(key, secret: secret) else { return nil }
     guard case .string(let text) = value, !text.isEmpty else {
-      throw ConfigurationError(key, in: origin, "must be a text that is not empty")
+      throw ConfigurationError(key, in: origin, "must be a non-empty string")
     }
     return text
   }
@@ -149,7 +149,7 @@ struct AgentSettings {
 
   mutating func identifier<I: Identifier>(_ key: String, flag: String) throws(ConfigurationError) -> I {
     guard let text = try text(key) else {
-      throw ConfigurationError(key, "is missing: set it in \(file), as \(Self.variable(key)) or with \(flag)")
+      throw ConfigurationError(key, "is missing; set it in \(file), with the variable \(Self.variable(key)) or with \(flag)")
     }
     do {
       return try I(validating: text)
@@ -162,10 +162,12 @@ struct AgentSettings {
   mutating func texts(_ key: String) throws(ConfigurationError) -> [String]? {
     guard let (value, origin) = value(key) else { return nil }
     if case .string(let text) = value, origin != file { return text.split(separator: ",").map { String($0) } }
-    guard case .array(let values) = value else { throw ConfigurationError(key, in: origin, "must be a list of texts") }
+    guard case .array(let values) = value else { throw ConfigurationError(key, in: origin, "must be a list of non-empty strings") }
     var texts: [String] = []
     for value in values {
-      guard case .string(let text) = value, !text.isEmpty else { throw ConfigurationError(key, in: origin, "must be a list of texts") }
+      guard case .string(let text) = value, !text.isEmpty else {
+        throw ConfigurationError(key, in: origin, "must be a list of non-empty strings")
+      }
       texts.append(text)
     }
     return texts
@@ -191,7 +193,7 @@ struct AgentSettings {
     // An empty group such as `"policy": {}` is fine if some known key belongs to the group.
     let strays = emptyGroups.filter { group in !known.contains { $0.hasPrefix("\(group).") } }
     for key in (layers[1].keys.filter { !known.contains($0) } + strays).sorted() {
-      throw ConfigurationError(key, in: file, "there is no such key; known here: \(known.sorted().joined(separator: ", "))")
+      throw ConfigurationError(key, in: file, "unknown key; known keys here: \(known.sorted().joined(separator: ", "))")
     }
   }
 }

@@ -37,7 +37,7 @@ package struct Policy: Hashable, Sendable {
     minDiskMiB = try settings.integer("policy.minDiskMiB", in: 0...1_000_000_000, else: 16)
     if let text = try settings.text("policy.hours") {
       guard let hours = Hours(text) else {
-        throw ConfigurationError("policy.hours", in: settings.lastOrigin, "must be like 22-6 or 12:30-14,22-6")
+        throw ConfigurationError("policy.hours", in: settings.lastOrigin, "must be hours of the day, such as 22-6 or 12:30-14,22-6")
       }
       self.hours = hours
     }
@@ -45,7 +45,8 @@ package struct Policy: Hashable, Sendable {
     for name in trainers ?? [] where !configured.contains(name) {
       throw ConfigurationError(
         "policy.trainers", in: settings.lastOrigin,
-        "no trainer \"\(name.withoutControlCharacters)\" is configured; there are: \(configured.sorted().joined(separator: ", "))")
+        "the trainer \"\(name.withoutControlCharacters)\" is not configured; configured trainers: \(configured.sorted().joined(separator: ", "))"
+      )
     }
     uploadHosts = try settings.texts("policy.uploadHosts") ?? []
     for host in uploadHosts {
@@ -75,18 +76,20 @@ package struct Policy: Hashable, Sendable {
   /// Applies the owner's rules that do not depend on the task. Returns why the device takes part in no task now, or `nil`.
   private func objection(resources: Resources, minute: Int) -> (reason: String, retrySeconds: Double?)? {
     if let hours, !hours.contains(minute: minute) {
-      return ("the device's owner allows training at \(hours) only", Double(hours.minutesUntilOpen(from: minute)) * 60)
+      return ("the device's owner allows training only at \(hours)", Double(hours.minutesUntilOpen(from: minute)) * 60)
     }
     if let minBattery, let charge = resources.battery, charge < minBattery, resources.mains != true {
-      return ("battery at \(charge) %, the device's owner asks for \(minBattery) %", 300)
+      return ("the battery is at \(charge) %, below the \(minBattery) % that the device's owner requires", 300)
     }
     if let maxCelsius, let celsius = resources.celsius, celsius > maxCelsius {
-      return ("\(oneDecimal(celsius)) °C, the device's owner allows \(oneDecimal(maxCelsius))", 60)
+      return ("the device is at \(oneDecimal(celsius)) °C, above the \(oneDecimal(maxCelsius)) °C that its owner allows", 60)
     }
     if let maxLoad, let load = resources.load, load > maxLoad {
       return ("load \(oneDecimal(load)) is above the \(oneDecimal(maxLoad)) that the device's owner allows", 30)
     }
-    if let disk = resources.diskMiB, disk < minDiskMiB { return ("\(disk) MiB of disk free, jobs need \(minDiskMiB)", 300) }
+    if let disk = resources.diskMiB, disk < minDiskMiB {
+      return ("only \(disk) MiB of disk space are free, but jobs need \(minDiskMiB) MiB", 300)
+    }
     return nil
   }
 

@@ -23,7 +23,7 @@ actor BlobCache {
     let path = "\(folder)/\(reference.digest.hexadecimal)"
     if isIntact(reference.digest) { return use(reference.digest, path) }
     if Files.exists(path), try await measure(UploadSource(file: path)).digest == reference.digest { return use(reference.digest, path) }
-    guard reference.path.hasPrefix("/"), reference.bytes >= 0 else { throw .io("the model's path is not understood") }
+    guard reference.path.hasPrefix("/"), reference.bytes >= 0 else { throw .io("the model's path is not valid") }
     let url = address.hasSuffix("/") ? "\(address.dropLast())\(reference.path)" : "\(address)\(reference.path)"
     if reference.bytes <= Self.smallBody {
       let body = try await http.send("GET", url).body

@@ -87,7 +87,7 @@ struct JobFolders: Sendable {
     for entry in Files.names(in: source) {
       guard let size = Files.ownSize("\(source)/\(entry)"), size > Self.largestKept else { continue }
       Files.remove("\(source)/\(entry)")
-      log.append("(\(entry.withoutControlCharacters), \(size >> 20) MiB, is not kept)")
+      log.append("(\(entry.withoutControlCharacters), \(size >> 20) MiB, was not kept)")
     }
     let target = "\(root)/failed/\(name(task, key))"
     trash.take(target)

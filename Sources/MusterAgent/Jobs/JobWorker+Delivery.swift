@@ -19,7 +19,7 @@ extension JobWorker {
       } catch let error as JobFailure {
         throw error
       } catch {
-        throw JobFailure("the result is gone from the device's disk")
+        throw JobFailure("the result is missing from the device's disk")
       }
       // Many bytes take long to upload. Secure the result first, so that a loss of power in that time does not cost the training.
       if attempt == 1, result.bytes > Self.partBytes { await secure(result, in: folder) }
@@ -37,7 +37,8 @@ extension JobWorker {
         guard let pause = error.patience(attempt) else { throw error }
         if attempt == 1, result.bytes <= Self.partBytes { await secure(result, in: folder) }
         logger.info(
-          "the upload waits: \(error)", metadata: ["task.id": "\(job.task)", "round": "\(job.key.round)", "attempt": "\(attempt)"])
+          "the upload failed and will be tried again: \(error)",
+          metadata: ["task.id": "\(job.task)", "round": "\(job.key.round)", "attempt": "\(attempt)"])
         await shell.receive(.hindered(job.task, job.key, reason: "cannot deliver its result: \(describe(error))"))
         attempt += 1
         await control.hurry.wait(until: .now + pause)
@@ -55,7 +56,7 @@ extension JobWorker {
     let mark = UploadMark.read(in: folder, of: result.digest)
     if let mark {
       logger.info(
-        "the upload goes on", metadata: ["task.id": "\(invitation.task)", "bytes": "\(mark.offset)", "of.bytes": "\(mark.total)"])
+        "the upload continues", metadata: ["task.id": "\(invitation.task)", "bytes": "\(mark.offset)", "of.bytes": "\(mark.total)"])
     }
     let (logger, marker) = (logger, UploadMarker(folder: folder, digest: result.digest))
     return ResumableUpload(
@@ -65,7 +66,7 @@ extension JobWorker {
         do {
           try marker.acknowledged(offset, of: total)
         } catch {
-          logger.debug("how far the upload came is not noted: \(error)")
+          logger.debug("the progress of the upload cannot be recorded: \(error)")
         }
       })
   }
@@ -74,7 +75,7 @@ extension JobWorker {
     do throws(FileError) {
       try shell.folders.keepResidual(job.task, job.key)
     } catch {
-      logger.warning("what the update left out is lost: \(error)", metadata: ["task.id": "\(job.task)", "round": "\(job.key.round)"])
+      logger.warning("the residual of the update is lost: \(error)", metadata: ["task.id": "\(job.task)", "round": "\(job.key.round)"])
     }
     await shell.receive(.delivered(job.task, job.key))
   }
@@ -91,7 +92,7 @@ extension JobWorker {
       try await offloadLong { () throws(FileError) in try Contribution.secure(result, in: folder) }
       await shell.secureJournal()
     } catch {
-      logger.warning("the result is not safe from a loss of power: \(error)")
+      logger.warning("the result cannot be flushed to the disk, so a loss of power may lose it: \(error)")
     }
   }
 
@@ -99,7 +100,7 @@ extension JobWorker {
   func ask(_ job: Job, _ control: OrderControl) async throws {
     let (task, key) = (job.task, job.key)
     guard let address = LedgerAddress(job.invitation), policy.uploadRefusal(job.invitation.upload) == nil else {
-      return await shell.receive(.refused(task, key, reason: "the upload address is not understood, or not allowed"))
+      return await shell.receive(.refused(task, key, reason: "the upload address is not valid, or the device's owner does not allow it"))
     }
     var attempt = 1
     while await shell.job(task, key) != nil {
@@ -135,7 +136,7 @@ extension JobWorker {
         let descriptors: [TaskDescriptor] = try await http().get(from: "\(address)/v1/descriptors")
         await shell.compare(Set(descriptors.map(\.task)), jobsBefore: jobs, tasksBefore: tasks)
       } catch {
-        logger.debug("the coordinator's tasks could not be compared: \(error)")
+        logger.debug("the coordinator's list of tasks cannot be fetched, retrying: \(error)")
         do { try await Task.sleep(for: .seconds(5)) } catch { return }
         shell.listWanted.ring()
       }

@@ -76,9 +76,9 @@ actor JobWorker {
 
   private func train(_ job: Job) async throws {
     let (task, key) = (job.task, job.key)
-    guard let descriptor = await shell.descriptor(task) else { throw JobFailure("the task's descriptor is gone") }
+    guard let descriptor = await shell.descriptor(task) else { throw JobFailure("the device no longer has the task's descriptor") }
     guard let trainer = await shell.trainer(for: descriptor), let program = configuration.trainers[trainer] else {
-      throw JobFailure("no trainer \"\(descriptor.trainer.description.withoutControlCharacters)\" on this device")
+      throw JobFailure("this device has no trainer \"\(descriptor.trainer.description.withoutControlCharacters)\"")
     }
     if let why = policy.uploadRefusal(job.invitation.upload) { throw JobFailure(why) }
     let encoding = TensorEncoding(name: descriptor.encoding.name, fraction: descriptor.encoding.fraction)
@@ -105,7 +105,7 @@ actor JobWorker {
     let untouched = Files.stamp(base)
     let outcome = try await run(description, in: folder, with: runner(trainer, program), for: job)
     guard Files.stamp(base) == untouched else {
-      throw JobFailure("trainer wrote to global.safetensors, which is a link: it may only be read")
+      throw JobFailure("trainer wrote to global.safetensors, which is shared with the agent and must only be read")
     }
     let result: JobResult
     switch key.phase {
@@ -159,7 +159,7 @@ actor JobWorker {
     let deadline = ContinuousClock.now + .seconds(min(max(job.invitation.secondsLeft, 1), 86_400))
     var address = await shell.dataAddress
     while address == nil {
-      guard ContinuousClock.now < deadline else { throw JobFailure("the coordinator does not say where its models are") }
+      guard ContinuousClock.now < deadline else { throw JobFailure("the coordinator has not published the address of its models") }
       await shell.coordinatorHeard.wait(until: deadline)
       try Task.checkCancellation()
       address = await shell.dataAddress
@@ -175,7 +175,7 @@ actor JobWorker {
         // Name the address: it comes from the coordinator, and is wrong more often than the network is down.
         let why = "cannot fetch the model from \(address ?? "its coordinator"): \(error.problem.map { "\($0)" } ?? "\(error)")"
         guard let pause = error.patience(attempt), ContinuousClock.now + pause < deadline else { throw JobFailure(why) }
-        if attempt == 1 { logger.notice("\(why.withoutControlCharacters); it is tried again", metadata: ["task.id": "\(job.task)"]) }
+        if attempt == 1 { logger.notice("\(why.withoutControlCharacters); retrying", metadata: ["task.id": "\(job.task)"]) }
         await shell.receive(.hindered(job.task, job.key, reason: why))
         await shell.coordinatorHeard.wait(until: .now + pause)
         try Task.checkCancellation()
@@ -193,7 +193,7 @@ actor JobWorker {
     case let error as JobFailure: text = error.reason
     case let error as TrainerError: text = error.briefDescription
     case let error as TransferError: text = error.problem.map { "\($0)" } ?? "\(error)"
-    case let error as SafetensorsError: text = "trainer left a file that is not understood: \(error)"
+    case let error as SafetensorsError: text = "trainer wrote a file that is not valid: \(error)"
     default: text = "\(error)"
     }
     let folders = shell.folders

@@ -87,7 +87,7 @@ actor AgentShell {
     do throws(FileError) {
       try await offloadLong { () throws(FileError) in try Journal.flush(path) }
     } catch {
-      logger.warning("the journal is not safe from a loss of power: \(error)")
+      logger.warning("the journal cannot be flushed to the disk, so a loss of power may lose its last records: \(error)")
     }
   }
 
@@ -112,7 +112,7 @@ actor AgentShell {
       secureAt = machine.jobs.isEmpty ? nil : secureAt ?? .now + Self.secureAfter
     } catch {
       // The agent continues without the journal. See Journal for the cost of a lost record.
-      if !journalFails { logger.error("the journal cannot be written, after a restart work may be done twice: \(error)") }
+      if !journalFails { logger.error("the journal cannot be written; after a restart, work may be done twice: \(error)") }
       journalFails = true
     }
   }
@@ -124,12 +124,12 @@ actor AgentShell {
     case .announce: publishState(look())
     case .check(let task): return .readiness(task, readiness(task))
     case .start(let job):
-      logger.info("takes part", metadata: metadata(job.task, job.key))
+      logger.info("the device takes part", metadata: metadata(job.task, job.key))
       orders.place(.train, job)
     case .upload(let job): orders.place(.upload, job)
     case .ask(let job): orders.place(.ask, job)
     case .cancel(let task, let key, let reason):
-      logger.info("drops its work: \(reason)", metadata: metadata(task, key))
+      logger.info("the device drops its work: \(reason)", metadata: metadata(task, key))
       if !orders.cancel(task, key) { folders.remove(task, key) }
     case .descriptor(let descriptor):
       guard descriptor.state.isFinal else { return nil }
@@ -200,7 +200,7 @@ actor AgentShell {
     listening?.hear(own: false)
     guard !complaints.isEmpty else { return }
     complaints = []
-    logger.notice("the region is heard now", metadata: ["region": "\(machine.coordinator)"])
+    logger.notice("messages from the region arrive now", metadata: ["region": "\(machine.coordinator)"])
   }
 
   private func judgeSilence() {
@@ -213,7 +213,7 @@ actor AgentShell {
   }
 
   private func check(_ holds: Bool) throws(MessageError) {
-    guard holds else { throw .malformed("it speaks of something else than its topic") }
+    guard holds else { throw .malformed("its content belongs to another topic") }
   }
 
   /// Forgets the tasks and jobs that were known before the question and are not in the coordinator's list.
@@ -312,7 +312,7 @@ actor AgentShell {
         try await offloadLong { () throws(FileError) in try Contribution.secure(result, in: folder) }
       } catch {
         // The result may just have been delivered and removed.
-        logger.debug("a result is not safe from a loss of power: \(error)")
+        logger.debug("a result cannot be flushed to the disk: \(error)")
       }
     }
   }

@@ -38,7 +38,8 @@ struct Journal {
     do {
       let version = try JSON.decode(Version.self, from: bytes).version
       guard version <= Self.version else {
-        throw AgentError.state("\(path) was written by a newer muster-agent (format \(version), this one knows \(Self.version))")
+        throw AgentError.state(
+          "\(path) was written by a newer muster-agent (format \(version), but this version knows formats up to \(Self.version))")
       }
       journal.content = try JSON.decode(Content.self, from: bytes)
       return (journal, nil)
@@ -51,7 +52,7 @@ struct Journal {
         throw .state("\(error)")
       }
       let why = JSON.explain(error, in: bytes)
-      return (journal, "\(path) is not understood (\(why)): it is now \(path).damaged, and the agent starts afresh")
+      return (journal, "\(path) cannot be decoded (\(why)); it was renamed to \(path).damaged, and the agent starts without a journal")
     }
   }
 

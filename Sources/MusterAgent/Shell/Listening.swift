@@ -22,13 +22,13 @@ struct Listening {
     var complaints: [String] = []
     if !hasRegion {
       complaints.append(
-        "nothing is heard of the region \"\(region)\": check that `region` is its id, that muster-region runs at this broker, and that the "
+        "no message arrives from the region \"\(region)\"; check that `region` is its id, that muster-region runs at this broker, and that the "
           + "broker's ACL lets \(who) read \(Topic.coordinatorState(region))")
     }
     if !hasOwn {
       complaints.append(
-        "the broker does not pass on what this device says of itself: check that its ACL lets \(who) write and read "
-          + "\(Topic.nodeState(coordinator: region, node: id)) (with broker/acl a user's name is the device's id)")
+        "the broker does not deliver this device's own state to it; check that its ACL lets \(who) write and read "
+          + "\(Topic.nodeState(coordinator: region, node: id)) (with broker/acl, the user name must be the device's id)")
     }
     return complaints
   }

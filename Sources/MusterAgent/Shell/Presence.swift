@@ -76,14 +76,14 @@ final class Presence: Sendable {
     do {
       let other = try MessageCoder.decode(NodeState.self, from: message.payload)
       guard other.node == id else {
-        drops.note("it speaks for \(other.node), whose topic this is not", topic: "\(topic)")
+        drops.note("it names the node \(other.node), to which this topic does not belong", topic: "\(topic)")
         return .publishBirth
       }
       let (watch, connection) = state.withLock { ($0.watch, $0.connection) }
       guard let action = watch?.action(online: other.online, session: other.session, retained: message.retained) else { return .none }
       if action == .duplicate {
         logger.critical(
-          "another agent is online as \(region)/\(id): stop one of the two, or give it an id of its own",
+          "another agent is online as \(region)/\(id); stop one of the two, or give it another id",
           metadata: [
             "node.id": "\(id)", "session": "\(session)",
             "other.session": "\(other.session.prefix(40).description.withoutControlCharacters)",
@@ -101,7 +101,7 @@ final class Presence: Sendable {
     do {
       return try MessageCoder.encode(message)
     } catch {
-      logger.error("a message does not fit its topic: \(error)", metadata: ["topic": "\(topic)"])
+      logger.error("a message cannot be published: \(error)", metadata: ["topic": "\(topic)"])
       return nil
     }
   }

@@ -7,7 +7,7 @@ package enum StopSignals {
   /// Returns when the process is asked to stop, or the task is cancelled.
   package static func wait() async throws {
     var ends: [Int32] = [-1, -1]
-    guard pipe(&ends) == 0 else { throw AgentError.network("no pipe for signals: \(String(cString: strerror(errno)))") }
+    guard pipe(&ends) == 0 else { throw AgentError.network("cannot create a pipe for signals: \(String(cString: strerror(errno)))") }
     for end in ends { _ = fcntl(end, F_SETFD, FD_CLOEXEC) }
     let reading = ends[0]
     writingEnd.store(ends[1], ordering: .releasing)
