@@ -18,8 +18,10 @@ extension CommandError {
   init(_ error: TransferError, central: String) {
     switch error {
     case .unreachable(_, let why):
-      self.init(.unreachable, "central at \(central) does not answer: \(why). Is it running? Set --central or MUSTER_CENTRAL")
-    case .timedOut: self.init(.unreachable, "central at \(central) stopped answering. Look at its log, or at the network in between")
+      self.init(
+        .unreachable,
+        "central at \(central) does not answer: \(why). Check that it is running, or set another address with --central or MUSTER_CENTRAL")
+    case .timedOut: self.init(.unreachable, "central at \(central) stopped answering. Check its log and the network")
     case .problem(let problem, _):
       let fields = (problem.problems ?? []).map { "\n  \($0)".withoutEscapes }.joined()
       let text = fields.isEmpty ? problem.description.withoutEscapes : problem.title.withoutEscapes + fields

@@ -8,13 +8,13 @@ struct MusterCommand: AsyncParsableCommand {
     commandName: "muster",
     abstract: "Train one model across a fleet of devices.",
     discussion: """
-      Data goes to standard output, progress and complaints to standard error. Colour and redrawing only on a terminal (NO_COLOR is \
-      respected).
+      Data goes to standard output, progress and errors to standard error. Color and redrawing are used only on a terminal, and NO_COLOR \
+      turns color off.
 
       Environment: MUSTER_CENTRAL, the address of central's ops API (default \(CentralOptions.defaultAddress)).
 
-      Exit codes: 0 done; 1 unexpected; 2 the command line or the task file is wrong; 3 refused by central; 4 central or the broker does \
-      not answer; 5 the task failed or was cancelled; 130 interrupted.
+      Exit codes: 0 success; 1 unexpected error; 2 wrong command line or task file; 3 refused by central; 4 central or the broker does not \
+      answer; 5 the task failed or was cancelled; 130 interrupted.
 
       Completion: muster --generate-completion-script bash|zsh|fish
       """,

@@ -4,7 +4,7 @@ import MusterSchema
 /// `muster why TASK`
 struct WhyCommand: AsyncParsableCommand {
   static let configuration = CommandConfiguration(
-    commandName: "why", abstract: "What a task waits for, in a sentence; and who, and what went wrong so far.")
+    commandName: "why", abstract: "Say what a task is waiting for, which nodes it waits for, and what went wrong in this round.")
 
   @OptionGroup var target: TaskArgument
   @OptionGroup var server: CentralOptions

@@ -5,17 +5,17 @@ internal import MusterTrainers
 struct MusterTrain: ParsableCommand {
   static let configuration = CommandConfiguration(
     commandName: "muster-train",
-    abstract: "Trains and evaluates under the trainer contract.",
+    abstract: "Run training and evaluation jobs of the trainer contract.",
     discussion: """
-      A job folder holds task.json, and global.safetensors but for the job initialize. Exit status: 0 done, 1 error, 3 cancelled. Without a \
-      subcommand: built-in.
+      A job folder holds task.json and, except for the job initialize, global.safetensors. Exit status: 0 done, 1 error, 3 cancelled. \
+      The default subcommand is built-in.
       """,
     subcommands: [BuiltIn.self, Onnx.self], defaultSubcommand: BuiltIn.self)
 }
 
 /// Arguments that all trainers have.
 struct JobOptions: ParsableArguments {
-  @Argument(help: "The job folder. (\"resident\" stands for --resident.)")
+  @Argument(help: "The job folder. The word \"resident\" means --resident.")
   var folder: String?
 
   @Flag(help: "Read {\"job\":\"FOLDER\"} lines from standard input and answer each with {\"done\":\"FOLDER\",\"exit\":0}.")

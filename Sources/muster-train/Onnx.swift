@@ -8,15 +8,17 @@ struct Onnx: ParsableCommand {
     commandName: "onnx", abstract: "Any model that comes with an exported ONNX training step (model.step), run by ONNX Runtime.")
 
   @Option(
-    help: ArgumentHelp("The library (default: MUSTER_ONNXRUNTIME, else libonnxruntime.so from the system).", valueName: "libonnxruntime.so")
+    help: ArgumentHelp(
+      "The path of ONNX Runtime's library (default: MUSTER_ONNXRUNTIME, otherwise the system's libonnxruntime.so).",
+      valueName: "libonnxruntime.so")
   )
   var library: String?
-  @Option(help: "What one step may use (default: OMP_NUM_THREADS, else 1).")
+  @Option(help: "The number of threads for one step (default: OMP_NUM_THREADS, otherwise 1).")
   var threads: Int?
   @OptionGroup var job: JobOptions
 
   func validate() throws {
-    guard (threads ?? 1) >= 1 else { throw ValidationError("--threads is at least 1.") }
+    guard (threads ?? 1) >= 1 else { throw ValidationError("--threads must be at least 1.") }
   }
 
   func run() throws {

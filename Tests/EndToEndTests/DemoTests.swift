@@ -36,7 +36,7 @@ extension EndToEnd {
     func stays() async throws {
       let folder = try TemporaryFolder()
       let demo = try start(["--folder", folder.file("fleet"), "--rounds", "1", "--stay"], in: folder)
-      let isDone = try await eventually(within: .seconds(40)) { demo.log.contains("The fleet stays until Ctrl-C") }
+      let isDone = try await eventually(within: .seconds(40)) { demo.log.contains("The fleet keeps running until Ctrl-C") }
       #expect(isDone, "\(demo.log.suffix(2000))")
       #expect(programs(naming: folder.path).count { $0.contains("muster-agent") } == 8)
       // The lines that it offers work as they stand.

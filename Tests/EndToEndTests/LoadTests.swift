@@ -61,7 +61,7 @@ extension EndToEnd {
       #expect(isUp, "\(load.log.suffix(2000))")
       load.signal(SIGINT)
       #expect(try await load.wait(within: .seconds(20)) == 130, "\(load.log.suffix(2000))")
-      #expect(load.log.contains("everything is stopped"))
+      #expect(load.log.contains("all programs are stopped"))
     }
 
     private func check(_ report: Report) throws {

@@ -100,7 +100,7 @@ extension EndToEnd {
           (right.replacing("[north]", with: "[west]"), [], 3, ["regions", "west", "north"]),
           (right, ["--id", "a/b"], 2, ["a/b"]), (right, ["--id", "a#"], 2, ["a#"]), (right, ["--region", "North"], 2, ["North"]),
           (right, ["--central", "http://127.0.0.1:\(try freePort())"], 4, ["does not answer", "--central", "Repeat the push with --id"]),
-          (right.replacing("size: ", with: "minimum: 9000, size: 900"), ["--dry-run"], 3, ["too few"]),
+          (right.replacing("size: ", with: "minimum: 9000, size: 900"), ["--dry-run"], 3, ["but a round needs 9000"]),
         ]
         for (text, arguments, status, words) in wrong {
           let file = try fleet.folder.write(text, to: "task.yaml")
@@ -121,7 +121,7 @@ extension EndToEnd {
         #expect(try await fleet.muster(["task", "push", long, "--id", "long"]).status == 0)
         #expect(try await fleet.muster(["task", "cancel", "long"]).status == 0)
         let again = try await fleet.muster(["task", "push", long, "--id", "long"])
-        #expect(again.status == 3 && again.output.contains("exists already and is cancelled"), "\(again)")
+        #expect(again.status == 3 && again.output.contains("already exists and is cancelled"), "\(again)")
       }
     }
 

@@ -29,7 +29,8 @@ struct ExitCodeTests {
     let error = CommandError(.unreachable(host: "127.0.0.1", why: "Couldn't connect"), central: "http://127.0.0.1:7401")
     #expect(
       error.description
-        == "central at http://127.0.0.1:7401 does not answer: Couldn't connect. Is it running? Set --central or MUSTER_CENTRAL")
+        == "central at http://127.0.0.1:7401 does not answer: Couldn't connect. Check that it is running, or set another address with --central or MUSTER_CENTRAL"
+    )
   }
 
   @Test("a refused task names every field")

@@ -76,7 +76,7 @@ struct ProgramFleetTests {
         try fleet.launch(program)
         try await Task.sleep(for: .seconds(30))
       }
-    } throws: { "\($0)".contains("agent does not start") }
+    } throws: { "\($0)".contains("agent cannot be started") }
   }
 
   @Test("a program that is killed later is started again")

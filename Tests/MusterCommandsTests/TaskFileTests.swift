@@ -54,8 +54,8 @@ struct TaskFileTests {
       ("north, no", "north, No/rth", "digits.yaml:3:18: regions[1]: node id"),
       ("name: Digits", "", "digits.yaml:2:1: name: is missing"),
       ("cohort:", "cohort: [", "digits.yaml:8:10: "),
-      ("rounds: 10", "rounds: 10\nrounds: 11", "stands twice"),
-      ("rounds: 10", "rounds: .nan", "digits.yaml:5:9: .nan is no finite number"),
+      ("rounds: 10", "rounds: 10\nrounds: 11", "is given twice"),
+      ("rounds: 10", "rounds: .nan", "digits.yaml:5:9: .nan is not a finite number"),
       ("rounds: 10", "\trounds: 10", "digits.yaml:5:1: "),
     ])
   func errors(old: String, new: String, expected: String) throws {

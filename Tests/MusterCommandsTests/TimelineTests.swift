@@ -36,7 +36,7 @@ struct TimelineTests {
       node: north, task: task, state: .short, round: 1, devices: 3, declined: 1, have: 2, waiting: [Waiting(node: "pi-4", reason: "busy")])
     #expect(
       try line(.nodeStatus(coordinator: .central, node: north, task: task), status)
-        == "12:03:11  north         short       round 1  2 at work or done  3 devices  1 declined  pi-4: busy")
+        == "12:03:11  north         short       round 1  2 working or done  3 devices  1 declined  pi-4: busy")
   }
 
   @Test("a decline says why, and when to ask again")
@@ -44,7 +44,7 @@ struct TimelineTests {
     let status = NodeStatus(node: device, task: task, state: .declined, reason: "load 3.1, at most 2", retrySeconds: 30)
     #expect(
       try line(.nodeStatus(coordinator: north, node: device, task: task), status)
-        == "12:03:11  north/pi-1    declined    load 3.1, at most 2  again in 30 s")
+        == "12:03:11  north/pi-1    declined    load 3.1, at most 2  retries in 30 s")
   }
 
   @Test("an invitation shows neither ticket nor grant")
@@ -101,7 +101,7 @@ struct TimelineTests {
   func garbage() {
     var timeline = Timeline(showsTask: false)
     func line(_ topic: String, _ payload: String) -> String { timeline.line(topic: topic, payload: Array(payload.utf8), clock: "-") }
-    #expect(line("muster/v1/north/state", "\u{1B}[2J{").contains("garbage"))
+    #expect(line("muster/v1/north/state", "\u{1B}[2J{").contains("invalid"))
     #expect(!line("muster/v1/north/state", #"{"kind":"\u001b[2J"}"#).contains("\u{1B}"))
     #expect(line("muster/v2/north/state", "{}").contains("update this program"))
     #expect(line("muster/v1/north/nodes/pi-1/tasks/digits-a", "") == "-  north/pi-1    cleared     its status")

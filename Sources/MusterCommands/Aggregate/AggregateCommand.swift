@@ -9,10 +9,10 @@ import MusterTrainers
 struct AggregateCommand: ParsableCommand {
   static let configuration = CommandConfiguration(
     commandName: "aggregate",
-    abstract: "Fold updates into the next model, offline: the code that central runs.",
+    abstract: "Aggregate updates into the next model offline, with the same code as central.",
     discussion: """
-      An update file holds the resulting parameters, or differences to the base when its metadata says "muster.content": "delta". It \
-      weighs what stands behind the colon, else "muster.weight" of its metadata, else 1.
+      An update file holds the new parameters, or the differences to the base if its metadata has "muster.content": "delta". Its weight is \
+      the number after the colon, otherwise "muster.weight" of its metadata, otherwise 1.
 
       muster aggregate --strategy fedavg --global g.safetensors --update a.safetensors:120 b.safetensors:80 --out new.safetensors
       muster aggregate --strategy '{filters: [{clip: 2}], combiner: {trimmedMean: 0.2}, optimizer: adam}' …
@@ -20,7 +20,7 @@ struct AggregateCommand: ParsableCommand {
 
   @Option(
     help: ArgumentHelp(
-      "A name (fedavg, krum, …), what a task file writes under strategy, or @FILE: that of a task file.", valueName: "spec"))
+      "A name (fedavg, krum, …), a value as under strategy in a task file, or @FILE for the strategy of a task file.", valueName: "spec"))
   var strategy: String
 
   @Option(help: ArgumentHelp("The model that the updates started from.", valueName: "file"))
@@ -28,36 +28,38 @@ struct AggregateCommand: ParsableCommand {
 
   @Option(
     parsing: .upToNextOption,
-    help: ArgumentHelp("The updates; repeatable. The order does not matter: they are sorted by name.", valueName: "file[:weight]"),
+    help: ArgumentHelp(
+      "The updates. Can be repeated. Their order does not matter, because they are sorted by name.", valueName: "file[:weight]"),
     transform: UpdateArgument.init(parsing:))
   var update: [UpdateArgument]
 
   @Option(
-    name: [.long, .customShort("o")], help: ArgumentHelp("Where the next model goes. A file that exists is replaced.", valueName: "file"))
+    name: [.long, .customShort("o")], help: ArgumentHelp("The file for the next model. An existing file is replaced.", valueName: "file"))
   var out: String
 
-  @Option(help: ArgumentHelp("What the server optimizer remembers of the round before (none: it begins anew).", valueName: "file"))
+  @Option(
+    help: ArgumentHelp("The server optimizer's state after the previous round (default: none, so it starts fresh).", valueName: "file"))
   var stateIn: String?
 
-  @Option(help: ArgumentHelp("Where what it remembers of this round goes.", valueName: "file"))
+  @Option(help: ArgumentHelp("The file for the server optimizer's state after this round.", valueName: "file"))
   var stateOut: String?
 
   @Option(
     parsing: .upToNextOption,
-    help: ArgumentHelp("The next model's metadata; central's models have muster.round.", valueName: "key=value"),
+    help: ArgumentHelp("Metadata of the next model. Central's models have muster.round.", valueName: "key=value"),
     transform: { text in
-      guard let cut = text.firstIndex(of: "=") else { throw ValidationError("metadata is written key=value") }
+      guard let cut = text.firstIndex(of: "=") else { throw ValidationError("metadata must be given as KEY=VALUE") }
       return (String(text[..<cut]), String(text[text.index(after: cut)...]))
     })
   var metadata: [(key: String, value: String)] = []
 
   @Option(
     help: ArgumentHelp(
-      "A program that the strategy may name as its combiner, see docs/aggregation.md; repeatable.", valueName: "name=command"),
+      "A program that the strategy can name as its combiner, see docs/aggregation.md. Can be repeated.", valueName: "name=command"),
     transform: ExternalRuleArgument.init(parsing:))
   var rule: [ExternalRuleArgument] = []
 
-  @Option(help: ArgumentHelp("How many threads work; the result does not depend on it.", valueName: "count"))
+  @Option(help: ArgumentHelp("The number of threads. The result does not depend on it.", valueName: "count"))
   var threads: Int?
 
   @OptionGroup var format: OutputOptions
@@ -97,7 +99,7 @@ struct UpdateArgument: Hashable, Sendable {
 
   init(parsing text: String) throws {
     guard let colon = text.lastIndex(of: ":"), let weight = Double(text[text.index(after: colon)...]) else {
-      guard !text.isEmpty else { throw ValidationError("an update is a file, or file:weight") }
+      guard !text.isEmpty else { throw ValidationError("an update must be given as FILE or FILE:WEIGHT") }
       file = text
       return
     }
@@ -112,12 +114,12 @@ struct UpdateArgument: Hashable, Sendable {
     } else {
       do {
         let text = try SafetensorsFile(path: file).metadata["muster.weight"]
-        guard let number = Double(text ?? "1") else { throw CommandError(.refused, "\(file): its muster.weight is no number") }
+        guard let number = Double(text ?? "1") else { throw CommandError(.refused, "\(file): its muster.weight is not a number") }
         weight = number
       } catch let error as CommandError {
         throw error
       } catch {
-        throw CommandError(.refused, "\(file) is no update: \(error)")
+        throw CommandError(.refused, "\(file) is not an update: \(error)")
       }
     }
     return Contribution(path: file, file: file, weight: weight)
@@ -131,10 +133,10 @@ struct ExternalRuleArgument: Hashable, Sendable {
 
   init(parsing text: String) throws {
     let parts = text.split(separator: "=", maxSplits: 1, omittingEmptySubsequences: false)
-    guard parts.count == 2, !parts[0].isEmpty else { throw ValidationError("a rule is written name=command") }
+    guard parts.count == 2, !parts[0].isEmpty else { throw ValidationError("a rule must be given as NAME=COMMAND") }
     name = String(parts[0])
     command = parts[1].split(separator: " ").map(String.init)
-    guard !command.isEmpty else { throw ValidationError("a rule is written name=command") }
+    guard !command.isEmpty else { throw ValidationError("a rule must be given as NAME=COMMAND") }
   }
 }
 

@@ -4,7 +4,7 @@ import MusterSchema
 
 /// The option `--output`, which every verb has.
 struct OutputOptions: ParsableArguments {
-  @Option(name: .long, help: "table, for people, or json, for programs.")
+  @Option(name: .long, help: "The output format: table for people, json for programs.")
   var output: OutputFormat = .table
 }
 

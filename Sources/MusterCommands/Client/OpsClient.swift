@@ -14,7 +14,7 @@ struct OpsClient: Sendable {
     do {
       self.central = try ServerAddress(base: address).description
     } catch {
-      throw CommandError(.usage, "not an address of central: \(error) (--central, MUSTER_CENTRAL)")
+      throw CommandError(.usage, "the address of central is not valid: \(error) (set it with --central or MUSTER_CENTRAL)")
     }
     do {
       client = try HTTPClient(HTTPConfiguration(maximumBody: 256 << 20))
@@ -187,7 +187,7 @@ struct OpsClient: Sendable {
     }
     // An incomplete download is private to its owner, but a complete model is an ordinary file.
     guard chmod(path, 0o644) == 0 else {
-      throw CommandError(.unexpected, "\(path): its mode cannot be set: \(String(cString: strerror(errno)))")
+      throw CommandError(.unexpected, "the mode of \(path) cannot be set: \(String(cString: strerror(errno)))")
     }
   }
 

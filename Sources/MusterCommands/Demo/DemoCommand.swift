@@ -8,29 +8,31 @@ struct DemoCommand: AsyncParsableCommand {
   static let configuration = CommandConfiguration(
     commandName: "demo", abstract: "Run the whole system on this machine: a broker, central, regions, agents, and one task.",
     discussion: """
-      Every program is a process of its own, on free ports of 127.0.0.1. Ends by itself when the task has, with --stay at Ctrl-C. The \
-      model becomes global.safetensors in --folder, or else in the current folder (a file of that name is replaced).
+      Every program is a separate process, on free ports of 127.0.0.1. The demo ends when the task has ended, or with --stay at Ctrl-C. It \
+      writes the model to global.safetensors in --folder, otherwise in the current folder. An existing file is replaced.
       """)
 
   @Flag(help: "Keep the folder with configurations, logs and state.")
   var keep = false
 
-  @Flag(help: "Keep the fleet running after the task, to look around in it, until Ctrl-C.")
+  @Flag(help: "Keep the fleet running after the task until Ctrl-C, so that you can inspect it.")
   var stay = false
 
-  @Option(help: ArgumentHelp("Where to put configurations, logs and state (default: a temporary folder). It is kept.", valueName: "dir"))
+  @Option(
+    help: ArgumentHelp(
+      "Keep configurations, logs and state in this folder, which must be empty or new (default: a temporary folder).", valueName: "dir"))
   var folder: String?
 
   @Option(help: ArgumentHelp("The task to push (default: examples/digits/task.yaml).", valueName: "file"), completion: .file())
   var task: String?
 
-  @Option(help: "How many agents, 1 to 200.")
+  @Option(help: "The number of agents, 1 to 200.")
   var devices = 8
 
-  @Option(help: "How many regions, 1 to 20.")
+  @Option(help: "The number of regions, 1 to 20.")
   var regions = 2
 
-  @Option(help: "How many rounds, in place of the task file's.")
+  @Option(help: "The number of rounds, instead of the task file's.")
   var rounds: Int?
 
   @OptionGroup var format: OutputOptions
@@ -38,14 +40,16 @@ struct DemoCommand: AsyncParsableCommand {
   func validate() throws {
     guard (1...200).contains(devices) else { throw ValidationError("--devices must be between 1 and 200") }
     guard (1...20).contains(regions), regions <= devices else {
-      throw ValidationError("--regions must be between 1 and 20, and not more than the devices")
+      throw ValidationError("--regions must be between 1 and 20, and not more than the number of devices")
     }
   }
 
   func run() async throws {
     let executables = try DemoPlaces.executables(try DemoPlaces.executableFolder())
     guard let checkout = DemoPlaces.checkout(executables: executables.folder) else {
-      throw CommandError(.usage, "examples/digits is neither around the current folder nor around muster: run the demo inside the checkout")
+      throw CommandError(
+        .usage,
+        "neither the current folder nor the muster executable is inside a checkout with examples/digits; run the demo inside the checkout")
     }
     let task = try readTask(checkout)
     Interruption.catchSignals()
@@ -57,14 +61,14 @@ struct DemoCommand: AsyncParsableCommand {
     } catch {
       if (error as? CommandError)?.exit == .interrupted, !keep, folder == nil {
         home.remove()
-        Console.note("everything is stopped")
+        Console.note("all programs are stopped")
       } else {
-        Console.note("everything is stopped; logs: \(home.path)/logs")
+        Console.note("all programs are stopped; logs: \(home.path)/logs")
       }
       throw error
     }
     if keep || folder != nil {
-      Console.note("everything is stopped; configurations, logs and state: \(home.path)")
+      Console.note("all programs are stopped; configurations, logs and state: \(home.path)")
     } else {
       home.remove()
     }
@@ -81,7 +85,7 @@ struct DemoCommand: AsyncParsableCommand {
     }
     try task.check()
     guard task.blobs.isEmpty else {
-      throw CommandError(.usage, "the demo starts from a seed, not from files: initial: {seed: 1}, no model.step")
+      throw CommandError(.usage, "the demo cannot upload files; use initial: {seed: 1}, and no model.step")
     }
     return task
   }

@@ -19,13 +19,13 @@ enum DemoPlaces {
     _ folder: String, _ names: [String] = ["muster-central", "muster-region", "muster-agent", "muster-train"]
   ) throws(CommandError) -> DemoPlan.Executables {
     for name in names where !isExecutable("\(folder)/\(name)") {
-      throw CommandError(.unexpected, "\(name) is not beside muster in \(folder): build all of the package first (swift build)")
+      throw CommandError(.unexpected, "\(name) is not in \(folder), where muster is; build the whole package first (swift build)")
     }
     let path = ProcessInfo.processInfo.environment["PATH"] ?? ""
     // Debian installs mosquitto in a folder that is not in an ordinary user's PATH.
     let folders = path.split(separator: ":").map(String.init) + ["/usr/sbin", "/usr/local/sbin", "/usr/local/bin", "/opt/homebrew/sbin"]
     guard let mosquitto = folders.map({ "\($0)/mosquitto" }).first(where: isExecutable) else {
-      throw CommandError(.unexpected, "mosquitto is not installed (looked in PATH and /usr/sbin): apt-get install mosquitto")
+      throw CommandError(.unexpected, "mosquitto was not found in PATH or /usr/sbin; install it (apt-get install mosquitto)")
     }
     return DemoPlan.Executables(folder: folder, mosquitto: mosquitto)
   }
@@ -56,7 +56,9 @@ enum DemoPlaces {
     let made = template.withUnsafeMutableBufferPointer { buffer in
       buffer.baseAddress.flatMap { mkdtemp($0) }.map { String(cString: $0) }
     }
-    guard let made else { throw CommandError(.unexpected, "no temporary folder in \(base): \(String(cString: strerror(errno)))") }
+    guard let made else {
+      throw CommandError(.unexpected, "cannot create a temporary folder in \(base): \(String(cString: strerror(errno)))")
+    }
     return made
   }
 
@@ -127,7 +129,7 @@ enum Loopback {
   }
 
   private static func noPort() -> CommandError {
-    CommandError(.unexpected, "no free port on 127.0.0.1: \(String(cString: strerror(errno)))")
+    CommandError(.unexpected, "cannot find a free port on 127.0.0.1: \(String(cString: strerror(errno)))")
   }
 
   private static func address(port: Int) -> sockaddr_in {

@@ -20,8 +20,8 @@ struct DemoSession: Sendable {
     let checkpoint = try ModelChoice.last.pick(from: detail.models, stop: nil, task: id)
     try await client.download(checkpoint, to: model)
     try report(id, checkpoint)
-    guard stays else { return Console.note("to look around in a running fleet: --stay keeps it until Ctrl-C") }
-    Console.note("\nThe fleet stays until Ctrl-C. In another terminal:")
+    guard stays else { return Console.note("with --stay, the fleet keeps running until Ctrl-C, so that you can inspect it") }
+    Console.note("\nThe fleet keeps running until Ctrl-C. Try in another terminal:")
     for hint in plan.hints(id) { Console.note("  \(hint)") }
     try await fleet.stay()
   }

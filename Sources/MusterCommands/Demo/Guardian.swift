@@ -13,7 +13,7 @@ struct Guardian: Sendable {
 
   init() throws(CommandError) {
     var ends: [Int32] = [-1, -1]
-    guard pipe(&ends) == 0 else { throw CommandError(.unexpected, "no pipe: \(String(cString: strerror(errno)))") }
+    guard pipe(&ends) == 0 else { throw CommandError(.unexpected, "cannot create a pipe: \(String(cString: strerror(errno)))") }
     for end in ends { _ = fcntl(end, F_SETFD, FD_CLOEXEC) }
     reading = FileDescriptor(rawValue: ends[0])
     writing = FileDescriptor(rawValue: ends[1])
@@ -43,7 +43,7 @@ struct Guardian: Sendable {
         .path("/bin/sh"), arguments: ["-c", Self.script], platformOptions: options,
         input: .fileDescriptor(reading, closeAfterSpawningProcess: true), output: .discarded, error: .discarded)
     } catch {
-      Console.note("muster: programs may be left over if this one is killed: \(error)")
+      Console.note("muster: cannot start the guardian process, so programs keep running if this one is killed: \(error)")
     }
   }
 

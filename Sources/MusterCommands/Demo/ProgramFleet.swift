@@ -105,7 +105,7 @@ final class ProgramFleet: Sendable {
       if isStopping { return }
       guard isUp, restarts < 5 else {
         let log = "\(program.log):\n\(DemoPlaces.tail(program.log))"
-        let failure = CommandError(.unexpected, "\(program.name) \(end). The end of its log, \(log)")
+        let failure = CommandError(.unexpected, "\(program.name) \(end). The last lines of its log, \(log)")
         state.withLock { $0.failure = $0.failure ?? failure }
         return
       }
@@ -152,7 +152,7 @@ final class ProgramFleet: Sendable {
       case .signaled(let number): return "was ended by signal \(number)"
       }
     } catch {
-      return "does not start: \(error)"
+      return "cannot be started: \(error)"
     }
   }
 

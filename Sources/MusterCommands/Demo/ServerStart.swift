@@ -26,7 +26,7 @@ struct ServerStart: Sendable {
     let deadline = ContinuousClock.now + timeout
     while await !isTrue() {
       guard ContinuousClock.now < deadline else {
-        throw CommandError(.unexpected, "\(what) did not come up within \(timeout.components.seconds) s. \(complaints())")
+        throw CommandError(.unexpected, "\(what) did not become ready within \(timeout.components.seconds) s. \(complaints())")
       }
       try await Task.sleep(for: pause)
     }
@@ -34,6 +34,6 @@ struct ServerStart: Sendable {
 
   /// The last lines of the servers' logs.
   private func complaints() -> String {
-    plan.programs.filter { $0.stage != .agents }.map { "\($0.name) said:\n\(DemoPlaces.tail($0.log, lines: 8))" }.joined(separator: "\n")
+    plan.programs.filter { $0.stage != .agents }.map { "\($0.name) logged:\n\(DemoPlaces.tail($0.log, lines: 8))" }.joined(separator: "\n")
   }
 }

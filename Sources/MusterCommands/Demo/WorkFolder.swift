@@ -22,14 +22,14 @@ struct WorkFolder: Sendable {
       throw CommandError(.usage, "\(path) cannot be used: \(systemReason(error))")
     }
     // Otherwise the tasks of an earlier fleet would continue in this one.
-    guard content == ["logs"] else { throw CommandError(.usage, "\(path) is not empty: give the \(verb) a folder of its own") }
+    guard content == ["logs"] else { throw CommandError(.usage, "\(path) is not empty; the \(verb) needs an empty or new folder") }
   }
 
   func remove() {
     do {
       try FileManager.default.removeItem(atPath: path)
     } catch {
-      Console.note("muster: \(path) stays: \(systemReason(error))")
+      Console.note("muster: \(path) cannot be removed: \(systemReason(error))")
     }
   }
 }

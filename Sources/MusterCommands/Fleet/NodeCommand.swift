@@ -4,15 +4,18 @@ import MusterSchema
 /// `muster node …`
 struct NodeCommand: AsyncParsableCommand {
   static let configuration = CommandConfiguration(
-    commandName: "node", abstract: "The devices of all regions.", subcommands: [NodeList.self, NodeForget.self])
+    commandName: "node", abstract: "List the devices of all regions, or forget a node.", subcommands: [NodeList.self, NodeForget.self])
 }
 
 /// `muster node forget PATH`
 struct NodeForget: AsyncParsableCommand {
   static let configuration = CommandConfiguration(
     commandName: "forget",
-    abstract: "Forget a device, or a region, that is gone for good: its presence and its retained topics are cleared.",
-    discussion: "A node that is still there announces itself again, and the command exits with an error.")
+    abstract: "Forget a device or a region that was removed permanently: clear its presence and its retained topics.",
+    discussion: """
+      A device that still runs announces itself again, and the command exits with an error. A region that still runs also announces \
+      itself again, but the command does not wait for that.
+      """)
 
   @Argument(help: "The node as `muster node list` shows it: north/pi-3, or north for a region.")
   var node: String
@@ -27,17 +30,17 @@ struct NodeForget: AsyncParsableCommand {
       throw CommandError(.usage, "\(error)")
     }
     guard path.nodes.count <= 2 else {
-      throw CommandError(.usage, "\"\(path)\" is not a node: name a device as region/device, or a region")
+      throw CommandError(.usage, "\"\(path)\" is not a node; give a device as REGION/DEVICE, or a region as REGION")
     }
     try await server.client().forget(path)
-    Console.note("\(path) is forgotten")
+    Console.note("\(path) was forgotten")
   }
 }
 
 /// `muster node list`
 struct NodeList: AsyncParsableCommand {
   static let configuration = CommandConfiguration(
-    commandName: "list", abstract: "Devices of all regions that answer: presence, resources, labels and what they do.")
+    commandName: "list", abstract: "List the devices of all regions that answer, with presence, resources, labels and current work.")
 
   @OptionGroup var server: CentralOptions
   @OptionGroup var format: OutputOptions
@@ -45,6 +48,8 @@ struct NodeList: AsyncParsableCommand {
   func run() async throws {
     let nodes = try await server.client().nodes()
     try Console.show(nodes, as: format.output)
-    if nodes.isEmpty, format.output == .table { Console.note("no device has announced itself: does muster-agent run anywhere?") }
+    if nodes.isEmpty, format.output == .table {
+      Console.note("no device has announced itself; check that muster-agent is running on a device")
+    }
   }
 }

@@ -3,13 +3,13 @@ import ArgumentParser
 /// `muster region …`
 struct RegionCommand: AsyncParsableCommand {
   static let configuration = CommandConfiguration(
-    commandName: "region", abstract: "The regions of central.", subcommands: [RegionList.self])
+    commandName: "region", abstract: "List the regions of central.", subcommands: [RegionList.self])
 }
 
 /// `muster region list`
 struct RegionList: AsyncParsableCommand {
   static let configuration = CommandConfiguration(
-    commandName: "list", abstract: "Regions that central's configuration declares, and those that announce themselves.")
+    commandName: "list", abstract: "List the regions that central's configuration declares, and those that have announced themselves.")
 
   @OptionGroup var server: CentralOptions
   @OptionGroup var format: OutputOptions

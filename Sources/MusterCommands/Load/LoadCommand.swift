@@ -5,46 +5,48 @@ import MusterSchema
 /// `muster load`
 struct LoadCommand: AsyncParsableCommand {
   static let configuration = CommandConfiguration(
-    commandName: "load", abstract: "Put a broker, central and regions of this machine under the load of thousands of devices.",
+    commandName: "load", abstract: "Load a broker, central and regions on this machine with thousands of devices.",
     discussion: """
-      The servers are processes of their own on free ports of 127.0.0.1, in a temporary folder. The devices live in this one: each has its \
-      MQTT connection and speaks the whole protocol, fetches the model and uploads an update over HTTP, but does not train. What is measured \
-      is what a round costs the servers. The figures mean most with release builds and an idle machine.
+      The servers run as separate processes on free ports of 127.0.0.1. The devices run in this process: each has its own MQTT connection, \
+      speaks the whole protocol, fetches the model and uploads an update over HTTP, but does not train. The report shows how much time and \
+      memory a round costs the servers. Its numbers mean most with release builds on an idle machine.
       """)
 
-  @Option(help: "How many devices, 1 to 20000.")
+  @Option(help: "The number of devices, 1 to 20000.")
   var devices = 1000
 
-  @Option(help: "How many regions they belong to, 1 to 20.")
+  @Option(help: "The number of regions, 1 to 20.")
   var regions = 1
 
-  @Option(help: "How many rounds, 1 to 1000.")
+  @Option(help: "The number of rounds, 1 to 1000.")
   var rounds = 3
 
-  @Option(help: ArgumentHelp("Where devices upload: central, or region, which aggregates.", valueName: "central|region"))
+  @Option(help: ArgumentHelp("The destination of the uploads: central, or the regions, which then aggregate.", valueName: "central|region"))
   var upload: LoadUpload = .central
 
-  @Option(help: "How many devices a round asks for (default: all).")
+  @Option(help: "The number of devices in a cohort (default: all).")
   var cohort: Int?
 
   @Option(help: "The deadline of a round in seconds, 10 to 86400.")
   var seconds = 600
 
-  @Option(help: "HTTP requests under way at a time, 1 to 1000.")
+  @Option(help: "The number of HTTP requests at a time, 1 to 1000.")
   var transfers = 64
 
-  @Flag(help: "Devices evaluate each round's model, too.")
+  @Flag(help: "Let the devices evaluate each round's model as well.")
   var evaluate = false
 
   @Flag(
     inversion: .prefixedNo,
     help: """
-      Devices wait for their turn, up to 30 s the more there are, as invitations ask. Without, all start at once, and a round is as \
-      long as its work.
+      Devices wait for their turn, as invitations ask: up to 30 s, longer with more devices. With --no-spread all start at once, and a \
+      round takes only as long as its work.
       """)
   var spread = true
 
-  @Option(help: ArgumentHelp("Where to put configurations, logs and state (default: a temporary folder). It is kept.", valueName: "dir"))
+  @Option(
+    help: ArgumentHelp(
+      "Keep configurations, logs and state in this folder, which must be empty or new (default: a temporary folder).", valueName: "dir"))
   var folder: String?
 
   @OptionGroup var format: OutputOptions
@@ -60,7 +62,7 @@ struct LoadCommand: AsyncParsableCommand {
     try require(rounds, 1...1000, "rounds")
     try require(seconds, 10...86_400, "seconds")
     try require(transfers, 1...1000, "transfers")
-    guard regions <= devices else { throw ValidationError("--regions must not be more than the devices") }
+    guard regions <= devices else { throw ValidationError("--regions must not exceed the number of devices") }
     if let cohort { try require(cohort, 1...devices, "cohort") }
   }
 
@@ -88,13 +90,13 @@ struct LoadCommand: AsyncParsableCommand {
     } catch {
       if folder == nil, (error as? CommandError)?.exit == .interrupted {
         home.remove()
-        Console.note("everything is stopped")
+        Console.note("all programs are stopped")
       } else {
-        Console.note("everything is stopped; logs: \(home.path)/logs")
+        Console.note("all programs are stopped; logs: \(home.path)/logs")
       }
       throw error
     }
-    if folder == nil { home.remove() } else { Console.note("everything is stopped; configurations, logs and state: \(home.path)") }
+    if folder == nil { home.remove() } else { Console.note("all programs are stopped; configurations, logs and state: \(home.path)") }
   }
 
   private var settings: LoadSettings {

@@ -10,9 +10,9 @@ extension LoadReport {
     ]
     lines.append("connected after \(Words.number(connectSeconds, digits: 1)) s")
     if let descriptor {
-      lines.append("the task's descriptor at \(descriptor.count) devices after \(Self.spread(descriptor)) s (50 %, 95 %, 99 %, all)")
+      lines.append("\(descriptor.count) devices had the task's descriptor after \(Self.spread(descriptor)) s (50 %, 95 %, 99 %, all)")
     }
-    if let roundSeconds { lines.append("a round in \(Self.spread(roundSeconds)) s (50 %, 95 %, 99 %, the longest)") }
+    if let roundSeconds { lines.append("a round took \(Self.spread(roundSeconds)) s (50 %, 95 %, 99 %, the longest)") }
     lines += [""] + roundTable.lines(ink: ink)
     lines += [""] + processTable.lines(ink: ink)
     let troubles = refusals.map { "\($0.status.map { "\($0) " } ?? "")\($0.code): \($0.count)" }
@@ -58,7 +58,7 @@ extension LoadReport {
 
   private var processTable: Table {
     let columns: [Table.Column] = [
-      "PROCESS", .number("MS A DEVICE: CONNECT"), .number("PUSH"), .number("ROUND"), .number("MEMORY"), .number("PEAK"),
+      "PROCESS", .number("MS PER DEVICE: CONNECT"), .number("PUSH"), .number("ROUND"), .number("MEMORY"), .number("PEAK"),
     ]
     return Table(
       columns: columns,

@@ -149,7 +149,7 @@ struct ServerAccount: Sendable {
       do {
         readings.append(try ProcessReading(of: pid))
       } catch {
-        throw CommandError(.unexpected, "what \(name) costs cannot be read: \(error)")
+        throw CommandError(.unexpected, "the processor time and memory of \(name) cannot be read: \(error)")
       }
     }
     return readings

@@ -4,12 +4,12 @@ import MusterSchema
 /// `muster model …`
 struct ModelCommand: AsyncParsableCommand {
   static let configuration = CommandConfiguration(
-    commandName: "model", abstract: "The global models of a task.", subcommands: [ModelList.self, ModelGet.self])
+    commandName: "model", abstract: "List and download the global models of a task.", subcommands: [ModelList.self, ModelGet.self])
 }
 
 /// `muster model list TASK`
 struct ModelList: AsyncParsableCommand {
-  static let configuration = CommandConfiguration(commandName: "list", abstract: "The models of a task, one a round.")
+  static let configuration = CommandConfiguration(commandName: "list", abstract: "List the models of a task, one for each round.")
 
   @OptionGroup var target: TaskArgument
   @OptionGroup var server: CentralOptions

@@ -4,16 +4,16 @@ import MusterSchema
 /// `muster model get TASK --out FILE`
 struct ModelGet: AsyncParsableCommand {
   static let configuration = CommandConfiguration(
-    commandName: "get", abstract: "Download a model as a safetensors file; its digest is checked.")
+    commandName: "get", abstract: "Download a model as a safetensors file and check its digest.")
 
   @OptionGroup var target: TaskArgument
 
   @Option(
-    help: ArgumentHelp("A round's number, best (by the task's metric: muster task show says which), or last.", valueName: "round"),
+    help: ArgumentHelp("A round's number, best (by the task's metric, which muster task show prints), or last.", valueName: "round"),
     transform: ModelChoice.init(parsing:))
   var round: ModelChoice = .last
 
-  @Option(name: [.long, .customShort("o")], help: ArgumentHelp("Where to put it. A file that exists is replaced.", valueName: "file"))
+  @Option(name: [.long, .customShort("o")], help: ArgumentHelp("The file for the model. An existing file is replaced.", valueName: "file"))
   var out: String
 
   @OptionGroup var server: CentralOptions
@@ -59,7 +59,7 @@ enum ModelChoice: Hashable, Sendable {
     case "best": self = .best
     case "last": self = .last
     default:
-      guard let round = Int(text), round >= 0 else { throw ValidationError("a round is a number from 0 on, best, or last") }
+      guard let round = Int(text), round >= 0 else { throw ValidationError("a round must be a number from 0 on, best, or last") }
       self = .round(round)
     }
   }
@@ -77,13 +77,15 @@ enum ModelChoice: Hashable, Sendable {
     guard let found else {
       switch self {
       case .round(let round):
-        throw CommandError(.refused, "task \(task) has no model of round \(round): muster model list \(task) shows those it has")
-      case .best: throw CommandError(.refused, "no model of task \(task) has been evaluated yet: try --round last")
-      case .last: throw CommandError(.refused, "task \(task) has no model yet: muster why \(task)")
+        throw CommandError(.refused, "task \(task) has no model of round \(round); muster model list \(task) lists its models")
+      case .best: throw CommandError(.refused, "no model of task \(task) has been evaluated yet; try --round last")
+      case .last: throw CommandError(.refused, "task \(task) has no model yet; muster why \(task) gives the reason")
       }
     }
     guard found.kept else {
-      throw CommandError(.refused, "the model of round \(found.round) was collected: the task keeps the last few and the best (`keep`)")
+      throw CommandError(
+        .refused,
+        "the model of round \(found.round) was removed: the task keeps only its newest models, the best and the initial one (`keep`)")
     }
     return found
   }

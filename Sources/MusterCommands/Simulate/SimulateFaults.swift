@@ -7,31 +7,33 @@ import Synchronization
 /// `muster simulate faults --seeds A..B`, `muster simulate faults --seed N --trace`
 struct SimulateFaults: AsyncParsableCommand {
   static let configuration = CommandConfiguration(
-    commandName: "faults", abstract: "Search for protocol bugs: worlds full of faults, one for each seed.",
+    commandName: "faults", abstract: "Search for protocol bugs in simulations with many faults, one for each seed.",
     discussion: """
-      Each seed makes a fleet of central, regions and devices, one or two tasks, and its own kinds of trouble: lost, doubled and late messages, \
-      partitions, half-open connections, crashes at every step, brokers without memory, full disks, liars. The real coordinators and participants \
-      run in it, and every promise of the protocol is checked at every step. One seed is one history: a seed that fails fails again.
+      Each seed determines a fleet of central, regions and devices, one or two tasks, and the faults: lost, duplicate and late messages, \
+      partitions, half-open connections, crashes at every step, brokers that lose their memory, full disks, and nodes that lie. The \
+      simulation runs the real coordinators and participants, and checks every promise of the protocol at every step. A seed always gives \
+      the same history, so a failure can be reproduced.
       """)
 
-  @Option(name: .long, help: ArgumentHelp("The seeds to run, both ends included.", valueName: "a..b"), transform: seedRange)
+  @Option(name: .long, help: ArgumentHelp("The range of seeds to run, including both ends.", valueName: "a..b"), transform: seedRange)
   var seeds: ClosedRange<UInt64>?
 
-  @Option(name: .long, help: "One seed.")
+  @Option(name: .long, help: "Run a single seed.")
   var seed: UInt64?
 
-  @Flag(name: .long, help: "With --seed: everything that happens, line by line.")
+  @Flag(name: .long, help: "With --seed, print everything that happens, line by line.")
   var trace = false
 
-  @Option(name: .long, help: "How many to run at once.")
+  @Option(name: .long, help: "The number of seeds to run at once.")
   var jobs = 2
 
-  @Option(name: .long, help: ArgumentHelp("Switch a planted bug on, to see it found.", visibility: .hidden))
+  @Option(name: .long, help: ArgumentHelp("Switch on a planted bug, to check that the search finds it.", visibility: .hidden))
   var plant: [String] = []
 
   @Option(
     name: .long,
-    help: ArgumentHelp("Compare each seed's history with the file of recorded digests; exit 1 if one differs.", valueName: "file"))
+    help: ArgumentHelp("Compare each seed's history with a file of recorded digests. The exit code is 1 if one differs.", valueName: "file")
+  )
   var digests: String?
 
   @Option(name: .long, help: ArgumentHelp("Write the digests of seeds 1..n to a file.", valueName: "file"))
@@ -40,12 +42,12 @@ struct SimulateFaults: AsyncParsableCommand {
   @OptionGroup var format: OutputOptions
 
   func validate() throws {
-    guard (seeds == nil) != (seed == nil) else { throw ValidationError("give --seeds A..B, or --seed N") }
-    guard !trace || seed != nil else { throw ValidationError("--trace goes with --seed") }
+    guard (seeds == nil) != (seed == nil) else { throw ValidationError("give either --seeds A..B or --seed N") }
+    guard !trace || seed != nil else { throw ValidationError("--trace needs --seed") }
     guard (1...256).contains(jobs) else { throw ValidationError("--jobs must be 1 to 256") }
     guard record == nil || seeds?.lowerBound == 1 else { throw ValidationError("--record needs --seeds 1..N") }
     for name in plant where PlantedBug(rawValue: name) == nil {
-      throw ValidationError("there is no bug \"\(name)\": \(PlantedBug.allCases.map(\.rawValue).joined(separator: ", "))")
+      throw ValidationError("there is no planted bug \"\(name)\"; there are \(PlantedBug.allCases.map(\.rawValue).joined(separator: ", "))")
     }
   }
 
@@ -62,7 +64,7 @@ struct SimulateFaults: AsyncParsableCommand {
       summary = await search(seeds ?? 1...1, bugs)
     }
     try show(summary)
-    if !summary.violations.isEmpty { throw CommandError(.unexpected, "promises were broken: see above") }
+    if !summary.violations.isEmpty { throw CommandError(.unexpected, "promises of the protocol were broken, see above") }
     if let digests { try compare(summary, with: digests) }
     if let record { try write(summary, to: record) }
   }
@@ -74,19 +76,19 @@ struct SimulateFaults: AsyncParsableCommand {
     } catch {
       throw CommandError(.usage, "\(path) cannot be read: \(systemReason(error))")
     }
-    guard let recorded = SeedDigests(text) else { throw CommandError(.usage, "\(path) is not a file of digests, as --record writes it") }
+    guard let recorded = SeedDigests(text) else { throw CommandError(.usage, "\(path) is not a file of digests written by --record") }
     let differing = recorded.differing(from: summary.histories)
     guard differing.isEmpty else {
       let seeds = differing.prefix(10).map(String.init).joined(separator: ", ") + (differing.count > 10 ? ", …" : "")
       throw CommandError(
         .unexpected, "\(Words.count(differing.count, "history", plural: "histories")) differ from \(path): seeds \(seeds)")
     }
-    Console.note("\(summary.histories.keys.count { $0 <= recorded.count }) histories are as recorded in \(path)")
+    Console.note("\(summary.histories.keys.count { $0 <= recorded.count }) histories match those recorded in \(path)")
   }
 
   private func write(_ summary: FaultSummary, to path: String) throws(CommandError) {
     guard let digests = SeedDigests(summary.histories) else {
-      throw CommandError(.interrupted, "not every seed was run: nothing is recorded")
+      throw CommandError(.interrupted, "nothing was recorded, because not every seed was run")
     }
     do {
       try digests.text.write(toFile: path, atomically: true, encoding: .utf8)
@@ -131,7 +133,7 @@ struct SimulateFaults: AsyncParsableCommand {
 @Sendable private func seedRange(_ text: String) throws -> ClosedRange<UInt64> {
   let ends = text.split(separator: ".", omittingEmptySubsequences: true).compactMap { UInt64($0) }
   guard ends.count == 2, text == "\(ends[0])..\(ends[1])" || text == "\(ends[0])...\(ends[1])", ends[0] <= ends[1] else {
-    throw ValidationError("a range of seeds is written 1..1000")
+    throw ValidationError("a range of seeds must be given as in 1..1000")
   }
   return ends[0]...ends[1]
 }

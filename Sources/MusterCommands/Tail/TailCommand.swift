@@ -6,25 +6,25 @@ import MusterSchema
 /// `muster tail [TASK]`
 struct TailCommand: AsyncParsableCommand {
   static let configuration = CommandConfiguration(
-    commandName: "tail", abstract: "What happens now, live, straight from the topics.",
+    commandName: "tail", abstract: "Print the MQTT messages of a fleet as they arrive.",
     discussion: """
-      Central says which broker to listen to. Regions with brokers of their own: name those with --broker. The password of --username \
-      comes from MUSTER_BROKER_PASSWORD. Tickets and grants are never shown.
+      The broker is the one that central names. If regions have their own brokers, name those with --broker. The password for --username is \
+      read from MUSTER_BROKER_PASSWORD. Tickets and grants are never shown.
       """)
 
-  @Argument(help: "Only this task (and who comes and goes).", transform: identifier)
+  @Argument(help: "Show only this task, and which nodes come and go.", transform: identifier)
   var task: TaskID?
 
-  @Option(help: ArgumentHelp("A broker, in place of central's: mqtt://HOST:PORT. Repeat it for more.", valueName: "url"))
+  @Option(help: ArgumentHelp("A broker to use instead of central's, as mqtt://HOST:PORT. Can be repeated.", valueName: "url"))
   var broker: [String] = []
 
-  @Option(help: ArgumentHelp("The user to log in as.", valueName: "name"))
+  @Option(help: ArgumentHelp("The user name for the broker.", valueName: "name"))
   var username: String?
 
-  @Option(help: ArgumentHelp("PEM file of the authority that vouches for an mqtts:// broker.", valueName: "file"))
+  @Option(help: ArgumentHelp("A PEM file with the authority that signed the certificate of an mqtts:// broker.", valueName: "file"))
   var ca: String?
 
-  @Flag(help: "Topics and payloads as they are.")
+  @Flag(help: "Print topics and payloads unchanged.")
   var raw = false
 
   @OptionGroup var server: CentralOptions

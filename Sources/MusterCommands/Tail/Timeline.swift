@@ -65,7 +65,7 @@ struct Timeline: Sendable {
         return entry(try MessageCoder.decode(Invitation.self, from: payload), at: coordinator, node: node)
       }
     } catch {
-      return Entry(who: who(topic), verb: "garbage", details: ["\(error)"], tone: .bad)
+      return Entry(who: who(topic), verb: "invalid", details: ["\(error)"], tone: .bad)
     }
   }
 
@@ -166,9 +166,9 @@ struct Timeline: Sendable {
     [
       status.round.map { "round \($0)" } ?? "", (status.attempt ?? 1) > 1 ? "attempt \(status.attempt ?? 1)" : "",
       status.progress.map(Words.percent) ?? "", status.loss.map { "loss \(Words.number($0, digits: 3))" } ?? "",
-      status.have.map { "\($0) at work or done" } ?? "", devices(status),
+      status.have.map { "\($0) working or done" } ?? "", devices(status),
       (status.declined ?? 0) > 0 ? "\(status.declined ?? 0) declined" : "", status.reason ?? "",
-      status.retrySeconds.map { "again in \(Words.seconds($0))" } ?? "",
+      status.retrySeconds.map { "retries in \(Words.seconds($0))" } ?? "",
       (status.waiting ?? []).map { "\($0.node): \($0.reason)" }.joined(separator: "; "),
     ]
   }

@@ -24,7 +24,9 @@ struct TopicTail: Sendable {
 
     private static func malformed(_ text: String) -> CommandError {
       CommandError(
-        .usage, "\"\(text.withoutControlCharacters)\" is not a broker: mqtt://HOST:PORT or mqtts://HOST:PORT, like mqtt://[::1]:1883")
+        .usage,
+        "\"\(text.withoutControlCharacters)\" is not a broker's address; give mqtt://HOST:PORT or mqtts://HOST:PORT, such as mqtt://[::1]:1883"
+      )
     }
 
     var host: String { server.host.name }
@@ -78,7 +80,7 @@ struct TopicTail: Sendable {
             hasConnected = true
           case .disconnected(let error):
             guard hasConnected else {
-              throw CommandError(.unreachable, "\(error) (\(address)). Is it running? --broker names another")
+              throw CommandError(.unreachable, "\(error) (\(address)). Check that the broker is running, or name another one with --broker")
             }
             Console.note("muster: \(error) (\(address)); trying again")
           case .message(let message):

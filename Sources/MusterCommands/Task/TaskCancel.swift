@@ -2,7 +2,7 @@ import ArgumentParser
 
 /// `muster task cancel TASK`
 struct TaskCancel: AsyncParsableCommand {
-  static let configuration = CommandConfiguration(commandName: "cancel", abstract: "End a task; devices stop training it.")
+  static let configuration = CommandConfiguration(commandName: "cancel", abstract: "End a task permanently. Devices stop training it.")
 
   @OptionGroup var target: TaskArgument
   @OptionGroup var server: CentralOptions

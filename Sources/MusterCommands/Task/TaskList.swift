@@ -3,14 +3,15 @@ import MusterSchema
 
 /// `muster task list`
 struct TaskList: AsyncParsableCommand {
-  static let configuration = CommandConfiguration(commandName: "list", abstract: "The tasks that central keeps, the newest first.")
+  static let configuration = CommandConfiguration(commandName: "list", abstract: "List the tasks that central keeps, newest first.")
 
   @Option(
-    parsing: .singleValue, help: ArgumentHelp("Only tasks in this state: training, failed, … Repeat it for more.", valueName: "state"),
+    parsing: .singleValue,
+    help: ArgumentHelp("Show only tasks in this state, such as training or failed. Can be repeated.", valueName: "state"),
     transform: step)
   var state: [RoundState.Step] = []
 
-  @Option(help: ArgumentHelp("Only so many of the newest.", valueName: "n"))
+  @Option(help: ArgumentHelp("Show only the newest N tasks.", valueName: "n"))
   var last: Int?
 
   @OptionGroup var server: CentralOptions
@@ -24,7 +25,9 @@ struct TaskList: AsyncParsableCommand {
     // Only central's memory knows the states of open tasks, so a filter by state needs all tasks.
     let tasks = try await server.client().tasks(last: state.isEmpty ? last : nil)
     try Console.show(chosen(of: tasks), as: format.output)
-    if tasks.isEmpty, format.output == .table { Console.note("no tasks yet: muster task push FILE --region REGION") }
+    if tasks.isEmpty, format.output == .table {
+      Console.note("there are no tasks yet; push one with muster task push FILE --region REGION")
+    }
   }
 
   /// - Parameter tasks: the tasks, newest first.
@@ -35,7 +38,7 @@ struct TaskList: AsyncParsableCommand {
 
 private func step(_ text: String) throws -> RoundState.Step {
   guard let step = RoundState.Step(rawValue: text) else {
-    throw ValidationError("\(text) is not a state; it is one of \(RoundState.Step.allCases.map(\.rawValue).joined(separator: ", "))")
+    throw ValidationError("\(text) is not a state; the states are \(RoundState.Step.allCases.map(\.rawValue).joined(separator: ", "))")
   }
   return step
 }

@@ -3,7 +3,7 @@ import ArgumentParser
 /// `muster task pause TASK`
 struct TaskPause: AsyncParsableCommand {
   static let configuration = CommandConfiguration(
-    commandName: "pause", abstract: "Stop inviting; running jobs finish and count, deadlines wait.")
+    commandName: "pause", abstract: "Stop inviting devices. Running jobs finish and count, and deadlines are suspended.")
 
   @OptionGroup var target: TaskArgument
   @OptionGroup var server: CentralOptions

@@ -5,11 +5,11 @@ import MusterSchema
 /// `muster task push FILE`
 struct TaskPush: AsyncParsableCommand {
   static let configuration = CommandConfiguration(
-    commandName: "push", abstract: "Give central a task.",
+    commandName: "push", abstract: "Push a task to central.",
     discussion: """
       The file is YAML or JSON. `initial: {blob: FILE}` may name a safetensors file beside the task file, and \
-      `model: {step: {blob: FILE}}` an exported training step: they are uploaded first. The id is printed before anything is sent: when \
-      no answer came, repeat the push with it. A push that is repeated with the same --id is the same task.
+      `model: {step: {blob: FILE}}` an exported training step. Such files are uploaded first. The id is printed before anything is \
+      sent. If no answer arrives, repeat the push with --id and that id: a repeated push does not start a second task.
       """)
 
   @Argument(help: "The task file.", completion: .file(extensions: ["yaml", "yml", "json"]))
@@ -17,26 +17,28 @@ struct TaskPush: AsyncParsableCommand {
 
   @Option(
     name: .long, parsing: .singleValue,
-    help: ArgumentHelp("A region that takes part, in place of the file's. Repeat it for more.", valueName: "region"), transform: identifier)
+    help: ArgumentHelp("A region that takes part, instead of the regions in the file. Can be repeated.", valueName: "region"),
+    transform: identifier)
   var region: [NodeID] = []
 
-  @Option(name: .customLong("where"), help: ArgumentHelp("Only devices with these labels: arch=x86_64,site!=lab.", valueName: "labels"))
+  @Option(
+    name: .customLong("where"), help: ArgumentHelp("Select devices by their labels, as in arch=x86_64,site!=lab.", valueName: "labels"))
   var selector: String?
 
   @Option(help: ArgumentHelp("The task's id (default: the name and six random characters).", valueName: "id"), transform: identifier)
   var id: TaskID?
 
-  @Flag(help: "Push nothing: list the devices that match, and why others do not.")
+  @Flag(help: "List the devices that match, and why others do not, without pushing the task.")
   var dryRun = false
 
-  @Flag(help: "Follow the task to its end; exit 5 if it fails.")
+  @Flag(help: "Follow the task to its end. The exit code is 5 if it fails.")
   var watch = false
 
   @OptionGroup var server: CentralOptions
   @OptionGroup var format: OutputOptions
 
   func validate() throws {
-    if dryRun, watch { throw ValidationError("--dry-run pushes nothing that --watch could follow") }
+    if dryRun, watch { throw ValidationError("--dry-run and --watch cannot be combined, because --dry-run pushes nothing") }
   }
 
   func run() async throws {
@@ -64,7 +66,7 @@ struct TaskPush: AsyncParsableCommand {
     } catch {
       guard error.exit == .unreachable || error.exit == .interrupted else { throw error }
       throw CommandError(
-        error.exit, "\(error)\nThe task may have arrived all the same. Repeat the push with --id \(id): it is then the same task")
+        error.exit, "\(error)\nThe task may have arrived nevertheless. Repeat the push with --id \(id), which does not start a second task")
     }
   }
 
@@ -72,8 +74,8 @@ struct TaskPush: AsyncParsableCommand {
   static func refusal(of summary: TaskSummary) -> String? {
     switch summary.step {
     case .cancelled, .failed:
-      "task \(summary.task) exists already and is \(summary.step.rawValue)"
-        + " (\(summary.step.reason(in: summary.why))): push it under another --id"
+      "task \(summary.task) already exists and is \(summary.step.rawValue)"
+        + " (\(summary.step.reason(in: summary.why))); push it with another --id"
     default: nil
     }
   }
@@ -105,7 +107,7 @@ struct TaskPush: AsyncParsableCommand {
 
   static func verdict(_ check: TaskCheck, _ task: TaskSpecification) -> String {
     let count = Words.count(check.matching.count, "device")
-    let few = check.matching.count < task.cohort.minimum ? ": too few, a round needs \(task.cohort.minimum)" : ""
+    let few = check.matching.count < task.cohort.minimum ? ", but a round needs \(task.cohort.minimum)" : ""
     let size = check.descriptorBytes.map { "; the descriptor takes \($0) of \(MessageCoder.maximumBytes) bytes" } ?? ""
     return "\(count) would take part\(few)\(size); nothing was pushed"
   }

@@ -4,14 +4,14 @@ import MusterSchema
 /// `muster task replay TASK`
 struct TaskReplay: AsyncParsableCommand {
   static let configuration = CommandConfiguration(
-    commandName: "replay", abstract: "Compute rounds' models again from what central has stored, and compare.",
+    commandName: "replay", abstract: "Compute the models of rounds again from the stored updates, and compare them with the recorded ones.",
     discussion: """
-      Without --round: every round that made a model. What retention has collected is named; it is no failure, unless that round was asked
-      for. Exit code 5: a model differs from what was recorded.
+      Without --round, every round that made a model is replayed. Files that retention has removed are listed, which is an error only if \
+      --round asked for their round. The exit code is 5 if a model differs from the recorded one.
       """)
 
   @OptionGroup var target: TaskArgument
-  @Option(help: "One round only.") var round: Int?
+  @Option(help: "Replay only this round.") var round: Int?
   @OptionGroup var server: CentralOptions
   @OptionGroup var format: OutputOptions
 
@@ -20,18 +20,19 @@ struct TaskReplay: AsyncParsableCommand {
     let rounds =
       if let round { [round] } else { try await client.rounds(target.task).reversed().filter { $0.result != nil }.map(\.round) }
     guard !rounds.isEmpty else {
-      throw CommandError(.refused, "task \(target.task) has no closed round yet: nothing can be computed again")
+      throw CommandError(.refused, "task \(target.task) has no closed round yet, so there is nothing to replay")
     }
     var reports: [ReplayReport] = []
     for round in rounds { reports.append(try await client.replay(target.task, round: round)) }
     try Console.show(reports, as: format.output)
     let wrong = reports.filter { $0.computed != nil && !$0.isSame }
     guard wrong.isEmpty else {
-      throw CommandError(.taskFailed, "round \(wrong.map { "\($0.round)" }.joined(separator: ", ")) gives another model than was recorded")
+      throw CommandError(
+        .taskFailed, "round \(wrong.map { "\($0.round)" }.joined(separator: ", ")) gives a model that differs from the recorded one")
     }
     if round != nil, let missing = reports.first?.collected, !missing.isEmpty {
       throw CommandError(
-        .refused, "round \(rounds[0]) cannot be computed again: retention has collected \(missing.joined(separator: ", "))")
+        .refused, "round \(rounds[0]) cannot be replayed, because retention has removed \(missing.joined(separator: ", "))")
     }
   }
 }

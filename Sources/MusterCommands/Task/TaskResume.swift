@@ -2,7 +2,7 @@ import ArgumentParser
 
 /// `muster task resume TASK`
 struct TaskResume: AsyncParsableCommand {
-  static let configuration = CommandConfiguration(commandName: "resume", abstract: "Go on with a paused task.")
+  static let configuration = CommandConfiguration(commandName: "resume", abstract: "Continue a paused task.")
 
   @OptionGroup var target: TaskArgument
   @OptionGroup var server: CentralOptions

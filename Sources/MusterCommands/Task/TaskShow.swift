@@ -3,7 +3,7 @@ import MusterSchema
 
 /// `muster task show TASK`
 struct TaskShow: AsyncParsableCommand {
-  static let configuration = CommandConfiguration(commandName: "show", abstract: "A task, its rounds and its models.")
+  static let configuration = CommandConfiguration(commandName: "show", abstract: "Show a task, its rounds and its models.")
 
   @OptionGroup var target: TaskArgument
 
@@ -35,7 +35,9 @@ struct TaskShow: AsyncParsableCommand {
     let models = try await client.models(target.task, last: shown + 1)
     try Console.show(Table.models(models.reversed(), metric: picture.detail.summary.metric))
     let earlier = picture.detail.roundsEnded - picture.rounds.count
-    if earlier > 0 { Console.note("\(Words.count(earlier, "earlier round")): --last \(min(PageRequest.most, picture.detail.roundsEnded))") }
+    if earlier > 0 {
+      Console.note("\(Words.count(earlier, "earlier round")) not shown: use --last \(min(PageRequest.most, picture.detail.roundsEnded))")
+    }
   }
 
   private static let shownRounds = 50

@@ -3,7 +3,7 @@ import ArgumentParser
 /// `muster task watch TASK`
 struct TaskWatch: AsyncParsableCommand {
   static let configuration = CommandConfiguration(
-    commandName: "watch", abstract: "Follow a task to its end: exit 0 when it completed, 5 when it failed or was cancelled.")
+    commandName: "watch", abstract: "Follow a task to its end. The exit code is 0 if it completed, 5 if it failed or was cancelled.")
 
   @OptionGroup var target: TaskArgument
   @OptionGroup var server: CentralOptions

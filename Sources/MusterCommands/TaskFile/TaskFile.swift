@@ -32,7 +32,7 @@ struct TaskFile: Sendable {
   /// - Parameter path: the name for messages, and the path from which blobs are found.
   init(text: String, path: String) throws(CommandError) {
     guard text.utf8.count <= Self.maximumBytes else {
-      throw CommandError(.usage, "\(path): a task may have \(Words.bytes(Self.maximumBytes)), this file has more")
+      throw CommandError(.usage, "\(path): the file is larger than \(Words.bytes(Self.maximumBytes)), the limit for a task")
     }
     var document: YAMLDocument
     do {

@@ -48,7 +48,7 @@ struct YAMLDocument: Sendable {
     if positions[path] == nil { positions[path] = position }
     count += 1
     guard count <= Self.maximumCount, depth <= Self.maximumDepth else {
-      throw YAMLProblem(position: position, message: "too many values, or too deep, for a task")
+      throw YAMLProblem(position: position, message: "the file has too many values, or nests them too deeply, for a task")
     }
     switch node {
     case .scalar(let scalar): return try value(scalar, at: position)
@@ -60,7 +60,7 @@ struct YAMLDocument: Sendable {
       var members: [OrderedJSON.Member] = []
       for (key, item) in mapping {
         guard case .scalar(let name) = key else {
-          throw YAMLProblem(position: TextPosition(key), message: "a field's name must be a text")
+          throw YAMLProblem(position: TextPosition(key), message: "the name of a field must be a string")
         }
         guard name.string != "<<" else { throw YAMLProblem(position: TextPosition(key), message: "merge keys (<<) are not supported") }
         let inner = path.isEmpty ? name.string : "\(path).\(name.string)"
@@ -83,12 +83,12 @@ struct YAMLDocument: Sendable {
     }
     guard let first = text.utf8.first, (0x30...0x39).contains(first) || [0x2B, 0x2D, 0x2E].contains(first) else { return .string(text) }
     if text.lowercased().hasSuffix(".inf") || text.lowercased() == ".nan" {
-      throw YAMLProblem(position: position, message: "\(text) is no finite number")
+      throw YAMLProblem(position: position, message: "\(text) is not a finite number")
     }
     if let integer = Int64(text) { return .number(String(integer)) }
     if let integer = UInt64(text) { return .number(String(integer)) }
     guard text.utf8.allSatisfy({ "0123456789+-.eE".utf8.contains($0) }), let number = Double(text) else { return .string(text) }
-    guard number.isFinite else { throw YAMLProblem(position: position, message: "\(text) is no finite number") }
+    guard number.isFinite else { throw YAMLProblem(position: position, message: "\(text) is not a finite number") }
     return .number("\(number)")
   }
 }
@@ -108,7 +108,7 @@ extension YAMLProblem {
     case .duplicatedKeysInMapping(let duplicates, let context):
       self.init(
         position: TextPosition(line: context.mark.line, column: context.mark.column),
-        message: "\(duplicates.sorted().joined(separator: ", ")) stands twice")
+        message: "\(duplicates.sorted().joined(separator: ", ")) is given twice")
     case .reader(let problem, let offset, _, let text):
       self.init(position: offset.map { TextPosition(offset: $0, in: text) }, message: problem)
     default: self.init(position: nil, message: "\(error)")

@@ -22,7 +22,7 @@ enum TaskNews: Sendable {
       default: return nil
       }
     } catch {
-      throw CommandError(.unexpected, "central's event \(event.name.shown(40)) is not understood: \(error)")
+      throw CommandError(.unexpected, "central's event \(event.name.shown(40)) cannot be decoded: \(error)")
     }
   }
 

@@ -78,7 +78,7 @@ struct TaskWatcher {
         feed.yield(.failed(why))
         return
       }
-      if silence == nil { Console.note("muster: \(why.map { "\($0)" } ?? "central ended the stream of events"). Asking again") }
+      if silence == nil { Console.note("muster: \(why.map { "\($0)" } ?? "central ended the stream of events"). Trying again") }
       silence = silence ?? .now
       do { try await Task.sleep(for: .milliseconds(500)) } catch { return }
     }

@@ -32,7 +32,7 @@ struct WatchView {
   private func why(width: Int) -> [String] {
     let lines = detail.now.reason.wrapped(to: max(20, width))
     guard lines.count > Self.maximumWhy else { return lines }
-    return lines.prefix(Self.maximumWhy - 1) + ["… (muster why \(detail.now.task) says all)"]
+    return lines.prefix(Self.maximumWhy - 1) + ["… (muster why \(detail.now.task) shows everything)"]
   }
 
   private func list(_ regions: [NodeID]) -> String { regions.map(\.rawValue).joined(separator: " + ") }
