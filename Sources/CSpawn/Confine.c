@@ -107,20 +107,20 @@ int muster_confine(const struct muster_limits *limits, pid_t parent, const char 
   // Steps that need rights come before the rights are given up.
   *step = "find the user";
   if (user && (code = find(user, &entry, buffer, sizeof buffer))) return code;
-  *step = "be watched over";
+  *step = "start the process that cleans up when the parent ends";
   // The first process of a PID namespace needs no guard: all other processes end with it.
   if (parent > 1 && getppid() == parent && (code = start_guard(parent))) return code;
-  *step = "set the limit of core dumps";
+  *step = "turn off core dumps";
   if (setrlimit(RLIMIT_CORE, &none)) return errno;
-  *step = "set the limit of memory";
+  *step = "set the memory limit";
   if ((code = limit(RLIMIT_DATA, limits->memory, limits->memory))) return code;
-  *step = "set the limit of a file's size";
+  *step = "set the file size limit";
   if ((code = limit(RLIMIT_FSIZE, limits->file, limits->file))) return code;
-  *step = "set the limit of processor time";
+  *step = "set the processor time limit";
   if ((code = limit(RLIMIT_CPU, limits->cpu, limits->cpu + 5))) return code;
-  *step = "set the limit of open files";
+  *step = "set the limit on open files";
   if ((code = limit(RLIMIT_NOFILE, limits->files, limits->files))) return code;
-  *step = "set the limit of processes";
+  *step = "set the limit on processes";
   if ((code = limit(RLIMIT_NPROC, limits->processes, limits->processes))) return code;
   *step = "set the niceness";
   if (limits->nice && setpriority(PRIO_PROCESS, 0, limits->nice)) return errno;
@@ -133,13 +133,13 @@ int muster_confine(const struct muster_limits *limits, pid_t parent, const char 
     }
   }
   if (user && (getuid() != entry.pw_uid || geteuid() != entry.pw_uid)) {
-    *step = "become another user";
+    *step = "switch to the configured user";
     if (initgroups(entry.pw_name, entry.pw_gid) || setgid(entry.pw_gid) || setuid(entry.pw_uid)) return errno;
     if (!setuid(0) && entry.pw_uid) return EPERM;
   }
-  *step = "give up new rights";
+  *step = "turn off gaining privileges (no_new_privs)";
   if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0)) return errno;
-  *step = "follow its parent";
+  *step = "arrange to end with its parent";
   if (prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0)) return errno;
   // The parent may have ended before that call.
   return parent && getppid() != parent ? ESRCH : 0;

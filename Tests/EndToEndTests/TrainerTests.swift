@@ -19,7 +19,7 @@ extension EndToEnd {
         ("pi-1", try shell("yes 'a line of log'", #", "limits": {"outputMiB": 4}"#), "trainer printed more than 4 MiB"),
         (
           "pi-2", try shell(#"\#(good); ln -sf /etc/passwd "$1/update.safetensors""#),
-          "trainer's result is not understood: update.safetensors is a link, it must be a file"
+          "trainer's result is not valid: update.safetensors is a link, but must be a regular file"
         ),
         ("pi-3", try shell("trap '' TERM; echo waiting; while :; do sleep 100; done"), "trainer took longer than 1.0 s: waiting"),
         ("pi-4", try shell("echo '{\"progress\":0.5}'; kill -ABRT $$"), "trainer was killed by signal 6 (SIGABRT)"),

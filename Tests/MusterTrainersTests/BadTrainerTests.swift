@@ -86,7 +86,7 @@ import Testing
     ]
     for (name, why) in expected {
       let error = try await error("\(RunnerTests.good); cp ~/\(name) \"$1/update.safetensors\"", files: files)
-      #expect(error?.reason == "the trainer's result is not understood: update.safetensors: \(why)")
+      #expect(error?.reason == "the trainer's result is not valid: update.safetensors: \(why)")
     }
   }
 
@@ -133,28 +133,28 @@ import Testing
   func metricsFirst() async throws {
     let metrics = #"echo '{"samples":3,"metrics":{}}' > "$1/metrics.json""#
     #expect(try await error("\(metrics); exit 9") == .failed(exit: 9, log: []))
-    #expect(try await error("\(metrics); exit 0")?.reason == "the trainer ended well but left no update.safetensors")
+    #expect(try await error("\(metrics); exit 0")?.reason == "the trainer succeeded but wrote no update.safetensors")
     let half = try await error("\(metrics); head -c 20 \"$1/global.safetensors\" > \"$1/update.safetensors\"")
-    #expect(half?.reason.hasPrefix("the trainer's result is not understood") == true)
+    #expect(half?.reason.hasPrefix("the trainer's result is not valid") == true)
     #expect(try await error("\(metrics); sleep 100") { $0.timeoutSeconds = 0.2 } == .timedOut(seconds: 0.2, log: []))
   }
 
   @Test("One that says all is well and leaves nothing")
   func nothing() async throws {
-    #expect(try await error("exit 0")?.reason == "the trainer ended well but left no metrics.json")
+    #expect(try await error("exit 0")?.reason == "the trainer succeeded but wrote no metrics.json")
   }
 
   @Test("One that leads out of its folder with links, or leaves a pipe in place of a file")
   func links() async throws {
     let files = ["elsewhere": [try Tensor(name: "w", shape: [2], floats: [8, 9])]]
     let update = try await error("\(RunnerTests.good); ln -sf ~/elsewhere \"$1/update.safetensors\"", files: files)
-    #expect(update?.reason == "the trainer's result is not understood: update.safetensors is a link, it must be a file")
+    #expect(update?.reason == "the trainer's result is not valid: update.safetensors is a link, but must be a regular file")
     let metrics = try await error("\(RunnerTests.good); mv \"$1/metrics.json\" ~/m; ln -s ~/m \"$1/metrics.json\"")
-    #expect(metrics?.reason == "the trainer's result is not understood: metrics.json is a link, it must be a file")
+    #expect(metrics?.reason == "the trainer's result is not valid: metrics.json is a link, but must be a regular file")
     let pipe = try await error("\(RunnerTests.good); rm \"$1/metrics.json\"; mkfifo \"$1/metrics.json\"")
-    #expect(pipe?.reason == "the trainer's result is not understood: metrics.json is not a file")
+    #expect(pipe?.reason == "the trainer's result is not valid: metrics.json is not a regular file")
     let folder = try await error("\(RunnerTests.good); rm \"$1/update.safetensors\"; mkdir \"$1/update.safetensors\"")
-    #expect(folder?.reason == "the trainer's result is not understood: update.safetensors is not a file")
+    #expect(folder?.reason == "the trainer's result is not valid: update.safetensors is not a regular file")
   }
 
   @Test("One that changes the global model that it is compared with")
@@ -162,19 +162,19 @@ import Testing
     let files = ["other": [try Tensor(name: "v", shape: [1], floats: [1])]]
     let text = "rm \"$1/global.safetensors\"; cp ~/other \"$1/global.safetensors\"; \(RunnerTests.good)"
     #expect(
-      try await error(text, files: files)?.reason == "the trainer's result is not understood: update.safetensors: missing tensor \"w\"")
+      try await error(text, files: files)?.reason == "the trainer's result is not valid: update.safetensors: missing tensor \"w\"")
   }
 
   @Test("One that fills the disk: with one file, with many, beside what stays between rounds")
   func disk() async throws {
     let file = try await error("head -c 100M /dev/zero > \"$1/big\"; exit 1") { $0.limits.fileMiB = 1 }
     #expect(
-      file?.reason == "the trainer was killed by signal 25 (SIGXFSZ): a file grew beyond its limit"
+      file?.reason == "the trainer was killed by signal 25 (SIGXFSZ), because a file grew beyond its limit"
         || file == .failed(exit: 1, log: file?.log ?? []))
     let many = try await error(
       "i=0; while :; do i=$((i+1)); head -c 1M /dev/zero > \"$1/state/$i\"; sleep 0.01; done"
     ) { $0.limits.diskMiB = 3 }
-    #expect(many?.reason == "the trainer left more than 3 MiB in its folders")
+    #expect(many?.reason == "the trainer stored more than 3 MiB in its folders")
     let full = try await error("sleep 100", goesOn: false) { $0.limits.freeMiB = 1 << 30 }
     #expect(full?.reason.hasPrefix("the trainer filled the disk") == true)
   }
@@ -184,6 +184,6 @@ import Testing
     let memory = try await error("tail /dev/zero") { $0.limits.memoryMiB = 100 }
     #expect(memory?.description == "the trainer failed with exit status 1: tail: memory exhausted")
     let processor = try await error("while :; do :; done") { $0.limits.cpuSeconds = 1 }
-    #expect(processor?.reason == "the trainer was killed by signal 24 (SIGXCPU): its processor time is used up")
+    #expect(processor?.reason == "the trainer was killed by signal 24 (SIGXCPU), because its processor time was used up")
   }
 }

@@ -86,7 +86,7 @@ import Testing
       let job = try Jobs.folder(.train, in: folder)
       let program = TrainerProgram(command: ["muster-agent", "exec-trainer"] + launch.arguments)
       let error = try await withRunner(program) { runner in await failure { _ = try await runner.run(Jobs.job(.train), in: job.path) } }
-      #expect(error == .failed(exit: 126, log: ["exec-trainer: cannot follow its parent: No such process"]))
+      #expect(error == .failed(exit: 126, log: ["exec-trainer: cannot arrange to end with its parent: No such process"]))
     }
   }
 

@@ -40,7 +40,7 @@ import Testing
       try await withRunner(program) { runner in
         let job = try Jobs.folder(.train, in: folder)
         let error = await failure { _ = try await runner.run(Jobs.job(.train), in: job.path) }
-        #expect(error?.reason.contains("update.safetensors has 107374182400 bytes, at most") == true, "\(String(describing: error))")
+        #expect(error?.reason.contains("update.safetensors has 107374182400 bytes, but at most") == true, "\(String(describing: error))")
       }
     }
   }
@@ -66,7 +66,7 @@ import Testing
         }
         defer { isOver.withLock { $0 = true } }
         let error = await failure { _ = try await runner.run(Jobs.job(.train), in: job.path) }
-        #expect(error?.reason == "the trainer's result is not understood: metrics.json belongs to another user than the trainer's")
+        #expect(error?.reason == "the trainer's result is not valid: metrics.json belongs to a user other than the trainer's")
       }
     }
   }

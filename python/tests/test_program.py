@@ -135,7 +135,7 @@ def test_a_trainer_may_be_an_object_with_methods(job):
         ("return muster.Update(parameters, float('nan'))", "samples is nan"),
         ("return muster.Update(parameters, 5, {'loss': float('inf')})", "the metric loss is inf"),
         ("return muster.Update(parameters, 5, {'loss': 'low'})", "the metric loss is str"),
-        ("return muster.Update(parameters, 5, {'': 1})", "1 to 63 printable"),
+        ("return muster.Update(parameters, 5, {'': 1})", "printable and 1 to 63 bytes"),
         ("return muster.Update(parameters, 5, {str(i): i for i in range(65)})", "at most 64"),
         ("return muster.Update(parameters, 5, {}, initial_loss=float('nan'))", "initial_loss is nan"),
         ("return parameters", "not muster.Update"),
@@ -402,7 +402,7 @@ def test_threads_are_limited_before_user_code_is_imported(job, monkeypatch):
 @pytest.mark.parametrize(
     "change, reason",
     [
-        ({"contract": 2}, "contract 2, this trainer knows 1"),
+        ({"contract": 2}, "contract version 2, but this trainer knows versions up to 1"),
         ({"job": "dance"}, "unknown job 'dance'"),
         ({"model": None}, "TypeError"),
     ],

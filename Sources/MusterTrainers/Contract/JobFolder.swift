@@ -99,7 +99,7 @@ public struct JobFolder: Hashable, Sendable {
     guard let account = TrainerAccount(user) else { throw .jobFolder("there is no user \"\(user.withoutControlCharacters)\"") }
     // Until now, `state` is this process's own folder or link, so following the link once is safe.
     for entry in [task, state, path] {
-      guard chown(entry, account.uid, account.gid) == 0 else { throw failure("hand over", entry) }
+      guard chown(entry, account.uid, account.gid) == 0 else { throw failure("change the owner of", entry) }
     }
   }
 

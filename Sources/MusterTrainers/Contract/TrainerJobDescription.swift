@@ -66,12 +66,12 @@ public struct TrainerMetrics: Codable, Hashable, Sendable {
 
   /// The reason, as a phrase, why these numbers are not valid for a job of this kind; `nil` if they are.
   public func problem(for job: TrainerJobDescription.Kind) -> String? {
-    guard samples.isFinite, samples >= 0 else { return "samples is \(samples)" }
+    guard samples.isFinite, samples >= 0 else { return "samples is \(samples), but must be 0 or more" }
     guard samples > 0 || job == .initialize else { return "samples is 0: there is no data to \(job.rawValue) on" }
-    guard metrics.count <= 64 else { return "\(metrics.count) metrics, at most 64 are allowed" }
+    guard metrics.count <= 64 else { return "there are \(metrics.count) metrics, but at most 64 are allowed" }
     for (name, value) in metrics.sorted(by: { $0.key < $1.key }) {
       guard (1...63).contains(name.utf8.count), name.withoutControlCharacters == name else {
-        return "a metric's name must be 1 to 63 printable characters"
+        return "a metric's name must be printable and 1 to 63 bytes long"
       }
       guard value.isFinite else { return "the metric \(name) is \(value)" }
     }

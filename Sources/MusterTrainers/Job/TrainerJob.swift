@@ -45,12 +45,12 @@ public final class TrainerJob {
   /// - Throws: `unreadable` if the device has none or it does not fit the type.
   public func data<Configuration: Decodable>(as _: Configuration.Type) throws(TrainerJobError) -> Configuration {
     guard description.data != nil, description.data != .null else {
-      throw .unreadable("this device has no data: its configuration has nothing under `data`")
+      throw .unreadable("no data is configured: the configuration has no `data`")
     }
     do {
       return try JSON.decode(DataEnvelope<Configuration>.self, from: task).data
     } catch {
-      throw .unreadable("the device's configuration, \(JSON.explain(error, in: task))")
+      throw .unreadable("the data configuration is not valid: \(JSON.explain(error, in: task))")
     }
   }
 
@@ -86,11 +86,13 @@ public final class TrainerJob {
   ) throws(TrainerJobError) {
     try check(metrics)
     if let file = folder.result(of: description.job) {
-      guard !tensors.isEmpty else { throw .badResult("a job of kind \(description.job.rawValue) leaves parameters") }
+      guard !tensors.isEmpty else {
+        throw .badResult("a job of kind \(description.job.rawValue) must return parameters, but there are none")
+      }
       let bytes: [UInt8]
       do {
         for tensor in tensors where tensor.dtype.isFloatingPoint {
-          guard try tensor.floats().allSatisfy(\.isFinite) else { throw TrainerJobError.badResult("\(tensor.name) is not finite") }
+          guard try tensor.floats().allSatisfy(\.isFinite) else { throw TrainerJobError.badResult("tensor \(tensor.name) is not finite") }
         }
         var metadata: [String: String] = [:]
         if let buffers { metadata[ModelBuffers.metadataKey] = String(decoding: try JSON.encode(buffers.sorted()), as: UTF8.self) }

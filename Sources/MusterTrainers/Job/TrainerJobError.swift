@@ -15,7 +15,7 @@ public enum TrainerJobError: Error, Hashable, Sendable, CustomStringConvertible 
     switch self {
     case .cancelled: "cancelled"
     case .newerContract(let version):
-      "task.json has contract \(version), this trainer knows \(TrainerJobDescription.contract): update the trainer"
+      "task.json has contract version \(version), but this trainer knows versions up to \(TrainerJobDescription.contract): update the trainer"
     case .unreadable(let why): why
     case .badResult(let why): "the result is refused: \(why)"
     case .notWritten(let why): "the result cannot be written: \(why)"

@@ -51,7 +51,7 @@ public enum TrainerMain {
       let line = pending[..<end]
       pending.removeSubrange(...end)
       guard let order = try? JSON.decode(Order.self, from: line) else {
-        ProtocolOutput(descriptor: 2).write("a line on standard input is not {\"job\":\"FOLDER\"}: ignored")
+        ProtocolOutput(descriptor: 2).write("ignored a line on standard input that is not {\"job\":\"FOLDER\"}")
         continue
       }
       let exit = runJob(in: order.job, output, perform)

@@ -85,7 +85,7 @@ extension TrainerLaunch {
   /// becomes the trainer, or prints the reason why not and exits with ``failed``. Otherwise it returns.
   package static func performIfAsked(_ arguments: [String]) {
     guard arguments.dropFirst().first == "exec-trainer" else { return }
-    let why = TrainerLaunch(arguments: arguments.dropFirst(2))?.perform() ?? "\(mark)these flags are not understood"
+    let why = TrainerLaunch(arguments: arguments.dropFirst(2))?.perform() ?? "\(mark)invalid arguments"
     _ = "\(why)\n".withCString { write(2, $0, strlen($0)) }
     exit(failed)
   }

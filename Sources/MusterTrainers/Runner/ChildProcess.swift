@@ -87,7 +87,7 @@ final class ChildProcess {
   private static func pipe() throws(TrainerError) -> (read: Int32, write: Int32) {
     var (read, write): (Int32, Int32) = (-1, -1)
     let code = muster_pipe(&read, &write)
-    guard code == 0 else { throw .notStarted("no pipe: \(String(cString: strerror(code)))") }
+    guard code == 0 else { throw .notStarted("cannot create a pipe: \(String(cString: strerror(code)))") }
     return (read, write)
   }
 

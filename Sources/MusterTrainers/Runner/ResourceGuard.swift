@@ -26,11 +26,11 @@ struct ResourceGuard {
     guard now >= nextLook else { return nil }
     nextLook = now + Self.interval
     if let most = limits.diskMiB, Files.usage(of: folder.path) - given + kept > most << 20 {
-      return "left more than \(most) MiB in its folders"
+      return "stored more than \(most) MiB in its folders"
     }
     var room = statvfs()
     if limits.freeMiB > 0, statvfs(folder.path, &room) == 0, Int(room.f_bavail) * Int(room.f_frsize) < limits.freeMiB << 20 {
-      return "filled the disk: fewer than \(limits.freeMiB) MiB are free"
+      return "filled the disk: less than \(limits.freeMiB) MiB is free"
     }
     return nil
   }

@@ -71,7 +71,7 @@ public struct TrainerProgram: Codable, Hashable, Sendable {
     }
     guard (models ?? []).allSatisfy({ (1...63).contains($0.utf8.count) }), (models?.count ?? 0) <= 32, (version ?? "-").utf8.count <= 63
     else {
-      throw JSONRefusal("models are at most 32 names of 63 bytes, version is one text of 63 bytes")
+      throw JSONRefusal("models must be at most 32 names of 1 to 63 bytes, and version a string of at most 63 bytes")
     }
     guard Bounds.seconds.contains(idleSeconds), Bounds.seconds.contains(graceSeconds), (1...1024).contains(threads),
       timeoutSeconds.map({ $0 > 0 && Bounds.seconds.contains($0) }) ?? true

@@ -64,7 +64,7 @@ struct ResultTaker {
     var status = stat()
     guard fstat(from, &status) == 0 else { throw failure("examine", path, errno) }
     let size = Int64(status.st_size)
-    guard size <= mostBytes else { throw .malformed("\(name(path)) has \(size) bytes, at most \(mostBytes) are expected", log: log) }
+    guard size <= mostBytes else { throw .malformed("\(name(path)) has \(size) bytes, but at most \(mostBytes) are allowed", log: log) }
     var room = statvfs()
     if statvfs(folder.taken, &room) == 0 {
       // A sparse file takes its full size once it is copied.
@@ -101,9 +101,9 @@ struct ResultTaker {
     let file = Glibc.open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK)
     guard file >= 0 else {
       switch errno {
-      case ELOOP: throw .malformed("\(name(path)) is a link, it must be a file", log: log)
+      case ELOOP: throw .malformed("\(name(path)) is a link, but must be a regular file", log: log)
       case ENOENT: throw .noResult(file: name(path), log: log)
-      case ENXIO: throw .malformed("\(name(path)) is not a file", log: log)
+      case ENXIO: throw .malformed("\(name(path)) is not a regular file", log: log)
       case let code: throw failure("read", path, code)
       }
     }
@@ -111,7 +111,7 @@ struct ResultTaker {
     let isPlain = fstat(file, &status) == 0 && status.st_mode & S_IFMT == S_IFREG
     guard isPlain, owner.map({ $0 == status.st_uid }) ?? true else {
       close(file)
-      throw .malformed("\(name(path)) \(isPlain ? "belongs to another user than the trainer's" : "is not a file")", log: log)
+      throw .malformed("\(name(path)) \(isPlain ? "belongs to a user other than the trainer's" : "is not a regular file")", log: log)
     }
     return file
   }

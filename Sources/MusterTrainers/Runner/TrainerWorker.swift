@@ -128,7 +128,7 @@ final class TrainerWorker {
     do { line = String(decoding: try JSON.encode(["job": folder.path]), as: UTF8.self) } catch { throw .jobFolder("\(error)") }
     let current = TrainerSources(program)
     if child != nil, current != sources {
-      logger.info("the resident trainer is started again: its files have changed")
+      logger.info("the resident trainer is restarted, because its files have changed")
       stopChild()
     }
     if let child, child.reap() == nil {

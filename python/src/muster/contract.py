@@ -119,7 +119,9 @@ class Task:
             raise TrainerError("task.json has no contract version")
         if version > VERSION:
             # Alone first: a newer contract may look different elsewhere.
-            raise TrainerError(f"task.json has contract {version}, this trainer knows {VERSION}: update the package muster")
+            raise TrainerError(
+                f"task.json has contract version {version}, but this trainer knows versions up to {VERSION}: update the package muster"
+            )
         if fields.get("job") not in ("initialize", "train", "evaluate"):
             raise TrainerError(f"task.json has the unknown job {fields.get('job')!r}")
         try:
@@ -198,10 +200,10 @@ def metrics_document(job: str, samples: Any, metrics: Mapping[str, Any], initial
     if not isinstance(metrics, Mapping):
         raise TrainerError(f"metrics is {type(metrics).__name__}, not a dictionary")
     if len(metrics) > 64:
-        raise TrainerError(f"{len(metrics)} metrics: at most 64 are allowed")
+        raise TrainerError(f"there are {len(metrics)} metrics, but at most 64 are allowed")
     for name in metrics:
         if not isinstance(name, str) or not name.isprintable() or not 1 <= len(name.encode()) <= 63:
-            raise TrainerError(f"the metric {name!r}: a name must be 1 to 63 printable characters")
+            raise TrainerError(f"the metric {name!r}: a name must be printable and 1 to 63 bytes long")
     document: dict[str, Any] = {
         "samples": count,
         "metrics": {name: number(value, f"the metric {name}") for name, value in metrics.items()},

@@ -32,7 +32,7 @@ def load(configuration: Any, classes: int | None = None) -> tuple[numpy.ndarray[
     :param classes: how many classes the model knows: a sample of another one raises :class:`TrainerError`.
     """
     if not isinstance(configuration, Mapping):
-        raise TrainerError("this device has no data: its configuration has nothing under `data`")
+        raise TrainerError("no data is configured: the configuration has no `data`")
     files = [configuration.get("images"), configuration.get("labels"), configuration.get("file"), *(configuration.get("files") or [])]
     key = json.dumps([configuration, [_identity(name) for name in files if name]], sort_keys=True)
     if key not in _cache:
