@@ -47,7 +47,9 @@ public func aggregate(
     let metadata = metadata.merging(cohort.buffers.metadata) { own, _ in own }
     let fold = Fold(cohort: cohort.folded, combiner: combiner, optimizer: strategy.optimizer, state: state)
     let outcome = try fold.write(to: output, metadata: metadata, durable: durable, stateOut: stateOut)
-    if let standIn = cohort.standIn, let reason = outcome.rejected[0] { throw .external(rule: standIn.rule, "of its result, \(reason)") }
+    if let standIn = cohort.standIn, let reason = outcome.rejected[0] {
+      throw .external(rule: standIn.rule, "its result cannot be used: \(reason)")
+    }
     if outcome.rejected.isEmpty {
       return AggregationResult(
         accepted: cohort.updates.map(\.path), refused: cohort.refused, weight: cohort.updates.reduce(0) { $0 + $1.weight },

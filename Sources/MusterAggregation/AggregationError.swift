@@ -65,28 +65,28 @@ extension AggregationError: CustomStringConvertible {
     switch self {
     case .base(let path, let error): return "the base model \(path) cannot be read: \(error)"
     case .output(let path, let error): return "the new model \(path) cannot be written: \(error)"
-    case .duplicatePath(let path): return "two contributions came from \(path): each node counts once"
+    case .duplicatePath(let path): return "two contributions came from \(path), but each node may contribute only once"
     case .nothingAccepted(let refusals):
-      if refusals.isEmpty { return "there is no update to aggregate" }
+      if refusals.isEmpty { return "there are no updates to aggregate" }
       return "none of \(refusals.count) updates can be used: \(Self.list(refusals))"
     case .tooFewUpdates(let problem, let refusals):
-      return refusals.isEmpty ? problem : "\(problem); \(refusals.count) were refused: \(Self.list(refusals))"
-    case .update(let path, let error): return "the update of \(path) cannot be read now: \(error)"
+      return refusals.isEmpty ? problem : "\(problem); \(refusals.count) refused: \(Self.list(refusals))"
+    case .update(let path, let error): return "the update of \(path) cannot be read at the moment: \(error)"
     case .external(let rule, let problem, _): return "the external rule \(rule) failed: \(problem)"
     case .state(let path, let problem, _): return "the server optimizer's state \(path) \(problem)"
     case .notFinite(let tensor):
       return
-        "tensor \(shown(tensor)) of the new model would not be finite: its base is not, or the updates drive it out of its dtype's range"
-    case .weightsOverflow: return "the sum of the updates' weights is not finite: give the task a lower maximumWeight"
-    case .unknownStrategy(let name, let known): return "unknown strategy \(shown(name)): known are \(known.joined(separator: ", "))"
+        "tensor \(shown(tensor)) of the new model would not be finite: the base's tensor is not, or the updates exceed the range of its dtype"
+    case .weightsOverflow: return "the sum of the updates' weights is not finite: lower the task's maximumWeight"
+    case .unknownStrategy(let name, let known): return "unknown strategy \(shown(name)); known strategies: \(known.joined(separator: ", "))"
     case .unknownComponent(let kind, let name, let known):
-      return "unknown \(kind) \(shown(name)): known are \(known.isEmpty ? "none yet" : known.joined(separator: ", "))"
+      return "unknown \(kind) \(shown(name)); known: \(known.isEmpty ? "none" : known.joined(separator: ", "))"
     case .unknownParameter(let component, let parameter, let known):
-      let has = known.isEmpty ? "it has none" : "it has \(known.joined(separator: ", "))"
+      let has = known.isEmpty ? "it has none" : "its parameters are \(known.joined(separator: ", "))"
       return "\(component) has no parameter \(shown(parameter)): \(has)"
     case .missingParameter(let component, let parameter):
       return
-        "\(component) needs its \(parameter): write {\(component): 1.0} or {\(component): {\(parameter): 1.0}} with the number you want"
+        "\(component) needs the parameter \(parameter): write {\(component): 1.0} or {\(component): {\(parameter): 1.0}}, with your value instead of 1.0"
     case .invalidParameter(let component, let parameter, let value, let expected):
       return "the \(parameter) of \(component) is \(value): it must be \(expected)"
     }

@@ -53,7 +53,7 @@ public struct Cohort: Sendable {
         if let missing = first(common.subtracting(own)) {
           "missing tensor \(shown(missing))"
         } else {
-          "tensor \(shown(first(own.subtracting(common)) ?? "")) is not among those that are shared"
+          "tensor \(shown(first(own.subtracting(common)) ?? "")) is not one of the shared tensors"
         }
       refuse(update.path, reason)
     }

@@ -141,7 +141,7 @@ public final class CohortSlice {
   ///   - index: index of the update in `updates`.
   ///   - sum: `count` elements.
   public func addDifference(of index: Int, times factor: Double, to sum: UnsafeMutableBufferPointer<Double>) {
-    precondition(sum.count >= count, "a sum of \(sum.count) elements, the slice has \(count)")
+    precondition(sum.count >= count, "the sum has \(sum.count) elements, but the slice has \(count)")
     guard rejected[index] == nil else { return }
     let update = updates[index]
     let info = update.tensors[position]
@@ -210,7 +210,7 @@ public final class CohortSlice {
   }
 
   func rejectRange(_ index: Int) {
-    rejected[index] = "tensor \(shown(tensor)) leaves the range of the base's \(cohort.tensors[position].dtype.rawValue)"
+    rejected[index] = "tensor \(shown(tensor)) exceeds the range of the base's \(cohort.tensors[position].dtype.rawValue)"
   }
 
   /// The slice's bytes of an update's tensor that is not encoded. Valid until the next slice.
@@ -233,7 +233,7 @@ public final class CohortSlice {
     if held[index] != number {
       if !updates[index].file.file.read(info, elements, into: rows + index * stride) {
         row.initializeMemory(as: UInt8.self, repeating: 0)
-        rejected[index] = "its file cannot be read any more"
+        rejected[index] = "its file can no longer be read"
       }
       held[index] = number
     }

@@ -17,7 +17,7 @@ struct ConfinedProgram {
     let input = open("/dev/null", O_RDONLY | O_CLOEXEC)
     defer { for descriptor in [output, input] where descriptor >= 0 { close(descriptor) } }
     guard output >= 0, input >= 0, let program = rule.command.first else {
-      throw .external(rule: rule.name, "its command is empty, or has no log")
+      throw .external(rule: rule.name, "its command is empty, or its log cannot be opened")
     }
     let command = rule.confinement.launcher + rule.command + [folder]
     var arguments: [UnsafeMutablePointer<CChar>?] = command.map { strdup($0) } + [nil]
@@ -66,9 +66,9 @@ struct ConfinedProgram {
     while true {
       let ended = waitpid(pid, &status, WNOHANG)
       if ended == pid { return .status(status) }
-      if ended < 0 && errno != EINTR { return .excess("its end was not noticed: \(String(cString: strerror(errno)))") }
+      if ended < 0 && errno != EINTR { return .excess("waiting for it failed: \(String(cString: strerror(errno)))") }
       let now = ContinuousClock.now
-      var why = now > deadline ? "it was not done within \(rule.timeout)" : nil
+      var why = now > deadline ? "it did not finish within \(rule.timeout)" : nil
       if why == nil, now >= nextLook {
         nextLook = now + .milliseconds(500)
         why = excess(output)
@@ -89,10 +89,10 @@ struct ConfinedProgram {
     let limits = rule.confinement
     var file = stat()
     if fstat(output, &file) == 0, Int(file.st_size) > limits.outputMiB << 20 { return "it printed more than \(limits.outputMiB) MiB" }
-    if let most = limits.diskMiB, muster_usage(folder) > UInt64(most) << 20 { return "it left more than \(most) MiB in its folder" }
+    if let most = limits.diskMiB, muster_usage(folder) > UInt64(most) << 20 { return "it stored more than \(most) MiB in its folder" }
     var room = statvfs()
     if limits.freeMiB > 0, fstatvfs(output, &room) == 0, UInt64(room.f_bavail) * UInt64(room.f_frsize) < UInt64(limits.freeMiB) << 20 {
-      return "it filled the disk: fewer than \(limits.freeMiB) MiB are free"
+      return "it filled the disk: less than \(limits.freeMiB) MiB is free"
     }
     return nil
   }

@@ -84,7 +84,7 @@ public struct ExternalRule: Combiner {
         throw .external(rule: name, "its result holds an infinity or a NaN in \(shown(tensor))")
       }
       if let missing = cohort.tensors.first(where: { update.file.tensor(named: $0.name) == nil }) {
-        throw .external(rule: name, "its result misses tensor \(shown(missing.name))")
+        throw .external(rule: name, "its result lacks tensor \(shown(missing.name))")
       }
       cohort.standIn = StandIn(rule: name, update: update.showing(cohort.tensors))
     }
@@ -141,7 +141,7 @@ public struct ExternalRule: Combiner {
       try Data(try JSON.encode(description, pretty: true)).write(to: URL(filePath: "\(job)/job.json"))
     } catch {
       let isPassing = (error as? any PassingTrouble)?.isPassing ?? ((error as? CocoaError)?.code == .fileWriteOutOfSpace)
-      throw .external(rule: name, "its folder cannot be made: \(systemReason(error))", passing: isPassing)
+      throw .external(rule: name, "its job folder cannot be created: \(systemReason(error))", passing: isPassing)
     }
   }
 
@@ -158,12 +158,12 @@ public struct ExternalRule: Combiner {
       let refused = try JSON.decode([Refused].self, from: bytes)
       for update in refused { cohort.refuse(update.path, "refused by \(name): \(shown(update.reason))") }
     } catch {
-      throw .external(rule: name, "its refused.json is not what it should be: \(JSON.explain(error, in: bytes))")
+      throw .external(rule: name, "its refused.json is not valid: \(JSON.explain(error, in: bytes))")
     }
   }
 
   private func takeOut(_ path: String, to copy: String) throws(AggregationError) {
-    guard let from = try openResult(path) else { throw .external(rule: name, "its result.safetensors cannot be used: there is none") }
+    guard let from = try openResult(path) else { throw .external(rule: name, "it wrote no result.safetensors") }
     defer { close(from) }
     let to = open(copy, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0o600)
     guard to >= 0 else { throw uncopied(errno) }
@@ -184,7 +184,7 @@ public struct ExternalRule: Combiner {
     var status = stat()
     guard file >= 0, fstat(file, &status) == 0, status.st_mode & S_IFMT == S_IFREG else {
       if file >= 0 { close(file) }
-      throw .external(rule: name, "its \(path.split(separator: "/").last ?? "result") is not an ordinary file")
+      throw .external(rule: name, "its \(path.split(separator: "/").last ?? "result") is not a regular file")
     }
     return file
   }

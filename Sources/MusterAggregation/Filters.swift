@@ -39,7 +39,8 @@ public struct OutlierFilter: Filter, SelfVerifying {
     let limit = k * spread + 1e-12 * middle
     for (update, norm) in zip(cohort.updates, norms) where (norm - middle).magnitude > limit {
       cohort.refuse(
-        update.path, "its norm \(norm) is an outlier: further than \(k) · MAD = \(k * spread) from the round's median norm \(middle)")
+        update.path,
+        "its norm \(norm) is an outlier: it differs from the round's median norm \(middle) by more than \(k) · MAD = \(k * spread)")
     }
   }
 

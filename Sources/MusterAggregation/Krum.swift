@@ -31,7 +31,7 @@ public struct Krum: Combiner, SelfVerifying {
     let choice = try cohort.choose(for: self) { choose(among: $0) }
     let n = cohort.updates.count
     for (rank, path) in choice.order.enumerated().dropFirst(m ?? n - f).map({ ($0, cohort.updates[$1].path) }) {
-      cohort.refuse(path, "not chosen by \(name): its score \(choice.scores[rank]) is number \(rank + 1) of \(n)")
+      cohort.refuse(path, "not chosen by \(name): its score \(choice.scores[rank]) has rank \(rank + 1) of \(n)")
     }
     return try Mean(.uniform).prepare(&cohort)
   }
@@ -71,7 +71,7 @@ public struct Bulyan: Combiner, SelfVerifying {
     let n = cohort.updates.count
     let theta = n - 2 * f
     for path in choice.order.dropFirst(theta).map({ cohort.updates[$0].path }) {
-      cohort.refuse(path, "not chosen by bulyan: it is among the last \(2 * f) of \(n)")
+      cohort.refuse(path, "not chosen by bulyan: it ranks among the last \(2 * f) of \(n)")
     }
     return SortedColumns(.middleMean(keeping: theta - 2 * f), updates: theta)
   }

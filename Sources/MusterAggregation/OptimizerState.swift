@@ -25,20 +25,21 @@ struct OptimizerState: Sendable {
     do { file = try SafetensorsFile(path: path) } catch { throw .state(path: path, "cannot be read: \(error)", passing: error.isPassing) }
     guard file.metadata["muster.state"] == Self.version else {
       throw .state(
-        path: path, "is no optimizer's state of version \(Self.version): its muster.state is \(file.metadata["muster.state"] ?? "missing")")
+        path: path,
+        "is not an optimizer's state of version \(Self.version): its muster.state is \(file.metadata["muster.state"] ?? "missing")")
     }
     let schema = base.schema
     for tensor in file.tensors {
       guard let slash = tensor.name.firstIndex(of: "/"), parts.contains(String(tensor.name[..<slash])) else {
         throw .state(
-          path: path, "is another optimizer's: it holds \(shown(tensor.name)), this one remembers \(parts.joined(separator: ", "))")
+          path: path, "belongs to another optimizer: it holds \(shown(tensor.name)), but this one keeps \(parts.joined(separator: ", "))")
       }
       let name = String(tensor.name[tensor.name.index(after: slash)...])
       guard tensor.dtype == .f64, tensor.shape == schema[name]?.shape else {
-        throw .state(path: path, "is another model's: \(shown(tensor.name)) does not fit the base")
+        throw .state(path: path, "belongs to another model: \(shown(tensor.name)) does not fit the base")
       }
       for part in parts where !file.header.contains("\(part)/\(name)") {
-        throw .state(path: path, "is another optimizer's: it does not hold \(shown("\(part)/\(name)"))")
+        throw .state(path: path, "belongs to another optimizer: it does not hold \(shown("\(part)/\(name)"))")
       }
     }
     if let bad = file.nonFiniteTensor() { throw .state(path: path, "holds an infinity or a NaN in \(shown(bad))") }

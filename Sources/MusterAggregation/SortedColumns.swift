@@ -60,7 +60,7 @@ public struct TrimmedMean: Combiner {
   public func problem(updates: Int) -> String? {
     let drop = drop(updates)
     guard 2 * drop >= updates else { return nil }
-    return "trimmedMean with beta = \(beta) drops \(drop) values at each end: of \(updates) updates nothing is left (2⌊βn⌋ < n)"
+    return "trimmedMean with beta = \(beta) drops \(drop) values at each end, which leaves none of \(updates) updates (it needs 2⌊βn⌋ < n)"
   }
 
   public func prepare(_ cohort: inout Cohort) -> any SliceCombiner {

@@ -68,7 +68,7 @@ extension Strategy {
   ///
   /// - Parameter minimumCohort: the smallest number of updates in a round, > 0.
   public func problems(minimumCohort: Int) -> [String] {
-    combiner.problem(updates: minimumCohort).map { ["\($0), and the task's smallest cohort is \(minimumCohort)"] } ?? []
+    combiner.problem(updates: minimumCohort).map { ["\($0); the task's smallest cohort is \(minimumCohort)"] } ?? []
   }
 
   /// Whether regions may aggregate their devices' updates first.
@@ -77,10 +77,10 @@ extension Strategy {
   /// Why regions may not aggregate first, in a sentence; `nil` if they may.
   public var whyNotDecomposable: String? {
     if filters.contains(where: \.looksAtOthers) {
-      return "one of its filters compares the updates of the whole cohort, of which a region sees a part: upload to central"
+      return "one of its filters compares the updates of the whole cohort, but a region sees only a part of them: use upload: central"
     }
     guard combiner.composition == nil else { return nil }
-    return "its combiner needs the updates of the whole cohort, of which a region sees a part: upload to central"
+    return "its combiner needs the updates of the whole cohort, but a region sees only a part of them: use upload: central"
   }
 
   /// The strategies of a region and of central that together equal this one up to rounding: filters and combiner at the region, a weighted

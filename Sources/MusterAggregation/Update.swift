@@ -57,7 +57,8 @@ public struct Update: Sendable {
     let metadata = file.file.metadata
     let name = metadata[Content.metadataKey] ?? Content.parameters.rawValue
     guard let content = Content(rawValue: name) else {
-      return .failure("its \(Content.metadataKey) is \(shown(name)): known are \(Content.allCases.map(\.rawValue).joined(separator: ", "))")
+      return .failure(
+        "its \(Content.metadataKey) is \(shown(name)); known values: \(Content.allCases.map(\.rawValue).joined(separator: ", "))")
     }
     if let difference = file.schema.difference(from: base, required: [], anyFloatingPoint: true) { return .failure(.init(difference)) }
     guard file.tensors.contains(where: \.dtype.isFloatingPoint) else { return .failure("it holds no floating-point tensor") }

@@ -87,7 +87,7 @@ extension EndToEnd {
         let refused = try await fleet.push("yours", task)
         #expect(
           refused.status == 422
-            && refused.text.contains("unknown combiner \"yours\": known are bulyan, geometricMedian, krum, mean, median, mine"))
+            && refused.text.contains("unknown combiner \"yours\"; known: bulyan, geometricMedian, krum, mean, median, mine"))
         task.strategy = .composed(filters: [], combiner: .init("mine"), optimizer: .init("replace"))
         #expect(try await fleet.push("mine", task).status == 201)
         let done = try await fleet.waitForCompletion("mine")

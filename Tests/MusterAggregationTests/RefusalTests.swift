@@ -53,7 +53,7 @@ struct RefusalTests {
     let result = try round.aggregate(updates)
     #expect(try round.floats("w") == [50, 2])
     #expect(result.accepted == ["a", "d"])
-    #expect(reasons(result)["b"] == "tensor \"w\" leaves the range of the base's F16")
+    #expect(reasons(result)["b"] == "tensor \"w\" exceeds the range of the base's F16")
     #expect(reasons(result)["c"] == reasons(result)["b"])
   }
 
@@ -86,7 +86,7 @@ struct RefusalTests {
     #expect(reasons["dtype"] == "wrong dtype of \"w\": expected F32, got I32")
     #expect(reasons["more"] == "unknown tensor \"x\"")
     #expect(reasons["integers"] == "it holds no floating-point tensor")
-    #expect(reasons["content"] == "its muster.content is \"sum\": known are parameters, delta")
+    #expect(reasons["content"] == "its muster.content is \"sum\"; known values: parameters, delta")
     #expect(reasons["zero"] == "its weight is 0.0: it must be a positive number")
     #expect(reasons["missing"]?.contains("No such file or directory") == true)
     #expect(reasons["short"]?.contains("truncated") == true)
@@ -103,7 +103,7 @@ struct RefusalTests {
     ]
     let result = try round.aggregate(updates)
     #expect(result.accepted == ["b", "c"])
-    #expect(reasons(result) == ["a": "missing tensor \"body\"", "d": "tensor \"head\" is not among those that are shared"])
+    #expect(reasons(result) == ["a": "missing tensor \"body\"", "d": "tensor \"head\" is not one of the shared tensors"])
     #expect(try round.floats("body") == [3] && round.floats("head") == [9])
     let asked = try round.aggregate(updates, names: ["body", "head"])
     #expect(asked.accepted == ["d"])
@@ -155,7 +155,8 @@ struct RefusalTests {
   func strategies() throws {
     let unknown = #expect(throws: AggregationError.self) { try Strategy(named: "fedsgd") }
     #expect(
-      "\(unknown.map(String.init(describing:)) ?? "")".hasPrefix("unknown strategy \"fedsgd\": known are bulyan, fedadagrad, fedadam, "))
+      "\(unknown.map(String.init(describing:)) ?? "")".hasPrefix(
+        "unknown strategy \"fedsgd\"; known strategies: bulyan, fedadagrad, fedadam, "))
     let combiners = [
       "bulyan", "geometricMedian", "krum", "mean", "median", "multiKrum", "qFedAvg", "trimmedMean", "uniform",
     ]
@@ -221,7 +222,7 @@ struct RefusalTests {
     #expect(try problem(.init("krum", ["f": 2]), 7) == nil)
     #expect(
       try problem(.init("krum", ["f": 2]), 6)
-        == "krum with f = 2 needs at least 7 updates (n ≥ 2f + 3), not 6, and the task's smallest cohort is 6")
+        == "krum with f = 2 needs at least 7 updates (n ≥ 2f + 3), not 6; the task's smallest cohort is 6")
     #expect(try problem(.init("multiKrum", ["f": 1, "m": 5]), 6) == nil)
     #expect(try problem(.init("multiKrum", ["f": 1, "m": 5]), 5)?.contains("at most 4 (m ≤ n − f)") == true)
     #expect(try problem(.init("bulyan", ["f": 1]), 7) == nil)
@@ -233,6 +234,6 @@ struct RefusalTests {
     let updates = try (0..<5).map { try round.update("n/\($0)", tensor("w", [$0 == 2 ? .nan : Float($0)])) }
     let few = #expect(throws: AggregationError.self) { try round.aggregate(updates, Strategy(named: "krum")) }
     let text = "\(few.map(String.init(describing:)) ?? "")"
-    #expect(text.hasPrefix("krum with f = 1 needs at least 5 updates (n ≥ 2f + 3), not 4; 1 were refused: n/2: tensor \"w\" holds"))
+    #expect(text.hasPrefix("krum with f = 1 needs at least 5 updates (n ≥ 2f + 3), not 4; 1 refused: n/2: tensor \"w\" holds"))
   }
 }

@@ -164,7 +164,7 @@ struct RuleTests {
       try expect(vector, in: round.output)
       if vector.step.contains("outliers") {
         #expect(result.accepted.count < 7)
-        #expect(result.refused.first?.reason.contains("is an outlier: further than 0.5 · MAD") == true)
+        #expect(result.refused.first?.reason.contains("by more than 0.5 · MAD") == true)
       }
     }
   }

@@ -1,9 +1,9 @@
-"""Holds `muster aggregate` on models with buffers (batch normalization's running statistics) against NumPy's float64.
+"""Compares `muster aggregate` on models with buffers (batch normalization's running statistics) with NumPy's float64.
 
     buffers.py PATH-OF-MUSTER
 
-The parameters follow the rule, computed by rules.py from the parameters alone. A buffer is the mean of what the updates say, by the rule's own
-choice or shares, and never stepped, clipped or counted in a norm.
+The parameters follow the rule, computed by rules.py from the parameters alone. A buffer is the mean of the updates' values, with the rule's own
+choice or shares; it is never stepped, clipped or counted in a norm.
 """
 
 import itertools
@@ -25,7 +25,7 @@ failures = []
 
 
 def shares(updates, weights, nu=1e-6):
-    """Of the geometric median, from the parameters alone."""
+    """The shares of the geometric median, computed from the parameters alone."""
     part = weights / weights.sum()
     z = part @ updates
     for _ in range(1000):
@@ -49,7 +49,7 @@ def bulyan(updates, said, f):
 
 
 def buffers(name, updates, said, weights, beta=0.1, f=1, m=None, **_):
-    """What the buffers come to: `said` are the updates' rows of them, `updates` those of the parameters."""
+    """The next model's buffers. `said` holds the buffers of each update as a row, `updates` the parameters."""
     n = len(said)
     if name == "mean":
         return weights / weights.sum() @ said
@@ -133,7 +133,7 @@ def check(label, base, updates, state, said, weights, combiner, *, filters=(), o
 
 
 def defaults():
-    """Without a declaration the frameworks' names count; `[]` declares that there are none."""
+    """Without a declaration, the frameworks' names of buffers are used; `[]` declares that there are no buffers."""
     global checks
     one = {"bn.running_var": np.ones(1, np.float32), "bn/moving_variance": np.ones(1, np.float32), "w": np.ones(1, np.float32)}
     said = {name: np.full(1, 0.25, np.float32) for name in one}

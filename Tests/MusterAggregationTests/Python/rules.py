@@ -1,4 +1,4 @@
-"""Holds `muster aggregate` against every rule computed independently, in NumPy's float64, straight from the formulas.
+"""Compares `muster aggregate` with every rule computed independently, in NumPy's float64, straight from the formulas.
 
     rules.py PATH-OF-MUSTER
 
@@ -172,7 +172,7 @@ def run(folder, strategy, updates, state=None):
 
 
 def check(label, base, updates, weights, combiner, *, filters=(), optimizer=("replace", {}), delta=False, dtype=np.float32, rounds=1):
-    """Both ways, the whole strategy, and compares the next model."""
+    """Computes the whole strategy with NumPy and with `muster aggregate`, and compares the next models."""
     global checks
     checks += 1
     label = f"{label} {specification(filters, combiner, optimizer)}{' deltas' if delta else ''}{f' {rounds} rounds' if rounds > 1 else ''}"

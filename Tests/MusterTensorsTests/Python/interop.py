@@ -1,4 +1,4 @@
-"""Two ends of a test: writes a file with the real safetensors package, or checks one that Muster wrote.
+"""Writes a file with the real safetensors package, or checks one that Muster wrote.
 
 interop.py write PATH             the tensors below
 interop.py check PATH             the same tensors, with metadata {"written-by": "muster", "text": "é \\" \\n"}
