@@ -14,7 +14,7 @@ package enum Conversion {
   /// Converts all of `raw` into the start of `out`; F64 is rounded.
   package static func load(_ raw: UnsafeRawBufferPointer, _ dtype: DType, into out: UnsafeMutableBufferPointer<Float>) {
     let count = raw.count / dtype.byteSize
-    precondition(out.count >= count, "a buffer for \(out.count) floats, \(count) to load")
+    precondition(out.count >= count, "the buffer has room for \(out.count) floats, but \(count) are to be loaded")
     guard count > 0, let source = raw.baseAddress, let target = out.baseAddress else { return }
     switch dtype {
     case .f32: UnsafeMutableRawPointer(target).copyMemory(from: source, byteCount: count * 4)
@@ -28,7 +28,7 @@ package enum Conversion {
   /// Converts all of `raw` into the start of `out`, exactly.
   package static func load(_ raw: UnsafeRawBufferPointer, _ dtype: DType, into out: UnsafeMutableBufferPointer<Double>) {
     let count = raw.count / dtype.byteSize
-    precondition(out.count >= count, "a buffer for \(out.count) doubles, \(count) to load")
+    precondition(out.count >= count, "the buffer has room for \(out.count) doubles, but \(count) are to be loaded")
     guard count > 0, let source = raw.baseAddress, let target = out.baseAddress else { return }
     switch dtype {
     case .f64: UnsafeMutableRawPointer(target).copyMemory(from: source, byteCount: count * 8)
@@ -45,7 +45,7 @@ package enum Conversion {
   /// Rounds all of `values` (to nearest, ties to even) into the start of `raw`.
   package static func store(_ values: UnsafeBufferPointer<Float>, as dtype: DType, into raw: UnsafeMutableRawBufferPointer) {
     let count = values.count
-    precondition(raw.count >= count * dtype.byteSize, "\(raw.count) bytes for \(count) elements of \(dtype.rawValue)")
+    precondition(raw.count >= count * dtype.byteSize, "\(raw.count) bytes are too few for \(count) elements of \(dtype.rawValue)")
     guard count > 0, let source = values.baseAddress, let target = raw.baseAddress else { return }
     switch dtype {
     case .f32: target.copyMemory(from: source, byteCount: count * 4)
@@ -59,7 +59,7 @@ package enum Conversion {
   /// Rounds all of `values` (to nearest, ties to even, in one rounding) into the start of `raw`.
   package static func store(_ values: UnsafeBufferPointer<Double>, as dtype: DType, into raw: UnsafeMutableRawBufferPointer) {
     let count = values.count
-    precondition(raw.count >= count * dtype.byteSize, "\(raw.count) bytes for \(count) elements of \(dtype.rawValue)")
+    precondition(raw.count >= count * dtype.byteSize, "\(raw.count) bytes are too few for \(count) elements of \(dtype.rawValue)")
     guard count > 0, let source = values.baseAddress, let target = raw.baseAddress else { return }
     switch dtype {
     case .f64: target.copyMemory(from: source, byteCount: count * 8)

@@ -35,14 +35,14 @@ struct HeaderScanner {
       if key == "__metadata__" {
         try scanner.object { (scanner, key) throws(SafetensorsError) in
           guard metadata[key] == nil else { throw .duplicateName(key) }
-          metadata[key] = try scanner.string(what: "a string, as every value of __metadata__ is,", atMost: .max)
+          metadata[key] = try scanner.string(what: "a string (every value of __metadata__ must be one)", atMost: .max)
         }
       } else {
         entries.append(try scanner.entry(named: key))
       }
     }
     skipSpace()
-    guard position == bytes.count else { throw fail("something follows the object") }
+    guard position == bytes.count else { throw fail("there is text after the object") }
     return (entries, metadata)
   }
 
@@ -74,7 +74,7 @@ struct HeaderScanner {
       try expect("]")
     }
     skipSpace()
-    guard position == bytes.count else { throw fail("something follows the array") }
+    guard position == bytes.count else { throw fail("there is text after the array") }
     return result
   }
 
@@ -98,7 +98,7 @@ struct HeaderScanner {
     var result: [Int] = []
     if accept("]") { return result }
     repeat {
-      guard result.count < limit else { throw fail("more than \(limit) numbers in a row") }
+      guard result.count < limit else { throw fail("an array has more than \(limit) numbers") }
       result.append(try number())
     } while accept(",")
     try expect("]")
@@ -136,7 +136,7 @@ struct HeaderScanner {
       switch byte {
       case UInt8(ascii: "\""): return try buffer.withRawBytes { (raw) throws(SafetensorsError) in try text(raw, atMost: limit) }
       case UInt8(ascii: "\\"): try escape(into: &buffer)
-      case 0..<0x20: throw fail("a control character stands in a string")
+      case 0..<0x20: throw fail("a string contains a control character")
       default: buffer.append(byte)
       }
     }
@@ -146,7 +146,7 @@ struct HeaderScanner {
   private func text(_ raw: UnsafeRawBufferPointer, atMost limit: Int) throws(SafetensorsError) -> String {
     guard raw.count <= limit else { throw fail("a name has more than \(limit) bytes") }
     guard raw.count <= Self.maximumBeyondASCII || raw.count(where: { $0 >= 0x80 }) <= Self.maximumBeyondASCII else {
-      throw fail("a text has more than \(Self.maximumBeyondASCII) bytes beyond ASCII")
+      throw fail("a string has more than \(Self.maximumBeyondASCII) non-ASCII bytes")
     }
     guard let text = String(validating: raw, as: UTF8.self) else { throw fail("a string is not UTF-8") }
     return text
@@ -165,14 +165,14 @@ struct HeaderScanner {
     case UInt8(ascii: "u"):
       var code = try hex4()
       if code & 0xfc00 == 0xd800 {
-        guard rawAccept("\\"), rawAccept("u") else { throw fail("half of a surrogate pair stands alone") }
+        guard rawAccept("\\"), rawAccept("u") else { throw fail("a string contains half of a surrogate pair") }
         let low = try hex4()
-        guard low & 0xfc00 == 0xdc00 else { throw fail("half of a surrogate pair stands alone") }
+        guard low & 0xfc00 == 0xdc00 else { throw fail("a string contains half of a surrogate pair") }
         code = 0x10000 + (code & 0x3ff) << 10 + (low & 0x3ff)
       }
-      guard let scalar = Unicode.Scalar(code) else { throw fail("half of a surrogate pair stands alone") }
+      guard let scalar = Unicode.Scalar(code) else { throw fail("a string contains half of a surrogate pair") }
       buffer.append(contentsOf: UTF8.encode(scalar) ?? UTF8.encodedReplacementCharacter)
-    default: throw fail("an unknown escape stands in a string")
+    default: throw fail("a string contains an unknown escape")
     }
   }
 

@@ -82,7 +82,7 @@ package struct RowBlock {
   package func weightedSum(
     _ weights: UnsafePointer<Double>, areDifferences: Bool, base: UnsafePointer<Double>, into sum: UnsafeMutablePointer<Double>
   ) -> Bool {
-    precondition(element.isSummed, "a weighted sum of rows of \(element)")
+    precondition(element.isSummed, "a weighted sum of rows of \(element) is not supported")
     return muster_weighted_sum(rows.baseAddress, rows.count, count, element.code, weights, areDifferences ? 1 : 0, base, sum) == 0
   }
 
@@ -95,26 +95,27 @@ package struct RowBlock {
   package func weightedStep(
     _ weights: UnsafePointer<Double>, areDifferences: Bool, base: UnsafeRawBufferPointer, into out: UnsafeMutableRawBufferPointer
   ) -> Bool {
-    precondition(element.isSummed, "a weighted sum of rows of \(element)")
-    precondition(base.count >= count * 4 && out.count >= count * 4, "too little room for a row of \(count)")
+    precondition(element.isSummed, "a weighted sum of rows of \(element) is not supported")
+    precondition(base.count >= count * 4 && out.count >= count * 4, "the buffers are too small for a row of \(count)")
     return muster_weighted_step(
       rows.baseAddress, rows.count, count, element.code, weights, areDifferences ? 1 : 0, base.baseAddress, out.baseAddress) == 0
   }
 
   /// Adds ‖row i − row j‖² to element i · n + j, for all i < j. Rows of `Float` are summed in `Float` in blocks of 256.
   package func addSquaredDistances(to distances: UnsafeMutableBufferPointer<Double>) {
-    precondition(distances.count >= rows.count * rows.count, "\(distances.count) places for the distances of \(rows.count) rows")
+    precondition(
+      distances.count >= rows.count * rows.count, "\(distances.count) places are too few for the distances of \(rows.count) rows")
     switch element {
     case .float: muster_distances_f32(rows.baseAddress, rows.count, count, distances.baseAddress)
     case .double: muster_distances_f64(rows.baseAddress, rows.count, count, distances.baseAddress)
-    case .half, .brain: preconditionFailure("distances of rows of \(element)")
+    case .half, .brain: preconditionFailure("distances of rows of \(element) are not supported")
     }
   }
 
   /// Adds (row i − row r) · (row j − row r) to element i · n + j, for all i ≤ j, where r is the reference. Needs rows of `Double`.
   package func addProducts(around reference: Int, to products: UnsafeMutableBufferPointer<Double>) {
-    precondition(element == .double, "products of rows of \(element)")
-    precondition(products.count >= rows.count * rows.count, "\(products.count) places for the products of \(rows.count) rows")
+    precondition(element == .double, "products of rows of \(element) are not supported")
+    precondition(products.count >= rows.count * rows.count, "\(products.count) places are too few for the products of \(rows.count) rows")
     muster_products_f64(rows.baseAddress, rows.count, reference, count, products.baseAddress)
   }
 
@@ -125,7 +126,7 @@ package struct RowBlock {
     switch element {
     case .float: muster_trimmed_mean_f32(rows.baseAddress, rows.count, count, network, network.count / 2, drop, scratch, out)
     case .double: muster_trimmed_mean_f64(rows.baseAddress, rows.count, count, network, network.count / 2, drop, scratch, out)
-    case .half, .brain: preconditionFailure("a trimmed mean of rows of \(element)")
+    case .half, .brain: preconditionFailure("a trimmed mean of rows of \(element) is not supported")
     }
   }
 
@@ -136,7 +137,7 @@ package struct RowBlock {
     switch element {
     case .float: muster_middle_mean_f32(rows.baseAddress, rows.count, count, network, network.count / 2, keep, scratch, out)
     case .double: muster_middle_mean_f64(rows.baseAddress, rows.count, count, network, network.count / 2, keep, scratch, out)
-    case .half, .brain: preconditionFailure("a middle mean of rows of \(element)")
+    case .half, .brain: preconditionFailure("a middle mean of rows of \(element) is not supported")
     }
   }
 }

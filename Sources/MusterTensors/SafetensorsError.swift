@@ -46,16 +46,16 @@ extension SafetensorsError: CustomStringConvertible {
   public var description: String {
     switch self {
     case .system(let action, let path, let code): "cannot \(action) \(path): \(String(cString: strerror(code)))"
-    case .notAFile(let path): "\(path) is not an ordinary file"
-    case .tooShort(let bytes): "not a safetensors file: it has \(bytes) bytes, even an empty one has 10"
+    case .notAFile(let path): "\(path) is not a regular file"
+    case .tooShort(let bytes): "not a safetensors file: it has \(bytes) bytes, but the shortest possible file has 10"
     case .headerTooLong(let bytes, let limit):
-      "the safetensors header says that it has \(bytes) bytes, at most \(limit) are read: the file is damaged or no safetensors file"
+      "the safetensors header states a length of \(bytes) bytes, but at most \(limit) are read: the file is damaged or not a safetensors file"
     case .headerTruncated(let bytes, let available):
-      "the safetensors header has \(bytes) bytes, but only \(available) follow: the file is truncated or no safetensors file"
+      "the safetensors header has \(bytes) bytes, but only \(available) follow: the file is truncated or not a safetensors file"
     case .malformed(let offset, let reason): "the safetensors header is malformed at byte \(offset): \(reason)"
     case .duplicateName(let name): "the safetensors header has \(shown(name)) twice"
     case .unknownDType(let tensor, let dtype):
-      "tensor \(shown(tensor)) has dtype \(shown(dtype)); known are \(DType.allCases.map(\.rawValue).joined(separator: ", "))"
+      "tensor \(shown(tensor)) has dtype \(shown(dtype)); known dtypes: \(DType.allCases.map(\.rawValue).joined(separator: ", "))"
     case .invalidShape(let tensor, let reason): "the shape of tensor \(shown(tensor)) \(reason)"
     case .invalidOffsets(let tensor, let begin, let end, let dataBytes):
       "tensor \(shown(tensor)) lies at bytes \(begin) to \(end) of \(dataBytes) bytes of data: the file is truncated or damaged"
@@ -68,7 +68,7 @@ extension SafetensorsError: CustomStringConvertible {
     case .noSuchTensor(let name): "there is no tensor \(shown(name))"
     case .notFloatingPoint(let tensor, let dtype): "tensor \(shown(tensor)) holds \(dtype.rawValue), not floating-point numbers"
     case .wrongDataLength(let tensor, let expected, let found):
-      "\(tensor.map { "tensor \(shown($0))" } ?? "the data section") takes \(expected) bytes, \(found) were given"
+      "\(tensor.map { "tensor \(shown($0))" } ?? "the data section") takes \(expected) bytes, but \(found) were given"
     case .encoding(let reason): reason
     case .buffers(let reason): "the model's \(ModelBuffers.metadataKey) \(reason)"
     }

@@ -2,7 +2,7 @@ extension SafetensorsFile {
   /// The reason, as a phrase, why this file cannot be a task's first model; `nil` if it can. Reads the whole file.
   public func problemAsModel() -> String? {
     if let encoding = metadata[TensorEncoding.metadataKey], encoding != "float32" {
-      return "it is encoded as \(shown(encoding)): a first model has its tensors as they are"
+      return "it is encoded as \(shown(encoding)), but a first model must not be encoded"
     }
     let buffers: ModelBuffers
     do { buffers = try self.buffers() } catch { return "\(error)" }

@@ -23,7 +23,7 @@ extension SafetensorsHeader {
         throw .invalidShape(tensor: tensor.name, reason: "is negative or too large: \(tensor.shape)")
       }
       let (next, overflow) = end.addingReportingOverflow(bytes)
-      if overflow { throw .invalidShape(tensor: tensor.name, reason: "is too large together with the others'") }
+      if overflow { throw .invalidShape(tensor: tensor.name, reason: "is too large: the size of all tensors overflows") }
       tensors.append(TensorInfo(name: tensor.name, dtype: tensor.dtype, shape: tensor.shape, byteRange: end..<next))
       end = next
     }

@@ -90,7 +90,7 @@ struct RefusalTests {
     #expect(reasons["zero"] == "its weight is 0.0: it must be a positive number")
     #expect(reasons["missing"]?.contains("No such file or directory") == true)
     #expect(reasons["short"]?.contains("truncated") == true)
-    #expect(reasons["garbage"]?.contains("no safetensors file") == true)
+    #expect(reasons["garbage"]?.contains("not a safetensors file") == true)
   }
 
   @Test("Updates must hold the same tensors: those of most, or those that are asked for")

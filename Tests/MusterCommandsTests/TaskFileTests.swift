@@ -114,7 +114,7 @@ struct TaskFileTests {
   func wrongModels() throws {
     let folder = try TemporaryFolder()
     let wrong: [(bytes: [UInt8], reason: String)] = [
-      (Array(Self.digits.utf8), "no safetensors file"), ([], "not a safetensors file"),
+      (Array(Self.digits.utf8), "not a safetensors file"), ([], "not a safetensors file"),
       (Self.model([1, .nan]), #"tensor "w" holds an infinity or a NaN"#), (Self.model([1, -.infinity]), "infinity"),
       (Self.model([]), "no floating-point parameters"), (Self.model([1], name: "bn.running_var"), "no floating-point parameters"),
     ]

@@ -107,7 +107,7 @@ import Testing
       (.topK(fraction: 0.5), [bias, value], "missing tensor \"conv.weight\""), (.int8, [codes, scales], "missing tensor \"conv.bias\""),
       (.int8, [codes] + small, "wrong dtype"),
       (.int8, [codes, try Tensor(name: "scale/conv.weight", shape: [4], floats: [1, 1, -1, 1])] + small, "scale"),
-      (.int8, [codes, scales, try Tensor(name: "x", shape: [1], floats: [1])] + small, "no part"),
+      (.int8, [codes, scales, try Tensor(name: "x", shape: [1], floats: [1])] + small, "not a part"),
     ]
     for (encoding, tensors, reason) in cases {
       try await withRound(encoding) { server, base in

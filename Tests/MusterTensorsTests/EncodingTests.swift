@@ -94,7 +94,7 @@ struct EncodingTests {
     let folder = try TemporaryFolder()
     try SafetensorsWriter.write([Tensor(name: "w", shape: [2], floats: [1, 1e5])], to: folder.file("model"))
     let model = try SafetensorsFile(path: folder.file("model"))
-    #expect(throws: SafetensorsError.encoding("\"w\" leaves the range of float16: int8 and float32 hold it")) {
+    #expect(throws: SafetensorsError.encoding("\"w\" exceeds the range of float16: use int8 or float32")) {
       try TensorEncoding.float16.encode(model: model, to: folder.file("encoded"))
     }
     try SafetensorsWriter.write([Tensor(name: "w", shape: [2], floats: [1, .nan])], to: folder.file("nan"))

@@ -49,13 +49,13 @@ struct HeaderTests {
   @Test(
     "JSON that is no safetensors header is refused, with the place and the reason",
     arguments: [
-      ("", "begin with {"), (" {}", "begin with {"), ("[]", "begin with {"), ("{", "in quotes"), ("{}x", "follows the object"),
+      ("", "begin with {"), (" {}", "begin with {"), ("[]", "begin with {"), ("{", "in quotes"), ("{}x", "text after the object"),
       ("{\"a\"}", "expected :"), ("{\"a\":1}", "expected {"), ("{\"a\":{}}", "no dtype"), ("{\"a\":{},}", "no dtype"),
       ("{\"a", "does not end"), ("{\"a\\", "does not end"), ("{\"a\\x\":1}", "unknown escape"), ("{\"a\\u12g4\":1}", "hexadecimal"),
       ("{\"\\ud800\":1}", "surrogate"), ("{\"\\ud800\\u0041\":1}", "surrogate"), ("{\"\\udc00\":1}", "surrogate"),
       ("{\"a\nb\":1}", "control character"), ("{\"\\t\nb\":1}", "control character"),
-      ("{\"__metadata__\":null}", "expected {"), ("{\"__metadata__\":{\"a\":1}}", "a string, as every value"),
-      ("{\"__metadata__\":{\"a\":{\"b\":\"c\"}}}", "a string, as every value"), ("{\"__metadata__\":[]}", "expected {"),
+      ("{\"__metadata__\":null}", "expected {"), ("{\"__metadata__\":{\"a\":1}}", "a string (every value"),
+      ("{\"__metadata__\":{\"a\":{\"b\":\"c\"}}}", "a string (every value"), ("{\"__metadata__\":[]}", "expected {"),
       ("{\"a\":{\"dtype\":32}}", "dtype's name"), ("{\"a\":{\"dtype\":\"F32\",\"data_offsets\":[0,4]}}", "no shape"),
       ("{\"a\":{\"dtype\":\"F32\",\"shape\":[]}}", "two data_offsets"),
       ("{\"a\":{\"dtype\":\"F32\",\"shape\":[],\"data_offsets\":[0]}}", "two data_offsets"),

@@ -63,7 +63,7 @@ extension EncodedFile {
         let part = UnsafeMutableBufferPointer(rebasing: block[0..<elements.count])
         load(tensor, elements, into: part)
         guard !Rows.hasNonFiniteFloats(UnsafeRawBufferPointer(part)) else {
-          throw .encoding("\(shown(info.name)) holds an infinity or a NaN, or leaves the range of float32")
+          throw .encoding("\(shown(info.name)) holds an infinity or a NaN, or exceeds the range of float32")
         }
         try writer.write(UnsafeRawBufferPointer(part))
         start = elements.upperBound
@@ -74,7 +74,7 @@ extension EncodedFile {
 
   /// Decodes elements into `out`, as `Float`.
   package func load(_ tensor: EncodedTensor, _ elements: Range<Int>, into out: UnsafeMutableBufferPointer<Float>) {
-    precondition(out.count == elements.count, "a buffer for \(out.count) floats, \(elements.count) to load")
+    precondition(out.count == elements.count, "the buffer has room for \(out.count) floats, but \(elements.count) are to be loaded")
     guard let target = out.baseAddress else { return }
     switch tensor.storage {
     case .plain(let info): file.withBytes(of: info, elements: elements) { Conversion.load($0, info.dtype, into: out) }

@@ -24,7 +24,7 @@ public struct EncodedFile: Sendable {
     var tensors: [EncodedTensor] = []
     switch encoding {
     case nil where name != "float32":
-      throw .encoding("its \(TensorEncoding.metadataKey) is \(shown(name)): known are float32, float16, bfloat16, int8, topk")
+      throw .encoding("its \(TensorEncoding.metadataKey) is \(shown(name)); known encodings: float32, float16, bfloat16, int8, topk")
     case nil, .float16, .bfloat16: tensors = Self.plain(file)
     case .int8, .topK:
       let parts = try Self.parts(of: file)
@@ -64,7 +64,7 @@ public struct EncodedFile: Sendable {
     var parts: [String: [TensorPart: TensorInfo]] = [:]
     for info in file.tensors {
       guard let (part, tensor) = TensorPart.split(info.name) else {
-        throw .encoding("\(shown(info.name)) is no part of a tensor: parts are named value/…, scale/…, index/…")
+        throw .encoding("\(shown(info.name)) is not a part of a tensor: parts are named value/…, scale/… or index/…")
       }
       parts[tensor, default: [:]][part] = info
     }

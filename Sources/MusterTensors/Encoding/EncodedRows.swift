@@ -18,8 +18,8 @@ package struct EncodedRows {
     rows: UnsafeBufferPointer<UnsafeRawPointer?>, scales: [[Float]], channel: Int, first: Int, count: Int,
     factors: UnsafeBufferPointer<Double>
   ) {
-    precondition(scales.count == rows.count && factors.count == rows.count && count > 0, "rows, scales and factors of another number")
-    precondition(scales.allSatisfy { $0.count > (first + count - 1) / channel }, "scales that do not reach the last element")
+    precondition(scales.count == rows.count && factors.count == rows.count && count > 0, "rows, scales and factors differ in number")
+    precondition(scales.allSatisfy { $0.count > (first + count - 1) / channel }, "the scales do not reach the last element")
     self.rows = rows
     self.scales = scales
     self.channel = channel
@@ -48,7 +48,7 @@ package struct EncodedRows {
   ///   - out: space for `count` floats.
   /// - Returns: `false` if a base + row could leave the range of `Float` or the result does; then `out` is unusable.
   package func step(from base: UnsafeRawBufferPointer, into out: UnsafeMutableRawBufferPointer) -> Bool {
-    precondition(base.count >= count * 4 && out.count >= count * 4, "too little room for a row of \(count)")
+    precondition(base.count >= count * 4 && out.count >= count * 4, "the buffers are too small for a row of \(count)")
     return withScales {
       muster_step_int8(
         rows.baseAddress, $0, factors.baseAddress, rows.count, first, channel, base.baseAddress, out.baseAddress, count) == 0

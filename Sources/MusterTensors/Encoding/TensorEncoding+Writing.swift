@@ -69,7 +69,7 @@ private struct Numbers {
     result.load(tensor, elements, into: out)
     if let base {
       guard let own = base.tensor(named: tensor.name), own.dtype.isFloatingPoint, own.shape == tensor.shape else {
-        throw .encoding("tensor \(shown(tensor.name)) is not as in the base")
+        throw .encoding("tensor \(shown(tensor.name)) is not in the base, or has another shape or dtype there")
       }
       combine(base, own, elements, into: out) { $0 - $1 }
     }
@@ -77,7 +77,7 @@ private struct Numbers {
       combine(residual, own, elements, into: out) { $0 + $1 }
     }
     guard muster_magnitude_f32(out.baseAddress, out.count) < Float.infinity.bitPattern else {
-      throw .encoding("\(shown(tensor.name)) holds an infinity or a NaN, or differs from the base by one")
+      throw .encoding("\(shown(tensor.name)) holds an infinity or a NaN, or its difference from the base does")
     }
   }
 
@@ -210,7 +210,7 @@ private struct EncodedWriter {
       let raw = UnsafeMutableRawBufferPointer(rebasing: bytes[0..<2 * block.count])
       Conversion.store(UnsafeBufferPointer(block), as: dtype, into: raw)
       guard !Conversion.hasNonFinite(UnsafeRawBufferPointer(raw), dtype) else {
-        throw .encoding("\(shown(tensor.name)) leaves the range of \(encoding.name): int8 and float32 hold it")
+        throw .encoding("\(shown(tensor.name)) exceeds the range of \(encoding.name): use int8 or float32")
       }
       try put(UnsafeRawBufferPointer(raw), tensor.name, at: start)
     }
@@ -240,7 +240,7 @@ private struct EncodedWriter {
 
   private func sparse(_ tensor: EncodedTensor, _ fraction: Double, rest: SafetensorsWriter?) throws(SafetensorsError) {
     guard tensor.elementCount <= Int(Int32.max) else {
-      throw .encoding("\(shown(tensor.name)) has \(tensor.elementCount) elements: topk takes tensors of up to \(Int32.max)")
+      throw .encoding("\(shown(tensor.name)) has \(tensor.elementCount) elements, but topk supports at most \(Int32.max)")
     }
     let kept = TensorEncoding.kept(of: tensor.elementCount, fraction: fraction)
     // Needs the whole tensor at once, to find the largest elements.
