@@ -57,7 +57,7 @@ package struct ModelArchitecture: Hashable, Sendable {
     default: throw .architecture("unknown type \"\(type)\"; the built-in ones are softmax, mlp and lenet5")
     }
     try self.init(kind, input: try SampleShape(input), classes: classes)
-    if let hidden, !hidden.isEmpty, type != "mlp" { throw .architecture("`hidden` belongs to an mlp, not to \(type)") }
+    if let hidden, !hidden.isEmpty, type != "mlp" { throw .architecture("`hidden` is only for mlp, not for \(type)") }
   }
 
   package init(_ kind: Kind, input: SampleShape, classes: Int) throws(ModelError) {

@@ -21,7 +21,7 @@ package enum ModelError: Error, Hashable, CustomStringConvertible {
     case .partition(let why): "the data partition cannot be made: \(why)"
     case .settings(let why): "the training settings are wrong: \(why)"
     case .diverged(let epoch, let rate):
-      "the training diverged in epoch \(epoch), the loss or a parameter is not finite: lower the rate (now \(rate))"
+      "the training diverged in epoch \(epoch), because the loss or a parameter is not finite: lower the rate (now \(rate))"
     }
   }
 }

@@ -121,7 +121,7 @@ package final class OnnxTrainer {
       throw ModelError.data(file: name, "its samples are \(set.shape), the training step takes \(step.input)")
     }
     if let classes = job.description.model.classes, let wrong = set.labels.first(where: { $0 >= classes }) {
-      throw ModelError.data(file: name, "it has a sample of class \(wrong), the model knows 0 to \(classes - 1)")
+      throw ModelError.data(file: name, "it has a sample of class \(wrong), but the model's classes are 0 to \(classes - 1)")
     }
     return set
   }

@@ -46,7 +46,7 @@ import Testing
         #expect(message.contains(part), "\(message)")
       }
       try check([], "is truncated: its header")
-      try check(Array(Self.images.dropLast()), "is truncated: 2×1×3 values should have 6 bytes, only 5")
+      try check(Array(Self.images.dropLast()), "is truncated: 2×1×3 values should have 6 bytes, but only 5")
       try check(Self.images + [0], "more data than its header says")
       try check([0, 0, 8, 3] + [UInt8](repeating: 255, count: 12), "impossible sizes")
       try check([0, 0, 8, 3, 0, 0, 0, 0, 0, 0, 0, 1, 0, 0, 0, 3], "no samples")
@@ -61,7 +61,7 @@ import Testing
       for index in 9000..<9100 { damaged[index] ^= 0x5a }
       try check(damaged, "damaged")
       #expect(message(DataConfiguration(images: "\(folder)/nowhere", labels: "")).contains("No such file"))
-      #expect(message(DataConfiguration(images: folder, labels: "")).contains("is not a file"))
+      #expect(message(DataConfiguration(images: folder, labels: "")).contains("is not a regular file"))
     }
   }
 
@@ -75,9 +75,9 @@ import Testing
       try write([1] + record.dropLast(), to: "\(folder)/short")
       let data = try DataConfiguration(cifar10: ["\(folder)/one", "\(folder)/two"]).load()
       #expect(data.labels == [3, 4, 9] && data.shape == SampleShape(channels: 3, height: 32, width: 32))
-      #expect(message(DataConfiguration(cifar10: ["\(folder)/wrong"])).contains("record 0 has label 10"))
+      #expect(message(DataConfiguration(cifar10: ["\(folder)/wrong"])).contains("record 0 has the label 10"))
       #expect(message(DataConfiguration(cifar10: ["\(folder)/one", "\(folder)/short"])).contains("record 0 has 3072 of 3073 bytes"))
-      #expect(message(DataConfiguration(cifar10: [])).contains("names no file"))
+      #expect(message(DataConfiguration(cifar10: [])).contains("`files` is empty"))
     }
   }
 

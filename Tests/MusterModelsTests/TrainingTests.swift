@@ -122,7 +122,7 @@ import Testing
     #expect(message("softmax", [4], nil).contains("`classes`"))
     #expect(message("softmax", [0], 3).contains("input"))
     #expect(message("mlp", [4], 3).contains("`hidden`"))
-    #expect(message("softmax", [4], 3, [5]).contains("belongs to an mlp"))
+    #expect(message("softmax", [4], 3, [5]).contains("is only for mlp"))
     #expect(message("mlp", [1_000_000], 3, [1_000_000]).contains("parameters"))
   }
 }

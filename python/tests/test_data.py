@@ -124,7 +124,7 @@ def test_csv_and_cifar(tmp_path):
         ({"format": "idx", "images": "/nowhere", "labels": "/nowhere"}, "/nowhere: cannot be read"),
         ({**DIGITS, "partition": {"iid": {"of": 2, "index": 2}}}, "part 2 of 2 does not exist"),
         ({**DIGITS, "partition": {"iid": {"of": 2000, "index": 0}}}, "cannot be shared among 2000 nodes"),
-        ({**DIGITS, "partition": {"shards": {"of": 800, "index": 0}}}, "need more than the 1437 samples"),
+        ({**DIGITS, "partition": {"shards": {"of": 800, "index": 0}}}, "do not fit 1437 samples"),
         ({**DIGITS, "partition": {"dirichlet": {"of": 2, "index": 0}}}, "needs 'alpha'"),
         ({**DIGITS, "partition": {"dirichlet": {"of": 2, "index": 0, "alpha": 0}}}, "alpha must be more than 0"),
         ({**DIGITS, "partition": {"range": {"from": 5, "to": 5}}}, "is empty"),
@@ -146,8 +146,8 @@ def test_wrong_data_is_said(configuration, reason):
     "images, reason",
     [
         (b"", "is truncated: its header"),
-        (bytes([0, 0, 8, 3]), "is truncated: its header should have 12 bytes, only 0"),
-        (IMAGES[:-1], "is truncated: 2×1×3 values should have 6 bytes, only 5"),
+        (bytes([0, 0, 8, 3]), "is truncated: its header should have 12 bytes, but only 0"),
+        (IMAGES[:-1], "is truncated: 2×1×3 values should have 6 bytes, but only 5"),
         (IMAGES + b"\0", "more data than its header says"),
         (bytes([0, 0, 8, 3, *[255] * 12]), "is truncated"),
         (bytes([0, 0, 8, 3, 0, 0, 0, 0, 0, 0, 0, 1, 0, 0, 0, 3]), "holds no samples"),
@@ -168,9 +168,9 @@ def test_truncated_and_lying_idx_files_are_refused_with_the_reason(tmp_path, ima
 @pytest.mark.parametrize(
     "files, reason",
     [
-        ([], "names no file"),
+        ([], "`files` is empty"),
         ([b""], "one-0: is empty"),
-        ([bytes([3]) + RECORD, bytes([10]) + RECORD], "one-1: record 0 has label 10, not 0 to 9"),
+        ([bytes([3]) + RECORD, bytes([10]) + RECORD], "one-1: record 0 has the label 10 instead of 0 to 9"),
         # Together as long as whole records.
         ([bytes([3]) + RECORD[:-1], bytes([3, 0]) + RECORD], "one-0: is truncated: record 0 has 3072 of 3073 bytes"),
     ],
@@ -187,7 +187,7 @@ def test_every_file_of_cifar_must_hold_whole_records_of_ten_classes(tmp_path, fi
 def test_a_class_that_the_model_does_not_know_is_refused_also_when_the_data_is_in_memory():
     assert len(data.load(DIGITS, 10)[1]) == 1437
     for _ in range(2):
-        with pytest.raises(TrainerError, match="it has a sample of class 9, the model knows 0 to 8"):
+        with pytest.raises(TrainerError, match="it has a sample of class 9, but the model's classes are 0 to 8"):
             data.load(DIGITS, 9)
 
 

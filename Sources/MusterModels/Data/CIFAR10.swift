@@ -4,7 +4,7 @@ enum CIFAR10 {
 
   /// Reads one or more files, in this order.
   static func read(_ files: [String]) throws(ModelError) -> DataSet {
-    guard !files.isEmpty else { throw .data(file: "cifar10", "`files` names no file") }
+    guard !files.isEmpty else { throw .data(file: "cifar10", "`files` is empty") }
     var labels: [Int32] = []
     var pixels: [UInt8] = []
     for path in files {
@@ -17,7 +17,8 @@ enum CIFAR10 {
           throw .data(file: path, "is truncated: record \(labels.count - before) has \(record.count) of \(1 + shape.count) bytes")
         }
         guard record[0] < 10 else {
-          throw .data(file: path, "record \(labels.count - before) has label \(record[0]), not 0 to 9: is it CIFAR-10's binary version?")
+          throw .data(
+            file: path, "record \(labels.count - before) has the label \(record[0]) instead of 0 to 9: is it CIFAR-10's binary version?")
         }
         labels.append(Int32(record[0]))
         pixels += record[1...]

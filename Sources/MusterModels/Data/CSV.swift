@@ -24,7 +24,7 @@ enum CSV {
     var record = layout.header ? try lines.next() : first
     while let fields = record {
       guard fields.count == width else {
-        throw .data(file: path, "line \(lines.number) has \(fields.count) fields, the first line has \(width)")
+        throw .data(file: path, "line \(lines.number) has \(fields.count) fields, but the first line has \(width)")
       }
       guard width > 1 else { throw .data(file: path, "has a label but no values: is the separator right?") }
       for (index, field) in fields.enumerated() {
@@ -43,7 +43,7 @@ enum CSV {
   private static func label(_ field: String, _ layout: Layout, line: Int, path: String) throws(ModelError) -> Int32 {
     if let names = layout.classNames {
       guard let index = names.firstIndex(of: field) else {
-        throw .data(file: path, "line \(line): the label \"\(field.prefix(40))\" is none of `classNames`")
+        throw .data(file: path, "line \(line): the label \"\(field.prefix(40))\" is not in `classNames`")
       }
       return Int32(index)
     }
@@ -136,7 +136,7 @@ enum CSV {
             field.append(byte)
           }
         }
-        guard !quoted else { throw .data(file: path, "line \(number) opens a quotation that never ends") }
+        guard !quoted else { throw .data(file: path, "line \(number) opens a quoted field that never ends") }
         fields.append(Lines.text(field))
         if fields != [""] { return fields }
       }
@@ -186,12 +186,12 @@ package enum LabelColumn: Hashable, Sendable, Codable {
       }
       let named = names.count { $0 == name }
       guard named == 1 else {
-        throw .data(file: path, "has \(named) columns \"\(name)\": give the position of the one that is meant")
+        throw .data(file: path, "has \(named) columns \"\(name)\": give the position of the right one")
       }
       return index
     case .position(let position):
       let index = position < 0 ? width + position : position
-      guard (0..<width).contains(index) else { throw .data(file: path, "has \(width) columns, so there is no column \(position)") }
+      guard (0..<width).contains(index) else { throw .data(file: path, "has \(width) columns, so column \(position) does not exist") }
       return index
     }
   }

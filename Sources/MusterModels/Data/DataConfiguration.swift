@@ -90,7 +90,7 @@ extension Partition: Codable {
     let container = try decoder.container(keyedBy: Kind.self)
     guard let kind = container.allKeys.first, container.allKeys.count == 1 else {
       throw DecodingError.dataCorrupted(
-        .init(codingPath: decoder.codingPath, debugDescription: "a partition is one of range, iid, shards, dirichlet"))
+        .init(codingPath: decoder.codingPath, debugDescription: "a partition must be one of range, iid, shards and dirichlet"))
     }
     let fields = try container.nestedContainer(keyedBy: Field.self, forKey: kind)
     func number(_ field: Field) throws -> Int { try fields.decode(Int.self, forKey: field) }

@@ -17,12 +17,12 @@ package struct DataSet: Hashable, Sendable {
 
   /// A data set of bytes 0–255, which a model gets as 0–1.
   package init(shape: SampleShape, bytes: [UInt8], labels: [Int32]) {
-    precondition(bytes.count == shape.count * labels.count, "as many values as samples of this shape hold")
+    precondition(bytes.count == shape.count * labels.count, "the number of values does not fit the labels and the shape")
     self.init(shape: shape, values: .bytes(bytes), labels: labels)
   }
 
   package init(shape: SampleShape, numbers: [Float], labels: [Int32]) {
-    precondition(numbers.count == shape.count * labels.count, "as many values as samples of this shape hold")
+    precondition(numbers.count == shape.count * labels.count, "the number of values does not fit the labels and the shape")
     self.init(shape: shape, values: .numbers(numbers), labels: labels)
   }
 
@@ -53,7 +53,7 @@ package struct DataSet: Hashable, Sendable {
   /// - Parameter target: space for `positions.count × shape.count` numbers.
   package func write(_ positions: ArraySlice<Int32>, into target: UnsafeMutableBufferPointer<Float>) {
     let size = shape.count
-    precondition(target.count >= positions.count * size, "room for all samples")
+    precondition(target.count >= positions.count * size, "the target is too small for all samples")
     var next = 0
     for position in positions {
       let source = Int(position) * size
@@ -72,9 +72,9 @@ package struct DataSet: Hashable, Sendable {
   /// - Throws: ``ModelError/data(file:_:)`` for samples of another size or a class that the model does not have.
   package func check(against architecture: ModelArchitecture, file: String) throws(ModelError) {
     let fits = architecture.kind == .leNet5 ? shape == architecture.input : shape.count == architecture.input.count
-    guard fits else { throw .data(file: file, "its samples are \(shape), the model takes \(architecture.input)") }
+    guard fits else { throw .data(file: file, "its samples are \(shape), but the model takes \(architecture.input)") }
     if let wrong = labels.first(where: { $0 >= architecture.classes }) {
-      throw .data(file: file, "it has a sample of class \(wrong), the model knows 0 to \(architecture.classes - 1)")
+      throw .data(file: file, "it has a sample of class \(wrong), but the model's classes are 0 to \(architecture.classes - 1)")
     }
   }
 }

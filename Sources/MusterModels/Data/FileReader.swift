@@ -9,7 +9,7 @@ final class FileReader {
   init(_ path: String) throws(ModelError) {
     var status = stat()
     guard stat(path, &status) == 0 else { throw .data(file: path, "cannot be read: \(String(cString: strerror(errno)))") }
-    guard status.st_mode & S_IFMT == S_IFREG else { throw .data(file: path, "is not a file") }
+    guard status.st_mode & S_IFMT == S_IFREG else { throw .data(file: path, "is not a regular file") }
     guard let file = gzopen(path, "rbe") else { throw .data(file: path, "cannot be opened: \(String(cString: strerror(errno)))") }
     gzbuffer(file, 1 << 17)
     self.path = path
@@ -43,7 +43,7 @@ final class FileReader {
   func read(exactly count: Int, of what: String) throws(ModelError) -> [UInt8] {
     let bytes = try read(upTo: count)
     guard bytes.count == count else {
-      throw .data(file: path, "is truncated: \(what) should have \(count) bytes, only \(bytes.count) are there")
+      throw .data(file: path, "is truncated: \(what) should have \(count) bytes, but only \(bytes.count) are left")
     }
     return bytes
   }

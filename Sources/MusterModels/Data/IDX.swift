@@ -12,7 +12,9 @@ enum IDX {
     let reader = try FileReader(path)
     let magic = try reader.read(exactly: 4, of: "its header")
     guard magic[0] == 0, magic[1] == 0 else { throw .data(file: path, "is not an IDX file: it does not start with two zero bytes") }
-    guard magic[2] == 0x08 else { throw .data(file: path, "holds values of IDX type \(magic[2]), only unsigned bytes (8) are supported") }
+    guard magic[2] == 0x08 else {
+      throw .data(file: path, "holds values of IDX type \(magic[2]), but only unsigned bytes (8) are supported")
+    }
     guard allowed.contains(Int(magic[3])) else {
       throw .data(file: path, "has \(magic[3]) dimensions, expected \(allowed.lowerBound) to \(allowed.upperBound): is it the right file?")
     }
@@ -21,7 +23,7 @@ enum IDX {
     var count = 1
     for size in sizes {
       let (product, overflow) = count.multipliedReportingOverflow(by: size)
-      guard !overflow, product <= 1 << 36 else { throw .data(file: path, "claims impossible sizes: \(sizes)") }
+      guard !overflow, product <= 1 << 36 else { throw .data(file: path, "states impossible sizes: \(sizes)") }
       count = product
     }
     guard count > 0 else { throw .data(file: path, "holds no samples: its sizes are \(sizes)") }

@@ -30,7 +30,9 @@ package enum Partition: Hashable, Sendable {
       try check(nodes, index, labels.count)
       let (shards, overflow) = nodes.multipliedReportingOverflow(by: perNode)
       guard perNode >= 1, !overflow, shards <= labels.count else {
-        throw .partition("\(nodes) nodes with \(perNode) shards each need more than the \(labels.count) samples, or no shard at all")
+        throw .partition(
+          "\(nodes) nodes with \(perNode) shards each do not fit \(labels.count) samples: each node needs at least 1 shard, and each shard at least 1 sample"
+        )
       }
       let byLabel = (0..<Int32(labels.count)).sorted { (labels[Int($0)], $0) < (labels[Int($1)], $1) }
       let cuts = Partition.cut(byLabel, into: shards)

@@ -25,7 +25,7 @@ package final class Network<T: Scalar> {
   }
 
   package init(_ architecture: ModelArchitecture, capacity: Int) {
-    precondition(capacity > 0, "a network's batch holds at least one sample")
+    precondition(capacity > 0, "a network's batch must hold at least one sample")
     BLAS.useOneThread()
     self.architecture = architecture
     self.capacity = capacity
@@ -72,7 +72,7 @@ package final class Network<T: Scalar> {
   var wantsImages: Bool { architecture.kind == .leNet5 }
 
   package func load(_ values: [T]) {
-    precondition(values.count == parameters.count, "as many parameters as the model has")
+    precondition(values.count == parameters.count, "the number of parameters differs from the model's")
     values.withUnsafeBufferPointer { source in
       if let start = source.baseAddress { parameters.start.update(from: start, count: source.count) }
     }
@@ -89,7 +89,7 @@ package final class Network<T: Scalar> {
       let output = step.output.start
       switch step.layer {
       case .convolution(_, let from, let channels, let kernel, let padding):
-        guard let columns = step.columns else { preconditionFailure("a convolution has its columns") }
+        guard let columns = step.columns else { preconditionFailure("a convolution has no columns") }
         let patch = from.channels * kernel * kernel
         let positions = samples * (from.height + 2 * padding - kernel + 1) * (from.width + 2 * padding - kernel + 1)
         unfold(current, samples: samples, from: from, kernel: kernel, padding: padding, into: columns.start)
@@ -129,7 +129,7 @@ package final class Network<T: Scalar> {
       let target = below?.outputGradient.start
       switch step.layer {
       case .convolution(_, let from, let channels, let kernel, let padding):
-        guard let columns = step.columns else { preconditionFailure("a convolution has its columns") }
+        guard let columns = step.columns else { preconditionFailure("a convolution has no columns") }
         let patch = from.channels * kernel * kernel
         let positions = samples * (from.height + 2 * padding - kernel + 1) * (from.width + 2 * padding - kernel + 1)
         T.multiply(

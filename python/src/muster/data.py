@@ -46,7 +46,7 @@ def load(configuration: Any, classes: int | None = None) -> tuple[numpy.ndarray[
     if classes is not None and len(y) and y.max() >= classes:
         wrong = int(y[numpy.argmax(y >= classes)])
         name = next(name for name in files if name)
-        raise TrainerError(f"{name}: it has a sample of class {wrong}, the model knows 0 to {classes - 1}")
+        raise TrainerError(f"{name}: it has a sample of class {wrong}, but the model's classes are 0 to {classes - 1}")
     return x, y
 
 
@@ -97,23 +97,23 @@ def _idx(images: str, labels: str) -> tuple[Any, Any]:
 def _idx_values(name: str, fewest: int, most: int) -> numpy.ndarray[Any, Any]:
     data = _bytes(name)
     if len(data) < 4:
-        raise TrainerError(f"{name}: is truncated: its header should have 4 bytes, only {len(data)} are there")
+        raise TrainerError(f"{name}: is truncated: its header should have 4 bytes, but only {len(data)} are left")
     if data[:2] != b"\x00\x00":
         raise TrainerError(f"{name}: is not an IDX file: it does not start with two zero bytes")
     if data[2] != 8:
-        raise TrainerError(f"{name}: holds values of IDX type {data[2]}, only unsigned bytes (8) are supported")
+        raise TrainerError(f"{name}: holds values of IDX type {data[2]}, but only unsigned bytes (8) are supported")
     if not fewest <= data[3] <= most:
         raise TrainerError(f"{name}: has {data[3]} dimensions, expected {fewest} to {most}: is it the right file?")
     start = 4 + 4 * data[3]
     if len(data) < start:
-        raise TrainerError(f"{name}: is truncated: its header should have {start - 4} bytes, only {len(data) - 4} are there")
+        raise TrainerError(f"{name}: is truncated: its header should have {start - 4} bytes, but only {len(data) - 4} are left")
     sizes = struct.unpack_from(f">{data[3]}I", data, 4)
     count, there = math.prod(sizes), len(data) - start
     if count == 0:
         raise TrainerError(f"{name}: holds no samples: its sizes are {list(sizes)}")
     if there < count:
         described = "×".join(str(size) for size in sizes)
-        raise TrainerError(f"{name}: is truncated: {described} values should have {count} bytes, only {there} are there")
+        raise TrainerError(f"{name}: is truncated: {described} values should have {count} bytes, but only {there} are left")
     if there > count:
         raise TrainerError(f"{name}: has more data than its header says")
     return numpy.frombuffer(data, numpy.uint8, offset=start).reshape(sizes)
@@ -122,7 +122,7 @@ def _idx_values(name: str, fewest: int, most: int) -> numpy.ndarray[Any, Any]:
 def _cifar10(files: list[str]) -> tuple[Any, Any]:
     size = 1 + 3 * 32 * 32
     if not files:
-        raise TrainerError("cifar10: `files` names no file")
+        raise TrainerError("cifar10: `files` is empty")
     parts = []
     for name in files:
         data = _bytes(name)
@@ -133,7 +133,9 @@ def _cifar10(files: list[str]) -> tuple[Any, Any]:
         records = numpy.frombuffer(data, numpy.uint8).reshape(-1, size)
         wrong = numpy.flatnonzero(records[:, 0] > 9)
         if len(wrong):
-            raise TrainerError(f"{name}: record {wrong[0]} has label {records[wrong[0], 0]}, not 0 to 9: is it CIFAR-10's binary version?")
+            raise TrainerError(
+                f"{name}: record {wrong[0]} has the label {records[wrong[0], 0]} instead of 0 to 9: is it CIFAR-10's binary version?"
+            )
         parts.append(records)
     records = numpy.concatenate(parts)
     return records[:, 1:].reshape(-1, 3, 32, 32).astype(numpy.float32) / numpy.float32(255), records[:, 0].astype(numpy.int64)
@@ -165,7 +167,7 @@ def _csv(configuration: Mapping[str, Any]) -> tuple[Any, Any]:
     values: list[list[float]] = []
     for number, fields in records if header else itertools.chain([top], records):
         if len(fields) != len(first):
-            raise TrainerError(f"{name}: line {number} has {len(fields)} fields, the first line has {len(first)}")
+            raise TrainerError(f"{name}: line {number} has {len(fields)} fields, but the first line has {len(first)}")
         if len(fields) < 2:
             raise TrainerError(f"{name}: has a label but no values: is the separator right?")
         row = []
@@ -191,7 +193,7 @@ def _records(text: str, separator: str, name: str) -> Iterator[tuple[int, list[s
                 if line.count('"') % 2:
                     break
             else:
-                raise TrainerError(f"{name}: line {number} opens a quotation that never ends")
+                raise TrainerError(f"{name}: line {number} opens a quoted field that never ends")
             line = "\n".join(parts)
         fields = [field.strip(" \t\r") for field in (_unquoted(line, separator) if '"' in line else line.split(separator))]
         if fields != [""]:
@@ -224,18 +226,18 @@ def _column(label: Any, names: list[str] | None, width: int, name: str) -> int:
             shown = ", ".join(known[:40] for known in names[:20])
             raise TrainerError(f'{name}: has no column "{label}"; its columns are {shown}')
         if names.count(label) > 1:
-            raise TrainerError(f'{name}: has {names.count(label)} columns "{label}": give the position of the one that is meant')
+            raise TrainerError(f'{name}: has {names.count(label)} columns "{label}": give the position of the right one')
         return names.index(label)
     position = _whole(label, "label")
     if not -width <= position < width:
-        raise TrainerError(f"{name}: has {width} columns, so there is no column {position}")
+        raise TrainerError(f"{name}: has {width} columns, so column {position} does not exist")
     return position % width
 
 
 def _label(field: str, classes: list[str] | None, where: str) -> int:
     if classes is not None:
         if field not in classes:
-            raise TrainerError(f'{where}: the label "{field[:40]}" is none of `classNames`')
+            raise TrainerError(f'{where}: the label "{field[:40]}" is not in `classNames`')
         return classes.index(field)
     value = float(field) if _DECIMAL.fullmatch(field) else -1
     if not 0 <= value <= 100_000 or value != int(value):
@@ -273,7 +275,7 @@ def partition(configuration: Any, labels: numpy.ndarray[Any, Any]) -> numpy.ndar
     each class shared out by proportions from a Dirichlet distribution, Hsu et al. 2019. All but ``range`` take a ``seed``, 1 without it.
     """
     if not isinstance(configuration, Mapping) or len(configuration) != 1:
-        raise TrainerError("a partition is one of range, iid, shards, dirichlet")
+        raise TrainerError("a partition must be one of range, iid, shards and dirichlet")
     ((kind, fields),) = configuration.items()
     count = len(labels)
     try:
@@ -298,7 +300,10 @@ def partition(configuration: Any, labels: numpy.ndarray[Any, Any]) -> numpy.ndar
             return numpy.asarray(_dirichlet(labels, nodes, alpha, seed)[index])
         each = _whole(fields.get("perNode", 2), "perNode")
         if each < 1 or nodes * each > count:
-            raise TrainerError(f"{nodes} nodes with {each} shards each need more than the {count} samples, or no shard at all")
+            raise TrainerError(
+                f"{nodes} nodes with {each} shards each do not fit {count} samples: "
+                "each node needs at least 1 shard, and each shard at least 1 sample"
+            )
         cuts = _cut(sorted(range(count), key=lambda position: (int(labels[position]), position)), nodes * each)
         return numpy.asarray([position for part in _cut(_shuffled(len(cuts), seed), nodes)[index] for position in cuts[part]])
     except KeyError as error:
