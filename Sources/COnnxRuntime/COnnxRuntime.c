@@ -86,9 +86,9 @@ char *muster_onnx_open(const char *library) {
     return strdup(why ? why : library);
   }
   const api_base *(*entry)(void) = (const api_base *(*)(void))dlsym(handle, "OrtGetApiBase");
-  if (!entry || !(base = entry())) return asprintf(&text, "%s is no ONNX Runtime", library) < 0 ? NULL : text;
+  if (!entry || !(base = entry())) return asprintf(&text, "%s is not ONNX Runtime", library) < 0 ? NULL : text;
   api = base->get(api_version);
-  if (!api) return asprintf(&text, "%s is ONNX Runtime %s: 1.8 or later is needed", library, base->version()) < 0 ? NULL : text;
+  if (!api) return asprintf(&text, "%s is ONNX Runtime %s, but 1.8 or later is needed", library, base->version()) < 0 ? NULL : text;
   return message(CALL(create_env, int, const char *, void **)(errors_only, "muster", &env));
 }
 

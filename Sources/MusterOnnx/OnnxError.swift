@@ -14,11 +14,11 @@ package enum OnnxError: Error, Hashable, Sendable, CustomStringConvertible {
   package var description: String {
     switch self {
     case .noLibrary(let why):
-      "there is no ONNX Runtime (\(why)): install libonnxruntime.so, and name it with --library or MUSTER_ONNXRUNTIME"
+      "ONNX Runtime cannot be loaded (\(why)): install libonnxruntime.so, or give its path with --library or MUSTER_ONNXRUNTIME"
     case .runtime(let why): "ONNX Runtime: \(why)"
     case .step(let why): "step.onnx: \(why)"
     case .task(let why): "the training step does not fit the task: \(why)"
-    case .diverged(let epoch, let rate): "the loss is not finite in epoch \(epoch): lower the rate of \(rate)"
+    case .diverged(let epoch, let rate): "the loss is not finite in epoch \(epoch): lower the rate (now \(rate))"
     }
   }
 }

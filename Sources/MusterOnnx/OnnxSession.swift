@@ -34,7 +34,7 @@ package final class OnnxSession {
   package init(path: String, threads: Int) throws(OnnxError) {
     var session: OpaquePointer?
     try Self.check(muster_onnx_load(path, Int32(threads), &session))
-    guard let session else { throw .runtime("no session") }
+    guard let session else { throw .runtime("it returned no session") }
     handle = session
     do throws(OnnxError) {
       var count = 0

@@ -30,7 +30,7 @@ package final class OnnxTrainer {
 
   package func perform(_ job: TrainerJob) throws {
     guard job.description.job != .initialize else {
-      throw OnnxError.task("it makes no first model: give the task `initial: {blob: …}`, or a trainer that initializes before this one")
+      throw OnnxError.task("it cannot make a first model: give the task `initial: {blob: …}`, or list a trainer that can before this one")
     }
     try OnnxSession.open(libraries)
     let runner = try runner(for: job)
@@ -97,7 +97,7 @@ package final class OnnxTrainer {
   // MARK: Kept for the next job
 
   private func runner(for job: TrainerJob) throws -> StepRunner {
-    guard let described = job.description.model.step else { throw OnnxError.task("it has no model.step") }
+    guard let described = job.description.model.step else { throw OnnxError.task("the task has no model.step") }
     guard described.format == "onnx" else { throw OnnxError.task("model.step has the format \(described.format), not onnx") }
     let path = "\(job.folder.path)/\(described.file)"
     guard access(path, R_OK) == 0 else { throw OnnxError.step("is missing in the job's folder") }
@@ -118,7 +118,7 @@ package final class OnnxTrainer {
     guard let set = data?.set else { preconditionFailure("the data was just loaded") }
     let name = configuration.paths.first ?? "data"
     guard set.shape.count == step.input.reduce(1, *) else {
-      throw ModelError.data(file: name, "its samples are \(set.shape), the training step takes \(step.input)")
+      throw ModelError.data(file: name, "its samples are \(set.shape), but the training step takes \(step.input)")
     }
     if let classes = job.description.model.classes, let wrong = set.labels.first(where: { $0 >= classes }) {
       throw ModelError.data(file: name, "it has a sample of class \(wrong), but the model's classes are 0 to \(classes - 1)")

@@ -21,14 +21,14 @@ struct StepDescription {
     inputs = Dictionary(session.inputs.map { ($0.name, $0) }) { first, _ in first }
     outputs = Dictionary(session.outputs.map { ($0.name, $0) }) { first, _ in first }
     guard let version = try session.metadata("muster.step") else {
-      throw .step("is an ONNX model, but no training step: it has no muster.step")
+      throw .step("is an ONNX model but not a training step: its metadata has no muster.step")
     }
-    guard let number = Int(version), number >= 1 else { throw .step("muster.step is \(shown(version))") }
+    guard let number = Int(version), number >= 1 else { throw .step("its muster.step is \(shown(version)), which is not a version number") }
     guard number <= Self.version else {
-      throw .step("has version \(number) of the format, this program knows \(Self.version): update the trainer")
+      throw .step("has version \(number) of the format, but this program knows versions up to \(Self.version): update the trainer")
     }
     guard let text = try session.metadata("muster.batch"), let batch = Int(text), (1...1_000_000).contains(batch) else {
-      throw .step("muster.batch is no size")
+      throw .step("muster.batch must be a whole number from 1 to 1000000")
     }
     self.batch = batch
     input = try Self.list(session, "muster.input", of: Int.self)
@@ -44,7 +44,7 @@ struct StepDescription {
 
   private func check() throws(OnnxError) {
     guard !parameters.isEmpty, Set(parameters).count == parameters.count else {
-      throw .step("muster.parameters names nothing, or something twice")
+      throw .step("muster.parameters is empty or has a name twice")
     }
     try expect("x", [batch] + input, [.f32, .i64])
     try expect("y", [batch], [.i64])
@@ -92,10 +92,10 @@ struct StepDescription {
 
   /// Throws if the step cannot train with these settings.
   func check(_ local: LocalTraining) throws(OnnxError) {
-    guard local.batch <= batch else { throw .task("local.batch is \(local.batch), it was exported for \(batch) at most") }
+    guard local.batch <= batch else { throw .task("local.batch is \(local.batch), but the step was exported for at most \(batch)") }
     for (name, value) in [("momentum", local.momentum), ("weightDecay", local.weightDecay), ("proximal", local.proximal)]
     where value > 0 && inputs[name] == nil {
-      throw .task("local.\(name) is \(value), and it was exported without \(name)")
+      throw .task("local.\(name) is \(value), but the step was exported without \(name)")
     }
   }
 }

@@ -114,16 +114,17 @@ struct OnnxTests {
           }
         }
       }
-      #expect(try await why(Self.job(.initialize)).contains("it makes no first model: give the task `initial: {blob: …}`"))
+      #expect(try await why(Self.job(.initialize)).contains("it cannot make a first model: give the task `initial: {blob: …}`"))
       #expect(
-        try await why(Self.job(.train, local: LocalTraining(epochs: 1, batch: 64))).contains("local.batch is 64, it was exported for"))
-      #expect(try await why(Jobs.job(.train, data: Jobs.data("train"))).contains("it has no model.step"))
+        try await why(Self.job(.train, local: LocalTraining(epochs: 1, batch: 64))).contains(
+          "local.batch is 64, but the step was exported for"))
+      #expect(try await why(Jobs.job(.train, data: Jobs.data("train"))).contains("the task has no model.step"))
       #expect(try await why(Self.job(.train), step: nil).contains("step.onnx: is missing"))
       let garbage = "\(folder)/garbage.onnx"
       try Data("no graph".utf8).write(to: URL(filePath: garbage))
       #expect(try await why(Self.job(.train), step: garbage).contains("ONNX Runtime: "))
-      #expect(try await why(Self.job(.train), Self.program(library: "/no/libonnxruntime.so")).contains("there is no ONNX Runtime"))
-      #expect(try await why(Self.job(.train), Self.program(library: "libc.so.6")).contains("is no ONNX Runtime"))
+      #expect(try await why(Self.job(.train), Self.program(library: "/no/libonnxruntime.so")).contains("ONNX Runtime cannot be loaded"))
+      #expect(try await why(Self.job(.train), Self.program(library: "libc.so.6")).contains("is not ONNX Runtime"))
       var wild = try Self.job(.train)
       wild.local.rate = 1e30
       #expect(try await why(wild).contains("lower the rate"))
