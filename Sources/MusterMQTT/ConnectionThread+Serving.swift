@@ -47,7 +47,7 @@ extension ConnectionThread {
     connection.shared.withLock { $0.outbox.settle(results) }
     for case (let entry, .rejected(let why)) in results {
       logger.error(
-        "the MQTT library refuses a message", metadata: ["mqtt.topic": "\(entry.element.message.topic)", "mqtt.reason": "\(why)"])
+        "the MQTT library refused a message", metadata: ["mqtt.topic": "\(entry.element.message.topic)", "mqtt.reason": "\(why)"])
     }
     return session.descriptor != nil
   }
@@ -129,7 +129,7 @@ extension ConnectionThread {
     } catch {
       throw .failed(error)
     }
-    guard session.descriptor != nil else { throw .failed(.lost("the broker fell silent or closed the connection")) }
+    guard session.descriptor != nil else { throw .failed(.lost("the broker stopped answering or closed the connection")) }
   }
 
   private func exchange(_ session: MosquittoSession, until deadline: ContinuousClock.Instant) throws(MQTTError) {
@@ -168,7 +168,7 @@ extension ConnectionThread {
       }
     }
     if oversized > 0 {
-      drops.note("it has more than \(configuration.maximumPayload) bytes", topic: nil)
+      drops.note("its payload has more than \(configuration.maximumPayload) bytes", topic: nil)
     }
     for filter in session.takeRefusedFilters() {
       logger.error("the broker refused a subscription; check its ACL", metadata: ["mqtt.filter": "\(filter)"])

@@ -94,7 +94,7 @@ final class ConnectionThread {
     defer { suspect = topic }
     guard suspect == topic else { return error }
     return .lost(
-      "\(why), twice right after a message of \(bytes) bytes on \(topic) was sent; does the broker allow 4 KiB (mosquitto: max_packet_size)?"
+      "\(why), twice right after a message of \(bytes) bytes on \(topic) was sent; check that the broker allows messages of 4 KiB (mosquitto: max_packet_size)"
     )
   }
 
@@ -145,20 +145,20 @@ final class ConnectionThread {
     }
     try subscribe(session, to: subscriptions)
     // Thousands of retained messages may arrive before the answer to SUBSCRIBE. Once the buffer is full, the connection counts as ready.
-    try turn(session, until: "its answer to SUBSCRIBE") { !session.isSubscribing || held.isFull }
+    try turn(session, until: "waiting for the answer to SUBSCRIBE") { !session.isSubscribing || held.isFull }
     if let filter = session.downgraded { throw .failed(.unfit(Self.noQuality(filter))) }
     return session
   }
 
   private static func noQuality(_ filter: String) -> String {
-    "it grants QoS 0 for \(filter), QoS 1 is needed (mosquitto: max_qos)"
+    "it grants only QoS 0 for \(filter), but QoS 1 is needed (mosquitto: max_qos)"
   }
 
   /// Waits for CONNACK. A broker that does not accept the client's Will may hang up without an answer. The second time in a row that this
   /// happens, a connection without a Will shows whether the Will is the cause.
   private func awaitAnswer(_ session: MosquittoSession, _ number: Int) throws(Ending) {
     do throws(Ending) {
-      try turn(session, until: "its answer to CONNECT") { session.connack != nil }
+      try turn(session, until: "waiting for the answer to CONNECT") { session.connack != nil }
       if let code = session.connack, code != 0 { throw .failed(.refused(.init(connack: Int(code)))) }
       silentEndings = 0
     } catch .failed(.lost(let why)) where will(number) != nil {
@@ -175,12 +175,12 @@ final class ConnectionThread {
     do throws(Ending) {
       let session = try open(number, overIPv4: false, willing: false)
       try awaitTCP(session)
-      try turn(session, until: "its answer to CONNECT") { session.connack != nil }
+      try turn(session, until: "waiting for the answer to CONNECT") { session.connack != nil }
       guard session.connack == 0 else { return nil }
       try subscribe(session, to: connection.shared.withLock(\.subscriptions))
-      try turn(session, until: "its answer to SUBSCRIBE") { !session.isSubscribing || held.isFull }
+      try turn(session, until: "waiting for the answer to SUBSCRIBE") { !session.isSubscribing || held.isFull }
       session.disconnect()
-      return session.downgraded.map { Self.noQuality($0) } ?? "it takes no retained Will (mosquitto: retain_available)"
+      return session.downgraded.map { Self.noQuality($0) } ?? "it does not accept a retained Will (mosquitto: retain_available)"
     } catch .failed {
       return nil
     }
@@ -238,14 +238,14 @@ final class ConnectionThread {
     ]
     if error.needsOperator {
       if error == reported {
-        logger.debug("still no MQTT connection", metadata: metadata)
+        logger.debug("still not connected to the broker", metadata: metadata)
       } else {
         logger.error("not connected to the broker, and retrying will not help until the cause is fixed", metadata: metadata)
       }
     } else if error != reported {
-      logger.info("no MQTT connection", metadata: metadata)
+      logger.info("not connected to the broker, retrying", metadata: metadata)
     } else {
-      logger.debug("still no MQTT connection", metadata: metadata)
+      logger.debug("still not connected to the broker", metadata: metadata)
     }
     reported = error
   }

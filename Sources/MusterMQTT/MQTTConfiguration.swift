@@ -34,17 +34,21 @@ package struct MQTTConfiguration: Hashable, Sendable {
     func check(_ holds: Bool, _ message: String) throws(MQTTError) {
       guard holds else { throw .configuration("MQTT: \(message)") }
     }
-    try check(!host.isEmpty && !host.utf8.contains(0), "the broker's host is empty or holds a NUL")
-    try check((1...65_535).contains(port), "the broker's port \(port) is not in 1…65535")
-    try check((1...65_535).contains(clientID.utf8.count) && !clientID.utf8.contains(0), "the client id is empty, too long or holds a NUL")
-    try check(password == nil || username != nil, "a password needs a user name")
-    try check(!(username ?? "").utf8.contains(0) && !(password ?? "").utf8.contains(0), "user name or password holds a NUL")
-    try check((5...65_535).contains(keepAlive.components.seconds), "keepalive must be 5 to 65535 seconds")
-    try check(connectTimeout > .zero, "the connect timeout must be positive")
-    try check(reconnect.minimum > .zero && reconnect.maximum >= reconnect.minimum, "the reconnect delays are not in order")
+    try check(!host.isEmpty && !host.utf8.contains(0), "the broker's host is empty or contains a NUL")
+    try check((1...65_535).contains(port), "the broker's port \(port) must be between 1 and 65535")
     try check(
-      (1...(256 << 20)).contains(outboxLimit) && (1...(256 << 20)).contains(inboxLimit), "outbox and inbox limits are 1 byte to 256 MiB")
-    try check((1...(16 << 20)).contains(maximumPayload), "the payload limit is 1 byte to 16 MiB")
+      (1...65_535).contains(clientID.utf8.count) && !clientID.utf8.contains(0), "the client id is empty, too long or contains a NUL")
+    try check(password == nil || username != nil, "a password needs a user name")
+    try check(!(username ?? "").utf8.contains(0) && !(password ?? "").utf8.contains(0), "the user name or the password contains a NUL")
+    try check((5...65_535).contains(keepAlive.components.seconds), "the keep-alive must be between 5 and 65535 seconds")
+    try check(connectTimeout > .zero, "the connect timeout must be positive")
+    try check(
+      reconnect.minimum > .zero && reconnect.maximum >= reconnect.minimum,
+      "the smallest reconnect delay must be positive and not above the largest")
+    try check(
+      (1...(256 << 20)).contains(outboxLimit) && (1...(256 << 20)).contains(inboxLimit),
+      "the outbox and inbox limits must be between 1 byte and 256 MiB")
+    try check((1...(16 << 20)).contains(maximumPayload), "the payload limit must be between 1 byte and 16 MiB")
   }
 }
 

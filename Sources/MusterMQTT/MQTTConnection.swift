@@ -40,7 +40,8 @@ package final class MQTTConnection: Sendable {
     }
     if wake { waker.wake() }
     if outcome == .refused(.full), refusals % 1000 == 1 {
-      logger.notice("the MQTT outbox is full, messages are dropped until the broker is back", metadata: ["mqtt.dropped": "\(refusals)"])
+      logger.notice(
+        "the MQTT outbox is full; messages are dropped until the broker is reachable again", metadata: ["mqtt.dropped": "\(refusals)"])
     }
     return outcome
   }

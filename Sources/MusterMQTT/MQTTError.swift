@@ -39,15 +39,15 @@ package enum MQTTError: Error, Hashable, Sendable, CustomStringConvertible {
     switch self {
     case .configuration(let why): why
     case .unreachable(let why): "the broker cannot be reached: \(why)"
-    case .tls(let why): "no TLS session with the broker: \(why)"
+    case .tls(let why): "the TLS session with the broker failed: \(why)"
     case .refused(.protocolVersion): "the broker does not speak MQTT 3.1.1"
     case .refused(.identifier): "the broker refused the client id; check it, and the prefixes that the broker allows"
     case .refused(.unavailable): "the broker says that it is not available"
-    case .refused(.credentials): "the broker refused user name or password; check both, and the broker's password file"
+    case .refused(.credentials): "the broker refused the user name or the password; check both, and the broker's password file"
     case .refused(.notAuthorized):
-      "the broker does not let this client in; check user name, password and whether it allows anonymous clients"
+      "the broker does not admit this client; check the user name, the password, and whether the broker allows anonymous clients"
     case .refused(.other(let code)): "the broker refused the connection with code \(code)"
-    case .unfit(let why): "the broker does not do what Muster needs: \(why); see broker/README.md"
+    case .unfit(let why): "the broker lacks a feature that Muster needs: \(why); see broker/README.md"
     case .timedOut(let step): "the broker did not answer in time (\(step))"
     case .lost(let why): "the connection to the broker was lost: \(why)"
     case .requested: "the program dropped the connection"

@@ -22,12 +22,12 @@ struct TLSComplaint: Hashable {
   /// An explanation for the person who configured the client.
   func explained(authority: String) -> String {
     switch reason {
-    case 134: "the broker's certificate is not vouched for by \(authority)"
+    case 134: "the broker's certificate is not signed by an authority in \(authority)"
     case 267, 156: "the broker does not speak TLS at this port"
     case 1116: "the broker asks for a client certificate, which Muster's programs do not have"
     case 1040: "the broker refused the handshake; it may ask for a client certificate, which Muster's programs do not have"
     case 1048: "the broker does not trust the authority of a client certificate"
-    case 1070, 258: "broker and client have no version of TLS in common"
+    case 1070, 258: "the broker and the client support no common version of TLS"
     default: line
     }
   }
@@ -61,8 +61,8 @@ extension MosquittoSession {
   /// The error when the broker, or another program at its address, closed the connection before it answered.
   var closedEarly: MQTTError {
     authorityFile == nil
-      ? .lost("it was closed before the broker answered CONNECT; does the broker expect TLS at this port? Then set broker.authorityFile")
-      : .lost("it was closed during the TLS handshake; does the broker speak TLS at this port, and is it up?")
+      ? .lost("it was closed before the broker answered CONNECT; if the broker expects TLS at this port, set broker.authorityFile")
+      : .lost("it was closed during the TLS handshake; check that the broker is running and uses TLS at this port")
   }
 
   static func text(_ code: Int32) -> String { String(cString: mosquitto_strerror(code)) }

@@ -29,7 +29,7 @@ package final class MosquittoSession {
   package init(_ configuration: MQTTConfiguration, will: MQTTMessage?, deliver: @escaping (MQTTMessage) -> Void) throws(MQTTError) {
     _ = Self.library
     guard let handle = mosquitto_new(configuration.clientID, true, nil) else {
-      throw .configuration("MQTT: the library refuses the client id, or memory is short")
+      throw .configuration("MQTT: the library refused the client id, or has no memory left")
     }
     self.handle = handle
     self.deliver = deliver
@@ -41,7 +41,7 @@ package final class MosquittoSession {
     mosquitto_int_option(handle, MOSQ_OPT_TCP_NODELAY, 1)
     mosquitto_max_inflight_messages_set(handle, UInt32(Outbox.window))
     if let username = configuration.username {
-      try Self.check(mosquitto_username_pw_set(handle, username, configuration.password), "user name and password")
+      try Self.check(mosquitto_username_pw_set(handle, username, configuration.password), "the user name and the password cannot be set")
     }
     if let file = configuration.authorityFile {
       let code = mosquitto_tls_set(handle, file, nil, nil, nil, nil)
@@ -50,7 +50,7 @@ package final class MosquittoSession {
     if let will {
       let code = mosquitto_will_set(
         handle, will.topic, Int32(clamping: will.payload.count), will.payload, will.quality.rawValue, will.retained)
-      try Self.check(code, "the Will for \(will.topic)")
+      try Self.check(code, "the Will for \(will.topic) cannot be set")
     }
   }
 
@@ -78,7 +78,7 @@ package final class MosquittoSession {
     let reason = errno
     switch code {
     case MOSQ_ERR_SUCCESS.rawValue: break
-    case MOSQ_ERR_EAI.rawValue: throw .unreachable("the name \(configuration.host) does not resolve")
+    case MOSQ_ERR_EAI.rawValue: throw .unreachable("the host name \(configuration.host) cannot be resolved")
     // The TCP connection was made, but the other side closed it before CONNECT was written or during the TLS handshake.
     case MOSQ_ERR_TLS.rawValue, MOSQ_ERR_CONN_LOST.rawValue: throw failure(code, reason)
     case MOSQ_ERR_ERRNO.rawValue where [EPROTO, ECONNRESET, EPIPE].contains(reason): throw failure(code, reason)

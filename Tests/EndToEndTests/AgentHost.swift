@@ -33,7 +33,7 @@ final class AgentHost: Sendable {
 
   /// What each device's log says of its attempts to reach the broker from then on, by its name.
   func attempts(since start: ContinuousClock.Instant) -> [String: [LogRecorder.Record]] {
-    let tries: Set = [Self.connected, "no MQTT connection", "still no MQTT connection"]
+    let tries: Set = [Self.connected, "not connected to the broker, retrying", "still not connected to the broker"]
     return logs.mapValues { log in log.records.filter { $0.time >= start && tries.contains($0.message) } }
   }
 

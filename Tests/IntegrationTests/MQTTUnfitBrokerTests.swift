@@ -31,14 +31,14 @@ struct MQTTUnfitBrokerTests {
   func noRetained() async throws {
     let broker = try await BrokerProcess.started(.with { $0.lines = ["retain_available false"] })
     let error = try await failure(of: broker, isUnfit)
-    #expect(error == .unfit("it takes no retained Will (mosquitto: retain_available)"))
+    #expect(error == .unfit("it does not accept a retained Will (mosquitto: retain_available)"))
   }
 
   @Test("One with QoS 0 only")
   func noQuality() async throws {
     let broker = try await BrokerProcess.started(.with { $0.lines = ["max_qos 0"] })
     let error = try await failure(of: broker, isUnfit)
-    #expect(error == .unfit("it grants QoS 0 for a/#, QoS 1 is needed (mosquitto: max_qos)"))
+    #expect(error == .unfit("it grants only QoS 0 for a/#, but QoS 1 is needed (mosquitto: max_qos)"))
   }
 
   @Test("One that takes no messages of 4 KiB hangs up on each connection: the second time its limit is named")

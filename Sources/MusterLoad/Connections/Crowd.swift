@@ -84,7 +84,7 @@ final class Crowd {
   func publish(_ message: MQTTMessage, from member: Int) throws(LoadError) {
     guard let session = members[member].session else { return }
     if case .rejected(let why) = session.publish(message) {
-      throw .system("the MQTT library refuses a message on \(message.topic): \(why)")
+      throw .system("the MQTT library refused a message on \(message.topic): \(why)")
     }
     try settle(member, session)
   }
@@ -159,7 +159,7 @@ final class Crowd {
     for member in members.indices {
       guard let session = members[member].session else { continue }
       if members[member].stage != .connected, now >= members[member].deadline {
-        lose(member, .timedOut("its answer to CONNECT or SUBSCRIBE"))
+        lose(member, .timedOut("waiting for the answer to CONNECT or SUBSCRIBE"))
         continue
       }
       do throws(MQTTError) {
