@@ -84,10 +84,10 @@ final class CurlThread {
   }
 
   static func start(_ mailbox: CurlMailbox, _ configuration: HTTPConfiguration, _ logger: Logger) throws(TransferError) {
-    guard globalState == CURLE_OK else { throw .io("libcurl does not start") }
+    guard globalState == CURLE_OK else { throw .io("libcurl cannot be initialized") }
     let run: @Sendable () -> Void = {
       guard let multi = curl_multi_init() else {
-        logger.error("libcurl has no memory for its handles")
+        logger.error("libcurl has no memory left for its handles")
         return fail(mailbox)
       }
       mailbox.open(multi)
@@ -98,7 +98,7 @@ final class CurlThread {
 
   private static func fail(_ mailbox: CurlMailbox) {
     mailbox.stop()
-    for case .start(_, _, let finish) in mailbox.take().commands { finish(.failure(.io("libcurl does not start"))) }
+    for case .start(_, _, let finish) in mailbox.take().commands { finish(.failure(.io("libcurl cannot be initialized"))) }
   }
 
   private func run() {
@@ -129,7 +129,7 @@ final class CurlThread {
   private func carryOut(_ command: CurlMailbox.Command) {
     switch command {
     case .start(let id, let request, let finish):
-      guard let handle = spare.popLast() ?? curl_easy_init() else { return finish(.failure(.io("libcurl has no memory"))) }
+      guard let handle = spare.popLast() ?? curl_easy_init() else { return finish(.failure(.io("libcurl has no memory left"))) }
       let transfer = CurlTransfer(id, request, handle, finish)
       do throws(TransferError) {
         try transfer.configure(configuration)

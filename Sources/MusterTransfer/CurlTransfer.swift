@@ -43,7 +43,7 @@ final class CurlTransfer {
   func configure(_ configuration: HTTPConfiguration) throws(TransferError) {
     for (name, value) in request.headers + [("Expect", "")] {
       guard !(name + value).utf8.contains(where: { $0 < 0x20 || $0 == 0x7f }) else {
-        throw .io("the header \(name.withoutControlCharacters) holds a control character")
+        throw .io("the header \(name.withoutControlCharacters) contains a control character")
       }
       fields = curl_slist_append(fields, value.isEmpty ? "\(name):" : "\(name): \(value)")
     }
@@ -80,7 +80,7 @@ final class CurlTransfer {
     }
     if request.method != "HEAD" { set(CURLOPT_CUSTOMREQUEST, request.method) }
     let code = request.url.withCString { muster_curl_set_text(handle, CURLOPT_URL, $0) }
-    guard code == CURLE_OK else { throw .io("the address \(shown(request.url)) is not understood") }
+    guard code == CURLE_OK else { throw .io("the address \(shown(request.url)) is not valid") }
   }
 
   /// The length of the body. A PUT, POST or PATCH without a body still sends `Content-Length: 0`.
@@ -140,7 +140,8 @@ final class CurlTransfer {
     if status == 206 {
       let range = headers.first { $0.name == "content-range" }?.value ?? ""
       guard range.hasPrefix("bytes \(offset)-") else {
-        failure = .io("the server answered with the range \"\(range.withoutControlCharacters)\" where \(offset) was asked for")
+        failure = .io(
+          "the server answered with the range \"\(range.withoutControlCharacters)\", but bytes from \(offset) on were requested")
         writer.discard()
         return false
       }
@@ -202,14 +203,14 @@ final class CurlTransfer {
     let text = errors.pointee == 0 ? String(cString: curl_easy_strerror(code)) : String(cString: errors)
     switch code {
     case CURLE_OK: return .success(response)
-    case CURLE_SEND_FAIL_REWIND: return .failure(.unreachable(host: host(of: request.url), why: "the connection broke"))
+    case CURLE_SEND_FAIL_REWIND: return .failure(.unreachable(host: host(of: request.url), why: "the connection was lost"))
     case CURLE_OPERATION_TIMEDOUT:
       // The time is zero until name resolution, connection and TLS are done, so zero means that the server was never reached.
       var began: curl_off_t = 0
       muster_curl_get_offset(handle, CURLINFO_PRETRANSFER_TIME_T, &began)
       return .failure(began == 0 ? .unreachable(host: host(of: request.url), why: text) : .timedOut(host: host(of: request.url)))
     case CURLE_UNSUPPORTED_PROTOCOL, CURLE_URL_MALFORMAT:
-      return .failure(.io("the address \(shown(request.url)) is not understood: \(text)"))
+      return .failure(.io("the address \(shown(request.url)) is not valid: \(text)"))
     default: return .failure(.unreachable(host: host(of: request.url), why: text))
     }
   }

@@ -96,7 +96,7 @@ final class DownloadWriter: Sendable {
       discard()
       throw .digestMismatch(expected: expected, got: digest)
     }
-    guard !durable || fsync(descriptor) == 0 else { throw .io("\(temporary) cannot be made safe: \(reason(errno))") }
+    guard !durable || fsync(descriptor) == 0 else { throw .io("\(temporary) cannot be flushed to the disk: \(reason(errno))") }
     do throws(FileError) {
       try Files.rename(temporary, to: path)
       if durable { try Files.makeDurable(Files.folder(of: path)) }

@@ -71,7 +71,9 @@ extension HTTPClient {
   private func offset(of upload: ResumableUpload, _ total: Int) async throws(TransferError) -> Int? {
     let answer = try await send("HEAD", upload.address, headers: upload.authorization)
     if answer["upload-complete"] == "?1" { return nil }
-    guard let offset = answer.uploadOffset(upTo: total) else { throw .io("the server does not say how far the upload came") }
+    guard let offset = answer.uploadOffset(upTo: total) else {
+      throw .io("the server does not report the progress of the upload (Upload-Offset)")
+    }
     upload.acknowledged?(offset, total)
     return offset
   }
@@ -84,11 +86,13 @@ extension HTTPClient {
       let end = min(total, offset + upload.partBytes)
       let answer = try await run(upload.part(reader, offset..<end, total))
       if answer.status != 409, end == total || answer["upload-complete"] == "?1" { return answer.status }
-      guard let next = answer.uploadOffset(upTo: total) else { throw .io("the server does not say how far the upload came") }
+      guard let next = answer.uploadOffset(upTo: total) else {
+        throw .io("the server does not report the progress of the upload (Upload-Offset)")
+      }
       if answer.status == 409 || next <= offset {
         // The server has more or fewer bytes than it said: another request of this client was still in progress, or it lost data.
         corrections += 1
-        guard corrections <= 3 else { throw .io("the server keeps changing its mind about how far the upload came") }
+        guard corrections <= 3 else { throw .io("the server keeps reporting different offsets of the upload") }
       }
       offset = next
       upload.acknowledged?(offset, total)

@@ -46,7 +46,7 @@ package final class HTTPClient: Sendable {
     do {
       body = try JSON.encode(value)
     } catch {
-      throw .io("the request cannot be written as JSON: \(error)")
+      throw .io("the request cannot be encoded as JSON: \(error)")
     }
     return try await send(method, url, body: body, contentType: "application/json", headers: headers)
   }

@@ -21,7 +21,7 @@ package struct HTTPResponse: Sendable {
     do {
       return try JSON.decode(type, from: body)
     } catch {
-      throw .io("the server's answer is not understood: \(JSON.explain(error, in: body))")
+      throw .io("the server's answer cannot be decoded: \(JSON.explain(error, in: body))")
     }
   }
 }
@@ -42,7 +42,8 @@ extension HTTPResponse {
       return .problem(problem, retryAfter: retryAfter)
     }
     let text = String(decoding: body.prefix(200), as: UTF8.self).withoutControlCharacters
-    let detail = status < 400 ? "it redirects to \(self["location"] ?? "somewhere"), which is not followed" : text
+    let detail =
+      status < 400 ? "it redirects to \(self["location"] ?? "an address that it does not name"), but redirects are not followed" : text
     return .problem(Problem(status: status, title: "HTTP \(status)", detail: detail), retryAfter: retryAfter)
   }
 }

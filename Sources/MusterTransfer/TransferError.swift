@@ -37,7 +37,7 @@ package enum TransferError: Error, Hashable, Sendable, CustomStringConvertible {
     case .unreachable(let host, let why): "\(host) is unreachable: \(why)"
     case .timedOut(let host): "\(host) stopped answering"
     case .problem(let problem, _): "\(problem.status) \(problem)"
-    case .digestMismatch(let expected, let got): "the bytes are not what was asked for: \(got) came, \(expected) was expected"
+    case .digestMismatch(let expected, let got): "the bytes are not the requested ones: their digest is \(got) instead of \(expected)"
     case .tooLarge(let bytes): "the answer is larger than the \(bytes) bytes allowed"
     case .cancelled: "cancelled"
     case .io(let why): why

@@ -55,7 +55,7 @@ final class UploadReader: Sendable {
     }
     guard source.offset >= 0, status.st_size >= source.offset else {
       close(descriptor)
-      throw .io("\(source.file) has \(status.st_size) bytes, it cannot be sent from \(source.offset)")
+      throw .io("\(source.file) has \(status.st_size) bytes, so it cannot be sent from byte \(source.offset) on")
     }
     size = Int64(source.head.count) + Int64(status.st_size) - Int64(source.offset)
   }
