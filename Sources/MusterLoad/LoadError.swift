@@ -13,11 +13,11 @@ package enum LoadError: Error, Hashable, Sendable, CustomStringConvertible {
     switch self {
     case .tooFewDescriptors(let needed, let allowed, let devices, let most):
       """
-      \(devices) devices need \(needed) open files, this process may have \(allowed): raise the hard limit (ulimit -Hn, or nofile in \
-      /etc/security/limits.conf), or ask for \(most) devices at most
+      \(devices) devices need \(needed) open files, but this process may have only \(allowed): raise the hard limit (ulimit -Hn, or \
+      nofile in /etc/security/limits.conf), or use at most \(most) devices
       """
     case .noProgress(let connected, let devices, let reason):
-      "only \(connected) of \(devices) devices are connected, and none followed for a minute\(reason.map { ": \($0)" } ?? "")"
+      "only \(connected) of \(devices) devices are connected, and no further device connected for a minute\(reason.map { ": \($0)" } ?? "")"
     case .system(let why): why
     }
   }

@@ -53,7 +53,7 @@ struct LoadTests {
     #expect(FileLimit.needed(devices: most + 1, transfers: 64) > 1024)
     #expect(FileLimit.devices(within: 100, transfers: 64) == 0)
     let error = LoadError.tooFewDescriptors(needed: 3384, allowed: 1024, devices: 1000, most: most)
-    #expect(error.description.contains("or ask for \(most) devices at most"))
+    #expect(error.description.contains("or use at most \(most) devices"))
     #expect(throws: LoadError.self) { try FileLimit.raise(for: 1_000_000_000, transfers: 1) }
   }
 

@@ -131,7 +131,7 @@ final class Crowd {
       try session.subscribe(to: members[member].filters)
     }
     if members[member].stage == .subscribing, !session.isSubscribing {
-      if let filter = session.refusedFilters.first { throw .unfit("it refuses the subscription to \(filter)") }
+      if let filter = session.refusedFilters.first { throw .unfit("it refused the subscription to \(filter)") }
       members[member].stage = .connected
       handshakes -= 1
       events.append((member, .connected))

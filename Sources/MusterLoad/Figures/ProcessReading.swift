@@ -30,7 +30,7 @@ package struct ProcessReading: Hashable, Sendable {
     let fields = stat[(stat.lastIndex(of: ")").map(stat.index(after:)) ?? stat.startIndex)...].split(separator: " ")
     guard fields.count > 12, let user = Int(fields[11]), let kernel = Int(fields[12]), user >= 0, kernel >= 0,
       let resident = Self.kibibytes("VmRSS", in: status), let peak = Self.kibibytes("VmHWM", in: status)
-    else { throw .system("/proc says nothing about a process that has ended") }
+    else { throw .system("the process has ended, so /proc has no figures for it") }
     processorSeconds = (Double(user) + Double(kernel)) / Double(sysconf(Int32(_SC_CLK_TCK)))
     residentBytes = resident << 10
     peakBytes = peak << 10

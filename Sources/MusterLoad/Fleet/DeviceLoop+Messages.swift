@@ -116,7 +116,7 @@ extension DeviceLoop {
     case .check(let task): return .readiness(task, LoadDevice.readiness)
     case .start(let job):
       guard let address = device.participant.coordinatorState?.data else {
-        return .failed(job.task, job.key, reason: "the region does not say where its models are")
+        return .failed(job.task, job.key, reason: "the region has not published the address of its models")
       }
       place(Transfer(kind: .fetch(from: address), job: job, device: index, path: device.path))
     case .upload(let job): place(Transfer(kind: .upload, job: job, device: index, path: device.path))

@@ -24,7 +24,7 @@ final class Contributions: Sendable {
   /// - Throws: ``TransferError`` when it is not the model that the invitation names.
   func take(_ body: [UInt8], as reference: ModelReference) throws(TransferError) {
     guard body.count == reference.bytes else {
-      throw .io("the model has \(body.count) bytes, the invitation says \(reference.bytes)")
+      throw .io("the model has \(body.count) bytes, but the invitation says \(reference.bytes)")
     }
     guard bases.withLock({ $0[reference.digest] == nil }) else { return }
     let digest = Digest(of: body)
@@ -33,7 +33,7 @@ final class Contributions: Sendable {
       let header = try SafetensorsHeader(parsing: body)
       keep(Base(header: header, data: Array(body[header.dataOffset...])), as: digest)
     } catch {
-      throw .io("the model is not understood: \(error)")
+      throw .io("the model cannot be parsed: \(error)")
     }
   }
 
@@ -58,12 +58,12 @@ final class Contributions: Sendable {
     } catch let error as TransferError {
       throw error
     } catch {
-      throw .io("the contribution of \(device) cannot be written: \(error)")
+      throw .io("the contribution of \(device) cannot be encoded: \(error)")
     }
   }
 
   private func update(for job: Job, number: Int) throws -> [UInt8] {
-    guard let base = bases.withLock({ $0[job.invitation.base.digest] }) else { throw TransferError.io("the model is gone") }
+    guard let base = bases.withLock({ $0[job.invitation.base.digest] }) else { throw TransferError.io("the model is no longer kept") }
     let metadata = [
       "muster.task": "\(job.task)", "muster.round": "\(job.key.round)", "muster.base": "\(job.invitation.base.digest)",
       "muster.trainer": "built-in", "muster.weight": "\(Self.weight)", "muster.content": "parameters",
