@@ -13,7 +13,7 @@ final class EvictionLog: Sendable {
   func note(_ name: String, limit: String, now: ContinuousClock.Instant = .now) {
     guard let leftOut = throttle.withLock({ $0.admit(at: now) }) else { return }
     logger.notice(
-      "a half upload made room for another: \(name.withoutControlCharacters.prefix(200))",
+      "a partial upload was removed to make room for another: \(name.withoutControlCharacters.prefix(200))",
       metadata: ["limit": "data.limits.\(limit)", "alike": "\(leftOut)"])
   }
 }

@@ -10,6 +10,6 @@ extension FileLock {
       throw StorageError(error)
     }
     let process = holder(path).map { "\($0)" } ?? "(unknown)"
-    throw .busy("the state folder \(folder) is in use by process \(process): stop it, or set another state folder")
+    throw .busy("the state folder \(folder) is in use by process \(process); stop that process, or use another state folder")
   }
 }

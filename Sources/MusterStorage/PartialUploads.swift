@@ -230,7 +230,7 @@ package final class PartialUploads: Sendable {
     }
     while entries.values.count(where: { $0.identity.owner == identity.owner }) >= limits.perOwner {
       guard let name = idle({ $0.identity.owner == identity.owner }) else {
-        throw .crowded("\(identity.owner) has \(limits.perOwner) uploads under way")
+        throw .crowded("\(identity.owner) already has \(limits.perOwner) unfinished uploads")
       }
       remove(name, &entries)
       evictions.note(name, limit: "partialUploadsPerNode")
@@ -240,7 +240,7 @@ package final class PartialUploads: Sendable {
     let horizon = time(nil) - limits.graceSeconds
     while entries.count >= limits.count || entries.values.reduce(bytes, { $0 + $1.reserved }) > limits.bytes {
       let limit = entries.count >= limits.count ? "partialUploads" : "partialMiB"
-      guard let name = idle({ $0.touched <= horizon }) else { throw .crowded("\(entries.count) uploads are under way") }
+      guard let name = idle({ $0.touched <= horizon }) else { throw .crowded("there are already \(entries.count) unfinished uploads") }
       remove(name, &entries)
       evictions.note(name, limit: limit)
     }

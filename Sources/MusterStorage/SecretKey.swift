@@ -12,7 +12,7 @@ enum SecretKey {
       if error.isMissing { return try make(path) }
       if error.code != EFBIG { throw StorageError(error) }
     }
-    throw .corrupt("\(path) must hold 32 bytes; restore it from a backup, or remove it: then tickets in flight become invalid")
+    throw .corrupt("\(path) must hold 32 bytes; restore it from a backup, or remove it, which makes all tickets in use invalid")
   }
 
   private static func make(_ path: String) throws(StorageError) -> [UInt8] {

@@ -28,13 +28,13 @@ package enum StorageError: Error, Hashable, Sendable, CustomStringConvertible {
 
   package var description: String {
     switch self {
-    case .diskFull(let what): "the disk is full: \(what); free some space or raise the quota, nothing was lost"
+    case .diskFull(let what): "the disk is full: \(what); free some space or raise the quota (nothing was lost)"
     case .busy(let what): what
     case .corrupt(let what): "the state is damaged: \(what)"
     case .newer(let what): what
     case .tooLarge(let bytes): "the body is larger than the \(bytes) bytes allowed"
-    case .superseded: "another request goes on with this upload"
-    case .claimed: "another request completes this upload: ask again in a moment"
+    case .superseded: "another request has taken over this upload"
+    case .claimed: "another request is completing this upload; try again in a moment"
     case .crowded(let what): "no room for another upload: \(what)"
     case .exhausted(let what), .unstorable(_, let what), .io(let what): what
     }

@@ -189,7 +189,7 @@ import Testing
     for name in ["d", "e", "f"] { try begin(name, name) }
     #expect(store.partials.totals.count == 3)
     // The limit that caused the removals is logged once.
-    #expect(log.lines(with: "made room").count == 1)
+    #expect(log.lines(with: "to make room").count == 1)
     #expect(log.lines(with: "limit=data.limits.partialUploadsPerNode").count == 1)
     try begin("g", "g", 900)
     #expect(store.partials.totals.bytes <= 1000)
@@ -199,7 +199,7 @@ import Testing
       let identity = PartialUploads.Identity(name: name, owner: name, digest: Digest(of: [1]), length: 10)
       return try store.partials.begin(identity, expecting: 10, maximumBytes: 10)
     }
-    #expect(throws: StorageError.crowded("3 uploads are under way")) { try begin("i", "i") }
+    #expect(throws: StorageError.crowded("there are already 3 unfinished uploads")) { try begin("i", "i") }
     for (file, name) in zip(held, ["x", "y", "z"]) { store.partials.release(file, of: name) }
     // Give the files the times of a process that ended long ago.
     for name in Files.names(in: root.file("uploads")) {

@@ -51,7 +51,7 @@ final class PackFolder: Sendable {
       let path = "\(folder)/\(name)"
       var status = stat()
       guard let blobs = try PackFile.read(path), lstat(path, &status) == 0 else {
-        logger.warning("\(path) is not a pack of small blobs, or is damaged: it is left alone, and what it held counts as missing")
+        logger.warning("\(path) is not a pack of small blobs, or is damaged; the file is ignored, and the blobs in it count as missing")
         continue
       }
       state.add(blobs.map { ($0.digest, $0.range) }, path: path, touched: status.st_mtim.tv_sec)

@@ -8,7 +8,7 @@ extension Digest {
   var column: Data { Data(bytes) }
 
   init(column: Data) throws(StorageError) {
-    guard let digest = Digest(bytes: column) else { throw .corrupt("the history holds a digest of \(column.count) bytes") }
+    guard let digest = Digest(bytes: column) else { throw .corrupt("a digest in the history has \(column.count) bytes instead of 32") }
     self = digest
   }
 }
@@ -34,7 +34,7 @@ extension Row {
       do {
         return try JSON.decode(type, from: Array(text.utf8))
       } catch {
-        throw StorageError.corrupt("the history holds a \(name) that is not understood: \(JSON.explain(error, in: Array(text.utf8)))")
+        throw StorageError.corrupt("a value of \(name) in the history cannot be decoded: \(JSON.explain(error, in: Array(text.utf8)))")
       }
     }
   }
@@ -48,7 +48,7 @@ extension Row {
   func named<T: RawRepresentable<String>>(_ type: T.Type, _ name: String) throws(StorageError) -> T? {
     let text: String? = self[name]
     guard let text else { return nil }
-    guard let value = T(rawValue: text) else { throw .corrupt("the history holds a \(name) \"\(text)\", which is not known") }
+    guard let value = T(rawValue: text) else { throw .corrupt("the history holds the unknown \(name) \"\(text)\"") }
     return value
   }
 

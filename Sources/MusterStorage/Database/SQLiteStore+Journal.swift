@@ -103,7 +103,7 @@ extension JournalEntry {
         machine: machine, task: try task.map { try TaskID(validating: $0) }, kind: row["kind"], at: row["instant"], body: Array(body),
         committed: committed.map(WallTime.init(milliseconds:)))
     } catch {
-      throw StorageError.corrupt("the journal names a task \"\(task ?? "")\"; restore the state folder from a backup")
+      throw StorageError.corrupt("the journal holds the invalid task id \"\(task ?? "")\"; restore the state folder from a backup")
     }
   }
 }

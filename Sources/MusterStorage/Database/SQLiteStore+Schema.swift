@@ -12,7 +12,7 @@ extension SQLiteStore {
             instant INTEGER NOT NULL
           ) STRICT, WITHOUT ROWID;
           CREATE TABLE journal (
-            -- AUTOINCREMENT: the order of appending holds, removed positions do not come back.
+            -- AUTOINCREMENT keeps the order of appending, and never reuses the position of a removed row.
             position INTEGER PRIMARY KEY AUTOINCREMENT,
             machine TEXT NOT NULL REFERENCES machine (name),
             task TEXT,
@@ -31,7 +31,7 @@ extension SQLiteStore {
     migrator.registerMigration("3 presence") { database in
       try database.execute(
         sql: """
-          -- When each node was first heard to be online, and offline, in its latest session: by the clock on the wall, for people only.
+          -- The wall-clock times at which each node was first heard to be online and offline in its latest session. For people only.
           CREATE TABLE presence (
             node TEXT NOT NULL,
             online INTEGER NOT NULL,
@@ -56,14 +56,14 @@ extension SQLiteStore {
       -- NULL at a region.
       specification TEXT,
       began INTEGER,
-      -- How it ended; NULL while it goes on.
+      -- How the task ended; NULL while it is open.
       step TEXT,
       reason TEXT,
       ended INTEGER,
       rounds INTEGER NOT NULL DEFAULT 0,
-      -- Updates of earlier rounds are no longer kept as blobs.
+      -- Updates of rounds before this one are no longer kept as blobs.
       kept_since INTEGER NOT NULL DEFAULT 0,
-      -- NULL while the task is in memory; then its last summary and state as JSON, or an empty string at a region.
+      -- NULL while the task is in memory. Afterwards its last summary and state as JSON, or an empty string at a region.
       retired TEXT,
       -- 1: the task was forgotten. No query shows its rows, which are removed in small pieces. Its id is its number and " gone".
       gone INTEGER NOT NULL DEFAULT 0
@@ -105,7 +105,7 @@ extension SQLiteStore {
       -- The encoded copy that devices download instead.
       wire BLOB,
       wire_bytes INTEGER,
-      -- What the server optimizer remembers.
+      -- The state of the server optimizer.
       state BLOB,
       metrics TEXT,
       device_metrics TEXT,
@@ -118,7 +118,7 @@ extension SQLiteStore {
     CREATE INDEX model_kept_wire ON model (wire) WHERE kept AND wire IS NOT NULL;
     CREATE INDEX model_kept_state ON model (state) WHERE kept AND state IS NOT NULL;
 
-    -- What was accepted, and invitations that nothing followed: these have no digest.
+    -- Accepted contributions, and invitations without a contribution, which have no digest.
     CREATE TABLE contribution (
       -- The cursor of lists.
       number INTEGER PRIMARY KEY,
@@ -146,9 +146,9 @@ extension SQLiteStore {
     CREATE INDEX contribution_missed ON contribution (task, round) WHERE digest IS NULL;
     CREATE INDEX contribution_kept ON contribution (digest) WHERE kept;
 
-    -- What people who follow a task are told of.
+    -- The events that are reported to people who follow a task.
     CREATE TABLE event (
-      -- AUTOINCREMENT: what was told of once does not come again under another meaning.
+      -- AUTOINCREMENT: a number that was reported is never reused for another event.
       number INTEGER PRIMARY KEY AUTOINCREMENT,
       task INTEGER NOT NULL REFERENCES task (number) ON DELETE CASCADE,
       kind TEXT NOT NULL,
@@ -158,7 +158,7 @@ extension SQLiteStore {
     CREATE INDEX event_of_task ON event (task, number);
     CREATE INDEX event_of_kind ON event (kind, number);
 
-    -- Blobs that lost a reference, until they are removed; a row for each time.
+    -- Blobs that lost a reference, until they are removed. One row for each lost reference.
     CREATE TABLE released (number INTEGER PRIMARY KEY AUTOINCREMENT, digest BLOB NOT NULL) STRICT;
     """
 }

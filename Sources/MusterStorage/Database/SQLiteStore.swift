@@ -35,7 +35,7 @@ package final class SQLiteStore: Store {
     let pool = try DatabasePool(path: path, configuration: configuration)
     let migrator = Self.migrator
     if try pool.read(migrator.hasBeenSuperseded) {
-      throw StorageError.newer("\(path) was written by a newer version of Muster: start that version, or set another state folder")
+      throw StorageError.newer("\(path) was written by a newer version of Muster; start that version, or use another state folder")
     }
     // GRDB sets NORMAL when it opens a pool, and with NORMAL a loss of power would lose commits.
     try pool.writeWithoutTransaction { try $0.execute(sql: "PRAGMA synchronous = FULL") }
@@ -97,11 +97,11 @@ extension StorageError {
     switch error.resultCode {
     case .SQLITE_FULL: self = .diskFull(text)
     case .SQLITE_IOERR, .SQLITE_NOMEM: self = .exhausted(text)
-    case .SQLITE_BUSY, .SQLITE_LOCKED: self = .busy("\(text): another program has it open; close that one")
+    case .SQLITE_BUSY, .SQLITE_LOCKED: self = .busy("\(text); close the other program that has it open")
     case .SQLITE_CORRUPT, .SQLITE_NOTADB:
-      self = .corrupt("\(text); restore the state folder from a backup, or move it away to start anew")
+      self = .corrupt("\(text); restore the state folder from a backup, or move it away to start with an empty one")
     case .SQLITE_READONLY, .SQLITE_PERM, .SQLITE_CANTOPEN:
-      self = .io("\(text): check who owns the state folder and whether it is writable")
+      self = .io("\(text); check who owns the state folder and whether it is writable")
     default: self = .io(text)
     }
   }
