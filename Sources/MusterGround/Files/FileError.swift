@@ -6,7 +6,7 @@ package struct FileError: Error, Hashable, Sendable, CustomStringConvertible {
   package enum Action: String, Sendable {
     case made, opened, read, written, renamed, locked
     case madeDurable = "made durable"
-    case changed = "given its mode"
+    case changed = "given the required permissions"
   }
 
   package let action: Action

@@ -6,7 +6,7 @@ import Glibc
 package struct ThreadError: Error, Hashable, Sendable, CustomStringConvertible {
   /// The error number of `pthread_create`.
   package let code: Int32
-  package var description: String { "no thread: \(String(cString: strerror(code)))" }
+  package var description: String { "cannot start a thread: \(String(cString: strerror(code)))" }
 }
 
 package enum Threads {
