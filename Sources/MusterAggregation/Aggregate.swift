@@ -3,8 +3,8 @@ internal import MusterTensors
 /// Folds a round's updates into the next model.
 ///
 /// Updates stay in their files and are read slice by slice, so memory does not grow with their number or size; means and rules on single
-/// elements read each update once. The same base, contributions, state and strategy give the same bytes, regardless of the order of the
-/// contributions and the number of threads. An update is refused, and the others still count, if it cannot be read, does not fit the base,
+/// elements read each update once. The same base, updates, state and strategy give the same bytes, regardless of the order of the
+/// updates and the number of threads. An update is refused, and the others still count, if it cannot be read, does not fit the base,
 /// holds an infinity or a NaN, or holds other tensors than `names`.
 ///
 /// Blocks until the result is written: call it off the cooperative pool.
@@ -12,7 +12,7 @@ internal import MusterTensors
 /// - Parameters:
 ///   - base: path of the model that the round started from. The result has its dtypes, and keeps its integer tensors and the tensors that
 ///     the updates do not hold.
-///   - contributions: the frozen set of the round.
+///   - updates: the frozen set of the round.
 ///   - strategy: filters, combiner and server optimizer.
 ///   - names: the tensors that an update must hold; `nil` takes the set of tensors that most updates hold.
 ///   - output: path of the new model, which appears whole or not at all.
@@ -24,13 +24,13 @@ internal import MusterTensors
 ///   - threads: number of threads; `nil` takes one below 4 MiB of updates, otherwise two if there are two processors.
 /// - Throws: `AggregationError`, also when no update is left. A file that was at `output` before is then unchanged.
 public func aggregate(
-  base: String, contributions: [Contribution], strategy: Strategy, names: Set<String>? = nil, output: String,
+  base: String, updates: [StoredUpdate], strategy: Strategy, names: Set<String>? = nil, output: String,
   metadata: [String: String] = [:], durable: Bool = true, stateIn: String? = nil, stateOut: String? = nil, threads: Int? = nil
 ) throws(AggregationError) -> AggregationResult {
   let start = ContinuousClock.now
   let file: SafetensorsFile
   do { file = try SafetensorsFile(path: base) } catch { throw .base(path: base, error) }
-  var checked = try Cohort(base: file, contributions: contributions, names: names, threads: threads)
+  var checked = try Cohort(base: file, updates: updates, names: names, threads: threads)
   let state = try OptimizerState(strategy.optimizer.memory, from: stateIn, base: file)
   while true {
     var cohort = checked

@@ -31,18 +31,18 @@ public struct Cohort: Sendable {
   ///
   /// - Parameter names: the tensors that an update must hold, no more and no less; `nil` takes the set that most updates hold, and at a tie
   ///   the one of the first path.
-  init(base: SafetensorsFile, contributions: [Contribution], names: Set<String>?, threads: Int? = nil) throws(AggregationError) {
+  init(base: SafetensorsFile, updates stored: [StoredUpdate], names: Set<String>?, threads: Int? = nil) throws(AggregationError) {
     self.base = base
     do { buffers = try base.buffers() } catch { throw .base(path: base.path, error) }
-    self.threads = threads ?? Workers.suggested(bytes: base.header.dataByteCount * contributions.count)
+    self.threads = threads ?? Workers.suggested(bytes: base.header.dataByteCount * stored.count)
     let schema = base.schema
-    let sorted = contributions.sorted { $0.path.utf8.lexicographicallyPrecedes($1.path.utf8) }
+    let sorted = stored.sorted { $0.path.utf8.lexicographicallyPrecedes($1.path.utf8) }
     for (previous, next) in zip(sorted, sorted.dropFirst()) where previous.path == next.path { throw .duplicatePath(next.path) }
-    isLarge = base.header.dataByteCount * contributions.count > Self.mappedBytes
-    for contribution in sorted {
-      switch try Update.open(contribution, fitting: schema, reading: isLarge) {
+    isLarge = base.header.dataByteCount * stored.count > Self.mappedBytes
+    for update in sorted {
+      switch try Update.open(update, fitting: schema, reading: isLarge) {
       case .success(let update): updates.append(update)
-      case .failure(let reason): refused.append(Refusal(path: contribution.path, reason: reason.text))
+      case .failure(let reason): refused.append(Refusal(path: update.path, reason: reason.text))
       }
     }
     let held = updates.map { Set($0.file.tensors.map(\.name)) }

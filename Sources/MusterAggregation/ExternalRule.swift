@@ -76,8 +76,8 @@ public struct ExternalRule: Combiner {
     let weight = cohort.updates.reduce(0) { $0 + $1.weight }
     // The result is copied first: a process that the program left behind could truncate the file while it is mapped.
     try takeOut("\(job)/result.safetensors", to: taken)
-    let contribution = Contribution(path: name, file: taken, weight: weight)
-    switch try Update.open(contribution, fitting: cohort.base.schema, reading: false) {
+    let stored = StoredUpdate(path: name, file: taken, weight: weight)
+    switch try Update.open(stored, fitting: cohort.base.schema, reading: false) {
     case .failure(let reason): throw .external(rule: name, "its result.safetensors cannot be used: \(reason.text)")
     case .success(let update):
       if let tensor = update.file.nonFiniteTensor() {

@@ -2,7 +2,7 @@ import MusterGround
 internal import MusterSchema
 package import MusterTensors
 
-/// A contribution whose file is open and fits the base model.
+/// An update whose file is open and fits the base model.
 public struct Update: Sendable {
   /// The meaning of the numbers in an update's file.
   public enum Content: String, Sendable, CaseIterable {
@@ -40,18 +40,18 @@ public struct Update: Sendable {
   /// - Returns: the update, or the reason why it is refused.
   /// - Throws: `update` if the system cannot open the file now; then nothing is wrong with the update.
   static func open(
-    _ contribution: Contribution, fitting base: TensorSchema, reading: Bool
+    _ stored: StoredUpdate, fitting base: TensorSchema, reading: Bool
   ) throws(AggregationError) -> Result<Update, Refusal.Reason> {
-    guard contribution.weight.isFinite, contribution.weight > 0 else {
-      return .failure("its weight is \(contribution.weight): it must be a positive number")
+    guard stored.weight.isFinite, stored.weight > 0 else {
+      return .failure("its weight is \(stored.weight): it must be a positive number")
     }
     let file: EncodedFile
     do {
-      let (path, range) = (contribution.file, contribution.range)
+      let (path, range) = (stored.file, stored.range)
       let plain = reading ? try SafetensorsFile(reading: path, range: range) : try SafetensorsFile(path: path, range: range)
       file = try EncodedFile(plain, base: base)
     } catch {
-      if error.isPassing { throw .update(path: contribution.path, error) }
+      if error.isPassing { throw .update(path: stored.path, error) }
       return .failure(.init(error.description))
     }
     let metadata = file.file.metadata
@@ -63,7 +63,7 @@ public struct Update: Sendable {
     if let difference = file.schema.difference(from: base, required: [], anyFloatingPoint: true) { return .failure(.init(difference)) }
     guard file.tensors.contains(where: \.dtype.isFloatingPoint) else { return .failure("it holds no floating-point tensor") }
     return .success(
-      Update(path: contribution.path, weight: contribution.weight, content: content, metadata: metadata, file: file))
+      Update(path: stored.path, weight: stored.weight, content: content, metadata: metadata, file: file))
   }
 }
 

@@ -14,15 +14,15 @@ extension Central {
     let base = try await history.ask { (store) throws(StorageError) in try await store.models(of: task, before).rows.first }
     let specification = try await history.row(task).specification
     guard let recorded = record.result, let specification,
-      let order = WorkOrder(replaying: record, of: task, specification, state: base?.digest == record.base ? base?.state : nil)
+      let item = CentralWorkItem(replaying: record, of: task, specification, state: base?.digest == record.base ? base?.state : nil)
     else {
       throw Problem(
         .noModel, "round \(round) of task \(task) ended without a model: nothing is to be computed")
     }
-    var report = ReplayReport(task: task, round: round, recorded: recorded, computed: nil, collected: collected(order))
+    var report = ReplayReport(task: task, round: round, recorded: recorded, computed: nil, collected: collected(item))
     guard report.collected.isEmpty else { return report }
     do {
-      report.computed = try await trainers.replay(order, recorded: recorded)
+      report.computed = try await trainers.replay(item, recorded: recorded)
     } catch {
       throw Problem(.replayFailed, "round \(round) of task \(task) could not be computed again: \(error)")
     }
@@ -30,10 +30,10 @@ extension Central {
   }
 
   /// The inputs that retention has taken.
-  private func collected(_ order: WorkOrder) -> [String] {
+  private func collected(_ item: CentralWorkItem) -> [String] {
     var names: [String] = []
-    if let base = order.base, !state.contains(base) { names.append("the base model \(base)") }
-    if let optimizer = order.state, !state.contains(optimizer) { names.append("the server optimizer's state \(optimizer)") }
-    return names + order.contributions.filter { !state.contains($0.digest) }.map { "the update of \($0.path)" }
+    if let base = item.base, !state.contains(base) { names.append("the base model \(base)") }
+    if let optimizer = item.state, !state.contains(optimizer) { names.append("the server optimizer's state \(optimizer)") }
+    return names + item.contributions.filter { !state.contains($0.digest) }.map { "the update of \($0.path)" }
   }
 }

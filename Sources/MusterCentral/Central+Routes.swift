@@ -5,7 +5,7 @@ import MusterServer
 
 extension Central {
   func addDataRoutes(to router: Router<RouteContext>) {
-    DataPlane(server, ledger: ledger, source: self).add(to: router)
+    DataPlaneRoutes(server, ledger: ledger, source: self).add(to: router)
     router.get("v1/regions/:region/forgotten") { _, context in
       try jsonResponse(self.wishes.devices(of: try context.identifier("region")))
     }

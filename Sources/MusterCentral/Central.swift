@@ -14,7 +14,7 @@ package final class Central: Sendable {
   let server: Server<Coordinator>
   let performer: DeskPerformer<CentralDesk>
   let trainers: CentralWork
-  let work: ServerWork<Coordinator, WorkOrder>
+  let work: ServerWork<Coordinator, CentralWorkItem>
   let feed: EventFeed
   let client: HTTPClient
   let wishes = ForgetWishes()
@@ -54,7 +54,7 @@ package final class Central: Sendable {
 
   var shell: Shell<Coordinator> { server.shell }
   var state: StateFolder { server.state }
-  var history: History { server.history }
+  var history: HistoryReader { server.history }
   var logger: Logger { server.logger }
 
   /// Central as the ledger of what devices, or regions that aggregate, upload to it.

@@ -37,16 +37,16 @@ final class CentralWork: Sendable {
     for trainer in trainers.values { await trainer.shutdown() }
   }
 
-  @Sendable func attempt(_ order: WorkOrder, _ logger: Logger) async throws -> Coordinator.Event {
-    let key = order.key
+  @Sendable func attempt(_ item: CentralWorkItem, _ logger: Logger) async throws -> Coordinator.Event {
+    let key = item.key
     switch key.kind {
     case .initialize:
-      let model = try await initialize(order)
-      return .initialized(key.task, model, wire: try await wire(model, order))
+      let model = try await initialize(item)
+      return .initialized(key.task, model, wire: try await wire(model, item))
     case .aggregate:
       let (model, refused): (ModelReference, [Waiting])
       do {
-        (model, refused) = try await aggregate(order)
+        (model, refused) = try await aggregate(item)
       } catch let error as AggregationError {
         // Other devices may help.
         guard let refusals = error.refusals else { throw error }
@@ -54,8 +54,8 @@ final class CentralWork: Sendable {
         return .fellShort(
           key.task, round: key.round, refused: refusals.map { Waiting(node: $0.path, reason: $0.reason) }, reason: "\(error)")
       }
-      return .aggregated(key.task, round: key.round, model, wire: try await wire(model, order), refused: refused)
-    case .evaluate: return .evaluated(key.task, round: key.round, metrics: try await evaluate(order))
+      return .aggregated(key.task, round: key.round, model, wire: try await wire(model, item), refused: refused)
+    case .evaluate: return .evaluated(key.task, round: key.round, metrics: try await evaluate(item))
     }
   }
 
@@ -72,24 +72,24 @@ final class CentralWork: Sendable {
 
   // MARK: - The three kinds
 
-  private func initialize(_ order: WorkOrder) async throws -> ModelReference {
-    switch order.specification.initial {
+  private func initialize(_ item: CentralWorkItem) async throws -> ModelReference {
+    switch item.specification.initial {
     case .blob(let digest):
       guard let bytes = state.size(of: digest) else { throw WorkError("central holds no blob \(digest)") }
       return ModelReference(digest: digest, bytes: bytes)
     case .seed(let seed):
-      let folder = try folder(order)
+      let folder = try folder(item)
       return try await removing(folder) {
-        let outcome = try await train(order, .initialize, seed: seed, base: nil, in: folder)
+        let outcome = try await train(item, .initialize, seed: seed, base: nil, in: folder)
         guard let model = outcome.parameters else { throw WorkError("the trainer left no model") }
         return try await adopt(model)
       }
     }
   }
 
-  private func aggregate(_ order: WorkOrder) async throws -> (ModelReference, [Waiting]) {
-    let fold = try RoundFold(order, state, rules: rules)
-    let result = try await fold.write(to: "\(try state.workFolder())/aggregate-\(order.key.task)-\(order.key.round)")
+  private func aggregate(_ item: CentralWorkItem) async throws -> (ModelReference, [Waiting]) {
+    let fold = try RoundFold(item, state, rules: rules)
+    let result = try await fold.write(to: "\(try state.workFolder())/aggregate-\(item.key.task)-\(item.key.round)")
     var model = try await adopt(result.model)
     if let state = result.state { model.state = try await adopt(state).digest }
     return (model, result.refused)
@@ -98,61 +98,61 @@ final class CentralWork: Sendable {
   /// Makes a round's model again, for comparison only.
   ///
   /// - Parameter recorded: the model's digest. Version 0.1.0 wrote the task's id into its models: such a one is compared with that.
-  func replay(_ order: WorkOrder, recorded: Digest) async throws -> Digest {
-    let output = "\(try state.workFolder())/replay-\(order.key.task)-\(order.key.round)-\(UInt64.random(in: .min ... .max))"
-    let result = try await RoundFold(order, state, rules: rules).write(to: output)
+  func replay(_ item: CentralWorkItem, recorded: Digest) async throws -> Digest {
+    let output = "\(try state.workFolder())/replay-\(item.key.task)-\(item.key.round)-\(UInt64.random(in: .min ... .max))"
+    let result = try await RoundFold(item, state, rules: rules).write(to: output)
     let state = state
     return try await offload { () throws in
       defer { for file in [result.model, result.state].compactMap({ $0 }) { unlink(file) } }
       let digest = try state.blobs.digest(ofFile: result.model)
       if digest == recorded { return digest }
       let file = try SafetensorsFile(path: result.model)
-      let metadata = file.metadata.merging(["muster.task": order.key.task.rawValue]) { $1 }
+      let metadata = file.metadata.merging(["muster.task": item.key.task.rawValue]) { $1 }
       try SafetensorsWriter.rewriteMetadata(from: file, metadata: metadata, to: result.model)
       return try state.blobs.digest(ofFile: result.model) == recorded ? recorded : digest
     }
   }
 
   /// What devices download of a model: a copy in the task's encoding, the same bytes however often it is made; nil: the model itself.
-  private func wire(_ model: ModelReference, _ order: WorkOrder) async throws -> ModelReference? {
-    guard let encoding = TensorEncoding(name: order.specification.encoding.name), encoding.encodesModels else { return nil }
+  private func wire(_ model: ModelReference, _ item: CentralWorkItem) async throws -> ModelReference? {
+    guard let encoding = TensorEncoding(name: item.specification.encoding.name), encoding.encodesModels else { return nil }
     guard let path = state.path(of: model.digest) else { throw WorkError("the model to encode is missing from the store") }
-    let output = "\(try state.workFolder())/wire-\(order.key.task)-\(order.key.round)"
+    let output = "\(try state.workFolder())/wire-\(item.key.task)-\(item.key.round)"
     try await offload { () throws(SafetensorsError) in
       try encoding.encode(model: SafetensorsFile(path: path), to: output, metadata: ["muster.content": "parameters"])
     }
     return try await adopt(output)
   }
 
-  private func evaluate(_ order: WorkOrder) async throws -> [String: Double] {
-    guard let base = order.base, let path = state.path(of: base) else { throw WorkError("the model to evaluate is missing from the store") }
+  private func evaluate(_ item: CentralWorkItem) async throws -> [String: Double] {
+    guard let base = item.base, let path = state.path(of: base) else { throw WorkError("the model to evaluate is missing from the store") }
     guard testData != nil else { return [:] }
-    let folder = try folder(order)
-    return try await removing(folder) { try await train(order, .evaluate, seed: 0, base: path, in: folder).result.metrics }
+    let folder = try folder(item)
+    return try await removing(folder) { try await train(item, .evaluate, seed: 0, base: path, in: folder).result.metrics }
   }
 
   private func train(
-    _ order: WorkOrder, _ kind: TrainerJobDescription.Kind, seed: UInt64, base: String?, in folder: JobFolder
+    _ item: CentralWorkItem, _ kind: TrainerJobDescription.Kind, seed: UInt64, base: String?, in folder: JobFolder
   ) async throws -> TrainerOutcome {
     let trainer: TrainerRunner
-    switch Admission.choice(of: order.specification.trainer.unversioned, for: order.specification.model, from: capabilities) {
+    switch Admission.choice(of: item.specification.trainer.unversioned, for: item.specification.model, from: capabilities) {
     case .trainer(let name):
       guard let runner = trainers[name] else { preconditionFailure("the trainer \(name) was chosen from those that are there") }
       trainer = runner
     case .none(let why): throw WorkError("central \(why)")
     }
     let description = TrainerJobDescription(
-      kind, task: order.key.task, round: order.key.round, model: order.specification.model, local: order.specification.local, seed: seed,
+      kind, task: item.key.task, round: item.key.round, model: item.specification.model, local: item.specification.local, seed: seed,
       data: kind == .initialize ? nil : testData)
-    let step = order.specification.model.step.flatMap { state.path(of: $0.blob) }
+    let step = item.specification.model.step.flatMap { state.path(of: $0.blob) }
     try await offload { () throws(TrainerError) in try folder.prepare(description, global: base, step: step) }
     return try await trainer.run(description, in: folder.path)
   }
 
   // MARK: - Files
 
-  private func folder(_ order: WorkOrder) throws -> JobFolder {
-    JobFolder("\(try state.workFolder())/job-\(order.key.kind.rawValue)-\(order.key.task)-\(order.key.round)")
+  private func folder(_ item: CentralWorkItem) throws -> JobFolder {
+    JobFolder("\(try state.workFolder())/job-\(item.key.kind.rawValue)-\(item.key.task)-\(item.key.round)")
   }
 
   private func adopt(_ file: String) async throws -> ModelReference {

@@ -14,30 +14,30 @@ struct RoundFold: Sendable {
     var refused: [Waiting]
   }
 
-  private let order: WorkOrder
+  private let item: CentralWorkItem
   private let strategy: Strategy
   private let base: String
   private let state: String?
-  private let contributions: [Contribution]
+  private let updates: [StoredUpdate]
 
   /// - Throws: ``WorkError`` when an input is missing from the store.
-  init(_ order: WorkOrder, _ folder: StateFolder, rules: Rules) throws {
-    self.order = order
-    guard let path = order.base.flatMap(folder.path(of:)) else {
-      throw WorkError("the base model of round \(order.key.round) is missing from the store")
+  init(_ item: CentralWorkItem, _ folder: StateFolder, rules: Rules) throws {
+    self.item = item
+    guard let path = item.base.flatMap(folder.path(of:)) else {
+      throw WorkError("the base model of round \(item.key.round) is missing from the store")
     }
     base = path
-    let whole = try Strategy(order.specification.strategy, rules: rules, localRate: order.specification.local.rate)
-    strategy = try order.isRegional ? Self.above(regions: whole) : whole
-    contributions = try order.contributions.map { contribution in
+    let whole = try Strategy(item.specification.strategy, rules: rules, localRate: item.specification.local.rate)
+    strategy = try item.isRegional ? Self.above(regions: whole) : whole
+    updates = try item.contributions.map { contribution in
       guard let place = folder.place(of: contribution.digest) else {
         throw WorkError("the update of \(contribution.path) is missing from the store")
       }
-      let countsDevices = order.isRegional && whole.combiner.composition == .count
+      let countsDevices = item.isRegional && whole.combiner.composition == .count
       let weight = countsDevices ? Double(contribution.devices) : contribution.weight
-      return Contribution(path: contribution.path.description, file: place.path, range: place.range, weight: weight)
+      return StoredUpdate(path: contribution.path.description, file: place.path, range: place.range, weight: weight)
     }
-    state = try order.state.map { state in
+    state = try item.state.map { state in
       guard let file = folder.path(of: state) else { throw WorkError("the server optimizer's state \(state) is missing from the store") }
       return file
     }
@@ -52,11 +52,11 @@ struct RoundFold: Sendable {
   /// - Parameter output: the model's file; the state's lies beside it.
   func write(to output: String) async throws -> Output {
     // Not the task's id: the same rounds of another task are to give the same bytes.
-    let metadata = ["muster.round": "\(order.key.round)"]
+    let metadata = ["muster.round": "\(item.key.round)"]
     let stateOut = strategy.optimizer.memory.isEmpty ? nil : "\(output)-state"
     let result = try await offload { () throws(AggregationError) in
       try aggregate(
-        base: base, contributions: contributions, strategy: strategy, output: output, metadata: metadata, durable: false, stateIn: state,
+        base: base, updates: updates, strategy: strategy, output: output, metadata: metadata, durable: false, stateIn: state,
         stateOut: stateOut)
     }
     return Output(model: output, state: stateOut, refused: result.refused.map { Waiting(node: $0.path, reason: $0.reason) })

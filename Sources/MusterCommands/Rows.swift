@@ -57,7 +57,7 @@ struct MetricColumns: Hashable, Sendable {
   let names: [String]
 
   init(_ evaluations: [[String: Double]?], first: String?) {
-    names = Array(Words.order(of: evaluations.compactMap { $0 }.flatMap(\.keys), first: first).prefix(Self.limit))
+    names = Array(Words.sorted(evaluations.compactMap { $0 }.flatMap(\.keys), first: first).prefix(Self.limit))
   }
 
   var columns: [Table.Column] { names.map { .number($0.withoutEscapes.uppercased()) } }

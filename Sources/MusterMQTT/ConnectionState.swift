@@ -4,7 +4,7 @@ struct ConnectionState {
   typealias Flush = (target: UInt64, deadline: ContinuousClock.Instant, continuation: CheckedContinuation<Bool, Never>)
 
   var outbox: Outbox
-  var inbox: Inbox
+  var inbox: ReceiveQueue
   var stage = MQTTState.connecting(connection: 1)
   /// The number of the connection that is subscribed and ready.
   var connection: Int?
@@ -21,7 +21,7 @@ struct ConnectionState {
   private(set) var refusals = 0
   var statistics = MQTTStatistics()
 
-  init(outbox: Outbox, inbox: Inbox) {
+  init(outbox: Outbox, inbox: ReceiveQueue) {
     self.outbox = outbox
     self.inbox = inbox
   }

@@ -25,7 +25,7 @@ final class ConnectionThread {
   private var backoff: Backoff
   private var reported: MQTTError?
   /// Messages that arrive before the connection is reported as ready: retained messages of the first filters.
-  private var held: Inbox
+  private var held: ReceiveQueue
   private var isReady = false
   /// The number of attempts in a row that the broker ended without an answer to CONNECT.
   private var silentEndings = 0
@@ -49,7 +49,7 @@ final class ConnectionThread {
     self.generator = generator
     self.will = will
     backoff = Backoff(configuration.reconnect)
-    held = Inbox(limit: configuration.inboxLimit)
+    held = ReceiveQueue(limit: configuration.inboxLimit)
   }
 
   static func start(
@@ -104,7 +104,7 @@ final class ConnectionThread {
       state.reconnectAt = nil
     }
     isReady = false
-    held = Inbox(limit: configuration.inboxLimit)
+    held = ReceiveQueue(limit: configuration.inboxLimit)
     do throws(Ending) {
       let session = try connect(number)
       connectedAt = .now

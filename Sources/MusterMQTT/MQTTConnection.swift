@@ -11,7 +11,7 @@ package final class MQTTConnection: Sendable {
 
   init(_ configuration: MQTTConfiguration, logger: Logger) throws(MQTTError) {
     do throws(FileError) { waker = try Waker() } catch { throw .configuration("MQTT: \(error)") }
-    shared = Mutex(ConnectionState(outbox: Outbox(limit: configuration.outboxLimit), inbox: Inbox(limit: configuration.inboxLimit)))
+    shared = Mutex(ConnectionState(outbox: Outbox(limit: configuration.outboxLimit), inbox: ReceiveQueue(limit: configuration.inboxLimit)))
     maximumPayload = configuration.maximumPayload
     self.logger = logger
   }

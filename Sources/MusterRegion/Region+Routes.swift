@@ -6,7 +6,7 @@ import MusterTransfer
 
 extension Region {
   func addDataRoutes(to router: Router<RouteContext>) {
-    DataPlane(server, ledger: ledger, source: models).add(to: router)
+    DataPlaneRoutes(server, ledger: ledger, source: models).add(to: router)
     addSharedRoutes(to: router)
   }
 

@@ -14,11 +14,11 @@ import MusterTransfer
 package final class Region: Sendable {
   let server: Server<RegionMachine>
   let performer: DeskPerformer<RegionDesk>
-  let work: ServerWork<RegionMachine, RegionOrder>
+  let work: ServerWork<RegionMachine, RegionWorkItem>
   let queues: RegionQueues
   let above: BrokerLink
   let client: HTTPClient
-  let models: BlobCache
+  let models: CentralBlobs
 
   /// Opens the state folder and restores the machine. Nothing runs before ``run()``.
   package init(_ configuration: RegionConfiguration, logger: Logger) async throws {
@@ -34,7 +34,7 @@ package final class Region: Sendable {
         data: offline == nil ? configuration.server.data.advertise : nil, reason: offline)
     }
     client = try HTTPClient(HTTPConfiguration(stallSeconds: configuration.stallSeconds), logger: logger)
-    models = BlobCache(state: server.state, client: client) { await server.shell.machine.participant.coordinatorState?.data }
+    models = CentralBlobs(state: server.state, client: client) { await server.shell.machine.participant.coordinatorState?.data }
     let regionWork = RegionWork(state: server.state, models: models)
     work = ServerWork(server, trouble: regionWork.trouble, attempt: regionWork.attempt)
     queues = RegionQueues(above: above, logger: logger)
@@ -210,7 +210,7 @@ package final class Region: Sendable {
 }
 
 /// Blobs of central, fetched once and kept.
-struct BlobCache: BlobSource {
+struct CentralBlobs: BlobSource {
   let state: StateFolder
   let client: HTTPClient
   let flights = SingleFlight<Digest>()

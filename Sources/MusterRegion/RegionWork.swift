@@ -14,10 +14,10 @@ import MusterTensors
 /// A region's long work: one contribution out of those of its devices.
 struct RegionWork: Sendable {
   let state: StateFolder
-  let models: BlobCache
+  let models: CentralBlobs
 
-  @Sendable func attempt(_ order: RegionOrder, _ logger: Logger) async throws -> Coordinator.Event {
-    .combined(order.key.task, order.key.roundKey, try await combine(order))
+  @Sendable func attempt(_ item: RegionWorkItem, _ logger: Logger) async throws -> Coordinator.Event {
+    .combined(item.key.task, item.key.roundKey, try await combine(item))
   }
 
   /// What the devices delivered is abandoned only when trying again cannot help.
@@ -26,32 +26,32 @@ struct RegionWork: Sendable {
     return error is StorageError || error is Problem ? .unclear : .lasting
   }
 
-  private func combine(_ order: RegionOrder) async throws -> Combined {
-    switch order.key.roundKey.phase {
-    case .train: try await aggregate(order)
-    case .evaluate: Combined(result: try await summarize(order), refused: [])
+  private func combine(_ item: RegionWorkItem) async throws -> Combined {
+    switch item.key.roundKey.phase {
+    case .train: try await aggregate(item)
+    case .evaluate: Combined(result: try await summarize(item), refused: [])
     }
   }
 
   /// One update: filters and combiner of the task's strategy, with the summed weight and count.
-  private func aggregate(_ order: RegionOrder) async throws -> Combined {
-    let base = try await base(order)
-    defer { if order.encoding != .float32 { unlink(base) } }
-    let whole = try Strategy(order.strategy)
+  private func aggregate(_ item: RegionWorkItem) async throws -> Combined {
+    let base = try await base(item)
+    defer { if item.encoding != .float32 { unlink(base) } }
+    let whole = try Strategy(item.strategy)
     guard let strategy = whole.decomposed?.region else { throw RegionError.needsWholeCohort(whole.whyNotDecomposable ?? "") }
-    let output = "\(try state.workFolder())/combined-\(order.key.task)-\(order.key.round)"
+    let output = "\(try state.workFolder())/combined-\(item.key.task)-\(item.key.round)"
     var refused: [Waiting] = []
-    var counted = order.contributions
+    var counted = item.contributions
     // The header says what counts, and is written first: when the filters refuse some, once more without them.
     while true {
-      let contributions = try counted.map { contribution in
+      let updates = try counted.map { contribution in
         guard let place = state.place(of: contribution.digest) else { throw RegionError.missing(contribution.path) }
-        return Contribution(path: contribution.path.description, file: place.path, range: place.range, weight: contribution.weight)
+        return StoredUpdate(path: contribution.path.description, file: place.path, range: place.range, weight: contribution.weight)
       }
-      let metadata = try metadata(order, counted)
+      let metadata = try metadata(item, counted)
       let result = try await offload { () throws(AggregationError) in
         try MusterAggregation.aggregate(
-          base: base, contributions: contributions, strategy: strategy, output: output, metadata: metadata, durable: false)
+          base: base, updates: updates, strategy: strategy, output: output, metadata: metadata, durable: false)
       }
       if result.refused.isEmpty { break }
       refused += result.refused.map { Waiting(node: $0.path, reason: $0.reason) }
@@ -63,10 +63,10 @@ struct RegionWork: Sendable {
 
   /// What to aggregate onto. Encoded contributions are differences to what devices decoded: onto zeros they give the difference that the
   /// region sends, as exactly as if central had all of them.
-  private func base(_ order: RegionOrder) async throws -> String {
-    let model = try await models.locate(order.base)
-    guard order.encoding != .float32 else { return model }
-    let zeros = "\(try state.workFolder())/zeros-\(order.key.task)-\(order.key.round)"
+  private func base(_ item: RegionWorkItem) async throws -> String {
+    let model = try await models.locate(item.base)
+    guard item.encoding != .float32 else { return model }
+    let zeros = "\(try state.workFolder())/zeros-\(item.key.task)-\(item.key.round)"
     try await offload { () throws(SafetensorsError) in
       let model = try SafetensorsFile(path: model)
       try EncodedFile(model).schema.writeZeros(to: zeros, metadata: model.buffers().metadata)
@@ -74,20 +74,20 @@ struct RegionWork: Sendable {
     return zeros
   }
 
-  private func metadata(_ order: RegionOrder, _ counted: [ContributionRecord]) throws -> [String: String] {
+  private func metadata(_ item: RegionWorkItem, _ counted: [ContributionRecord]) throws -> [String: String] {
     [
-      "muster.task": order.key.task.rawValue, "muster.round": "\(order.key.round)", "muster.base": "\(order.base)",
-      "muster.content": order.encoding == .float32 ? "parameters" : "delta", "muster.weight": "\(counted.reduce(0) { $0 + $1.weight })",
+      "muster.task": item.key.task.rawValue, "muster.round": "\(item.key.round)", "muster.base": "\(item.base)",
+      "muster.content": item.encoding == .float32 ? "parameters" : "delta", "muster.weight": "\(counted.reduce(0) { $0 + $1.weight })",
       "muster.count": "\(counted.count)",
       "muster.metrics": String(decoding: try JSON.encode(Coordinator.weighted(counted) ?? [:]), as: UTF8.self),
     ]
   }
 
   /// One evaluation: each metric's mean, weighted by samples.
-  private func summarize(_ order: RegionOrder) async throws -> JobResult {
+  private func summarize(_ item: RegionWorkItem) async throws -> JobResult {
     let evaluation = Evaluation(
-      base: order.base, weight: order.contributions.reduce(0) { $0 + $1.weight }, count: order.contributions.count,
-      metrics: Coordinator.weighted(order.contributions) ?? [:])
+      base: item.base, weight: item.contributions.reduce(0) { $0 + $1.weight }, count: item.contributions.count,
+      metrics: Coordinator.weighted(item.contributions) ?? [:])
     let body = try JSON.encode(evaluation)
     let state = state
     let digest = try await offload { () throws in

@@ -4,7 +4,7 @@ package import MusterSchema
 
 /// Translates the effects of central's machine into commands for its driver.
 package struct CentralDesk: Desk {
-  package typealias Command = DeskCommand<WorkOrder, Never>
+  package typealias Command = DeskCommand<CentralWorkItem, Never>
 
   private let secret: [UInt8]
   package let faults: PlantedFaults
@@ -48,6 +48,6 @@ package struct CentralDesk: Desk {
   }
 
   private func work(_ kind: Coordinator.Work, _ task: TaskID, _ round: Int, _ machine: Coordinator) -> Command? {
-    WorkOrder(kind, task, round, machine, faults: faults).map { .work($0.key.planted(faults), $0) }
+    CentralWorkItem(kind, task, round, machine, faults: faults).map { .work($0.key.planted(faults), $0) }
   }
 }

@@ -6,7 +6,7 @@ package import MusterSchema
 /// often, and which long work is queued under which key.
 package protocol Desk<M>: Sendable {
   associatedtype M: ServerMachine
-  associatedtype Order: LongOrder
+  associatedtype Item: WorkItem
   /// Commands that only this desk has.
   associatedtype Own: Sendable
 
@@ -14,13 +14,13 @@ package protocol Desk<M>: Sendable {
 
   /// - Parameter machine: as it was committed with the effect.
   /// - Returns: `nil` when there is nothing to do, or not yet.
-  mutating func command(for effect: M.Effect, of machine: M) -> DeskCommand<Order, Own>?
+  mutating func command(for effect: M.Effect, of machine: M) -> DeskCommand<Item, Own>?
 
   /// When ``due(of:at:)`` has something.
   var next: Instant? { get }
 
   /// The commands that had to wait, because a topic is written at most once a second.
-  mutating func due(of machine: M, at now: Instant) -> [DeskCommand<Order, Own>]
+  mutating func due(of machine: M, at now: Instant) -> [DeskCommand<Item, Own>]
 
   /// The publications that answer a message on a task's own topic: the descriptor again, or the clearing of both task topics.
   mutating func repair(_ found: FoundDescriptor, of task: TaskID, owed machine: M) -> [Publication]
@@ -36,10 +36,10 @@ extension Desk {
 }
 
 /// What the driver of a server's machine does.
-package enum DeskCommand<Order: Sendable, Own: Sendable>: Sendable {
+package enum DeskCommand<Item: Sendable, Own: Sendable>: Sendable {
   /// On the broker of the server's own nodes.
   case publish(Publication)
-  case work(WorkKey, Order)
+  case work(WorkKey, Item)
   case answer(Coordinator.Reply, Coordinator.Answer)
   /// Keep these blobs. Others that lost their last reference may go.
   case collect(Set<Digest>)

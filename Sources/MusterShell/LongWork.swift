@@ -2,8 +2,8 @@ package import MusterParticipation
 
 /// A piece of a server's long work, with its number of attempts. It decides when the work is retried, and when its result is handed over
 /// again.
-package struct LongWork<Order> {
-  package let order: Order
+package struct LongWork<Item> {
+  package let item: Item
   private var attempts = 0
   /// Attempts among these that failed for an unclear reason.
   private var unclear = 0
@@ -14,8 +14,8 @@ package struct LongWork<Order> {
   private static var longestPause: Double { 30 }
   private static var pauseBetweenReports: Double { 1 }
 
-  package init(_ order: Order, faults: PlantedFaults = []) {
-    self.order = order
+  package init(_ item: Item, faults: PlantedFaults = []) {
+    self.item = item
     self.faults = faults
   }
 
@@ -41,7 +41,7 @@ package struct LongWork<Order> {
   }
 }
 
-extension LongWork: Sendable where Order: Sendable {}
+extension LongWork: Sendable where Item: Sendable {}
 
 /// Why an attempt at long work failed.
 package enum Trouble: Sendable {

@@ -4,7 +4,7 @@ package import MusterSchema
 
 /// Translates the effects of a region's machine into commands for its driver: messages below, statuses above, questions, and long work.
 package struct RegionDesk: Desk {
-  package typealias Command = DeskCommand<RegionOrder, Own>
+  package typealias Command = DeskCommand<RegionWorkItem, Own>
 
   package enum Own: Sendable {
     /// Publish on the broker of the coordinator above.
@@ -62,7 +62,7 @@ package struct RegionDesk: Desk {
     case .consult(let task):
       return machine.tasks[task]?.order.map { .own(.ask(.whatCounts(task, $0.key, upload: $0.upload))) }
     case .aggregate(let task, _):
-      return RegionOrder(task, machine, faults: faults).map { .work($0.key.planted(faults), $0) }
+      return RegionWorkItem(task, machine, faults: faults).map { .work($0.key.planted(faults), $0) }
     case .answer(let reply, let answer): return .answer(reply, answer)
     case .evicted(let count, let most): return .evicted(count, of: most)
     // Effects that only the root has, and those that the region's machine handles itself.

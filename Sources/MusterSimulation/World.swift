@@ -40,7 +40,7 @@ package final class World {
   package private(set) var time: Int64 = 0
   var queue = EventQueue()
   var random: Generator
-  var network: Network
+  var network: NetworkConditions
   var directory = Directory()
   package internal(set) var trace = Trace()
   /// Whether the trace is also kept as text.
@@ -96,7 +96,7 @@ package final class World {
     // Sites: central, the regions, the brokers, the devices.
     let brokerCount = plan.ownBrokers ? count + 1 : 1
     brokers = (0..<brokerCount).map { Broker(name: $0 == 0 ? "broker" : "broker-\(names[$0 - 1])", site: 1 + count + $0) }
-    network = Network(sites: 1 + count + brokerCount + plan.devices.reduce(0, +) + plan.twins)
+    network = NetworkConditions(sites: 1 + count + brokerCount + plan.devices.reduce(0, +) + plan.twins)
     _ = directory.number(NodeID.central)
     for name in names { _ = directory.number(name) }
     _ = central

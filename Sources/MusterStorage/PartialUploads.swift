@@ -33,7 +33,7 @@ package final class PartialUploads: Sendable {
   }
 
   /// The progress of a partial upload.
-  package struct Standing: Hashable, Sendable {
+  package struct Status: Hashable, Sendable {
     package var identity: Identity
     /// The number of bytes that are here.
     package var offset: Int
@@ -91,7 +91,7 @@ package final class PartialUploads: Sendable {
   /// A request that still writes to the upload is cut off, so that the answer stays true. A request that has claimed it writes no more.
   ///
   /// - Parameter digest: the digest that the upload must have; `nil` allows any.
-  package func standing(_ name: String, _ digest: Digest?) -> Standing? {
+  package func status(_ name: String, _ digest: Digest?) -> Status? {
     entries.withLock { entries in
       guard var entry = entries[name], !entry.isDiscarded, digest.map({ $0 == entry.identity.digest }) ?? true else { return nil }
       settle(&entry)
@@ -101,7 +101,7 @@ package final class PartialUploads: Sendable {
         return nil
       }
       entries[name] = entry
-      return Standing(identity: entry.identity, offset: entry.count, isStored: entry.isStored)
+      return Status(identity: entry.identity, offset: entry.count, isStored: entry.isStored)
     }
   }
 
@@ -143,17 +143,17 @@ package final class PartialUploads: Sendable {
   /// - Throws: ``StorageError/claimed`` while another request makes a contribution of the upload's bytes.
   package func resume(
     _ name: String, _ digest: Digest, at offset: Int, expecting: Int, maximumBytes: Int
-  ) throws(StorageError) -> (standing: Standing?, file: StagedFile?) {
-    guard let standing = standing(name, digest), standing.offset == offset, !standing.isStored else {
-      return (self.standing(name, digest), nil)
+  ) throws(StorageError) -> (status: Status?, file: StagedFile?) {
+    guard let status = status(name, digest), status.offset == offset, !status.isStored else {
+      return (self.status(name, digest), nil)
     }
     let (known, isClaimed) = entries.withLock { ($0[name]?.progress, $0[name]?.isClaimed ?? false) }
     if isClaimed { throw .claimed }
     let progress = if let known { known } else { try read(part(name), upTo: offset) }
-    let result: Result<(Standing?, StagedFile?), StorageError> = entries.withLock { entries in
+    let result: Result<(Status?, StagedFile?), StorageError> = entries.withLock { entries in
       guard var entry = entries[name], entry.identity.digest == digest, entry.count == offset, entry.active == nil,
         case let progress = entry.progress ?? progress, progress.count == offset
-      else { return .success((standing, nil)) }
+      else { return .success((status, nil)) }
       do throws(StorageError) {
         entries[name] = nil
         defer { entries[name] = entry }
@@ -163,7 +163,7 @@ package final class PartialUploads: Sendable {
         entry.progress = progress
         entry.active = file
         entry.touched = time(nil)
-        return .success((standing, file))
+        return .success((status, file))
       } catch {
         return .failure(error)
       }

@@ -63,7 +63,7 @@ let package = Package(
       dependencies: [
         "MusterGround", "MusterSchema", "MusterTensors", "MusterCoordination", "MusterStorage", "MusterServer", hummingbird, httpTypes,
         nioCore,
-      ], exclude: ["Contributions/CoordinatorLedger.swift", "DataPlane.swift"], swiftSettings: watched),
+      ], exclude: ["Contributions/CoordinatorLedger.swift", "DataPlaneRoutes.swift"], swiftSettings: watched),
     .executableTarget(
       name: "fuzz",
       dependencies: [

@@ -21,7 +21,7 @@ import Testing
     do {
       _ = try load(json, flags: flags, environment: environment)
       return "nothing"
-    } catch let error as ConfigurationError {
+    } catch let error as AgentConfigurationError {
       return "\(error)".replacing(folder.path, with: "")
     }
   }
@@ -161,12 +161,12 @@ import Testing
     let empty = try complaint(#"{"id":"a","region":"b","polcy":{}}"#)
     #expect(empty.hasPrefix("configuration: polcy (/agent.json): unknown key"))
     #expect(
-      try complaint(#"{"id":"a","region":"b","policy":{"hours":{}}}"#).hasPrefix("configuration: policy.hours (/agent.json): there is no"))
+      try complaint(#"{"id":"a","region":"b","policy":{"hours":{}}}"#).hasPrefix("configuration: policy.hours (/agent.json): unknown key"))
     _ = try load(#"{"id":"a","region":"b","policy":{},"broker":{},"labels":{},"data":{}}"#)
     let text = try complaint(small, environment: ["MUSTER_POLICY_MIN_BATTERY": "low"])
     #expect(text == "configuration: policy.minBattery (MUSTER_POLICY_MIN_BATTERY): must be a number from 0 to 100, not low")
     #expect(try complaint("[1").hasPrefix("configuration (/agent.json): the file is not a valid JSON object"))
-    #expect(throws: ConfigurationError.self) {
+    #expect(throws: AgentConfigurationError.self) {
       try AgentConfiguration.load(file: folder.file("missing.json"), flags: [:], environment: [:])
     }
   }

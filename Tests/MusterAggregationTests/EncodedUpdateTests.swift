@@ -23,9 +23,9 @@ struct EncodedUpdateTests {
   }
 
   /// `count` encoded updates, and the same updates decoded into plain differences.
-  private func updates(_ count: Int, _ encoding: TensorEncoding) throws -> (encoded: [Contribution], plain: [Contribution]) {
+  private func updates(_ count: Int, _ encoding: TensorEncoding) throws -> (encoded: [StoredUpdate], plain: [StoredUpdate]) {
     let schema = try SafetensorsFile(path: round.base).schema
-    var (encoded, plain): ([Contribution], [Contribution]) = ([], [])
+    var (encoded, plain): ([StoredUpdate], [StoredUpdate]) = ([], [])
     for index in 0..<count {
       let weight = Double(index % 4 + 1)
       let dense = round.folder.file("dense-\(index)")
@@ -35,8 +35,8 @@ struct EncodedUpdateTests {
       try encoding.encode(update: SafetensorsFile(path: dense), since: nil, to: file, metadata: metadata)
       let back = round.folder.file("back-\(index)")
       try EncodedFile(SafetensorsFile(path: file), base: schema).decode(to: back, metadata: metadata)
-      encoded.append(Contribution(path: "n/\(index)", file: file, weight: weight))
-      plain.append(Contribution(path: "n/\(index)", file: back, weight: weight))
+      encoded.append(StoredUpdate(path: "n/\(index)", file: file, weight: weight))
+      plain.append(StoredUpdate(path: "n/\(index)", file: back, weight: weight))
     }
     return (encoded, plain)
   }
@@ -85,7 +85,7 @@ struct EncodedUpdateTests {
     let bytes = try round.bytes()
     try round.aggregate(encoded.reversed())
     #expect(try round.bytes() == bytes)
-    _ = try aggregate(base: round.base, contributions: encoded, strategy: Strategy(named: "fedavg"), output: round.output, threads: 3)
+    _ = try aggregate(base: round.base, updates: encoded, strategy: Strategy(named: "fedavg"), output: round.output, threads: 3)
     #expect(try round.bytes() == bytes)
   }
 
@@ -96,7 +96,7 @@ struct EncodedUpdateTests {
       let file = round.folder.file("kept-\(index)")
       try SafetensorsWriter.rewriteMetadata(
         from: SafetensorsFile(path: own[0].file), metadata: SafetensorsFile(path: own[0].file).metadata, to: file)
-      return Contribution(path: "n/\(index)", file: file, weight: 1)
+      return StoredUpdate(path: "n/\(index)", file: file, weight: 1)
     }
     let plain = try round.update("n/plain", [Tensor](Self.shapes.map { try random(1, $0) }))
     #expect(try round.aggregate(contributions + [plain]).accepted.count == 5)

@@ -17,7 +17,7 @@ struct ExternalRuleTests {
     try round.base(tensor("w", [1, 1]), tensor("head", [5]))
   }
 
-  private func updates() throws -> [Contribution] {
+  private func updates() throws -> [StoredUpdate] {
     [
       try round.update("n/1", weight: 2, tensor("w", [2, 3])), try round.update("n/2", weight: 3, tensor("w", [4, 9])),
       try round.update("n/3", tensor("w", [.infinity, 0])),

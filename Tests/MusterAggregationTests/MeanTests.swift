@@ -73,7 +73,7 @@ struct MeanTests {
   ]
 
   /// The updates of `mean.py`, whose numbers are exact in every dtype.
-  private func updates(_ round: Round, _ dtype: DType) throws -> [Contribution] {
+  private func updates(_ round: Round, _ dtype: DType) throws -> [StoredUpdate] {
     let weights = [12, 7, 31, 5.5]
     return try (0..<4).map { i in
       let values = (0..<20_000).map { k in Float((k * (2 * i + 3) + 17 * i) % 251 - 125) / 64 }
@@ -155,12 +155,12 @@ struct MeanTests {
     let devices = try updates(round, .f64)
     try round.aggregate(devices)
     let flat = try doubles(round.output, "fc.weight")
-    var regions: [Contribution] = []
+    var regions: [StoredUpdate] = []
     for (name, members) in [("north", devices[0..<3]), ("south", devices[3..<4])] {
       let file = round.folder.file(name)
       let result = try aggregate(
-        base: round.base, contributions: Array(members), strategy: Strategy(named: "fedavg"), output: file)
-      regions.append(Contribution(path: name, file: file, weight: result.weight))
+        base: round.base, updates: Array(members), strategy: Strategy(named: "fedavg"), output: file)
+      regions.append(StoredUpdate(path: name, file: file, weight: result.weight))
     }
     try round.aggregate(regions)
     for (one, other) in zip(flat, try doubles(round.output, "fc.weight")) { #expect(abs(one - other) < 1e-14) }

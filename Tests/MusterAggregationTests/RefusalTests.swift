@@ -16,7 +16,7 @@ struct RefusalTests {
     for dtype in [DType.f32, .f16, .bf16, .f64] {
       let round = try Round()
       try round.base(tensor("a", [0, 0], dtype), tensor("b", [Float](repeating: 0, count: 20_000), dtype))
-      var good: [Contribution] = []
+      var good: [StoredUpdate] = []
       for (name, value) in [("n/1", Float(2)), ("n/3", 5)] {
         good.append(
           try round.update(
@@ -65,7 +65,7 @@ struct RefusalTests {
     let short = try round.update("short", tensor("w", [1, 1]), tensor("b", [1]))
     let whole = try Data(contentsOf: URL(filePath: short.file))
     try whole.dropLast(3).write(to: URL(filePath: short.file))
-    let garbage = Contribution(path: "garbage", file: try round.folder.write("no tensors, but words", to: "garbage"), weight: 1)
+    let garbage = StoredUpdate(path: "garbage", file: try round.folder.write("no tensors, but words", to: "garbage"), weight: 1)
     let updates = [
       try round.update("good", tensor("w", [1, 2]), tensor("b", [3])), try round.update("shape", tensor("w", [1]), tensor("b", [3])),
       try round.update("dtype", Tensor(name: "w", dtype: .i32, shape: [2], data: [UInt8](repeating: 0, count: 8)), tensor("b", [3])),
@@ -75,7 +75,7 @@ struct RefusalTests {
       try round.update("negative", weight: -1, tensor("w", [1, 2]), tensor("b", [3])),
       try round.update("endless", weight: .infinity, tensor("w", [1, 2]), tensor("b", [3])),
       try round.update("none", weight: .nan, tensor("w", [1, 2]), tensor("b", [3])),
-      Contribution(path: "missing", file: round.folder.file("nowhere"), weight: 1), short, garbage,
+      StoredUpdate(path: "missing", file: round.folder.file("nowhere"), weight: 1), short, garbage,
     ]
     let result = try round.aggregate(updates)
     #expect(try round.floats("w") == [1, 2])
@@ -140,7 +140,7 @@ struct RefusalTests {
     let update = try round.update("a", tensor("w", [3]))
     let error = #expect(throws: AggregationError.self) {
       try aggregate(
-        base: round.base, contributions: [update], strategy: Strategy(named: "mean"), output: round.folder.file("no/where"))
+        base: round.base, updates: [update], strategy: Strategy(named: "mean"), output: round.folder.file("no/where"))
     }
     if case .output = error {} else { Issue.record("\(String(describing: error))") }
   }

@@ -13,41 +13,41 @@ struct Round {
 
   func base(_ tensors: Tensor...) throws { try SafetensorsWriter.write(tensors, to: base) }
 
-  func update(_ path: String, weight: Double = 1, content: String? = nil, _ tensors: Tensor...) throws -> Contribution {
+  func update(_ path: String, weight: Double = 1, content: String? = nil, _ tensors: Tensor...) throws -> StoredUpdate {
     try update(path, weight: weight, content: content, tensors)
   }
 
   func update(
     _ path: String, weight: Double = 1, content: String? = nil, _ tensors: [Tensor], metadata: [String: String] = [:]
-  ) throws -> Contribution {
+  ) throws -> StoredUpdate {
     // Written without `SafetensorsWriter`, which would wait for the disk for each of hundreds of files.
     var metadata = metadata
     metadata["muster.content"] = content
     let bytes = try SafetensorsWriter.bytes(tensors, metadata: metadata)
     let file = try folder.write(bytes, to: path.replacing("/", with: "-"))
-    return Contribution(path: path, file: file, weight: weight)
+    return StoredUpdate(path: path, file: file, weight: weight)
   }
 
-  /// The same contributions, packed into one file.
-  func packed(_ contributions: [Contribution]) throws -> [Contribution] {
+  /// The same updates, packed into one file.
+  func packed(_ updates: [StoredUpdate]) throws -> [StoredUpdate] {
     var pack = Array("whatever comes first".utf8)
-    let parts = try contributions.map { contribution in
+    let parts = try updates.map { contribution in
       let bytes = try Data(contentsOf: URL(filePath: contribution.file))
       pack += bytes
       return pack.count - bytes.count..<pack.count
     }
     let file = try folder.write(pack, to: "pack")
-    return zip(contributions, parts).map { Contribution(path: $0.path, file: file, range: $1, weight: $0.weight) }
+    return zip(updates, parts).map { StoredUpdate(path: $0.path, file: file, range: $1, weight: $0.weight) }
   }
 
   func write(_ tensors: [Tensor], to path: String) throws { try SafetensorsWriter.write(tensors, to: path) }
 
   @discardableResult
   func aggregate(
-    _ contributions: [Contribution], _ strategy: Strategy? = nil, names: Set<String>? = nil, metadata: [String: String] = [:]
+    _ updates: [StoredUpdate], _ strategy: Strategy? = nil, names: Set<String>? = nil, metadata: [String: String] = [:]
   ) throws -> AggregationResult {
     try MusterAggregation.aggregate(
-      base: base, contributions: contributions, strategy: strategy ?? Strategy(named: "fedavg"), names: names, output: output,
+      base: base, updates: updates, strategy: strategy ?? Strategy(named: "fedavg"), names: names, output: output,
       metadata: metadata)
   }
 

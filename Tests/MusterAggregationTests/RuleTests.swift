@@ -108,7 +108,7 @@ struct RuleTests {
   private static let weights = [12, 7, 31, 5.5, 20, 1, 9]
   private static let base = (0..<300).map { Float(($0 * 5) % 127 - 63) / 32 }
 
-  private func contributions(_ round: Round, deltasTimes factor: Float? = nil) throws -> [Contribution] {
+  private func contributions(_ round: Round, deltasTimes factor: Float? = nil) throws -> [StoredUpdate] {
     try (0..<7).map { i in
       var values = (0..<300).map { k in Float((k * (2 * i + 3) + 17 * i) % 251 - 125) / 64 }
       if let factor { for k in values.indices { values[k] = (values[k] - Self.base[k]) * factor } }
@@ -119,7 +119,7 @@ struct RuleTests {
       // Split into two tensors, because norms and distances cover all tensors together.
       let tensors = [try tensor("a", Array(values[..<100])), try tensor("b", Array(values[100...]))]
       let file = try round.folder.write(SafetensorsWriter.bytes(tensors, metadata: metadata), to: "update-\(i)")
-      return Contribution(path: "north/pi-\(i)", file: file, weight: Self.weights[i])
+      return StoredUpdate(path: "north/pi-\(i)", file: file, weight: Self.weights[i])
     }
   }
 
@@ -176,11 +176,11 @@ struct RuleTests {
       let strategy = try strategy(optimizer: vector.step)
       let (middle, state) = (round.folder.file("middle"), round.folder.file("state"))
       let first = try contributions(round, deltasTimes: 1)
-      _ = try aggregate(base: round.base, contributions: first, strategy: strategy, output: middle, stateOut: state)
+      _ = try aggregate(base: round.base, updates: first, strategy: strategy, output: middle, stateOut: state)
       let second = try contributions(round, deltasTimes: 0.5)
       let remembers = !strategy.optimizer.memory.isEmpty
       _ = try aggregate(
-        base: middle, contributions: second, strategy: strategy, output: round.output, stateIn: remembers ? state : nil)
+        base: middle, updates: second, strategy: strategy, output: round.output, stateIn: remembers ? state : nil)
       try expect(vector, in: round.output)
     }
   }
@@ -190,19 +190,19 @@ struct RuleTests {
     let round = try Round()
     let count = 400_000
     try round.base(tensor("w", (0..<count).map { Float($0 % 1013) / 7 }))
-    var contributions: [Contribution] = []
+    var stored: [StoredUpdate] = []
     for i in 0..<9 {
       let values = (0..<count).map { k in Float((k * (2 * i + 3)) % 1009) / 11 }
-      contributions.append(try round.update("n/\(i)", weight: Double(i + 1), tensor("w", values)))
+      stored.append(try round.update("n/\(i)", weight: Double(i + 1), tensor("w", values)))
     }
     for combiner in Self.combiners.map(\.step) where !combiner.contains("qFedAvg") {
       let strategy = try strategy(filters: "[{\"outliers\": 50}, {\"clip\": 1000}]", combiner: combiner, optimizer: "\"adam\"")
       var files: Set<[UInt8]> = []
       for threads in [1, 2, 3, 8] {
-        contributions.append(contributions.removeFirst())
+        stored.append(stored.removeFirst())
         let state = round.folder.file("state")
         _ = try aggregate(
-          base: round.base, contributions: contributions, strategy: strategy, output: round.output, durable: false, stateOut: state,
+          base: round.base, updates: stored, strategy: strategy, output: round.output, durable: false, stateOut: state,
           threads: threads)
         for path in [round.output, state] { files.insert(try SafetensorsFile(path: path).withData { Array($0) }) }
       }

@@ -110,7 +110,7 @@ struct LoadTests {
     first.invited = [0: now + .seconds(3), 1: now + .seconds(4)]
     (first.invitations, first.repeated, first.delivered) = (3, 1, [0.5])
     first.lastDelivered = now + .seconds(5)
-    first.refusals = [Refusal(status: 503, code: "busy"): 2]
+    first.refusals = [RequestFailure(status: 503, code: "busy"): 2]
     measures.rounds[.train] = [1: first, 2: RoundMeasure(began: now + .seconds(9))]
     let path = NodePath(NodeID(unchecked: "north"), NodeID(unchecked: "pi-1"))
     let record = RoundRecord(

@@ -102,7 +102,7 @@ struct WatchTests {
     let endless = WatchView(picture: TaskPicture(detail(.training, round: 1, why: String(repeating: "reason ", count: 100))), nodes: [])
     #expect(
       endless.lines(width: 40, ink: .none).suffix(2) == [
-        "reason reason reason reason reason", "… (muster why digits-a says all)",
+        "reason reason reason reason reason", "… (muster why digits-a shows everything)",
       ])
   }
 

@@ -5,17 +5,17 @@ import Testing
 
 @Suite("The orders of a device")
 struct OrderBookTests {
-  private func order(_ kind: OrderBook.Kind, _ task: TaskID = .digits, round: Int = 1, attempt: Int = 1) -> OrderBook.Order {
+  private func order(_ kind: JobQueue.Kind, _ task: TaskID = .digits, round: Int = 1, attempt: Int = 1) -> JobQueue.Step {
     let invitation = Invitation(
       task: task, revision: 1, key: RoundKey(round: round, phase: .train, attempt: attempt), quota: 1, minimum: 1,
       base: ModelReference(digest: Digest(of: "base"), bytes: 10), upload: "http://central:7400/v1/x", seed: 5, secondsLeft: 600,
       startWithin: 0)
-    return OrderBook.Order(kind, Job(invitation: invitation, stage: .uploading))
+    return JobQueue.Step(kind, Job(invitation: invitation, stage: .uploading))
   }
 
   @Test("are carried out one at a time, in order")
   func order() {
-    var book = OrderBook()
+    var book = JobQueue()
     #expect(book.place(order(.train)) == .waits && book.place(order(.ask, .other)) == .waits)
     #expect(book.take()?.kind == .train && book.take() == nil && book.count == 2)
     book.end()
@@ -26,7 +26,7 @@ struct OrderBookTests {
 
   @Test("an order that is under way is hurried, one that waits is replaced by the newer one")
   func again() {
-    var book = OrderBook()
+    var book = JobQueue()
     #expect(book.place(order(.upload)) == .waits)
     _ = book.take()
     #expect(book.place(order(.upload, attempt: 2)) == .hurries, "an attempt is not part of what a job is")
@@ -38,8 +38,8 @@ struct OrderBookTests {
 
   @Test("a job that is dropped takes its orders along, and says whether one of them is under way")
   func cancel() {
-    var book = OrderBook()
-    for kind in [OrderBook.Kind.ask, .upload] { #expect(book.place(order(kind)) == .waits) }
+    var book = JobQueue()
+    for kind in [JobQueue.Kind.ask, .upload] { #expect(book.place(order(kind)) == .waits) }
     #expect(book.place(order(.train, round: 2)) == .waits)
     _ = book.take()
     let (isFirst, isSecond) = (book.cancel(.digits, order(.ask).job.key), book.cancel(.digits, order(.ask, round: 2).job.key))

@@ -28,13 +28,13 @@ struct MetricTests {
   func modes() throws {
     let text = #"{"metric":"loss_reduction","mode":"max","at":0.5}"#
     let stop = try JSON.decode(StopSpecification.self, from: Array(text.utf8))
-    #expect(stop.order == .max && stop.isBetter(2, than: 1) && stop.isReached(by: 0.5) && !stop.isReached(by: 0.4))
+    #expect(stop.direction == .max && stop.isBetter(2, than: 1) && stop.isReached(by: 0.5) && !stop.isReached(by: 0.4))
     let other = StopSpecification(metric: "accuracy", mode: .min, at: 0.5)
     #expect(other.isBetter(1, than: 2) && other.isReached(by: 0.5) && !other.isReached(by: 0.6))
     #expect(StopSpecification(metric: "perplexity", at: 200).isReached(by: 150))
     #expect(!StopSpecification(metric: "perplexity", at: 200).isReached(by: 500))
     // As version 0.1.0 took names that it did not know: such a task may be in a journal.
-    #expect(StopSpecification(metric: "my_loss").order == .min && StopSpecification(metric: "score").order == .max)
+    #expect(StopSpecification(metric: "my_loss").direction == .min && StopSpecification(metric: "score").direction == .max)
   }
 
   private func model(_ round: Int, _ central: [String: Double]?, _ devices: [String: Double]? = nil) -> ModelCheckpoint {

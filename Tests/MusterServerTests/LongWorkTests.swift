@@ -45,21 +45,21 @@ struct LongWorkTests {
     await #expect(processExitsWith: .success) {
       let folder = try TemporaryFolder()
       let store = try StateFolder(folder: folder.file("state"))
-      let (order, models) = try frozen(store)
+      let (item, models) = try frozen(store)
       var limit = rlimit(rlim_cur: 16 << 10, rlim_max: 1 << 40)
       let isLimited = setrlimit(__rlimit_resource_t(RLIMIT_FSIZE.rawValue), &limit) == 0
       #expect(isLimited)
       let mailbox = Mailbox<RegionMachine.Event>()
       let work = RegionWork(state: store, models: models)
-      let (key, logger) = (order.key, LogRecorder().logger)
+      let (key, logger) = (item.key, LogRecorder().logger)
       let reports = LongWorkReports<RegionMachine.Event>(
         "aggregate", mailbox: mailbox, logger: logger, isWanted: { true }, trouble: work.trouble, delayed: { .below(key.delayed($0)) },
         failed: { .below(key.failed($0)) })
-      let orders = WorkRunner<WorkKey, LongWork<RegionOrder>>(width: 1)
-      orders.add(order.key, LongWork(order))
+      let pieces = WorkRunner<WorkKey, LongWork<RegionWorkItem>>(width: 1)
+      pieces.add(item.key, LongWork(item))
       let working = Task {
-        await orders.runAttempts { piece in
-          await piece.carryOut(reports) { .below(try await work.attempt(piece.order, logger)) }
+        await pieces.runAttempts { piece in
+          await piece.carryOut(reports) { .below(try await work.attempt(piece.item, logger)) }
         }
       }
       var said: [String] = []
@@ -69,7 +69,7 @@ struct LongWorkTests {
         for letter in mailbox.drain(.max) {
           switch letter.event {
           case .below(.workDelayed(.digits, .aggregate, round: 1, reason: let reason)): said.append(reason)
-          case .below(.combined(.digits, order.key.roundKey, let result)): combined = result
+          case .below(.combined(.digits, item.key.roundKey, let result)): combined = result
           default: Issue.record("unexpected: \(letter.event)")
           }
           letter.sender?.resume(returning: .committed)
@@ -109,7 +109,7 @@ struct LongWorkTests {
       await runner.runAttempts { work in
         await work.carryOut(reports(mailbox)) {
           let isFirst = attempts.withLock { attempts in
-            attempts.append(work.order)
+            attempts.append(work.item)
             return attempts.count == 1
           }
           if isFirst { throw StorageError.diskFull("x") }
@@ -128,8 +128,8 @@ struct LongWorkTests {
     }
     running.cancel()
     await running.value
-    let order = attempts.withLock { $0 }
-    #expect(order == ["sick", "well", "sick"] && events == [0, 42, 42])
+    let item = attempts.withLock { $0 }
+    #expect(item == ["sick", "well", "sick"] && events == [0, 42, 42])
   }
 
   @Test("work that nobody waits for any more is not done")
@@ -152,21 +152,21 @@ struct LongWorkTests {
   func keys() async throws {
     let folder = try TemporaryFolder()
     let store = try StateFolder(folder: folder.file("state"))
-    let orders = try [(1, 1), (1, 2), (2, 1)].map { try frozen(store, round: $0.0, attempt: $0.1).order }
-    #expect(Set(orders.map(\.key)).count == 3)
-    let queue = WorkRunner<WorkKey, RegionOrder>(width: 1)
+    let pieces = try [(1, 1), (1, 2), (2, 1)].map { try frozen(store, round: $0.0, attempt: $0.1).item }
+    #expect(Set(pieces.map(\.key)).count == 3)
+    let queue = WorkRunner<WorkKey, RegionWorkItem>(width: 1)
     let gate = AsyncStream<Void>.makeStream()
     let done = Mutex<[WorkKey]>([])
-    for order in orders { queue.add(order.key, order) }
+    for item in pieces { queue.add(item.key, item) }
     let running = Task {
-      await queue.run { order in
-        if order.key == orders[0].key { for await _ in gate.stream { break } }
-        done.withLock { $0.append(order.key) }
+      await queue.run { item in
+        if item.key == pieces[0].key { for await _ in gate.stream { break } }
+        done.withLock { $0.append(item.key) }
       }
     }
-    for order in orders { queue.add(order.key, order) }
+    for item in pieces { queue.add(item.key, item) }
     gate.continuation.yield()
-    let all = try await eventually { done.withLock { Set($0) } == Set(orders.map(\.key)) }
+    let all = try await eventually { done.withLock { Set($0) } == Set(pieces.map(\.key)) }
     #expect(all)
     running.cancel()
     await running.value
@@ -176,7 +176,7 @@ struct LongWorkTests {
 extension TaskID { fileprivate static let digits = TaskID(unchecked: "digits") }
 
 /// A region's frozen set of one update, and the base that it is for.
-private func frozen(_ store: StateFolder, round: Int = 1, attempt: Int = 1) throws -> (order: RegionOrder, models: BlobCache) {
+private func frozen(_ store: StateFolder, round: Int = 1, attempt: Int = 1) throws -> (item: RegionWorkItem, models: CentralBlobs) {
   let (north, pi) = (NodeID(unchecked: "north"), NodeID(unchecked: "pi-1"))
   func blob(_ value: Float, _ metadata: [String: String] = [:]) throws -> Digest {
     let bytes = try SafetensorsWriter.bytes(
@@ -192,7 +192,7 @@ private func frozen(_ store: StateFolder, round: Int = 1, attempt: Int = 1) thro
     upload: .region)
   let descriptor = TaskDescriptor(
     task: .digits, specification: specification, revision: 1, state: .open, central: "http://central:7400")
-  let order = Invitation(
+  let item = Invitation(
     task: .digits, revision: 1, key: RoundKey(round: round, phase: .train, attempt: attempt), quota: 1, minimum: 1,
     base: ModelReference(digest: base, bytes: 10), upload: "http://central:7400/v1/x/north", seed: 5, secondsLeft: 600, startWithin: 0)
   let record = ContributionRecord(path: NodePath(north, pi), digest: update, weight: 10, bytes: 10, metrics: [:])
@@ -200,11 +200,11 @@ private func frozen(_ store: StateFolder, round: Int = 1, attempt: Int = 1) thro
     .above(.descriptor(descriptor)),
     .below(
       .node(NodeState(node: pi, online: true, session: "a", nodeKind: .device, capabilities: Capabilities(trainers: ["built-in"])))),
-    .below(.status(NodeStatus(node: pi, task: .digits, state: .ready, devices: 1))), .above(.invitation(order)),
+    .below(.status(NodeStatus(node: pi, task: .digits, state: .ready, devices: 1))), .above(.invitation(item)),
     .below(.contribution(.digits, round: round, phase: .train, record, reply: Coordinator.Reply(1))),
   ]
   for event in events { _ = region.handle(event, at: .zero) }
-  let models = BlobCache(state: store, client: try HTTPClient(logger: LogRecorder().logger)) { nil }
-  guard let order = RegionOrder(.digits, region.coordinator) else { throw TestSupportError("nothing is frozen") }
-  return (order, models)
+  let models = CentralBlobs(state: store, client: try HTTPClient(logger: LogRecorder().logger)) { nil }
+  guard let item = RegionWorkItem(.digits, region.coordinator) else { throw TestSupportError("nothing is frozen") }
+  return (item, models)
 }

@@ -48,12 +48,12 @@ struct CentralDeskTests {
   func work() throws {
     var bench = CentralBench()
     bench.tell(.accept(.digits, specification()))
-    #expect(bench.orders.map(\.key.kind) == [.initialize])
+    #expect(bench.pieces.map(\.key.kind) == [.initialize])
     bench = .inRound()
     bench.deliver(1, 2)
-    let (key, order) = try #require(bench.orders.first)
+    let (key, item) = try #require(bench.pieces.first)
     #expect(key.kind == .aggregate && key.round == 1 && key.contributions == 2)
-    #expect(order.base == model.digest && order.contributions == [update(1), update(2)])
+    #expect(item.base == model.digest && item.contributions == [update(1), update(2)])
     #expect(workKeysDiffer([]) && foldsAll([]))
   }
 
@@ -116,21 +116,21 @@ struct CentralDeskTests {
 private func workKeysDiffer(_ faults: PlantedFaults) -> Bool {
   var bench = CentralBench.inRound(faults: faults)
   bench.deliver(1, 2)
-  let first = bench.orders.map(\.key)
+  let first = bench.pieces.map(\.key)
   bench.tell(.aggregated(.digits, round: 1, ModelReference(digest: Digest(of: [1]), bytes: 1), refused: []))
-  let second = bench.orders.map(\.key)
+  let second = bench.pieces.map(\.key)
   bench.tell(.evaluated(.digits, round: 1, metrics: [:]))
   for device in 1...2 {
     bench.tell(.contribution(.digits, round: 2, phase: .train, update(device), reply: Coordinator.Reply(9)))
   }
-  let keys = first + second + bench.orders.map(\.key)
+  let keys = first + second + bench.pieces.map(\.key)
   return keys.count == 3 && Set(keys).count == 3
 }
 
 private func foldsAll(_ faults: PlantedFaults) -> Bool {
   var bench = CentralBench.inRound(faults: faults)
   bench.deliver(1, 2)
-  return bench.orders.first?.order.contributions.count == 2
+  return bench.pieces.first?.item.contributions.count == 2
 }
 
 private func repairs(_ faults: PlantedFaults) -> Bool {

@@ -56,8 +56,8 @@ struct CentralBench {
   }
 
   var publications: [Publication] { commands.compactMap { if case .publish(let publication) = $0 { publication } else { nil } } }
-  var orders: [(key: WorkKey, order: WorkOrder)] {
-    commands.compactMap { if case .work(let key, let order) = $0 { (key, order) } else { nil } }
+  var pieces: [(key: WorkKey, item: CentralWorkItem)] {
+    commands.compactMap { if case .work(let key, let item) = $0 { (key, item) } else { nil } }
   }
 }
 
@@ -123,8 +123,8 @@ struct RegionBench {
   var above: [Publication] { commands.compactMap { if case .own(.publishAbove(let publication)) = $0 { publication } else { nil } } }
   var questions: [Question] { commands.compactMap { if case .own(.ask(let question)) = $0 { question } else { nil } } }
   var deliveries: [Delivery] { commands.compactMap { if case .own(.deliver(let delivery)) = $0 { delivery } else { nil } } }
-  var orders: [(key: WorkKey, order: RegionOrder)] {
-    commands.compactMap { if case .work(let key, let order) = $0 { (key, order) } else { nil } }
+  var pieces: [(key: WorkKey, item: RegionWorkItem)] {
+    commands.compactMap { if case .work(let key, let item) = $0 { (key, item) } else { nil } }
   }
 }
 

@@ -29,13 +29,13 @@ struct LongWorkTimesTests {
   func wanted() throws {
     var bench = CentralBench.inRound()
     bench.deliver(1, 2)
-    let aggregation = try #require(bench.orders.first?.key)
+    let aggregation = try #require(bench.pieces.first?.key)
     #expect(aggregation.isWanted(by: bench.machine))
     var smaller = aggregation
     smaller.contributions = 1
     #expect(!smaller.isWanted(by: bench.machine))
     bench.tell(.aggregated(.digits, round: 1, ModelReference(digest: Digest(of: [1]), bytes: 1), refused: []))
-    let evaluation = try #require(bench.orders.first?.key)
+    let evaluation = try #require(bench.pieces.first?.key)
     #expect(!aggregation.isWanted(by: bench.machine) && evaluation.isWanted(by: bench.machine))
     bench.tell(.cancel(.digits, reason: "x"))
     #expect(evaluation.isWanted(by: bench.machine), "an operator may have a model evaluated after the end")
@@ -48,7 +48,7 @@ struct LongWorkTimesTests {
     var bench = RegionBench.ready(.region)
     bench.tell(.above(.invitation(RegionBench.order())))
     bench.deliver(1, 2)
-    let key = try #require(bench.orders.first?.key)
+    let key = try #require(bench.pieces.first?.key)
     var other = key
     other.roundKey.attempt = 2
     #expect(key.isWanted(by: bench.machine.coordinator) && !other.isWanted(by: bench.machine.coordinator))

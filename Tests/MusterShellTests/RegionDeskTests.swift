@@ -50,11 +50,11 @@ struct RegionDeskTests {
     var bench = RegionBench.ready(.region)
     bench.tell(.above(.invitation(RegionBench.order())))
     bench.deliver(1, 2)
-    let (first, order) = try #require(bench.orders.first)
-    #expect(first.roundKey == RoundKey(round: 1, phase: .train, attempt: 1) && order.contributions == [update(1), update(2)])
+    let (first, item) = try #require(bench.pieces.first)
+    #expect(first.roundKey == RoundKey(round: 1, phase: .train, attempt: 1) && item.contributions == [update(1), update(2)])
     bench.tell(.below(.release(.digits, reason: "x")), .above(.invitation(RegionBench.order(round: 2, attempt: 3))))
     bench.deliver(1, 2, round: 2)
-    let second = try #require(bench.orders.first?.key)
+    let second = try #require(bench.pieces.first?.key)
     #expect(second.roundKey == RoundKey(round: 2, phase: .train, attempt: 3) && second != first)
   }
 

@@ -23,9 +23,9 @@ import Testing
       // This is where the process dies, so nothing is released.
     }
     let store = try StateFolder(folder: root.path)
-    #expect(store.partials.standing(identity.name, identity.digest)?.offset == 100_000)
-    #expect(store.partials.standing(identity.name, identity.digest)?.identity == identity)
-    #expect(store.partials.standing(identity.name, Digest(of: [1])) == nil)
+    #expect(store.partials.status(identity.name, identity.digest)?.offset == 100_000)
+    #expect(store.partials.status(identity.name, identity.digest)?.identity == identity)
+    #expect(store.partials.status(identity.name, Digest(of: [1])) == nil)
     let (_, file) = try store.partials.resume(identity.name, identity.digest, at: 100_000, expecting: 200_000, maximumBytes: 1 << 20)
     let rest = try #require(file)
     try rest.write(Array(bytes[100_000...]))
@@ -34,7 +34,7 @@ import Testing
     #expect(try store.partials.adopt(claim) == identity.digest)
     store.partials.release(claim)
     #expect(store.size(of: identity.digest) == bytes.count)
-    #expect(store.partials.standing(identity.name, nil)?.isStored == true)
+    #expect(store.partials.status(identity.name, nil)?.isStored == true)
   }
 
   @Test("One that was adopted but not accepted is complete after a restart, and gone with its blob")
@@ -48,11 +48,11 @@ import Testing
       // This is where the process dies, before it releases the claim.
     }
     let store = try StateFolder(folder: root.path)
-    let standing = store.partials.standing(identity.name, identity.digest)
-    #expect(standing?.isStored == true)
-    #expect(standing?.offset == bytes.count)
+    let status = store.partials.status(identity.name, identity.digest)
+    #expect(status?.isStored == true)
+    #expect(status?.offset == bytes.count)
     _ = store.sweep(keeping: [], olderThan: .seconds(-10))
-    #expect(store.partials.standing(identity.name, identity.digest) == nil)
+    #expect(store.partials.status(identity.name, identity.digest) == nil)
     #expect(Files.names(in: root.file("uploads")).isEmpty)
   }
 
@@ -67,7 +67,7 @@ import Testing
     let go = try #require(second)
     try go.write(Array(bytes[10..<30]))
     store.partials.release(first, of: identity.name)
-    #expect(store.partials.standing(identity.name, identity.digest)?.offset == 30)
+    #expect(store.partials.status(identity.name, identity.digest)?.offset == 30)
   }
 
   @Test("What was claimed is what becomes the blob, whatever other requests try meanwhile")
@@ -85,12 +85,12 @@ import Testing
     #expect(throws: StorageError.superseded) { try store.partials.claim(file, of: identity.name) }
     #expect(throws: StorageError.superseded) { () throws in try file.write([1]) }
     // A query of the progress gets the true state, and does not end the claim.
-    #expect(store.partials.standing(identity.name, identity.digest)?.offset == bytes.count)
-    #expect(store.partials.standing(identity.name, identity.digest)?.isStored == false)
+    #expect(store.partials.status(identity.name, identity.digest)?.offset == bytes.count)
+    #expect(store.partials.status(identity.name, identity.digest)?.isStored == false)
     store.partials.release(file, of: identity.name)
     #expect(try store.partials.adopt(claim) == identity.digest)
     store.partials.release(claim)
-    #expect(store.partials.standing(identity.name, identity.digest)?.isStored == true)
+    #expect(store.partials.status(identity.name, identity.digest)?.isStored == true)
     #expect(try store.blobs.digest(ofFile: try #require(store.path(of: identity.digest))) == identity.digest)
     store.partials.discard(identity.name)
     #expect(Files.names(in: root.file("uploads")).isEmpty)
@@ -124,18 +124,18 @@ import Testing
     do {
       let store = try StateFolder(folder: root.path)
       store.partials.release(try written(store))
-      #expect(store.partials.standing(identity.name, identity.digest)?.offset == bytes.count)
+      #expect(store.partials.status(identity.name, identity.digest)?.offset == bytes.count)
       let (_, again) = try store.partials.resume(identity.name, identity.digest, at: bytes.count, expecting: 0, maximumBytes: 1 << 20)
       _ = try store.partials.claim(try #require(again), of: identity.name)
       // This is where the process dies.
     }
     let store = try StateFolder(folder: root.path)
-    #expect(store.partials.standing(identity.name, identity.digest)?.offset == bytes.count)
+    #expect(store.partials.status(identity.name, identity.digest)?.offset == bytes.count)
     let claim = try written(store)
     store.partials.discard(identity.name, Digest(of: [1]))
-    #expect(store.partials.standing(identity.name, nil) != nil)
+    #expect(store.partials.status(identity.name, nil) != nil)
     store.partials.discard(identity.name)
-    #expect(store.partials.standing(identity.name, nil) == nil)
+    #expect(store.partials.status(identity.name, nil) == nil)
     store.partials.release(claim)
     #expect(Files.names(in: root.file("uploads")).isEmpty)
     #expect(store.partials.totals.count == 0)
@@ -149,8 +149,8 @@ import Testing
     let file = try store.partials.begin(unknown, expecting: .max, maximumBytes: 1000)
     try file.write([1, 2, 3])
     store.partials.release(file, of: "a")
-    let (standing, again) = try store.partials.resume("a", unknown.digest, at: 3, expecting: .max, maximumBytes: 1000)
-    #expect(standing?.offset == 3)
+    let (status, again) = try store.partials.resume("a", unknown.digest, at: 3, expecting: .max, maximumBytes: 1000)
+    #expect(status?.offset == 3)
     #expect(again != nil)
     #expect(try store.partials.resume("a", unknown.digest, at: .max, expecting: .max, maximumBytes: 1000).file == nil)
   }

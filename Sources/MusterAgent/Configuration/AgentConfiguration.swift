@@ -70,7 +70,7 @@ extension AgentConfiguration {
   ///   - file: the configuration file. `nil` uses `MUSTER_CONFIG` or else the default path, at which the file may be missing.
   package static func load(
     file: String?, flags: AgentFlags, environment: [String: String]
-  ) throws(ConfigurationError) -> (configuration: AgentConfiguration, report: String) {
+  ) throws(AgentConfigurationError) -> (configuration: AgentConfiguration, report: String) {
     let explicit = file ?? environment["MUSTER_CONFIG"]
     let path = explicit ?? defaultFile
     var settings = AgentSettings(
@@ -80,26 +80,26 @@ extension AgentConfiguration {
     return (configuration, report(settings))
   }
 
-  private static func read(_ path: String, mayBeMissing: Bool) throws(ConfigurationError) -> [String: JSONValue] {
+  private static func read(_ path: String, mayBeMissing: Bool) throws(AgentConfigurationError) -> [String: JSONValue] {
     let bytes: [UInt8]
     do {
       bytes = try Files.read(path, atMost: 1 << 20)
     } catch {
       if mayBeMissing, error.isMissing { return [:] }
-      throw ConfigurationError("", in: path, "the file cannot be read: \(error.reason)")
+      throw AgentConfigurationError("", in: path, "the file cannot be read: \(error.reason)")
     }
     do {
       try JSON.requireDistinctNames(bytes)
       return try JSON.decode([String: JSONValue].self, from: bytes)
     } catch {
-      throw ConfigurationError("", in: path, "the file is not a valid JSON object: \(JSON.explain(error, in: bytes))")
+      throw AgentConfigurationError("", in: path, "the file is not a valid JSON object: \(JSON.explain(error, in: bytes))")
     }
   }
 
-  private init(_ settings: inout AgentSettings, _ environment: [String: String]) throws(ConfigurationError) {
+  private init(_ settings: inout AgentSettings, _ environment: [String: String]) throws(AgentConfigurationError) {
     id = try settings.identifier("id", flag: "--id")
     guard id != .central else {
-      throw ConfigurationError("id", in: settings.lastOrigin, "must not be \"central\", which is the root coordinator's id")
+      throw AgentConfigurationError("id", in: settings.lastOrigin, "must not be \"central\", which is the root coordinator's id")
     }
     region = try settings.identifier("region", flag: "--region")
     if let base = Self.defaultState(environment) {
@@ -108,7 +108,7 @@ extension AgentConfiguration {
     } else if let folder = try settings.path("state") {
       state = folder
     } else {
-      throw ConfigurationError("state", HomeFolder.missing)
+      throw AgentConfigurationError("state", HomeFolder.missing)
     }
     broker = try Broker(&settings)
     labels = try Self.labels(&settings)
@@ -122,7 +122,7 @@ extension AgentConfiguration {
       sys: try settings.text("probe.sys", else: "/sys"))
     let level = try settings.text("log.level", else: "info")
     guard let known = Logger.Level(rawValue: level) else {
-      throw ConfigurationError(
+      throw AgentConfigurationError(
         "log.level", in: settings.lastOrigin, "must be one of \(Logger.Level.allCases.map(\.rawValue).joined(separator: ", "))")
     }
     logLevel = known
@@ -130,24 +130,24 @@ extension AgentConfiguration {
 
   /// The folder in which the agents of this user keep their state; `nil` when there is no home folder.
   private static func defaultState(_ environment: [String: String]) -> String? {
-    if Machine.isRoot { return "/var/lib/muster/agent" }
+    if HostFacts.isRoot { return "/var/lib/muster/agent" }
     return HomeFolder.state(environment: environment).map { "\($0)/muster/agent" }
   }
 
-  private static func labels(_ settings: inout AgentSettings) throws(ConfigurationError) -> [String: String] {
-    var labels = ["arch": Machine.name.architecture, "os": Machine.name.system]
+  private static func labels(_ settings: inout AgentSettings) throws(AgentConfigurationError) -> [String: String] {
+    var labels = ["arch": HostFacts.name.architecture, "os": HostFacts.name.system]
     guard let object = try settings.object("labels") else { return labels }
     for (name, value) in object.sorted(by: { $0.key < $1.key }) {
       guard let text = value.scalar, (1...63).contains(name.utf8.count), text.utf8.count <= 255, !text.utf8.contains(where: { $0 < 0x20 })
       else {
-        throw ConfigurationError(
+        throw AgentConfigurationError(
           "labels.\(name.prefix(63))", in: settings.lastOrigin,
           "a label needs a name of 1 to 63 bytes and a plain value of at most 255 bytes without control characters")
       }
       labels[name] = text
     }
     guard labels.reduce(0, { $0 + $1.key.utf8.count + $1.value.utf8.count + 6 }) <= 2048 else {
-      throw ConfigurationError("labels", in: settings.lastOrigin, "all labels together must not exceed 2048 bytes")
+      throw AgentConfigurationError("labels", in: settings.lastOrigin, "all labels together must not exceed 2048 bytes")
     }
     return labels
   }
@@ -168,7 +168,7 @@ extension AgentConfiguration {
 }
 
 extension AgentConfiguration.Broker {
-  fileprivate init(_ settings: inout AgentSettings) throws(ConfigurationError) {
+  fileprivate init(_ settings: inout AgentSettings) throws(AgentConfigurationError) {
     // `--broker HOST:PORT` and MUSTER_BROKER set both keys at once, and win over them.
     let both = try settings.text("broker")
     if let both {
@@ -176,7 +176,7 @@ extension AgentConfiguration.Broker {
         let server = try HostAndPort(validating: both)
         (host, port) = (server.host.name, server.port)
       } catch {
-        throw ConfigurationError("broker", in: settings.lastOrigin, "must be HOST:PORT with a port from 1 to 65535: \(error)")
+        throw AgentConfigurationError("broker", in: settings.lastOrigin, "must be HOST:PORT with a port from 1 to 65535: \(error)")
       }
       _ = (settings.value("broker.host"), settings.value("broker.port"))
     } else {
@@ -184,7 +184,7 @@ extension AgentConfiguration.Broker {
       do {
         host = try Host(validating: text).name
       } catch {
-        throw ConfigurationError("broker.host", in: settings.lastOrigin, "\(error)")
+        throw AgentConfigurationError("broker.host", in: settings.lastOrigin, "\(error)")
       }
       port = try settings.integer("broker.port", in: 1...65_535, else: 1883)
     }
@@ -192,23 +192,24 @@ extension AgentConfiguration.Broker {
     password = try settings.text("broker.password", secret: true)
     if let file = try settings.path("broker.passwordFile") {
       guard password == nil else {
-        throw ConfigurationError("broker.passwordFile", in: settings.lastOrigin, "set broker.password or broker.passwordFile, not both")
+        throw AgentConfigurationError(
+          "broker.passwordFile", in: settings.lastOrigin, "set broker.password or broker.passwordFile, not both")
       }
       password = try Self.readPassword(file, settings.lastOrigin)
     }
     authorityFile = try settings.path("broker.authorityFile")
     keepAlive = try settings.integer("broker.keepAlive", in: 5...3600, else: 30)
     guard password == nil || username != nil else {
-      throw ConfigurationError("broker.username", "is missing: a password needs a user name")
+      throw AgentConfigurationError("broker.username", "is missing: a password needs a user name")
     }
   }
 
-  private static func readPassword(_ file: String, _ origin: String?) throws(ConfigurationError) -> String {
+  private static func readPassword(_ file: String, _ origin: String?) throws(AgentConfigurationError) -> String {
     do {
       let text = String(decoding: try Files.read(file, atMost: 4096), as: UTF8.self)
       return text.split(separator: "\n", maxSplits: 1).first.map { String($0) } ?? ""
     } catch {
-      throw ConfigurationError("broker.passwordFile", in: origin, "\(error)")
+      throw AgentConfigurationError("broker.passwordFile", in: origin, "\(error)")
     }
   }
 }

@@ -3,7 +3,7 @@ import MusterSchema
 import MusterTrainers
 
 /// The reason why the agent cannot start with its configuration. Names the key and the origin of its value.
-package struct ConfigurationError: Error, Hashable, CustomStringConvertible {
+package struct AgentConfigurationError: Error, Hashable, CustomStringConvertible {
   package let key: String
   /// A file, an environment variable or a flag; `nil` when no source has the value.
   package let origin: String?
@@ -63,7 +63,7 @@ struct AgentSettings {
   /// The configuration file's folder, from which relative paths start; `nil` when the file does not exist.
   var folder: String? {
     guard Files.exists(file) else { return nil }
-    let absolute = file.hasPrefix("/") ? file : "\(Machine.workingFolder)/\(file)"
+    let absolute = file.hasPrefix("/") ? file : "\(HostFacts.workingFolder)/\(file)"
     return String(absolute[..<(absolute.lastIndex(of: "/") ?? absolute.startIndex)])
   }
 
@@ -95,22 +95,22 @@ struct AgentSettings {
   /// Records that a key has its default value, for `config print`.
   private mutating func useDefault(_ key: String, _ value: JSONValue) { used.append((key, value, "default", false)) }
 
-  mutating func text(_ key: String, secret: Bool = false) throws(ConfigurationError) -> String? {
+  mutating func text(_ key: String, secret: Bool = false) throws(AgentConfigurationError) -> String? {
     guard let (value, origin) = value(key, secret: secret) else { return nil }
     guard case .string(let text) = value, !text.isEmpty else {
-      throw ConfigurationError(key, in: origin, "must be a non-empty string")
+      throw AgentConfigurationError(key, in: origin, "must be a non-empty string")
     }
     return text
   }
 
-  mutating func text(_ key: String, else fallback: String) throws(ConfigurationError) -> String {
+  mutating func text(_ key: String, else fallback: String) throws(AgentConfigurationError) -> String {
     if let text = try text(key) { return text }
     useDefault(key, .string(fallback))
     return fallback
   }
 
   /// A path. A relative path from the file starts from the file's folder.
-  mutating func path(_ key: String, else fallback: String? = nil) throws(ConfigurationError) -> String? {
+  mutating func path(_ key: String, else fallback: String? = nil) throws(AgentConfigurationError) -> String? {
     guard let text = try text(key) else {
       if let fallback { useDefault(key, .string(fallback)) }
       return fallback
@@ -119,7 +119,7 @@ struct AgentSettings {
     return "\(folder)/\(text)"
   }
 
-  mutating func number(_ key: String, in range: ClosedRange<Double>) throws(ConfigurationError) -> Double? {
+  mutating func number(_ key: String, in range: ClosedRange<Double>) throws(AgentConfigurationError) -> Double? {
     guard let (value, origin) = value(key) else { return nil }
     let number: Double? =
       switch value {
@@ -130,70 +130,71 @@ struct AgentSettings {
       }
     guard let number, range.contains(number) else {
       let shown = value.scalar.map { ", not \($0.prefix(40).description.withoutControlCharacters)" } ?? ""
-      throw ConfigurationError(key, in: origin, "must be a number from \(short(range.lowerBound)) to \(short(range.upperBound))\(shown)")
+      throw AgentConfigurationError(
+        key, in: origin, "must be a number from \(short(range.lowerBound)) to \(short(range.upperBound))\(shown)")
     }
     return number
   }
 
-  mutating func integer(_ key: String, in range: ClosedRange<Int>) throws(ConfigurationError) -> Int? {
+  mutating func integer(_ key: String, in range: ClosedRange<Int>) throws(AgentConfigurationError) -> Int? {
     guard let number = try number(key, in: Double(range.lowerBound)...Double(range.upperBound)) else { return nil }
-    guard number == number.rounded() else { throw ConfigurationError(key, in: used.last?.origin, "must be a whole number") }
+    guard number == number.rounded() else { throw AgentConfigurationError(key, in: used.last?.origin, "must be a whole number") }
     return Int(number)
   }
 
-  mutating func integer(_ key: String, in range: ClosedRange<Int>, else fallback: Int) throws(ConfigurationError) -> Int {
+  mutating func integer(_ key: String, in range: ClosedRange<Int>, else fallback: Int) throws(AgentConfigurationError) -> Int {
     if let integer = try integer(key, in: range) { return integer }
     useDefault(key, .integer(Int64(fallback)))
     return fallback
   }
 
-  mutating func identifier<I: Identifier>(_ key: String, flag: String) throws(ConfigurationError) -> I {
+  mutating func identifier<I: Identifier>(_ key: String, flag: String) throws(AgentConfigurationError) -> I {
     guard let text = try text(key) else {
-      throw ConfigurationError(key, "is missing; set it in \(file), with the variable \(Self.variable(key)) or with \(flag)")
+      throw AgentConfigurationError(key, "is missing; set it in \(file), with the variable \(Self.variable(key)) or with \(flag)")
     }
     do {
       return try I(validating: text)
     } catch {
-      throw ConfigurationError(key, in: used.last?.origin, error.description)
+      throw AgentConfigurationError(key, in: used.last?.origin, error.description)
     }
   }
 
   /// A list of strings. In an environment variable or a flag, commas separate them.
-  mutating func texts(_ key: String) throws(ConfigurationError) -> [String]? {
+  mutating func texts(_ key: String) throws(AgentConfigurationError) -> [String]? {
     guard let (value, origin) = value(key) else { return nil }
     if case .string(let text) = value, origin != file { return text.split(separator: ",").map { String($0) } }
-    guard case .array(let values) = value else { throw ConfigurationError(key, in: origin, "must be a list of non-empty strings") }
+    guard case .array(let values) = value else { throw AgentConfigurationError(key, in: origin, "must be a list of non-empty strings") }
     var texts: [String] = []
     for value in values {
       guard case .string(let text) = value, !text.isEmpty else {
-        throw ConfigurationError(key, in: origin, "must be a list of non-empty strings")
+        throw AgentConfigurationError(key, in: origin, "must be a list of non-empty strings")
       }
       texts.append(text)
     }
     return texts
   }
 
-  mutating func object(_ key: String) throws(ConfigurationError) -> [String: JSONValue]? {
+  mutating func object(_ key: String) throws(AgentConfigurationError) -> [String: JSONValue]? {
     guard let (value, origin) = value(key) else { return nil }
     if case .object(let object) = value { return object }
     if case .string(let text) = value, origin != file {
       do {
         return try JSON.decode([String: JSONValue].self, from: text.utf8)
       } catch {
-        throw ConfigurationError(key, in: origin, "must be a JSON object: \(JSON.explain(error, in: text.utf8))")
+        throw AgentConfigurationError(key, in: origin, "must be a JSON object: \(JSON.explain(error, in: text.utf8))")
       }
     }
-    throw ConfigurationError(key, in: origin, "must be an object")
+    throw AgentConfigurationError(key, in: origin, "must be an object")
   }
 
   var lastOrigin: String? { used.last?.origin }
 
   /// Refuses keys of the file that were not read.
-  func checkUnknown() throws(ConfigurationError) {
+  func checkUnknown() throws(AgentConfigurationError) {
     // An empty group such as `"policy": {}` is fine if some known key belongs to the group.
     let strays = emptyGroups.filter { group in !known.contains { $0.hasPrefix("\(group).") } }
     for key in (layers[1].keys.filter { !known.contains($0) } + strays).sorted() {
-      throw ConfigurationError(key, in: file, "unknown key; known keys here: \(known.sorted().joined(separator: ", "))")
+      throw AgentConfigurationError(key, in: file, "unknown key; known keys here: \(known.sorted().joined(separator: ", "))")
     }
   }
 }

@@ -30,20 +30,20 @@ package struct Policy: Hashable, Sendable {
     self.uploadHosts = uploadHosts
   }
 
-  init(_ settings: inout AgentSettings, trainers configured: Set<String>) throws(ConfigurationError) {
+  init(_ settings: inout AgentSettings, trainers configured: Set<String>) throws(AgentConfigurationError) {
     maxLoad = try settings.number("policy.maxLoad", in: 0...10_000)
     minBattery = try settings.integer("policy.minBattery", in: 0...100)
     maxCelsius = try settings.number("policy.maxCelsius", in: -50...200)
     minDiskMiB = try settings.integer("policy.minDiskMiB", in: 0...1_000_000_000, else: 16)
     if let text = try settings.text("policy.hours") {
       guard let hours = Hours(text) else {
-        throw ConfigurationError("policy.hours", in: settings.lastOrigin, "must be hours of the day, such as 22-6 or 12:30-14,22-6")
+        throw AgentConfigurationError("policy.hours", in: settings.lastOrigin, "must be hours of the day, such as 22-6 or 12:30-14,22-6")
       }
       self.hours = hours
     }
     trainers = try settings.texts("policy.trainers")
     for name in trainers ?? [] where !configured.contains(name) {
-      throw ConfigurationError(
+      throw AgentConfigurationError(
         "policy.trainers", in: settings.lastOrigin,
         "the trainer \"\(name.withoutControlCharacters)\" is not configured; configured trainers: \(configured.sorted().joined(separator: ", "))"
       )
@@ -53,7 +53,7 @@ package struct Policy: Hashable, Sendable {
       do {
         _ = try HostAndPort(validating: host, defaultPort: 1)
       } catch {
-        throw ConfigurationError("policy.uploadHosts", in: settings.lastOrigin, "\(error)")
+        throw AgentConfigurationError("policy.uploadHosts", in: settings.lastOrigin, "\(error)")
       }
     }
   }

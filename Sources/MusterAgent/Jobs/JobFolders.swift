@@ -64,7 +64,7 @@ struct JobFolders: Sendable {
 
   /// Called when the update was accepted. The next update starts from what this one left out.
   func keepResidual(_ task: TaskID, _ key: RoundKey) throws(FileError) {
-    let pending = "\(job(task, key))/\(Contribution.residual)"
+    let pending = "\(job(task, key))/\(ContributionBody.residual)"
     if Files.exists(pending) { try Files.rename(pending, to: residual(task)) }
   }
 

@@ -6,7 +6,7 @@ import MusterTransfer
 
 extension JobWorker {
   /// Sends the result until the ledger has accepted or refused it.
-  func upload(_ first: Job, _ control: OrderControl) async throws {
+  func upload(_ first: Job, _ control: StepControl) async throws {
     var attempt = 1
     var (source, contentType): (UploadSource, String)
     while let job = await shell.job(first.task, first.key), let result = job.result {
@@ -14,7 +14,7 @@ extension JobWorker {
       if let why = policy.uploadRefusal(job.invitation.upload) { throw JobFailure(why) }
       let folder = shell.folders.job(job.task, job.key)
       do {
-        (source, contentType) = try Contribution.source(result, in: folder)
+        (source, contentType) = try ContributionBody.source(result, in: folder)
         if attempt == 1, result.digest != packed { try await verify(source, result) }
       } catch let error as JobFailure {
         throw error
@@ -89,7 +89,7 @@ extension JobWorker {
   private func secure(_ result: JobResult, in folder: String) async {
     do throws(FileError) {
       // Flushing a large model to a slow card takes seconds, which would block one of the few cooperative threads.
-      try await offloadLong { () throws(FileError) in try Contribution.secure(result, in: folder) }
+      try await offloadLong { () throws(FileError) in try ContributionBody.secure(result, in: folder) }
       await shell.secureJournal()
     } catch {
       logger.warning("the result cannot be flushed to the disk, so a loss of power may lose it: \(error)")
@@ -97,7 +97,7 @@ extension JobWorker {
   }
 
   /// Asks the ledger, after a restart, whether it still wants the job.
-  func ask(_ job: Job, _ control: OrderControl) async throws {
+  func ask(_ job: Job, _ control: StepControl) async throws {
     let (task, key) = (job.task, job.key)
     guard let address = LedgerAddress(job.invitation), policy.uploadRefusal(job.invitation.upload) == nil else {
       return await shell.receive(.refused(task, key, reason: "the upload address is not valid, or the device's owner does not allow it"))

@@ -6,7 +6,7 @@ import MusterTensors
 import MusterTrainers
 import MusterTransfer
 
-/// Carries out the device's orders one at a time: it trains, uploads, or asks the ledger.
+/// Carries out the device's steps one at a time: it trains, uploads, or asks the ledger.
 actor JobWorker {
   let shell: AgentShell
   let policy: Policy
@@ -30,30 +30,30 @@ actor JobWorker {
 
   /// Runs until the task is cancelled, and then shuts down all trainers.
   func run() async {
-    while let (order, control) = await shell.orders.next() {
+    while let (step, control) = await shell.steps.next() {
       await withTaskGroup(of: Void.self) { group in
-        group.addTask { await self.carryOut(order, control) }
+        group.addTask { await self.carryOut(step, control) }
         group.addTask { await control.stop.wait() }
         await group.next()
         group.cancelAll()
       }
-      let (task, key) = (order.job.task, order.job.key)
+      let (task, key) = (step.job.task, step.job.key)
       if await shell.job(task, key) == nil { shell.folders.remove(task, key) }
     }
     for runner in runners.values { await runner.shutdown() }
   }
 
-  private func carryOut(_ order: OrderBook.Order, _ control: OrderControl) async {
+  private func carryOut(_ step: JobQueue.Step, _ control: StepControl) async {
     do {
-      switch order.kind {
-      case .train: try await train(order.job)
-      case .upload: try await upload(order.job, control)
-      case .ask: try await ask(order.job, control)
+      switch step.kind {
+      case .train: try await train(step.job)
+      case .upload: try await upload(step.job, control)
+      case .ask: try await ask(step.job, control)
       }
     } catch is CancellationError {
-      // The order is no longer wanted, or the agent stops. The machine knows this already.
+      // The step is no longer wanted, or the agent stops. The machine knows this already.
     } catch {
-      let job = order.job
+      let job = step.job
       let reason = reason(error, of: job)
       logger.warning(
         "a job failed: \(reason)",
@@ -83,7 +83,7 @@ actor JobWorker {
     if let why = policy.uploadRefusal(job.invitation.upload) { throw JobFailure(why) }
     let encoding = TensorEncoding(name: descriptor.encoding.name, fraction: descriptor.encoding.fraction)
     var base = try await fetch(job.invitation.base, for: job)
-    if encoding?.encodesModels == true { base = try await Contribution.decoded(base) }
+    if encoding?.encodesModels == true { base = try await ContributionBody.decoded(base) }
     // A training step is fetched only for a trainer that executes such steps.
     var step: String?
     if let described = descriptor.model.step, await shell.runsSteps(trainer, described) {
@@ -110,10 +110,10 @@ actor JobWorker {
     let result: JobResult
     switch key.phase {
     case .train:
-      result = try await Contribution.pack(
+      result = try await ContributionBody.pack(
         outcome, of: trainer, in: folder.taken, for: job, maximumWeight: descriptor.maximumWeight, encoding: encoding, base: base,
         residual: shell.folders.residual(task))
-    case .evaluate: result = try await Contribution.pack(evaluation: outcome.result, in: folder.taken, for: job)
+    case .evaluate: result = try await ContributionBody.pack(evaluation: outcome.result, in: folder.taken, for: job)
     }
     try Task.checkCancellation()
     try shell.folders.settle(task, key)

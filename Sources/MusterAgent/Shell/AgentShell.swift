@@ -9,7 +9,7 @@ import Synchronization
 /// Runs the device's `Participant`: takes events, commits its records to the journal, then performs its effects.
 ///
 /// The actor's own queue is the mailbox, and each event is one uninterrupted step. Nothing in a step waits: work that takes time becomes an
-/// order for the worker.
+/// step for the worker.
 actor AgentShell {
   private(set) var machine: Participant
   private var journal: Journal
@@ -20,7 +20,7 @@ actor AgentShell {
   private let logger: Logger
   private let capabilities: Capabilities
 
-  nonisolated let orders = Orders()
+  nonisolated let steps = JobSteps()
   nonisolated let alarm = Alarm()
   /// Rung when the coordinator publishes its state, which holds its data address.
   nonisolated let coordinatorHeard = Bell()
@@ -125,12 +125,12 @@ actor AgentShell {
     case .check(let task): return .readiness(task, readiness(task))
     case .start(let job):
       logger.info("the device takes part", metadata: metadata(job.task, job.key))
-      orders.place(.train, job)
-    case .upload(let job): orders.place(.upload, job)
-    case .ask(let job): orders.place(.ask, job)
+      steps.place(.train, job)
+    case .upload(let job): steps.place(.upload, job)
+    case .ask(let job): steps.place(.ask, job)
     case .cancel(let task, let key, let reason):
       logger.info("the device drops its work: \(reason)", metadata: metadata(task, key))
-      if !orders.cancel(task, key) { folders.remove(task, key) }
+      if !steps.cancel(task, key) { folders.remove(task, key) }
     case .descriptor(let descriptor):
       guard descriptor.state.isFinal else { return nil }
       folders.forget(descriptor.task)
@@ -309,7 +309,7 @@ actor AgentShell {
       guard let result = job.result, result.bytes <= JobWorker.partBytes else { continue }
       let folder = folders.job(job.task, job.key)
       do throws(FileError) {
-        try await offloadLong { () throws(FileError) in try Contribution.secure(result, in: folder) }
+        try await offloadLong { () throws(FileError) in try ContributionBody.secure(result, in: folder) }
       } catch {
         // The result may just have been delivered and removed.
         logger.debug("a result cannot be flushed to the disk: \(error)")

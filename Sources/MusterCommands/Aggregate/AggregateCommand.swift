@@ -76,11 +76,11 @@ struct AggregateCommand: ParsableCommand {
         confinement: .init(launcher: TrainerLaunch.prefix(TrainerLimits(nice: 0))))
     }
     let strategy = try StrategyText.strategy(strategy, rules: rules)
-    let contributions = try update.map { try $0.contribution() }
+    let updates = try update.map { try $0.stored() }
     let result: AggregationResult
     do {
       result = try aggregate(
-        base: global, contributions: contributions, strategy: strategy, output: out,
+        base: global, updates: updates, strategy: strategy, output: out,
         metadata: Dictionary(metadata.map { ($0.key, $0.value) }, uniquingKeysWith: { $1 }), durable: false, stateIn: stateIn,
         stateOut: stateOut,
         threads: threads)
@@ -107,7 +107,7 @@ struct UpdateArgument: Hashable, Sendable {
     self.weight = weight
   }
 
-  func contribution() throws(CommandError) -> Contribution {
+  func stored() throws(CommandError) -> StoredUpdate {
     let weight: Double
     if let own = self.weight {
       weight = own
@@ -122,7 +122,7 @@ struct UpdateArgument: Hashable, Sendable {
         throw CommandError(.refused, "\(file) is not an update: \(error)")
       }
     }
-    return Contribution(path: file, file: file, weight: weight)
+    return StoredUpdate(path: file, file: file, weight: weight)
   }
 }
 

@@ -106,7 +106,7 @@ struct LoadReport: Encodable, Hashable, Sendable {
     processes = spans.processes
   }
 
-  static func counts(_ refusals: [Refusal: Int]) -> [RefusalCount] {
+  static func counts(_ refusals: [RequestFailure: Int]) -> [RefusalCount] {
     refusals.sorted { $0.key < $1.key }.map { RefusalCount(status: $0.key.status, code: $0.key.code, count: $0.value) }
   }
 }

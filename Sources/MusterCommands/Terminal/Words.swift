@@ -52,7 +52,7 @@ enum Words {
   }
 
   /// The metrics' names in a useful order: the task's own metric unless it is loss or accuracy, then loss and accuracy, then the others.
-  static func order(of metrics: some Sequence<String>, first: String? = nil) -> [String] {
+  static func sorted(_ metrics: some Sequence<String>, first: String? = nil) -> [String] {
     let known = Set(metrics)
     let usual = ["loss", "accuracy"]
     let leading = ([first].compactMap { $0 }.filter { !usual.contains($0) } + usual).filter(known.contains)
@@ -61,9 +61,9 @@ enum Words {
     return names
   }
 
-  /// For example `loss 0.312` and `accuracy 0.9722`, in the order of ``order(of:first:)``.
+  /// For example `loss 0.312` and `accuracy 0.9722`, in the order of ``sorted(_:first:)``.
   static func metrics(_ metrics: [String: Double], first: String? = nil) -> [String] {
-    order(of: metrics.keys, first: first).compactMap { name in metrics[name].map { "\(name.withoutEscapes) \(measure($0))" } }
+    sorted(metrics.keys, first: first).compactMap { name in metrics[name].map { "\(name.withoutEscapes) \(measure($0))" } }
   }
 
   /// The time of day such as `12:03:11`, in the machine's time zone.

@@ -51,7 +51,7 @@ struct WatchView {
   /// A line for each of the first three metrics, with the task's own metric first.
   private func series(width: Int, _ ink: Ink) -> [String] {
     let evaluations = picture.rounds.map(\.evaluation)
-    let names = Words.order(of: evaluations.compactMap { $0 }.flatMap(\.keys), first: detail.summary.metric).prefix(3)
+    let names = Words.sorted(evaluations.compactMap { $0 }.flatMap(\.keys), first: detail.summary.metric).prefix(3)
     let column = min(24, max(9, names.map { $0.withoutEscapes.count }.max() ?? 0))
     return names.compactMap { name in
       let values = evaluations.map { $0?[name] }

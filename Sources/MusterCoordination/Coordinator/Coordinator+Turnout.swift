@@ -57,7 +57,7 @@ extension Coordinator {
   /// A device's place in the order in which the task's selection prefers devices.
   func candidate(_ node: NodeID, _ run: TaskRun, _ phase: PhaseRun) -> PhaseNode.Candidate {
     PhaseNode.Candidate(
-      load: run.descriptor.selection == .load ? loadPerCore(node) : 0, order: Seeds.derive(phase.seed, node.rawValue), node: node)
+      load: run.descriptor.selection == .load ? loadPerCore(node) : 0, rank: Seeds.derive(phase.seed, node.rawValue), node: node)
   }
 
   /// A node's load per core. A node that does not report its load comes last.

@@ -8,10 +8,10 @@ struct PhaseNode: Hashable, Sendable {
     /// The load per core; 0 if the task does not select by load.
     var load: Double
     /// The place in a seeded shuffle: a number that depends on the phase's seed and the device.
-    var order: UInt64
+    var rank: UInt64
     var node: NodeID
 
-    static func < (left: Self, right: Self) -> Bool { (left.load, left.order, left.node) < (right.load, right.order, right.node) }
+    static func < (left: Self, right: Self) -> Bool { (left.load, left.rank, left.node) < (right.load, right.rank, right.node) }
   }
 
   @Boxed var seat: Seat? = nil

@@ -30,8 +30,8 @@ extension ContributionRoutes {
     let file = try await offload { () throws(StorageError) in
       try state.partials.begin(identity, expecting: expecting, maximumBytes: terms.maximumBytes)
     }
-    let standing = PartialUploads.Standing(identity: identity, offset: 0, isStored: false)
-    let fields = standing.headers(maximumBytes: terms.maximumBytes, limits: state.partials.limits)
+    let status = PartialUploads.Status(identity: identity, offset: 0, isStored: false)
+    let fields = status.headers(maximumBytes: terms.maximumBytes, limits: state.partials.limits)
     // Upload Resumption Supported: for those who send everything at once, and may have to go on later.
     try await context.say(
       HTTPTypes.HTTPResponse(
@@ -59,22 +59,22 @@ extension ContributionRoutes {
     try gate.enter(announced)
     defer { gate.leave(announced) }
     let (state, name) = (state, "\(key)")
-    let (standing, file) = try await offload { () throws(StorageError) in
+    let (status, file) = try await offload { () throws(StorageError) in
       try state.partials.resume(name, digest, at: offset, expecting: announced, maximumBytes: terms.maximumBytes)
     }
-    guard let standing, standing.offset == offset else {
-      return try UploadProblem.mismatch(expected: standing?.offset ?? 0, provided: offset)
+    guard let status, status.offset == offset else {
+      return try UploadProblem.mismatch(expected: status?.offset ?? 0, provided: offset)
     }
-    if standing.isStored {
+    if status.isStored {
       guard complete, try request.contentLength ?? 0 == 0 else { throw Problem.badRequest("all \(offset) bytes are here already") }
       return try await finish(key, terms, digest)
     }
     guard let file else { throw Problem(StorageError.superseded) }
-    return try await fill(file, request, context, key, terms, standing.identity, isLast: complete)
+    return try await fill(file, request, context, key, terms, status.identity, isLast: complete)
   }
 
   /// `HEAD`: how far the upload came; whether the contribution counts already.
-  func standing(_ request: Request, _ phase: Phase) async throws -> Response {
+  func head(_ request: Request, _ phase: Phase) async throws -> Response {
     let key = try ContributionKey(address: request.uri.path)
     let headers = try UploadFields(request)
     switch try await admit(key, request) {
@@ -88,7 +88,7 @@ extension ContributionRoutes {
       return Response(status: .ok, headers: fields)
     case .open(let terms):
       let limits = state.partials.limits
-      guard let standing = state.partials.standing("\(key)", headers.digest) else {
+      guard let status = state.partials.status("\(key)", headers.digest) else {
         // An upload that has not begun, for those who only want to know where to go on.
         let fields: HTTPFields = [
           .uploadOffset: "0", .uploadComplete: "?0", .uploadLimit: "max-size=\(terms.maximumBytes), max-age=\(limits.ageSeconds)",
@@ -96,7 +96,7 @@ extension ContributionRoutes {
         ]
         return Response(status: .noContent, headers: fields)
       }
-      return Response(status: .noContent, headers: standing.headers(maximumBytes: terms.maximumBytes, limits: limits))
+      return Response(status: .noContent, headers: status.headers(maximumBytes: terms.maximumBytes, limits: limits))
     }
   }
 
@@ -105,7 +105,7 @@ extension ContributionRoutes {
     let key = try ContributionKey(address: request.uri.path)
     let headers = try UploadFields(request)
     _ = try await admit(key, request)
-    guard state.partials.standing("\(key)", headers.digest) != nil else { throw Problem.notFound("there is no such upload") }
+    guard state.partials.status("\(key)", headers.digest) != nil else { throw Problem.notFound("there is no such upload") }
     state.partials.discard("\(key)")
     return Response(status: .noContent)
   }
@@ -134,9 +134,9 @@ extension ContributionRoutes {
       throw tooLarge(terms)
     }
     guard isLast else {
-      let standing = PartialUploads.Standing(identity: identity, offset: file.count, isStored: false)
+      let upload = PartialUploads.Status(identity: identity, offset: file.count, isStored: false)
       let status: HTTPTypes.HTTPResponse.Status = request.method == .put ? .accepted : .noContent
-      return Response(status: status, headers: standing.headers(maximumBytes: terms.maximumBytes, limits: state.partials.limits))
+      return Response(status: status, headers: upload.headers(maximumBytes: terms.maximumBytes, limits: state.partials.limits))
     }
     if let length = identity.length, file.count != length { throw Self.inconsistent }
     let said = try await checkedAndStored(file, key, terms, identity)

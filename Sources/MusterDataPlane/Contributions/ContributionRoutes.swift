@@ -35,7 +35,7 @@ package struct ContributionRoutes: Sendable {
     for (name, phase) in [("updates", Phase.train), ("evaluations", Phase.evaluate)] {
       let place = "/v1/tasks/:task/rounds/:round/\(name)"
       router.put("\(place)/**") { request, context in try await put(request, context, phase) }
-      router.head("\(place)/**") { request, _ in try await standing(request, phase) }
+      router.head("\(place)/**") { request, _ in try await head(request, phase) }
       if phase == .train {
         router.patch("\(place)/**") { request, context in try await append(request, context) }
         router.delete("\(place)/**") { request, _ in try await cancel(request) }

@@ -7,7 +7,7 @@ import MusterStorage
 /// A coordinator as the ledger behind a data plane: central, or a region for its own devices. Admits, counts, says what it has.
 package struct CoordinatorLedger: Ledger {
   private let machine: @Sendable () async -> Coordinator
-  private let history: History
+  private let history: HistoryReader
   private let replies: ContributionReplies
   private let post: @Sendable (Coordinator.Event) -> Bool
   private let grant: @Sendable (TaskRun, NodePath) -> Grant?

@@ -90,7 +90,7 @@ final class BaseSchemas: Sendable {
   private struct State {
     var schemas: [Digest: TensorSchema] = [:]
     /// Least recently used first.
-    var order: [Digest] = []
+    var recency: [Digest] = []
   }
 
   private let source: any BlobSource
@@ -101,8 +101,8 @@ final class BaseSchemas: Sendable {
   func schema(of digest: Digest) async throws(Problem) -> TensorSchema {
     if let known = state.withLock({ state -> TensorSchema? in
       guard let known = state.schemas[digest] else { return nil }
-      state.order.removeAll { $0 == digest }
-      state.order.append(digest)
+      state.recency.removeAll { $0 == digest }
+      state.recency.append(digest)
       return known
     }) {
       return known
@@ -115,8 +115,8 @@ final class BaseSchemas: Sendable {
       throw Problem(.unavailable, "the round's base model cannot be read: it is not a model of this server")
     }
     state.withLock { state in
-      if state.schemas.updateValue(schema, forKey: digest) == nil { state.order.append(digest) }
-      if state.order.count > 16 { state.schemas[state.order.removeFirst()] = nil }
+      if state.schemas.updateValue(schema, forKey: digest) == nil { state.recency.append(digest) }
+      if state.recency.count > 16 { state.schemas[state.recency.removeFirst()] = nil }
     }
     return schema
   }

@@ -42,7 +42,7 @@ enum UploadProblem {
   }
 }
 
-extension PartialUploads.Standing {
+extension PartialUploads.Status {
   /// What a request about an upload is told.
   func headers(maximumBytes: Int, limits: PartialUploadLimits) -> HTTPFields {
     var headers: HTTPFields = [

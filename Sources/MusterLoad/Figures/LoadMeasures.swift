@@ -12,7 +12,7 @@ package struct LoadMeasures: Sendable {
   init(devices: Int) { described = Array(repeating: nil, count: devices) }
 
   /// Failed requests of all rounds.
-  package var refusals: [Refusal: Int] {
+  package var refusals: [RequestFailure: Int] {
     rounds.values.flatMap(\.values).reduce(into: [:]) { all, round in all.merge(round.refusals) { $0 + $1 } }
   }
 }
@@ -32,13 +32,13 @@ package struct RoundMeasure: Sendable {
   /// The time of the last of these answers.
   package internal(set) var lastDelivered: ContinuousClock.Instant?
   /// Requests that failed or were refused, including those that were repeated with success.
-  package internal(set) var refusals: [Refusal: Int] = [:]
+  package internal(set) var refusals: [RequestFailure: Int] = [:]
 
   init(began: ContinuousClock.Instant) { self.began = began }
 }
 
 /// The way in which a request was refused or failed.
-package struct Refusal: Codable, Hashable, Comparable, Sendable {
+package struct RequestFailure: Codable, Hashable, Comparable, Sendable {
   /// The status of the answer; `nil` when there was no answer.
   package var status: Int?
   /// The code in the answer, or a description of the failure if there is no code.

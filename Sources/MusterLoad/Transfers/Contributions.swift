@@ -17,7 +17,7 @@ final class Contributions: Sendable {
   private let bases = Mutex<[Digest: Base]>([:])
   /// The number of models to keep. A repeated upload may belong to the previous round.
   private static let kept = 3
-  private let order = Mutex<[Digest]>([])
+  private let recency = Mutex<[Digest]>([])
 
   /// Keeps a model that a device has fetched. Only the first with the same digest is verified and parsed.
   ///
@@ -39,9 +39,9 @@ final class Contributions: Sendable {
 
   private func keep(_ base: Base, as digest: Digest) {
     bases.withLock { $0[digest] = base }
-    let old = order.withLock { order -> Digest? in
-      if !order.contains(digest) { order.append(digest) }
-      return order.count > Self.kept ? order.removeFirst() : nil
+    let old = recency.withLock { recency -> Digest? in
+      if !recency.contains(digest) { recency.append(digest) }
+      return recency.count > Self.kept ? recency.removeFirst() : nil
     }
     if let old { bases.withLock { $0[old] = nil } }
   }

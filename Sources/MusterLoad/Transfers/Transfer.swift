@@ -56,13 +56,13 @@ extension TransferError {
   }
 
   /// The category under which the error is counted.
-  var refusal: Refusal {
+  var refusal: RequestFailure {
     switch self {
-    case .problem(let problem, _): Refusal(status: problem.status, code: problem.code?.rawValue ?? "without a code")
-    case .unreachable: Refusal(status: nil, code: "unreachable")
-    case .timedOut: Refusal(status: nil, code: "timed out")
-    case .digestMismatch, .tooLarge, .io: Refusal(status: nil, code: "wrong answer")
-    case .cancelled: Refusal(status: nil, code: "cancelled")
+    case .problem(let problem, _): RequestFailure(status: problem.status, code: problem.code?.rawValue ?? "without a code")
+    case .unreachable: RequestFailure(status: nil, code: "unreachable")
+    case .timedOut: RequestFailure(status: nil, code: "timed out")
+    case .digestMismatch, .tooLarge, .io: RequestFailure(status: nil, code: "wrong answer")
+    case .cancelled: RequestFailure(status: nil, code: "cancelled")
     }
   }
 }

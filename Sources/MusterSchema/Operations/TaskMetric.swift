@@ -19,7 +19,7 @@ public struct TaskMetric: Hashable, Sendable {
   /// - Parameter reported: names of the metrics that evaluations reported so far.
   package init?(stop: StopSpecification?, reported: Set<String>) {
     if let stop, reported.contains(stop.metric) {
-      (name, mode) = (stop.metric, stop.order)
+      (name, mode) = (stop.metric, stop.direction)
       return
     }
     for name in ["accuracy", "loss"] + reported.sorted() where reported.contains(name) {

@@ -227,12 +227,12 @@ public struct StopSpecification: Codable, Hashable, Sendable {
 
   /// Which way the metric is better. A name that is not known is refused at the push, unless the task says its mode; a task that version
   /// 0.1.0 accepted under such a name goes on as it began.
-  public var order: MetricMode {
+  public var direction: MetricMode {
     mode ?? MetricMode.known(metric) ?? (metric.contains("loss") || metric.contains("error") ? .min : .max)
   }
 
-  public func isBetter(_ value: Double, than other: Double) -> Bool { order.isBetter(value, than: other) }
-  public func isReached(by value: Double) -> Bool { at.map { order.isReached($0, by: value) } ?? false }
+  public func isBetter(_ value: Double, than other: Double) -> Bool { direction.isBetter(value, than: other) }
+  public func isReached(by value: Double) -> Bool { at.map { direction.isReached($0, by: value) } ?? false }
 }
 
 /// What stays after a round: the rest is collected.

@@ -18,7 +18,7 @@ struct ProblemMiddleware: RouterMiddleware {
     } catch let error as ProblemWithRetry {
       return answer(error.problem, retryAfter: error.retryAfter, headers: error.headers, request, context)
     } catch let error as Problem {
-      return answer(error, request, context)
+      return answer(error, retryAfter: error.code == .unavailable ? 1 : nil, request, context)
     } catch let error as StorageError {
       let problem = Problem(error)
       switch error {

@@ -4,7 +4,7 @@ import MusterStorage
 
 /// The routes of every ops listener about rounds that are over, and what became of contributions and invitations.
 struct HistoryRoutes {
-  let history: History
+  let history: HistoryReader
 
   func add(to router: Router<RouteContext>) {
     let history = history

@@ -12,7 +12,7 @@ package final class DeskPerformer<D: Desk>: EffectPerformer {
   package let replies = ContributionReplies()
   private let desk: Mutex<D>
   private let topics: CoordinatorTopics
-  private let work: ServerWork<M, D.Order>
+  private let work: ServerWork<M, D.Item>
   private let links: [BrokerLink]
   private let carryOut: @Sendable (D.Own) -> Void
   private let changed: @Sendable () -> Void
@@ -22,7 +22,7 @@ package final class DeskPerformer<D: Desk>: EffectPerformer {
   ///   - changed: is called after each batch with effects.
   ///   - carryOut: carries out the commands that only this desk has.
   package init(
-    _ desk: D, of server: Server<M>, work: ServerWork<M, D.Order>, links: [BrokerLink], changed: @escaping @Sendable () -> Void = {},
+    _ desk: D, of server: Server<M>, work: ServerWork<M, D.Item>, links: [BrokerLink], changed: @escaping @Sendable () -> Void = {},
     carryOut: @escaping @Sendable (D.Own) -> Void
   ) {
     self.desk = Mutex(desk)
@@ -44,7 +44,7 @@ package final class DeskPerformer<D: Desk>: EffectPerformer {
     for command in commands {
       switch command {
       case .publish(let publication): topics.publish(publication)
-      case .work(let key, let order): work.queue(order, key)
+      case .work(let key, let item): work.queue(item, key)
       case .answer(let reply, let answer): replies.resolve(reply, answer)
       case .collect(let referenced): work.collect(keeping: referenced)
       case .evicted(let count, let most): topics.noteEviction(count, of: most)

@@ -52,7 +52,7 @@ package struct Server<M: ServerMachine>: Sendable {
     self.logger = logger
   }
 
-  package var history: History { History(store: state.store, server: id, logger: logger) }
+  package var history: HistoryReader { HistoryReader(store: state.store, server: id, logger: logger) }
 
   package var info: ServerInfo {
     ServerInfo(

@@ -38,7 +38,7 @@ package struct LongWorkReports<Event: Sendable>: Sendable {
   }
 }
 
-extension LongWork where Order: Sendable {
+extension LongWork where Item: Sendable {
   /// Makes one attempt. Its result is handed to the machine again and again until the machine has stored it. Nothing is done when the machine
   /// takes no result any more. Work that is cancelled, because the server stops, is done after the next start.
   ///

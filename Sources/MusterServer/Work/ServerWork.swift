@@ -4,14 +4,14 @@ package import MusterSchema
 package import MusterShell
 
 /// A server's long work beside its machine, two pieces at a time, and the removal of blobs that nothing refers to any more.
-package final class ServerWork<M: ServerMachine, Order: LongOrder>: Sendable {
+package final class ServerWork<M: ServerMachine, Item: WorkItem>: Sendable {
   /// Makes one attempt at a piece, and returns the event that hands its result to the coordinator.
-  package typealias Attempt = @Sendable (Order, Logger) async throws -> Coordinator.Event
+  package typealias Attempt = @Sendable (Item, Logger) async throws -> Coordinator.Event
 
   private let server: Server<M>
   private let trouble: @Sendable (any Error) -> Trouble
   private let attempt: Attempt
-  private let orders = WorkRunner<WorkKey, LongWork<Order>>(width: 2)
+  private let pieces = WorkRunner<WorkKey, LongWork<Item>>(width: 2)
   private let collections = WorkRunner<Bool, Set<Digest>>(width: 1)
   private let collector: BlobCollector
 
@@ -23,27 +23,27 @@ package final class ServerWork<M: ServerMachine, Order: LongOrder>: Sendable {
     collector = BlobCollector(state: server.state, logger: server.logger)
   }
 
-  package func queue(_ order: Order, _ key: WorkKey) { orders.add(key, LongWork(order)) }
+  package func queue(_ item: Item, _ key: WorkKey) { pieces.add(key, LongWork(item)) }
 
   /// - Parameter referenced: every blob that the machine refers to.
   package func collect(keeping referenced: Set<Digest>) { collections.add(true, referenced, again: true) }
 
   package var services: [BackgroundService] {
     [
-      BackgroundService { await self.orders.runAttempts { await self.perform($0) } },
+      BackgroundService { await self.pieces.runAttempts { await self.perform($0) } },
       BackgroundService { await self.collections.run { await self.collector.collect(keeping: $0) } },
       sweeper { await self.collector.sweep(keeping: await self.server.shell.machine.coordinator.referencedBlobs) },
     ]
   }
 
-  private func perform(_ work: LongWork<Order>) async -> WorkQueue<WorkKey, LongWork<Order>>.End {
-    let (key, shell) = (work.order.key, server.shell)
+  private func perform(_ work: LongWork<Item>) async -> WorkQueue<WorkKey, LongWork<Item>>.End {
+    let (key, shell) = (work.item.key, server.shell)
     var logger = server.logger
     logger[metadataKey: "task.id"] = "\(key.task)"
     logger[metadataKey: "round"] = "\(key.round)"
     let reports = LongWorkReports<M.Event>(
       key.kind.rawValue, mailbox: shell.mailbox, logger: logger, isWanted: { await shell.read { key.isWanted(by: $0.coordinator) } },
       trouble: trouble, delayed: { M.event(key.delayed($0)) }, failed: { M.event(key.failed($0)) })
-    return await work.carryOut(reports) { [attempt, logger] in M.event(try await attempt(work.order, logger)) }
+    return await work.carryOut(reports) { [attempt, logger] in M.event(try await attempt(work.item, logger)) }
   }
 }

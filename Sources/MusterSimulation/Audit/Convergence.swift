@@ -60,13 +60,13 @@ extension World {
 
   private func coordinator(_ machine: Coordinator, _ id: NodeID, _ broker: Broker, _ check: (Bool, @autoclosure () -> String) -> Void) {
     let own = directory.key(.coordinatorState(id)).coordinator
-    var standing = Dictionary(uniqueKeysWithValues: machine.descriptors.map { ($0.task, $0) })
+    var retained = Dictionary(uniqueKeysWithValues: machine.descriptors.map { ($0.task, $0) })
     for key in broker.retained.keys.sorted() where key.coordinator == own {
       guard let packet = broker.retained[key] else { continue }
       let topic = directory.topic(key)
       switch packet.payload {
       case .descriptor(let descriptor):
-        let owed = standing.removeValue(forKey: descriptor.task)
+        let owed = retained.removeValue(forKey: descriptor.task)
         check(
           owed?.revision == descriptor.revision && owed?.state == descriptor.state,
           "\(topic) says revision \(descriptor.revision) (\(descriptor.state)), the store \(owed.map { "\($0.revision)" } ?? "nothing")")
@@ -81,7 +81,7 @@ extension World {
       default: break
       }
     }
-    for task in standing.keys.sorted() { check(false, "nothing stands on \(id)'s topic of \(task), which the store knows") }
+    for task in retained.keys.sorted() { check(false, "nothing stands on \(id)'s topic of \(task), which the store knows") }
   }
 
   private func present(_ client: Client, _ check: (Bool, @autoclosure () -> String) -> Void) {

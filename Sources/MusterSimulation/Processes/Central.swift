@@ -13,7 +13,7 @@ package final class CentralProcess: ServerPerformer, LedgerServer, ClientOwner {
   /// Connections that its machine has not been told of yet.
   private(set) var connecting = 0
   var blobs: BlobShelf
-  private var work = WorkDriver<WorkKey, LongWork<Fold<Coordinator.Event>>>(width: 2) { _, _ in }
+  private var work = WorkDriver<WorkKey, LongWork<SimulatedWork<Coordinator.Event>>>(width: 2) { _, _ in }
   private var desk: CentralDesk
   /// Whether its machine has already repeated, since this start, what it owes.
   private var hasSaidOwed = false
@@ -51,7 +51,7 @@ package final class CentralProcess: ServerPerformer, LedgerServer, ClientOwner {
     desk = CentralDesk(secret: world.secret, faults: world.plan.faults)
     connecting = 0
     work = WorkDriver(width: 2, after: shell.after) { [unowned self] piece, done in
-      if piece.order.key.isWanted(by: machine) { shell.carryOut(piece, done) } else { done(.finished) }
+      if piece.item.key.isWanted(by: machine) { shell.carryOut(piece, done) } else { done(.finished) }
     }
     hasSaidOwed = false
     world.auditor.restarted(self)
@@ -97,7 +97,7 @@ package final class CentralProcess: ServerPerformer, LedgerServer, ClientOwner {
   private func carryOut(_ command: CentralDesk.Command) {
     switch command {
     case .publish(let publication): world.publish(publication, by: .central, client)
-    case .work(let key, let order): add(order, key)
+    case .work(let key, let item): add(item, key)
     case .answer(let reply, let answer): dataPlane.resolve(reply, answer)
     case .collect(let referenced):
       blobs.collect(keeping: referenced.union(shell.disk.history.keptBlobs), at: world.time, eagerly: world.plants(.collectsYoungBlobs))
@@ -114,7 +114,7 @@ package final class CentralProcess: ServerPerformer, LedgerServer, ClientOwner {
       let contributions = run.frozenUpdates?.contributions.count
       world.auditor.check(
         work.contains { piece in
-          let key = piece.order.key
+          let key = piece.item.key
           return key.task == task && key.round == run.round && key.contributions == contributions
         },
         "task \(task): round \(run.round) waits for central's aggregation, and nobody works on that")
@@ -154,19 +154,19 @@ package final class CentralProcess: ServerPerformer, LedgerServer, ClientOwner {
 
   // MARK: Long work
 
-  private func add(_ order: WorkOrder, _ key: WorkKey) {
-    let (task, kind, round) = (order.key.task, order.key.kind, order.key.round)
-    let fold = Fold<Coordinator.Event>(
-      key: order.key, result: result(order), delayed: { .workDelayed(task, kind, round: round, reason: $0) },
+  private func add(_ item: CentralWorkItem, _ key: WorkKey) {
+    let (task, kind, round) = (item.key.task, item.key.kind, item.key.round)
+    let fold = SimulatedWork<Coordinator.Event>(
+      key: item.key, result: result(item), delayed: { .workDelayed(task, kind, round: round, reason: $0) },
       failed: { .workFailed(task, kind, round: round, reason: $0) })
     work.add(key, LongWork(fold, faults: world.plan.faults))
     world.auditor.bound(work.count, 32, "central's work queue")
   }
 
   /// Makes the result of the work.
-  private func result(_ order: WorkOrder) -> () -> Coordinator.Event {
-    let (task, round) = (order.key.task, order.key.round)
-    switch order.key.kind {
+  private func result(_ item: CentralWorkItem) -> () -> Coordinator.Event {
+    let (task, round) = (item.key.task, item.key.round)
+    switch item.key.kind {
     case .initialize:
       let model = ModelReference(digest: world.digest("\(task)/0"), bytes: 1000)
       return { [unowned self] in
@@ -174,19 +174,19 @@ package final class CentralProcess: ServerPerformer, LedgerServer, ClientOwner {
         return .initialized(task, model)
       }
     case .aggregate:
-      let model = ModelReference(digest: world.modelDigest(task, round, order.contributions), bytes: 1000)
-      let refused = order.contributions.compactMap { update in
+      let model = ModelReference(digest: world.modelDigest(task, round, item.contributions), bytes: 1000)
+      let refused = item.contributions.compactMap { update in
         world.refusesUpdates(update.path).map { Waiting(node: update.path.description, reason: $0) }
       }
       // A single contribution of a region that aggregates is enough.
-      let fewest = order.isRegional ? 1 : max(1, min(world.fewestUpdates, order.specification.cohort.minimum))
-      if order.contributions.count - refused.count < fewest {
+      let fewest = item.isRegional ? 1 : max(1, min(world.fewestUpdates, item.specification.cohort.minimum))
+      if item.contributions.count - refused.count < fewest {
         return { .fellShort(task, round: round, refused: refused, reason: "the rule needs \(fewest) updates") }
       }
       return { [unowned self] in
         // Blobs that the machine no longer waits for may have been collected.
         let isWanted = self.machine.tasks[task].map { $0.isAggregating && $0.round == round } ?? false
-        for update in order.contributions where isWanted && !blobs.contains(update.digest) {
+        for update in item.contributions where isWanted && !blobs.contains(update.digest) {
           world.auditor.fails("the update \(update.path) of round \(round) of \(task) counts, and is not in central's store")
         }
         blobs.add(model.digest, at: world.time)

@@ -34,9 +34,9 @@ package final class DeviceProcess: ClientOwner {
   /// Jobs that the trainer was started for.
   package internal(set) var started: [Job] = []
 
-  var orders = DeviceOrders()
-  /// Whether it trains, uploads or asks, or has an order to do so.
-  package var isAtWork: Bool { orders.book.count > 0 }
+  var steps = DeviceSteps()
+  /// Whether it trains, uploads or asks, or has a step to do so.
+  package var isAtWork: Bool { steps.queue.count > 0 }
   /// Whether its trainer is one that never ends.
   var hangs = false
   private var events: [Participant.Event] = []
@@ -73,7 +73,7 @@ package final class DeviceProcess: ClientOwner {
     diesAtBoundary = nil
     client.clientID = world.newClientID()
     disk.removeOrphans(except: Set(machine.jobs.values.map { Self.fileName($0.task, $0.key) }))
-    orders.removeAll()
+    steps.removeAll()
     hangs = false
     world.note(.life, name, "starts")
     client.start(in: world)
@@ -88,7 +88,7 @@ package final class DeviceProcess: ClientOwner {
     world.note(.life, name, power ? "loses its power" : "dies")
     client.die(power: power, in: world)
     if power { disk.losePower(&world.random) }
-    orders.removeAll()
+    steps.removeAll()
     world.died(self)
   }
 
@@ -98,7 +98,7 @@ package final class DeviceProcess: ClientOwner {
     client.leave(in: world)
     isUp = false
     world.note(.life, name, "stops in order")
-    orders.removeAll()
+    steps.removeAll()
     world.died(self)
   }
 

@@ -6,30 +6,30 @@ internal import MusterShell
 // A region that aggregates: it makes one contribution from those of its devices, and delivers it.
 extension RegionProcess {
   /// Long work that does the same as `RegionWork`.
-  func combination(_ order: RegionOrder) -> Fold<RegionMachine.Event> {
-    let key = order.key.roundKey
+  func combination(_ item: RegionWorkItem) -> SimulatedWork<RegionMachine.Event> {
+    let key = item.key.roundKey
     let refused =
       key.phase == .evaluate
       ? []
-      : order.contributions.compactMap { update in
+      : item.contributions.compactMap { update in
         world.refusesUpdates(update.path).map { Waiting(node: update.path.description, reason: $0) }
       }
-    let digest = world.modelDigest(order.key.task, key.round, order.contributions)
-    return Fold(
-      key: order.key, result: { [unowned self] in .below(outcome(order, refused, digest)) },
-      delayed: { .below(.workDelayed(order.key.task, .aggregate, round: key.round, reason: $0)) },
-      failed: { .below(.workFailed(order.key.task, .aggregate, round: key.round, key: key, reason: $0)) })
+    let digest = world.modelDigest(item.key.task, key.round, item.contributions)
+    return SimulatedWork(
+      key: item.key, result: { [unowned self] in .below(outcome(item, refused, digest)) },
+      delayed: { .below(.workDelayed(item.key.task, .aggregate, round: key.round, reason: $0)) },
+      failed: { .below(.workFailed(item.key.task, .aggregate, round: key.round, key: key, reason: $0)) })
   }
 
-  private func outcome(_ order: RegionOrder, _ refused: [Waiting], _ digest: Digest) -> Coordinator.Event {
-    let (task, key) = (order.key.task, order.key.roundKey)
-    if refused.count == order.contributions.count, let first = refused.first {
+  private func outcome(_ item: RegionWorkItem, _ refused: [Waiting], _ digest: Digest) -> Coordinator.Event {
+    let (task, key) = (item.key.task, item.key.roundKey)
+    if refused.count == item.contributions.count, let first = refused.first {
       let reason = "none of \(refused.count) updates can be used: \(first.node): \(first.reason)"
       return .workFailed(task, .aggregate, round: key.round, key: key, reason: reason)
     }
     // Blobs that the machine no longer waits for may have been collected.
     let isWanted = machine.coordinator.tasks[task].map { $0.isAggregating && $0.order?.key == key } ?? false
-    for update in order.contributions where isWanted && key.phase == .train && !holds(update.digest) {
+    for update in item.contributions where isWanted && key.phase == .train && !holds(update.digest) {
       world.auditor.fails("the update \(update.path) of round \(key.round) of \(task) counts, and is not in \(self.id)'s store")
     }
     keep(digest)

@@ -22,7 +22,7 @@ package final class RegionProcess: ServerPerformer, LedgerServer, ClientOwner {
     life: { [unowned self] in isUp ? life : nil },
     post: { [unowned self] in shell.post(.below($0)) }, store: { [unowned self] in blobs.add($0, at: world.time) },
     grant: { run, path in run.grant(of: path) })
-  private var orders = WorkDriver<WorkKey, LongWork<Fold<RegionMachine.Event>>>(width: 2) { _, _ in }
+  private var pieces = WorkDriver<WorkKey, LongWork<SimulatedWork<RegionMachine.Event>>>(width: 2) { _, _ in }
   /// Whether its machine has already repeated, since this start, what it owes to the devices below.
   private var hasSaidOwed = false
   private var deliveries = WorkDriver<String, (@escaping () -> Void) -> Void>(width: 4) { _, _ in }
@@ -67,8 +67,8 @@ package final class RegionProcess: ServerPerformer, LedgerServer, ClientOwner {
     connecting = 0
     questions = WorkDriver(width: 4) { ask, done in ask { done(.finished) } }
     deliveries = WorkDriver(width: 4) { deliver, done in deliver { done(.finished) } }
-    orders = WorkDriver(width: 2, after: shell.after) { [unowned self] piece, done in
-      if piece.order.key.isWanted(by: machine.coordinator) { shell.carryOut(piece, done) } else { done(.finished) }
+    pieces = WorkDriver(width: 2, after: shell.after) { [unowned self] piece, done in
+      if piece.item.key.isWanted(by: machine.coordinator) { shell.carryOut(piece, done) } else { done(.finished) }
     }
     hasSaidOwed = false
     world.auditor.restarted(self)
@@ -92,7 +92,7 @@ package final class RegionProcess: ServerPerformer, LedgerServer, ClientOwner {
   func died(power: Bool) {
     world.note(.life, name, power ? "loses its power" : "dies")
     questions.removeAll()
-    orders.removeAll()
+    pieces.removeAll()
     deliveries.removeAll()
     dataPlane.removeAll()
     if power { blobs.losePower() }
@@ -124,7 +124,7 @@ package final class RegionProcess: ServerPerformer, LedgerServer, ClientOwner {
   private func carryOut(_ command: RegionDesk.Command) {
     switch command {
     case .publish(let publication): world.publish(publication, by: id, below)
-    case .work(let key, let order): orders.add(key, LongWork(combination(order), faults: world.plan.faults))
+    case .work(let key, let item): pieces.add(key, LongWork(combination(item), faults: world.plan.faults))
     case .answer(let reply, let answer): dataPlane.resolve(reply, answer)
     case .collect(let referenced):
       blobs.collect(keeping: referenced.union(shell.disk.history.keptBlobs), at: world.time, eagerly: world.plants(.collectsYoungBlobs))
@@ -152,7 +152,7 @@ package final class RegionProcess: ServerPerformer, LedgerServer, ClientOwner {
     guard hasSaidOwed else { return }
     for (task, run) in machine.coordinator.tasks where run.isAggregating {
       world.auditor.check(
-        orders.contains { $0.order.key.task == task && $0.order.key.roundKey == run.order?.key },
+        pieces.contains { $0.item.key.task == task && $0.item.key.roundKey == run.order?.key },
         "task \(task): round \(run.round) waits for \(id) to combine what its devices made, and nobody works on that")
     }
   }

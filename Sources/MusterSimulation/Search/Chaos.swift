@@ -55,8 +55,8 @@ struct Chaos {
     }
   }
 
-  private func weather(_ random: inout Generator) -> Network.Weather {
-    var weather = Network.Weather()
+  private func weather(_ random: inout Generator) -> NetworkConditions.Weather {
+    var weather = NetworkConditions.Weather()
     func probability(_ trouble: Scenario.Trouble, _ choices: [Double]) -> Double { scenario.has(trouble) ? random.pick(choices) ?? 0 : 0 }
     weather.breaking = probability(.breaking, [0.005, 0.02])
     weather.silentLoss = probability(.silentLoss, [0.005, 0.03])
@@ -257,7 +257,7 @@ struct Chaos {
 
   private func heal(_ world: World) {
     world.note(.fault, "world", "faults stop")
-    world.network.weather = Network.Weather()
+    world.network.weather = NetworkConditions.Weather()
     world.isFaulty = false
     world.restartsAfter = 500
     world.restartsDevices = true

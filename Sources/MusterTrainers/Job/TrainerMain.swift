@@ -37,7 +37,7 @@ public enum TrainerMain {
   }
 
   private static func runResident(_ output: ProtocolOutput, _ perform: (TrainerJob) throws -> Void) -> Int32 {
-    struct Order: Decodable { var job: String }
+    struct JobLine: Decodable { var job: String }
     struct Answer: Encodable { var done: String, exit: Int32 }
     var pending: [UInt8] = []
     var buffer = [UInt8](repeating: 0, count: 8192)
@@ -50,12 +50,12 @@ public enum TrainerMain {
       }
       let line = pending[..<end]
       pending.removeSubrange(...end)
-      guard let order = try? JSON.decode(Order.self, from: line) else {
+      guard let request = try? JSON.decode(JobLine.self, from: line) else {
         ProtocolOutput(descriptor: 2).write("ignored a line on standard input that is not {\"job\":\"FOLDER\"}")
         continue
       }
-      let exit = runJob(in: order.job, output, perform)
-      guard let answer = try? JSON.encode(Answer(done: order.job, exit: exit)) else { return 1 }
+      let exit = runJob(in: request.job, output, perform)
+      guard let answer = try? JSON.encode(Answer(done: request.job, exit: exit)) else { return 1 }
       output.write(String(decoding: answer, as: UTF8.self))
       if exit == 3 { return 3 }
     }

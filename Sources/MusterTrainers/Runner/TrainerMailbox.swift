@@ -13,7 +13,7 @@ struct TrainerRequest: Sendable {
 
 /// Connects callers on any thread with the worker on its own thread. A pipe wakes the worker from `poll`.
 final class TrainerMailbox: Sendable {
-  enum Order {
+  enum Command {
     case run(TrainerRequest)
     case stop
     case wait
@@ -98,7 +98,7 @@ final class TrainerMailbox: Sendable {
 
   // Called by the worker.
 
-  func next() -> Order {
+  func next() -> Command {
     state.withLock { state in
       if state.stopping { return .stop }
       return state.queue.isEmpty ? .wait : .run(state.queue.removeFirst())

@@ -104,7 +104,7 @@ struct Benchmark {
 
   static func mean(_ folder: String, updates: Int, count: Int, dtype: DType, repeats: Int) throws {
     let (base, paths) = try makeFiles(folder, updates: updates, count: count, dtype: dtype)
-    let contributions = paths.enumerated().map { Contribution(path: "u\($0)", file: $1, weight: Double($0 + 1)) }
+    let contributions = paths.enumerated().map { StoredUpdate(path: "u\($0)", file: $1, weight: Double($0 + 1)) }
     let strategy = try Strategy(named: "fedavg")
     let output = "\(folder)/out.safetensors"
     let all = [base] + paths
@@ -135,7 +135,7 @@ struct Benchmark {
       let before = processorSeconds()
       var result: AggregationResult?
       figures["whole"] = try seconds {
-        result = try aggregate(base: base, contributions: contributions, strategy: strategy, output: output, durable: false, threads: 2)
+        result = try aggregate(base: base, updates: contributions, strategy: strategy, output: output, durable: false, threads: 2)
       }
       figures["wholeProcessor"] = processorSeconds() - before
       let (seconds, attoseconds) = (result?.writing ?? .zero).components
@@ -204,7 +204,7 @@ struct Benchmark {
 
   static func rules(_ folder: String, updates: Int, count: Int, repeats: Int) throws {
     let (base, paths) = try makeFiles(folder, updates: updates, count: count, dtype: .f32)
-    let contributions = paths.enumerated().map { Contribution(path: "u\($0)", file: $1, weight: Double($0 + 1)) }
+    let contributions = paths.enumerated().map { StoredUpdate(path: "u\($0)", file: $1, weight: Double($0 + 1)) }
     let rules = [
       "\"mean\"", "\"median\"", "{\"trimmedMean\":0.2}", "{\"krum\":4}", "{\"multiKrum\":4}", "{\"bulyan\":4}", "\"geometricMedian\"",
     ]
@@ -214,7 +214,7 @@ struct Benchmark {
         let before = processorSeconds()
         let wall = try seconds {
           _ = try aggregate(
-            base: base, contributions: contributions, strategy: strategy, output: "\(folder)/out.safetensors", durable: false, threads: 1)
+            base: base, updates: contributions, strategy: strategy, output: "\(folder)/out.safetensors", durable: false, threads: 1)
         }
         if number > 0 { try report(["mode": "rule", "rule": rule, "processor": processorSeconds() - before, "wall": wall]) }
       }

@@ -21,11 +21,11 @@ struct Main {
     }
     let base = try write("base", [1, 1, 1, 1])
     let updates = try [[2, 2, 0, 1], [3, 0, 0, 1], [4, 2, -1, 2]].enumerated().map { index, values in
-      Contribution(path: "north/pi-\(index + 1)", file: try write("update-\(index + 1)", values), weight: 100)
+      StoredUpdate(path: "north/pi-\(index + 1)", file: try write("update-\(index + 1)", values), weight: 100)
     }
     let output = "\(folder)/next.safetensors"
     let result = try aggregate(
-      base: base, contributions: updates, strategy: strategy, output: output, stateOut: "\(folder)/state.safetensors")
+      base: base, updates: updates, strategy: strategy, output: output, stateOut: "\(folder)/state.safetensors")
     print("\(result.accepted.count) updates, \(result.refused.count) refused")
     print("w = \(try SafetensorsFile(path: output).floats(of: "w"))")
   }

@@ -4,7 +4,7 @@ import MusterSchema
 package import MusterServer
 
 /// The routes of every data listener: models, contributions, and the tasks that there are.
-package struct DataPlane<M: ServerMachine>: Sendable {
+package struct DataPlaneRoutes<M: ServerMachine>: Sendable {
   private let server: Server<M>
   private let ledger: CoordinatorLedger
   private let source: any BlobSource

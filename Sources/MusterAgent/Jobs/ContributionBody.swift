@@ -8,7 +8,7 @@ import MusterTransfer
 /// Builds the body of a contribution: the trainer's tensors behind a header with weight and metrics, or an evaluation.
 ///
 /// The tensors are not copied. The header is written to `upload.head` beside them, and both are sent as one body.
-enum Contribution {
+enum ContributionBody {
   private static let tensors = "update.safetensors"
   private static let head = "upload.head"
   private static let evaluation = "evaluation.json"

@@ -2,7 +2,7 @@ internal import MusterCoordination
 internal import MusterShell
 
 /// A piece of a server's long work. It takes some time, waits while the disk is full, and is done once its result is durable.
-struct Fold<Event> {
+struct SimulatedWork<Event> {
   let key: WorkKey
   /// Makes the result.
   let result: () -> Event
@@ -17,14 +17,14 @@ extension World {
 }
 
 extension ServerDriver {
-  typealias FoldEnd = WorkQueue<WorkKey, LongWork<Fold<M.Event>>>.End
+  typealias WorkEnd = WorkQueue<WorkKey, LongWork<SimulatedWork<M.Event>>>.End
 
   /// Does the same as `LongWork.carryOut` of the servers, with a full disk as the only trouble.
   ///
   /// - Parameter done: called unless the process dies meanwhile.
-  func carryOut(_ work: LongWork<Fold<M.Event>>, _ done: @escaping (FoldEnd) -> Void) {
+  func carryOut(_ work: LongWork<SimulatedWork<M.Event>>, _ done: @escaping (WorkEnd) -> Void) {
     after(world.random.within(world.workTime)) { [unowned self] in
-      let fold = work.order
+      let fold = work.item
       guard disk.isFailing else { return handOver(fold.result(), work) { done(.finished) } }
       var again = work
       guard let pause = again.pause(after: .passing) else { return handOver(fold.failed(World.diskFull), work) { done(.finished) } }
@@ -33,7 +33,7 @@ extension ServerDriver {
     }
   }
 
-  private func handOver(_ event: M.Event, _ work: LongWork<Fold<M.Event>>, _ done: @escaping () -> Void) {
+  private func handOver(_ event: M.Event, _ work: LongWork<SimulatedWork<M.Event>>, _ done: @escaping () -> Void) {
     post(event) { [unowned self] outcome in
       guard let pause = work.pause(afterReport: outcome == .committed) else { return done() }
       after(Int64(pause * 1000)) { [unowned self] in handOver(event, work, done) }

@@ -17,12 +17,12 @@ package struct WorkKey: Hashable, Sendable {
 }
 
 /// A piece of a server's long work.
-package protocol LongOrder: Sendable {
+package protocol WorkItem: Sendable {
   var key: WorkKey { get }
 }
 
 /// One piece of central's long work, with everything that it needs copied out of the machine.
-package struct WorkOrder: LongOrder {
+package struct CentralWorkItem: WorkItem {
   package let key: WorkKey
   package let specification: TaskSpecification
   /// The model to evaluate, or the base to aggregate onto.
@@ -73,7 +73,7 @@ package struct WorkOrder: LongOrder {
 }
 
 /// A region's frozen set, copied out of the machine, to be combined into one contribution.
-package struct RegionOrder: LongOrder {
+package struct RegionWorkItem: WorkItem {
   package let key: WorkKey
   package let strategy: StrategySpecification
   package let base: Digest

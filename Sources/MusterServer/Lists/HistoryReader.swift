@@ -3,7 +3,7 @@ package import MusterSchema
 package import MusterStorage
 
 /// The store as routes ask it: its errors are logged, and become the problem to answer with.
-package struct History: Sendable {
+package struct HistoryReader: Sendable {
   private let store: any Store
   private let server: NodeID
   private let logger: Logger

@@ -2,74 +2,74 @@ internal import MusterCoordination
 internal import MusterParticipation
 internal import MusterSchema
 
-/// The device's ``OrderBook``, and the driver's state of the running order.
-struct DeviceOrders {
-  var book = OrderBook()
-  /// The number of the running order, so that what an earlier order started has no effect.
+/// The device's ``JobQueue``, and the driver's state of the running step.
+struct DeviceSteps {
+  var queue = JobQueue()
+  /// The number of the running step, so that what an earlier step started has no effect.
   var number = 0
-  /// Ends the pause of the current order, because the other side may be back.
+  /// Ends the pause of the current step, because the other side may be back.
   var hurry: (() -> Void)?
 
   mutating func removeAll() {
-    book = OrderBook()
+    queue = JobQueue()
     hurry = nil
   }
 }
 
 // The device's worker, which trains, uploads and asks.
 extension DeviceProcess {
-  /// A running order, with its number.
-  struct Order {
+  /// A running step, with its number.
+  struct Running {
     let job: Job
     let number: Int
   }
 
-  func place(_ kind: OrderBook.Kind, _ job: Job) {
-    switch orders.book.place(OrderBook.Order(kind, job)) {
+  func place(_ kind: JobQueue.Kind, _ job: Job) {
+    switch steps.queue.place(JobQueue.Step(kind, job)) {
     case .hurries:
-      let hurry = orders.hurry
-      orders.hurry = nil
+      let hurry = steps.hurry
+      steps.hurry = nil
       hurry?()
     case .waits:
-      world.auditor.bound(orders.book.count, 13, "the orders of \(name)")
+      world.auditor.bound(steps.queue.count, 13, "the steps of \(name)")
       startNext()
     }
   }
 
-  /// - Returns: whether an order of the job was running.
+  /// - Returns: whether a step of the job was running.
   func cancel(_ task: TaskID, _ key: RoundKey) -> Bool {
-    let isUnderWay = orders.book.cancel(task, key)
-    if isUnderWay, let job = orders.book.current?.job { end(Order(job: job, number: orders.number)) }
+    let isUnderWay = steps.queue.cancel(task, key)
+    if isUnderWay, let job = steps.queue.current?.job { end(Running(job: job, number: steps.number)) }
     return isUnderWay
   }
 
   private func startNext() {
-    guard isUp, let next = orders.book.take() else { return }
-    orders.number += 1
-    orders.hurry = nil
-    let order = Order(job: next.job, number: orders.number)
+    guard isUp, let next = steps.queue.take() else { return }
+    steps.number += 1
+    steps.hurry = nil
+    let step = Running(job: next.job, number: steps.number)
     // Not in the same step as the placement.
     world.after(0) { [self] _ in
-      guard isCurrent(order) else { return }
+      guard isCurrent(step) else { return }
       switch next.kind {
-      case .train: fetch(order, attempt: 1, until: world.time + Int64(min(max(order.job.invitation.secondsLeft, 1), 86_400) * 1000))
-      case .upload: upload(order, attempt: 1)
-      case .ask: ask(order, attempt: 1)
+      case .train: fetch(step, attempt: 1, until: world.time + Int64(min(max(step.job.invitation.secondsLeft, 1), 86_400) * 1000))
+      case .upload: upload(step, attempt: 1)
+      case .ask: ask(step, attempt: 1)
       }
     }
   }
 
-  private func isCurrent(_ order: Order) -> Bool { isUp && orders.book.current != nil && orders.number == order.number }
+  private func isCurrent(_ step: Running) -> Bool { isUp && steps.queue.current != nil && steps.number == step.number }
 
-  private func end(_ order: Order) {
-    guard orders.book.current != nil, orders.number == order.number else { return }
-    orders.book.end()
-    orders.hurry = nil
-    let job = order.job
+  private func end(_ step: Running) {
+    guard steps.queue.current != nil, steps.number == step.number else { return }
+    steps.queue.end()
+    steps.hurry = nil
+    let job = step.job
     if let current = machine.jobs[job.task], current.isSameWork(as: job.key) {
       world.auditor.check(
-        current.stage != .uploading || disk.isFailing || orders.book.holds(.upload, job.task, job.key),
-        "\(name) has a result of \(job.task), \(job.key), to deliver, and its order book has no order for that")
+        current.stage != .uploading || disk.isFailing || steps.queue.holds(.upload, job.task, job.key),
+        "\(name) has a result of \(job.task), \(job.key), to deliver, and its job queue has no step for that")
     } else {
       disk.remove(Self.fileName(job.task, job.key))
     }
@@ -77,97 +77,97 @@ extension DeviceProcess {
     world.after(0) { [self] _ in if self.life == life { startNext() } }
   }
 
-  private func end(_ order: Order, _ event: Participant.Event) {
-    guard isCurrent(order) else { return }
+  private func end(_ step: Running, _ event: Participant.Event) {
+    guard isCurrent(step) else { return }
     receive(event)
-    if isUp { end(order) }
+    if isUp { end(step) }
   }
 
   /// Pauses with full jitter, up to half a minute. A connect or the region's return ends the pause early.
-  private func pause(_ order: Order, _ attempt: Int, _ again: @escaping () -> Void) {
+  private func pause(_ step: Running, _ attempt: Int, _ again: @escaping () -> Void) {
     var isOver = false
     func go() {
       guard !isOver else { return }
       isOver = true
-      if isCurrent(order) { again() }
+      if isCurrent(step) { again() }
     }
-    orders.hurry = go
+    steps.hurry = go
     world.after(world.random.within(0...min(30_000, 100 << Int64(min(attempt - 1, 20))))) { _ in go() }
   }
 
   // MARK: Training
 
-  private func fetch(_ order: Order, attempt: Int, until deadline: Int64) {
+  private func fetch(_ step: Running, attempt: Int, until deadline: Int64) {
     guard let server = world.region(region) else { return }
     func again() {
       guard world.time < deadline else {
-        return end(order, .failed(order.job.task, order.job.key, reason: "the coordinator does not answer"))
+        return end(step, .failed(step.job.task, step.job.key, reason: "the coordinator does not answer"))
       }
-      pause(order, attempt) { [self] in fetch(order, attempt: attempt + 1, until: deadline) }
+      pause(step, attempt) { [self] in fetch(step, attempt: attempt + 1, until: deadline) }
     }
     guard machine.coordinatorState?.data != nil else { return again() }
-    let digest = order.job.invitation.base.digest
+    let digest = step.job.invitation.base.digest
     world.exchange(
       from: site, with: server, serve: { answer in server.fetch(digest, answer) },
       done: { [self] (found: Bool?) in
-        guard isCurrent(order) else { return }
+        guard isCurrent(step) else { return }
         switch found {
-        case true: train(order)
+        case true: train(step)
         case false:
-          world.auditor.misses(digest, order.job)
-          end(order, .failed(order.job.task, order.job.key, reason: "the model is not there"))
+          world.auditor.misses(digest, step.job)
+          end(step, .failed(step.job.task, step.job.key, reason: "the model is not there"))
         case nil: again()
         }
       })
   }
 
-  private func train(_ order: Order) {
-    let job = order.job
+  private func train(_ step: Running) {
+    let job = step.job
     started.append(job)
     world.note(.life, name, "trains \(job.task) \(job.key)")
     switch trainer(job) {
     case .finishes(let delay):
       world.after(delay / 2) { [self] _ in
-        if isCurrent(order) { receive(.progress(job.task, job.key, fraction: 0.5, loss: 1)) }
+        if isCurrent(step) { receive(.progress(job.task, job.key, fraction: 0.5, loss: 1)) }
       }
       world.after(delay) { [self] _ in
-        guard isCurrent(order) else { return }
+        guard isCurrent(step) else { return }
         let digest = world.digest("\(job.task)/\(job.key.round)/\(job.key.phase)/\(name)/\(started.count)")
         disk.store(Self.fileName(job.task, job.key), digest)
-        end(order, .finished(job.task, job.key, JobResult(file: "update.safetensors", digest: digest, bytes: 100)))
+        end(step, .finished(job.task, job.key, JobResult(file: "update.safetensors", digest: digest, bytes: 100)))
       }
     case .fails(let reason, let delay):
-      world.after(delay) { [self] _ in end(order, .failed(job.task, job.key, reason: reason)) }
+      world.after(delay) { [self] _ in end(step, .failed(job.task, job.key, reason: reason)) }
     case .hangs: hangs = true
     }
   }
 
   // MARK: Delivery
 
-  private func upload(_ order: Order, attempt: Int) {
-    let (task, key) = (order.job.task, order.job.key)
-    guard let job = machine.jobs[task], job.isSameWork(as: key), let result = job.result else { return end(order) }
+  private func upload(_ step: Running, attempt: Int) {
+    let (task, key) = (step.job.task, step.job.key)
+    guard let job = machine.jobs[task], job.isSameWork(as: key), let result = job.result else { return end(step) }
     guard disk.results[Self.fileName(task, key)]?.digest == result.digest else {
-      return end(order, .failed(task, key, reason: "the result is gone from the device's disk"))
+      return end(step, .failed(task, key, reason: "the result is gone from the device's disk"))
     }
     guard let upload = ownUpload(job, result.digest) else { return }
     if lie == .forges { forge(upload, to: job.invitation.upload) }
     put(upload, to: job.invitation.upload) { [self] answer in
-      guard isCurrent(order) else { return }
+      guard isCurrent(step) else { return }
       switch answer {
       case .said(.stored), .said(.same), .said(.conflict):
         if lie == .uploadsTwice, let other = ownUpload(job, world.digest("\(name) lies about \(task) \(key)")) {
           put(other, to: job.invitation.upload) { _ in }
         }
-        end(order, .delivered(task, key))
-      case .said(.closed(let reason)): end(order, .refused(task, key, reason: reason))
-      case .said(.refused(let reason)): end(order, .failed(task, key, reason: reason))
-      case .said(.unknown): end(order, .refused(task, key, reason: "unknown"))
-      case .refused(let reason): end(order, .failed(task, key, reason: reason))
+        end(step, .delivered(task, key))
+      case .said(.closed(let reason)): end(step, .refused(task, key, reason: reason))
+      case .said(.refused(let reason)): end(step, .failed(task, key, reason: reason))
+      case .said(.unknown): end(step, .refused(task, key, reason: "unknown"))
+      case .refused(let reason): end(step, .failed(task, key, reason: reason))
       case nil:
-        if world.plants(.uploadIsTriedOnce) { return end(order) }
+        if world.plants(.uploadIsTriedOnce) { return end(step) }
         if attempt == 1 { disk.secure(Self.fileName(task, key)) }
-        pause(order, attempt) { [self] in self.upload(order, attempt: attempt + 1) }
+        pause(step, attempt) { [self] in self.upload(step, attempt: attempt + 1) }
       }
     }
   }
@@ -194,20 +194,20 @@ extension DeviceProcess {
     }
   }
 
-  private func ask(_ order: Order, attempt: Int) {
-    let (task, key) = (order.job.task, order.job.key)
-    guard machine.jobs[task]?.isSameWork(as: key) == true else { return end(order) }
-    guard let address = UploadAddress(order.job.invitation.upload) else {
-      return end(order, .refused(task, key, reason: "the upload address is not understood"))
+  private func ask(_ step: Running, attempt: Int) {
+    let (task, key) = (step.job.task, step.job.key)
+    guard machine.jobs[task]?.isSameWork(as: key) == true else { return end(step) }
+    guard let address = UploadAddress(step.job.invitation.upload) else {
+      return end(step, .refused(task, key, reason: "the upload address is not understood"))
     }
     let done: (PhaseLedger??) -> Void = { [self] ledger in
-      guard isCurrent(order) else { return }
+      guard isCurrent(step) else { return }
       switch ledger {
       case .some(let ledger?):
-        if ledger.accepted.contains(address.path) { return end(order, .delivered(task, key)) }
-        end(order, ledger.open ? .confirmed(task, key) : .refused(task, key, reason: "the round is closed"))
-      case .some(.none): end(order, .refused(task, key, reason: "the ledger has no such round"))
-      case .none: pause(order, attempt) { [self] in ask(order, attempt: attempt + 1) }
+        if ledger.accepted.contains(address.path) { return end(step, .delivered(task, key)) }
+        end(step, ledger.open ? .confirmed(task, key) : .refused(task, key, reason: "the round is closed"))
+      case .some(.none): end(step, .refused(task, key, reason: "the ledger has no such round"))
+      case .none: pause(step, attempt) { [self] in ask(step, attempt: attempt + 1) }
       }
     }
     if let region = world.region(address.host) {

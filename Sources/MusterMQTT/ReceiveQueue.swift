@@ -3,7 +3,7 @@
 /// Once it is full, a message replaces the newest unread message of its topic, because topics carry states and only the newest state
 /// matters. Messages of topics without an unread message still come in, up to a quarter above the limit. Then the connection stops reading
 /// until the program has caught up, and the broker queues the rest within its own bounds. So the newest message of a topic is never lost.
-struct Inbox {
+struct ReceiveQueue {
   let limit: Int
   private(set) var bytes = 0
   private(set) var superseded = 0

@@ -1,5 +1,5 @@
 /// A stored update of a closed round.
-public struct Contribution: Hashable, Sendable {
+public struct StoredUpdate: Hashable, Sendable {
   /// The node's path, such as `north/pi-1`. Contributions are sorted by it.
   public let path: String
   /// Path of the safetensors file. It holds resulting parameters, or differences from the base if its metadata says
@@ -19,14 +19,14 @@ public struct Contribution: Hashable, Sendable {
   }
 }
 
-/// A contribution that does not count, and the reason.
+/// An update that does not count, and the reason.
 public struct Refusal: Hashable, Sendable {
   /// The node's path.
   public let path: String
   /// The reason, as a phrase for an error message or the round's record.
   public let reason: String
 
-  /// Describes a refused contribution.
+  /// Describes a refused update.
   public init(path: String, reason: String) {
     self.path = path
     self.reason = reason
@@ -37,7 +37,7 @@ public struct Refusal: Hashable, Sendable {
 public struct AggregationResult: Sendable {
   /// Paths of the updates that are in the result, sorted.
   public let accepted: [String]
-  /// The refused contributions, sorted by path.
+  /// The refused updates, sorted by path.
   public let refused: [Refusal]
   /// The sum of the accepted weights.
   public let weight: Double

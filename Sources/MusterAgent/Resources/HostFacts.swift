@@ -1,7 +1,7 @@
 import Glibc
 
 /// Facts about this process and its machine from the kernel.
-enum Machine {
+enum HostFacts {
   static var isRoot: Bool { geteuid() == 0 }
 
   static var workingFolder: String {

@@ -1,5 +1,5 @@
 /// Which sites reach each other, how long a message takes, and what goes wrong on the way.
-struct Network {
+struct NetworkConditions {
   /// Probabilities of trouble for each message or exchange; all zero by default.
   struct Weather {
     /// A message between broker and subscriber is lost, and no side notices.
