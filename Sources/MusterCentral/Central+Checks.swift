@@ -42,7 +42,7 @@ extension Central {
     }
     let capabilities = Capabilities(of: configuration.trainers)
     if case .none(let why) = Admission.choice(of: specification.trainer.unversioned, for: specification.model, from: capabilities) {
-      problems.append(FieldProblem(field: "trainer", message: "to initialize and evaluate with, central \(why)"))
+      problems.append(FieldProblem(field: "trainer", message: "central cannot initialize and evaluate with this trainer: \(why)"))
     }
     do {
       let strategy = try Strategy(specification.strategy, rules: configuration.rules, localRate: specification.local.rate)
@@ -62,7 +62,7 @@ extension Central {
           message: "nothing would measure \(stop.metric): central has no testData, and evaluate.devices is false"))
     }
     if specification.shared != ["*"] {
-      problems.append(FieldProblem(field: "shared", message: "only [\"*\"], all layers, is supported"))
+      problems.append(FieldProblem(field: "shared", message: "only [\"*\"] (all layers) is supported"))
     }
     // A blob that is named counts as new again: no collection takes it before the task is in the journal.
     if let step = specification.model.step, !state.refresh(step.blob) {
@@ -75,7 +75,7 @@ extension Central {
     do {
       _ = try descriptorBytes(specification)
     } catch {
-      problems.append(FieldProblem(field: "", message: "the task does not fit its descriptor: \(error)"))
+      problems.append(FieldProblem(field: "", message: "the task's descriptor cannot be encoded: \(error)"))
     }
     return problems
   }

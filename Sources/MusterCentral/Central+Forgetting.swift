@@ -24,7 +24,7 @@ extension Central {
     guard configuration.regions.contains(region) else { throw unknownNode("\(region)", "central has no such region") }
     let before = try await devices(of: region)
     guard before.contains(where: { $0.path.nodes.last == device }) else {
-      throw unknownNode("\(region)/\(device)", "region \(region) remembers no such device")
+      throw unknownNode("\(region)/\(device)", "region \(region) knows no such device")
     }
     wishes.add(device, of: region)
     defer { wishes.remove(device, of: region) }
@@ -35,19 +35,19 @@ extension Central {
     }
     throw Problem(
       .nodePresent,
-      "\(region)/\(device) is still listed: it announced itself again, so it runs, or region \(region) did not hear of it in time")
+      "\(region)/\(device) is still listed: it is running and announced itself again, or region \(region) did not get the request in time")
   }
 
   private static let forgettingTries = 100
 
   private func forget(region: NodeID) async throws(Problem) {
-    guard await shell.machine.nodes[region] != nil else { throw unknownNode("\(region)", "central remembers no such region") }
+    guard await shell.machine.nodes[region] != nil else { throw unknownNode("\(region)", "central knows no such region") }
     try await server.submit(.forgetNode(region))
   }
 
   private func devices(of region: NodeID) async throws(Problem) -> [NodeSummary] {
     guard let node = await shell.machine.nodes[region], node.online, let data = node.data else {
-      throw Problem(.regionUnreachable, "region \(region) is offline: only it can forget its devices")
+      throw Problem(.regionUnreachable, "region \(region) is offline, and only it can forget its devices")
     }
     switch await Self.devices(at: data, client) {
     case .success(let nodes): return nodes
@@ -56,6 +56,6 @@ extension Central {
   }
 
   private func unknownNode(_ node: String, _ why: String) -> Problem {
-    Problem(.unknownNode, "there is no node \(node): \(why); `muster node list` names those there are")
+    Problem(.unknownNode, "there is no node \(node): \(why); run `muster node list` to see the existing nodes")
   }
 }

@@ -66,7 +66,7 @@ extension Central {
             let known = try await client.get(RegionTask.self, from: "\(data)/v1/tasks/\(task)?rounds=last:0")
             return LinkTraffic(coordinator: region, traffic: known.traffic)
           } catch {
-            logger.debug("a region does not tell its traffic: \(error)", metadata: ["node.id": "\(region)"])
+            logger.debug("the traffic of a region cannot be fetched: \(error)", metadata: ["node.id": "\(region)"])
             return nil
           }
         }

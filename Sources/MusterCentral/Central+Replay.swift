@@ -17,7 +17,7 @@ extension Central {
       let item = CentralWorkItem(replaying: record, of: task, specification, state: base?.digest == record.base ? base?.state : nil)
     else {
       throw Problem(
-        .noModel, "round \(round) of task \(task) ended without a model: nothing is to be computed")
+        .noModel, "round \(round) of task \(task) ended without a model, so there is nothing to compute again")
     }
     var report = ReplayReport(task: task, round: round, recorded: recorded, computed: nil, collected: collected(item))
     guard report.collected.isEmpty else { return report }

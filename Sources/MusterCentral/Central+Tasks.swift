@@ -84,10 +84,10 @@ extension Central {
     case "cancel": try await server.submit(.cancel(task, reason: "cancelled by an operator"))
     case "evaluate":
       guard configuration.testData != nil else {
-        throw Problem(.noTestData, "its configuration names no testData")
+        throw Problem(.noTestData, "central's configuration has no testData")
       }
       guard run.latestModel != nil else {
-        throw Problem(.noModel, "task \(task) has not made its initial model")
+        throw Problem(.noModel, "task \(task) has no initial model yet")
       }
       try await server.submit(.evaluate(task))
     default: throw unknownAction(action)
@@ -96,15 +96,21 @@ extension Central {
   }
 
   private func unknownAction(_ action: String) -> Problem {
-    Problem(.unknownAction, "\(action.withoutControlCharacters) is none of pause, resume, cancel, evaluate")
+    Problem(.unknownAction, "unknown action \"\(action.withoutControlCharacters)\"; known actions: pause, resume, cancel, evaluate")
   }
 
   private func ended(_ summary: TaskSummary, _ action: String) -> Problem {
-    Problem(.taskEnded, "task \(summary.task) is \(summary.step.rawValue): it takes no \(action.withoutControlCharacters)")
+    Problem(.taskEnded, "task \(summary.task) is \(summary.step.rawValue): \(Self.refusals[action] ?? "an ended task cannot be changed")")
   }
 
+  /// Why an action is refused after the task's end. A task can be evaluated for some time after its end.
+  private static let refusals = [
+    "pause": "an ended task cannot be paused", "resume": "an ended task cannot be resumed",
+    "cancel": "an ended task cannot be cancelled", "evaluate": "it can no longer be evaluated",
+  ]
+
   private func taken(_ task: TaskID) -> Problem {
-    Problem(.taskExists, "task \(task) exists with another content: push under another id")
+    Problem(.taskExists, "task \(task) already exists with different content; push it with another id")
   }
 }
 

@@ -68,7 +68,7 @@ package final class Central: Sendable {
 extension Central: BlobSource {
   package func locate(_ digest: Digest) async throws(Problem) -> String {
     guard let path = state.path(of: digest) else {
-      throw Problem(.unknownBlob, "central holds no blob \(digest): it never did, or retention collected it")
+      throw Problem(.unknownBlob, "central has no blob \(digest): it never had it, or retention removed it")
     }
     return path
   }

@@ -18,7 +18,7 @@ extension CentralConfiguration {
   private static func trainer(_ key: String, _ name: String, _ settings: ServerSettings) async throws -> TrainerProgram {
     let command = try await settings.list("\(key).command")
     guard let command = command ?? (name == "built-in" ? ["muster-train", "--resident"] : nil), command.first?.isEmpty == false else {
-      throw ConfigurationError("\(key).command", "is missing: the program and its arguments")
+      throw ConfigurationError("\(key).command", "is missing: it must list the program and its arguments")
     }
     var program = TrainerProgram(command: command)
     program.resident = try await settings.flag("\(key).resident", default: command.contains("--resident"))
@@ -43,7 +43,7 @@ extension CentralConfiguration {
     for variable in try await settings.list("\(key).environment") ?? [] {
       let parts = variable.split(separator: "=", maxSplits: 1, omittingEmptySubsequences: false)
       guard parts.count == 2, !parts[0].isEmpty else {
-        throw ConfigurationError("\(key).environment", "is a list of NAME=VALUE, got \"\(variable)\"")
+        throw ConfigurationError("\(key).environment", "must be a list of NAME=VALUE, got \"\(variable)\"")
       }
       environment[String(parts[0])] = String(parts[1])
     }

@@ -24,7 +24,9 @@ package struct CentralConfiguration: Sendable {
     for name in try await settings.list("regions") ?? [] {
       do {
         let region = try NodeID(validating: name)
-        guard region != .central else { throw ConfigurationError("regions", "\"central\" is reserved") }
+        guard region != .central else {
+          throw ConfigurationError("regions", "must not contain \"central\", which is the root coordinator's id")
+        }
         regions.append(region)
       } catch let error as IdentifierError {
         throw ConfigurationError("regions", error.description)
@@ -41,7 +43,7 @@ package struct CentralConfiguration: Sendable {
         try JSON.requireDistinctNames(bytes)
         testData = try JSON.decode(JSONValue.self, from: bytes)
       } catch {
-        throw ConfigurationError("testData", "\(path) is not JSON: \(JSON.explain(error, in: bytes))")
+        throw ConfigurationError("testData", "\(path) is not valid JSON: \(JSON.explain(error, in: bytes))")
       }
     }
   }
@@ -50,7 +52,7 @@ package struct CentralConfiguration: Sendable {
     var rules = Rules()
     for name in try await settings.list("rules") ?? [] {
       guard let command = try await settings.list("rule.\(name).command"), !command.isEmpty else {
-        throw ConfigurationError("rule.\(name).command", "is missing: the program and its arguments")
+        throw ConfigurationError("rule.\(name).command", "is missing: it must list the program and its arguments")
       }
       let seconds = try await settings.number("rule.\(name).timeoutSeconds", default: 600, in: 1...1_000_000)
       let limits = try await limits("rule.\(name)", settings)
@@ -73,11 +75,11 @@ extension CentralConfiguration {
       trainer.NAME.command    program and arguments (built-in: muster-train --resident)
       trainer.NAME.resident, .idleSeconds, .timeoutSeconds, .graceSeconds, .threads, .environment, .folder, .models, .limits.*
                               as in a device's agent.json (docs/agent-configuration.md)
-      rules                   names of programs that a task may have as its combiner
+      rules                   names of programs that a task may use as its combiner
       rule.NAME.command       program and arguments; the folder with the updates is appended
       rule.NAME.timeoutSeconds    (default 600)
       rule.NAME.environment, .limits.*    as a trainer's
-      testData                a JSON file: where central's own test set lies; without it central does not evaluate
+      testData                a JSON file that describes central's own test set; without it, central does not evaluate
 
       """
 }

@@ -81,7 +81,7 @@ final class CentralWork: Sendable {
       let folder = try folder(item)
       return try await removing(folder) {
         let outcome = try await train(item, .initialize, seed: seed, base: nil, in: folder)
-        guard let model = outcome.parameters else { throw WorkError("the trainer left no model") }
+        guard let model = outcome.parameters else { throw WorkError("the trainer made no model") }
         return try await adopt(model)
       }
     }
@@ -137,9 +137,9 @@ final class CentralWork: Sendable {
     let trainer: TrainerRunner
     switch Admission.choice(of: item.specification.trainer.unversioned, for: item.specification.model, from: capabilities) {
     case .trainer(let name):
-      guard let runner = trainers[name] else { preconditionFailure("the trainer \(name) was chosen from those that are there") }
+      guard let runner = trainers[name] else { preconditionFailure("the trainer \(name) was chosen, but central does not have it") }
       trainer = runner
-    case .none(let why): throw WorkError("central \(why)")
+    case .none(let why): throw WorkError("central cannot use the task's trainer: \(why)")
     }
     let description = TrainerJobDescription(
       kind, task: item.key.task, round: item.key.round, model: item.specification.model, local: item.specification.local, seed: seed,
@@ -159,7 +159,7 @@ final class CentralWork: Sendable {
     let state = state
     return try await offload { () throws in
       let digest = try state.adopt(file: file)
-      guard let bytes = state.size(of: digest) else { throw WorkError("the model vanished from the store") }
+      guard let bytes = state.size(of: digest) else { throw WorkError("the model disappeared from the store") }
       return ModelReference(digest: digest, bytes: bytes)
     }
   }
@@ -171,7 +171,7 @@ final class CentralWork: Sendable {
     do {
       try await offload { () throws(TrainerError) in try folder.remove() }
     } catch {
-      logger.notice("a used job folder stays: \(error)", metadata: ["folder": "\(folder.path)"])
+      logger.notice("a used job folder cannot be removed: \(error)", metadata: ["folder": "\(folder.path)"])
     }
     return try outcome.get()
   }

@@ -26,7 +26,10 @@ final class EventBell: Sendable {
       state.streams[state.next] = continuation
       return state.next
     }
-    guard let number else { throw Problem(.tooManyRequests, "\(Self.most) event streams are open: close one, or ask for a list") }
+    guard let number else {
+      throw Problem(
+        .tooManyRequests, "\(Self.most) event streams are open, the most that are allowed: close one, or request a list instead")
+    }
     continuation.onTermination = { [weak self] _ in self?.state.withLock { $0.streams[number] = nil } }
     return (stream, continuation)
   }

@@ -45,7 +45,7 @@ struct RoundFold: Sendable {
 
   /// What is left to do when regions have aggregated.
   private static func above(regions strategy: Strategy) throws -> Strategy {
-    guard let parts = strategy.decomposed else { throw WorkError("the strategy cannot work on what regions aggregated") }
+    guard let parts = strategy.decomposed else { throw WorkError("the strategy cannot combine the results of regions") }
     return parts.central
   }
 

@@ -29,14 +29,18 @@ extension Region {
       guard let pause = policy.pause(after: passing, attempt: attempt, using: &generator) else {
         return await shell.mailbox.post(delivery.event(for: .refused(reason: error.problem.map { "\($0)" } ?? "\(error)")))
       }
-      logger.info("the region's contribution waits: \(error)", metadata: ["task.id": "\(job.task)", "round": "\(job.key.round)"])
+      logger.info(
+        "the upload of the region's contribution failed and will be tried again: \(error)",
+        metadata: ["task.id": "\(job.task)", "round": "\(job.key.round)"])
       attempt += 1
       do { try await Task.sleep(for: pause) } catch { return }
     }
   }
 
   private func send(_ job: Job, _ result: JobResult) async -> Result<Delivery.Answer, TransferError> {
-    guard let file = state.path(of: result.digest) else { return .success(.refused(reason: "the region's result is gone from its disk")) }
+    guard let file = state.path(of: result.digest) else {
+      return .success(.refused(reason: "the region's result is missing from its disk"))
+    }
     do throws(TransferError) {
       // An earlier process may have sent a part of it.
       try await client.upload(

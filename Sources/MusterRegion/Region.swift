@@ -163,13 +163,13 @@ package final class Region: Sendable {
   private func forgetNodes(_ data: String) async {
     do throws(TransferError) {
       for node in try await client.get([NodeID].self, from: "\(data)/v1/regions/\(id)/forgotten") {
-        logger.notice("a device is forgotten, as an operator asked", metadata: ["node.id": "\(id)/\(node)"])
+        logger.notice("a device was forgotten on an operator's request", metadata: ["node.id": "\(id)/\(node)"])
         await shell.mailbox.post(.below(.forgetNode(node)))
       }
     } catch {
       // An older central has no such list.
       guard error.status != 404 else { return }
-      logger.warning("central does not say which devices are to be forgotten: \(error)")
+      logger.warning("the list of devices to forget cannot be fetched from central: \(error)")
     }
   }
 
@@ -179,7 +179,7 @@ package final class Region: Sendable {
       _ = try await models.locate(model)
     } catch {
       // A device that asks for it makes the region try again, and hears why it cannot.
-      logger.debug("the model is not to be had yet: \(error)", metadata: ["blob": "\(model)"])
+      logger.debug("the model cannot be fetched yet: \(error)", metadata: ["blob": "\(model)"])
     }
   }
 
@@ -198,7 +198,7 @@ package final class Region: Sendable {
   func push(_ task: TaskID, _ body: [UInt8]) async throws(Problem) -> HTTPResponse {
     guard let central = await shell.machine.participant.coordinatorState, central.online, let ops = central.ops else {
       throw Problem(
-        .centralUnknown, "the region has not heard of central on its broker yet: push to central, or try again")
+        .centralUnknown, "the region has not received central's address from its broker yet: push to central, or try again")
     }
     do {
       return try await client.send("PUT", "\(ops)/v1/tasks/\(task)", body: body, contentType: "application/json")
@@ -221,7 +221,7 @@ struct CentralBlobs: BlobSource {
     return try await flights.run(digest) { () async throws(Problem) -> String in
       if let path = state.path(of: digest) { return path }
       guard let central = await central() else {
-        throw Problem(.centralUnknown, "the region has not heard of central on its broker yet")
+        throw Problem(.centralUnknown, "the region has not received central's address from its broker yet")
       }
       return try await fetch(digest, from: central)
     }

@@ -19,7 +19,7 @@ package struct RegionConfiguration: Sendable {
     } catch let error as IdentifierError {
       throw ConfigurationError("id", error.description)
     }
-    guard id != .central else { throw ConfigurationError("id", "\"central\" is reserved") }
+    guard id != .central else { throw ConfigurationError("id", "must not be \"central\", which is the root coordinator's id") }
     server = try await ServerConfiguration(settings, id: id, state: defaultState, dataPort: 7410, opsPort: 7411)
     let above = try await settings.text("centralBroker.host") == nil ? "broker" : "centralBroker"
     centralBroker = try await MQTTConfiguration(settings, above, clientID: clientID("\(id)-above"))
@@ -31,7 +31,7 @@ package struct RegionConfiguration: Sendable {
     ServerConfiguration.help(state: "/var/lib/muster/region", dataPort: 7410, opsPort: 7411) + """
       id                      the region's id, as central's configuration declares it
       centralBroker.host, …   central's broker, with the keys of broker (default: the same broker)
-      stallSeconds            a transfer to or from central without progress for this time is tried again (default 30)
+      stallSeconds            seconds without progress after which a transfer to or from central is tried again (default 30)
 
       """
 }

@@ -104,7 +104,9 @@ struct RegionWork: Sendable {
   }
 
   private func result(_ digest: Digest) throws -> JobResult {
-    guard let path = state.path(of: digest), let bytes = state.size(of: digest) else { throw StorageError.io("a result has vanished") }
+    guard let path = state.path(of: digest), let bytes = state.size(of: digest) else {
+      throw StorageError.io("a result disappeared from the store")
+    }
     return JobResult(file: path, digest: digest, bytes: bytes)
   }
 }

@@ -11,7 +11,7 @@ actor SingleFlight<Key: Hashable & Sendable> {
       return try await withCheckedContinuation { waiting[key]?.append($0) }.get()
     }
     guard waiting.count < Self.capacity else {
-      throw Problem(.unavailable, "the region fetches \(waiting.count) models at once, which is as many as it may: try again")
+      throw Problem(.unavailable, "the region already fetches \(waiting.count) models, the most at a time: try again")
     }
     waiting[key] = []
     let result: Result<String, Problem>

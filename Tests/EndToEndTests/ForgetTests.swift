@@ -16,7 +16,7 @@ extension EndToEnd {
         let answer = try await fleet.ask("POST", "\(fleet.ops)/v1/nodes/\(gone.path)/forget")
         #expect(answer.status == 204, "\(answer.text)")
         let again = try await fleet.ask("POST", "\(fleet.ops)/v1/nodes/\(gone.path)/forget")
-        #expect(again.status == 404 && again.text.contains("remembers no such device"), "\(again.text)")
+        #expect(again.status == 404 && again.text.contains("knows no such device"), "\(again.text)")
         let capture = try await fleet.capture()
         #expect(try await eventually { capture.heard.contains { $0.topic.hasSuffix("nodes/\(here.id)/state") } })
         #expect(!capture.heard.contains { $0.topic.contains("nodes/\(gone.id)/") && !$0.payload.isEmpty })

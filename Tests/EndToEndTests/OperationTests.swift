@@ -168,7 +168,7 @@ extension EndToEnd {
         other.rounds = 2
         for address in [fleet.ops, fleet.ops(of: "north")] {
           let answer = try await fleet.push("digits", other, to: address)
-          #expect(answer.status == 409 && answer.text.contains("another content"))
+          #expect(answer.status == 409 && answer.text.contains("different content"))
         }
         #expect(try await fleet.waitForCompletion("digits").rounds[0].updates.count == 4)
         #expect(try await fleet.push("digits", task).status == 200)

@@ -16,7 +16,7 @@ import Testing
       let second = Listener(ListenerConfiguration(name: "data", port: server.port), logger: quiet) { _ in }
       let error = await #expect(throws: ListenerError.self) { try await second.run() }
       #expect(
-        error?.description == "port \(server.port) on 127.0.0.1 is in use: another program listens there; set data.port")
+        error?.description == "port \(server.port) on 127.0.0.1 is in use by another program; stop that program, or set data.port")
     }
   }
 

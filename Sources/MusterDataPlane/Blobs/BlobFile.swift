@@ -15,7 +15,7 @@ final class BlobFile: Sendable {
     descriptor = open(path, O_RDONLY | O_CLOEXEC)
     guard descriptor >= 0 else {
       throw errno == ENOENT
-        ? .notFound("this blob is not here any more") : Problem(.unavailable, "the blob cannot be read now")
+        ? .notFound("this server no longer has the blob") : Problem(.unavailable, "the blob cannot be read at the moment")
     }
     var status = stat()
     size = fstat(descriptor, &status) == 0 ? Int(status.st_size) : 0

@@ -40,7 +40,7 @@ package struct BlobRoutes: Sendable {
 
   private func get(_ request: Request, _ context: RouteContext) async throws -> Response {
     guard let digest = Digest(context.parameters.get("digest") ?? "") else {
-      throw Problem.badRequest("a blob is named sha256: and 64 hexadecimal digits")
+      throw Problem.badRequest("a blob's name must be sha256: and 64 hexadecimal digits")
     }
     let tag = "\"\(digest.hexadecimal)\""
     var headers: HTTPFields = [.eTag: tag, .acceptRanges: "bytes", .cacheControl: "public, max-age=31536000, immutable"]

@@ -16,9 +16,9 @@ extension ContributionRoutes {
   func create(
     _ request: Request, _ context: RouteContext, _ key: ContributionKey, _ terms: UploadTerms, _ headers: UploadFields
   ) async throws -> Response {
-    guard headers.offset ?? 0 == 0 else { throw Problem.badRequest("a PUT begins at 0: go on with PATCH") }
+    guard headers.offset ?? 0 == 0 else { throw Problem.badRequest("a PUT must begin at offset 0: use PATCH to continue an upload") }
     guard let digest = headers.digest else {
-      throw Problem.badRequest("Repr-Digest is missing: sha-256=:…: of the whole update, by which the upload is known later")
+      throw Problem.badRequest("Repr-Digest is missing: send sha-256=:…: of the whole update, which identifies the upload later")
     }
     let isWhole = headers.complete == true
     let content = try request.contentLength
@@ -45,7 +45,7 @@ extension ContributionRoutes {
     let key = try ContributionKey(address: request.uri.path)
     let headers = try UploadFields(request)
     guard request.headers[.contentType] == "application/partial-upload" else {
-      throw Problem(.wrongMediaType, "a part is sent as application/partial-upload")
+      throw Problem(.wrongMediaType, "a part must be sent as application/partial-upload")
     }
     guard let complete = headers.complete, let offset = headers.offset, let digest = headers.digest else {
       throw Problem.badRequest("a part needs Upload-Complete, Upload-Offset and the upload's address with ?digest=, or Repr-Digest")
@@ -66,7 +66,7 @@ extension ContributionRoutes {
       return try UploadProblem.mismatch(expected: status?.offset ?? 0, provided: offset)
     }
     if status.isStored {
-      guard complete, try request.contentLength ?? 0 == 0 else { throw Problem.badRequest("all \(offset) bytes are here already") }
+      guard complete, try request.contentLength ?? 0 == 0 else { throw Problem.badRequest("the server already has all \(offset) bytes") }
       return try await finish(key, terms, digest)
     }
     guard let file else { throw Problem(StorageError.superseded) }
@@ -165,7 +165,7 @@ extension ContributionRoutes {
       defer { state.partials.release(claim) }
       guard claim.digest == identity.digest else {
         throw Problem(
-          .wrongDigest, "the bytes are \(claim.digest), they were announced as \(identity.digest); send them again from 0")
+          .wrongDigest, "the digest of the bytes is \(claim.digest), but \(identity.digest) was announced; send them again from 0")
       }
       let said = try validate(update: claim.path, for: key, terms, expected)
       _ = try state.partials.adopt(claim)
@@ -185,5 +185,5 @@ extension ContributionRoutes {
     }
   }
 
-  private static let inconsistent = Problem.badRequest("the upload's length is not the one that was announced")
+  private static let inconsistent = Problem.badRequest("the upload's length differs from the announced one")
 }

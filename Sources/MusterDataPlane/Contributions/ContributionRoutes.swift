@@ -44,7 +44,7 @@ package struct ContributionRoutes: Sendable {
       router.get("\(place)") { request, context in
         let (task, round) = try taskAndRound(request)
         guard let state = try await ledger.phaseLedger(task: task, round: round, phase: phase) else {
-          throw Problem.notFound("there is no round \(round) of task \(task) here")
+          throw Problem.notFound("this server has no round \(round) of task \(task)")
         }
         return try jsonResponse(state)
       }

@@ -19,14 +19,15 @@ struct BodyClaim: Sendable {
 
 extension UploadTerms {
   func check(base claimed: Digest) throws(Problem) {
-    guard claimed == base else { throw .invalid("wrong base: it started from \(claimed), this round from \(base)") }
+    guard claimed == base else { throw .invalid("wrong base: the update started from \(claimed), but this round starts from \(base)") }
   }
 
   func check(weight: Double, of count: Int?) throws(Problem) {
     try UpdateMetadata.check(weight: weight)
     let devices = count ?? 1
     guard devices >= 1, devices <= maximumDevices else {
-      throw .invalid("the contribution stands for \(devices) devices, the round takes 1 to \(maximumDevices) in one")
+      throw .invalid(
+        "the contribution stands for \(devices) devices, but one contribution to this round may stand for 1 to \(maximumDevices)")
     }
     guard weight <= maximumWeight * Double(devices) else {
       let each = devices == 1 ? "" : " for each of \(devices) devices"
@@ -57,7 +58,7 @@ private func validate(
     file = try update()
   } catch {
     // Not the path: it is the server's own.
-    if case .system = error { throw Problem(.unavailable, "the server cannot read what it stored") }
+    if case .system = error { throw Problem(.unavailable, "the server cannot read the stored update") }
     throw .invalid("\(error)")
   }
   let said = try UpdateMetadata(file.metadata)

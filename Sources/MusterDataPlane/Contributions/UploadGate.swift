@@ -26,10 +26,10 @@ final class UploadGate: Sendable {
     let (refused, why) = state.withLock { state -> (Int, String) in
       let why =
         if state.count >= count {
-          "\(count) uploads are under way, which is as many as this server takes"
+          "\(count) uploads are in progress, the most that this server accepts"
         } else if state.count > 0,
           announced > bytes - state.bytes
-        { "the uploads under way have announced as many bytes as this server takes" } else { "" }
+        { "the uploads in progress have announced as many bytes as this server accepts" } else { "" }
       if why.isEmpty {
         state.count += 1
         state.bytes += announced

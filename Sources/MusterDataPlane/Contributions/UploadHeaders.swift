@@ -35,7 +35,7 @@ enum UploadProblem {
   /// The body does not begin where the upload stands. Says where that is: `Upload-Offset`.
   static func mismatch(expected: Int, provided: Int) throws -> Response {
     var response = try jsonResponse(
-      Mismatch(detail: "the upload goes on at \(expected)", expected: expected, provided: provided), status: .conflict,
+      Mismatch(detail: "the upload must continue at offset \(expected)", expected: expected, provided: provided), status: .conflict,
       headers: [.uploadOffset: "\(expected)", .uploadComplete: "?0"])
     response.headers[.contentType] = Problem.contentType
     return response

@@ -12,7 +12,7 @@ extension HTTPField.Name {
   package static let lastEventID = known("Last-Event-ID")
 
   private static func known(_ name: String) -> HTTPField.Name {
-    guard let name = HTTPField.Name(name) else { preconditionFailure("\(name) is a valid field name") }
+    guard let name = HTTPField.Name(name) else { preconditionFailure("\(name) is not a valid field name") }
     return name
   }
 }

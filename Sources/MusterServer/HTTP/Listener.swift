@@ -65,7 +65,7 @@ package struct Listener: Service {
     } catch let error as IOError {
       throw ListenerError(description: explain(error))
     } catch is SocketAddressError.UnknownHost {
-      throw ListenerError(description: "\(name).host \(host) is not known: its name cannot be resolved")
+      throw ListenerError(description: "\(name).host \(host) cannot be resolved")
     } catch let error as SocketAddressError {
       throw ListenerError(description: "\(name).host \(host) is not an address of this machine: \(error)")
     }
@@ -85,7 +85,7 @@ package struct Listener: Service {
   private func explain(_ error: IOError) -> String {
     let (host, port, name) = (configuration.host, configuration.port, configuration.name)
     return switch error.errnoCode {
-    case EADDRINUSE: "port \(port) on \(host) is in use: another program listens there; set \(name).port"
+    case EADDRINUSE: "port \(port) on \(host) is in use by another program; stop that program, or set \(name).port"
     case EACCES: "port \(port) on \(host) needs more rights: choose a \(name).port of 1024 or above"
     case EADDRNOTAVAIL: "\(name).host \(host) is not an address of this machine"
     default: "cannot listen on \(host), port \(port): \(error)"

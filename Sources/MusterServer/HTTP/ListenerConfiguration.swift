@@ -28,6 +28,6 @@ package struct ListenerConfiguration: Hashable, Sendable {
     let isLocal = ["//127.", "//localhost", "//[::1]"].contains { advertise.contains($0) }
     let listensToOthers = !host.hasPrefix("127.") && host != "localhost" && host != "::1"
     guard isLocal, listensToOthers else { return nil }
-    return "others are told \(advertise), which only this machine reaches: set \(name).advertise"
+    return "other programs get the address \(advertise), which only this machine can reach: set \(name).advertise"
   }
 }

@@ -14,7 +14,7 @@ extension RouteContext {
     do {
       return try I(validating: text)
     } catch {
-      throw Problem(.invalidBody, "this is not a \(I.noun): \(error.description)")
+      throw Problem(.invalidBody, "this is not a valid \(I.noun): \(error.description)")
     }
   }
 

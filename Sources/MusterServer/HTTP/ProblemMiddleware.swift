@@ -25,7 +25,8 @@ struct ProblemMiddleware: RouterMiddleware {
       // Nothing is wrong with the disk.
       case .tooLarge, .superseded, .claimed, .crowded: break
       case .diskFull, .busy, .corrupt, .newer, .exhausted, .unstorable, .io:
-        context.logger.error("the state folder failed", metadata: ["http.path": "\(request.uri.path.prefix(200))", "error": "\(error)"])
+        context.logger.error(
+          "an operation on the state folder failed", metadata: ["http.path": "\(request.uri.path.prefix(200))", "error": "\(error)"])
       }
       return answer(problem, retryAfter: [429, 503].contains(problem.status) ? 1 : nil, request, context)
     } catch let error as IdentifierError {
@@ -37,7 +38,7 @@ struct ProblemMiddleware: RouterMiddleware {
       return problemResponse(.notFound("there is no \(request.method.rawValue) \(path) here"))
     } catch {
       context.logger.error("a request failed", metadata: ["http.path": "\(request.uri.path.prefix(200))", "error": "\(error)"])
-      return problemResponse(Problem(.internalError, "the server's log says more"))
+      return problemResponse(Problem(.internalError, "see the server's log"))
     }
   }
 
@@ -62,7 +63,7 @@ extension Problem {
     switch error {
     case .diskFull: self.init(.diskFull, "the server's disk is full")
     case .tooLarge(let maximum): self = .tooLarge(maximum)
-    case .crowded: self.init(.tooManyUploads, "the server keeps as many half uploads as it may, try again later")
+    case .crowded: self.init(.tooManyUploads, "the server has no room for another partial upload: try again later")
     case .superseded, .claimed: self.init(.uploadSuperseded, "\(error)")
     case .busy, .corrupt, .newer, .exhausted, .unstorable, .io: self.init(.unavailable, "the server cannot store this now")
     }

@@ -87,16 +87,16 @@ extension Request {
       do {
         piece = try await pieces.next()
       } catch is SlowClient {
-        throw Problem(.slowBody, "\(count) bytes came, and then no more for too long")
+        throw Problem(.slowBody, "\(count) bytes arrived, and then no more for too long")
       } catch {
-        throw Problem.incomplete("the connection broke after \(count) bytes")
+        throw Problem.incomplete("the connection was lost after \(count) bytes")
       }
       guard let piece else { break }
       count += piece.readableBytes
       try use(piece)
     }
     // An end of the connection looks like an end of the body.
-    if let length = try contentLength, length != count { throw Problem.incomplete("\(count) of \(length) bytes came") }
+    if let length = try contentLength, length != count { throw Problem.incomplete("only \(count) of \(length) bytes arrived") }
   }
 }
 
@@ -105,7 +105,7 @@ extension Problem {
   package static func badRequest(_ detail: String) -> Problem { Problem(.badRequest, detail) }
   package static func incomplete(_ detail: String) -> Problem { Problem(.incompleteBody, detail) }
   package static func tooLarge(_ maximum: Int) -> Problem {
-    Problem(.bodyTooLarge, "the body may have \(maximum) bytes at most")
+    Problem(.bodyTooLarge, "the body may have at most \(maximum) bytes")
   }
   package static func invalid(_ detail: String) -> Problem { Problem(.invalidBody, detail) }
 }

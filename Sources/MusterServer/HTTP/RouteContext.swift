@@ -47,7 +47,9 @@ package func makeRouter(
   router.add(middleware: ProblemMiddleware(log: log))
   if configuration.limits.requestsPerSecond > 0 {
     let rate = RequestRate(perSecond: configuration.limits.requestsPerSecond) {
-      log.note(429, "more than \(RequestRate.capacity) addresses ask: the quietest are forgotten", limit: "requestsPerSecond")
+      log.note(
+        429, "more than \(RequestRate.capacity) addresses send requests, so the least active are no longer counted",
+        limit: "requestsPerSecond")
     }
     router.add(middleware: RateMiddleware(rate: rate))
   }

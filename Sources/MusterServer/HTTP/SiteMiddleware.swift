@@ -26,7 +26,7 @@ struct SiteMiddleware: RouterMiddleware {
     let authority = request.head.authority
     if let authority, !isKnown(authority) {
       throw .foreignSite(
-        "this server is not known as \"\(String(authority.prefix(100)).withoutControlCharacters)\": ask its address, or add the name to ops.hosts"
+        "this server has no name \"\(String(authority.prefix(100)).withoutControlCharacters)\": use its address, or add the name to ops.hosts"
       )
     }
     if let origin = request.headers[.origin], !isOwn(origin, authority) {

@@ -95,7 +95,7 @@ final class ConnectionGuard: ChannelDuplexHandler, RemovableChannelHandler {
       if case .rest(let bytes, let until) = phase {
         phase = .rest(bytes: bytes - buffer.readableBytes, until: until)
         if bytes < buffer.readableBytes {
-          note(413, "a body goes on after its answer", limit: "uploadMiB", context)
+          note(413, "a body continues after its answer", limit: "uploadMiB", context)
           return end(context)
         }
       }

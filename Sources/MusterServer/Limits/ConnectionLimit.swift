@@ -14,7 +14,7 @@ struct ConnectionLimit: AvailableConnectionsDelegate {
   mutating func connectionOpened() {
     count += 1
     guard count >= maximum else { return }
-    log.note(503, "\(count) connections are open, further ones wait", limit: "connections")
+    log.note(503, "\(count) connections are open; further ones have to wait", limit: "connections")
   }
 
   mutating func connectionClosed() { count -= 1 }

@@ -71,7 +71,7 @@ struct RateMiddleware: RouterMiddleware {
   func handle(_ request: Request, context: RouteContext, next: (Request, RouteContext) async throws -> Response) async throws -> Response {
     if request.uri.path != "/healthz", let wait = rate.refusal(context.client) {
       throw ProblemWithRetry(
-        problem: Problem(.tooManyRequests, "this address asks more often than this server allows"),
+        problem: Problem(.tooManyRequests, "this address sends more requests than this server allows"),
         retryAfter: wait)
     }
     return try await next(request, context)

@@ -18,7 +18,7 @@ package struct HistoryReader: Sendable {
     do throws(StorageError) {
       return try await question(store)
     } catch {
-      logger.error("the store does not answer: \(error)")
+      logger.error("the store cannot be read: \(error)")
       throw Problem(error)
     }
   }
@@ -41,7 +41,7 @@ package struct HistoryReader: Sendable {
     let record = try await ask { (store) throws(StorageError) in try await store.record(of: task, round: round) }
     if let record { return record }
     _ = try await row(task)
-    throw Problem(.unknownRound, "task \(task) has no record of a round \(round)")
+    throw Problem(.unknownRound, "task \(task) has no record of round \(round)")
   }
 
   /// The records of a task's rounds that a window asks for.
@@ -65,6 +65,7 @@ package struct HistoryReader: Sendable {
   package func unknown(_ task: TaskID) -> Problem {
     Problem(
       .unknownTask,
-      server == .central ? "central has no task \(task): `muster task list` names those it has" : "region \(server) has no task \(task)")
+      server == .central
+        ? "central has no task \(task): run `muster task list` to see the existing tasks" : "region \(server) has no task \(task)")
   }
 }

@@ -52,7 +52,7 @@ extension ContributionFilter {
       round: try query["round"].map { text throws(Problem) in try ContributionKey.round(text) }, phase: try query.choice("phase"),
       node: query.text("node"), fate: try query.choice("fate"))
     guard round == nil || task != nil else {
-      throw Problem(.badRequest, "round=\(round ?? 0) needs task=…: rounds are counted in each task")
+      throw Problem(.badRequest, "round=\(round ?? 0) needs task=…, because each task counts its own rounds")
     }
   }
 }

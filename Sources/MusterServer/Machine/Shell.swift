@@ -88,7 +88,7 @@ package actor Shell<M: Machine> where M.Record: HistoricRecord {
         await tell(batch, .unstorable(task, reason), performer)
       }
     } catch {
-      logger.error("the journal did not take \(records.count) records: \(error)", metadata: ["machine": "\(name)"])
+      logger.error("\(records.count) records cannot be stored in the journal: \(error)", metadata: ["machine": "\(name)"])
       await tell(committer.failed(at: clock.now), error, performer)
     }
   }
@@ -137,7 +137,7 @@ extension JournalEntry {
     do {
       return try JSON.decode(R.self, from: body)
     } catch {
-      throw .corrupt("the journal of \(machine) holds a record \"\(kind)\" that is not understood: \(JSON.explain(error, in: body))")
+      throw .corrupt("the journal of \(machine) holds a record \"\(kind)\" that cannot be decoded: \(JSON.explain(error, in: body))")
     }
   }
 }

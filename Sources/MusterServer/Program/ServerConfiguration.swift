@@ -34,12 +34,12 @@ extension ServerConfiguration {
   /// The shared keys, for `--help`.
   package static func help(state: String, dataPort: Int, opsPort: Int) -> String {
     """
-    state                   folder for journal and models (default \(state))
+    state                   folder for the journal and models (default \(state))
     broker.host, .port, .username, .password, .authorityFile, .keepAlive          the broker of this server's nodes
-    data.host, .port        where nodes reach it (default 0.0.0.0:\(dataPort))
-    data.advertise          that address as nodes reach it: http://host:\(dataPort)
+    data.host, .port        where nodes reach this server (default 0.0.0.0:\(dataPort))
+    data.advertise          the address that nodes are told: http://host:\(dataPort)
     ops.host, .port, .advertise    for operators (default 127.0.0.1:\(opsPort))
-    ops.hosts               further names by which operators ask for it
+    ops.hosts               further names under which operators reach it
     log.level               trace, debug, info, notice, warning, error, critical
     maximumMiB              size of one contribution (default 1024)
     data.limits.uploads, .uploadMiB   uploads in progress at a time (256), and the bytes that they announce (8192 MiB)

@@ -77,7 +77,7 @@ package struct ServerMain: Sendable {
       takesValue = isFlag && !argument.contains("=")
     }
     guard words.isEmpty || words == ["config", "print"] else {
-      throw UsageError(description: "there is no command \"\(words.joined(separator: " "))\"; there is only \"config print\"")
+      throw UsageError(description: "unknown command \"\(words.joined(separator: " "))\"; the only command is \"config print\"")
     }
     return (flags, !words.isEmpty)
   }
@@ -85,7 +85,8 @@ package struct ServerMain: Sendable {
   private func level(_ settings: ServerSettings) async throws -> Logger.Level {
     let text = try await settings.text("log.level", default: "info")
     guard let level = Logger.Level(rawValue: text) else {
-      throw ConfigurationError("log.level", "\"\(text)\" is none of \(Logger.Level.allCases.map(\.rawValue).joined(separator: ", "))")
+      throw ConfigurationError(
+        "log.level", "unknown level \"\(text)\"; known levels: \(Logger.Level.allCases.map(\.rawValue).joined(separator: ", "))")
     }
     return level
   }
@@ -106,10 +107,10 @@ package struct ServerMain: Sendable {
   private var usage: String {
     """
     \(program) [--config FILE] [--KEY VALUE …]
-    \(program) config print          what holds, secrets hidden
+    \(program) config print          prints the resulting configuration, with secrets hidden
 
     Settings come from flags, MUSTER_* variables, the credentials folder ($CREDENTIALS_DIRECTORY), the YAML file
-    (default \(defaultFile)) and the defaults; the first that has a key wins. The key broker.host is the flag
+    (default \(defaultFile)) and the defaults; the first source that has a key wins. The key broker.host is the flag
     --broker-host and the variable MUSTER_BROKER_HOST.
 
     \(keys)

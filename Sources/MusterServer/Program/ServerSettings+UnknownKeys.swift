@@ -16,7 +16,7 @@ extension ServerSettings {
       let name = String(argument.prefix { $0 != "=" })
       if !flags.contains(name) {
         throw UsageError(
-          description: "there is no flag \(name.shown(60)).\(Suggestion.question(name, among: flags)) --help lists the keys")
+          description: "unknown flag \(name.shown(60)).\(Suggestion.question(name, among: flags)) --help lists the keys")
       }
     }
     // A file that cannot be read was refused when the settings were made; one that need not be there has no keys.
@@ -30,8 +30,8 @@ extension ServerSettings {
     let known = record.keys
     for key in root.map({ flatten($0, under: "") }) ?? [] where !known.contains(key) {
       let siblings = known.filter { $0.split(separator: ".").dropLast() == key.split(separator: ".").dropLast() }.sorted()
-      let neighbours = siblings.isEmpty ? "" : "; known here: \(siblings.joined(separator: ", "))"
-      throw ConfigurationError(key, "there is no such key in \(file)\(neighbours).\(Suggestion.question(key, among: known))")
+      let neighbours = siblings.isEmpty ? "" : "; known keys here: \(siblings.joined(separator: ", "))"
+      throw ConfigurationError(key, "unknown key in \(file)\(neighbours).\(Suggestion.question(key, among: known))")
     }
   }
 

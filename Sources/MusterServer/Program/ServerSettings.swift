@@ -61,7 +61,7 @@ package struct ServerSettings: Sendable {
       record.note(key, isSecret && value != nil ? "•••" : value)
       return value
     } catch {
-      throw ConfigurationError(key, "must be a text")
+      throw ConfigurationError(key, "must be a string")
     }
   }
 
@@ -91,7 +91,7 @@ package struct ServerSettings: Sendable {
       record.note(key, value.map { "[\($0.joined(separator: ", "))]" })
       return value
     } catch {
-      throw ConfigurationError(key, "must be a list of texts")
+      throw ConfigurationError(key, "must be a list of strings")
     }
   }
 

@@ -47,7 +47,7 @@ package final class BrokerLink: Sendable {
       do {
         return try MessageCoder.encode(presence(session, offline))
       } catch {
-        preconditionFailure("a server's state message does not fit its topic, though its parts are checked: \(error)")
+        preconditionFailure("a server's state message cannot be encoded, although its parts are checked: \(error)")
       }
     }
     drops = DropLog(logger)
@@ -82,7 +82,7 @@ package final class BrokerLink: Sendable {
     do {
       publish(topic, try MessageCoder.encode(message), retained: retained, quality: quality)
     } catch {
-      logger.error("a message does not fit its topic: \(error)", metadata: ["topic": "\(topic)"])
+      logger.error("a message cannot be published: \(error)", metadata: ["topic": "\(topic)"])
     }
   }
 
@@ -142,7 +142,7 @@ package final class BrokerLink: Sendable {
           // The same trouble is said once, not on each attempt.
           if trouble != "\(error)" {
             trouble = "\(error)"
-            logger.warning("no connection to the broker: \(error)", metadata: ["broker": "\(configuration)"])
+            logger.warning("not connected to the broker: \(error)", metadata: ["broker": "\(configuration)"])
           }
           await disconnected()
         case .message(let message):
@@ -152,12 +152,12 @@ package final class BrokerLink: Sendable {
       probed.finish()
       await judging
       connection.publish(topic: "\(topic)", payload: presence(state.withLock(\.session), Farewell.stopped), retained: true)
-      if !(await connection.flush(timeout: .seconds(2))) { logger.notice("the broker did not acknowledge the farewell in time") }
+      if !(await connection.flush(timeout: .seconds(2))) { logger.notice("the broker did not acknowledge the offline message in time") }
       state.withLock { $0.connection = nil }
     }
   }
 
-  // MARK: Whether the broker does what is needed
+  // MARK: Whether the broker has all required features
 
   private func probe(_ connection: MQTTConnection, _ number: Int) {
     guard case .coordinatorState(let id) = topic else { return }
@@ -180,10 +180,10 @@ package final class BrokerLink: Sendable {
       do throws(MQTTError) {
         try connection.subscribe(to: [MQTTSubscription(message.topic)])
       } catch {
-        logger.error("the broker is not probed: \(error)")
+        logger.error("the broker cannot be probed: \(error)")
       }
     case .clear:
-      logger.debug("the broker does what is needed", metadata: ["broker": "\(configuration)"])
+      logger.debug("the broker has all required features", metadata: ["broker": "\(configuration)"])
       connection.publish(topic: message.topic, payload: [], retained: true)
     case nil: break
     }
@@ -246,7 +246,7 @@ package final class BrokerLink: Sendable {
     guard let watch else { return }
     guard let own = OwnState(message.payload), own.speaks(for: topic) else {
       // Cleared, or written over by somebody: what we say of ourselves goes there again.
-      if !message.payload.isEmpty { drops.note("it is no state of ours", topic: "\(topic)") }
+      if !message.payload.isEmpty { drops.note("it is not a state message of this program", topic: "\(topic)") }
       return publishBirth()
     }
     switch watch.action(online: own.online, session: own.session, retained: message.retained) {
@@ -254,7 +254,7 @@ package final class BrokerLink: Sendable {
     case .publishBirth: publishBirth()
     case .duplicate:
       logger.critical(
-        "another program is online under this identity: stop one of the two, or give it an id of its own",
+        "another program is online under this identity; stop one of the two, or give it another id",
         metadata: ["topic": "\(topic)", "session": "\(state.withLock(\.session))", "other.session": "\(own.session)"])
       renew(after: .seconds(30))
     }

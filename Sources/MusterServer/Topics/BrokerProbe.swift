@@ -57,9 +57,9 @@ package struct BrokerProbe: Hashable, Sendable {
   package var missing: String? {
     switch step {
     case .sent:
-      "the broker does not pass on a message of \(Self.bytes) bytes: check its limit on the size of messages, and that its ACL lets this user "
+      "the broker does not deliver a message of \(Self.bytes) bytes; check its limit on the size of messages, and that its ACL lets this user "
         + "write and read \(topic)"
-    case .asked: "the broker keeps no retained messages: check that it allows them"
+    case .asked: "the broker keeps no retained messages; check that it allows them"
     case .passed: nil
     }
   }

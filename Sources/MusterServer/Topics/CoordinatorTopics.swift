@@ -25,7 +25,8 @@ package final class CoordinatorTopics: Sendable {
   /// Says that nodes were forgotten, as seldom as dropped messages are.
   package func noteEviction(_ count: Int, of most: Int) {
     link.drops.note(
-      "\(count) nodes were forgotten, for at most \(most) are remembered: does a program publish under ever new ids?", topic: nil)
+      "\(count) nodes were forgotten, because at most \(most) are remembered; check whether a program publishes under ever new ids",
+      topic: nil)
   }
 
   /// Turns what arrived into the machine's event; nil for what does not concern it.
@@ -49,7 +50,7 @@ package final class CoordinatorTopics: Sendable {
   }
 
   private func foreign(_ topic: Topic, _ node: NodeID) -> Coordinator.Event? {
-    link.drops.note("it speaks for \(node), whose topic this is not", topic: "\(topic)")
+    link.drops.note("it names the node \(node), to which this topic does not belong", topic: "\(topic)")
     return nil
   }
 

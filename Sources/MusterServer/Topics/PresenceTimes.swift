@@ -81,7 +81,7 @@ package final class PresenceTimes: Sendable {
     do throws(StorageError) {
       try await store.savePresence(rows, forgetting: gone.sorted())
     } catch {
-      logger.warning("since when nodes are online is not stored yet: \(error)")
+      logger.warning("the online times of nodes cannot be stored yet: \(error)")
       state.withLock { $0.changed.formUnion(rows.map(\.node)) }
     }
   }

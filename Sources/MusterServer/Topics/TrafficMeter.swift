@@ -41,7 +41,7 @@ package final class TrafficMeter: Sendable {
     } catch let error as CocoaError where error.code == .fileReadNoSuchFile {
       // The first start.
     } catch {
-      logger.notice("the bytes counted so far cannot be read: \(systemReason(error))", metadata: ["file": "\(file)"])
+      logger.notice("the byte counts cannot be read: \(systemReason(error))", metadata: ["file": "\(file)"])
     }
     book = Mutex(Book(state: state))
   }
@@ -107,7 +107,7 @@ package final class TrafficMeter: Sendable {
     do {
       try Data(try JSON.encode(state)).write(to: URL(filePath: file), options: .atomic)
     } catch {
-      logger.notice("the bytes counted cannot be written: \(systemReason(error))", metadata: ["file": "\(file)"])
+      logger.notice("the byte counts cannot be written: \(systemReason(error))", metadata: ["file": "\(file)"])
     }
   }
 }

@@ -68,7 +68,7 @@ package actor BlobCollector {
       }
       report(freed)
     } catch {
-      logger.warning("the state folder is not swept yet: \(error)")
+      logger.warning("the state folder cannot be cleaned up yet: \(error)")
     }
   }
 
@@ -89,7 +89,7 @@ package actor BlobCollector {
       try await state.store.settleReleased(numbers)
       report(freed)
     } catch {
-      logger.warning("released blobs are not removed yet: \(error)")
+      logger.warning("released blobs cannot be removed yet: \(error)")
     }
   }
 
@@ -109,11 +109,11 @@ package actor BlobCollector {
     do throws(StorageError) {
       while try await state.store.removeForgotten(), !Task.isCancelled {}
     } catch {
-      logger.warning("rows of forgotten tasks are not removed yet: \(error)")
+      logger.warning("rows of forgotten tasks cannot be removed yet: \(error)")
     }
   }
 
   private func report(_ freed: Int) {
-    if freed > 0 { logger.debug("collected what is no longer referenced", metadata: ["bytes": "\(freed)"]) }
+    if freed > 0 { logger.debug("removed unreferenced blobs", metadata: ["bytes": "\(freed)"]) }
   }
 }

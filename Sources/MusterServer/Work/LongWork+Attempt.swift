@@ -69,7 +69,7 @@ extension LongWork where Item: Sendable {
     while !Task.isCancelled {
       let isDurable = if case .committed = await reports.mailbox.submit(result) { true } else { false }
       guard let pause = pause(afterReport: isDurable) else { return }
-      reports.logger.warning("the result of \(reports.name) is not stored yet: it is tried again")
+      reports.logger.warning("the result of \(reports.name) cannot be stored yet, retrying")
       do { try await Task.sleep(for: .seconds(pause)) } catch { return }
     }
   }
