@@ -1,4 +1,4 @@
-"""What the tests share: a data set, job folders, and trainers that run as processes of their own."""
+"""Shared parts of the tests: a data set, job folders, and trainers that run as separate processes."""
 
 import json
 import os
@@ -22,7 +22,7 @@ def write_idx(path, values):
 
 
 class Job:
-    """A job folder, and a trainer to do it."""
+    """A job folder, and the trainer that runs the job."""
 
     def __init__(self, folder):
         self.folder = folder / "job"
@@ -83,7 +83,7 @@ class Job:
         )
 
     def run(self, name="train"):
-        """One shot; returns (exit status, protocol's lines, log)."""
+        """Runs one job. Returns the exit status, the lines of the protocol, and the log."""
         process = self.start(f"{self.trainer}:{name}", str(self.folder))
         out, log = process.communicate(timeout=60)
         return process.returncode, [json.loads(line) for line in out.splitlines()], log
@@ -107,7 +107,7 @@ def job(tmp_path):
 
 
 def load_example(name, module="trainer"):
-    """An example's module, with its folder on the path as the program has it."""
+    """Imports an example's module, with its folder on the path as in the program."""
     import importlib.util
 
     folder = EXAMPLES / name

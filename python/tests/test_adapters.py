@@ -1,4 +1,4 @@
-"""The bridges to frameworks; those whose framework is not installed are skipped."""
+"""The adapters to frameworks. Tests whose framework is not installed are skipped."""
 
 import json
 
@@ -42,7 +42,7 @@ def context(task, folder):
 
 @pytest.fixture
 def reference(tmp_path):
-    """What the NumPy trainer makes of the task."""
+    """The result of the NumPy trainer for the task."""
     task = make_task()
     return load_example("numpy").train(task, models.initial(LENET5, 1), context(task, tmp_path))
 
@@ -143,7 +143,7 @@ def test_mlx_layouts_go_both_ways_bit_exactly():
 
 
 class Client:
-    """What a Flower NumPyClient looks like, without Flower."""
+    """A class with the methods of a Flower NumPyClient, without Flower."""
 
     def get_parameters(self, config):
         return [numpy.zeros(2, numpy.float32), numpy.ones(1, numpy.float32)]
@@ -181,9 +181,9 @@ def test_a_flower_client_of_a_foreign_model_needs_names(tmp_path):
         flower.FlowerTrainer(Client).initialize(task, context(task, tmp_path))
     first = flower.FlowerTrainer(Client, names=["w", "b"]).initialize(task, context(task, tmp_path))
     assert first["w"].tolist() == [0, 0] and first["b"].tolist() == [1]
-    with pytest.raises(TrainerError, match="1 arrays, the model has 2|2 arrays, the model has 1"):
+    with pytest.raises(TrainerError, match="1 arrays, but the model has 2|2 arrays, but the model has 1"):
         flower.FlowerTrainer(Client, names=["w"]).initialize(task, context(task, tmp_path))
-    with pytest.raises(TrainerError, match="are not the model's: b, x"):
+    with pytest.raises(TrainerError, match="differ from the model's: b, x"):
         flower.FlowerTrainer(Client, names=["w", "x"]).train(task, first, context(task, tmp_path))
 
 
@@ -213,7 +213,7 @@ def test_the_onnx_step_agrees_with_numpy(tmp_path, reference):
 @pytest.mark.parametrize(
     "change, reason",
     [
-        ({"local": {"batch": 9}}, "exported for 8"),
+        ({"local": {"batch": 9}}, "exported for at most 8"),
         ({"local": {"momentum": 0.5}}, "local.momentum"),
         ({"step": "/nowhere"}, "/nowhere"),
         ({"step": str(ROOT / "README.md")}, "cannot be loaded"),
@@ -247,7 +247,7 @@ def test_tflite_agrees_with_numpy(tmp_path, reference):
     lite = trainer.model(task)
     lite.load(given)
     assert all(value.tobytes() == given[name].tobytes() for name, value in lite.parameters().items())
-    with pytest.raises(TrainerError, match="not those of the signature: fc3.bias"):
+    with pytest.raises(TrainerError, match="differ from those of the signature: fc3.bias"):
         lite.load({name: value for name, value in given.items() if name != "fc3.bias"})
 
 
@@ -269,7 +269,7 @@ def test_torch_agrees_with_numpy(tmp_path, reference):
 
 @pytest.mark.large
 def test_torch_declares_a_modules_buffers():
-    """Also those whose names no list knows."""
+    """Also for models whose names are in no list."""
     torch = pytest.importorskip("torch")
     from muster.adapters import torch as bridge
 

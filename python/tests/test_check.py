@@ -18,7 +18,7 @@ def check(trainer, *arguments):
 def test_a_good_trainer_has_nothing_wrong():
     status, text = check(f"{EXAMPLES}/numpy/trainer.py:train")
     assert status == 0, text
-    assert "WRONG" not in text and "note" not in text and "stops" in text
+    assert "ERROR" not in text and "note" not in text and "stops" in text
 
 
 def test_the_data_of_an_agent_file_is_used():
@@ -29,9 +29,9 @@ def test_the_data_of_an_agent_file_is_used():
 @pytest.mark.parametrize(
     "source, said",
     [
-        ("import nothing_like_this", "WRONG it cannot be imported"),
-        ("def train(task, parameters, context): return muster.Update(parameters, 1)", "WRONG train gave the global model back unchanged"),
-        ("def train(task, parameters, context): return muster.Update({}, 1)", "WRONG train: the result is refused"),
+        ("import nothing_like_this", "ERROR the trainer cannot be imported"),
+        ("def train(task, parameters, context): return muster.Update(parameters, 1)", "ERROR train returned the global model unchanged"),
+        ("def train(task, parameters, context): return muster.Update({}, 1)", "ERROR train: the result is refused"),
         ("def train(task, parameters, context): import os; os.abort()", "killed by SIGABRT"),
         (
             "import random\n"
@@ -53,7 +53,7 @@ def test_a_bad_trainer_is_told_what_is_wrong(tmp_path, source, said):
     trainer.write_text("import muster\n" + source)
     status, text = check(f"{trainer}:train")
     assert said in text
-    assert status == (1 if "WRONG" in said or "killed" in said else 0), text
+    assert status == (1 if "ERROR" in said or "killed" in said else 0), text
 
 
 def test_a_trainer_without_progress_is_told(tmp_path):

@@ -1,4 +1,4 @@
-"""scripts/check-docs: what it takes for the same, and what it finds. It runs the pages themselves in CI."""
+"""scripts/check-docs: which outputs it accepts, and which problems it finds. CI runs it on the pages themselves."""
 
 import importlib.util
 import sys

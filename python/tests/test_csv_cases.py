@@ -1,4 +1,4 @@
-"""Tests/Cases/csv: files, and what both readers of the format must make of them. The built-in trainer's reader runs on the same ones."""
+"""Tests/Cases/csv: files, and the results that both readers must give. The built-in trainer's reader is tested with the same files."""
 
 import json
 

@@ -1,4 +1,4 @@
-"""Data, order of samples and first models are the built-in trainer's."""
+"""Data, order of samples and first models are the same as in the built-in trainer."""
 
 import gzip
 import json
@@ -119,7 +119,7 @@ def test_csv_and_cifar(tmp_path):
     "configuration, reason",
     [
         (None, "no data"),
-        ({"format": "wav"}, "not known"),
+        ({"format": "wav"}, "unknown format"),
         ({"format": "idx"}, "needs 'images'"),
         ({"format": "idx", "images": "/nowhere", "labels": "/nowhere"}, "/nowhere: cannot be read"),
         ({**DIGITS, "partition": {"iid": {"of": 2, "index": 2}}}, "part 2 of 2 does not exist"),
@@ -128,7 +128,7 @@ def test_csv_and_cifar(tmp_path):
         ({**DIGITS, "partition": {"dirichlet": {"of": 2, "index": 0}}}, "needs 'alpha'"),
         ({**DIGITS, "partition": {"dirichlet": {"of": 2, "index": 0, "alpha": 0}}}, "alpha must be more than 0"),
         ({**DIGITS, "partition": {"range": {"from": 5, "to": 5}}}, "is empty"),
-        ({**DIGITS, "partition": {"odd": {}}}, "not known here"),
+        ({**DIGITS, "partition": {"odd": {}}}, "unknown partition"),
         ({**DIGITS, "partition": {"range": {"from": 0, "to": 1.5}}}, "`to` must be a whole number, got 1.5"),
         ({**DIGITS, "partition": {"iid": {"of": "2", "index": 0}}}, "`of` must be a whole number, got '2'"),
         ({**DIGITS, "partition": {"iid": {"of": 2, "index": True}}}, "`index` must be a whole number, got True"),
@@ -212,7 +212,7 @@ PROGRAM = next(
     ],
 )
 def test_muster_train_takes_the_same_steps(tmp_path, partition):
-    """The same first model, part of the data and order: NumPy's losses are the built-in trainer's."""
+    """With the same first model, data and order, NumPy's losses are those of the built-in trainer."""
     from conftest import load_example
     from safetensors.numpy import load_file
 

@@ -1,4 +1,4 @@
-"""muster-export-onnx: what it writes, and what it refuses. Needs torch, onnx and onnxscript; running the steps, onnxruntime too."""
+"""muster-export-onnx: its files, and the models that it refuses. Needs torch, onnx and onnxscript, and onnxruntime to run the steps."""
 
 import json
 import subprocess
@@ -19,7 +19,7 @@ from muster.export import export  # noqa: E402
 
 
 class Words(torch.nn.Module):
-    """Tokens, an embedding, attention, layer normalization, GELU: a bit of a transformer."""
+    """A small transformer: tokens, an embedding, attention, layer normalization, GELU."""
 
     def __init__(self):
         super().__init__()
@@ -56,7 +56,7 @@ class Pictures(torch.nn.Module):
 
 
 def run(path, model, x, y, steps, rate, momentum=0.0, weight_decay=0.0, proximal=0.0):
-    """The file's steps and PyTorch's own, on batches that are not always full; returns the largest difference."""
+    """Compares the file's steps with PyTorch's own, also on batches that are not full. Returns the largest difference."""
     onnxruntime = pytest.importorskip("onnxruntime")
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = 1

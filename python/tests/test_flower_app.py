@@ -35,7 +35,7 @@ def context(task, folder):
 
 
 def app(folder, client, name, server="", config=""):
-    """A little app; ``name`` keeps its modules apart from those of other tests."""
+    """A small app. ``name`` keeps its modules apart from those of other tests."""
     (folder / name).mkdir()
     (folder / name / "__init__.py").write_text("")
     (folder / name / "client_app.py").write_text(textwrap.dedent(client))
@@ -203,10 +203,10 @@ def test_an_app_with_a_numpy_client_runs_as_it_is(tmp_path):
 @pytest.mark.parametrize(
     "file, reason",
     [
-        (None, "cannot be read: No such file or directory: the folder of a Flower app has one"),
-        ("[tool", "is not TOML"),
+        (None, "cannot be read: No such file or directory; the folder of a Flower app has this file"),
+        ("[tool", "is not valid TOML"),
         ("[project]\nname = 'a'\n", "has no section"),
-        ("[tool.flwr.app]\n", "names no clientapp"),
+        ("[tool.flwr.app]\n", "must name clientapp"),
         ("[tool.flwr.app.components]\nclientapp = 'nowhere_at_all:app'\n", "needs the module 'nowhere_at_all'"),
         ("[tool.flwr.app.components]\nclientapp = 'json:app'\n", "there is no 'app' in json"),
         ("[tool.flwr.app.components]\nclientapp = 'json:__name__'\n", "is str, not an app"),

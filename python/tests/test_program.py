@@ -1,4 +1,4 @@
-"""muster-trainer as the agent runs it: exit statuses, the protocol, what is written and what is not."""
+"""muster-trainer as the agent runs it: exit statuses, the protocol, and the files that are written."""
 
 import json
 import signal
@@ -151,7 +151,7 @@ def test_a_trainer_may_be_an_object_with_methods(job):
         ("import sys; sys.exit(0)", "sys.exit(0) in the middle of a job"),
         ("raise RuntimeError('no camera')", "RuntimeError: no camera"),
         ("raise muster.TrainerError('no camera')", "no camera"),
-        ("task.local.only(); return muster.Update(parameters, 5)", "local.momentum 0.9"),
+        ("task.local.only(); return muster.Update(parameters, 5)", "local.momentum to 0.9"),
     ],
 )
 def test_a_bad_result_is_refused_before_anything_is_written(job, body, reason):

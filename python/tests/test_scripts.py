@@ -1,4 +1,4 @@
-"""scripts/skipped and scripts/setup: what they say, and when they fail."""
+"""scripts/skipped and scripts/setup: their messages and exit statuses."""
 
 import os
 import subprocess

@@ -1,4 +1,4 @@
-"""Files of models, and the traps in them."""
+"""Reading and writing model files."""
 
 import numpy
 import pytest
@@ -8,7 +8,7 @@ from muster import Tensors, TrainerError, tensors
 
 
 def test_arrays_that_are_not_contiguous_are_written_right(tmp_path):
-    """safetensors writes the memory as it lies, whatever the strides say."""
+    """safetensors writes the memory in its order and ignores the strides."""
     array = numpy.arange(6, dtype=numpy.float32).reshape(2, 3)
     odd = {
         "t": array.T,
@@ -32,7 +32,7 @@ def test_a_failed_write_leaves_the_old_file(tmp_path):
 
 
 def test_tensors_come_in_the_order_of_their_names(tmp_path):
-    """Not of the layers: whoever needs an order must have it from the model."""
+    """The order is not that of the layers. A trainer that needs an order must take it from the model."""
     tensors.save({name: numpy.zeros(1, numpy.float32) for name in ("fc2", "conv1", "fc10")}, tmp_path / "m.safetensors")
     assert list(tensors.load(tmp_path / "m.safetensors")) == ["conv1", "fc10", "fc2"]
 

@@ -16,8 +16,8 @@ A trainer is a module with a function ``train`` and, if it can, ``evaluate`` and
 
     def initialize(task: muster.Task, context: muster.Context) -> muster.Parameters: ...
 
-``muster-trainer module:train JOBFOLDER`` does one job with it, ``muster-trainer --resident module:train`` many, and
-``muster-trainer check module:train`` tries it out. The contract behind it: docs/trainers.md.
+``muster-trainer module:train JOBFOLDER`` does one job, ``muster-trainer --resident module:train`` does many, and
+``muster-trainer check module:train`` tests the trainer. The trainer contract is described in docs/trainers.md.
 """
 
 from .batches import Batches

@@ -1,4 +1,4 @@
-"""Which samples come when, and how it goes."""
+"""The order of a training's samples, and the sums of its metrics."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ from .random import SplitMix64
 
 
 class Batches:
-    """The batches of one training, in the built-in trainer's order: whoever trains the same model on the same samples takes the same steps.
+    """The batches of one training, in the built-in trainer's order, so that the same model on the same samples takes the same steps.
 
-    Iterating gives the positions of each batch's samples; the last batch of an epoch may be smaller. :meth:`add` after each batch counts
-    what it brought, reports progress and ends a training that diverges.
+    Iterating gives the positions of each batch's samples; the last batch of an epoch may be smaller. Call :meth:`add` after each batch: it
+    adds up the batch's results and ends a training that diverges. Progress is reported after each batch.
     """
 
     def __init__(self, samples: int, local: Local, seed: int, progress: Callable[[float, int, float | None], None] | None = None) -> None:
@@ -25,7 +25,7 @@ class Batches:
         self.samples = samples
         self.local = local
         self.epoch = 0
-        """The epoch under way, from 1."""
+        """The current epoch, counted from 1."""
         self._generator = SplitMix64.of(seed, local.seed)
         self._progress = progress
         self._sums: dict[str, float] = {}
@@ -37,7 +37,7 @@ class Batches:
             yield from epoch
 
     def epochs(self) -> Iterator[Iterator[numpy.ndarray[Any, Any]]]:
-        """The same, an iterator an epoch: for frameworks that have the loop themselves."""
+        """The same batches as one iterator for each epoch, for frameworks that have a loop of their own."""
         order = list(range(self.samples))
         for epoch in range(self.local.epochs):
             self.epoch, self._sums, self._counted = epoch + 1, {}, 0
@@ -57,7 +57,7 @@ class Batches:
                 self._progress(done, self.epoch, loss)
 
     def add(self, loss: Any, correct: Any = None, **sums: Any) -> None:
-        """Counts the present batch: its **mean** loss, how many samples were classified correctly, and sums of whatever else."""
+        """Adds the current batch: its **mean** loss, the number of samples classified correctly, and sums of any other metrics."""
         value = _number(loss)
         if not math.isfinite(value):
             raise TrainerError(f"the loss is {value} in epoch {self.epoch}: the rate {self.local.rate:g} may be too high")
@@ -69,7 +69,7 @@ class Batches:
             self._sum(name, _number(number))
 
     def metrics(self) -> dict[str, float]:
-        """Means over the samples of the last epoch: loss, accuracy, …"""
+        """The means over the samples of the last epoch: loss, accuracy and any other metrics."""
         return {name: value / max(1, self._counted) for name, value in self._sums.items()}
 
     def _sum(self, name: str, value: float) -> None:

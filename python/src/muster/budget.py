@@ -1,4 +1,4 @@
-"""How many threads numeric libraries may use."""
+"""The number of threads that numeric libraries may use."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _VARIABLES = (
 
 
 def threads() -> int:
-    """The agent's budget (``OMP_NUM_THREADS``), 1 without one: libraries that take every core make a busy device forty times slower."""
+    """The agent's limit (``OMP_NUM_THREADS``), or 1 without one. Libraries that use every core make a busy device forty times slower."""
     try:
         return max(1, int(os.environ.get("OMP_NUM_THREADS", "1")))
     except ValueError:
@@ -24,7 +24,7 @@ def threads() -> int:
 
 
 def limit() -> None:
-    """Tells libraries that are not imported yet."""
+    """Sets the number of threads for libraries that are not imported yet."""
     for name in _VARIABLES:
         os.environ.setdefault(name, str(threads()))
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")

@@ -1,4 +1,4 @@
-"""``muster-trainer check``: tries a trainer against a made-up job, and says what is wrong."""
+"""``muster-trainer check``: runs a trainer on a generated job and reports errors."""
 
 from __future__ import annotations
 
@@ -29,8 +29,8 @@ MODEL = {"type": "lenet5", "input": [1, 8, 8], "classes": 10}
 def main(arguments: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(
         prog="muster-trainer check",
-        description="Tries a trainer against a made-up job and says what is wrong with it.",
-        epilog="Without --data the job has 60 made-up samples of the size that --model says. Exit status: 1 if something is wrong.",
+        description="Runs a trainer on a generated job and reports errors.",
+        epilog="Without --data, the job has 60 generated samples of the size that --model gives. Exit status: 1 if there are errors.",
     )
     parser.add_argument("trainer", metavar="MODULE:FUNCTION", help="or: flower APPDIR")
     parser.add_argument("app", nargs="?", help=argparse.SUPPRESS)
@@ -39,8 +39,8 @@ def main(arguments: list[str] | None = None) -> int:
         "--local", type=json.loads, default={}, metavar="JSON", help="hyperparameters that differ from the task file's defaults"
     )
     parser.add_argument("--data", type=Path, metavar="FILE", help="a device's data configuration, or its whole agent.json")
-    parser.add_argument("--global", dest="model_file", type=Path, metavar="FILE", help="the first model, if the trainer makes none")
-    parser.add_argument("--seconds", type=float, default=120, help="how long one job may take")
+    parser.add_argument("--global", dest="model_file", type=Path, metavar="FILE", help="the first model, if the trainer cannot make one")
+    parser.add_argument("--seconds", type=float, default=120, help="the time limit of one job, in seconds")
     options = parser.parse_args(arguments)
     if (options.trainer == "flower") != (options.app is not None):
         parser.error("give MODULE:FUNCTION, or flower and the folder of a Flower app")
@@ -49,15 +49,15 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 class Wrong(Exception):
-    """The check cannot go on."""
+    """The check cannot continue."""
 
 
 class Silence(Wrong):
-    """Nothing came in time."""
+    """The trainer wrote nothing in time."""
 
 
 class Process:
-    """The trainer, resident."""
+    """The trainer's process, started with --resident."""
 
     def __init__(self, trainer: list[str], log: Path, folder: Path) -> None:
         self._log = open(log, "wb")
@@ -91,15 +91,15 @@ class Process:
         try:
             line = self._lines.get(timeout=seconds)
         except queue.Empty:
-            raise Silence(f"nothing came for {seconds:g} s") from None
+            raise Silence(f"the trainer wrote no line of the protocol for {seconds:g} s") from None
         if line is None:
             raise Wrong(f"the process ended ({ending(self.child.wait())})")
         try:
             fields = json.loads(line)
         except ValueError:
-            raise Wrong(f"a line on standard output is not the protocol's: {line[:80]!r}") from None
+            raise Wrong(f"a line on standard output does not belong to the protocol: {line[:80]!r}") from None
         if not isinstance(fields, dict):
-            raise Wrong(f"a line on standard output is not the protocol's: {line[:80]!r}")
+            raise Wrong(f"a line on standard output does not belong to the protocol: {line[:80]!r}")
         return fields
 
     def end(self) -> None:
@@ -109,14 +109,14 @@ class Process:
 
 
 def ending(status: int) -> str:
-    """An exit status in words."""
+    """Describes an exit status in words."""
     if status < 0:
         return f"killed by {signal.Signals(-status).name}"
     return f"exit status {status}"
 
 
 class Check:
-    """One run of the checks; prints as it goes."""
+    """One run of the checks. Prints each result at once."""
 
     def __init__(self, options: argparse.Namespace, folder: Path) -> None:
         self.options, self.folder = options, folder
@@ -132,13 +132,13 @@ class Check:
             self.data = self._data()
             self._steps()
         except Wrong as problem:
-            self._say("WRONG", str(problem))
+            self._say("ERROR", str(problem))
             self.wrong += 1
             self._show_log()
         finally:
             if self.process:
                 self.process.end()
-        print("nothing is wrong" if not self.wrong else f"{self.wrong} wrong", flush=True)
+        print("no errors" if not self.wrong else f"errors: {self.wrong}", flush=True)
         return 1 if self.wrong else 0
 
     def _steps(self) -> None:
@@ -151,7 +151,7 @@ class Check:
         self._job_answer(self.folder / "none")
         text = self.log.read_text(errors="replace")
         if "task.json cannot be read" not in text:
-            raise Wrong("it cannot be imported")
+            raise Wrong("the trainer cannot be imported")
         self._say("ok", f"imported in {time.monotonic() - start:.2f} s")
         first = self._initialize()
         one, seconds = self._train(first, seed=7)
@@ -167,7 +167,7 @@ class Check:
             first = tensors.load(self.options.model_file)
             tensors.save(first, self.job / "global.safetensors")
         else:
-            self._run("initialize", "give it a function `initialize`, or name a first model with --global")
+            self._run("initialize", "add a function `initialize`, or name a first model with --global")
             first = tensors.load(self.job / "global.safetensors")
         self._say("ok", f"initialize: {len(first)} tensors, {sum(array.size for array in first.values())} parameters")
         return first
@@ -184,25 +184,25 @@ class Check:
     def _compare(self, first: Parameters, one: Any, again: Any, other: Any) -> None:
         (result, metrics) = one
         if all(numpy.array_equal(result[name], first[name]) for name in first):
-            self._bad("train gave the global model back unchanged: return the parameters as they are after training")
+            self._bad("train returned the global model unchanged: return the parameters after training")
         elif not all(numpy.array_equal(result[name], again[0][name]) for name in first):
             self._say("note", "the same job twice gave different parameters: context.batches() and seeds from task.seed make it repeatable")
         elif all(numpy.array_equal(result[name], other[0][name]) for name in first):
             self._say("note", "another task.seed gave the same parameters: every round will see the samples in the same order")
         if "loss" not in metrics["metrics"]:
-            self._say("note", 'train returns no metric "loss": nobody will see how the round went')
+            self._say("note", 'train returns no metric "loss", so the loss of a round is not known')
         if "initialLoss" not in metrics:
             self._say("note", "train returns no initial_loss: strategies like q-FedAvg need it")
         if metrics["samples"] > 10_000_000:
-            self._say("note", f"samples is {metrics['samples']:g}: it is this update's weight among the others'")
+            self._say("note", f"samples is {metrics['samples']:g}: it is the update's weight in the aggregation")
 
     def _evaluate(self) -> None:
         try:
-            metrics = self._run("evaluate", "give it a function `evaluate`")
+            metrics = self._run("evaluate", "add a function `evaluate`")
         except Wrong as problem:
             if "there is no function `evaluate`" not in str(problem):
                 raise
-            self._say("note", "it has no function `evaluate`: its devices cannot take part in evaluations")
+            self._say("note", "the trainer has no function `evaluate`, so its devices cannot take part in evaluations")
             return
         text = ", ".join(f"{name} {value:.4g}" for name, value in metrics["metrics"].items())
         self._say("ok", f"evaluate: {metrics['samples']:g} samples, {text}")
@@ -210,7 +210,7 @@ class Check:
             self._say("note", 'evaluate returns no metric "loss"')
 
     def _stop(self) -> None:
-        """A job without end, and SIGTERM."""
+        """Checks that the trainer stops at SIGTERM during an endless job."""
         assert self.process is not None
         self._write("train", local={"epochs": 1_000_000})
         self.process.send(self.job)
@@ -220,18 +220,18 @@ class Check:
             while "progress" in answer and answer["progress"] <= 0:
                 answer = self.process.line(min(5, self.options.seconds))
         except Silence:
-            self._say("note", "train reports no progress while it works: context.batches() does, or call context.progress()")
+            self._say("note", "train reports no progress while it works: use context.batches(), or call context.progress()")
         if "done" in answer:
-            self._say("note", "train does not do as many epochs as the task says, so stopping it was not tried")
+            self._say("note", "train does fewer epochs than the task says, so stopping it could not be checked")
             return
         start = time.monotonic()
         self.process.child.send_signal(signal.SIGTERM)
         try:
             status = self.process.child.wait(10)
         except subprocess.TimeoutExpired:
-            raise Wrong("it does not stop within 10 s of SIGTERM") from None
+            raise Wrong("the trainer does not stop within 10 s of SIGTERM") from None
         if status != 3:
-            self._bad(f"SIGTERM ended it with {ending(status)}, not 3: does it catch BaseException?")
+            self._bad(f"after SIGTERM the trainer ended with {ending(status)} instead of exit status 3: does it catch BaseException?")
         elif (self.job / "metrics.json").exists():
             self._bad("a cancelled job left metrics.json behind")
         else:
@@ -287,7 +287,7 @@ class Check:
             return fields.get("data")
         model = self.options.model
         if not model.get("input") or not model.get("classes"):
-            raise Wrong("the model has no input and classes to make data up for: give --data")
+            raise Wrong("data cannot be generated, because the model has no input and classes: give --data")
         shape = list(model["input"])
         count = 60
         labels = numpy.arange(count) % int(model["classes"])
@@ -311,7 +311,7 @@ class Check:
 
     def _bad(self, text: str) -> None:
         self.wrong += 1
-        self._say("WRONG", text)
+        self._say("ERROR", text)
 
     def _show_log(self) -> None:
         try:

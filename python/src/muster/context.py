@@ -1,4 +1,4 @@
-"""What a trainer has around it during a job."""
+"""The context of a job: progress, data, and folders."""
 
 from __future__ import annotations
 
@@ -16,39 +16,39 @@ from .contract import Task
 
 
 class Cancelled(BaseException):
-    """The agent wants the trainer to stop. Let it through: nothing needs to be tidied up."""
+    """The agent asks the trainer to stop. Do not catch it; nothing needs to be cleaned up."""
 
 
 class Context:
-    """The surroundings of one job: where to report, what to keep."""
+    """The context of one job: it reports progress, and gives access to data and folders."""
 
     INTERVAL = 0.1
 
     def __init__(self, task: Task, folder: Path, write: Callable[[str], None], cancelled: Callable[[], bool] = lambda: False) -> None:
         self.task = task
         self.folder = folder
-        """The job folder. What a trainer writes there goes with the job."""
+        """The job folder. It is removed with the job, and so are files that a trainer writes there."""
         self._write = write
         self._cancelled = cancelled
         self._last: float | None = None
 
     @property
     def state(self) -> Path:
-        """A folder that stays on the device from round to round, until the task ends: personal layers, an optimizer's state, a cache."""
+        """A folder that stays on the device until the task ends, for example for personal layers, an optimizer's state or a cache."""
         folder = self.folder / "state"
         folder.mkdir(exist_ok=True)
         return folder
 
     @property
     def step(self) -> Path | None:
-        """The ONNX training step that came with the task, if one did."""
+        """The task's ONNX training step; None if the task has none."""
         path = self.folder / "step.onnx"
         return path if path.exists() else None
 
     def progress(self, fraction: float, epoch: int | None = None, loss: float | None = None) -> None:
-        """Reports how far the job is, 0 to 1. May be called as often as one likes: ten lines a second are written at most.
+        """Reports the completed part of the job, 0 to 1. May be called often: at most ten lines a second are written.
 
-        Raises :class:`Cancelled` when the job is to stop.
+        Raises :class:`Cancelled` when the job must stop.
         """
         if self._cancelled():
             raise Cancelled()
@@ -64,9 +64,9 @@ class Context:
         self._write(json.dumps(line))
 
     def data(self) -> tuple[numpy.ndarray[Any, Any], numpy.ndarray[Any, Any]]:
-        """Samples and classes of this device's data configuration, in the built-in trainer's formats: :mod:`muster.data`."""
+        """The samples and classes of this device's data configuration, in a format of the built-in trainer (:mod:`muster.data`)."""
         return data.load(self.task.data, self.task.model.classes)
 
     def batches(self, samples: int) -> Batches:
-        """The batches of this job's training; reports progress by itself."""
+        """The batches of this job's training. Progress is reported automatically."""
         return Batches(samples, self.task.local, self.task.seed, lambda fraction, epoch, loss: self.progress(fraction, epoch, loss))

@@ -1,4 +1,4 @@
-"""What goes into a job and what comes out: the trainer contract, version 1."""
+"""The inputs and results of a job under the trainer contract, version 1."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ VERSION = 1
 
 Parameters = dict[str, "numpy.ndarray[Any, Any]"]
 """A model: arrays by name. Names and layouts are PyTorch's: ``conv1.weight`` is out × in × height × width, ``fc1.weight`` out × in.
-They come in the order of their names, which is not the order of the layers."""
+The arrays are sorted by name, which is not the order of the layers."""
 
 
 class Tensors(dict[str, "numpy.ndarray[Any, Any]"]):
-    """Parameters that also say which of them are *buffers*: state that no gradient belongs to, such as running statistics.
+    """Parameters with a declaration of the *buffers* among them: state without a gradient, such as running statistics.
 
     Buffers are averaged over devices and replaced; no server optimizer steps them, and nothing clips or sparsifies them. ``initialize``
-    declares a model's buffers by returning this; without it, tensors are buffers whose names end as in :data:`USUAL_BUFFERS`.
+    declares a model's buffers by returning this class. Otherwise, tensors whose names end as in :data:`USUAL_BUFFERS` are buffers.
     """
 
     def __init__(self, parameters: Mapping[str, numpy.ndarray[Any, Any]], buffers: Iterable[str] | None = None) -> None:
@@ -32,21 +32,21 @@ class Tensors(dict[str, "numpy.ndarray[Any, Any]"]):
 
 
 USUAL_BUFFERS = ("running_mean", "running_var", "num_batches_tracked", "moving_mean", "moving_variance")
-"""How the names of PyTorch's and Keras' running statistics end."""
+"""The endings of the names of PyTorch's and Keras' running statistics."""
 
 
 def usual_buffers(names: Iterable[str]) -> set[str]:
-    """The names that are buffers where a model declares nothing."""
+    """The names that are buffers if a model declares none."""
     return {name for name in names if name.endswith(USUAL_BUFFERS)}
 
 
 class TrainerError(Exception):
-    """Something that the device's owner can do something about: only the message is logged, no stack."""
+    """An error that the device's owner can fix. Only the message is logged, without a stack trace."""
 
 
 @dataclass(frozen=True)
 class Model:
-    """The model that a task trains. ``type`` has the meaning that the trainer gives it."""
+    """The model that a task trains. The trainer decides what ``type`` means."""
 
     type: str
     input: tuple[int, ...] | None = None
@@ -56,12 +56,12 @@ class Model:
     options: Mapping[str, Any] = field(default_factory=dict)
     """The task's ``model.options``: the trainer's own parameters of the model."""
     raw: Mapping[str, Any] = field(default_factory=dict)
-    """All of it, with fields that this package does not know."""
+    """The whole object, including fields that this package does not know."""
 
 
 @dataclass(frozen=True)
 class Local:
-    """The hyperparameters of local training. A trainer that cannot honour one of them should say so: :meth:`only`."""
+    """The hyperparameters of local training. A trainer that does not support one of them should refuse it with :meth:`only`."""
 
     epochs: int = 1
     batch: int = 32
@@ -69,22 +69,22 @@ class Local:
     momentum: float = 0.0
     weight_decay: float = 0.0
     proximal: float = 0.0
-    """FedProx's μ: the loss gains (μ/2)‖w − base‖²."""
+    """FedProx's μ, which adds (μ/2)‖w − base‖² to the loss."""
     seed: int = 1
     options: Mapping[str, Any] = field(default_factory=dict)
     """The task's ``local.options``: the trainer's own parameters of training."""
 
     def only(self, *supported: str) -> None:
-        """Raises :class:`TrainerError` if the task asks for momentum, weight_decay or proximal, and it is not named here."""
+        """Raises :class:`TrainerError` if the task sets momentum, weight_decay or proximal and it is not named here."""
         for name in ("momentum", "weight_decay", "proximal"):
             if getattr(self, name) != 0 and name not in supported:
                 label = "weightDecay" if name == "weight_decay" else name
-                raise TrainerError(f"the task wants local.{label} {getattr(self, name)}, which this trainer does not support")
+                raise TrainerError(f"the task sets local.{label} to {getattr(self, name)}, which this trainer does not support")
 
 
 @dataclass(frozen=True)
 class Task:
-    """What a trainer is asked to do: ``task.json`` of the job folder."""
+    """The description of a job, from ``task.json`` in the job folder."""
 
     job: str
     """``initialize``, ``train`` or ``evaluate``"""
@@ -93,9 +93,9 @@ class Task:
     model: Model
     local: Local
     seed: int
-    """The round's seed; of initialize: the task's initial seed. 0 to 2⁶⁴ − 1."""
+    """The round's seed; for ``initialize`` the task's initial seed. 0 to 2⁶⁴ − 1."""
     data: Any = None
-    """The device's own data configuration, as it stands in its configuration file."""
+    """The device's data configuration, unchanged from its configuration file."""
     raw: Mapping[str, Any] = field(default_factory=dict)
 
     @staticmethod
@@ -106,12 +106,12 @@ class Task:
         except OSError as error:
             raise TrainerError(f"task.json cannot be read: {error}") from error
         except ValueError as error:
-            raise TrainerError(f"task.json is not JSON: {error}") from error
+            raise TrainerError(f"task.json is not valid JSON: {error}") from error
         return Task.parse(fields)
 
     @staticmethod
     def parse(fields: Any) -> Task:
-        """From what stands in a ``task.json``."""
+        """Parses the content of a ``task.json``."""
         if not isinstance(fields, dict):
             raise TrainerError("task.json is not a JSON object")
         version = fields.get("contract")
@@ -158,28 +158,28 @@ class Task:
 
 @dataclass
 class Update:
-    """What ``train`` returns: the resulting parameters (not a difference), and what they are worth."""
+    """The result of ``train``: the new parameters (not a difference), and their weight and metrics."""
 
     parameters: Parameters
     """Every tensor of the global model, with its name, shape and dtype."""
     samples: float
-    """Samples trained on: the update's weight."""
+    """The number of samples trained on, which is the update's weight."""
     metrics: Mapping[str, float] = field(default_factory=dict)
-    """Of the last epoch: loss, accuracy, and whatever else is measured."""
+    """Metrics of the last epoch: loss, accuracy and any others."""
     initial_loss: float | None = None
-    """Loss of the global model on the same samples before training."""
+    """The loss of the global model on the same samples before training."""
 
 
 @dataclass
 class Evaluation:
-    """What ``evaluate`` returns."""
+    """The result of ``evaluate``."""
 
     samples: float
     metrics: Mapping[str, float] = field(default_factory=dict)
 
 
 def number(value: Any, name: str) -> float:
-    """A finite number as JSON can hold it, from whatever a framework gives (a scalar array, a tensor)."""
+    """Converts a framework's number (also a scalar array or a tensor) to a finite number for JSON."""
     if not isinstance(value, numbers.Real) and hasattr(value, "item"):
         try:
             value = value.item()
@@ -188,12 +188,12 @@ def number(value: Any, name: str) -> float:
     if isinstance(value, bool) or not isinstance(value, numbers.Real):
         raise TrainerError(f"{name} is {type(value).__name__}, not a number")
     if not math.isfinite(value):
-        raise TrainerError(f"{name} is {value}: refused, numbers must be finite")
+        raise TrainerError(f"{name} is {value}, but must be finite")
     return float(value)
 
 
 def metrics_document(job: str, samples: Any, metrics: Mapping[str, Any], initial_loss: Any = None) -> dict[str, Any]:
-    """The contents of ``metrics.json``; raises :class:`TrainerError` for what the agent would refuse."""
+    """The content of ``metrics.json``. Raises :class:`TrainerError` for values that the agent would refuse."""
     count = number(samples, "samples")
     if count < 0 or (count == 0 and job != "initialize"):
         raise TrainerError(f"samples is {count:g}: there is no data to {job} on")

@@ -1,8 +1,8 @@
 """The built-in trainer's data formats and splits, for trainers that want to share a device's configuration with it.
 
 The object under ``data`` in ``agent.json``: ``{"format":"idx","images":FILE,"labels":FILE}``, ``{"format":"cifar10","files":[FILE,…]}`` or
-``{"format":"csv","file":FILE,"label":COLUMN}``, each with an optional ``partition``; every key is in docs/data.md. What the built-in
-trainer refuses is refused here, with the same words. A trainer is free to read anything else instead.
+``{"format":"csv","file":FILE,"label":COLUMN}``, each with an optional ``partition``; every key is in docs/data.md. Data that the
+built-in trainer refuses is refused here with the same messages. A trainer may read any other data instead.
 """
 
 from __future__ import annotations
@@ -27,9 +27,9 @@ _cache: dict[str, tuple[Any, Any]] = {}
 
 
 def load(configuration: Any, classes: int | None = None) -> tuple[numpy.ndarray[Any, Any], numpy.ndarray[Any, Any]]:
-    """Samples (float32, count × the shape of one) and classes (int64) of this device. Again with unchanged files it costs nothing.
+    """The samples (float32, count × the shape of one) and classes (int64) of this device. Unchanged files are read only once.
 
-    :param classes: how many classes the model knows: a sample of another one raises :class:`TrainerError`.
+    :param classes: the number of the model's classes. A sample of another class raises :class:`TrainerError`.
     """
     if not isinstance(configuration, Mapping):
         raise TrainerError("no data is configured: the configuration has no `data`")
@@ -71,7 +71,7 @@ def _read(configuration: Mapping[str, Any]) -> tuple[Any, Any]:
         raise TrainerError(f"data: the format {kind} needs {error}") from error
     except (OSError, ValueError, EOFError, struct.error) as error:
         raise TrainerError(f"data: {error}") from error
-    raise TrainerError(f"data: the format {kind!r} is not known; idx, cifar10 and csv are")
+    raise TrainerError(f"data: unknown format {kind!r}; known formats: idx, cifar10, csv")
 
 
 def _bytes(name: str) -> bytes:
@@ -183,7 +183,7 @@ def _csv(configuration: Mapping[str, Any]) -> tuple[Any, Any]:
 
 
 def _records(text: str, separator: str, name: str) -> Iterator[tuple[int, list[str]]]:
-    """The fields of each line that is not blank, trimmed of blanks, and the line's number. Within quotes it may go over several lines."""
+    """The trimmed fields of each line that is not blank, with the line's number. A quoted field may span several lines."""
     lines = enumerate(text.split("\n"), 1)
     for number, line in lines:
         if line.count('"') % 2:
@@ -259,7 +259,7 @@ _BEYOND_SINGLE = 2.0**128 - 2.0**103
 
 
 def _whole(value: Any, name: str, least: int | None = None) -> int:
-    """A whole number as JSON has it, not what `int` makes of a fraction or a string."""
+    """Checks that a value is a whole number, unlike `int`, which also accepts fractions and strings."""
     if isinstance(value, bool) or not isinstance(value, (int, float)) or value != value // 1:
         raise TrainerError(f"data: `{name}` must be a whole number, got {value!r}")
     if least is not None and value < least:
@@ -268,11 +268,12 @@ def _whole(value: Any, name: str, least: int | None = None) -> int:
 
 
 def partition(configuration: Any, labels: numpy.ndarray[Any, Any]) -> numpy.ndarray[Any, Any]:
-    """Positions of this node's samples, the same as the built-in trainer's: every node computes one split from the same seed.
+    """The positions of this node's samples, as the built-in trainer computes them. Every node computes the same split from the same seed.
 
     ``{"range": {"from": 0, "to": 100}}``; ``{"iid": {"of": 8, "index": 0}}``; ``{"shards": {"of": 8, "index": 0, "perNode": 2}}``:
-    sorted by class, cut, ``perNode`` pieces dealt to each node, McMahan et al. 2017; ``{"dirichlet": {"of": 8, "index": 0, "alpha": 1}}``:
-    each class shared out by proportions from a Dirichlet distribution, Hsu et al. 2019. All but ``range`` take a ``seed``, 1 without it.
+    sorts by class, cuts, and deals ``perNode`` pieces to each node (McMahan et al. 2017).
+    ``{"dirichlet": {"of": 8, "index": 0, "alpha": 1}}``: divides each class in proportions from a Dirichlet distribution (Hsu et al. 2019).
+    All but ``range`` take a ``seed`` (default 1).
     """
     if not isinstance(configuration, Mapping) or len(configuration) != 1:
         raise TrainerError("a partition must be one of range, iid, shards and dirichlet")
@@ -285,7 +286,7 @@ def partition(configuration: Any, labels: numpy.ndarray[Any, Any]) -> numpy.ndar
                 raise TrainerError(f"the range {start} to {end} is not within the {count} samples, or is empty")
             return numpy.arange(start, end)
         if kind not in ("iid", "shards", "dirichlet"):
-            raise TrainerError(f"the partition {kind!r} is not known here: range, iid, shards and dirichlet are")
+            raise TrainerError(f"unknown partition {kind!r}; known partitions: range, iid, shards, dirichlet")
         nodes, index, seed = _whole(fields["of"], "of"), _whole(fields["index"], "index"), _whole(fields.get("seed", 1), "seed", 0)
         if not 0 <= index < nodes:
             raise TrainerError(f"part {index} of {nodes} does not exist: `index` runs from 0 to `of` − 1")
@@ -321,7 +322,7 @@ def _cut(values: list[int], parts: int) -> list[list[int]]:
 
 
 def _dirichlet(labels: numpy.ndarray[Any, Any], nodes: int, alpha: float, seed: int) -> list[list[int]]:
-    """Step by step what MusterModels/Data/Partition.swift does, so that the numbers drawn are the same."""
+    """Follows MusterModels/Data/Partition.swift step by step, so that it draws the same random numbers."""
     generator = SplitMix64(seed)
     parts: list[list[int]] = [[] for _ in range(nodes)]
     for label in numpy.unique(labels):
@@ -345,7 +346,7 @@ def _dirichlet(labels: numpy.ndarray[Any, Any], nodes: int, alpha: float, seed: 
 
 
 def _fold(values: list[float]) -> float:
-    """One after the other: since Python 3.12 ``sum`` compensates, which is another last bit."""
+    """Adds numbers one after the other. Since Python 3.12, ``sum`` compensates for rounding, which can change the last bit."""
     total = 0.0
     for value in values:
         total += value

@@ -1,4 +1,4 @@
-"""Backward passes that ONNX has no operators for, written with ones that it has. Used by :mod:`muster.export`."""
+"""Backward passes for which ONNX has no operators, written with operators that it has. Used by :mod:`muster.export`."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from .contract import TrainerError
 
 
 def table() -> dict[Any, Any]:
-    """Decompositions by operator: PyTorch's own, and those of convolution and pooling."""
+    """Decompositions by operator: PyTorch's own, and the ones below for convolution and pooling."""
     import torch
     from torch._decomp import core_aten_decompositions
 
@@ -68,7 +68,7 @@ def _convolution_backward(
 
 
 def _is_plain(x: Any, kernel: Sequence[int], stride: Sequence[int], padding: Any, dilation: Any) -> bool:
-    """Windows that lie side by side and cover all."""
+    """Whether the windows lie side by side and cover the whole image."""
     kernel, stride = _pair(kernel), _pair(stride or kernel)
     sides = x.shape[-2] % kernel[0] == 0 and x.shape[-1] % kernel[1] == 0
     return sides and stride == kernel and _pair(padding) == (0, 0) and _pair(dilation) == (1, 1)
@@ -81,7 +81,7 @@ def _pair(value: Any) -> Any:
 
 def _max_pool(x: Any, kernel: Any, stride: Any = (), padding: Any = 0, dilation: Any = 1, ceil: bool = False) -> Any:
     if not _is_plain(x, kernel, stride, padding, dilation):
-        raise TrainerError("only max-pooling whose windows lie side by side and cover the whole picture can be exported")
+        raise TrainerError("only max-pooling whose windows lie side by side and cover the whole image can be exported")
     (h, w), (kh, kw) = x.shape[-2:], _pair(kernel)
     head = tuple(x.shape[:-2])
     n = len(head)
@@ -101,14 +101,14 @@ def _max_pool_backward(gradient: Any, x: Any, kernel: Any, stride: Any, padding:
 
 def _avg_pool_backward(gradient: Any, x: Any, kernel: Any, stride: Any, padding: Any, ceil: bool, count_pad: bool, divisor: Any) -> Any:
     if not _is_plain(x, kernel, stride, padding, 1):
-        raise TrainerError("only average pooling whose windows lie side by side and cover the whole picture can be exported")
+        raise TrainerError("only average pooling whose windows lie side by side and cover the whole image can be exported")
     (h, w), (kh, kw) = x.shape[-2:], _pair(kernel)
     each = (gradient / (divisor or kh * kw)).unsqueeze(-1).expand(*gradient.shape, kh * kw)
     return _spread(each, tuple(x.shape[:-2]), h, w, kh, kw)
 
 
 def _spread(windows: Any, head: Any, h: int, w: int, kh: int, kw: int) -> Any:
-    """Windows back to a picture."""
+    """Puts windows together to an image again."""
     n = len(head)
     order = (*range(n), n, n + 2, n + 1, n + 3)
     return windows.reshape(*head, h // kh, w // kw, kh, kw).permute(order).reshape(*head, h, w)

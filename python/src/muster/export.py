@@ -1,7 +1,7 @@
 """``muster-export-onnx``: a PyTorch model's training step as an ONNX graph. The format: docs/trainers.md, "ONNX training step".
 
-The step (forward, loss, backward, optimizer) is traced to one graph of ATen operators, what ONNX has no operators for (the backward
-passes of convolution and pooling) is written with others, and PyTorch's own exporter turns that into ONNX. Needs
+The step (forward, loss, backward, optimizer) is traced to one graph of ATen operators. Operators that ONNX does not have (the backward
+passes of convolution and pooling) are replaced by others, and PyTorch's own exporter converts the graph to ONNX. Needs
 ``pip install 'muster[export]'``.
 """
 
@@ -37,13 +37,15 @@ def export(
 ) -> Parameters:
     """Writes the training step of a ``torch.nn.Module``.
 
-    :param batch: samples of one step; smaller batches are filled up.
+    :param batch: the number of samples of one step; smaller batches are filled up.
     :param sample: the shape of one sample, such as ``(1, 8, 8)``.
-    :param tokens: samples are whole numbers (int64), not float32.
-    :param momentum: the step has momentum (and so a state per tensor), as the task's ``local`` says; so with the next two.
-    :param loss: of outputs and classes, **one value per sample**; cross-entropy by default.
-    :param classifies: the outputs are scores of classes, so that ``correct`` can be counted.
-    :returns: the model's first parameters, as a task may start from them.
+    :param tokens: whether samples are whole numbers (int64) instead of float32.
+    :param momentum: whether the step supports ``local.momentum`` of the task, which needs a state per tensor.
+    :param weight_decay: whether the step supports ``local.weightDecay``.
+    :param proximal: whether the step supports ``local.proximal``.
+    :param loss: a function of outputs and classes with **one value per sample**; cross-entropy by default.
+    :param classifies: whether the outputs are scores of classes, so that ``correct`` can be counted.
+    :returns: the model's first parameters, from which a task may start.
     """
     import torch
 
@@ -109,13 +111,13 @@ def export(
 
 
 def check(model: Any) -> None:
-    """Raises :class:`TrainerError` for layers whose training is more than a function of parameters and samples."""
+    """Raises :class:`TrainerError` for layers whose training depends on more than parameters and samples."""
     for name, module in model.named_modules():
         kind = type(module).__name__
         if "BatchNorm" in kind:
             raise TrainerError(f"{name} is {kind}, whose running statistics cannot be exported: use GroupNorm or LayerNorm")
         if "Dropout" in kind and getattr(module, "p", 0) > 0 and module.training:
-            raise TrainerError(f"{name} is {kind}, and a step may not draw random numbers: set p = 0, or call .eval() on it")
+            raise TrainerError(f"{name} is {kind}, but a step must not draw random numbers: set p = 0, or call .eval() on it")
 
 
 def _write(
@@ -167,14 +169,14 @@ def _write(
 
 
 def _cause(error: BaseException) -> str:
-    """The innermost error, in one line: the outer ones are pages of advice."""
+    """The innermost error on one line, because the outer errors are pages of advice."""
     while error.__cause__ is not None:
         error = error.__cause__
     return str(error).strip().splitlines()[0]
 
 
 def _strip(model: Any) -> None:
-    """Takes out where each operator came from: stack traces with folders of this machine, more than the graph itself."""
+    """Removes the origin of each operator: stack traces with folders of this machine, which take more space than the graph itself."""
     del model.metadata_props[:]
     model.doc_string = model.graph.doc_string = ""
     del model.graph.value_info[:]
@@ -190,7 +192,7 @@ def main(arguments: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(
         prog="muster-export-onnx", description="Writes a PyTorch model's training step as ONNX, for devices without PyTorch."
     )
-    parser.add_argument("model", metavar="MODULE:FUNCTION", help="makes the torch.nn.Module (or is its class); FILE.py:FUNCTION works too")
+    parser.add_argument("model", metavar="MODULE:FUNCTION", help="makes the torch.nn.Module, or is its class; FILE.py:FUNCTION also works")
     parser.add_argument("output", type=Path, metavar="STEP.onnx")
     parser.add_argument("--batch", type=int, required=True, help="samples of one step: the largest local.batch of a task")
     parser.add_argument("--input", required=True, metavar="SIZES", help="the shape of one sample, such as 1,8,8")
@@ -198,8 +200,8 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--momentum", action="store_true", help="the task may set local.momentum")
     parser.add_argument("--weight-decay", action="store_true", help="the task may set local.weightDecay")
     parser.add_argument("--proximal", action="store_true", help="the task may set local.proximal (FedProx)")
-    parser.add_argument("--initial", type=Path, metavar="FILE.safetensors", help="write the model's first parameters, too")
-    parser.add_argument("--seed", type=int, default=1, help="of the first parameters")
+    parser.add_argument("--initial", type=Path, metavar="FILE.safetensors", help="also write the model's first parameters")
+    parser.add_argument("--seed", type=int, default=1, help="the seed of the first parameters")
     options = parser.parse_args(arguments)
     try:
         import onnx  # noqa: F401
@@ -238,7 +240,7 @@ def _make(name: str) -> Any:
 
     path, separator, attribute = name.rpartition(":")
     if not separator:
-        raise TrainerError(f"{name}: say MODULE:FUNCTION")
+        raise TrainerError(f"{name}: give MODULE:FUNCTION")
     target = getattr(import_module(path), attribute, None)
     if target is None:
         raise TrainerError(f"{path} has no {attribute!r}")

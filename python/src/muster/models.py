@@ -1,4 +1,4 @@
-"""The built-in models' tensors: names, shapes and first values as ``muster-train`` has them."""
+"""The tensors of the built-in models: the same names, shapes and first values as in ``muster-train``."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ Schema = list[tuple[str, tuple[int, ...]]]
 
 
 def schema(model: Model) -> Schema:
-    """Names and shapes in the order of the layers; raises :class:`TrainerError` for a type that is not built in."""
+    """Names and shapes in the order of the layers. Raises :class:`TrainerError` for a type that is not built in."""
     if model.type not in ("softmax", "mlp", "lenet5"):
         raise TrainerError(f"the model type {model.type!r} is not built in: the trainer must initialize it")
     if not model.input or not 1 <= len(model.input) <= 3 or not model.classes:
@@ -39,7 +39,7 @@ def schema(model: Model) -> Schema:
 
 
 def initial(model: Model, seed: int) -> Parameters:
-    """The first model of a seed, the same bits as muster-train's: weights uniform in ±√(6 / fan-in), biases 0. He et al. 2015."""
+    """The first model for a seed, bit for bit as muster-train makes it: weights uniform in ±√(6 / fan-in), biases 0. He et al. 2015."""
     generator = SplitMix64(seed)
     values: Parameters = {}
     for name, shape in schema(model):

@@ -1,4 +1,4 @@
-"""``muster-trainer``: runs a trainer under the contract, for one job or resident."""
+"""``muster-trainer``: runs a trainer under the contract, for one job or as a resident process."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ def main(arguments: list[str] | None = None) -> int:
         return check(arguments[1:])
     parser = argparse.ArgumentParser(
         prog="muster-trainer",
-        description="Does jobs under Muster's trainer contract with a function of your own.",
+        description="Run jobs under Muster's trainer contract with your own function.",
         usage="%(prog)s [-h] [--resident] (MODULE:FUNCTION | flower APPDIR) [JOBFOLDER]",
-        epilog="muster-trainer check MODULE:FUNCTION tries a trainer against a made-up job and says what is wrong.",
+        epilog="muster-trainer check MODULE:FUNCTION runs a trainer on a generated job and reports errors.",
     )
-    parser.add_argument("--resident", action="store_true", help='read {"job":"FOLDER"} lines from standard input, answer each')
-    parser.add_argument("trainer", metavar="MODULE:FUNCTION", help="its train function; FILE.py:FUNCTION works too")
+    parser.add_argument("--resident", action="store_true", help='read {"job":"FOLDER"} lines from standard input, and answer each')
+    parser.add_argument("trainer", metavar="MODULE:FUNCTION", help="the trainer's train function; FILE.py:FUNCTION also works")
     parser.add_argument("rest", nargs="*", metavar="JOBFOLDER", help="the job to do (not with --resident)")
-    parser.add_argument_group("or: flower APPDIR", "a Flower app, by the folder that has its pyproject.toml")
+    parser.add_argument_group("or: flower APPDIR", "a Flower app, given by the folder with its pyproject.toml")
     options = parser.parse_intermixed_args(arguments)
     rest: list[str] = options.rest
     if options.trainer == "flower" and not rest:

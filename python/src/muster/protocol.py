@@ -1,4 +1,4 @@
-"""The lines between agent and trainer, kept apart from everything that is printed, and the signal to stop."""
+"""The protocol between agent and trainer, kept apart from printed output, and the signal to stop."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ from .context import Cancelled
 
 
 class Protocol:
-    """Owns the process's standard input and output, and SIGTERM. Make one before user code is imported.
+    """Owns the process's standard input and output, and SIGTERM. Must be created before user code is imported.
 
-    Frameworks print to standard output, from Python and from C: a copy of descriptor 1 is kept for the protocol, and 1 points to standard
-    error, which the agent keeps as log. Descriptor 0 becomes /dev/null, so that nothing but us reads jobs.
+    Frameworks print to standard output, from Python and from C. So the protocol uses a copy of descriptor 1, and descriptor 1 points to
+    standard error, which the agent keeps as a log. Descriptor 0 becomes /dev/null, so that only this class reads jobs.
     """
 
     GRACE = 1.0
-    """Seconds from SIGTERM until the process ends even though native code does not return."""
+    """Seconds from SIGTERM until the process ends even if native code does not return."""
 
     def __init__(self) -> None:
         sys.stdout.flush()
@@ -42,7 +42,7 @@ class Protocol:
         os.register_at_fork(before=self._hold, after_in_parent=self._release, after_in_child=self._leave)
 
     def write(self, line: str) -> None:
-        """One line of the protocol. Without a reader there is nobody to work for: ends the process."""
+        """Writes a line of the protocol. Ends the process when nothing reads the line any more."""
         data = line.encode() + b"\n"
         try:
             while data:
@@ -61,11 +61,11 @@ class Protocol:
         return line.decode("utf-8", "replace")
 
     def interruptible(self) -> _Interruptible:
-        """Within this scope SIGTERM raises :class:`Cancelled` in the main thread, wherever it is."""
+        """Within this scope, SIGTERM raises :class:`Cancelled` at any point in the main thread."""
         return _Interruptible(self)
 
     def watch_signals(self) -> None:
-        """Takes SIGTERM and SIGINT (again: a framework may have taken them for itself)."""
+        """Handles SIGTERM and SIGINT. Can be called again, because a framework may have installed its own handlers."""
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, self._stop)
 

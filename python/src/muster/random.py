@@ -1,4 +1,4 @@
-"""The random numbers of the built-in trainer: the same order of samples in every language and framework."""
+"""The random numbers of the built-in trainer, which give the same order of samples in every language and framework."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ _MASK = (1 << 64) - 1
 
 
 class SplitMix64:
-    """Steele, Lea, Flood 2014."""
+    """The generator of Steele, Lea and Flood 2014."""
 
     def __init__(self, seed: int) -> None:
         self.state = seed & _MASK
 
     @staticmethod
     def of(first: int, second: int) -> SplitMix64:
-        """One stream for two seeds, a round's and a task's."""
+        """A generator from two seeds, a round's and a task's."""
         return SplitMix64(first ^ SplitMix64(second).next())
 
     def next(self) -> int:
@@ -28,15 +28,15 @@ class SplitMix64:
         return z ^ (z >> 31)
 
     def below(self, bound: int) -> int:
-        """A whole number from 0, less than ``bound``."""
+        """A whole number from 0 to ``bound`` − 1."""
         return (self.next() * bound) >> 64
 
     def unit(self) -> float:
-        """Uniform in [0, 1)."""
+        """A number uniform in [0, 1)."""
         return float(self.next() >> 11) * 2.0**-53
 
     def units(self, count: int) -> numpy.ndarray[Any, Any]:
-        """The next ``count`` of them at once."""
+        """The next ``count`` results of :meth:`unit` at once."""
         steps = numpy.arange(1, count + 1, dtype=numpy.uint64) * numpy.uint64(0x9E3779B97F4A7C15)
         z = numpy.uint64(self.state) + steps
         z = (z ^ (z >> numpy.uint64(30))) * numpy.uint64(0xBF58476D1CE4E5B9)
@@ -46,7 +46,7 @@ class SplitMix64:
         return (z >> numpy.uint64(11)).astype(numpy.float64) * 2.0**-53
 
     def shuffle(self, values: list[int]) -> None:
-        """Fisher and Yates, from the end."""
+        """Shuffles in place with the algorithm of Fisher and Yates, from the end."""
         for i in range(len(values) - 1, 0, -1):
             j = self.below(i + 1)
             values[i], values[j] = values[j], values[i]

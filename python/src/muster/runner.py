@@ -1,4 +1,4 @@
-"""One job: read the folder, call the user's function, check what it gives, write the result."""
+"""Runs a job: reads the folder, calls the user's function, checks its result, and writes it."""
 
 from __future__ import annotations
 
@@ -21,9 +21,9 @@ DONE, FAILED, CANCELLED = 0, 1, 3
 
 
 class Trainer:
-    """A user's functions. ``module:function`` names ``train``; ``evaluate`` and ``initialize`` are looked for beside it.
+    """A user's functions. ``module:function`` names ``train``; ``evaluate`` and ``initialize`` are taken from the same module.
 
-    ``module:object`` works too, for an object, or a class without arguments, that has these as methods.
+    ``module:object`` also works, for an object, or a class without arguments, that has these functions as methods.
     """
 
     def __init__(self, name: str, train: Callable[..., Any], owner: Any) -> None:
@@ -34,7 +34,7 @@ class Trainer:
 
     @classmethod
     def named(cls, name: str) -> Trainer:
-        """What the command line names."""
+        """The trainer that the command line names."""
         path, separator, attribute = name.rpartition(":")
         if not separator:
             path, attribute = name, "train"
@@ -47,12 +47,12 @@ class Trainer:
         owner: Any = target if hasattr(target, "train") and not _is_function(target) else module
         train: Any = target.train if owner is target else target
         if not callable(train):
-            raise TrainerError(f"{name} is neither a function nor has it a method `train`")
+            raise TrainerError(f"{name} is not a function and has no method `train`")
         return cls(name, train, owner)
 
     @classmethod
     def flower(cls, folder: str) -> Trainer:
-        """A Flower app, by its folder."""
+        """The trainer for a Flower app in a folder."""
         from .adapters.flower_app import FlowerApp
 
         app = FlowerApp(folder)
@@ -64,7 +64,7 @@ def _is_function(target: Any) -> bool:
 
 
 def import_module(path: str) -> ModuleType:
-    """A module by its name, or a file by its path."""
+    """Imports a module by its name, or a file by its path."""
     file = Path(path)
     if path.endswith(".py"):
         if not file.is_file():
@@ -84,13 +84,13 @@ def import_module(path: str) -> ModuleType:
     except ModuleNotFoundError as error:
         if error.name != path:
             raise TrainerError(f"{path} needs the module {error.name!r}, which is not installed for {sys.executable}") from error
-        raise TrainerError(f"there is no module {path!r} in {os.getcwd()} or the Python path: FILE.py:FUNCTION works, too") from error
+        raise TrainerError(f"there is no module {path!r} in {os.getcwd()} or the Python path: FILE.py:FUNCTION also works") from error
 
 
 class Runner:
-    """Does jobs with one trainer, which is imported at the first.
+    """Runs jobs with one trainer, which is imported for the first job.
 
-    :param make: imports it.
+    :param make: imports the trainer.
     """
 
     def __init__(self, make: Callable[[], Trainer], protocol: Protocol) -> None:
@@ -99,13 +99,13 @@ class Runner:
         self._trainer: Trainer | None = None
 
     def once(self, folder: str) -> int:
-        """One job; returns the exit status."""
+        """Runs one job. Returns the exit status."""
         return self._job(Path(folder))
 
     def resident(self) -> int:
-        """Jobs from standard input until it ends; returns the exit status.
+        """Runs jobs from standard input until it ends. Returns the exit status.
 
-        The trainer is imported at once, so that the first job does not wait for it longer than it must.
+        The trainer is imported at once, so that the first job waits less.
         """
         try:
             with self._protocol.interruptible():
@@ -160,7 +160,7 @@ class Runner:
             return FAILED
 
     def _perform(self, folder: Path) -> Callable[[], None]:
-        """Does the work; returns what is left to do once it can no longer be interrupted: writing the result."""
+        """Does the work. Returns a function that writes the result, to be called when the job can no longer be interrupted."""
         for leftover in ("metrics.json", "update.safetensors"):
             if (folder / leftover).exists():
                 (folder / leftover).unlink()
@@ -179,7 +179,7 @@ class Runner:
             _refuse(tensors.problems(update.parameters, tensors.load(folder / "global.safetensors")))
             return _writer(folder, update.parameters, "update.safetensors", document)
         if trainer.evaluate is None:
-            raise TrainerError(f"{trainer.name} cannot evaluate: there is no function `evaluate` beside it")
+            raise TrainerError(f"{trainer.name} cannot evaluate: there is no function `evaluate`")
         evaluation = trainer.evaluate(task, given, context)
         if not isinstance(evaluation, Evaluation):
             raise TrainerError(f"evaluate returned {type(evaluation).__name__}, not muster.Evaluation(samples, metrics)")
@@ -212,7 +212,7 @@ def _refuse(problems: list[str]) -> None:
 
 
 def _explain(error: BaseException) -> None:
-    """To the log. The last line says what is wrong: the agent shows it."""
+    """Logs an error. Its last line names the problem, because the agent shows that line."""
     if isinstance(error, TrainerError):
         print(error, file=sys.stderr)
     else:

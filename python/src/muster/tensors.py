@@ -1,4 +1,4 @@
-"""Models in files: safetensors, without its traps."""
+"""Reads and writes models as safetensors files, and checks them."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ import numpy
 from .contract import Parameters, Tensors, TrainerError, usual_buffers
 
 BUFFERS = "muster.buffers"
-"""Where a model's metadata declares its buffers: a JSON array of names."""
+"""The metadata key under which a model declares its buffers, as a JSON array of names."""
 
 
 def load(path: Path) -> Tensors:
-    """Reads a model. Arrays are copies that may be written to."""
+    """Reads a model. The arrays are writable copies."""
     from safetensors.numpy import load_file
 
     header = _header(path)
@@ -26,7 +26,7 @@ def load(path: Path) -> Tensors:
             # Registers the type that numpy lacks.
             import ml_dtypes  # noqa: F401
         except ImportError as error:
-            raise TrainerError(f"{path.name} holds bfloat16, which numpy does not know: pip install ml_dtypes") from error
+            raise TrainerError(f"{path.name} holds bfloat16, which numpy does not support: pip install ml_dtypes") from error
     try:
         tensors = load_file(str(path))
     except Exception as error:
@@ -40,9 +40,9 @@ def load(path: Path) -> Tensors:
 
 
 def save(parameters: Parameters, path: Path) -> None:
-    """Writes a model: next to ``path``, then renamed, so that who sees the file sees all of it.
+    """Writes a model to a temporary file and renames it, so that the file is complete as soon as it exists.
 
-    Buffers that :class:`muster.Tensors` declares stand in the metadata, unless their names say it already.
+    Buffers that :class:`muster.Tensors` declares are written to the metadata, unless they follow from their names.
     """
     from safetensors.numpy import save_file
 
@@ -63,7 +63,7 @@ def save(parameters: Parameters, path: Path) -> None:
 
 
 def write_text(text: str, path: Path) -> None:
-    """The same for a small text file."""
+    """Writes a small text file in the same way."""
     temporary = path.with_name(f".{path.name}.{os.getpid()}")
     try:
         temporary.write_text(text, encoding="utf-8")
@@ -74,18 +74,18 @@ def write_text(text: str, path: Path) -> None:
 
 
 def problems(parameters: Any, like: Parameters | None) -> list[str]:
-    """Everything that is wrong with a model: not arrays, not finite, or other names, shapes or dtypes than ``like`` has."""
+    """All problems of a model: values that are not arrays or not finite, and names, shapes or dtypes that differ from those of ``like``."""
     if not isinstance(parameters, dict):
         return [f"the parameters are {type(parameters).__name__}, not a dictionary of arrays by name"]
     if not parameters:
-        return ["there is not a single parameter"]
+        return ["there are no parameters"]
     found: list[str] = []
     for name in sorted(parameters, key=str):
         array = parameters[name]
         if not isinstance(name, str):
             found.append(f"the name {name!r} is not a string")
         elif not isinstance(array, numpy.ndarray):
-            hint = ": give its numpy() or numpy.asarray() of it" if hasattr(array, "shape") else ""
+            hint = ": convert it with its numpy() or with numpy.asarray()" if hasattr(array, "shape") else ""
             found.append(f"{name} is {type(array).__module__}.{type(array).__name__}, not a numpy array{hint}")
         elif array.dtype == object:
             found.append(f"{name} is an array of objects, not of numbers")
@@ -96,16 +96,16 @@ def problems(parameters: Any, like: Parameters | None) -> list[str]:
             continue
         if array.shape != like[name].shape:
             hint = ": is it transposed?" if sorted(array.shape) == sorted(like[name].shape) else ""
-            found.append(f"{name} has the shape {list(array.shape)}, the global model's has {list(like[name].shape)}{hint}")
+            found.append(f"{name} has the shape {list(array.shape)}, but the global model's has {list(like[name].shape)}{hint}")
         if array.dtype != like[name].dtype:
-            found.append(f"{name} is {array.dtype}, the global model's is {like[name].dtype}")
+            found.append(f"{name} is {array.dtype}, but the global model's is {like[name].dtype}")
     if isinstance(parameters, Tensors):
         found += [
             f"{name} is declared as a buffer, but is not a tensor of the model" for name in parameters.buffers if name not in parameters
         ]
     if like is not None:
         for name in sorted(set(like) - set(parameters)):
-            found.append(f"{name} is missing: every tensor of the global model must come back")
+            found.append(f"{name} is missing: every tensor of the global model must be returned")
         for name in sorted(str(name) for name in set(parameters) - set(like)):
             found.append(f"{name} is not in the global model")
     return found

@@ -1,1 +1,1 @@
-"""Bridges between Muster's parameters and frameworks. Each imports its framework only when it is used."""
+"""Adapters between Muster's parameters and frameworks. Each imports its framework only when it is used."""

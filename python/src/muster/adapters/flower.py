@@ -1,4 +1,4 @@
-"""Flower: a ``NumPyClient`` as it stands is a trainer. Apps with a ``ClientApp`` need no code at all: :mod:`.flower_app`.
+"""Flower: an unchanged ``NumPyClient`` as a trainer. Apps with a ``ClientApp`` need no code at all, see :mod:`.flower_app`.
 
 ::
 
@@ -7,7 +7,7 @@
 
     trainer = FlowerTrainer(DigitsClient)      # muster-trainer trainer:trainer
 
-Flower's lists have no names: their order must be said. It is the model's own order, of the built-in models or of ``names``.
+Flower's lists have no names, so their order must be known. It is the order of the layers of a built-in model, or that of ``names``.
 """
 
 from __future__ import annotations
@@ -26,10 +26,10 @@ from ..contract import Evaluation, Parameters, Task, TrainerError, Update
 class FlowerTrainer:
     """Calls a ``NumPyClient`` directly: no Flower server, no network.
 
-    :param client: the client, its class, or a function that makes one. Called once in a process, without arguments or, if it takes one,
-        with the :class:`muster.Task` (whose ``data`` is the device's data configuration).
+    :param client: the client, its class, or a function that makes one. Called once in a process, without arguments or, if it takes one
+        argument, with the :class:`muster.Task` (whose ``data`` is the device's data configuration).
     :param names: the names of the list's arrays, in its order; by default the layers of a built-in model.
-    :param config: what ``fit`` and ``evaluate`` get as ``config``, from the task; by default its hyperparameters, round and seed.
+    :param config: makes the ``config`` of ``fit`` and ``evaluate`` from the task; by default its hyperparameters, round and seed.
     """
 
     def __init__(self, client: Any, names: Sequence[str] | None = None, config: Callable[[Task], dict[str, Any]] | None = None) -> None:
@@ -80,18 +80,18 @@ class FlowerTrainer:
     def _order(self, task: Task, parameters: Parameters) -> list[str]:
         names = self._names if self._names is not None else [name for name, _ in models.schema(task.model)]
         if sorted(names) != sorted(parameters):
-            raise TrainerError(f"the names given for the list are not the model's: {', '.join(sorted(set(names) ^ set(parameters)))}")
+            raise TrainerError(f"the given names of the list differ from the model's: {', '.join(sorted(set(names) ^ set(parameters)))}")
         return names
 
     @staticmethod
     def _named(names: Sequence[str], values: Any) -> Parameters:
         if len(values) != len(names):
-            raise TrainerError(f"the client returned {len(values)} arrays, the model has {len(names)}")
+            raise TrainerError(f"the client returned {len(values)} arrays, but the model has {len(names)}")
         return {name: numpy.asarray(value) for name, value in zip(names, values)}
 
 
 def configuration(task: Task) -> dict[str, Any]:
-    """What a client is told: round, seeds and hyperparameters, under the names that Flower's examples use."""
+    """A client's configuration: round, seeds and hyperparameters, under the names that Flower's examples use."""
     local = task.local
     return {
         "server_round": task.round,

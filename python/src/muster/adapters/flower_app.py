@@ -1,12 +1,12 @@
-"""Flower: an app with a ``ClientApp`` is a trainer, as its ``pyproject.toml`` describes it and without a change.
+"""Flower: an unchanged app with a ``ClientApp``, as its ``pyproject.toml`` describes it, as a trainer.
 
 ::
 
     muster-trainer flower APPDIR JOBFOLDER       # one job
     muster-trainer flower APPDIR --resident      # many
 
-There is no SuperLink and no SuperNode: the app gets the train and evaluate messages that a Flower strategy would send, and its mods see
-them. docs/trainers.md says where each value comes from.
+No SuperLink and no SuperNode are needed. The app gets the train and evaluate messages that a Flower strategy would send, and its mods see
+them. docs/trainers.md explains the origin of each value.
 """
 
 from __future__ import annotations
@@ -72,7 +72,7 @@ class FlowerApp:
 
     @property
     def _is_legacy(self) -> bool:
-        """Whether the app is a ``ClientApp(client_fn)``, which gets the messages of the API before."""
+        """Whether the app is a ``ClientApp(client_fn)``, which gets the messages of the older API."""
         return getattr(self._client, "_call", None) is not None
 
     def _ask(self, kind: str, task: Task, parameters: Parameters, context: Context) -> Any:
@@ -85,7 +85,7 @@ class FlowerApp:
 
     @staticmethod
     def _content(prefix: str | None, arrays: Any, config: dict[str, Any]) -> Any:
-        """Named as Flower's strategies name them; with a prefix, as they did before there were messages."""
+        """A message's content, with the names that Flower's strategies use; with a prefix, those of the older API."""
         from flwr.app import ConfigRecord, RecordDict
 
         content = RecordDict({f"{prefix}.config" if prefix else "config": ConfigRecord(config)})
@@ -94,7 +94,7 @@ class FlowerApp:
         return content
 
     def _answer(self, kind: str, task: Task, context: Context, content: Any) -> Any:
-        """The content of the app's reply; what it keeps in its context's state stays from round to round."""
+        """Returns the content of the app's reply. The state in the app's context is kept from round to round."""
         from flwr.app import Context as FlowerContext
         from flwr.app import Message, Metadata, RecordDict
 
@@ -124,13 +124,13 @@ class FlowerApp:
         return reply.content
 
     def _configured(self, task: Task) -> dict[str, Any]:
-        """The run's configuration: the app's own, with what the task's options say about the same keys."""
+        """The run's configuration: the app's own, where the task's options override the same keys."""
         return {**self._run_config, **{key: value for key, value in _options(task).items() if key in self._run_config}}
 
     # The ServerApp.
 
     def _first_arrays(self, task: Task) -> Any:
-        """What the app's ServerApp would send in its first train message: it is run until then, and no further."""
+        """The arrays of the first train message of the app's ServerApp, which is run only until it sends that message."""
         from flwr.app import Context as FlowerContext
         from flwr.app import RecordDict
 
@@ -149,7 +149,7 @@ class FlowerApp:
     def _load(self, component: str) -> Any:
         reference = self._components.get(component)
         if not isinstance(reference, str) or reference.count(":") != 1:
-            raise TrainerError(f"{self.folder}/pyproject.toml names no {component} as MODULE:ATTRIBUTE in [tool.flwr.app.components]")
+            raise TrainerError(f"{self.folder}/pyproject.toml must name {component} as MODULE:ATTRIBUTE in [tool.flwr.app.components]")
         path, attribute = reference.split(":")
         if str(self.folder) not in sys.path:
             sys.path.insert(0, str(self.folder))
@@ -169,20 +169,20 @@ class FlowerApp:
 
 
 class _FirstMessage(BaseException):
-    """Raised out of a ServerApp when it sends its first message. No ``Exception``: it is not for the app to catch."""
+    """Ends a ServerApp when it sends its first message. Not an ``Exception``, so that the app does not catch it."""
 
     def __init__(self, message: Any) -> None:
         self.message = message
 
     @staticmethod
     def grid() -> Any:
-        """A grid with as many nodes as a strategy waits for, none of which is ever asked."""
+        """A grid with as many nodes as a strategy waits for. No node ever receives a message."""
         from flwr.serverapp import Grid
 
         def send(self: Any, messages: Any, **_: Any) -> Any:
             for message in messages:
                 raise _FirstMessage(message)
-            raise TrainerError("the app's ServerApp asks no node to train in its first round")
+            raise TrainerError("the app's ServerApp sends no train message to any node in its first round")
 
         def nodes(self: Any) -> Any:
             self.count = min(2 * getattr(self, "count", 1), 4096)
@@ -201,9 +201,9 @@ def _app_table(folder: Path) -> Any:
     try:
         table = toml.loads(file.read_text(encoding="utf-8"))
     except OSError as error:
-        raise TrainerError(f"{file} cannot be read: {error.strerror}: the folder of a Flower app has one") from error
+        raise TrainerError(f"{file} cannot be read: {error.strerror}; the folder of a Flower app has this file") from error
     except ValueError as error:
-        raise TrainerError(f"{file} is not TOML: {error}") from error
+        raise TrainerError(f"{file} is not valid TOML: {error}") from error
     app = table.get("tool", {}).get("flwr", {}).get("app")
     if not isinstance(app, dict):
         raise TrainerError(f"{file} has no section [tool.flwr.app]: is this the folder of a Flower app?")
@@ -211,7 +211,7 @@ def _app_table(folder: Path) -> Any:
 
 
 def _flat(table: Mapping[str, Any], above: str = "") -> dict[str, Any]:
-    """Nested keys joined by dots, as Flower has them; what it has no type for, as JSON."""
+    """Flattens nested keys with dots, as Flower does. Values of types that Flower does not support become JSON."""
     flat: dict[str, Any] = {}
     for key, value in table.items():
         if isinstance(value, Mapping):
@@ -222,7 +222,7 @@ def _flat(table: Mapping[str, Any], above: str = "") -> dict[str, Any]:
 
 
 def _node_config(data: Any) -> dict[str, Any]:
-    """The device's ``data``. Without a part of its own in Flower's words it has the one in Muster's, or all there is."""
+    """The device's ``data`` as a node configuration. Flower's partition keys default to Muster's partition, or to all of the data."""
     fields = data if isinstance(data, Mapping) else {}
     part = fields.get("partition")
     ((_, share),) = part.items() if isinstance(part, Mapping) and len(part) == 1 else (("", {}),)
@@ -240,7 +240,7 @@ def _options(task: Task) -> dict[str, Any]:
 
 
 def _order(task: Task, parameters: Parameters) -> list[str]:
-    """Flower's order, which apps that take lists go by: of the layers, or of the numbers that stand for names."""
+    """The order of the arrays for apps that use lists: the order of the layers, or of the numbers that are used as names."""
     if all(name.isdecimal() for name in parameters):
         return sorted(parameters, key=int)
     try:
@@ -251,7 +251,7 @@ def _order(task: Task, parameters: Parameters) -> list[str]:
 
 
 def _named(record: Any, order: list[str]) -> Parameters:
-    """The arrays of a reply under the model's names: an app that made its record of a list has numbers for them."""
+    """The arrays of a reply under the model's names. An app that made its record from a list uses numbers as names."""
     names = list(record)
     if set(names) != set(order) and names == [str(index) for index in range(len(order))]:
         return {name: record[number].numpy() for number, name in zip(names, order)}
@@ -259,7 +259,7 @@ def _named(record: Any, order: list[str]) -> Parameters:
 
 
 def _measured(reply: Any) -> tuple[Any, dict[str, float]]:
-    """How many samples, and the metrics."""
+    """The number of samples, and the metrics."""
     samples = None
     metrics: dict[str, float] = {}
     # A client of the old kind has its metrics among the configuration.
@@ -271,17 +271,17 @@ def _measured(reply: Any) -> tuple[Any, dict[str, float]]:
             elif isinstance(value, (int, float)) and not isinstance(value, bool):
                 metrics[key] = value
     if samples is None:
-        raise TrainerError('the app\'s reply has no "num-examples" in a MetricRecord: it is the weight of what the device did')
+        raise TrainerError('the app\'s reply has no "num-examples" in a MetricRecord, which is the weight of the update')
     return samples, metrics
 
 
 def _number(text: str) -> int:
-    """An id as Flower has them: 63 bits."""
+    """An id in Flower's form, with 63 bits."""
     return int.from_bytes(hashlib.sha256(text.encode()).digest()[:8], "big") >> 1
 
 
 def _identify(run: int, node: int) -> None:
-    """Flower's messages ask the process who it is."""
+    """Sets the process's identity, which Flower's messages need."""
     try:
         from flwr.supercore.task_identity import TaskIdentity
     except ImportError:

@@ -1,4 +1,4 @@
-"""Keras: kernels are H×W×I×O and in×out there; Muster's, like PyTorch's, are O×I×H×W and out×in.
+"""Keras: its kernels are H×W×I×O and in×out; Muster's, like PyTorch's, are O×I×H×W and out×in.
 
 A layer ``conv1`` has ``conv1.weight`` and ``conv1.bias``. **Flatten in PyTorch's order** before the first dense layer:
 ``Permute((3, 1, 2))`` then ``Flatten()``, if images are channels-last.
@@ -30,12 +30,12 @@ _BUFFERS = ("moving_mean", "moving_variance")
 
 
 def to_keras(array: numpy.ndarray[Any, Any], kind: str = "kernel") -> numpy.ndarray[Any, Any]:
-    """A tensor of Muster's in Keras' layout. ``kind``: ``kernel``, ``depthwise_kernel``, or anything else for what is the same in both."""
+    """Converts a tensor to Keras' layout. ``kind``: ``kernel``, ``depthwise_kernel``, or anything else for equal layouts."""
     return _transpose(array, kind, {5: (2, 3, 4, 1, 0), 4: (2, 3, 1, 0), 3: (2, 1, 0), 2: (1, 0)}, (2, 3, 0, 1))
 
 
 def from_keras(array: numpy.ndarray[Any, Any], kind: str = "kernel") -> numpy.ndarray[Any, Any]:
-    """The other way."""
+    """Converts a tensor from Keras' layout."""
     return _transpose(array, kind, {5: (4, 3, 0, 1, 2), 4: (3, 2, 0, 1), 3: (2, 1, 0), 2: (1, 0)}, (2, 3, 0, 1))
 
 
@@ -62,7 +62,7 @@ def _variables(model: Any) -> Iterator[tuple[str, str, Any]]:
 
 
 def parameters(model: Any, names: Sequence[str] | None = None) -> Tensors:
-    """The model's variables as Muster's parameters; with ``names``, those that match. Moving averages are declared as buffers."""
+    """The model's variables as Muster's parameters; with ``names``, only the matching ones. Moving averages are declared as buffers."""
     every = {name: (kind, variable) for name, kind, variable in _variables(model)}
     chosen = {name: from_keras(numpy.array(every[name][1]), every[name][0]) for name in select(every, names)}
     return Tensors(chosen, (name for name in chosen if every[name][0] in _BUFFERS))
@@ -81,7 +81,7 @@ def load(model: Any, given: Parameters, names: Sequence[str] | None = None) -> N
         kind, variable = every[name]
         values[name] = to_keras(given[name], kind)
         if tuple(values[name].shape) != tuple(variable.shape):
-            problems.append(f"{name} is {list(values[name].shape)} in Keras' layout, the model has {list(variable.shape)}")
+            problems.append(f"{name} is {list(values[name].shape)} in Keras' layout, but the model has {list(variable.shape)}")
     complain(problems, "the global model does not fit the Keras model")
     for name, value in values.items():
         every[name][1].assign(value)

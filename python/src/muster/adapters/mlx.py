@@ -1,4 +1,4 @@
-"""MLX: kernels are O×H×W×I there; Muster's, like PyTorch's, are O×I×H×W. Dense weights are out×in in both.
+"""MLX: its kernels are O×H×W×I; Muster's, like PyTorch's, are O×I×H×W. Dense weights are out×in in both.
 
 **Flatten in PyTorch's order** before the first dense layer: ``x.transpose(0, 3, 1, 2).reshape(len(x), -1)``.
 """
@@ -15,13 +15,13 @@ from .selection import complain
 
 
 def to_mlx(array: numpy.ndarray[Any, Any]) -> numpy.ndarray[Any, Any]:
-    """A tensor of Muster's in MLX' layout: a convolution's kernel has its input channels last."""
+    """Converts a tensor to MLX' layout, in which a convolution's kernel has its input channels last."""
     array = numpy.asarray(array)
     return numpy.asarray(numpy.moveaxis(array, 1, -1) if array.ndim in (3, 4, 5) else array, order="C")
 
 
 def from_mlx(array: Any) -> numpy.ndarray[Any, Any]:
-    """The other way."""
+    """Converts a tensor from MLX' layout."""
     array = numpy.array(array)
     return numpy.asarray(numpy.moveaxis(array, -1, 1) if array.ndim in (3, 4, 5) else array, order="C")
 
@@ -49,13 +49,13 @@ def arrays(given: Parameters) -> dict[str, Any]:
 
 
 def load(module: Any, given: Parameters) -> None:
-    """Puts parameters into an ``mlx.nn.Module``. Raises :class:`muster.TrainerError` when they do not fit."""
+    """Loads parameters into an ``mlx.nn.Module``. Raises :class:`muster.TrainerError` when they do not fit."""
     present = dict(_flat(module.parameters()))
     values = arrays(given)
     problems = [f"{name} is missing" for name in present if name not in values]
     problems += [f"{name} is not in the module" for name in values if name not in present]
     for name, value in values.items():
         if name in present and tuple(present[name].shape) != tuple(value.shape):
-            problems.append(f"{name} is {list(value.shape)} in MLX' layout, the module has {list(present[name].shape)}")
+            problems.append(f"{name} is {list(value.shape)} in MLX' layout, but the module has {list(present[name].shape)}")
     complain(problems, "the global model does not fit the module")
     module.load_weights(list(values.items()))

@@ -23,7 +23,7 @@ _HYPERPARAMETERS = {"momentum": "momentum", "weightDecay": "weight_decay", "prox
 
 
 class Step:
-    """A training step, loaded."""
+    """A loaded training step."""
 
     def __init__(self, path: Path) -> None:
         import onnxruntime
@@ -40,7 +40,9 @@ class Step:
         if version is None:
             raise TrainerError(f"{path.name} is not a training step: make one with muster-export-onnx")
         if int(version) > VERSION:
-            raise TrainerError(f"{path.name} is a training step of version {version}, this package knows {VERSION}: update it")
+            raise TrainerError(
+                f"{path.name} is a training step of version {version}, but this package knows versions up to {VERSION}: update it"
+            )
         self.batch = int(metadata["muster.batch"])
         self.input = tuple(json.loads(metadata["muster.input"]))
         self.names: list[str] = json.loads(metadata["muster.parameters"])
@@ -55,23 +57,23 @@ class Step:
         self._bound: dict[str, Any] = {}
 
     def load(self, task: Task, given: Parameters) -> None:
-        """Binds a model and the task's hyperparameters. Raises :class:`TrainerError` when the step cannot do what the task wants."""
+        """Binds a model and the task's hyperparameters. Raises :class:`TrainerError` when the step does not support them."""
         if sorted(given) != sorted(self.names):
-            raise TrainerError(f"the step's model is not the task's: {', '.join(sorted(set(given) ^ set(self.names))[:5])}")
+            raise TrainerError(f"the step's model differs from the task's: {', '.join(sorted(set(given) ^ set(self.names))[:5])}")
         if task.job == "train" and task.local.batch > self.batch:
-            raise TrainerError(f"the task's batch is {task.local.batch}, the step was exported for {self.batch} at most")
+            raise TrainerError(f"the task's batch is {task.local.batch}, but the step was exported for at most {self.batch}")
         constants = {"rate": numpy.float32(task.local.rate)}
         for name, field in _HYPERPARAMETERS.items():
             if name in self.inputs:
                 constants[name] = numpy.float32(getattr(task.local, field))
             elif task.job == "train" and getattr(task.local, field) != 0:
-                raise TrainerError(f"the task wants local.{name}, the step was exported without it")
+                raise TrainerError(f"the task sets local.{name}, but the step was exported without it")
         self._constants = {name: numpy.asarray(value) for name, value in constants.items()}
         self._bound = {}
         for name, value in given.items():
             shape = tuple(self.inputs[name].shape)
             if tuple(value.shape) != shape:
-                raise TrainerError(f"{name} is {list(value.shape)}, the step has {list(shape)}")
+                raise TrainerError(f"{name} is {list(value.shape)}, but the step has {list(shape)}")
             self._bound[name] = numpy.asarray(value, order="C")
             if f"base.{name}" in self.inputs:
                 self._bound[f"base.{name}"] = self._bound[name]
@@ -79,18 +81,18 @@ class Step:
             self._bound[name] = numpy.zeros(self.inputs[name].shape, numpy.float32)
 
     def parameters(self) -> Parameters:
-        """The model as it is now."""
+        """The current model."""
         return {name: numpy.array(self._bound[name], copy=True) for name in self.names}
 
     def train(self, x: Any, y: Any) -> tuple[float, float]:
-        """One step on up to ``batch`` samples; returns the sums of loss and of samples classified correctly, from before it."""
+        """Makes one step on up to ``batch`` samples. Returns the sums of loss and of correctly classified samples before the step."""
         values = self._run(self._outputs, x, y, self._constants)
         for name in self._carried:
             self._bound[name[len("next.") :]] = values[name]
         return float(values["loss"]), float(values.get("correct", 0))
 
     def score(self, x: Any, y: Any) -> tuple[float, float]:
-        """The same sums without a step."""
+        """Returns the same sums without making a step."""
         values = self._run(self._score, x, y, {**self._constants, "rate": numpy.asarray(numpy.float32(0))})
         prefix = "evaluation." if "evaluation.loss" in values else ""
         return float(values[f"{prefix}loss"]), float(values.get(f"{prefix}correct", 0))
@@ -141,7 +143,7 @@ def _measure(step: Step, x: Any, y: Any, context: Context) -> dict[str, float]:
 def _samples(step: Step, context: Context) -> tuple[Any, Any]:
     x, y = context.data()
     if tuple(x.shape[1:]) != step.input:
-        raise TrainerError(f"the device's samples are {list(x.shape[1:])}, the step takes {list(step.input)}")
+        raise TrainerError(f"the device's samples are {list(x.shape[1:])}, but the step takes {list(step.input)}")
     kinds = {"tensor(float)": numpy.float32, "tensor(int64)": numpy.int64}
     return x.astype(kinds.get(step.inputs["x"].type, numpy.float32), copy=False), y
 
@@ -160,7 +162,7 @@ def train(task: Task, parameters: Parameters, context: Context) -> Update:
 
 
 def evaluate(task: Task, parameters: Parameters, context: Context) -> Evaluation:
-    """Measures with the step."""
+    """Evaluates with the step."""
     step = _step(task, context)
     x, y = _samples(step, context)
     step.load(task, parameters)
@@ -168,5 +170,5 @@ def evaluate(task: Task, parameters: Parameters, context: Context) -> Evaluation
 
 
 def initialize(task: Task, context: Context) -> Parameters:
-    """The built-in models only: another one comes with its first values, from ``muster-export-onnx --initial``."""
+    """Initializes built-in models. For another model, the task needs the first model that ``muster-export-onnx --initial`` writes."""
     return models.initial(task.model, task.seed)

@@ -1,4 +1,4 @@
-"""Choosing tensors by name."""
+"""Selects tensors by name."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ from ..contract import TrainerError
 
 
 def select(names: Iterable[str], patterns: Sequence[str] | None) -> list[str]:
-    """The names that match one of the patterns (``fc3.*``, ``*lora*``, whole names); all of them without patterns.
+    """The names that match one of the patterns (``fc3.*``, ``*lora*``, whole names); all names without patterns.
 
-    Raises :class:`TrainerError` for a pattern that matches nothing: it is a typing error more often than not.
+    Raises :class:`TrainerError` for a pattern that matches nothing, because it is probably a typing error.
     """
     known = list(names)
     if patterns is None:

@@ -1,4 +1,4 @@
-"""PyTorch: a module's state_dict, all of it or the tensors that one names."""
+"""PyTorch: a module's state_dict, or selected tensors of it."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from .selection import complain, select
 
 
 def limit_threads() -> None:
-    """Keeps PyTorch within the agent's budget."""
+    """Limits PyTorch to the number of threads that the agent allows."""
     import torch
 
     torch.set_num_threads(threads())
@@ -22,9 +22,9 @@ def limit_threads() -> None:
 def parameters(module: Any, names: Sequence[str] | None = None) -> Tensors:
     """The module's tensors as Muster's parameters. The module's buffers are declared as such.
 
-    Tied weights (one tensor under two names) come once, under the first name: like that files of Transformers have them.
+    Tied weights (one tensor under two names) appear once, under the first name, as in files of Transformers.
 
-    :param names: names or patterns (``classifier.*``) of the ones that travel; by default all, buffers such as batch normalization's too.
+    :param names: names or patterns (``classifier.*``) of tensors; by default all, including buffers such as batch normalization's.
     """
     state = module.state_dict()
     found: dict[str, numpy.ndarray[Any, Any]] = {}
@@ -40,9 +40,9 @@ def parameters(module: Any, names: Sequence[str] | None = None) -> Tensors:
 
 
 def load(module: Any, given: Parameters, names: Sequence[str] | None = None) -> None:
-    """Copies parameters into the module, in place: its optimizers and its device stay.
+    """Copies parameters into the module in place, so that its optimizers and its device stay.
 
-    Raises :class:`muster.TrainerError` for a tensor that is missing (a tied one may be), one that is too many, or another shape.
+    Raises :class:`muster.TrainerError` for a missing tensor (a tied one may be missing), an extra one, or a different shape.
     """
     import torch
 
@@ -53,7 +53,7 @@ def load(module: Any, given: Parameters, names: Sequence[str] | None = None) -> 
     problems += [f"{name} is not in the module" for name in given if name not in state]
     for name in wanted:
         if name in given and tuple(given[name].shape) != tuple(state[name].shape):
-            problems.append(f"{name} is {list(given[name].shape)}, the module has {list(state[name].shape)}")
+            problems.append(f"{name} is {list(given[name].shape)}, but the module has {list(state[name].shape)}")
     complain(problems, "the global model does not fit the module")
     with torch.no_grad():
         for name in wanted:
@@ -89,10 +89,10 @@ def _tensor(array: numpy.ndarray[Any, Any]) -> Any:
 
 
 def base(module: Any, given: Parameters) -> dict[str, Any]:
-    """The global model's tensors that FedProx holds on to: once a job, for :func:`proximal`."""
+    """Copies of the global model's tensors for FedProx. Call it once for a job and pass the result to :func:`proximal`."""
     return {name: _tensor(given[name]).clone() for name, _ in module.named_parameters() if name in given}
 
 
 def proximal(module: Any, base: dict[str, Any], mu: float) -> Any:
-    """FedProx's addition to the loss, (μ/2)‖w − base‖². Li et al. 2020."""
+    """The term (μ/2)‖w − base‖² that FedProx adds to the loss. Li et al. 2020."""
     return 0.5 * mu * sum(((parameter - base[name]) ** 2).sum() for name, parameter in module.named_parameters() if name in base)
