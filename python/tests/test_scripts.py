@@ -43,4 +43,4 @@ def test_setup_says_when_swift_does_not_run(tmp_path):
     swift.chmod(0o755)
     result = run("setup", PATH=f"{tmp_path}:{os.environ['PATH']}")
     assert result.returncode == 1
-    assert "libncurses.so.6" in result.stderr and 'but "swift --version" does not run: install Swift 6.3' in result.stderr
+    assert "libncurses.so.6" in result.stderr and 'but "swift --version" fails; install Swift 6.3' in result.stderr

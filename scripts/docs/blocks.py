@@ -1,4 +1,4 @@
-"""The fenced blocks of a Markdown page, each with what stands in the comment above it."""
+"""The fenced blocks of a Markdown page, each with the comment above it."""
 
 import re
 import subprocess
@@ -15,9 +15,9 @@ class Block:
     language: str
     text: str
     words: list = field(default_factory=list)
-    """What the comment says, `run fleet like`; empty without one."""
+    """The words of the comment, such as `run fleet like`; empty without a comment."""
     setup: str = ""
-    """The comment's further lines: commands that run before, unseen by the reader."""
+    """The further lines of the comment: commands that run before the block, which readers do not see."""
 
     @property
     def place(self):
@@ -66,12 +66,12 @@ def directive(lines, fence):
 
 
 def whole(text):
-    """Whether bash would run it, or wait for more."""
+    """Whether the text is a complete command, so that bash would not wait for more lines."""
     return subprocess.run(["bash", "-n", "-c", text], capture_output=True).returncode == 0
 
 
 def commands(block):
-    """`$ ` begins a command, which goes on after a backslash, or until a loop ends; what follows is its output."""
+    """The commands of a block. `$ ` begins a command, which continues after a backslash or until a loop ends. Its output follows."""
     found, lines = [], block.text.splitlines()
     number = 0
     while number < len(lines):

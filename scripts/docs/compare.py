@@ -1,8 +1,8 @@
-"""Whether a program said what a page shows.
+"""Compares the output of a program with the output that a page shows.
 
-Figures that differ from run to run stand for any of their kind: numbers with a decimal point, times of day, digests, six random
-characters of an id. `…` stands for anything, on a line of its own for any number of lines. With `like`, every number may be another one.
-With `some`, further lines may stand between those that the page shows.
+Values that differ from run to run match any value of their kind: numbers with a decimal point, times of day, digests, and the six random
+characters of an id. `…` matches anything, and on a line of its own any number of lines. With `like`, every number may differ. With `some`,
+the output may have further lines between those on the page.
 """
 
 import re
@@ -35,7 +35,7 @@ def pattern(line, like):
 
 
 def compare(expected, said, words=()):
-    """None, or in what they differ."""
+    """Describes the first difference; None if there is none."""
     like, some = "like" in words, "some" in words
     said = [line.rstrip() for line in said]
     while said and not said[-1]:
@@ -52,7 +52,7 @@ def compare(expected, said, words=()):
         end = len(said) if skipping else min(position + 1, len(said))
         hit = next((index for index in range(position, end) if wanted.match(said[index])), None)
         if hit is None:
-            return f"the page shows\n    {line}\nand the program said\n    " + "\n    ".join(
+            return f"the page shows\n    {line}\nand the program printed\n    " + "\n    ".join(
                 said[position : position + 8] or ["(nothing more)"]
             )
         position, skipping = hit + 1, some

@@ -1,4 +1,4 @@
-"""Configurations and task files of the pages, read by the programs that they are for."""
+"""Checks the configurations and task files of the pages with the programs that read them."""
 
 import json
 import re
@@ -17,7 +17,7 @@ TASK = {
 
 
 def check(block, kind, folder):
-    """None, or what is wrong."""
+    """Describes the problem; None if there is none."""
     if kind in ("central", "region", "agent"):
         return program(f"muster-{kind}", block.text, folder)
     if kind == "task":

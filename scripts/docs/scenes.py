@@ -1,4 +1,4 @@
-"""The surroundings that a page's commands run in."""
+"""The environment and the fleet for a page's commands."""
 
 import json
 import os
@@ -16,7 +16,7 @@ SECRET = b"muster-example-secret-32-bytes!!"
 
 
 class Failed(Exception):
-    """The message says what went wrong."""
+    """A failure of the checks. The message gives the reason."""
 
 
 def programs():
@@ -24,22 +24,22 @@ def programs():
     for folder in filter(None, folders):
         if all(os.access(f"{folder}/{program}", os.X_OK) for program in PROGRAMS):
             return pathlib.Path(folder).resolve()
-    raise Failed(f"{', '.join(PROGRAMS)} are not built: swift build, or set MUSTER_BIN")
+    raise Failed(f"{', '.join(PROGRAMS)} are not built; run swift build, or set MUSTER_BIN")
 
 
 def python():
-    """A Python with numpy and safetensors: scripts/test makes one."""
+    """The path of a Python with numpy and safetensors, such as the one that scripts/test makes."""
     for candidate in filter(None, [os.environ.get("MUSTER_PYTHON"), str(ROOT / ".build/python/bin/python3"), shutil.which("python3")]):
         if not os.access(candidate, os.X_OK):
             continue
         test = subprocess.run([candidate, "-c", "import numpy, safetensors"], capture_output=True)
         if test.returncode == 0:
             return candidate
-    raise Failed("there is no Python with numpy and safetensors: scripts/test makes one in .build/python, or set MUSTER_PYTHON")
+    raise Failed("no Python with numpy and safetensors was found; run scripts/test, which makes one in .build/python, or set MUSTER_PYTHON")
 
 
 def environment(folder):
-    """A reader's: our programs in PATH, and a Python that has the package."""
+    """A reader's environment: Muster's programs in PATH, and a Python that has Muster's package."""
     tools = folder / "bin"
     tools.mkdir(exist_ok=True)
     interpreter = python()
@@ -68,7 +68,7 @@ def eventually(what, condition, seconds=30):
         except (OSError, ValueError):
             pass
         time.sleep(0.05)
-    raise Failed(f"{what}: not within {seconds} s")
+    raise Failed(f"{what} did not happen within {seconds} s")
 
 
 def get(path, port=7401):
@@ -114,7 +114,7 @@ class Fleet:
         path = os.environ["PATH"] + ":/usr/sbin"
         executable = str(programs() / program) if program in PROGRAMS else shutil.which(program, path=path)
         if executable is None:
-            raise Failed(f"{program} is not installed: scripts/setup")
+            raise Failed(f"{program} is not installed; run scripts/setup")
         with open(self.folder / f"{name}.log", "wb") as log:
             self.processes.append(
                 subprocess.Popen([executable, *map(str, arguments)], stdin=subprocess.DEVNULL, stdout=log, stderr=subprocess.STDOUT)

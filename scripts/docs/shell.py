@@ -1,4 +1,4 @@
-"""A reader at a terminal: one bash for a page, with the variables and the folder that it left behind with the command before."""
+"""A reader's terminal: one bash for each page, which keeps its variables and its folder from command to command."""
 
 import os
 import queue
@@ -32,7 +32,7 @@ class Shell:
         self.lines.put(None)
 
     def run(self, text, seconds=60):
-        """The command's output, both streams, and its exit status; None when it did not end in time."""
+        """Runs a command. Returns the lines of both streams, and the exit status, which is None if it did not end in time."""
         said = []
         delimiter = "__the_command__"
         self.process.stdin.write(f"eval \"$(cat <<'{delimiter}'\n{text}\n{delimiter}\n)\" </dev/null\nprintf '\\n%s %s\\n' {END} $?\n")
@@ -53,7 +53,7 @@ class Shell:
             said.append(line)
 
     def close(self):
-        """Ends it with everything that it started."""
+        """Ends the shell and every process that it started."""
         self.process.stdin.close()
         try:
             os.killpg(self.process.pid, 15)

@@ -1,4 +1,4 @@
-"""A machine for itself: a network of its own, so that the pages' ports are free, and folders that forget what is written."""
+"""An isolated environment: a separate network, so that the pages' ports are free, and folders whose changes are discarded."""
 
 import fcntl
 import os
@@ -17,17 +17,17 @@ FOLDERS = ["/etc", "/var", "/srv"]
 
 
 def enter():
-    """Starts this program again in namespaces of its own."""
+    """Starts this program again in new namespaces."""
     if os.environ.get(INSIDE):
         return
     command = ["unshare", "--net", "--mount", "--pid", "--fork", "--kill-child", "--mount-proc"]
     if os.geteuid() != 0:
-        sys.exit("scripts/check-docs: needs root, for a network and folders of its own")
+        sys.exit("scripts/check-docs: needs root, for a separate network and separate folders")
     os.execvpe("unshare", [*command, sys.executable, *sys.argv], {**os.environ, INSIDE: "1"})
 
 
 def furnish(folder, checkout):
-    """Addresses, names and the folders that the pages write to; the checkout is read only. Nothing of it is seen outside."""
+    """Sets up the addresses, names and folders that the pages use, and makes the checkout read-only. Nothing outside changes."""
     with socket.socket() as control:
         flags = struct.unpack("16sh", fcntl.ioctl(control, 0x8913, struct.pack("16sh", b"lo", 0)))[1]
         fcntl.ioctl(control, 0x8914, struct.pack("16sh", b"lo", flags | 1))
@@ -52,6 +52,6 @@ def furnish(folder, checkout):
 
 
 def leave(folder):
-    """Before the folder is removed: what lies over the machine's own folders would look empty, not gone."""
+    """Unmounts the folders. Must be called before the folder is removed, because the machine's own folders would otherwise look empty."""
     for path in (*FOLDERS, str(pathlib.Path(folder) / "layers")):
         subprocess.run(["umount", "--lazy", path], check=True)
