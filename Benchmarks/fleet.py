@@ -39,7 +39,7 @@ def binaries(given, *products):
     folder = pathlib.Path(given).resolve()
     for product in products:
         if not (folder / product).exists():
-            sys.exit(f"{folder} holds no {product}")
+            sys.exit(f"{folder} does not contain {product}")
     return folder
 
 
@@ -183,7 +183,7 @@ class Fleet:
         self.broker, self.central_data, self.central_ops, *self.region_ports = ports
         program = shutil.which("mosquitto", path=os.environ.get("PATH", "") + ":/usr/sbin:/usr/local/sbin")
         if not program:
-            sys.exit("no mosquitto: run scripts/setup")
+            sys.exit("mosquitto is not installed; run scripts/setup")
         template = (CHECKOUT / "broker" / "local.conf").read_text().splitlines()
         lines = [f"listener {self.broker} 127.0.0.1"] + [line for line in template if not line.startswith("listener")]
         if os.geteuid() == 0:

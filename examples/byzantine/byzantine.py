@@ -54,7 +54,7 @@ class Fleet:
         self.programs, self.folder, self.rounds, self.seed = programs, folder, rounds, seed
 
     def job(self, folder, kind, round_number, data, base=None, may_fail=False):
-        """What the job measured; nothing if it failed and was allowed to: the model is beyond training, or beyond testing."""
+        """The job's metrics; nothing if the job failed and was allowed to fail, because the model can no longer be trained or tested."""
         folder.mkdir(parents=True, exist_ok=True)
         for name in ("metrics.json", "update.safetensors", "global.safetensors"):
             (folder / name).unlink(missing_ok=True)
@@ -156,7 +156,7 @@ def main():
             results.append((name, fleet.run(name, strategy, attacked, pool), colour))
             print(f"{name}: {settled(results[-1][1]):.1%}", file=sys.stderr)
     clean = settled(results[0][1])
-    table = ["| combiner | hostile devices | accuracy, mean of the last five rounds | to the clean run |", "| --- | --- | --- | --- |"]
+    table = ["| combiner | hostile devices | accuracy, mean of the last five rounds | against the clean run |", "| --- | --- | --- | --- |"]
     for (name, accuracies, _), (_, _, attacked, _) in zip(results, RUNS):
         gap = f"{(settled(accuracies) - clean) * 100:+.1f} points" if attacked else ""
         table.append(f"| {name} | {len(HOSTILE) if attacked else 0} of {DEVICES} | {settled(accuracies):.1%} | {gap} |")
@@ -165,7 +165,7 @@ def main():
     (arguments.out / "results.svg").write_text(plot(results, arguments.rounds))
     loss = {name: clean - settled(accuracies) for name, accuracies, _ in results[1:]}
     held = loss.pop("mean") > 0.5 and loss.pop("Multi-Krum, f = 3") < 0.02 and max(loss.values()) < 0.05
-    print("the mean collapsed, the robust rules held" if held else "not as it should be", file=sys.stderr)
+    print("the mean collapsed, the robust rules held" if held else "unexpected: the mean held, or a robust rule did not", file=sys.stderr)
     return 0 if held else 1
 
 

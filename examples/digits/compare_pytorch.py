@@ -91,7 +91,7 @@ def main():
     options.add_argument("--rate", type=float, default=0.1)
     options.add_argument("--momentum", type=float, default=0)
     options.add_argument("--weight-decay", type=float, default=0)
-    options.add_argument("--seed", type=int, default=1, help="of the initial model, of the round and of the task")
+    options.add_argument("--seed", type=int, default=1, help="the seed of the initial model, of the round and of the task")
     options.add_argument("--record", action="store_true", help="print the curve for the test")
     options = options.parse_args()
     torch.set_num_threads(1)

@@ -68,7 +68,7 @@ def eventually(what, condition, seconds=30):
         except (OSError, ValueError):
             pass
         time.sleep(0.05)
-    raise Failed(f"{what} did not happen within {seconds} s")
+    raise Failed(f"timed out after {seconds} s waiting for {what}")
 
 
 def get(path, port=7401):

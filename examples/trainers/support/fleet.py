@@ -17,7 +17,7 @@ BUILT_IN = ("lenet5", "mlp", "softmax")
 
 
 class FleetError(Exception):
-    """Something did not go as it should; the message says what."""
+    """A failure of the fleet or of a trainer. The message gives the reason."""
 
 
 def executables(root):
@@ -27,7 +27,7 @@ def executables(root):
     for folder in folders:
         if all(os.access(folder / program, os.X_OK) for program in PROGRAMS):
             return folder
-    raise FleetError(f"{', '.join(PROGRAMS)} are not all in {' or '.join(map(str, folders))}: swift build, or set MUSTER_BIN")
+    raise FleetError(f"{', '.join(PROGRAMS)} are not all in {' or '.join(map(str, folders))}; run swift build, or set MUSTER_BIN")
 
 
 def free_ports(count):
@@ -88,7 +88,7 @@ class Fleet:
         (home / "logs").mkdir()
 
     def device_data(self, index, part="train"):
-        """What the agent of this device has under ``data``: its share of the digits, and what its trainer needs besides."""
+        """The ``data`` of this device's agent: its share of the digits, and anything else that its trainer needs."""
         data = {
             "format": "idx",
             "images": str(self.digits / f"{part}-images-idx3-ubyte.gz"),
@@ -170,7 +170,7 @@ class Fleet:
             if dead:
                 raise FleetError(f"{', '.join(dead)} ended while waiting for {what}")
             if time.monotonic() > end:
-                raise FleetError(f"{what}: not after {seconds} s")
+                raise FleetError(f"timed out after {seconds} s waiting for {what}")
             time.sleep(0.05)
 
     @staticmethod
@@ -186,7 +186,7 @@ class Fleet:
         """Starts everything, pushes the task, follows it to its end; returns what came of it."""
         mosquitto = shutil.which("mosquitto", path=f"{os.environ.get('PATH', '')}:/usr/sbin:/usr/local/sbin")
         if mosquitto is None:
-            raise FleetError("mosquitto is not installed: apt-get install mosquitto")
+            raise FleetError("mosquitto is not installed; run apt-get install mosquitto")
         self.write()
         self.start("broker", [mosquitto, "-c", str(self.home / "mosquitto.conf")])
         self.wait("the broker", lambda: self.listens(self.broker), 10)

@@ -85,7 +85,7 @@ def _job(process, folder):
 
 
 def _model(fleet):
-    """The task's model: what stands in the one line of the task file."""
+    """The task's model, from its line in the task file."""
     for line in fleet.task.read_text().splitlines():
         if line.startswith("model:"):
             fields = re.sub(r",\s*step:\s*\{[^}]*\}", "", line.partition("{")[2].rpartition("}")[0])

@@ -41,7 +41,7 @@ def measure(lite, x, y):
 def train(task: muster.Task, parameters: muster.Parameters, context: muster.Context) -> muster.Update:
     task.local.only()
     if task.local.batch > BATCH:
-        raise muster.TrainerError(f"the task's batch is {task.local.batch}, lenet5.tflite was exported for {BATCH}")
+        raise muster.TrainerError(f"the task's batch is {task.local.batch}, but lenet5.tflite was exported for {BATCH}")
     lite = model(task)
     lite.load(parameters)
     x, y = context.data()
