@@ -2,7 +2,7 @@
 /// something else; the sentence beside it is for people and may change.
 ///
 /// The table in `docs/errors.md` is made of this file; a test compares them.
-public enum ErrorCode: String, Hashable, Sendable, CaseIterable {
+package enum ErrorCode: String, Hashable, Sendable, CaseIterable {
   // What a request may get wrong.
   case badRequest = "bad-request"
   case incompleteBody = "incomplete-body"
@@ -50,11 +50,11 @@ public enum ErrorCode: String, Hashable, Sendable, CaseIterable {
   case unrecognized
 
   /// The HTTP status that the error is answered with; nil for one that only statuses, records and programs report.
-  public var httpStatus: Int? { entry.status }
+  package var httpStatus: Int? { entry.status }
   /// What `muster` exits with when central answers with it, or when the watched task ends with it.
-  public var exit: ExitStatus { entry.exit }
+  package var exit: ExitStatus { entry.exit }
   /// A few words for people, the `title` of a ``Problem``.
-  public var title: String { entry.title }
+  package var title: String { entry.title }
 
   private var entry: (status: Int?, exit: ExitStatus, title: String) {
     switch self {
@@ -102,7 +102,7 @@ public enum ErrorCode: String, Hashable, Sendable, CaseIterable {
 
 extension ErrorCode: Codable {
   /// A code that this program does not know becomes ``unrecognized``: codes may be added without a new version of the protocol.
-  public init(from decoder: any Decoder) throws {
+  package init(from decoder: any Decoder) throws {
     self = ErrorCode(rawValue: try decoder.singleValueContainer().decode(String.self)) ?? .unrecognized
   }
 }

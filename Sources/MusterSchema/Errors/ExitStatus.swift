@@ -1,5 +1,5 @@
 /// What a program of Muster ends with: one table for all of them.
-public enum ExitStatus: Int32, CaseIterable, Sendable {
+package enum ExitStatus: Int32, CaseIterable, Sendable {
   case success = 0
   /// A fault of the program or of the machine, or an answer that makes no sense.
   case unexpected = 1
@@ -19,7 +19,7 @@ public enum ExitStatus: Int32, CaseIterable, Sendable {
   case interrupted = 130
 
   /// One line for the table in a help text.
-  public var meaning: String {
+  package var meaning: String {
     switch self {
     case .success: "done"
     case .unexpected: "unexpected"

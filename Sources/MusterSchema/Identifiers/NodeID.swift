@@ -1,9 +1,9 @@
 /// A node or a coordinator: `north`, `pi-1`, `central`.
-public struct NodeID: Identifier {
-  public static var noun: String { "node id" }
-  public let rawValue: String
-  public init(unchecked rawValue: String) { self.rawValue = rawValue }
+package struct NodeID: Identifier {
+  package static var noun: String { "node id" }
+  package let rawValue: String
+  package init(unchecked rawValue: String) { self.rawValue = rawValue }
 
   /// The root coordinator's id, which no other node may take.
-  public static let central = NodeID(unchecked: "central")
+  package static let central = NodeID(unchecked: "central")
 }

@@ -1,16 +1,16 @@
 /// Where a node stands below the root: `north`, or `north/pi-1`. One to eight levels.
-public struct NodePath: Hashable, Comparable, Codable, Sendable, CustomStringConvertible {
-  public let nodes: [NodeID]
+package struct NodePath: Hashable, Comparable, Codable, Sendable, CustomStringConvertible {
+  package let nodes: [NodeID]
 
-  public init(_ first: NodeID, _ rest: NodeID...) { nodes = [first] + rest }
+  package init(_ first: NodeID, _ rest: NodeID...) { nodes = [first] + rest }
 
   /// A path of the given nodes; nil when there are none, or more than eight.
-  public init?(_ nodes: [NodeID]) {
+  package init?(_ nodes: [NodeID]) {
     guard (1...8).contains(nodes.count) else { return nil }
     self.nodes = nodes
   }
 
-  public init(validating text: String) throws(IdentifierError) {
+  package init(validating text: String) throws(IdentifierError) {
     var nodes: [NodeID] = []
     for part in text.split(separator: "/", maxSplits: 8, omittingEmptySubsequences: false) {
       nodes.append(try NodeID(validating: part))
@@ -19,16 +19,16 @@ public struct NodePath: Hashable, Comparable, Codable, Sendable, CustomStringCon
     self = path
   }
 
-  public func appending(_ node: NodeID) -> NodePath? { NodePath(nodes + [node]) }
+  package func appending(_ node: NodeID) -> NodePath? { NodePath(nodes + [node]) }
 
-  public var description: String { nodes.map(\.rawValue).joined(separator: "/") }
+  package var description: String { nodes.map(\.rawValue).joined(separator: "/") }
   /// In the order of their texts.
-  public static func < (left: Self, right: Self) -> Bool {
+  package static func < (left: Self, right: Self) -> Bool {
     if let last = left.nodes.last, let other = right.nodes.last, left.nodes.dropLast() == right.nodes.dropLast() { return last < other }
     return left.description < right.description
   }
 
-  public init(from decoder: any Decoder) throws {
+  package init(from decoder: any Decoder) throws {
     let text = try decoder.singleValueContainer().decode(String.self)
     do {
       try self.init(validating: text)
@@ -37,7 +37,7 @@ public struct NodePath: Hashable, Comparable, Codable, Sendable, CustomStringCon
     }
   }
 
-  public func encode(to encoder: any Encoder) throws {
+  package func encode(to encoder: any Encoder) throws {
     var container = encoder.singleValueContainer()
     try container.encode(description)
   }

@@ -4,10 +4,10 @@ internal import Crypto
 ///
 /// A child's grant is HMAC-SHA256(parent's grant, child's id), so a ledger can check the ticket of a device that it never met from its
 /// own key and the device's path, and keeps no table. It is admission, not identity. Never logged: `description` hides it.
-public struct Grant: Hashable, Codable, Sendable, CustomStringConvertible {
-  public let hexadecimal: String
+package struct Grant: Hashable, Codable, Sendable, CustomStringConvertible {
+  package let hexadecimal: String
 
-  public init?(hexadecimal: String) {
+  package init?(hexadecimal: String) {
     guard hexadecimal.utf8.count == 64, hexadecimal.utf8.allSatisfy({ (0x30...0x39).contains($0) || (0x61...0x66).contains($0) }) else {
       return nil
     }
@@ -15,20 +15,20 @@ public struct Grant: Hashable, Codable, Sendable, CustomStringConvertible {
   }
 
   /// The grant of one task, from the ledger's secret key: what leaks with a task's grant is worth nothing to another task.
-  public init(secret: [UInt8], task: TaskID) { hexadecimal = hmac(key: secret, "task/\(task)").hexadecimal }
+  package init(secret: [UInt8], task: TaskID) { hexadecimal = hmac(key: secret, "task/\(task)").hexadecimal }
 
-  public func child(_ node: NodeID) -> Grant { Grant(unchecked: derive("\(node)")) }
-  public func descendant(_ path: NodePath) -> Grant { path.nodes.reduce(self) { $0.child($1) } }
+  package func child(_ node: NodeID) -> Grant { Grant(unchecked: derive("\(node)")) }
+  package func descendant(_ path: NodePath) -> Grant { path.nodes.reduce(self) { $0.child($1) } }
 
   /// The ticket that admits one contribution of the grant's holder.
-  public func ticket(task: TaskID, round: Int, phase: Phase) -> Ticket { Ticket(derive("\(task)/\(round)/\(phase.rawValue)")) }
+  package func ticket(task: TaskID, round: Int, phase: Phase) -> Ticket { Ticket(derive("\(task)/\(round)/\(phase.rawValue)")) }
 
-  public var description: String { "grant:•••" }
+  package var description: String { "grant:•••" }
 
   private init(unchecked hexadecimal: String) { self.hexadecimal = hexadecimal }
   private func derive(_ text: String) -> String { hmac(key: Array(hexadecimal.utf8), text).hexadecimal }
 
-  public init(from decoder: any Decoder) throws {
+  package init(from decoder: any Decoder) throws {
     let text = try decoder.singleValueContainer().decode(String.self)
     guard let grant = Grant(hexadecimal: text) else {
       throw DecodingError.dataCorrupted(.init(codingPath: decoder.codingPath, debugDescription: "a grant is 64 hexadecimal digits"))
@@ -36,28 +36,28 @@ public struct Grant: Hashable, Codable, Sendable, CustomStringConvertible {
     self = grant
   }
 
-  public func encode(to encoder: any Encoder) throws {
+  package func encode(to encoder: any Encoder) throws {
     var container = encoder.singleValueContainer()
     try container.encode(hexadecimal)
   }
 }
 
 /// Admits one contribution: (task, round, phase) of one path. Compared in constant time; never logged.
-public struct Ticket: Codable, Hashable, Sendable, CustomStringConvertible {
-  public let text: String
+package struct Ticket: Codable, Hashable, Sendable, CustomStringConvertible {
+  package let text: String
 
-  public init(_ text: String) { self.text = text }
+  package init(_ text: String) { self.text = text }
 
-  public static func == (left: Ticket, right: Ticket) -> Bool {
+  package static func == (left: Ticket, right: Ticket) -> Bool {
     let (a, b) = (Array(left.text.utf8), Array(right.text.utf8))
     guard a.count == b.count else { return false }
     return zip(a, b).reduce(UInt8(0)) { $0 | ($1.0 ^ $1.1) } == 0
   }
 
-  public var description: String { "ticket:•••" }
+  package var description: String { "ticket:•••" }
 
-  public init(from decoder: any Decoder) throws { text = try decoder.singleValueContainer().decode(String.self) }
-  public func encode(to encoder: any Encoder) throws {
+  package init(from decoder: any Decoder) throws { text = try decoder.singleValueContainer().decode(String.self) }
+  package func encode(to encoder: any Encoder) throws {
     var container = encoder.singleValueContainer()
     try container.encode(text)
   }

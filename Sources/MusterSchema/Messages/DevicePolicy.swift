@@ -1,11 +1,11 @@
 /// The part of a device owner's policy that is published, for `muster task push --dry-run`. The device itself decides.
-public struct DevicePolicy: Codable, Hashable, Sendable {
+package struct DevicePolicy: Codable, Hashable, Sendable {
   /// Why the device takes part in no task now.
-  public var declines: String?
+  package var declines: String?
   /// The only hosts that the device uploads to, as `host` or `host:port`. Absent: any host.
-  public var uploadHosts: [String]?
+  package var uploadHosts: [String]?
 
-  public init(declines: String? = nil, uploadHosts: [String]? = nil) {
+  package init(declines: String? = nil, uploadHosts: [String]? = nil) {
     self.declines = declines
     self.uploadHosts = uploadHosts
   }

@@ -1,30 +1,30 @@
 /// `muster/v1/{c}/nodes/{node}/invitations/{task}`: take part in this phase of this round.
-public struct Invitation: Message {
-  public static var kind: String { "invitation" }
+package struct Invitation: Message {
+  package static var kind: String { "invitation" }
 
-  public var task: TaskID
+  package var task: TaskID
   /// The descriptor's revision that the invitation belongs to.
-  public var revision: Int
-  public var round: Int
-  public var attempt: Int
-  public var phase: Phase
+  package var revision: Int
+  package var round: Int
+  package var attempt: Int
+  package var phase: Phase
   /// Devices asked for, and the least that help: 1 and 1 for a device.
-  public var quota: Int
-  public var minimum: Int
-  public var base: ModelReference
+  package var quota: Int
+  package var minimum: Int
+  package var base: ModelReference
   /// Where the contribution goes, complete. A scout appends `/` and its device's id.
-  public var upload: String
+  package var upload: String
   /// Admits one contribution. Never logged.
-  public var ticket: Ticket?
+  package var ticket: Ticket?
   /// For a scout: what its devices' tickets derive from. Never logged.
-  public var grant: Grant?
-  public var seed: UInt64
+  package var grant: Grant?
+  package var seed: UInt64
   /// Time left to deliver, seconds.
-  public var secondsLeft: Double
+  package var secondsLeft: Double
   /// Start within this many seconds, at random: a spread against herds.
-  public var startWithin: Double
+  package var startWithin: Double
 
-  public init(
+  package init(
     task: TaskID, revision: Int, key: RoundKey, quota: Int, minimum: Int, base: ModelReference, upload: String, ticket: Ticket? = nil,
     grant: Grant? = nil, seed: UInt64, secondsLeft: Double, startWithin: Double
   ) {
@@ -44,5 +44,5 @@ public struct Invitation: Message {
     self.startWithin = startWithin
   }
 
-  public var key: RoundKey { RoundKey(round: round, phase: phase, attempt: attempt) }
+  package var key: RoundKey { RoundKey(round: round, phase: phase, attempt: attempt) }
 }

@@ -1,18 +1,18 @@
 internal import FoundationEssentials
 
 /// A payload of a topic: one line of JSON whose first member is `kind`.
-public protocol Message: Codable, Hashable, Sendable {
+package protocol Message: Codable, Hashable, Sendable {
   static var kind: String { get }
 }
 
 /// Why a payload was not understood. Whoever reads topics logs it and drops the payload.
-public enum MessageError: Error, Hashable, CustomStringConvertible {
+package enum MessageError: Error, Hashable, CustomStringConvertible {
   case tooLarge(bytes: Int)
   case malformed(String)
   case wrongKind(expected: String, got: String)
   case newerProtocol(Int)
 
-  public var description: String {
+  package var description: String {
     switch self {
     case .tooLarge(let bytes): "the payload has \(bytes) bytes, at most \(MessageCoder.maximumBytes) are allowed"
     case .malformed(let why): "the payload is not understood: \(why)"
@@ -24,11 +24,11 @@ public enum MessageError: Error, Hashable, CustomStringConvertible {
 }
 
 /// The one place that turns messages into bytes and back: `{"kind":"…",` and the body with sorted keys and unescaped slashes.
-public enum MessageCoder {
+package enum MessageCoder {
   /// A message's size limit on the wire.
-  public static let maximumBytes = 4096
+  package static let maximumBytes = 4096
 
-  public static func encode<M: Message>(_ message: M) throws(MessageError) -> [UInt8] {
+  package static func encode<M: Message>(_ message: M) throws(MessageError) -> [UInt8] {
     let body: [UInt8]
     do {
       body = Array(try JSON.encoder().encode(message))
@@ -41,7 +41,7 @@ public enum MessageCoder {
     return bytes
   }
 
-  public static func decode<M: Message>(_: M.Type, from bytes: some Collection<UInt8>) throws(MessageError) -> M {
+  package static func decode<M: Message>(_: M.Type, from bytes: some Collection<UInt8>) throws(MessageError) -> M {
     guard bytes.count <= maximumBytes else { throw .tooLarge(bytes: bytes.count) }
     let data = Data(bytes)
     do {

@@ -1,26 +1,26 @@
 /// `muster/v1/{c}/nodes/{node}/state`: a node's birth (online) and Will (offline), and what it can do.
-public struct NodeState: Message {
-  public static var kind: String { "node-state" }
+package struct NodeState: Message {
+  package static var kind: String { "node-state" }
 
-  public enum Kind: String, Codable, Sendable { case device, region }
+  package enum Kind: String, Codable, Sendable { case device, region }
 
-  public var node: NodeID
-  public var online: Bool
+  package var node: NodeID
+  package var online: Bool
   /// Drawn anew for each connection. An offline counts only if its session equals the last birth's.
-  public var session: String
+  package var session: String
   /// `device` or `region`. (The member is called `node-kind` on the wire, since `kind` names the message.)
-  public var nodeKind: Kind?
-  public var labels: [String: String]?
-  public var capabilities: Capabilities?
-  public var resources: Resources?
+  package var nodeKind: Kind?
+  package var labels: [String: String]?
+  package var capabilities: Capabilities?
+  package var resources: Resources?
   /// A region's data plane, where central asks for its devices.
-  public var data: String?
+  package var data: String?
   /// A device's policy as far as it concerns others. Absent when there is nothing to say.
-  public var policy: DevicePolicy?
+  package var policy: DevicePolicy?
   /// Why the state is offline: a constant of ``Farewell``. Version 0.1.0 does not send it.
-  public var reason: String?
+  package var reason: String?
 
-  public init(
+  package init(
     node: NodeID, online: Bool, session: String, nodeKind: Kind? = nil, labels: [String: String]? = nil,
     capabilities: Capabilities? = nil, resources: Resources? = nil, data: String? = nil, policy: DevicePolicy? = nil,
     reason: String? = nil
@@ -39,9 +39,9 @@ public struct NodeState: Message {
 }
 
 /// Reasons of offline messages. For people: programs act on `online` alone.
-public enum Farewell {
+package enum Farewell {
   /// The program stopped in an orderly way and published this itself.
-  public static let stopped = "stopped"
+  package static let stopped = "stopped"
   /// Published by the broker as the Will: the connection broke, or the program or its machine died.
-  public static let lost = "connection lost"
+  package static let lost = "connection lost"
 }

@@ -1,8 +1,8 @@
 /// `muster/v1/{c}/nodes/{node}/tasks/{task}`: where a node stands with a task. The latest holds.
-public struct NodeStatus: Message {
-  public static var kind: String { "node-status" }
+package struct NodeStatus: Message {
+  package static var kind: String { "node-status" }
 
-  public enum State: String, Codable, Sendable {
+  package enum State: String, Codable, Sendable {
     /// Could take part now.
     case ready
     /// Cannot take part now: `reason`, and perhaps `retrySeconds`.
@@ -24,32 +24,32 @@ public struct NodeStatus: Message {
     case short
   }
 
-  public var node: NodeID
-  public var task: TaskID
-  public var state: State
-  public var round: Int?
-  public var attempt: Int?
-  public var phase: Phase?
-  public var reason: String?
+  package var node: NodeID
+  package var task: TaskID
+  package var state: State
+  package var round: Int?
+  package var attempt: Int?
+  package var phase: Phase?
+  package var reason: String?
   /// The kind of reason, where the coordinator acts on it.
-  public var code: ErrorCode?
-  public var retrySeconds: Double?
-  public var progress: Double?
-  public var loss: Double?
+  package var code: ErrorCode?
+  package var retrySeconds: Double?
+  package var progress: Double?
+  package var loss: Double?
   /// A region: its devices that could take part in the next round, those at work on this one included.
-  public var devices: Int?
+  package var devices: Int?
   /// A region: its devices that declined.
-  public var declined: Int?
+  package var declined: Int?
   /// A scout: devices at work or done.
-  public var have: Int?
+  package var have: Int?
   /// A scout: the quota that it knows.
-  public var quota: Int?
+  package var quota: Int?
   /// A scout: at most five of the devices that it waits for.
-  public var waiting: [Waiting]?
+  package var waiting: [Waiting]?
   /// A device: which of its trainers does the task.
-  public var trainer: String?
+  package var trainer: String?
 
-  public init(
+  package init(
     node: NodeID, task: TaskID, state: State, round: Int? = nil, attempt: Int? = nil, phase: Phase? = nil, reason: String? = nil,
     retrySeconds: Double? = nil, progress: Double? = nil, loss: Double? = nil, devices: Int? = nil, declined: Int? = nil,
     have: Int? = nil, waiting: [Waiting]? = nil, quota: Int? = nil, trainer: String? = nil, code: ErrorCode? = nil
@@ -76,7 +76,7 @@ public struct NodeStatus: Message {
 
 extension NodeStatus {
   /// The piece of work that the status speaks of.
-  public var key: RoundKey? {
+  package var key: RoundKey? {
     guard let round, let attempt, let phase else { return nil }
     return RoundKey(round: round, phase: phase, attempt: attempt)
   }

@@ -1,2 +1,2 @@
 /// A round's two phases.
-public enum Phase: String, Codable, Hashable, Sendable, CaseIterable { case train, evaluate }
+package enum Phase: String, Codable, Hashable, Sendable, CaseIterable { case train, evaluate }

@@ -1,53 +1,53 @@
 /// `muster/v1/{c}/tasks/{task}`: what a task is, as a coordinator forwards it to its nodes.
 ///
 /// A device never runs code from a descriptor: `trainer` names programs of which the device's own configuration holds one.
-public struct TaskDescriptor: Message {
-  public static var kind: String { "task" }
+package struct TaskDescriptor: Message {
+  package static var kind: String { "task" }
 
-  public enum State: String, Codable, Sendable {
+  package enum State: String, Codable, Sendable {
     case open, paused, closed, cancelled
 
     /// Closed and cancelled absorb: nothing follows them.
-    public var isFinal: Bool { self == .closed || self == .cancelled }
+    package var isFinal: Bool { self == .closed || self == .cancelled }
   }
 
-  public var task: TaskID
-  public var name: String
+  package var task: TaskID
+  package var name: String
   /// Grows with every change; lower ones are ignored.
-  public var revision: Int
-  public var state: State
+  package var revision: Int
+  package var state: State
   /// Why the task ended, when it did.
-  public var reason: String?
+  package var reason: String?
   /// How it ended: `completed`, `failed` or `cancelled`. Nil before that, and from programs of version 0.1.0.
-  public var outcome: RoundState.Step?
+  package var outcome: RoundState.Step?
   /// Central's data address.
-  public var central: String
-  public var model: ModelSpecification
-  public var trainer: TrainerSelection
-  public var rounds: Int
-  public var regions: [NodeID]
-  public var local: LocalTraining
-  public var requires: Requirements?
+  package var central: String
+  package var model: ModelSpecification
+  package var trainer: TrainerSelection
+  package var rounds: Int
+  package var regions: [NodeID]
+  package var local: LocalTraining
+  package var requires: Requirements?
   /// A label selector.
-  public var `where`: String?
+  package var `where`: String?
   /// How a scout chooses among ready devices; `random` when absent.
-  public var selection: CohortSpecification.Selection?
-  public var upload: UploadTarget
+  package var selection: CohortSpecification.Selection?
+  package var upload: UploadTarget
   /// For regions that aggregate: filters and combiner are theirs.
-  public var strategy: StrategySpecification?
-  public var encoding: EncodingSpecification
-  public var shared: [String]
-  public var maximumWeight: Double
+  package var strategy: StrategySpecification?
+  package var encoding: EncodingSpecification
+  package var shared: [String]
+  package var maximumWeight: Double
   /// Time left before the task expires, in seconds, when this was written. For people: the coordinator enforces it.
-  public var secondsLeft: Double?
+  package var secondsLeft: Double?
 
   /// How a task with a final state ended. A program of version 0.1.0 does not tell a failure from a completion.
-  public var end: RoundState.Step {
+  package var end: RoundState.Step {
     if let outcome, outcome.isFinal { return outcome }
     return state == .cancelled ? .cancelled : .completed
   }
 
-  public init(
+  package init(
     task: TaskID, specification: TaskSpecification, revision: Int, state: State, reason: String? = nil, central: String,
     secondsLeft: Double? = nil
   ) {

@@ -1,5 +1,5 @@
 /// Every topic of Muster: built and parsed here and nowhere else.
-public enum Topic: Hashable, Sendable {
+package enum Topic: Hashable, Sendable {
   case coordinatorState(NodeID)
   case task(coordinator: NodeID, task: TaskID)
   case round(coordinator: NodeID, task: TaskID)
@@ -8,9 +8,9 @@ public enum Topic: Hashable, Sendable {
   case invitation(coordinator: NodeID, node: NodeID, task: TaskID)
 
   /// The protocol's major version, the second level of every topic.
-  public static let version = 1
+  package static let version = 1
 
-  public var coordinator: NodeID {
+  package var coordinator: NodeID {
     switch self {
     case .coordinatorState(let coordinator), .task(let coordinator, _), .round(let coordinator, _), .nodeState(let coordinator, _),
       .nodeStatus(let coordinator, _, _), .invitation(let coordinator, _, _):
@@ -20,7 +20,7 @@ public enum Topic: Hashable, Sendable {
 }
 
 extension Topic: CustomStringConvertible {
-  public var description: String {
+  package var description: String {
     let rest =
       switch self {
       case .coordinatorState: "state"
@@ -35,12 +35,12 @@ extension Topic: CustomStringConvertible {
 }
 
 /// Why a text is not a topic of this protocol version.
-public enum TopicError: Error, Hashable, CustomStringConvertible {
+package enum TopicError: Error, Hashable, CustomStringConvertible {
   case foreign(String)
   case newerVersion(Int)
   case identifier(IdentifierError)
 
-  public var description: String {
+  package var description: String {
     switch self {
     case .foreign(let topic): "\"\(topic.shown(120))\" is not a topic of Muster"
     case .newerVersion(let version):
@@ -51,7 +51,7 @@ public enum TopicError: Error, Hashable, CustomStringConvertible {
 }
 
 extension Topic {
-  public init(parsing text: String) throws(TopicError) {
+  package init(parsing text: String) throws(TopicError) {
     // Longer than the longest; what is very long takes very long to compare.
     guard text.utf8.count <= 512 else { throw .foreign(text) }
     let levels = text.split(separator: "/", maxSplits: 8, omittingEmptySubsequences: false)
@@ -85,13 +85,13 @@ extension Topic {
   }
 
   /// What a coordinator listens to: its own state (to notice a second coordinator with its id), presence and statuses of its nodes.
-  public static func coordinatorFilters(_ coordinator: NodeID) -> [String] {
+  package static func coordinatorFilters(_ coordinator: NodeID) -> [String] {
     let root = "muster/v\(version)/\(coordinator)"
     return ["\(root)/state", "\(root)/nodes/+/state", "\(root)/nodes/+/tasks/+", "\(root)/tasks/+"]
   }
 
   /// What a participant listens to: its coordinator, the tasks, its own presence and its invitations.
-  public static func participantFilters(_ coordinator: NodeID, node: NodeID) -> [String] {
+  package static func participantFilters(_ coordinator: NodeID, node: NodeID) -> [String] {
     let root = "muster/v\(version)/\(coordinator)"
     return ["\(root)/state", "\(root)/tasks/+", "\(root)/nodes/\(node)/state", "\(root)/nodes/\(node)/invitations/+"]
   }

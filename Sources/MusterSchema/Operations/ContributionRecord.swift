@@ -1,18 +1,18 @@
 /// One contribution in a round's record.
-public struct ContributionRecord: Codable, Hashable, Sendable {
-  public var path: NodePath
-  public var digest: Digest
-  public var weight: Double
-  public var bytes: Int
+package struct ContributionRecord: Codable, Hashable, Sendable {
+  package var path: NodePath
+  package var digest: Digest
+  package var weight: Double
+  package var bytes: Int
   /// Devices behind it; nil: one. A region's contribution stands for all of its devices'.
-  public var count: Int?
-  public var metrics: [String: Double]
-  public var fate: Fate
-  public var reason: String?
+  package var count: Int?
+  package var metrics: [String: Double]
+  package var fate: Fate
+  package var reason: String?
 
-  public var devices: Int { count ?? 1 }
+  package var devices: Int { count ?? 1 }
 
-  public init(
+  package init(
     path: NodePath, digest: Digest, weight: Double, bytes: Int, count: Int? = nil, metrics: [String: Double], fate: Fate = .counted,
     reason: String? = nil
   ) {

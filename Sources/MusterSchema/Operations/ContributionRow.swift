@@ -1,5 +1,5 @@
 /// What became of a contribution that was answered with 201, or of an invitation that no contribution followed.
-public enum Fate: String, Codable, Hashable, Sendable, CaseIterable {
+package enum Fate: String, Codable, Hashable, Sendable, CaseIterable {
   /// A contribution whose round goes on.
   case accepted
   /// It went into the round's result.
@@ -17,25 +17,25 @@ public enum Fate: String, Codable, Hashable, Sendable, CaseIterable {
 }
 
 /// `GET /v1/contributions`, one element each: what became of a contribution, or of an invitation that none followed.
-public struct ContributionRow: Codable, Hashable, Sendable {
-  public var task: TaskID
-  public var round: Int
-  public var phase: Phase
+package struct ContributionRow: Codable, Hashable, Sendable {
+  package var task: TaskID
+  package var round: Int
+  package var phase: Phase
   /// The node's path, or what else did not deliver.
-  public var node: String
-  public var fate: Fate
-  public var reason: String?
+  package var node: String
+  package var fate: Fate
+  package var reason: String?
   /// Of a contribution; nil when there is none.
-  public var digest: Digest?
-  public var weight: Double?
-  public var bytes: Int?
+  package var digest: Digest?
+  package var weight: Double?
+  package var bytes: Int?
   /// Devices behind it; nil: one.
-  public var count: Int?
-  public var metrics: [String: Double]?
+  package var count: Int?
+  package var metrics: [String: Double]?
   /// When it was accepted, or missed; nil for rows of version 0.1.0.
-  public var at: WallTime?
+  package var at: WallTime?
 
-  public init(
+  package init(
     task: TaskID, round: Int, phase: Phase, node: String, fate: Fate, reason: String? = nil, digest: Digest? = nil, weight: Double? = nil,
     bytes: Int? = nil, count: Int? = nil, metrics: [String: Double]? = nil, at: WallTime? = nil
   ) {

@@ -1,20 +1,20 @@
 /// A global model that central keeps. Round 0 is the initial one.
-public struct ModelCheckpoint: Codable, Hashable, Sendable {
-  public var round: Int
-  public var digest: Digest
-  public var bytes: Int
+package struct ModelCheckpoint: Codable, Hashable, Sendable {
+  package var round: Int
+  package var digest: Digest
+  package var bytes: Int
   /// What devices download instead, when the task's encoding is another than float32.
-  public var wire: ModelReference?
+  package var wire: ModelReference?
   /// Central's evaluation.
-  public var metrics: [String: Double]?
+  package var metrics: [String: Double]?
   /// The devices' evaluations, weighted.
-  public var deviceMetrics: [String: Double]?
+  package var deviceMetrics: [String: Double]?
   /// False when retention has collected it.
-  public var kept: Bool
+  package var kept: Bool
   /// What the server optimizer remembers from this round, a blob; nil when it remembers nothing. Kept as long as the model.
-  public var state: Digest?
+  package var state: Digest?
 
-  public init(
+  package init(
     round: Int, digest: Digest, bytes: Int, wire: ModelReference? = nil, metrics: [String: Double]?,
     deviceMetrics: [String: Double]? = nil, kept: Bool, state: Digest? = nil
   ) {
@@ -29,5 +29,5 @@ public struct ModelCheckpoint: Codable, Hashable, Sendable {
   }
 
   /// What devices download.
-  public var distributed: ModelReference { wire ?? ModelReference(digest: digest, bytes: bytes) }
+  package var distributed: ModelReference { wire ?? ModelReference(digest: digest, bytes: bytes) }
 }

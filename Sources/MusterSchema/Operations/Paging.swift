@@ -1,18 +1,18 @@
 /// Which part of a list is asked for: the query parameters `limit` and `after` of every list, the newest first.
 ///
 /// An answer that is not the end of its list carries `Link: <…>; rel="next"` (RFC 8288), whose address asks for the next part.
-public struct PageRequest: Hashable, Sendable {
+package struct PageRequest: Hashable, Sendable {
   /// Upper bound on the rows of the page.
-  public var limit: Int
+  package var limit: Int
   /// The cursor of the row after which the page begins; nil: at the newest row.
-  public var after: Int?
+  package var after: Int?
 
   /// Rows without `limit`.
-  public static let usual = 100
+  package static let usual = 100
   /// The most rows of one page.
-  public static let most = 1000
+  package static let most = 1000
 
-  public init(limit: Int = PageRequest.usual, after: Int? = nil) {
+  package init(limit: Int = PageRequest.usual, after: Int? = nil) {
     self.limit = min(max(limit, 1), Self.most)
     self.after = after
   }
@@ -38,31 +38,31 @@ public struct PageRequest: Hashable, Sendable {
 }
 
 /// A part of a list.
-public struct Page<Row: Sendable>: Sendable {
-  public var rows: [Row]
+package struct Page<Row: Sendable>: Sendable {
+  package var rows: [Row]
   /// The cursor for the next part; nil: this is the end.
-  public var next: Int?
+  package var next: Int?
 
-  public init(_ rows: [Row], next: Int? = nil) {
+  package init(_ rows: [Row], next: Int? = nil) {
     self.rows = rows
     self.next = next
   }
 
-  public func map<Other>(_ transform: (Row) throws -> Other) rethrows -> Page<Other> { Page<Other>(try rows.map(transform), next: next) }
+  package func map<Other>(_ transform: (Row) throws -> Other) rethrows -> Page<Other> { Page<Other>(try rows.map(transform), next: next) }
 }
 
 extension Page: Equatable where Row: Equatable {}
 
 /// Which tasks are asked for; nil: any.
-public struct TaskFilter: Hashable, Sendable {
+package struct TaskFilter: Hashable, Sendable {
   /// Whether they go on.
-  public var isOpen: Bool?
+  package var isOpen: Bool?
   /// How they ended.
-  public var step: RoundState.Step?
+  package var step: RoundState.Step?
   /// A part of their name or id, whatever its case.
-  public var name: String?
+  package var name: String?
 
-  public init(isOpen: Bool? = nil, step: RoundState.Step? = nil, name: String? = nil) {
+  package init(isOpen: Bool? = nil, step: RoundState.Step? = nil, name: String? = nil) {
     self.isOpen = isOpen
     self.step = step
     self.name = name
@@ -70,15 +70,15 @@ public struct TaskFilter: Hashable, Sendable {
 }
 
 /// Which contributions, and invitations that none followed, are asked for; nil: any.
-public struct ContributionFilter: Hashable, Sendable {
-  public var task: TaskID?
-  public var round: Int?
-  public var phase: Phase?
+package struct ContributionFilter: Hashable, Sendable {
+  package var task: TaskID?
+  package var round: Int?
+  package var phase: Phase?
   /// The node's whole path.
-  public var node: String?
-  public var fate: Fate?
+  package var node: String?
+  package var fate: Fate?
 
-  public init(task: TaskID? = nil, round: Int? = nil, phase: Phase? = nil, node: String? = nil, fate: Fate? = nil) {
+  package init(task: TaskID? = nil, round: Int? = nil, phase: Phase? = nil, node: String? = nil, fate: Fate? = nil) {
     self.task = task
     self.round = round
     self.phase = phase
@@ -88,11 +88,11 @@ public struct ContributionFilter: Hashable, Sendable {
 }
 
 /// Which events are asked for; nil: any.
-public struct EventFilter: Hashable, Sendable {
-  public var task: TaskID?
-  public var kind: TaskEvent.Kind?
+package struct EventFilter: Hashable, Sendable {
+  package var task: TaskID?
+  package var kind: TaskEvent.Kind?
 
-  public init(task: TaskID? = nil, kind: TaskEvent.Kind? = nil) {
+  package init(task: TaskID? = nil, kind: TaskEvent.Kind? = nil) {
     self.task = task
     self.kind = kind
   }

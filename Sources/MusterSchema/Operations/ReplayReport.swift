@@ -1,14 +1,14 @@
 /// `POST /v1/tasks/{task}/rounds/{round}/replay`: a round's model, computed again from what is stored.
-public struct ReplayReport: Codable, Hashable, Sendable {
-  public var task: TaskID
-  public var round: Int
-  public var recorded: Digest
+package struct ReplayReport: Codable, Hashable, Sendable {
+  package var task: TaskID
+  package var round: Int
+  package var recorded: Digest
   /// Nil when something that it needs was collected.
-  public var computed: Digest?
+  package var computed: Digest?
   /// The inputs that retention has taken.
-  public var collected: [String]
+  package var collected: [String]
 
-  public init(task: TaskID, round: Int, recorded: Digest, computed: Digest?, collected: [String]) {
+  package init(task: TaskID, round: Int, recorded: Digest, computed: Digest?, collected: [String]) {
     self.task = task
     self.round = round
     self.recorded = recorded
@@ -16,5 +16,5 @@ public struct ReplayReport: Codable, Hashable, Sendable {
     self.collected = collected
   }
 
-  public var isSame: Bool { computed == recorded }
+  package var isSame: Bool { computed == recorded }
 }

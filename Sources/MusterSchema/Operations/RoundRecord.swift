@@ -1,24 +1,24 @@
 /// One closed round: what went in, what came out, who missed it. Append-only.
-public struct RoundRecord: Codable, Hashable, Sendable {
-  public var round: Int
-  public var attempts: Int
-  public var base: Digest
-  public var result: Digest?
-  public var strategy: StrategySpecification
-  public var updates: [ContributionRecord]
-  public var evaluations: [ContributionRecord]
+package struct RoundRecord: Codable, Hashable, Sendable {
+  package var round: Int
+  package var attempts: Int
+  package var base: Digest
+  package var result: Digest?
+  package var strategy: StrategySpecification
+  package var updates: [ContributionRecord]
+  package var evaluations: [ContributionRecord]
   /// Invited nodes that did not deliver.
-  public var missed: [Waiting]
+  package var missed: [Waiting]
   /// Central's evaluation of the result.
-  public var metrics: [String: Double]?
+  package var metrics: [String: Double]?
   /// The devices' evaluations, weighted.
-  public var deviceMetrics: [String: Double]?
+  package var deviceMetrics: [String: Double]?
   /// From the round's opening to its end, of the coordinator's own time.
-  public var seconds: Double
+  package var seconds: Double
   /// When it ended, in UTC, for people. Central's ops API fills it in; the record in the journal does not hold it.
-  public var ended: WallTime?
+  package var ended: WallTime?
 
-  public init(
+  package init(
     round: Int, attempts: Int, base: Digest, result: Digest?, strategy: StrategySpecification, updates: [ContributionRecord],
     evaluations: [ContributionRecord], missed: [Waiting], metrics: [String: Double]?, deviceMetrics: [String: Double]?, seconds: Double
   ) {

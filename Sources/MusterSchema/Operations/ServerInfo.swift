@@ -1,12 +1,12 @@
 /// `GET /v1/info`: what a client needs to know about a server: the brokers to tail.
-public struct ServerInfo: Codable, Hashable, Sendable {
-  public var coordinator: NodeID
-  public var version: String
+package struct ServerInfo: Codable, Hashable, Sendable {
+  package var coordinator: NodeID
+  package var version: String
   /// `mqtt://host:port`
-  public var broker: String
-  public var data: String
+  package var broker: String
+  package var data: String
 
-  public init(coordinator: NodeID, version: String, broker: String, data: String) {
+  package init(coordinator: NodeID, version: String, broker: String, data: String) {
     self.coordinator = coordinator
     self.version = version
     self.broker = broker
@@ -15,6 +15,6 @@ public struct ServerInfo: Codable, Hashable, Sendable {
 }
 
 /// The version that every program of this tree announces.
-public enum Muster {
-  public static let version = "0.1.0"
+package enum Muster {
+  package static let version = "0.1.0"
 }

@@ -1,16 +1,16 @@
 /// `POST /v1/tasks/check`: what a push would do.
-public struct TaskCheck: Codable, Hashable, Sendable {
-  public var problems: [FieldProblem]
+package struct TaskCheck: Codable, Hashable, Sendable {
+  package var problems: [FieldProblem]
   /// Devices that match the selector and the requirements now.
-  public var matching: [NodePath]
+  package var matching: [NodePath]
   /// Devices that do not, with why.
-  public var others: [Waiting]
+  package var others: [Waiting]
   /// Regions that did not answer.
-  public var unreachable: [Waiting]
+  package var unreachable: [Waiting]
   /// Size of the task's descriptor, of at most 4,096 bytes. Version 0.1.0 does not send it.
-  public var descriptorBytes: Int?
+  package var descriptorBytes: Int?
 
-  public init(
+  package init(
     problems: [FieldProblem], matching: [NodePath], others: [Waiting], unreachable: [Waiting], descriptorBytes: Int? = nil
   ) {
     self.descriptorBytes = descriptorBytes

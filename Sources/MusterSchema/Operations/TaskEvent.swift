@@ -1,7 +1,7 @@
 /// `GET /v1/events`, one element each: something that became durable in a task. Updates and evaluations of single devices are not among them:
 /// they are in `/v1/contributions`.
-public struct TaskEvent: Codable, Hashable, Sendable {
-  public enum Kind: String, Codable, Hashable, Sendable, CaseIterable {
+package struct TaskEvent: Codable, Hashable, Sendable {
+  package enum Kind: String, Codable, Hashable, Sendable, CaseIterable {
     /// Central accepted the task.
     case accepted
     case paused
@@ -23,25 +23,25 @@ public struct TaskEvent: Codable, Hashable, Sendable {
   }
 
   /// Grows with each event of the server.
-  public var number: Int
-  public var task: TaskID
-  public var kind: Kind
+  package var number: Int
+  package var task: TaskID
+  package var kind: Kind
   /// In UTC, for people; nil for events of version 0.1.0.
-  public var at: WallTime?
-  public var details: Details
+  package var at: WallTime?
+  package var details: Details
 
-  public struct Details: Codable, Hashable, Sendable {
-    public var round: Int?
-    public var phase: Phase?
-    public var attempt: Int?
+  package struct Details: Codable, Hashable, Sendable {
+    package var round: Int?
+    package var phase: Phase?
+    package var attempt: Int?
     /// Devices whose contributions close the phase.
-    public var needed: Int?
-    public var metrics: [String: Double]?
-    public var step: RoundState.Step?
-    public var reason: String?
-    public var summary: RoundSummary?
+    package var needed: Int?
+    package var metrics: [String: Double]?
+    package var step: RoundState.Step?
+    package var reason: String?
+    package var summary: RoundSummary?
 
-    public init(
+    package init(
       round: Int? = nil, phase: Phase? = nil, attempt: Int? = nil, needed: Int? = nil, metrics: [String: Double]? = nil,
       step: RoundState.Step? = nil, reason: String? = nil, summary: RoundSummary? = nil
     ) {
@@ -56,7 +56,7 @@ public struct TaskEvent: Codable, Hashable, Sendable {
     }
   }
 
-  public init(number: Int, task: TaskID, kind: Kind, at: WallTime?, details: Details) {
+  package init(number: Int, task: TaskID, kind: Kind, at: WallTime?, details: Details) {
     self.number = number
     self.task = task
     self.kind = kind
@@ -66,12 +66,12 @@ public struct TaskEvent: Codable, Hashable, Sendable {
 }
 
 /// The first event of a stream of `GET /v1/events`: how things stand when it begins.
-public struct EventSnapshot: Codable, Hashable, Sendable {
+package struct EventSnapshot: Codable, Hashable, Sendable {
   /// The task that was asked for, or all that go on.
-  public var tasks: [TaskSummary]
-  public var now: [RoundState]
+  package var tasks: [TaskSummary]
+  package var now: [RoundState]
 
-  public init(tasks: [TaskSummary], now: [RoundState]) {
+  package init(tasks: [TaskSummary], now: [RoundState]) {
     self.tasks = tasks
     self.now = now
   }

@@ -1,15 +1,15 @@
 /// The metric by which a task's models are compared. The rule that stops the task, what retention keeps as the best model, `--round best` and
 /// the tables all ask here, so that they mean the same.
-public struct TaskMetric: Hashable, Sendable {
-  public var name: String
-  public var mode: MetricMode
+package struct TaskMetric: Hashable, Sendable {
+  package var name: String
+  package var mode: MetricMode
 
   /// - Parameters:
   ///   - stop: of the task: its metric, if an evaluation reports it.
   ///   - evaluations: what evaluations said so far. Without a stop metric among them it is accuracy, else loss, else the first by name that is
   ///     known to be better one way.
   /// - Returns: nil when nothing comparable was reported.
-  public init?(stop: StopSpecification?, in evaluations: [[String: Double]]) {
+  package init?(stop: StopSpecification?, in evaluations: [[String: Double]]) {
     let reported = evaluations.reduce(into: Set<String>()) { names, metrics in
       for (name, value) in metrics where value.isFinite { names.insert(name) }
     }
@@ -33,7 +33,7 @@ public struct TaskMetric: Hashable, Sendable {
 
 extension TaskMetric {
   /// The best of a task's models, of equal ones the first; nil when none was evaluated.
-  public static func best(of models: [ModelCheckpoint], stop: StopSpecification?) -> ModelCheckpoint? {
+  package static func best(of models: [ModelCheckpoint], stop: StopSpecification?) -> ModelCheckpoint? {
     guard let metric = TaskMetric(stop: stop, in: models.compactMap(\.evaluation)) else { return nil }
     var best: (model: ModelCheckpoint, value: Double)?
     for model in models {
@@ -46,12 +46,12 @@ extension TaskMetric {
 
 extension ModelCheckpoint {
   /// What the model's evaluations say: of each metric central's number, else the devices'. Nil when nobody measured anything.
-  public var evaluation: [String: Double]? { merged(metrics, deviceMetrics) }
+  package var evaluation: [String: Double]? { merged(metrics, deviceMetrics) }
 }
 
 extension RoundRecord {
   /// As ``ModelCheckpoint/evaluation``.
-  public var evaluation: [String: Double]? { merged(metrics, deviceMetrics) }
+  package var evaluation: [String: Double]? { merged(metrics, deviceMetrics) }
 }
 
 func merged(_ central: [String: Double]?, _ devices: [String: Double]?) -> [String: Double]? {

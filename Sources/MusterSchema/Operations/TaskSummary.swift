@@ -1,24 +1,24 @@
 /// `GET /v1/tasks`, one element each.
-public struct TaskSummary: Codable, Hashable, Sendable {
-  public var task: TaskID
-  public var name: String
-  public var step: RoundState.Step
-  public var round: Int
-  public var rounds: Int
-  public var attempt: Int
-  public var regions: [NodeID]
+package struct TaskSummary: Codable, Hashable, Sendable {
+  package var task: TaskID
+  package var name: String
+  package var step: RoundState.Step
+  package var round: Int
+  package var rounds: Int
+  package var attempt: Int
+  package var regions: [NodeID]
   /// The newest evaluation's, central's or the devices'.
-  public var metrics: [String: Double]?
+  package var metrics: [String: Double]?
   /// Which of them the task's models are compared by.
-  public var metric: String?
+  package var metric: String?
   /// What it waits for, or why it ended.
-  public var why: String
+  package var why: String
   /// When central accepted it, in UTC, for people; nil for a task of version 0.1.0.
-  public var pushed: WallTime?
+  package var pushed: WallTime?
   /// When it ended.
-  public var ended: WallTime?
+  package var ended: WallTime?
 
-  public init(
+  package init(
     task: TaskID, name: String, step: RoundState.Step, round: Int, rounds: Int, attempt: Int, regions: [NodeID],
     metrics: [String: Double]?, metric: String? = nil, why: String
   ) {
@@ -36,20 +36,20 @@ public struct TaskSummary: Codable, Hashable, Sendable {
 }
 
 /// `GET /v1/tasks/{task}`.
-public struct TaskDetail: Codable, Hashable, Sendable {
-  public var summary: TaskSummary
-  public var revision: Int
-  public var specification: TaskSpecification
+package struct TaskDetail: Codable, Hashable, Sendable {
+  package var summary: TaskSummary
+  package var revision: Int
+  package var specification: TaskSpecification
   /// What happens now.
-  public var now: RoundState
+  package var now: RoundState
   /// The rounds that have ended, or the last of them when only these were asked for.
-  public var rounds: [RoundRecord]
+  package var rounds: [RoundRecord]
   /// How many have ended.
-  public var roundsEnded: Int
+  package var roundsEnded: Int
   /// The models of all rounds, or those that `rounds` began or ended with.
-  public var models: [ModelCheckpoint]
+  package var models: [ModelCheckpoint]
 
-  public init(
+  package init(
     summary: TaskSummary, revision: Int, specification: TaskSpecification, now: RoundState, rounds: [RoundRecord], roundsEnded: Int,
     models: [ModelCheckpoint]
   ) {

@@ -1,34 +1,34 @@
-public import FoundationEssentials
+package import FoundationEssentials
 
 /// A time of day in UTC, to the millisecond, written as `2026-11-29T00:59:40.123Z` (RFC 3339).
 ///
 /// It is for people: when a task was pushed, a round closed, a node was heard last. Nothing in the protocol depends on it, so a wrong clock
 /// shows a wrong date and does no harm.
-public struct WallTime: Hashable, Comparable, Sendable, CustomStringConvertible {
+package struct WallTime: Hashable, Comparable, Sendable, CustomStringConvertible {
   /// Since 1970-01-01T00:00:00Z. Always within the years 1970 to 9999.
-  public let milliseconds: Int64
+  package let milliseconds: Int64
 
   private static let range: ClosedRange<Int64> = 0...253_402_300_799_999
 
   /// Times beyond these years become the nearest of these.
-  public init(milliseconds: Int64) {
+  package init(milliseconds: Int64) {
     self.milliseconds = min(max(milliseconds, Self.range.lowerBound), Self.range.upperBound)
   }
 
-  public init(_ date: Date) {
+  package init(_ date: Date) {
     let milliseconds = (date.timeIntervalSince1970 * 1000).rounded()
     let bounds = Double(Self.range.lowerBound)...Double(Self.range.upperBound)
     self.init(milliseconds: milliseconds.isNaN ? 0 : Int64(min(max(milliseconds, bounds.lowerBound), bounds.upperBound)))
   }
 
-  public static var now: WallTime { WallTime(Date.now) }
+  package static var now: WallTime { WallTime(Date.now) }
 
-  public var date: Date { Date(timeIntervalSince1970: Double(milliseconds) / 1000) }
+  package var date: Date { Date(timeIntervalSince1970: Double(milliseconds) / 1000) }
 
   private static var format: Date.ISO8601FormatStyle { Date.ISO8601FormatStyle(includingFractionalSeconds: true) }
 
   /// - Returns: nil unless the text has the form of ``description``.
-  public init?(_ text: String) {
+  package init?(_ text: String) {
     do {
       self.init(try Self.format.parse(text))
     } catch {
@@ -37,16 +37,16 @@ public struct WallTime: Hashable, Comparable, Sendable, CustomStringConvertible 
   }
 
   /// The format cuts off what is below a millisecond, and the Double of a whole millisecond may lie just below it.
-  public var description: String { Self.format.format(Date(timeIntervalSince1970: (Double(milliseconds) + 0.5) / 1000)) }
+  package var description: String { Self.format.format(Date(timeIntervalSince1970: (Double(milliseconds) + 0.5) / 1000)) }
 
   /// `2026-11-29 00:59:40 UTC`, for a table.
-  public var words: String { "\(description.prefix(10)) \(description.dropFirst(11).prefix(8)) UTC" }
+  package var words: String { "\(description.prefix(10)) \(description.dropFirst(11).prefix(8)) UTC" }
 
-  public static func < (left: WallTime, right: WallTime) -> Bool { left.milliseconds < right.milliseconds }
+  package static func < (left: WallTime, right: WallTime) -> Bool { left.milliseconds < right.milliseconds }
 }
 
 extension WallTime: Codable {
-  public init(from decoder: any Decoder) throws {
+  package init(from decoder: any Decoder) throws {
     let text = try decoder.singleValueContainer().decode(String.self)
     guard let time = WallTime(text) else {
       throw DecodingError.dataCorrupted(
@@ -55,7 +55,7 @@ extension WallTime: Codable {
     self = time
   }
 
-  public func encode(to encoder: any Encoder) throws {
+  package func encode(to encoder: any Encoder) throws {
     var container = encoder.singleValueContainer()
     try container.encode(description)
   }

@@ -1,7 +1,7 @@
 /// How a task's tensors travel: `float32`, `float16`, `bfloat16`, `int8`, `topk` or `{topk: {fraction: 0.05}}`.
 ///
 /// With the first four models and updates travel alike; with top-k models travel as float32, and updates as their largest changes.
-public enum EncodingSpecification: Codable, Hashable, Sendable {
+package enum EncodingSpecification: Codable, Hashable, Sendable {
   case float32
   case float16
   case bfloat16
@@ -13,11 +13,11 @@ public enum EncodingSpecification: Codable, Hashable, Sendable {
   case other(String)
 
   /// What `topk` means without a fraction.
-  public static let defaultFraction = 0.05
+  package static let defaultFraction = 0.05
   static let known = ["float32", "float16", "bfloat16", "int8", "topk"]
 
   /// As it stands in task files and in the metadata of encoded files.
-  public var name: String {
+  package var name: String {
     switch self {
     case .float32: "float32"
     case .float16: "float16"
@@ -29,10 +29,10 @@ public enum EncodingSpecification: Codable, Hashable, Sendable {
   }
 
   /// Of top-k.
-  public var fraction: Double? { if case .topK(let fraction) = self { fraction } else { nil } }
+  package var fraction: Double? { if case .topK(let fraction) = self { fraction } else { nil } }
 
   /// - Parameter name: as in a task file.
-  public init(name: String, fraction: Double? = nil) {
+  package init(name: String, fraction: Double? = nil) {
     switch name {
     case "float32": self = .float32
     case "float16": self = .float16
@@ -55,7 +55,7 @@ public enum EncodingSpecification: Codable, Hashable, Sendable {
 
   private enum CodingKeys: String, CodingKey, CaseIterable { case topk }
 
-  public init(from decoder: any Decoder) throws {
+  package init(from decoder: any Decoder) throws {
     if let name = decoder.word {
       self.init(name: name)
       return
@@ -64,7 +64,7 @@ public enum EncodingSpecification: Codable, Hashable, Sendable {
     self = .topK(fraction: (try fields.value(.topk) as Fraction).fraction)
   }
 
-  public func encode(to encoder: any Encoder) throws {
+  package func encode(to encoder: any Encoder) throws {
     switch self {
     case .topK(let fraction) where fraction != Self.defaultFraction:
       var container = encoder.container(keyedBy: CodingKeys.self)

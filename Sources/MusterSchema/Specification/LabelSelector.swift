@@ -1,5 +1,5 @@
 /// A condition on labels: `arch=x86_64,site!=lab,gpu,!battery`. All parts must hold.
-public struct LabelSelector: Hashable, Sendable {
+package struct LabelSelector: Hashable, Sendable {
   private enum Part: Hashable, Sendable {
     case equals(String, String)
     case differs(String, String)
@@ -10,15 +10,15 @@ public struct LabelSelector: Hashable, Sendable {
   private let parts: [Part]
 
   /// Why a text is not a selector.
-  public struct ParseError: Error, CustomStringConvertible {
-    public let part: String
-    public var description: String {
+  package struct ParseError: Error, CustomStringConvertible {
+    package let part: String
+    package var description: String {
       let hint = part.contains("==") ? ": write one =" : ""
       return "\"\(part.shown(120))\" is none of key=value, key!=value, key, !key\(hint)"
     }
   }
 
-  public init(_ text: String) throws(ParseError) {
+  package init(_ text: String) throws(ParseError) {
     var parts: [Part] = []
     for raw in text.split(separator: ",") {
       let part = raw.trimmed
@@ -38,10 +38,10 @@ public struct LabelSelector: Hashable, Sendable {
     self.parts = parts
   }
 
-  public func matches(_ labels: [String: String]) -> Bool { mismatch(labels) == nil }
+  package func matches(_ labels: [String: String]) -> Bool { mismatch(labels) == nil }
 
   /// Why these labels do not match; nil when they do.
-  public func mismatch(_ labels: [String: String]) -> String? {
+  package func mismatch(_ labels: [String: String]) -> String? {
     for part in parts {
       switch part {
       case .equals(let key, let value) where labels[key] != value:

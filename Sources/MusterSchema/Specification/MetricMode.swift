@@ -1,16 +1,16 @@
 /// Which way a metric is better: `min` when lower, `max` when higher.
-public enum MetricMode: String, Codable, Hashable, Sendable, CaseIterable {
+package enum MetricMode: String, Codable, Hashable, Sendable, CaseIterable {
   case min, max
 
-  public func isBetter(_ value: Double, than other: Double) -> Bool { self == .min ? value < other : value > other }
+  package func isBetter(_ value: Double, than other: Double) -> Bool { self == .min ? value < other : value > other }
 
   /// Whether a metric has got as far as a goal.
-  public func isReached(_ goal: Double, by value: Double) -> Bool { self == .min ? value <= goal : value >= goal }
+  package func isReached(_ goal: Double, by value: Double) -> Bool { self == .min ? value <= goal : value >= goal }
 
   /// The mode of a metric whose name is in common use; nil for another, which a task has to say.
   ///
   /// Case and `_ - @ / : .` and blanks do not matter, nor does a leading `val`, `test`, `eval`, `train` or `validation`: `val_loss` is `loss`.
-  public static func known(_ metric: String) -> MetricMode? {
+  package static func known(_ metric: String) -> MetricMode? {
     let words = metric.lowercased().split { "_-@/:. ".contains($0) }
     let named = words.count > 1 && splits.contains(words[0]) ? words.dropFirst() : words[...]
     let name = named.joined()
@@ -20,13 +20,13 @@ public enum MetricMode: String, Codable, Hashable, Sendable, CaseIterable {
   private static let splits: Set<Substring> = ["val", "valid", "validation", "test", "eval", "train"]
 
   /// Names of metrics that are better when lower.
-  public static let lower: Set<String> = [
+  package static let lower: Set<String> = [
     "loss", "logloss", "crossentropy", "nll", "perplexity", "ppl", "error", "errorrate", "mse", "rmse", "mae", "mape", "smape", "msle",
     "rmsle", "wer", "cer", "ter", "eer", "fid", "brier", "ece", "initialloss",
   ]
 
   /// Names of metrics that are better when higher.
-  public static let higher: Set<String> = [
+  package static let higher: Set<String> = [
     "accuracy", "acc", "top1", "top5", "top1accuracy", "top5accuracy", "balancedaccuracy", "recall", "precision", "sensitivity",
     "specificity", "f1", "f1score", "macrof1", "microf1", "fbeta", "auc", "rocauc", "auroc", "prauc", "auprc", "averageprecision", "ap",
     "map", "map50", "map75", "map5095", "iou", "miou", "dice", "jaccard", "r2", "r2score", "kappa", "mcc", "bleu", "rouge", "psnr", "ssim",

@@ -1,22 +1,22 @@
 internal import FoundationEssentials
 
 /// One thing wrong with a task, and where.
-public struct FieldProblem: Codable, Hashable, Sendable, CustomStringConvertible {
+package struct FieldProblem: Codable, Hashable, Sendable, CustomStringConvertible {
   /// The field as the task file names it: `cohort.size`.
-  public var field: String
-  public var message: String
+  package var field: String
+  package var message: String
 
-  public init(field: String, message: String) {
+  package init(field: String, message: String) {
     self.field = field
     self.message = message
   }
 
-  public var description: String { field.isEmpty ? message : "\(field): \(message)" }
+  package var description: String { field.isEmpty ? message : "\(field): \(message)" }
 }
 
 extension TaskSpecification {
   /// Reads a task as a person wrote it, in JSON: a field that does not exist is an error.
-  public init(strictJSON bytes: some Sequence<UInt8>) throws(FieldProblem.List) {
+  package init(strictJSON bytes: some Sequence<UInt8>) throws(FieldProblem.List) {
     let decoder = JSONDecoder()
     decoder.userInfo[.strictFields] = true
     do {
@@ -30,7 +30,7 @@ extension TaskSpecification {
   }
 
   /// Of the JSON of `model.options` and `local.options` together: they travel in the descriptor.
-  public static let maximumOptionBytes = 1024
+  package static let maximumOptionBytes = 1024
 
   private var optionBytes: Int {
     // What was read from JSON can be written as JSON.
@@ -41,7 +41,7 @@ extension TaskSpecification {
 
   /// Everything that is wrong with the task by itself, in the order of the file. What depends on central (regions it knows, trainers it
   /// has, strategies) is checked there.
-  public func problems() -> [FieldProblem] {
+  package func problems() -> [FieldProblem] {
     var problems: [FieldProblem] = []
     func check(_ holds: Bool, _ field: String, _ message: @autoclosure () -> String) {
       if !holds { problems.append(FieldProblem(field: field, message: message())) }
@@ -125,10 +125,10 @@ extension TaskSpecification {
 
 extension FieldProblem {
   /// What makes a task unusable, all of it.
-  public struct List: Error, Hashable, Sendable, CustomStringConvertible {
-    public let problems: [FieldProblem]
+  package struct List: Error, Hashable, Sendable, CustomStringConvertible {
+    package let problems: [FieldProblem]
 
-    public init(_ problems: [FieldProblem]) { self.problems = problems }
-    public var description: String { problems.map(\.description).joined(separator: "; ") }
+    package init(_ problems: [FieldProblem]) { self.problems = problems }
+    package var description: String { problems.map(\.description).joined(separator: "; ") }
   }
 }

@@ -1,34 +1,34 @@
 /// A task as an operator writes it: the task file.
-public struct TaskSpecification: Codable, Hashable, Sendable {
-  public var name: String
-  public var model: ModelSpecification
-  public var initial: InitialModel
-  public var trainer: TrainerSelection
-  public var regions: [NodeID]
+package struct TaskSpecification: Codable, Hashable, Sendable {
+  package var name: String
+  package var model: ModelSpecification
+  package var initial: InitialModel
+  package var trainer: TrainerSelection
+  package var regions: [NodeID]
   /// A label selector: `arch=x86_64,site!=lab`.
-  public var `where`: String?
-  public var requires: Requirements?
-  public var rounds: Int
-  public var cohort: CohortSpecification
-  public var local: LocalTraining
-  public var strategy: StrategySpecification
-  public var evaluate: EvaluationSpecification
-  public var stop: StopSpecification?
-  public var upload: UploadTarget
-  public var encoding: EncodingSpecification
+  package var `where`: String?
+  package var requires: Requirements?
+  package var rounds: Int
+  package var cohort: CohortSpecification
+  package var local: LocalTraining
+  package var strategy: StrategySpecification
+  package var evaluate: EvaluationSpecification
+  package var stop: StopSpecification?
+  package var upload: UploadTarget
+  package var encoding: EncodingSpecification
   /// Names of the layers that travel; `*` stands for all.
-  public var shared: [String]
-  public var maximumWeight: Double
-  public var keep: KeepSpecification
-  public var maxAttempts: Int
-  public var validSeconds: Double
+  package var shared: [String]
+  package var maximumWeight: Double
+  package var keep: KeepSpecification
+  package var maxAttempts: Int
+  package var validSeconds: Double
 
   enum CodingKeys: String, CodingKey, CaseIterable {
     case name, model, initial, trainer, regions, `where`, requires, rounds, cohort, local, strategy, evaluate, stop, upload, encoding
     case shared, maximumWeight, keep, maxAttempts, validSeconds
   }
 
-  public init(
+  package init(
     name: String, model: ModelSpecification, initial: InitialModel = .seed(1), trainer: TrainerSelection = "built-in",
     regions: [NodeID] = [],
     where selector: String? = nil, requires: Requirements? = nil, rounds: Int, cohort: CohortSpecification,
@@ -59,7 +59,7 @@ public struct TaskSpecification: Codable, Hashable, Sendable {
     self.validSeconds = validSeconds
   }
 
-  public init(from decoder: any Decoder) throws {
+  package init(from decoder: any Decoder) throws {
     let fields = try StrictContainer<CodingKeys>(decoder)
     self.init(
       name: try fields.value(.name), model: try fields.value(.model), initial: try fields.value(.initial, else: .seed(1)),
@@ -75,16 +75,16 @@ public struct TaskSpecification: Codable, Hashable, Sendable {
 }
 
 /// Where devices upload: to central, or to their region, which aggregates.
-public enum UploadTarget: String, Codable, Hashable, Sendable { case central, region }
+package enum UploadTarget: String, Codable, Hashable, Sendable { case central, region }
 
 /// What a task starts from: `{seed: 1}`, a model that the trainer initializes, or `{blob: sha256:…}`, one that central holds.
-public enum InitialModel: Codable, Hashable, Sendable {
+package enum InitialModel: Codable, Hashable, Sendable {
   case seed(UInt64)
   case blob(Digest)
 
   private enum CodingKeys: String, CodingKey, CaseIterable { case seed, blob }
 
-  public init(from decoder: any Decoder) throws {
+  package init(from decoder: any Decoder) throws {
     let fields = try StrictContainer<CodingKeys>(decoder)
     let seed: UInt64? = try fields.optional(.seed)
     let blob: Digest? = try fields.optional(.blob)
@@ -96,7 +96,7 @@ public enum InitialModel: Codable, Hashable, Sendable {
     }
   }
 
-  public func encode(to encoder: any Encoder) throws {
+  package func encode(to encoder: any Encoder) throws {
     var container = encoder.container(keyedBy: CodingKeys.self)
     switch self {
     case .seed(let seed): try container.encode(seed, forKey: .seed)
@@ -106,17 +106,17 @@ public enum InitialModel: Codable, Hashable, Sendable {
 }
 
 /// What a device must have left to take part.
-public struct Requirements: Codable, Hashable, Sendable {
-  public var memoryMiB: Int?
-  public var diskMiB: Int?
-  public var maxLoad: Double?
+package struct Requirements: Codable, Hashable, Sendable {
+  package var memoryMiB: Int?
+  package var diskMiB: Int?
+  package var maxLoad: Double?
   /// Battery charge, 0–100. A device on mains power, or without a battery, always has it.
-  public var minBattery: Int?
-  public var cores: Int?
+  package var minBattery: Int?
+  package var cores: Int?
 
   enum CodingKeys: String, CodingKey, CaseIterable { case memoryMiB, diskMiB, maxLoad, minBattery, cores }
 
-  public init(memoryMiB: Int? = nil, diskMiB: Int? = nil, maxLoad: Double? = nil, minBattery: Int? = nil, cores: Int? = nil) {
+  package init(memoryMiB: Int? = nil, diskMiB: Int? = nil, maxLoad: Double? = nil, minBattery: Int? = nil, cores: Int? = nil) {
     self.memoryMiB = memoryMiB
     self.diskMiB = diskMiB
     self.maxLoad = maxLoad
@@ -124,7 +124,7 @@ public struct Requirements: Codable, Hashable, Sendable {
     self.cores = cores
   }
 
-  public init(from decoder: any Decoder) throws {
+  package init(from decoder: any Decoder) throws {
     let fields = try StrictContainer<CodingKeys>(decoder)
     self.init(
       memoryMiB: try fields.optional(.memoryMiB), diskMiB: try fields.optional(.diskMiB), maxLoad: try fields.optional(.maxLoad),
@@ -133,8 +133,8 @@ public struct Requirements: Codable, Hashable, Sendable {
 }
 
 /// Who takes part in a round, in devices over the whole task.
-public struct CohortSpecification: Codable, Hashable, Sendable {
-  public enum Selection: String, Codable, Sendable {
+package struct CohortSpecification: Codable, Hashable, Sendable {
+  package enum Selection: String, Codable, Sendable {
     /// Seeded and uniform.
     case random
     /// The least loaded first.
@@ -142,20 +142,20 @@ public struct CohortSpecification: Codable, Hashable, Sendable {
   }
 
   /// Contributions that close a round.
-  public var size: Int
+  package var size: Int
   /// Contributions without which a round does not count.
-  public var minimum: Int
+  package var minimum: Int
   /// ready / (ready + declined) that must be reached before a round opens.
-  public var ready: Double
+  package var ready: Double
   /// Over-selection: size × over devices are invited, the first `size` count.
-  public var over: Double
+  package var over: Double
   /// The round's deadline.
-  public var seconds: Double
-  public var selection: Selection
+  package var seconds: Double
+  package var selection: Selection
 
   enum CodingKeys: String, CodingKey, CaseIterable { case size, minimum, ready, over, seconds, selection }
 
-  public init(size: Int, minimum: Int? = nil, ready: Double = 0, over: Double = 1, seconds: Double = 60, selection: Selection = .random) {
+  package init(size: Int, minimum: Int? = nil, ready: Double = 0, over: Double = 1, seconds: Double = 60, selection: Selection = .random) {
     self.size = size
     self.minimum = minimum ?? size
     self.ready = ready
@@ -164,7 +164,7 @@ public struct CohortSpecification: Codable, Hashable, Sendable {
     self.selection = selection
   }
 
-  public init(from decoder: any Decoder) throws {
+  package init(from decoder: any Decoder) throws {
     let fields = try StrictContainer<CodingKeys>(decoder)
     self.init(
       size: try fields.value(.size), minimum: try fields.optional(.minimum), ready: try fields.value(.ready, else: 0),
@@ -174,23 +174,23 @@ public struct CohortSpecification: Codable, Hashable, Sendable {
 }
 
 /// When the global model is evaluated, and whether devices do it too.
-public struct EvaluationSpecification: Codable, Hashable, Sendable {
+package struct EvaluationSpecification: Codable, Hashable, Sendable {
   /// Every so many rounds; 0: never. The last round is always evaluated unless it is 0.
-  public var every: Int
+  package var every: Int
   /// Devices evaluate on their own data, beside central on its own.
-  public var devices: Bool
+  package var devices: Bool
   /// The evaluation's own deadline: too few never fails a round.
-  public var seconds: Double
+  package var seconds: Double
 
   enum CodingKeys: String, CodingKey, CaseIterable { case every, devices, seconds }
 
-  public init(every: Int = 1, devices: Bool = false, seconds: Double = 30) {
+  package init(every: Int = 1, devices: Bool = false, seconds: Double = 30) {
     self.every = every
     self.devices = devices
     self.seconds = seconds
   }
 
-  public init(from decoder: any Decoder) throws {
+  package init(from decoder: any Decoder) throws {
     let fields = try StrictContainer<CodingKeys>(decoder)
     self.init(
       every: try fields.value(.every, else: 1), devices: try fields.value(.devices, else: false),
@@ -199,26 +199,26 @@ public struct EvaluationSpecification: Codable, Hashable, Sendable {
 }
 
 /// When a task ends before its last round.
-public struct StopSpecification: Codable, Hashable, Sendable {
+package struct StopSpecification: Codable, Hashable, Sendable {
   /// The evaluated metric to watch.
-  public var metric: String
+  package var metric: String
   /// Which way it is better; nil: as ``MetricMode/known(_:)`` says of its name.
-  public var mode: MetricMode?
+  package var mode: MetricMode?
   /// Ends when the metric reaches this.
-  public var at: Double?
+  package var at: Double?
   /// Ends after so many evaluations without a new best.
-  public var patience: Int?
+  package var patience: Int?
 
   enum CodingKeys: String, CodingKey, CaseIterable { case metric, mode, at, patience }
 
-  public init(metric: String, mode: MetricMode? = nil, at: Double? = nil, patience: Int? = nil) {
+  package init(metric: String, mode: MetricMode? = nil, at: Double? = nil, patience: Int? = nil) {
     self.metric = metric
     self.mode = mode
     self.at = at
     self.patience = patience
   }
 
-  public init(from decoder: any Decoder) throws {
+  package init(from decoder: any Decoder) throws {
     let fields = try StrictContainer<CodingKeys>(decoder)
     self.init(
       metric: try fields.value(.metric), mode: try fields.optional(.mode), at: try fields.optional(.at),
@@ -227,29 +227,29 @@ public struct StopSpecification: Codable, Hashable, Sendable {
 
   /// Which way the metric is better. A name that is not known is refused at the push, unless the task says its mode; a task that version
   /// 0.1.0 accepted under such a name goes on as it began.
-  public var direction: MetricMode {
+  package var direction: MetricMode {
     mode ?? MetricMode.known(metric) ?? (metric.contains("loss") || metric.contains("error") ? .min : .max)
   }
 
-  public func isBetter(_ value: Double, than other: Double) -> Bool { direction.isBetter(value, than: other) }
-  public func isReached(by value: Double) -> Bool { at.map { direction.isReached($0, by: value) } ?? false }
+  package func isBetter(_ value: Double, than other: Double) -> Bool { direction.isBetter(value, than: other) }
+  package func isReached(by value: Double) -> Bool { at.map { direction.isReached($0, by: value) } ?? false }
 }
 
 /// What stays after a round: the rest is collected.
-public struct KeepSpecification: Codable, Hashable, Sendable {
+package struct KeepSpecification: Codable, Hashable, Sendable {
   /// Rounds whose updates stay.
-  public var updates: Int
+  package var updates: Int
   /// Models that stay, beside the best and the last.
-  public var checkpoints: Int
+  package var checkpoints: Int
 
   enum CodingKeys: String, CodingKey, CaseIterable { case updates, checkpoints }
 
-  public init(updates: Int = 2, checkpoints: Int = 5) {
+  package init(updates: Int = 2, checkpoints: Int = 5) {
     self.updates = updates
     self.checkpoints = checkpoints
   }
 
-  public init(from decoder: any Decoder) throws {
+  package init(from decoder: any Decoder) throws {
     let fields = try StrictContainer<CodingKeys>(decoder)
     self.init(updates: try fields.value(.updates, else: 2), checkpoints: try fields.value(.checkpoints, else: 5))
   }

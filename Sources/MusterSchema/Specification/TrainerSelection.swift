@@ -1,14 +1,14 @@
 /// Which trainers may do a task: `built-in`, or any of several, `{any: [onnx, pytorch>=2.1]}`. A device takes the first that it has and that fits the
 /// model.
-public struct TrainerSelection: Codable, Hashable, Sendable, CustomStringConvertible, ExpressibleByStringLiteral {
+package struct TrainerSelection: Codable, Hashable, Sendable, CustomStringConvertible, ExpressibleByStringLiteral {
   /// One trainer, by the name that devices' configurations use, and perhaps the least version of it.
-  public struct Alternative: Hashable, Sendable, CustomStringConvertible {
-    public var name: String
+  package struct Alternative: Hashable, Sendable, CustomStringConvertible {
+    package var name: String
     /// Dotted numbers: `2.1`.
-    public var least: String?
+    package var least: String?
 
     /// From `pytorch` or `pytorch>=2.1`.
-    public init(_ text: String) {
+    package init(_ text: String) {
       // Bytes, not characters: a mark that joins what stands before it would hide a sign or a space.
       let bytes = Array(text.utf8)
       let sign = bytes.indices.first { bytes[$0...].starts(with: Array(">=".utf8)) }
@@ -21,10 +21,10 @@ public struct TrainerSelection: Codable, Hashable, Sendable, CustomStringConvert
       least = sign.map { part(bytes[($0 + 2)...]) }
     }
 
-    public var description: String { least.map { "\(name)>=\($0)" } ?? name }
+    package var description: String { least.map { "\(name)>=\($0)" } ?? name }
 
     /// Whether a version is enough. Compares the numbers from the left; what is missing counts as 0, what is no number ends a version.
-    public func admits(_ version: String) -> Bool {
+    package func admits(_ version: String) -> Bool {
       guard let least else { return true }
       let (have, need) = (Self.numbers(version), Self.numbers(least))
       for index in 0..<max(have.count, need.count) {
@@ -48,15 +48,15 @@ public struct TrainerSelection: Codable, Hashable, Sendable, CustomStringConvert
     }
   }
 
-  public var any: [Alternative]
+  package var any: [Alternative]
 
-  public init(any names: [String]) { any = names.map { Alternative($0) } }
-  public init(_ name: String) { self.init(any: [name]) }
-  public init(stringLiteral name: String) { self.init(name) }
+  package init(any names: [String]) { any = names.map { Alternative($0) } }
+  package init(_ name: String) { self.init(any: [name]) }
+  package init(stringLiteral name: String) { self.init(name) }
 
   private enum CodingKeys: String, CodingKey, CaseIterable { case any }
 
-  public init(from decoder: any Decoder) throws {
+  package init(from decoder: any Decoder) throws {
     if let name = decoder.word {
       self.init(name)
     } else {
@@ -64,7 +64,7 @@ public struct TrainerSelection: Codable, Hashable, Sendable, CustomStringConvert
     }
   }
 
-  public func encode(to encoder: any Encoder) throws {
+  package func encode(to encoder: any Encoder) throws {
     if any.count == 1 {
       var container = encoder.singleValueContainer()
       try container.encode(any[0].description)
@@ -75,10 +75,10 @@ public struct TrainerSelection: Codable, Hashable, Sendable, CustomStringConvert
   }
 
   /// The same of any version: central, too, needs one of them, and versions are asked of devices.
-  public var unversioned: TrainerSelection { TrainerSelection(any: names) }
+  package var unversioned: TrainerSelection { TrainerSelection(any: names) }
 
-  public var names: [String] { any.map(\.name) }
-  public var description: String { any.map(\.description).joined(separator: " or ") }
+  package var names: [String] { any.map(\.name) }
+  package var description: String { any.map(\.description).joined(separator: " or ") }
 
   /// What is wrong with it; nil when it is good.
   var problem: String? {

@@ -1,6 +1,6 @@
 extension String {
   /// The text with control characters replaced, safe for a log line or a terminal.
-  public var withoutControlCharacters: String {
+  package var withoutControlCharacters: String {
     String(String.UnicodeScalarView(unicodeScalars.map { $0.value < 0x20 || ($0.value >= 0x7f && $0.value < 0xa0) ? "\u{FFFD}" : $0 }))
   }
 }
