@@ -110,7 +110,8 @@ let package = Package(
         "MusterGround", "MusterSchema", "MusterTensors", "MusterParticipation", "MusterCoordination", "MusterShell", "MusterAggregation",
         "MusterTrainers",
         "MusterStorage",
-        "MusterServer", "MusterDataPlane", "MusterTransfer", "MusterMQTT", hummingbird, hummingbirdCore, httpTypes, nioCore,
+        "MusterServer", "MusterDataPlane", "MusterTaskFiles", "MusterTransfer", "MusterMQTT", hummingbird, hummingbirdCore, httpTypes,
+        nioCore,
         lifecycle, logging,
       ], swiftSettings: house),
     .target(
@@ -127,6 +128,7 @@ let package = Package(
       dependencies: [
         "MusterGround", "MusterSchema", "MusterTensors", "MusterParticipation", "MusterTrainers", "MusterMQTT", "MusterTransfer", logging,
       ], swiftSettings: house),
+    .target(name: "MusterTaskFiles", dependencies: ["MusterSchema", yams], swiftSettings: house),
     .target(
       name: "MusterSimulation", dependencies: ["MusterSchema", "MusterParticipation", "MusterCoordination", "MusterShell"],
       swiftSettings: house),
@@ -137,9 +139,8 @@ let package = Package(
     .target(
       name: "MusterCommands",
       dependencies: [
-        "MusterSchema", "MusterLoad", "MusterSimulation", "MusterTensors", "MusterAggregation", "MusterTrainers", "MusterTransfer",
-        "MusterMQTT", argumentParser, yams,
-        subprocess, systemPackage, logging,
+        "MusterSchema", "MusterTaskFiles", "MusterLoad", "MusterSimulation", "MusterTensors", "MusterAggregation", "MusterTrainers",
+        "MusterTransfer", "MusterMQTT", argumentParser, subprocess, systemPackage, logging,
       ], swiftSettings: house),
 
     .executableTarget(
@@ -211,9 +212,10 @@ let package = Package(
         "MusterGround", "MusterAgent", "MusterParticipation", "MusterCoordination", "MusterDataPlane", "MusterServer", "MusterMQTT",
         "MusterSchema", "MusterStorage", "MusterTensors", "MusterTrainers", "TestSupport", "muster-agent", hummingbird, lifecycle, logging,
       ], swiftSettings: house),
+    .testTarget(name: "MusterTaskFilesTests", dependencies: ["MusterTaskFiles", "MusterSchema"], swiftSettings: house),
     .testTarget(
       name: "MusterCommandsTests",
-      dependencies: ["MusterCommands", "MusterLoad", "MusterSchema", "MusterTransfer", "TestSupport", argumentParser],
+      dependencies: ["MusterCommands", "MusterTaskFiles", "MusterLoad", "MusterSchema", "MusterTransfer", "TestSupport", argumentParser],
       swiftSettings: house),
     .testTarget(
       name: "IntegrationTests", dependencies: ["MusterLoad", "MusterMQTT", "MusterSchema", "TestSupport", logging], swiftSettings: house),

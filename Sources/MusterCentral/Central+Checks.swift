@@ -10,9 +10,12 @@ import MusterTrainers
 
 // What is wrong with a task before it is accepted, and which devices would match it.
 extension Central {
-  func read(_ body: [UInt8]) throws(Problem) -> TaskSpecification {
+  /// Reads a task as an operator sent it, in YAML or JSON.
+  ///
+  /// - Throws: `invalid-task` with every problem, and its position in the text.
+  func read(_ body: TaskBody) throws(Problem) -> TaskSpecification {
     do {
-      var specification = try TaskSpecification(strictJSON: body)
+      var specification = try body.specification()
       // Devices want to know before they fetch it.
       if let step = specification.model.step { specification.model.step?.bytes = state.size(of: step.blob) ?? step.bytes }
       return specification
@@ -88,7 +91,7 @@ extension Central {
     return try MessageCoder.encode(descriptor).count
   }
 
-  func check(_ body: [UInt8]) async throws(Problem) -> TaskCheck {
+  func check(_ body: TaskBody) async throws(Problem) -> TaskCheck {
     let specification = try read(body)
     let (nodes, unreachable) = await nodes()
     let descriptor = TaskDescriptor(
@@ -99,7 +102,7 @@ extension Central {
     let regions = await shell.machine.nodes
     let concerned = Set(specification.regions.map(\.rawValue))
     var check = TaskCheck(
-      problems: await problems(specification), matching: [], others: [],
+      problems: body.located(await problems(specification)), matching: [], others: [],
       unreachable: unreachable.filter { concerned.contains($0.node) }, descriptorBytes: descriptorBytes)
     for node in nodes {
       guard let region = node.path.nodes.first, specification.regions.contains(region) else { continue }

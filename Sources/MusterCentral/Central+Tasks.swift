@@ -58,7 +58,7 @@ extension Central {
     return Explanation(task: task, sentence: why, waiting: [], troubles: [], closesInSeconds: nil)
   }
 
-  func push(_ task: TaskID, _ body: [UInt8]) async throws(Problem) -> (summary: TaskSummary, isNew: Bool) {
+  func push(_ task: TaskID, _ body: TaskBody) async throws(Problem) -> (summary: TaskSummary, isNew: Bool) {
     let specification = try read(body)
     // The id of a task that has ended stays taken.
     if let row = try await history.ask({ (store) throws(StorageError) in try await store.task(task) }) {
@@ -66,7 +66,7 @@ extension Central {
       return (try await summary(task), false)
     }
     let problems = await problems(specification)
-    guard problems.isEmpty else { throw refusal(problems) }
+    guard problems.isEmpty else { throw refusal(body.located(problems)) }
     try await server.submit(.accept(task, specification))
     // Of two pushes at once under one id the first counts.
     guard await shell.machine.tasks[task]?.specification == specification else { throw taken(task) }

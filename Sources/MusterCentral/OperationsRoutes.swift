@@ -23,7 +23,7 @@ struct OperationsRoutes {
     router.get("v1/tasks") { request, _ in
       try listResponse(await central.summaries(try TaskFilter(request), try PageRequest(request)), request)
     }
-    router.post("v1/tasks/check") { request, context in try jsonResponse(await central.check(try await body(request, context))) }
+    router.post("v1/tasks/check") { request, context in try jsonResponse(await central.check(try await TaskBody(request, context))) }
     router.get("v1/tasks/:task") { request, context in
       try jsonResponse(await central.detail(try context.identifier("task"), try RoundWindow(request)))
     }
@@ -43,16 +43,11 @@ struct OperationsRoutes {
       return try await EventStream(central, filter, after: request.lastEventID).response(to: request)
     }
     router.put("v1/tasks/:task") { request, context in
-      let (summary, isNew) = try await central.push(try context.identifier("task"), try await body(request, context))
+      let (summary, isNew) = try await central.push(try context.identifier("task"), try await TaskBody(request, context))
       return try jsonResponse(summary, status: isNew ? .created : .ok)
     }
     router.post("v1/tasks/:task/:action") { _, context in
       try jsonResponse(await central.act(try context.parameters.require("action"), on: try context.identifier("task")))
     }
-  }
-
-  /// A task file is small; what is larger is none.
-  private func body(_ request: Request, _ context: RouteContext) async throws -> [UInt8] {
-    try await request.bytes(context: context, upTo: 256 << 10)
   }
 }

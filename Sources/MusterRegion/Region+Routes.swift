@@ -14,7 +14,8 @@ extension Region {
     addSharedRoutes(to: router)
     router.put("v1/tasks/:task") { request, context in
       let answer = try await self.push(
-        try context.identifier("task", as: TaskID.self), try await request.bytes(context: context, upTo: 256 << 10))
+        try context.identifier("task", as: TaskID.self), try await request.bytes(context: context, upTo: 256 << 10),
+        contentType: request.headers[.contentType] ?? "application/json")
       return Response(
         status: .init(code: answer.status), headers: [.contentType: "application/json"], body: .init(byteBuffer: .init(bytes: answer.body)))
     }

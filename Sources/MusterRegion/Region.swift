@@ -195,13 +195,13 @@ package final class Region: Sendable {
   }
 
   /// A task pushed to the region: passed on, and answered as central answers.
-  func push(_ task: TaskID, _ body: [UInt8]) async throws(Problem) -> HTTPResponse {
+  func push(_ task: TaskID, _ body: [UInt8], contentType: String) async throws(Problem) -> HTTPResponse {
     guard let central = await shell.machine.participant.coordinatorState, central.online, let ops = central.ops else {
       throw Problem(
         .centralUnknown, "the region has not received central's address from its broker yet: push to central, or try again")
     }
     do {
-      return try await client.send("PUT", "\(ops)/v1/tasks/\(task)", body: body, contentType: "application/json")
+      return try await client.send("PUT", "\(ops)/v1/tasks/\(task)", body: body, contentType: contentType)
     } catch {
       if let problem = error.problem { throw problem }
       throw Problem(.centralUnreachable, "\(error); central's ops address is \(ops)")

@@ -20,9 +20,11 @@ extension Fleet {
   func data(of region: String) -> String { "http://127.0.0.1:\(places.regions[region]?.data ?? 0)" }
 
   /// Sends a request. An answer is never an error; none is.
-  func ask(_ method: String, _ url: String, _ body: [UInt8]? = nil, headers: [(String, String)] = []) async throws -> Answer {
+  func ask(
+    _ method: String, _ url: String, _ body: [UInt8]? = nil, contentType: String = "application/json", headers: [(String, String)] = []
+  ) async throws -> Answer {
     do {
-      let response = try await http.send(method, url, body: body, contentType: body == nil ? nil : "application/json", headers: headers)
+      let response = try await http.send(method, url, body: body, contentType: body == nil ? nil : contentType, headers: headers)
       return Answer(status: response.status, body: response.body, problem: nil)
     } catch {
       guard let problem = error.problem else { throw error }

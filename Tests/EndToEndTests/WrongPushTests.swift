@@ -13,11 +13,11 @@ extension EndToEnd {
       try await withFleet(plan) { fleet in
         let right = try JSON.decode([String: Loose].self, from: JSON.encode(try fleet.task(rounds: 1)))
         func with(_ field: String, _ value: Loose) throws -> [UInt8] { try JSON.encode(right.merging([field: value]) { $1 }) }
-        let yaml = Array("name: digits".utf8)
-        #expect(try await fleet.ask("POST", "\(fleet.ops)/v1/blobs", yaml).status == 201)
+        let text = Array("name: digits".utf8)
+        #expect(try await fleet.ask("POST", "\(fleet.ops)/v1/blobs", text).status == 201)
         let wrong: [(body: [UInt8], status: Int, words: [String])] = [
           (
-            try with("initial", .object(["blob": .text("\(Digest(of: yaml))")])), 422,
+            try with("initial", .object(["blob": .text("\(Digest(of: text))")])), 422,
             ["initial.blob", "cannot be the first model", "safetensors"]
           ),
           (try with("stop", .object(["metric": .text("speed"), "patience": .number(1)])), 422, ["stop.mode", "speed", "min", "max"]),
@@ -67,6 +67,12 @@ extension EndToEnd {
         let blob = try await fleet.ask("GET", "\(fleet.data)/v1/blobs/sha256:\(String(repeating: "0", count: 64))")
         #expect(blob.status == 404 && blob.text.contains("no blob"))
 
+        let yaml = Array("name: digits\nmodel: {type: lenet5}\nregions: [north, west]\nrounds: 0\ncohort: {size: 2}\n".utf8)
+        for ops in [fleet.ops, fleet.ops(of: "north")] {
+          let refused = try await fleet.ask("PUT", "\(ops)/v1/tasks/yaml", yaml, contentType: "application/yaml; charset=utf-8")
+          let places = refused.problem?.problems?.map { "\($0.field) \($0.line ?? 0):\($0.column ?? 0)" }
+          #expect(refused.status == 422 && places?.contains("rounds 4:1") == true && places?.contains("regions 3:1") == true, "\(refused)")
+        }
         #expect(try await fleet.http.get([TaskSummary].self, from: "\(fleet.ops)/v1/tasks").isEmpty)
         #expect(try await fleet.retained().keys.contains { $0.contains("/tasks/") } == false)
         #expect(try await fleet.ask("PUT", "\(fleet.ops)/v1/tasks/right", try JSON.encode(right)).status == 201)

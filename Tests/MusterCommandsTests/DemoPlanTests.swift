@@ -1,5 +1,6 @@
 import FoundationEssentials
 import MusterSchema
+import MusterTaskFiles
 import TestSupport
 import Testing
 

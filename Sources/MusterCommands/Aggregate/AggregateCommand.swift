@@ -2,6 +2,7 @@ import ArgumentParser
 import FoundationEssentials
 import MusterAggregation
 import MusterSchema
+import MusterTaskFiles
 import MusterTensors
 import MusterTrainers
 

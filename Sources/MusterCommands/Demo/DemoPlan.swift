@@ -1,4 +1,5 @@
 import MusterSchema
+import MusterTaskFiles
 
 /// The plan of a fleet on this machine, for `muster demo` and `muster load`: names, ports, folders and the text of every configuration
 /// file. It is a pure value.

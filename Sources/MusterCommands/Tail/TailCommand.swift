@@ -2,6 +2,7 @@ import ArgumentParser
 import FoundationEssentials
 import Glibc
 import MusterSchema
+import MusterTaskFiles
 
 /// `muster tail [TASK]`
 struct TailCommand: AsyncParsableCommand {

@@ -1,15 +1,16 @@
 import FoundationEssentials
 import MusterSchema
+import MusterTaskFiles
 import MusterTensors
 
-/// A task from a YAML or JSON file, with the position of each field for error messages.
+/// A task from a YAML or JSON file, with the blobs that lie beside it.
 struct TaskFile: Sendable {
   /// The file's name in messages.
   let path: String
   var specification: TaskSpecification
   /// The files that `initial: {blob: FILE}` and `model: {step: {blob: FILE}}` name, relative to the task file's folder.
   private(set) var blobs: [BlobFile] = []
-  private let positions: [String: TextPosition]
+  private let document: TaskDocument
 
   /// A file beside the task file that is uploaded before the push.
   struct BlobFile: Hashable, Sendable {
@@ -21,8 +22,6 @@ struct TaskFile: Sendable {
     func bytes() throws(CommandError) -> [UInt8] { try readFile(path, as: field) }
   }
 
-  private static let blobFields = [["initial", "blob"], ["model", "step", "blob"]]
-
   init(path: String) throws(CommandError) {
     let bytes = try readFile(path, as: "the task file")
     guard let text = String(validating: bytes, as: UTF8.self) else { throw CommandError(.usage, "\(path): the file is not UTF-8 text") }
@@ -31,49 +30,42 @@ struct TaskFile: Sendable {
 
   /// - Parameter path: the name for messages, and the path from which blobs are found.
   init(text: String, path: String) throws(CommandError) {
-    guard text.utf8.count <= Self.maximumBytes else {
-      throw CommandError(.usage, "\(path): the file is larger than \(Words.bytes(Self.maximumBytes)), the limit for a task")
-    }
-    var document: YAMLDocument
+    var document: TaskDocument
     do {
-      document = try YAMLDocument(text)
+      document = try TaskDocument(text)
+      blobs = try Self.blobs(of: &document, beside: path)
+      specification = try document.specification()
     } catch {
-      throw CommandError(.usage, "\(path):\(error)")
+      throw CommandError(.usage, error.problems.map { Self.line(path, $0) }.joined(separator: "\n"))
     }
     self.path = path
-    positions = document.positions
-    for place in Self.blobFields {
-      guard case .string(let name)? = document.root[place], !name.hasPrefix("sha256:") else { continue }
+    self.document = document
+  }
+
+  /// Replaces the names of files by the files' digests.
+  private static func blobs(of document: inout TaskDocument, beside path: String) throws(FieldProblem.List) -> [BlobFile] {
+    var blobs: [BlobFile] = []
+    for place in TaskDocument.blobFields {
+      guard case .string(let name)? = document[place], !name.hasPrefix("sha256:") else { continue }
       let folder = path.contains("/") ? path[...(path.lastIndex(of: "/") ?? path.startIndex)] : ""
       let file = name.hasPrefix("/") ? name : folder + name
       let field = place.joined(separator: ".")
       do {
         let blob = BlobFile(field: field, path: file, digest: Digest(of: try readFile(file, as: field)))
-        if field == "initial.blob", let problem = Self.problem(ofModel: file) { throw CommandError(.usage, "\(file): \(problem)") }
-        document.root[place] = .string(blob.digest.description)
+        if field == "initial.blob", let problem = problem(ofModel: file) { throw CommandError(.usage, "\(file): \(problem)") }
+        document[place] = .string(blob.digest.description)
         blobs.append(blob)
       } catch {
-        throw CommandError(.usage, Self.line(path, document.positions, field, "\(error)"))
+        throw FieldProblem.List([document.located(FieldProblem(field: field, message: "\(error)"))])
       }
     }
-    do {
-      specification = try TaskSpecification(strictJSON: document.root.json.utf8)
-    } catch {
-      let lines = error.problems.map { problem in
-        let (field, message) = Self.split(problem)
-        return Self.line(path, document.positions, field, message)
-      }
-      throw CommandError(.usage, lines.joined(separator: "\n"))
-    }
+    return blobs
   }
 
   /// The reason why a file cannot be the initial model; `nil` when it can.
   private static func problem(ofModel path: String) -> String? {
     do { return try SafetensorsFile(path: path).problemAsModel() } catch { return "\(error)" }
   }
-
-  /// The limit on a task's size that central has, too.
-  static let maximumBytes = 256 << 10
 
   /// Reports every problem that can be found in the task alone.
   func check() throws(CommandError) {
@@ -82,28 +74,11 @@ struct TaskFile: Sendable {
   }
 
   /// Each problem with its position, such as `digits.yaml:7:9: cohort.size: must be …`.
-  func describe(_ problems: [FieldProblem]) -> [String] {
-    problems.map { Self.line(path, positions, $0.field, $0.message) }
-  }
+  func describe(_ problems: [FieldProblem]) -> [String] { problems.map { Self.line(path, document.located($0)) } }
 
-  private static func line(_ path: String, _ positions: [String: TextPosition], _ field: String, _ message: String) -> String {
-    let text = field.isEmpty ? message : "\(field): \(message)"
-    // Use the position of the field itself, or else that of the nearest enclosing field that the file has.
-    var place = field
-    while true {
-      if let position = positions[place] { return "\(path):\(position): \(text)" }
-      guard let cut = place.lastIndex(where: { $0 == "." || $0 == "[" }) else { break }
-      place = String(place[..<cut])
-    }
-    return "\(path):\(positions[""].map { "\($0):" } ?? "") \(text)"
-  }
-
-  /// Splits a decoding error, whose message begins with the field.
-  private static func split(_ problem: FieldProblem) -> (field: String, message: String) {
-    guard problem.field.isEmpty, let colon = problem.message.firstRange(of: ": ") else { return (problem.field, problem.message) }
-    let head = problem.message[..<colon.lowerBound]
-    guard !head.isEmpty, !head.contains(" ") else { return ("", problem.message) }
-    return (String(head), String(problem.message[colon.upperBound...]))
+  private static func line(_ path: String, _ problem: FieldProblem) -> String {
+    guard let line = problem.line, let column = problem.column else { return "\(path): \(problem)" }
+    return "\(path):\(line):\(column): \(problem)"
   }
 }
 

@@ -5,10 +5,15 @@ package struct FieldProblem: Codable, Hashable, Sendable, CustomStringConvertibl
   /// The field as the task file names it: `cohort.size`.
   package var field: String
   package var message: String
+  /// Where the field stands in the text that was sent; both count from 1. `nil` when the text is not known.
+  package var line: Int?
+  package var column: Int?
 
-  package init(field: String, message: String) {
+  package init(field: String, message: String, line: Int? = nil, column: Int? = nil) {
     self.field = field
     self.message = message
+    self.line = line
+    self.column = column
   }
 
   package var description: String { field.isEmpty ? message : "\(field): \(message)" }

@@ -1,35 +1,19 @@
 import Yams
 
-/// A position in a text. Lines and columns count from 1.
-struct TextPosition: Hashable, Sendable, CustomStringConvertible {
-  var line: Int
-  var column: Int
-
-  var description: String { "\(line):\(column)" }
-}
-
-/// The reason why a text is not YAML that corresponds to JSON, such as `7:3: did not find expected key`.
-struct YAMLProblem: Error, Hashable, CustomStringConvertible {
-  var position: TextPosition?
-  var message: String
-
-  var description: String { "\(position.map { "\($0):" } ?? "") \(message)" }
-}
-
 /// A YAML document as the JSON that it corresponds to, with the position of each field.
 ///
 /// Plain scalars follow YAML 1.2's core schema, so that a region called `no` stays a string.
-struct YAMLDocument: Sendable {
-  var root: OrderedJSON
+package struct YAMLDocument: Sendable {
+  package var root: OrderedJSON
   /// Positions by path, such as `cohort.size` or `regions[1]`.
-  private(set) var positions: [String: TextPosition] = [:]
+  package private(set) var positions: [String: TextPosition] = [:]
   /// The number of values so far. It is limited, because a chain of aliases can expand to more values than fit in memory.
   private var count = 0
 
   private static let maximumCount = 20_000
   private static let maximumDepth = 64
 
-  init(_ text: String) throws(YAMLProblem) {
+  package init(_ text: String) throws(YAMLProblem) {
     let node: Node?
     do {
       node = try Yams.compose(yaml: text)

@@ -1,5 +1,5 @@
 /// JSON that keeps the order of members and the spelling of numbers.
-enum OrderedJSON: Hashable, Sendable {
+package enum OrderedJSON: Hashable, Sendable {
   case null
   case boolean(Bool)
   case number(String)
@@ -7,13 +7,13 @@ enum OrderedJSON: Hashable, Sendable {
   case array([OrderedJSON])
   case object([Member])
 
-  struct Member: Hashable, Sendable {
-    var name: String
-    var value: OrderedJSON
+  package struct Member: Hashable, Sendable {
+    package var name: String
+    package var value: OrderedJSON
   }
 
   /// The value at a path of nested objects. Setting a member that does not exist does nothing.
-  subscript(path: [String]) -> OrderedJSON? {
+  package subscript(path: [String]) -> OrderedJSON? {
     get {
       guard let name = path.first else { return self }
       guard case .object(let members) = self else { return nil }
@@ -31,7 +31,7 @@ enum OrderedJSON: Hashable, Sendable {
     }
   }
 
-  var json: String {
+  package var json: String {
     switch self {
     case .null: "null"
     case .boolean(let value): value ? "true" : "false"
@@ -43,7 +43,7 @@ enum OrderedJSON: Hashable, Sendable {
   }
 
   /// The string in quotes, in a form that is valid in JSON and YAML.
-  static func quote(_ text: String) -> String {
+  package static func quote(_ text: String) -> String {
     var quoted = "\""
     for scalar in text.unicodeScalars {
       switch scalar {
