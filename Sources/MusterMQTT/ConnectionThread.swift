@@ -57,7 +57,7 @@ final class ConnectionThread {
     will: @escaping @Sendable (Int) -> MQTTMessage?
   ) throws(MQTTError) {
     do throws(ThreadError) {
-      try Threads.start { ConnectionThread(connection, configuration, logger, generator, will).run() }
+      try Threads.start(named: "muster-mqtt") { ConnectionThread(connection, configuration, logger, generator, will).run() }
     } catch {
       throw .configuration("MQTT: \(error)")
     }

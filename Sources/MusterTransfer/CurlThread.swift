@@ -93,7 +93,7 @@ final class CurlThread {
       mailbox.open(multi)
       CurlThread(mailbox, configuration, logger, multi).run()
     }
-    do throws(ThreadError) { try Threads.start(run) } catch { throw .io("\(error)") }
+    do throws(ThreadError) { try Threads.start(named: "muster-curl", run) } catch { throw .io("\(error)") }
   }
 
   private static func fail(_ mailbox: CurlMailbox) {

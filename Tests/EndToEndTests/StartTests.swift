@@ -64,7 +64,7 @@ extension EndToEnd {
         for (program, arguments, code, words) in [
           ("central", ["--data-port", "99999"], 78, "data.port"), ("central", ["--regions", "North!"], 78, "regions"),
           ("central", ["--config", "/nowhere.yaml"], 78, "/nowhere.yaml"), ("north", ["--id", "a/b"], 78, "id"),
-          ("north", ["--id", "central"], 78, "reserved"), ("pi-1", ["--id", "a#b"], 78, "id"),
+          ("north", ["--id", "central"], 78, "root coordinator's id"), ("pi-1", ["--id", "a#b"], 78, "id"),
           ("central", ["--data-prot", "1"], 2, "Did you mean --data-port?"), ("north", ["confg", "print"], 2, "config print"),
           ("central", ["config", "print"], 0, "ops.port: \(fleet.places.central.ops)"), ("central", ["--version"], 0, Muster.version),
           ("pi-1", ["--config", "/nowhere.json"], 78, "/nowhere.json"),

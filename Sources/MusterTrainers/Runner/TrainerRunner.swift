@@ -62,7 +62,9 @@ public final class TrainerRunner: Sendable {
   private func startWorker() {
     let (program, launcher, mailbox, logger) = (program, launcher, mailbox, logger)
     do throws(ThreadError) {
-      try Threads.start(stackBytes: 1 << 20) { TrainerWorker(program, launcher: launcher, mailbox: mailbox, logger: logger).run() }
+      try Threads.start(named: "muster-trainer", stackBytes: 1 << 20) {
+        TrainerWorker(program, launcher: launcher, mailbox: mailbox, logger: logger).run()
+      }
     } catch {
       mailbox.stop()
       mailbox.workerEnded()

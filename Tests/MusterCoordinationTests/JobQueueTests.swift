@@ -3,9 +3,9 @@ import Testing
 
 @testable import MusterParticipation
 
-@Suite("The orders of a device")
-struct OrderBookTests {
-  private func order(_ kind: JobQueue.Kind, _ task: TaskID = .digits, round: Int = 1, attempt: Int = 1) -> JobQueue.Step {
+@Suite("The steps of a device's jobs")
+struct JobQueueTests {
+  private func step(_ kind: JobQueue.Kind, _ task: TaskID = .digits, round: Int = 1, attempt: Int = 1) -> JobQueue.Step {
     let invitation = Invitation(
       task: task, revision: 1, key: RoundKey(round: round, phase: .train, attempt: attempt), quota: 1, minimum: 1,
       base: ModelReference(digest: Digest(of: "base"), bytes: 10), upload: "http://central:7400/v1/x", seed: 5, secondsLeft: 600,
@@ -14,9 +14,9 @@ struct OrderBookTests {
   }
 
   @Test("are carried out one at a time, in order")
-  func order() {
+  func step() {
     var book = JobQueue()
-    #expect(book.place(order(.train)) == .waits && book.place(order(.ask, .other)) == .waits)
+    #expect(book.place(step(.train)) == .waits && book.place(step(.ask, .other)) == .waits)
     #expect(book.take()?.kind == .train && book.take() == nil && book.count == 2)
     book.end()
     #expect(book.take()?.job.task == .other)
@@ -27,10 +27,10 @@ struct OrderBookTests {
   @Test("an order that is under way is hurried, one that waits is replaced by the newer one")
   func again() {
     var book = JobQueue()
-    #expect(book.place(order(.upload)) == .waits)
+    #expect(book.place(step(.upload)) == .waits)
     _ = book.take()
-    #expect(book.place(order(.upload, attempt: 2)) == .hurries, "an attempt is not part of what a job is")
-    for attempt in 1...100 { #expect(book.place(order(.upload, .other, attempt: attempt)) == .waits) }
+    #expect(book.place(step(.upload, attempt: 2)) == .hurries, "an attempt is not part of what a job is")
+    for attempt in 1...100 { #expect(book.place(step(.upload, .other, attempt: attempt)) == .waits) }
     #expect(book.count == 2)
     book.end()
     #expect(book.take()?.job.key.attempt == 100)
@@ -39,10 +39,10 @@ struct OrderBookTests {
   @Test("a job that is dropped takes its orders along, and says whether one of them is under way")
   func cancel() {
     var book = JobQueue()
-    for kind in [JobQueue.Kind.ask, .upload] { #expect(book.place(order(kind)) == .waits) }
-    #expect(book.place(order(.train, round: 2)) == .waits)
+    for kind in [JobQueue.Kind.ask, .upload] { #expect(book.place(step(kind)) == .waits) }
+    #expect(book.place(step(.train, round: 2)) == .waits)
     _ = book.take()
-    let (isFirst, isSecond) = (book.cancel(.digits, order(.ask).job.key), book.cancel(.digits, order(.ask, round: 2).job.key))
+    let (isFirst, isSecond) = (book.cancel(.digits, step(.ask).job.key), book.cancel(.digits, step(.ask, round: 2).job.key))
     #expect(isFirst && !isSecond && book.count == 1, "only what is under way is left, until it has ended")
   }
 }
