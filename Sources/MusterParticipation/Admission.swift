@@ -43,18 +43,18 @@ package enum Admission {
       do {
         if let why = try LabelSelector(selector).mismatch(labels) { return why }
       } catch {
-        return "the task's label selector is not understood: \(error)"
+        return "the task's label selector is invalid: \(error)"
       }
     }
     guard let requires, let resources else { return nil }
     if let needed = requires.memoryMiB, let have = resources.memoryMiB, have < needed {
-      return "memory: \(have) MiB available, the task needs \(needed)"
+      return "memory: \(have) MiB available, the task needs \(needed) MiB"
     }
     if let needed = requires.diskMiB, let have = resources.diskMiB, have < needed {
-      return "disk: \(have) MiB free, the task needs \(needed)"
+      return "disk: \(have) MiB free, the task needs \(needed) MiB"
     }
     if let most = requires.maxLoad, let load = resources.load, load > most {
-      return "load \(oneDecimal(load)) is above the task's \(oneDecimal(most))"
+      return "load \(oneDecimal(load)) is above the task's limit of \(oneDecimal(most))"
     }
     if let least = requires.minBattery, let charge = resources.battery, charge < least, resources.mains != true {
       return "battery at \(charge) %, the task needs \(least) %"
@@ -88,12 +88,12 @@ package enum Admission {
         reason =
           reason
           ?? (known.allSatisfy { $0.hasPrefix("step:") } && model.step == nil
-            ? "trainer \"\(name)\" needs an exported training step, the task has no model.step"
-            : "trainer \"\(name)\" does not know the model \(model.type) (it knows: \(known.joined(separator: ", ")))")
+            ? "trainer \"\(name)\" needs an exported training step, but the task has no model.step"
+            : "trainer \"\(name)\" does not support the model \(model.type) (it supports: \(known.joined(separator: ", ")))")
       } else if let least = alternative.least, let version = capabilities.versions?[name], !alternative.admits(version) {
         reason = reason ?? "trainer \"\(name)\" has version \(version), the task needs \(least)"
       } else if let least = alternative.least, capabilities.versions?[name] == nil {
-        reason = reason ?? "trainer \"\(name)\" does not say its version, the task needs \(least)"
+        reason = reason ?? "trainer \"\(name)\" does not report its version, the task needs \(least)"
       } else {
         return .trainer(name)
       }

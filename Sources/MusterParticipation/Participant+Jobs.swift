@@ -49,7 +49,7 @@ extension Participant {
         effects.append(.ask(job))
         return
       }
-      drop(job, "superseded by \(invitation.key)")
+      drop(job, "replaced by an invitation to \(invitation.key)")
     }
     if let last = last[task], invitation.key.round == last.key.round, invitation.phase == last.key.phase,
       invitation.attempt <= last.key.attempt || last.status.state == .done
@@ -199,7 +199,8 @@ extension Participant {
   /// Why the task is declined because its jobs failed; `nil` if it may be taken.
   func setAside(_ task: TaskID) -> String? {
     guard let failure = failures[task] else { return nil }
-    if failure.count >= Self.patience { return "set aside after \(failure.count) failures alike: \(failure.reason)" }
-    return now < failure.until ? "failed \(failure.count == 1 ? "just now" : "\(failure.count) times"): \(failure.reason)" : nil
+    if failure.count >= Self.patience { return "set aside after \(failure.count) failures with the same reason: \(failure.reason)" }
+    let summary = "failed \(failure.count == 1 ? "a moment ago" : "\(failure.count) times")"
+    return now < failure.until ? "\(summary) and will be retried: \(failure.reason)" : nil
   }
 }

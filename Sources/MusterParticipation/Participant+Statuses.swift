@@ -42,7 +42,7 @@ extension Participant {
       readiness = .declined("busy with task \(jobs.keys.sorted().map(\.rawValue).joined(separator: ", "))", retrySeconds: 5)
     }
     if readiness.devices == 0, readiness.reason == nil {
-      readiness.reason = readiness.declined > 0 ? "all \(readiness.declined) devices declined" : "no device has answered yet"
+      readiness.reason = readiness.declined > 0 ? "no device is ready: \(readiness.declined) declined" : "no device has answered yet"
     }
     return NodeStatus(
       node: id, task: task, state: readiness.devices > 0 ? .ready : .declined, reason: readiness.reason,

@@ -90,7 +90,7 @@ package struct Participant: Sendable {
     case .confirmed(let task, let key): confirmed(task, key)
     case .forget(let task): forget(task)
     case .unstorable(let task, let reason):
-      if let job = jobs[task] { failed(task, job.key, "what happened in it cannot be stored: \(reason)") }
+      if let job = jobs[task] { failed(task, job.key, "a record of this job cannot be stored: \(reason)") }
     case .connected: effects += owed()
     case .tick: tick()
     }

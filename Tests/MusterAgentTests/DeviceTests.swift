@@ -126,7 +126,7 @@ import Testing
         try device.invite(round: 2)
         #expect(try await eventually { device.statuses.contains { $0.state == .declined && $0.round == 2 } })
         let declined = try #require(device.statuses.first { $0.state == .declined && $0.round == 2 })
-        #expect(declined.reason == "failed just now: trainer failed with exit status 1: something broke")
+        #expect(declined.reason == "failed a moment ago and will be retried: trainer failed with exit status 1: something broke")
       }
     }
   }

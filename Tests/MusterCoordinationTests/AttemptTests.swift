@@ -49,7 +49,7 @@ struct AttemptTests {
     let record = try #require(bench.rounds.first)
     #expect(record.attempts == 2 && record.updates.map(\.fate) == [.refused, .counted, .counted])
     #expect(record.updates.first?.reason == "a number in fc1.weight is NaN")
-    #expect(bench.why == "completed: its one round is done")
+    #expect(bench.why == "completed: the one round is done")
   }
 
   @Test("what the records say of it is what was there")
@@ -66,8 +66,8 @@ struct AttemptTests {
     var bench = short(ready: 2)
     #expect(bench.task?.stage == .recruiting)
     #expect(
-      bench.why.hasPrefix("round 1 waits for devices: 0 ready, 1 needed (attempt 2, after round 1, attempt 1, could not be"), "\(bench.why)"
-    )
+      bench.why.hasPrefix("round 1 waits for devices: 0 ready, 1 needed (attempt 2; last problem: round 1, attempt 1, could not be"),
+      "\(bench.why)")
     #expect(bench.machine.nextDeadline == Instant.zero.advanced(bySeconds: 60))
     // Without a connection no other device could become ready.
     bench.tell(.disconnected, at: 50)
@@ -79,7 +79,7 @@ struct AttemptTests {
     #expect(bench.task?.isEnded == false)
     bench.tell(.tick, at: 141)
     #expect(bench.why.hasPrefix("failed: round 1, attempt 1, could not be aggregated: krum needs 2 updates"), "\(bench.why)")
-    #expect(bench.why.hasSuffix("no other devices were ready meanwhile"), "\(bench.why)")
+    #expect(bench.why.hasSuffix("no other devices became ready in time"), "\(bench.why)")
     let record = try #require(bench.rounds.first)
     #expect(record.updates.map(\.fate) == [.refused, .abandoned] && record.result == nil)
   }

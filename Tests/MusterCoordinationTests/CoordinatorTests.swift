@@ -25,7 +25,7 @@ struct CoordinatorTests {
   func contributions() {
     var bench = CentralBench()
     #expect(bench.deliver(1, round: 2) == .closed("round 2 has not opened yet, round 1 is in progress"))
-    #expect(bench.deliver(1, phase: .evaluate) == .closed("round 1 takes no evaluations now"))
+    #expect(bench.deliver(1, phase: .evaluate) == .closed("round 1 does not take evaluations now"))
     #expect(bench.deliver(1) == .stored && bench.deliver(1) == .same && bench.deliver(1, bytes: "b") == .conflict)
     #expect(bench.deliver(2) == .stored)
     #expect(bench.task?.stage == .aggregating && bench.effects.contains(.aggregate(.digits, round: 1)))

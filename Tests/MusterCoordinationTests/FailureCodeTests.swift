@@ -19,7 +19,7 @@ struct FailureCodeTests {
     bench.tell(short(.everyDeviceFailed, "no memory"))
     bench.tell(.tick, at: 3)
     #expect(bench.task?.isEnded == true)
-    #expect(bench.why == "failed: every invited device failed the same way: no memory", "\(bench.why)")
+    #expect(bench.why == "failed: every invited device failed for the same reason: no memory", "\(bench.why)")
   }
 
   @Test("a sentence without the code is only a sentence")

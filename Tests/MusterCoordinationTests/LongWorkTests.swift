@@ -57,7 +57,7 @@ struct LongWorkTests {
     var bench = CentralBench()
     _ = (bench.deliver(1), bench.deliver(2))
     #expect(bench.tell(.workDelayed(.digits, .aggregate, round: 1, reason: "No space left on device")).isEmpty)
-    #expect(bench.why.contains("tried again") && bench.why.contains("No space left on device"), "\(bench.why)")
+    #expect(bench.why.contains("retried") && bench.why.contains("No space left on device"), "\(bench.why)")
     bench.tell(.workDelayed(.digits, .aggregate, round: 7, reason: "of another round"))
     bench.tell(.workDelayed(.digits, .initialize, round: 0, reason: "of other work"))
     #expect(!bench.why.contains("other"), "\(bench.why)")

@@ -16,9 +16,9 @@ struct SentenceTests {
     #expect(Sentences.waiting(waiting(("a", "late"), ("b", "late"), ("c", "gone"))) == "a, b (late), c (gone)")
     #expect(Sentences.waiting((1...40).map { Waiting(node: "pi-\($0)", reason: "late") }) == "pi-1, pi-2, pi-3 and 37 more (late)")
     #expect(Sentences.events(waiting(("a", "went offline"), ("b", "went offline"))) == "a, b went offline")
-    let many = (1...40).map { Waiting(node: "pi-\($0)", reason: "memory: \($0) MiB available, the task needs 64") }
+    let many = (1...40).map { Waiting(node: "pi-\($0)", reason: "memory: \($0) MiB available, the task needs 64 MiB") }
     let text = Sentences.waiting(many)
-    #expect(text.hasSuffix("pi-3 (memory: 3 MiB available, the task needs 64) and 37 more"), "\(text)")
+    #expect(text.hasSuffix("pi-3 (memory: 3 MiB available, the task needs 64 MiB) and 37 more"), "\(text)")
   }
 
   @Test("a reason is whole or absent, however long the first is")

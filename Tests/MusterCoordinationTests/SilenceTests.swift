@@ -73,7 +73,7 @@ struct SilenceTests {
     bench.tell(.tick, at: 10)
     bench.tell(.tick, at: 70)
     #expect(bench.task?.stage == .recruiting)
-    #expect(bench.why.contains("the region is silent for") && bench.why.contains("north"), "\(bench.why)")
+    #expect(bench.why.contains("the region has been silent for") && bench.why.contains("north"), "\(bench.why)")
     #expect(bench.invited.isEmpty)
     bench.tell(.status(NodeStatus(node: .north, task: .digits, state: .ready, devices: 2)), at: 80)
     #expect(bench.invited == [.north])

@@ -31,10 +31,10 @@ struct TrainerChoiceTests {
     #expect(
       choice(TrainerSelection(any: ["jax", "mlx"]))
         == .none("has none of the trainers \"jax\", \"mlx\" (it has: built-in, mine, onnx, pytorch)"))
-    #expect(choice("built-in", "bert") == .none("trainer \"built-in\" does not know the model bert (it knows: softmax, lenet5)"))
-    #expect(choice("onnx") == .none("trainer \"onnx\" needs an exported training step, the task has no model.step"))
+    #expect(choice("built-in", "bert") == .none("trainer \"built-in\" does not support the model bert (it supports: softmax, lenet5)"))
+    #expect(choice("onnx") == .none("trainer \"onnx\" needs an exported training step, but the task has no model.step"))
     #expect(choice("pytorch>=3") == .none("trainer \"pytorch\" has version 2.15.0, the task needs 3"))
-    #expect(choice("mine>=1") == .none("trainer \"mine\" does not say its version, the task needs 1"))
+    #expect(choice("mine>=1") == .none("trainer \"mine\" does not report its version, the task needs 1"))
   }
 
   @Test("a coordinator does not count on a node that has none of the trainers, and says what that has")
@@ -43,7 +43,7 @@ struct TrainerChoiceTests {
     task.trainer = TrainerSelection(any: ["jax", "onnx"])
     let descriptor = TaskDescriptor(task: .digits, specification: task, revision: 1, state: .open, central: "http://central:7400")
     let node = NodeState(node: .pi(1), online: true, session: "s", capabilities: Self.capabilities)
-    #expect(Admission.mismatch(descriptor, node) == "trainer \"onnx\" needs an exported training step, the task has no model.step")
+    #expect(Admission.mismatch(descriptor, node) == "trainer \"onnx\" needs an exported training step, but the task has no model.step")
     #expect(Admission.mismatch(descriptor, NodeState(node: .pi(1), online: true, session: "s")) == nil)
   }
 

@@ -27,7 +27,7 @@ struct UploadAdmissionTests {
   func tickets() {
     let bench = CentralBench()
     let path = NodePath(.north, .pi(1))
-    let wrong = UploadAdmission.refused("the ticket does not admit this contribution")
+    let wrong = UploadAdmission.refused("the ticket is not valid for this contribution")
     #expect(entry(bench, path, ticket: ticket(path)) == .open(Self.terms))
     #expect(entry(bench, path, ticket: ticket(NodePath(.north, .pi(2)))) == wrong)
     #expect(entry(bench, path, ticket: ticket(NodePath(.south, .pi(1)))) == wrong)
@@ -35,7 +35,7 @@ struct UploadAdmissionTests {
       entry(bench, path, ticket: ticket(path, round: 2)) == wrong && entry(bench, path, ticket: ticket(path, phase: .evaluate)) == wrong)
     #expect(entry(bench, path, ticket: Ticket("")) == wrong)
     #expect(
-      entry(bench, path, ticket: nil) == .refused("the upload carries no ticket: it comes with the invitation, as Authorization: Bearer"))
+      entry(bench, path, ticket: nil) == .refused("the upload has no ticket: send the invitation's ticket as Authorization: Bearer"))
   }
 
   @Test("with its ticket one still learns that the round is closed, that one already counts, or has nothing to contribute here")
@@ -48,7 +48,7 @@ struct UploadAdmissionTests {
     let region = NodePath(.north)
     #expect(
       entry(bench, region, ticket: ticket(region))
-        == .refused("the task's devices upload to central, a region contributes nothing of its own"))
+        == .refused("the task's devices upload to central, so a region must not upload a contribution of its own"))
     #expect(entry(bench, path, ticket: ticket(path), task: .other) == .unknown)
   }
 

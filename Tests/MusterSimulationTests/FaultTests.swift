@@ -98,7 +98,7 @@ struct FaultTests {
     world.brokersDie()
     world.run(seconds: 600)
     #expect(world.records(.digits).count == 1, "\(world.why(.digits))")
-    #expect(world.why(.digits).contains("central has no connection to its broker"), "\(world.why(.digits))")
+    #expect(world.why(.digits).contains("central is not connected to its broker"), "\(world.why(.digits))")
     world.brokersReturn()
     #expect(world.finish(.digits), "\(world.why(.digits))")
     #expect(world.step(.digits) == .completed, "\(world.why(.digits))")
@@ -180,7 +180,7 @@ struct FaultTests {
     for device in world.devices { device.trainer = { _ in .fails("ran out of memory", after: 300) } }
     #expect(world.finish(.digits, within: 60), "\(world.why(.digits))")
     #expect(world.step(.digits) == .failed)
-    #expect(world.why(.digits) == "failed: every invited device failed the same way: ran out of memory", "\(world.why(.digits))")
+    #expect(world.why(.digits) == "failed: every invited device failed for the same reason: ran out of memory", "\(world.why(.digits))")
     world.run(seconds: 5)
     #expect(world.devices.allSatisfy { $0.machine.jobs.isEmpty })
   }
@@ -255,8 +255,8 @@ struct FaultTests {
     world.device(5).trainer = { _ in .hangs }
     #expect(world.finish(.digits, within: 120), "\(world.why(.digits))")
     #expect(world.step(.digits) == .failed)
-    #expect(world.why(.digits).contains("3 attempts at round 1 closed short"), "\(world.why(.digits))")
-    #expect(world.why(.digits).contains("5 of at least 6 updates"), "\(world.why(.digits))")
+    #expect(world.why(.digits).contains("round 1 did not get enough updates in 3 attempts"), "\(world.why(.digits))")
+    #expect(world.why(.digits).contains("5 of 6 required updates"), "\(world.why(.digits))")
     #expect(world.why(.digits).utf8.count < 700, "\(world.why(.digits))")
     let record = try #require(world.records(.digits).first)
     #expect(record.updates.count == 5 && record.updates.allSatisfy { $0.fate == .abandoned })

@@ -195,7 +195,7 @@ struct RecoveryTests {
       #expect(world.finish(task, within: 900), "\(task): \(world.why(task))")
       // A device's trainer, or those of a whole cohort, may fail three times in the same way.
       let why = world.why(task)
-      #expect(world.step(task) == .completed || why.contains("failed the same way: no luck"), "\(task): \(why)")
+      #expect(world.step(task) == .completed || why.contains("failed for the same reason: no luck"), "\(task): \(why)")
       world.checkPromises(task)
     }
     world.run(seconds: 30)

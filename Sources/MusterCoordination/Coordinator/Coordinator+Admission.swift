@@ -13,10 +13,10 @@ extension Coordinator {
   ) -> UploadAdmission {
     let (task, round, phase, path) = (key.task, key.round, key.phase, key.path)
     guard let run = tasks[task], run.isLedger else { return .unknown }
-    guard let ticket else { return .refused("the upload carries no ticket: it comes with the invitation, as Authorization: Bearer") }
-    guard let grant = grant(run, path) else { return .closed("round \(round) is not open here") }
+    guard let ticket else { return .refused("the upload has no ticket: send the invitation's ticket as Authorization: Bearer") }
+    guard let grant = grant(run, path) else { return .closed("round \(round) is not open at this coordinator") }
     guard ticket == grant.ticket(task: task, round: round, phase: phase) else {
-      return .refused("the ticket does not admit this contribution")
+      return .refused("the ticket is not valid for this contribution")
     }
     if let earlier = known(run, round: round, phase: phase, path: path) {
       return configuration.faults.contains(.repeatsAreRefused) ? .closed("the round is closed") : .accepted(earlier)

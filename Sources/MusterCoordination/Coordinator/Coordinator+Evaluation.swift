@@ -82,7 +82,7 @@ extension Coordinator {
       }
     }
     guard run.round >= specification.rounds else { return nil }
-    return (specification.rounds == 1 ? "its one round is done" : "all \(specification.rounds) rounds are done") + unreported(run)
+    return (specification.rounds == 1 ? "the one round is done" : "all \(specification.rounds) rounds are done") + unreported(run)
   }
 
   /// Metrics over devices: the mean of each metric over the evaluations that report it, weighted by samples. Always finite.

@@ -89,13 +89,15 @@ extension Coordinator {
     return run.descriptor.regions.sorted().flatMap { region -> [Waiting] in
       guard nodes[region]?.online == true else { return [Waiting(node: region.rawValue, reason: "the region is offline")] }
       if let seconds = silence(of: region) {
-        return [Waiting(node: region.rawValue, reason: "the region is silent for \(Int(seconds)) s: it did not answer an invitation")]
+        return [Waiting(node: region.rawValue, reason: "the region has been silent for \(Int(seconds)) s: it did not answer an invitation")]
       }
       guard let status = run.roll[region] else {
         return [Waiting(node: region.rawValue, reason: "the region has not answered the descriptor yet")]
       }
       let declined = (status.waiting ?? []).map { Waiting(node: "\(region)/\($0.node)", reason: $0.reason) }
-      if (status.devices ?? 0) == 0, declined.isEmpty { return [Waiting(node: region.rawValue, reason: "none of its devices is ready")] }
+      if (status.devices ?? 0) == 0, declined.isEmpty {
+        return [Waiting(node: region.rawValue, reason: "none of the region's devices is ready")]
+      }
       return declined
     }
   }
@@ -110,7 +112,8 @@ extension Coordinator {
       switch seat.state {
       case .done: continue
       case .invited:
-        let reason = seat.invitedAt == nil ? "waits for its invitation" : "invited \(wholeSeconds(seat.since)) ago, no answer yet"
+        let reason =
+          seat.invitedAt == nil ? "its invitation has not been sent yet" : "invited \(wholeSeconds(seat.since)) ago, no answer yet"
         list.append(Waiting(node: node.rawValue, reason: reason))
       case .lost(let reason, _):
         list.append(Waiting(node: node.rawValue, reason: seat.replacement.map { "\(reason); replaced by \($0)" } ?? reason))
@@ -122,7 +125,8 @@ extension Coordinator {
           list += named.map { Waiting(node: "\(node)/\($0.node)", reason: $0.reason) }
           if named.isEmpty {
             let away = nodes[node]?.online == false ? "; the region is offline" : ""
-            list.append(Waiting(node: node.rawValue, reason: "\(missing) of its devices have not delivered\(away)"))
+            let devices = "\(missing) of the region's devices \(missing == 1 ? "has" : "have")"
+            list.append(Waiting(node: node.rawValue, reason: "\(devices) not delivered\(away)"))
           }
         } else {
           let percent = progress.flatMap(wholePercent).map { ", \($0) %" } ?? ""
@@ -143,7 +147,7 @@ extension Coordinator {
   private func sentence(_ run: TaskRun, _ waiting: [Waiting]) -> String {
     if case .ended(let step, let reason) = run.stage { return reason.isEmpty ? step.rawValue : "\(step.rawValue): \(reason)" }
     let paused = run.isPaused ? "paused by an operator; when resumed: " : ""
-    let deaf = isConnected ? "" : "\(id) has no connection to its broker; "
+    let deaf = isConnected ? "" : "\(id) is not connected to its broker; "
     return deaf + paused + activity(run, waiting) + unreported(run)
   }
 
@@ -157,7 +161,7 @@ extension Coordinator {
   private func activity(_ run: TaskRun, _ waiting: [Waiting]) -> String {
     let names = waiting.isEmpty ? "" : ": \(Sentences.waiting(waiting))"
     switch run.stage {
-    case .initializing: return "\(id) makes the initial model" + delay(run, .initialize)
+    case .initializing: return "\(id) is making the initial model" + delay(run, .initialize)
     case .recruiting:
       guard let specification = run.specification else { return "recruiting" }
       let count = headcount(run)
@@ -167,24 +171,25 @@ extension Coordinator {
       let round = run.train == nil ? run.round + 1 : run.round
       var text = "round \(round) waits for devices: \(max(0, ready)) ready, \(needed) needed"
       if ready >= needed, count.fraction < specification.cohort.ready {
-        text = "round \(round) waits: only \(Int(count.fraction * 100)) % of the devices that answered are ready"
-        text += ", the task wants \(Int(specification.cohort.ready * 100)) %"
+        text = "round \(round) waits for more devices: only \(Int(count.fraction * 100)) % of the devices that answered are ready"
+        text += ", but the task requires \(Int(specification.cohort.ready * 100)) % (cohort.ready)"
       }
-      if run.train != nil, let last = run.lastReason { text += " (attempt \(run.attempt + 1), after \(last))" }
+      if run.train != nil, let last = run.lastReason { text += " (attempt \(run.attempt + 1); last problem: \(last))" }
       return text + names
     case .training: return progress(run, run.train, "updates", names)
     case .aggregating:
-      return "round \(run.round): \(id) aggregates \(run.train?.accepted.count ?? 0) \(noun(run.train))" + delay(run, .aggregate)
-    case .delivering: return "round \(run.round): \(id) delivers what its \(run.train?.accepted.count ?? 0) devices made"
+      return "round \(run.round): \(id) is aggregating \(run.train?.accepted.count ?? 0) \(noun(run.train))" + delay(run, .aggregate)
+    case .delivering:
+      return "round \(run.round): \(id) is delivering the combined contribution of its \(run.train?.accepted.count ?? 0) devices"
     case .evaluating:
-      let own = run.centralEvaluates ? "round \(run.round): \(id) evaluates the new model" + delay(run, .evaluate) : ""
+      let own = run.centralEvaluates ? "round \(run.round): \(id) is evaluating the new model" + delay(run, .evaluate) : ""
       guard let evaluation = run.evaluation, !evaluation.isClosed else { return own.isEmpty ? "round \(run.round) is complete" : own }
       return (own.isEmpty ? "" : own + "; ") + progress(run, evaluation, "evaluations", names)
-    case .waiting: return "waits for an order of its coordinator; \(standing(run.id)?.readiness.devices ?? 0) devices ready" + names
+    case .waiting: return "\(id) waits for an invitation from central; \(standing(run.id)?.readiness.devices ?? 0) devices ready" + names
     case .scouting:
       guard let phase = run.train else { return "scouting" }
       let tally = phase.nodes.tally
-      return "round \(run.round): \(tally.atWork) of \(phase.needed) devices at work or done, \(tally.done) done" + names
+      return "round \(run.round): \(tally.atWork) of \(phase.needed) devices are at work or done, \(tally.done) of them done" + names
     case .ended(let step, let reason): return "\(step.rawValue): \(reason)"
     }
   }
@@ -192,7 +197,7 @@ extension Coordinator {
   /// The trouble that long work currently waits for, if it is known.
   private func delay(_ run: TaskRun, _ work: Work) -> String {
     guard let delay = run.delay, delay.work == work, work == .initialize || delay.round == run.round else { return "" }
-    return "; it is tried again until this passes: \(delay.reason)"
+    return "; this will be retried until the problem is resolved: \(delay.reason)"
   }
 
   private func noun(_ phase: PhaseRun?) -> String { phase?.key.phase == .evaluate ? "evaluations" : "updates" }

@@ -37,7 +37,7 @@ extension Coordinator {
     }
     let most = run.maximumDevices(contribution.path)
     guard (1...most).contains(contribution.devices) else {
-      return "it stands for \(contribution.devices) devices, the round takes 1 to \(most) in one"
+      return "it stands for \(contribution.devices) devices, but a contribution to this round may stand for 1 to \(most)"
     }
     return nil
   }
@@ -47,10 +47,10 @@ extension Coordinator {
     switch (run.specification?.upload, path.nodes.count) {
     case (.region, 1): nil
     case (.region, _): "the task's devices upload to their region, which aggregates"
-    case (.central, 1): "the task's devices upload to central, a region contributes nothing of its own"
+    case (.central, 1): "the task's devices upload to central, so a region must not upload a contribution of its own"
     case (.central, _): nil
     case (nil, 2) where path.nodes.first == id: nil
-    case (nil, _): "\(path) is no device of \(id)"
+    case (nil, _): "\(path) is not a device of \(id)"
     }
   }
 
@@ -61,7 +61,7 @@ extension Coordinator {
     if round < run.round { return "round \(round) is closed, round \(run.round) is in progress" }
     if run.specification == nil {
       guard let current = run.train, current.key.phase == phase, !current.isClosed, run.stage == .scouting else {
-        return "round \(round) takes nothing more of this phase in this region"
+        return "this region does not take contributions to this phase of round \(round) now"
       }
       return nil
     }
@@ -72,7 +72,7 @@ extension Coordinator {
       }
     case .evaluate:
       guard let evaluation = run.evaluation, !evaluation.isClosed, run.stage == .evaluating else {
-        return "round \(round) takes no evaluations now"
+        return "round \(round) does not take evaluations now"
       }
     }
     return nil
@@ -88,12 +88,12 @@ extension Coordinator {
     if accepted >= round.needed || (now >= round.deadline && accepted >= round.minimum) {
       close(id, phase)
     } else if now >= round.deadline {
-      missed(id, "time was up")
+      missed(id, "the deadline has passed")
     } else if round.nodes.tally.outstanding == 0 {
       let idle = round.idleSince ?? now
       tasks[id]?[phase]?.idleSince = idle
       guard now.seconds(since: idle) >= configuration.graceSeconds else { return }
-      if accepted >= round.minimum { close(id, phase) } else { missed(id, "nobody is left to wait for") }
+      if accepted >= round.minimum { close(id, phase) } else { missed(id, "no node is left to wait for") }
     } else {
       tasks[id]?[phase]?.idleSince = nil
     }
@@ -192,12 +192,14 @@ extension Coordinator {
         tasks[id]?.note(node.rawValue, "delivered \(train.nodes[node].accepted) of \(seat.quota) updates")
       }
     }
-    let short = "round \(run.round), attempt \(run.attempt): \(train.acceptedDevices) of at least \(train.minimum) updates, \(why)"
+    let got = "got \(train.acceptedDevices) of \(train.minimum) required updates"
+    let short = "round \(run.round), attempt \(run.attempt): \(got), and \(why)"
     let reason = tasks[id]?.troubles.last.map { "\(short); \($0.node): \($0.reason)" } ?? short
     if let common = commonFailure(train), train.accepted.isEmpty {
-      end(id, .failed, "every invited device failed the same way: \(common)", cutShort: false)
+      end(id, .failed, "every invited device failed for the same reason: \(common)", cutShort: false)
     } else if run.attempt >= specification.maxAttempts {
-      end(id, .failed, "\(run.attempt) attempts at round \(run.round) closed short; last: \(reason)", cutShort: false)
+      let attempts = run.attempt == 1 ? "1 attempt" : "\(run.attempt) attempts"
+      end(id, .failed, "round \(run.round) did not get enough updates in \(attempts); last problem: \(reason)", cutShort: false)
     } else {
       tasks[id]?.stage = .recruiting
       tasks[id]?.lastReason = reason

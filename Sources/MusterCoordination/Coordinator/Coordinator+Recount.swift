@@ -15,7 +15,7 @@ extension Coordinator {
   private func miscount(of run: TaskRun) -> String? {
     let turnouts = run.roll.nodes.map { (node: $0, turnout: turnout(of: $0, run)) }
     for (node, turnout) in turnouts where run.roll.turnout(of: node) != turnout {
-      return "\(node) is kept as \(run.roll.turnout(of: node)), and is \(turnout)"
+      return "\(node) is recorded as \(run.roll.turnout(of: node)) but should be \(turnout)"
     }
     if run.roll.ready != turnouts.reduce(0, { $0 + $1.turnout.ready }) { return "devices that are ready" }
     if run.roll.declined != turnouts.reduce(0, { $0 + $1.turnout.declined }) { return "devices that are not ready" }
@@ -32,10 +32,10 @@ extension Coordinator {
     }
     guard let phase = run.train, phase.order != nil, !phase.isClosed else { return nil }
     for (node, turnout) in turnouts where phase.nodes[node].candidate != (turnout.ready > 0 ? candidate(node, run, phase) : nil) {
-      return "the place of \(node) among those that are ready"
+      return "the position of \(node) among the ready devices"
     }
     if Array(phase.nodes.free) != phase.nodes.all.compactMap(\.value.free).sorted() { return "nodes that may be offered a seat" }
-    if phase.nodes.all.contains(where: { $0.value.isReturning != returning.contains($0.key) }) { return "nodes that are waited for" }
+    if phase.nodes.all.contains(where: { $0.value.isReturning != returning.contains($0.key) }) { return "nodes that are expected back" }
     return nil
   }
 }

@@ -91,7 +91,7 @@ extension Coordinator {
     }
     tasks[id]?.train?.idleSince = train.idleSince ?? now
     guard let until = tasks[id].flatMap(givesUp), now >= until else { return }
-    end(id, .failed, "\(run.lastReason ?? "updates were refused"); no other devices were ready meanwhile", cutShort: false)
+    end(id, .failed, "\(run.lastReason ?? "updates were refused"); no other devices became ready in time", cutShort: false)
   }
 
   func givesUp(_ run: TaskRun) -> Instant? {

@@ -43,7 +43,7 @@ extension Coordinator {
     // Devices that are already at work on this round keep their seats.
     let staying = continues ? current?.nodes.seats.filter { !$0.seat.isLost }.map { ($0.node, $0.seat.quota) } ?? [] : []
     if !continues {
-      settle(invitation.task, abandoned: "superseded by \(invitation.key)")
+      settle(invitation.task, abandoned: "replaced by an invitation to \(invitation.key)")
     } else if let current, current.key != invitation.key {
       // The next attempt begins without the devices that this one lost, so they are recorded now.
       recordMissed(invitation.task)

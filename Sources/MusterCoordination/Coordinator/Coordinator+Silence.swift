@@ -56,7 +56,7 @@ extension Coordinator {
     return unanswered[node].map { now.seconds(since: $0.since) }.flatMap { $0 >= configuration.answerSeconds ? $0 : nil }
   }
 
-  static let silentReason = "is silent: it did not answer an invitation, and nothing was heard of it since"
+  static let silentReason = "is silent: it did not answer an invitation and has sent nothing since"
 
   func isSilent(_ node: NodeID) -> Bool { silence(of: node) != nil }
 

@@ -141,7 +141,9 @@ extension Coordinator {
       tasks[id]?.train?.nodes[status.node].seat = seat
     case .done where run.isLedger:
       // A ledger knows which contributions have arrived.
-      if !round.nodes[status.node].hasDelivered { lose(status.node, id, .train, "says done, but nothing of it counts", .missed) }
+      if !round.nodes[status.node].hasDelivered {
+        lose(status.node, id, .train, "reported done, but no contribution from it was accepted", .missed)
+      }
     case .done:
       var seat = round.nodes[status.node].seat ?? Seat(quota: 1, since: now, isByOwnWord: true)
       seat.state = .done

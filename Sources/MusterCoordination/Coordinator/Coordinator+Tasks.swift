@@ -78,7 +78,7 @@ extension Coordinator {
   /// A record of the task can never be stored: the root fails the task, a region fails its order.
   mutating func endUnstorable(_ id: TaskID, _ reason: String, bare: Bool) {
     guard let run = tasks[id], !run.isEnded else { return }
-    let why = "what happened in it cannot be stored: \(reason.brief())"
+    let why = "a record of this task cannot be stored: \(reason.brief())"
     guard run.specification == nil else {
       end(id, .failed, why, recording: !bare)
       return
@@ -196,7 +196,7 @@ extension Coordinator {
 
   /// The task's descriptor as it is published now.
   func describe(_ id: TaskID) -> TaskDescriptor {
-    guard let run = tasks[id] else { preconditionFailure("describing task \(id), which is not there") }
+    guard let run = tasks[id] else { preconditionFailure("task \(id) cannot be described: it does not exist") }
     var descriptor = run.descriptor
     descriptor.secondsLeft = run.isEnded ? nil : max(0, run.expires.seconds(since: run.pausedAt ?? now))
     return descriptor

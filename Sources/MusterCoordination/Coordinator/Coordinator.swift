@@ -199,7 +199,7 @@ package struct Coordinator: Sendable {
     }
     guard !run.isPaused else { return }
     if run.specification != nil, now >= run.expires {
-      end(id, .failed, "the task expired\(run.lastReason.map { "; last: \($0)" } ?? "")")
+      end(id, .failed, "the task expired\(run.lastReason.map { "; last problem: \($0)" } ?? "")")
       return
     }
     switch run.stage {

@@ -172,7 +172,7 @@ package struct RegionMachine: Machine {
     } else if let last = participant.last[task], last.key.round == key.round, last.key.phase == key.phase, last.status.state == .done {
       below(.delivered(task, key), &step)
     } else {
-      below(.release(task, reason: "the ledger above takes it no more"), &step)
+      below(.release(task, reason: "the ledger above no longer takes this contribution"), &step)
     }
   }
 }
