@@ -245,14 +245,14 @@ package final class World {
       guard let (bytes, payload) = try packet.payload.coded() else { return packet }
       trace.fold(bytes)
       if case .round = payload { return packet }
-      if payload != packet.payload { auditor.fails("a message on \(directory.topic(packet.key)) is another one after coding") }
+      if payload != packet.payload { auditor.fails("a message on \(directory.topic(packet.key)) changed by encoding and decoding it") }
       return Packet(packet.key, payload, retained: packet.isRetained, lasting: packet.isLasting)
     } catch {
       // A liar's numbers are out of range: a program that reads such a message drops it.
       if devices.contains(where: { $0.lie != nil && directory.nodes[packet.key.node] == $0.id }), error is MessageError {
         return Packet(packet.key, .garbage, retained: packet.isRetained, lasting: packet.isLasting)
       }
-      auditor.fails("a message on \(directory.topic(packet.key)) cannot be coded: \(error)")
+      auditor.fails("a message on \(directory.topic(packet.key)) cannot be encoded or decoded: \(error)")
       return packet
     }
   }

@@ -18,12 +18,12 @@ extension Auditor {
       case .forwarded(let descriptor):
         books[key] = Book()
         books[key]?.beganWithTheEnd = descriptor.state.isFinal
-      default: return fails("\(ledger): a record \(record.kind) of task \(id), which it does not know")
+      default: return fails("\(ledger): record \(record.kind) belongs to the unknown task \(id)")
       }
     }
     guard var book = books.removeValue(forKey: key) else { return }
     if ledger == .central {
-      check(!book.isEnded || ["evaluated", "retired"].contains(record.kind), "task \(id) has ended, and \(record.kind) follows")
+      check(!book.isEnded || ["evaluated", "retired"].contains(record.kind), "task \(id): record \(record.kind) follows the end")
       enter(record, id, &book)
     } else {
       enter(record, id, &book, at: ledger)
@@ -44,16 +44,18 @@ extension Auditor {
       check(book.closed.insert(PhaseKey(round: round, phase: phase)).inserted, "task \(id): round \(round), \(phase) closes twice")
     case .reopened(_, let round, let refused):
       let rows = book.rows[PhaseKey(round: round, phase: .train)] ?? [:]
-      check(book.closed.remove(PhaseKey(round: round, phase: .train)) != nil, "task \(id): round \(round) opens again and was not closed")
-      check(book.models[round] == nil, "task \(id): round \(round) opens again and has a model")
+      check(
+        book.closed.remove(PhaseKey(round: round, phase: .train)) != nil,
+        "task \(id): round \(round) was reopened without having been closed")
+      check(book.models[round] == nil, "task \(id): round \(round) was reopened although it has a model")
       let known = Set(rows.keys.map(\.description))
-      check(refused.allSatisfy { known.contains($0.node) }, "task \(id), round \(round): what never counted is refused")
+      check(refused.allSatisfy { known.contains($0.node) }, "task \(id), round \(round): a contribution that never counted was refused")
     case .completed(_, let record, _): completed(id, record, &book)
     case .ended(_, _, let reason):
-      check(!reason.contains(World.diskFull), "task \(id) ends for a full disk, which passes: \(reason)")
+      check(!reason.contains(World.diskFull), "task \(id) ended because of a full disk, which is temporary: \(reason)")
       let isRecorded = world.unstorable?(id, "completed") != true
       for (key, rows) in book.rows where isRecorded && key.round > book.completed && !rows.isEmpty {
-        fails("task \(id) ends, and what counts of round \(key.round) is in no record")
+        fails("task \(id) ended, but no record contains the contributions that count in round \(key.round)")
       }
       book.revision += 1
       book.isEnded = true
@@ -65,11 +67,11 @@ extension Auditor {
   }
 
   private func published(_ id: TaskID, _ round: Int, _ digest: Digest, _ book: inout Book) {
-    check(book.models[round] == nil && (round == 0 || book.models[round - 1] != nil), "task \(id): model \(round) is out of turn")
+    check(book.models[round] == nil && (round == 0 || book.models[round - 1] != nil), "task \(id): model \(round) is out of order")
     if round > 0 {
       let key = PhaseKey(round: round, phase: .train)
       check(book.closed.contains(key), "task \(id): round \(round) is aggregated before it was closed")
-      check(digest == fold(id, key, book), "task \(id): the model of round \(round) is not the fold of what counts")
+      check(digest == fold(id, key, book), "task \(id): the model of round \(round) was not made from the contributions that count")
     }
     book.models[round] = digest
   }
@@ -86,9 +88,9 @@ extension Auditor {
   private func opened(_ id: TaskID, _ opening: PhaseOpening, _ book: inout Book) {
     let key = opening.key
     if let last = book.lastOpened { check(last < key, "task \(id): \(key) opens after \(last)") }
-    check(key.round == book.completed + 1, "task \(id): round \(key.round) opens, and \(book.completed) are complete")
+    check(key.round == book.completed + 1, "task \(id): round \(key.round) opens after \(book.completed) complete rounds")
     let base = book.models[key.phase == .train ? key.round - 1 : key.round]
-    check(base == opening.base.digest, "task \(id): \(key) starts from another model than the round before gave")
+    check(base == opening.base.digest, "task \(id): \(key) does not start from the expected model")
     check(!book.closed.contains(PhaseKey(round: key.round, phase: key.phase)), "task \(id): \(key) opens after its phase was closed")
     book.lastOpened = key
     book.opened.insert(key)
@@ -107,7 +109,7 @@ extension Auditor {
   }
 
   private func completed(_ id: TaskID, _ record: RoundRecord, _ book: inout Book) {
-    check(record.round == book.completed + 1, "task \(id): round \(record.round) is complete after \(book.completed)")
+    check(record.round == book.completed + 1, "task \(id): round \(record.round) was completed after \(book.completed) complete rounds")
     book.completed = record.round
     names(id, record, book)
   }
@@ -120,10 +122,10 @@ extension Auditor {
       for contribution in list {
         check(
           rows[contribution.path] == contribution.digest,
-          "task \(id), round \(record.round), \(phase): the record names \(contribution.path), which never counted so")
+          "task \(id), round \(record.round), \(phase): the record names a contribution of \(contribution.path) that never counted")
       }
       if list.count < rows.count, let gone = rows.keys.sorted().first(where: { path in !list.contains { $0.path == path } }) {
-        fails("task \(id), round \(record.round), \(phase): \(gone) was accepted and is gone from the record")
+        fails("task \(id), round \(record.round), \(phase): \(gone) was accepted but is missing from the record")
       }
     }
   }
@@ -135,7 +137,8 @@ extension Auditor {
   private func enter(_ record: Coordinator.Record, _ id: TaskID, _ book: inout Book, at region: NodeID) {
     switch record {
     case .missed, .summarized: break
-    case .accepted, .published, .revised, .reopened, .evaluated, .ended: fails("\(region) does central's work: \(record.kind)")
+    case .accepted, .published, .revised, .reopened, .evaluated, .ended:
+      fails("\(region) has a record that only central may have: \(record.kind)")
     case .forwarded(let descriptor): if descriptor.state.isFinal { settles(id, region, book) }
     case .opened(_, let opening):
       if opening.continues != true {
@@ -149,7 +152,7 @@ extension Auditor {
     case .combined(_, let combined):
       guard let key = orders[region]?[id] else { return fails("\(region) combines for \(id) without an order") }
       let digest = fold(id, PhaseKey(round: key.round, phase: key.phase), book)
-      check(combined.result.digest == digest, "task \(id), \(key): what \(region) made is not the fold of what counts")
+      check(combined.result.digest == digest, "task \(id), \(key): \(region)'s contribution was not made from the contributions that count")
     case .completed(_, let record, _): settled(id, record, &book)
     case .forgotten, .retired:
       settles(id, region, book)
@@ -160,13 +163,13 @@ extension Auditor {
   /// Checks that no row is left without a record.
   private func settles(_ id: TaskID, _ region: NodeID, _ book: Book) {
     for (key, rows) in book.rows where !rows.isEmpty {
-      fails("task \(id): \(region) goes on, and what it accepted in round \(key.round), \(key.phase) is in no record")
+      fails("task \(id): \(region) moved on, but no record contains what it accepted in round \(key.round), \(key.phase)")
     }
   }
 
   private func settled(_ id: TaskID, _ record: RoundRecord, _ book: inout Book) {
     for contribution in record.updates + record.evaluations where contribution.reason?.contains(World.diskFull) == true {
-      fails("task \(id), round \(record.round): \(contribution.path) is abandoned for a full disk, which passes")
+      fails("task \(id), round \(record.round): \(contribution.path) was abandoned because of a full disk, which is temporary")
     }
     names(id, record, book)
     for (key, rows) in book.rows where key.round == record.round {

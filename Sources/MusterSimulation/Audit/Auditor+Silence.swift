@@ -27,8 +27,8 @@ extension Auditor {
     unanswered[coordinator]?[node]?.others.append((invitation.task, invitation.key))
     check(
       first.repeats < 2 || world.time - first.since < 13_000,
-      "\(coordinator) invites \(node) to \(invitation.key) of \(invitation.task), which for \((world.time - first.since) / 1000) s did not "
-        + "answer the invitation to \(first.key) of \(first.task)")
+      "\(coordinator) invites \(node) to \(invitation.key) of \(invitation.task), but for \((world.time - first.since) / 1000) s the node "
+        + "has not answered the invitation to \(first.key) of \(first.task)")
   }
 
   /// Notes that something new of a node has reached its coordinator.

@@ -16,18 +16,18 @@ extension Auditor {
       return check(upload.isForged, "\(who): its own ticket is refused by \(ledger)")
     }
     switch answer {
-    case .stored, .same, .conflict: check(!upload.isForged, "\(who): answered as if its ticket were for that")
+    case .stored, .same, .conflict: check(!upload.isForged, "\(who): answered as if its forged ticket were valid")
     case .closed, .refused, .unknown: break
     }
     switch answer {
-    case .stored: check(row == digest, "\(who): answered with 201, and the store of \(ledger) does not hold it")
-    case .same: check(row == digest, "\(who): answered with 200, and what counts is something else")
-    case .conflict: check(row != nil && row != digest, "\(who): answered with 409, and nothing else of it counts")
-    case .closed(let why): check(row == nil, "\(who): answered with 410 (\(why)), and it counts")
+    case .stored: check(row == digest, "\(who): answered with 201, but the store of \(ledger) does not have it")
+    case .same: check(row == digest, "\(who): answered with 200, but different bytes count")
+    case .conflict: check(row != nil && row != digest, "\(who): answered with 409, but no other contribution of this path counts")
+    case .closed(let why): check(row == nil, "\(who): answered with 410 (\(why)), but it counts")
     case .refused(let why):
-      check(upload.isExaggerated, "\(who): answered with 422 (\(why)), and its numbers are fit")
-      check(row == nil, "\(who): answered with 422 (\(why)), and it counts")
-    case .unknown: check(book == nil || ledger != .central, "\(who): answered with 404, and the task is there")
+      check(upload.isExaggerated, "\(who): answered with 422 (\(why)), but its numbers are in range")
+      check(row == nil, "\(who): answered with 422 (\(why)), but it counts")
+    case .unknown: check(book == nil || ledger != .central, "\(who): answered with 404, but the task exists")
     }
   }
 
@@ -36,13 +36,13 @@ extension Auditor {
     let key = PhaseKey(round: ledger.round, phase: ledger.phase)
     let (rows, settled) = (book?.rows[key] ?? [:], book?.settled[key] ?? [:])
     let isKnown = ledger.accepted.allSatisfy { rows[$0] != nil || settled[$0] != nil }
-    check(isKnown, "task \(ledger.task), round \(ledger.round), \(ledger.phase): the ledger of \(name) names what it does not hold")
+    let place = "task \(ledger.task), round \(ledger.round), \(ledger.phase)"
+    check(isKnown, "\(place): the ledger of \(name) lists a contribution that its store does not have")
     // A row that was written a moment ago is visible only once its commit has answered.
     let isWriting = name == .central ? world.central.shell.isCommitting : world.region(name)?.shell.isCommitting ?? true
     check(
       isWriting || rows.keys.allSatisfy(ledger.accepted.contains),
-      "task \(ledger.task), round \(ledger.round), \(ledger.phase): the ledger of \(name) says \(ledger.accepted.count), its rows are \(rows.count)"
-    )
+      "\(place): the ledger of \(name) lists \(ledger.accepted.count) contributions, its store has \(rows.count)")
   }
 
   /// Checks that a message which a server publishes is backed by its store.
@@ -63,7 +63,7 @@ extension Auditor {
   private func says(_ descriptor: TaskDescriptor) {
     check(
       descriptor.revision <= books[BookKey(ledger: .central, task: descriptor.task)]?.revision ?? 0,
-      "task \(descriptor.task): revision \(descriptor.revision) is published and not stored")
+      "task \(descriptor.task): revision \(descriptor.revision) was published but not stored")
   }
 
   private func invites(_ invitation: Invitation, by coordinator: NodeID) {
@@ -86,6 +86,6 @@ extension Auditor {
   func misses(_ digest: Digest, _ job: Job) {
     let machine = world.central.machine
     guard let run = machine.tasks[job.task], machine.refusal(run, round: job.key.round, phase: job.key.phase) == nil else { return }
-    fails("task \(job.task): \(job.key) is open, and central's store does not have its base")
+    fails("task \(job.task): \(job.key) is open, but central's store does not have its base model")
   }
 }

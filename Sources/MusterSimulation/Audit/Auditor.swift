@@ -68,7 +68,7 @@ final class Auditor {
   // MARK: Bounds
 
   func bound(_ count: Int, _ limit: Int, _ what: @autoclosure () -> String) {
-    check(count <= limit, "\(what()) holds \(count) entries, more than \(limit)")
+    check(count <= limit, "\(what()): \(count) entries, more than the limit of \(limit)")
   }
 
   func timePassed() { idleTicks = 0 }
@@ -76,7 +76,7 @@ final class Auditor {
   /// Checks that the ticks at a machine's deadlines change something: 50 useless ones in a row are a busy loop.
   func ticked(_ name: String, wasUseful: Bool) {
     if !wasUseful { idleTicks += 1 }
-    check(idleTicks < 50, "\(name): a busy loop, waking the machine at its deadline changes nothing")
+    check(idleTicks < 50, "\(name): busy loop: ticks at the machine's deadline change nothing")
   }
 
   func follow(_ name: String, _ instant: Instant) {
@@ -105,9 +105,11 @@ final class Auditor {
         continue
       }
       let round = run.round
-      check(round >= rounds[id] ?? 0, "task \(id): round \(round) after \(rounds[id] ?? 0)")
+      check(round >= rounds[id] ?? 0, "task \(id) went back from round \(rounds[id] ?? 0) to round \(round)")
       rounds[id] = round
-      check(run.progress.rounds == book.completed, "task \(id): \(run.progress.rounds) rounds are recorded, \(book.completed) stored")
+      check(
+        run.progress.rounds == book.completed,
+        "task \(id): the machine has \(run.progress.rounds) finished rounds, the store \(book.completed)")
       if book.completed < round, !run.isEnded { count(run, book, "central") }
     }
     recount(machine)
@@ -138,7 +140,9 @@ final class Auditor {
     for phase in Phase.allCases {
       let rows = book.rows[PhaseKey(round: run.round, phase: phase)]?.count ?? 0
       let counted = run.ledger(round: run.round, phase: phase)?.accepted.count ?? 0
-      check(counted == rows, "task \(run.id), round \(run.round), \(phase): the ledger of \(name) counts \(counted), its rows are \(rows)")
+      check(
+        counted == rows,
+        "task \(run.id), round \(run.round), \(phase): the ledger of \(name) counts \(counted) contributions, its store has \(rows)")
     }
   }
 
@@ -148,7 +152,7 @@ final class Auditor {
   func loses<Event>(_ events: [Event], readsAgain: Bool, by server: NodeID) {
     check(
       events.isEmpty || readsAgain,
-      "\(server) has lost \(events.count) events that their senders do not repeat, and does not read its topics again")
+      "\(server) has lost \(events.count) events that their senders do not repeat, but does not read its topics again")
   }
 
   func ended(_ session: String) { endedSessions.insert(session) }
@@ -163,7 +167,9 @@ final class Auditor {
       if state.online {
         now[node] = state.session
       } else if isCertain, before[node] == state.session {
-        check(endedSessions.contains(state.session), "\(machine.id) holds \(node) for offline, and its session \(state.session) lasts")
+        check(
+          endedSessions.contains(state.session),
+          "\(machine.id) considers \(node) offline, but its session \(state.session) has not ended")
       }
     }
     present[machine.id] = now

@@ -41,7 +41,7 @@ extension World {
       for (task, descriptor) in device.machine.tasks where !descriptor.state.isFinal {
         check(listed.contains(task), "\(device.name) still has task \(task), which \(device.region) does not list")
       }
-      check(!device.isAtWork, "\(device.name) still works")
+      check(!device.isAtWork, "\(device.name) is still working")
     }
     for promise in promised where promise.task != SecondCentral.task {
       let history = promise.ledger == .central ? central.shell.disk.history : region(promise.ledger)?.shell.disk.history
@@ -49,8 +49,8 @@ extension World {
       let list = promise.phase == .train ? record?.updates : record?.evaluations
       check(
         list?.contains { $0.path == promise.contribution.path && $0.digest == promise.contribution.digest } ?? false,
-        "\(promise.contribution.path) was answered with 201 by \(promise.ledger) in round \(promise.round) of \(promise.task), and no record names it"
-      )
+        "\(promise.contribution.path) was answered with 201 by \(promise.ledger) in round \(promise.round) of \(promise.task), "
+          + "but no record names it")
     }
     return found
   }
@@ -69,7 +69,8 @@ extension World {
         let owed = retained.removeValue(forKey: descriptor.task)
         check(
           owed?.revision == descriptor.revision && owed?.state == descriptor.state,
-          "\(topic) says revision \(descriptor.revision) (\(descriptor.state)), the store \(owed.map { "\($0.revision)" } ?? "nothing")")
+          "\(topic) holds revision \(descriptor.revision) (\(descriptor.state)), but the store has \(owed.map { "\($0.revision)" } ?? "none")"
+        )
       case .status(let status):
         // A status that a node publishes for another one stays on its topic. A status of a task that the coordinator did not know at the
         // time is read again on the next connection.
@@ -77,11 +78,13 @@ extension World {
         // A liar publishes a status before it is asked.
         guard status.node == directory.nodes[key.node], status.reason != "lies" else { continue }
         guard !lostDisks.contains(id), book?.beganWithTheEnd != true else { continue }
-        check(machine.tasks[status.task]?.isEnded != true, "\(topic) still holds \(status.state), and the task has ended")
+        check(machine.tasks[status.task]?.isEnded != true, "\(topic) still holds the status \(status.state), but the task has ended")
       default: break
       }
     }
-    for task in retained.keys.sorted() { check(false, "nothing stands on \(id)'s topic of \(task), which the store knows") }
+    for task in retained.keys.sorted() {
+      check(false, "\(id)'s topic of task \(task) has no retained message, but the store has the task")
+    }
   }
 
   private func present(_ client: Client, _ check: (Bool, @autoclosure () -> String) -> Void) {
@@ -93,6 +96,6 @@ extension World {
       case .node(let state): (state.online, state.session)
       default: nil
       }
-    check(said?.online == true && said?.session == client.session, "\(client.name) is there, and its topic says otherwise")
+    check(said?.online == true && said?.session == client.session, "\(client.name) is online, but its topic says otherwise")
   }
 }

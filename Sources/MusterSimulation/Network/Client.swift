@@ -71,7 +71,7 @@ final class Client {
   func attach(_ owner: any ClientOwner) { attached = owner }
 
   var owner: any ClientOwner {
-    guard let attached else { preconditionFailure("the client \(name) belongs to nobody") }
+    guard let attached else { preconditionFailure("the client \(name) has no owner") }
     return attached
   }
 
@@ -266,7 +266,7 @@ final class Client {
     case .publishBirth: publishBirth(in: world)
     case .duplicate:
       sawDuplicate = true
-      world.note(.connection, name, "sees another one online under its identity")
+      world.note(.connection, name, "sees another client online under its identity")
       renew(after: 30_000 + world.random.within(0...30_000), in: world)
     case .some(.none), nil: break
     }

@@ -117,7 +117,7 @@ package final class CentralProcess: ServerPerformer, LedgerServer, ClientOwner {
           let key = piece.item.key
           return key.task == task && key.round == run.round && key.contributions == contributions
         },
-        "task \(task): round \(run.round) waits for central's aggregation, and nobody works on that")
+        "task \(task): round \(run.round) waits for central's aggregation, but the work queue has no such work")
     }
   }
 
@@ -187,7 +187,7 @@ package final class CentralProcess: ServerPerformer, LedgerServer, ClientOwner {
         // Blobs that the machine no longer waits for may have been collected.
         let isWanted = self.machine.tasks[task].map { $0.isAggregating && $0.round == round } ?? false
         for update in item.contributions where isWanted && !blobs.contains(update.digest) {
-          world.auditor.fails("the update \(update.path) of round \(round) of \(task) counts, and is not in central's store")
+          world.auditor.fails("the update \(update.path) of round \(round) of \(task) counts, but is not in central's store")
         }
         blobs.add(model.digest, at: world.time)
         return .aggregated(task, round: round, model, refused: refused)

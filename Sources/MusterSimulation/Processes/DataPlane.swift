@@ -98,7 +98,7 @@ final class DataPlane {
       if phase == .train { store(upload.contribution.digest) }
       next += 1
       waiting[next] = (upload, respond)
-      world.auditor.bound(waiting.count, 256, "uploads that wait for a word of \(ledger)")
+      world.auditor.bound(waiting.count, 256, "the uploads that wait for an answer of \(ledger)")
       post(.contribution(task, round: round, phase: phase, upload.contribution, reply: Coordinator.Reply(next)))
     }
   }

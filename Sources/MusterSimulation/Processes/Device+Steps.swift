@@ -69,7 +69,7 @@ extension DeviceProcess {
     if let current = machine.jobs[job.task], current.isSameWork(as: job.key) {
       world.auditor.check(
         current.stage != .uploading || disk.isFailing || steps.queue.holds(.upload, job.task, job.key),
-        "\(name) has a result of \(job.task), \(job.key), to deliver, and its job queue has no step for that")
+        "\(name) must deliver a result of \(job.task), \(job.key), but its job queue has no step for that")
     } else {
       disk.remove(Self.fileName(job.task, job.key))
     }
@@ -115,7 +115,7 @@ extension DeviceProcess {
         case true: train(step)
         case false:
           world.auditor.misses(digest, step.job)
-          end(step, .failed(step.job.task, step.job.key, reason: "the model is not there"))
+          end(step, .failed(step.job.task, step.job.key, reason: "the model was not found"))
         case nil: again()
         }
       })
@@ -148,7 +148,7 @@ extension DeviceProcess {
     let (task, key) = (step.job.task, step.job.key)
     guard let job = machine.jobs[task], job.isSameWork(as: key), let result = job.result else { return end(step) }
     guard disk.results[Self.fileName(task, key)]?.digest == result.digest else {
-      return end(step, .failed(task, key, reason: "the result is gone from the device's disk"))
+      return end(step, .failed(task, key, reason: "the result is missing from the device's disk"))
     }
     guard let upload = ownUpload(job, result.digest) else { return }
     if lie == .forges { forge(upload, to: job.invitation.upload) }
@@ -174,7 +174,7 @@ extension DeviceProcess {
 
   private func ownUpload(_ job: Job, _ digest: Digest) -> Upload? {
     guard let address = UploadAddress(job.invitation.upload), address.task == job.task, address.round == job.key.round else {
-      world.auditor.fails("\(job.invitation.upload) is no upload address of \(job.task), \(job.key)")
+      world.auditor.fails("\(job.invitation.upload) is not an upload address of \(job.task), \(job.key)")
       return nil
     }
     let accuracy = lie == .exaggerates ? 1e308 : 0.5
@@ -198,7 +198,7 @@ extension DeviceProcess {
     let (task, key) = (step.job.task, step.job.key)
     guard machine.jobs[task]?.isSameWork(as: key) == true else { return end(step) }
     guard let address = UploadAddress(step.job.invitation.upload) else {
-      return end(step, .refused(task, key, reason: "the upload address is not understood"))
+      return end(step, .refused(task, key, reason: "the upload address is not valid"))
     }
     let done: (PhaseLedger??) -> Void = { [self] ledger in
       guard isCurrent(step) else { return }

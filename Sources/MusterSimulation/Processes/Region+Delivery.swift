@@ -30,7 +30,7 @@ extension RegionProcess {
     // Blobs that the machine no longer waits for may have been collected.
     let isWanted = machine.coordinator.tasks[task].map { $0.isAggregating && $0.order?.key == key } ?? false
     for update in item.contributions where isWanted && key.phase == .train && !holds(update.digest) {
-      world.auditor.fails("the update \(update.path) of round \(key.round) of \(task) counts, and is not in \(self.id)'s store")
+      world.auditor.fails("the update \(update.path) of round \(key.round) of \(task) counts, but is not in \(self.id)'s store")
     }
     keep(digest)
     return .combined(task, key, Combined(result: JobResult(file: "combined", digest: digest, bytes: 100), refused: refused))
@@ -43,7 +43,7 @@ extension RegionProcess {
       return done()
     }
     guard holds(result.digest) else {
-      shell.post(delivery.event(for: .refused(reason: "the region's result is gone from its disk")))
+      shell.post(delivery.event(for: .refused(reason: "the region's result is missing from its disk")))
       return done()
     }
     // The contribution stands for as many devices as it was made from.

@@ -142,7 +142,7 @@ package final class RegionProcess: ServerPerformer, LedgerServer, ClientOwner {
       world.auditor.bound(questions.count, 64, "the questions of \(id)")
     case .deliver(let delivery):
       deliveries.add(delivery.queueKey, { [unowned self] done in deliver(delivery, attempt: 1, done) }, again: true)
-    case .lacksGrant(let task): world.auditor.fails("\(id) invites for \(task) and has no grant to make tickets of")
+    case .lacksGrant(let task): world.auditor.fails("\(id) invites for \(task) without a grant to derive tickets from")
     }
   }
 
@@ -153,7 +153,7 @@ package final class RegionProcess: ServerPerformer, LedgerServer, ClientOwner {
     for (task, run) in machine.coordinator.tasks where run.isAggregating {
       world.auditor.check(
         pieces.contains { $0.item.key.task == task && $0.item.key.roundKey == run.order?.key },
-        "task \(task): round \(run.round) waits for \(id) to combine what its devices made, and nobody works on that")
+        "task \(task): round \(run.round) waits for \(id) to combine its devices' contributions, but the work queue has no such work")
     }
   }
 

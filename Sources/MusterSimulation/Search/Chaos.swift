@@ -231,7 +231,8 @@ struct Chaos {
     let task = push.task
     let draw = world.random.fraction()
     let event: Coordinator.Event =
-      draw < 0.35 ? .pause(task) : draw < 0.75 ? .resume(task) : draw < 0.95 ? .evaluate(task) : .cancel(task, reason: "an operator's wish")
+      draw < 0.35
+      ? .pause(task) : draw < 0.75 ? .resume(task) : draw < 0.95 ? .evaluate(task) : .cancel(task, reason: "cancelled by an operator")
     guard world.central.machine.tasks[task] != nil else { return }
     world.central.shell.post(event)
   }
@@ -242,7 +243,7 @@ struct Chaos {
       return
     }
     guard key.kind == .task || key.kind == .coordinatorState || key.kind == .nodeState else { return }
-    world.note(.fault, broker.name, "somebody clears \(world.directory.topic(key))")
+    world.note(.fault, broker.name, "a vandal clears or overwrites \(world.directory.topic(key))")
     world.publish(Packet(key, world.random.chance(0.8) ? .cleared : .garbage), at: broker)
   }
 

@@ -36,7 +36,7 @@ package enum FaultSearch {
     let hasEnded = world.run(seconds: bound) { $0.pushed(scenario) && $0.unfinished.isEmpty }
     if !hasEnded, world.violation == nil {
       world.auditor.fails(
-        "\(Int(bound)) s after the last fault these have not ended: \(world.unfinished.map { "\($0): \(world.why($0))" })")
+        "\(Int(bound)) s after the last fault these tasks have not ended: \(world.unfinished.map { "\($0): \(world.why($0))" })")
     }
     converge(world)
     inspect(world)
@@ -57,7 +57,7 @@ package enum FaultSearch {
       left = world.disagreements()
       if left.isEmpty { return }
     }
-    world.auditor.fails("all tasks have ended, and still: \(left.prefix(5).joined(separator: "; "))")
+    world.auditor.fails("all tasks have ended, but: \(left.prefix(5).joined(separator: "; "))")
   }
 }
 

@@ -43,7 +43,7 @@ package struct FaultSummary: Sendable, CustomStringConvertible {
 
   package var description: String {
     let found = violations.prefix(20).map { seed, violation in
-      "seed \(seed), \(violation)\n  see it: muster simulate faults --seed \(seed) --trace"
+      "seed \(seed), \(violation)\n  to replay it: muster simulate faults --seed \(seed) --trace"
     }
     let hours = "\((virtualSeconds / 360).rounded() / 10)"
     let counts =
