@@ -2,23 +2,25 @@ internal import Glibc
 
 /// The home folder of the user that this process runs as.
 package enum HomeFolder {
-  /// `HOME`, and without it what the password file says. Never a guess: files in a folder that others can write to, or that depends on where
-  /// the program was started, are not safe there.
+  /// `HOME`, or the home folder in the password file if `HOME` is not set to an absolute path.
   ///
-  /// - Returns: an absolute path; nil when neither names one.
+  /// There is no other fallback: files would not be safe in a folder that other users can write to, or that depends on where the program
+  /// was started.
+  ///
+  /// - Returns: an absolute path; `nil` if neither gives one.
   package static func path(environment: [String: String]) -> String? {
     if let home = environment["HOME"], home.hasPrefix("/") { return home }
     return inPasswordFile(geteuid())
   }
 
-  /// `$XDG_STATE_HOME`, or `.local/state` in the home folder; nil when there is none.
+  /// `$XDG_STATE_HOME`, or `.local/state` in the home folder; `nil` if there is no home folder.
   package static func state(environment: [String: String]) -> String? {
-    // The specification: a relative path is to be ignored.
+    // The XDG specification says that relative paths must be ignored.
     if let folder = environment["XDG_STATE_HOME"], folder.hasPrefix("/") { return folder }
     return path(environment: environment).map { $0 == "/" ? "/.local/state" : "\($0)/.local/state" }
   }
 
-  /// What a setting's error says when there is no home folder.
+  /// The error of a setting whose default needs a home folder when there is none.
   package static let missing = "is missing: neither HOME nor the password file names a home folder to put it into"
 
   static func inPasswordFile(_ user: uid_t) -> String? {

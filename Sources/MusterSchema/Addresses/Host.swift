@@ -1,17 +1,17 @@
 internal import Glibc
 
-/// Why a text is not an address.
+/// The reason why a string is not an address.
 package struct AddressError: Error, Hashable, CustomStringConvertible {
   package let description: String
 
   init(_ description: String) { self.description = description }
 }
 
-/// A host as people write it: a name, an IPv4 address, or an IPv6 address with or without its brackets.
+/// A host as people write it: a name, an IPv4 address, or an IPv6 address with or without brackets.
 ///
-/// Whether a name resolves is found out later; what no resolver could ever take is refused here.
+/// Names are not resolved here. Only names that no resolver could accept are refused.
 package struct Host: Hashable, Sendable, CustomStringConvertible {
-  /// As sockets and resolvers take it: without brackets, in lowercase, an IPv6 address in its shortest form.
+  /// The form for sockets and resolvers: without brackets, in lowercase, an IPv6 address in its shortest form.
   package let name: String
 
   package init(validating text: some StringProtocol) throws(AddressError) {
@@ -27,10 +27,10 @@ package struct Host: Hashable, Sendable, CustomStringConvertible {
   }
 
   package var isIPv6: Bool { name.contains(":") }
-  /// Whether it is an address, not a name.
+  /// Whether the host is an address and not a name.
   package var isNumeric: Bool { isIPv6 || Self.isIPv4(name) }
 
-  /// As it stands in a URL, and before a port.
+  /// The form for a URL and for `host:port`: an IPv6 address has brackets.
   package var description: String { isIPv6 ? "[\(name)]" : name }
 
   fileprivate static func refusal(_ text: some StringProtocol) -> AddressError {
@@ -44,7 +44,7 @@ package struct Host: Hashable, Sendable, CustomStringConvertible {
   }
 
   private static func canonicalIPv6(_ text: String) -> String? {
-    // A link-local address names its interface: fe80::1%eth0.
+    // A link-local address can have a suffix that names its interface: fe80::1%eth0.
     let parts = text.split(separator: "%", maxSplits: 1, omittingEmptySubsequences: false)
     var address = in6_addr()
     guard let number = parts.first, inet_pton(AF_INET6, String(number), &address) == 1 else { return nil }
@@ -56,11 +56,11 @@ package struct Host: Hashable, Sendable, CustomStringConvertible {
     return "\(canonical)%\(parts[1])"
   }
 
-  /// Labels of letters, digits, `-` and `_`. The last one is not a number: such a name is an IPv4 address that went wrong.
+  /// Whether the labels consist of letters, digits, `-` and `_`, and the last is not a number: such a name is a mistyped IPv4 address.
   private static func isName(_ text: String) -> Bool {
     guard (1...253).contains(text.utf8.count) else { return false }
     let labels = text.utf8.split(separator: UInt8(ascii: "."), omittingEmptySubsequences: false)
-    // A dot at the end says that the name is complete.
+    // A dot at the end marks a fully qualified name.
     let named = labels.count > 1 && labels.last?.isEmpty == true ? labels.dropLast() : labels[...]
     guard let last = named.last, !last.allSatisfy({ (0x30...0x39).contains($0) }) else { return false }
     return named.allSatisfy { label in
@@ -84,11 +84,11 @@ package struct HostAndPort: Hashable, Sendable, CustomStringConvertible {
     self.port = port
   }
 
-  /// - Parameter defaultPort: when the text names none; nil: it must.
+  /// - Parameter defaultPort: the port if the string has none; with `nil`, a string without a port is refused.
   package init(validating text: some StringProtocol, defaultPort: Int? = nil) throws(AddressError) {
-    // A whole URL, most likely: its scheme is no host.
+    // Probably a whole URL, whose scheme must not be read as a host.
     if text.contains("/") { throw Host.refusal(text) }
-    // An IPv6 address without brackets has more than one colon: then all of it is the host.
+    // More than one colon without brackets is an IPv6 address without a port.
     let isBareIPv6 = !text.hasPrefix("[") && text.filter { $0 == ":" }.count > 1
     let colon = isBareIPv6 ? nil : text.lastIndex(of: ":").flatMap { text[$0...].contains("]") ? nil : $0 }
     host = try Host(validating: text[..<(colon ?? text.endIndex)])

@@ -1,15 +1,15 @@
-/// Scheme, host and port of an HTTP address, and what stands behind them.
+/// An HTTP address: scheme, host and port, and the path that follows them.
 package struct ServerAddress: Hashable, Sendable, CustomStringConvertible {
   package let isTLS: Bool
   package let server: HostAndPort
-  /// Everything behind host and port, from its `/`, `?` or `#`.
+  /// Everything after host and port, from the first `/`, `?` or `#`.
   package let path: String
 
   package var host: Host { server.host }
   package var port: Int { server.port }
 
-  /// - Throws: ``AddressError`` for what is not plain `http(s)://host[:port][/path]`. Credentials in an address are refused: it is logged, and
-  ///   told to others.
+  /// - Throws: ``AddressError`` unless the address is a plain `http(s)://host[:port][/path]`. Credentials are refused, because addresses
+  ///   are logged and sent to other programs.
   package init(validating address: String) throws(AddressError) {
     let rest: Substring
     if address.hasPrefix("http://") {
@@ -33,12 +33,12 @@ package struct ServerAddress: Hashable, Sendable, CustomStringConvertible {
     server = try HostAndPort(validating: authority, defaultPort: isTLS ? 443 : 80)
   }
 
-  /// Nil for what is not plain `http(s)://host[:port][/path]`.
+  /// Returns `nil` unless the address is a plain `http(s)://host[:port][/path]`.
   package init?(_ address: String) {
     do { try self.init(validating: address) } catch { return nil }
   }
 
-  /// The address of a server as it is told to others: without a query or a fragment, which would end up in the middle of what is made of it.
+  /// The base address of a server, as sent to other programs. A query or a fragment is refused, because paths are appended to the address.
   package init(base address: String) throws(AddressError) {
     try self.init(validating: address)
     guard !path.contains("?"), !path.contains("#") else {

@@ -1,9 +1,9 @@
-/// The registry of errors that one program reports to another, or to a script. A code's word never changes and is never used again for
-/// something else; the sentence beside it is for people and may change.
+/// The codes of errors that one program reports to another, or to a script.
 ///
-/// The table in `docs/errors.md` is made of this file; a test compares them.
+/// The string of a code never changes and is never reused for another error. The sentence beside it is meant for people and may change.
+/// A test compares the table in `docs/errors.md` with this file.
 package enum ErrorCode: String, Hashable, Sendable, CaseIterable {
-  // What a request may get wrong.
+  // Errors in a request.
   case badRequest = "bad-request"
   case incompleteBody = "incomplete-body"
   case notAdmitted = "not-admitted"
@@ -31,7 +31,7 @@ package enum ErrorCode: String, Hashable, Sendable, CaseIterable {
   case tooManyRequests = "too-many-requests"
   case tooManyUploads = "too-many-uploads"
 
-  // What a server cannot do now, or at all.
+  // Requests that a server cannot serve now, or not at all.
   case internalError = "internal-error"
   case replayFailed = "replay-failed"
   case centralUnreachable = "central-unreachable"
@@ -42,16 +42,16 @@ package enum ErrorCode: String, Hashable, Sendable, CaseIterable {
   case unavailable = "unavailable"
   case diskFull = "disk-full"
 
-  // What ends a task, or a node's part in a round.
+  // Errors that end a task, or a node's part in a round.
   case everyDeviceFailed = "every-device-failed"
   case trainerFailed = "trainer-failed"
 
-  /// Sent by a newer program, or by something between client and server.
+  /// A code that this program does not know, from a newer program or from something between client and server.
   case unrecognized
 
-  /// The HTTP status that the error is answered with; nil for one that only statuses, records and programs report.
+  /// The HTTP status of an answer with this error; `nil` for an error that occurs only in statuses, records and programs.
   package var httpStatus: Int? { entry.status }
-  /// What `muster` exits with when central answers with it, or when the watched task ends with it.
+  /// The exit status of `muster` when central answers with this error, or when the task that it watches ends with it.
   package var exit: ExitStatus { entry.exit }
   /// A few words for people, the `title` of a ``Problem``.
   package var title: String { entry.title }
@@ -101,7 +101,7 @@ package enum ErrorCode: String, Hashable, Sendable, CaseIterable {
 }
 
 extension ErrorCode: Codable {
-  /// A code that this program does not know becomes ``unrecognized``: codes may be added without a new version of the protocol.
+  /// Decodes an unknown code as ``unrecognized``, because codes may be added without a new version of the protocol.
   package init(from decoder: any Decoder) throws {
     self = ErrorCode(rawValue: try decoder.singleValueContainer().decode(String.self)) ?? .unrecognized
   }

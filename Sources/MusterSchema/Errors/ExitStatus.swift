@@ -1,11 +1,11 @@
-/// What a program of Muster ends with: one table for all of them.
+/// The exit statuses of all programs of Muster.
 package enum ExitStatus: Int32, CaseIterable, Sendable {
   case success = 0
-  /// A fault of the program or of the machine, or an answer that makes no sense.
+  /// A fault of the program or of the machine, or an answer that cannot be interpreted.
   case unexpected = 1
   /// The command line or the task file is wrong.
   case usage = 2
-  /// Central, or what it keeps, refuses.
+  /// Central refuses the request, or does not have what was asked for.
   case refused = 3
   /// Central or the broker does not answer.
   case unreachable = 4
@@ -13,9 +13,9 @@ package enum ExitStatus: Int32, CaseIterable, Sendable {
   case taskFailed = 5
   /// The agent's command line is wrong (`EX_USAGE` of sysexits.h).
   case agentUsage = 64
-  /// The configuration of a server or an agent is wrong: starting again does not help (`EX_CONFIG`).
+  /// The configuration of a server or an agent is wrong, so that starting it again does not help (`EX_CONFIG`).
   case configuration = 78
-  /// Ctrl-C or SIGTERM, as a shell reports it.
+  /// Stopped by Ctrl-C or SIGTERM; the status that a shell reports for Ctrl-C.
   case interrupted = 130
 
   /// One line for the table in a help text.

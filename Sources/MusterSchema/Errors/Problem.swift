@@ -1,13 +1,13 @@
-/// `application/problem+json`, RFC 9457: how every HTTP route reports an error. The member `code` is an extension of ours.
+/// An HTTP error as `application/problem+json` (RFC 9457), the form of every route's errors. The member `code` is an extension of Muster.
 package struct Problem: Codable, Hashable, Sendable, Error, CustomStringConvertible {
   package static let contentType = "application/problem+json"
 
   package var status: Int
-  /// Nil: something else than Muster answered, or version 0.1.0.
+  /// `nil` if something other than Muster answered, or version 0.1.0.
   package var code: ErrorCode?
   package var title: String
   package var detail: String
-  /// Every field that is wrong, for a refused task.
+  /// All wrong fields of a refused task.
   package var problems: [FieldProblem]?
 
   package init(_ code: ErrorCode, _ detail: String, problems: [FieldProblem]? = nil) {
@@ -18,7 +18,7 @@ package struct Problem: Codable, Hashable, Sendable, Error, CustomStringConverti
     self.problems = problems
   }
 
-  /// An answer that carries no code of ours.
+  /// A problem without a code of Muster.
   package init(status: Int, title: String, detail: String) {
     self.status = status
     self.title = title

@@ -1,28 +1,28 @@
-/// One change to what a coordinator keeps for good: its tasks, their rounds and models, and what became of each contribution and invitation.
+/// One change to the history of a coordinator: its tasks, their rounds and models, and the fate of each contribution and invitation.
 ///
-/// A store makes the changes in the transaction of the records that they follow from, and adds the time of day. Nothing in the protocol waits
-/// for the history of a round in progress; questions about rounds that are over are answered from it.
+/// The history is permanent. A store makes a change in the transaction of the record that it follows from, and adds the time of day. The
+/// protocol never reads the history of a round in progress; questions about finished rounds are answered from it.
 package enum HistoryChange: Hashable, Sendable {
-  /// Central accepted a task, or a region heard of one.
+  /// Central accepted a task, or a region received its descriptor.
   ///
-  /// - Parameter isOver: the first that a region heard was the task's end. If it was not, history of a retired task with the same id belongs to
-  ///   another one, and is removed.
+  /// - Parameter isOver: whether the first descriptor that a region received was that of an ended task. If it is false, and the history has
+  ///   a retired task with the same id, that was another task, and its history is removed.
   case began(TaskID, name: String, specification: TaskSpecification?, isOver: Bool)
-  /// A contribution was accepted. Its round decides about it later.
+  /// A contribution was accepted. Its fate is decided later in the round.
   case contributed(ContributionKey, ContributionRecord)
   case published(TaskID, ModelCheckpoint)
   /// Central's evaluation of a model.
   case evaluated(TaskID, round: Int, metrics: [String: Double])
-  /// A round is over, or at a region a phase of it. What the two phases of one round say is added up.
+  /// A round ended, or at a region one of its phases. The records of both phases of a round are merged.
   case completed(TaskID, RoundRecord)
-  /// Nodes that were invited and did not deliver, at a region that only recruits.
+  /// At a region that only recruits: nodes that were invited and did not deliver.
   case missed(TaskID, round: Int, Phase, [Waiting])
-  /// Of a task's models and updates these alone are still kept as blobs.
+  /// Only these models and updates of a task are still kept as blobs.
   case retained(TaskID, RetainedModels, updatesSince: Int)
   case ended(TaskID, RoundState.Step, reason: String)
-  /// Something to be told of that changes no other row.
+  /// An event to report that changes no other row.
   case happened(TaskID, TaskEvent.Kind, TaskEvent.Details)
-  /// A task left the memory of the coordinator, a day after its end.
+  /// A task left the coordinator's memory, a day after its end.
   case retired(TaskID, RetiredTask?)
   /// The history of the task is removed.
   case forgotten(TaskID)
@@ -39,7 +39,7 @@ package enum HistoryChange: Hashable, Sendable {
 }
 
 extension HistoryChange {
-  /// The event that the change is, for people who follow the task; nil when it is none of its own.
+  /// The event that reports this change to people who follow the task; `nil` if the change is not reported.
   package var event: (kind: TaskEvent.Kind, details: TaskEvent.Details)? {
     switch self {
     case .began: (.accepted, TaskEvent.Details())
@@ -53,11 +53,11 @@ extension HistoryChange {
   }
 }
 
-/// Which of a task's models retention keeps.
+/// The models of a task that retention keeps.
 package struct RetainedModels: Hashable, Sendable {
-  /// Models of this round and later rounds are kept.
+  /// Models of this round and of later rounds are kept.
   package var since: Int
-  /// Rounds of earlier models that are kept: the initial one and the best.
+  /// Rounds of the earlier models that are also kept: the initial and the best model.
   package var earlier: [Int]
 
   package init(since: Int, earlier: [Int]) {

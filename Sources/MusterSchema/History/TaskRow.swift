@@ -11,21 +11,21 @@ package struct RetiredTask: Codable, Hashable, Sendable {
   }
 }
 
-/// A task as the history has it.
+/// A task in the history.
 package struct TaskRow: Hashable, Sendable {
-  /// Grows with each task.
+  /// Increases with each task.
   package var number: Int
   package var id: TaskID
   package var name: String
-  /// Nil at a region.
+  /// `nil` at a region.
   package var specification: TaskSpecification?
-  /// When it was accepted; nil for tasks of version 0.1.0.
+  /// When the task was accepted; `nil` for tasks of version 0.1.0.
   package var began: WallTime?
-  /// How it ended; nil while it goes on.
+  /// How the task ended; `nil` while it runs.
   package var step: RoundState.Step?
   package var reason: String?
   package var ended: WallTime?
-  /// Rounds that are over.
+  /// Number of finished rounds.
   package var rounds: Int
   package var retired: RetiredTask?
 

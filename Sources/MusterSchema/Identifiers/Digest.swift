@@ -1,12 +1,12 @@
 internal import Crypto
 internal import FoundationEssentials
 
-/// The SHA-256 of a blob, written `sha256:` and 64 hexadecimal digits.
+/// The SHA-256 of a blob, written as `sha256:` followed by 64 hexadecimal digits.
 public struct Digest: Hashable, Comparable, Codable, Sendable, CustomStringConvertible {
   /// 64 lowercase hexadecimal digits.
   public let hexadecimal: String
 
-  /// From `sha256:…` or the bare 64 digits; nil for anything else.
+  /// Reads `sha256:…` or the 64 digits alone; `nil` for anything else.
   public init?(_ text: some StringProtocol) {
     let digits = text.hasPrefix("sha256:") ? text.dropFirst(7) : text[...]
     guard digits.utf8.count == 64, digits.utf8.allSatisfy({ (0x30...0x39).contains($0) || (0x61...0x66).contains($0) }) else { return nil }
@@ -36,13 +36,13 @@ public struct Digest: Hashable, Comparable, Codable, Sendable, CustomStringConve
     return bytes
   }
 
-  /// From the 32 bytes; nil for another number of them.
+  /// The digest with these 32 bytes; `nil` for another number of bytes.
   package init?(bytes: some Collection<UInt8>) {
     guard bytes.count == 32 else { return nil }
     self.init(hash: bytes)
   }
 
-  /// Reads an RFC 9530 `Content-Digest` field; nil when it names no SHA-256.
+  /// Reads an RFC 9530 `Content-Digest` field; `nil` if it has no SHA-256.
   public init?(contentDigest field: String) {
     for member in field.split(separator: ",") {
       let text = member.trimmed
@@ -74,7 +74,7 @@ public struct Digest: Hashable, Comparable, Codable, Sendable, CustomStringConve
 }
 
 extension Digest {
-  /// SHA-256 in steps, for bodies that pass by in chunks.
+  /// SHA-256 in steps, for bodies that arrive in chunks.
   public struct Hasher: Sendable {
     private var hash = SHA256()
 

@@ -1,15 +1,14 @@
-/// An identifier that is safe inside a topic, a path and a file name: `[a-z0-9][a-z0-9-]{0,62}`.
+/// An identifier that is safe in a topic, a path and a file name: `[a-z0-9][a-z0-9-]{0,62}`.
 ///
-/// There is no way to make one that holds `/`, `+`, `#`, a dot or a control character, so whatever carries an identifier cannot be
-/// used to inject a topic level or a folder.
+/// An identifier cannot contain `/`, `+`, `#`, a dot or a control character, so it cannot be used to inject a topic level or a folder.
 public protocol Identifier: RawRepresentable, Codable, CodingKeyRepresentable, Hashable, Comparable, Sendable, CustomStringConvertible
 where RawValue == String {
-  /// What the identifier names, for messages: `task id`.
+  /// The kind of thing that is identified, for messages: `task id`.
   static var noun: String { get }
   init(unchecked rawValue: String)
 }
 
-/// Why a text is not an identifier.
+/// The reason why a string is not an identifier.
 public struct IdentifierError: Error, Hashable, CustomStringConvertible {
   public let noun: String
   public let text: String

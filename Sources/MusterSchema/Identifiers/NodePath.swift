@@ -1,10 +1,10 @@
-/// Where a node stands below the root: `north`, or `north/pi-1`. One to eight levels.
+/// The position of a node below the root: `north`, or `north/pi-1`. One to eight levels.
 package struct NodePath: Hashable, Comparable, Codable, Sendable, CustomStringConvertible {
   package let nodes: [NodeID]
 
   package init(_ first: NodeID, _ rest: NodeID...) { nodes = [first] + rest }
 
-  /// A path of the given nodes; nil when there are none, or more than eight.
+  /// A path of the given nodes; `nil` for none, or for more than eight.
   package init?(_ nodes: [NodeID]) {
     guard (1...8).contains(nodes.count) else { return nil }
     self.nodes = nodes
@@ -22,7 +22,7 @@ package struct NodePath: Hashable, Comparable, Codable, Sendable, CustomStringCo
   package func appending(_ node: NodeID) -> NodePath? { NodePath(nodes + [node]) }
 
   package var description: String { nodes.map(\.rawValue).joined(separator: "/") }
-  /// In the order of their texts.
+  /// Compares as the strings would.
   package static func < (left: Self, right: Self) -> Bool {
     if let last = left.nodes.last, let other = right.nodes.last, left.nodes.dropLast() == right.nodes.dropLast() { return last < other }
     return left.description < right.description

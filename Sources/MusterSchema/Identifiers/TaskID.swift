@@ -1,4 +1,4 @@
-/// A task, named by the client that pushes it, so that a retried push is the same task.
+/// The id of a task. The client that pushes the task chooses it, so that a repeated push is the same task.
 public struct TaskID: Identifier {
   public static var noun: String { "task id" }
   public let rawValue: String

@@ -1,9 +1,9 @@
 internal import Crypto
 
-/// What a coordinator derives its tickets from: 32 bytes, hexadecimal. Whoever holds a grant can admit the nodes below it, and nobody else.
+/// The key from which a coordinator derives tickets: 32 bytes, written in hexadecimal. Only its holder can admit the nodes below it.
 ///
-/// A child's grant is HMAC-SHA256(parent's grant, child's id), so a ledger can check the ticket of a device that it never met from its
-/// own key and the device's path, and keeps no table. It is admission, not identity. Never logged: `description` hides it.
+/// A child's grant is HMAC-SHA256(parent's grant, child's id). So a ledger can check the ticket of a device that it never met with its own
+/// key and the device's path, without a table. A ticket admits, but does not identify. Grants are never logged: `description` hides them.
 package struct Grant: Hashable, Codable, Sendable, CustomStringConvertible {
   package let hexadecimal: String
 
@@ -14,7 +14,7 @@ package struct Grant: Hashable, Codable, Sendable, CustomStringConvertible {
     self.hexadecimal = hexadecimal
   }
 
-  /// The grant of one task, from the ledger's secret key: what leaks with a task's grant is worth nothing to another task.
+  /// The grant of one task, from the ledger's secret key. A leaked grant is worthless for other tasks.
   package init(secret: [UInt8], task: TaskID) { hexadecimal = hmac(key: secret, "task/\(task)").hexadecimal }
 
   package func child(_ node: NodeID) -> Grant { Grant(unchecked: derive("\(node)")) }
@@ -42,7 +42,7 @@ package struct Grant: Hashable, Codable, Sendable, CustomStringConvertible {
   }
 }
 
-/// Admits one contribution: (task, round, phase) of one path. Compared in constant time; never logged.
+/// Admits one contribution to a phase of a round of a task, from one path. Compared in constant time, and never logged.
 package struct Ticket: Codable, Hashable, Sendable, CustomStringConvertible {
   package let text: String
 

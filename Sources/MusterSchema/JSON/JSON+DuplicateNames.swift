@@ -1,18 +1,18 @@
 extension JSON {
-  /// Refuses an object that has a name twice: a decoder would take one of the two values, and its writer meant the other.
+  /// Refuses an object that has a name twice. A decoder would silently use one of the two values, perhaps not the one that was meant.
   ///
-  /// For what people write. The bytes need not be JSON: what is wrong in another way is left to the decoder.
+  /// Used for JSON that people write. Bytes that are not JSON are not refused here: the decoder reports those errors.
   ///
-  /// - Throws: ``JSONRefusal`` with the name and where it stands.
+  /// - Throws: ``JSONRefusal`` with the name and its position.
   package static func requireDistinctNames(_ bytes: some Collection<UInt8>) throws {
     var scanner = NameScanner()
     for byte in bytes { try scanner.take(byte) }
   }
 }
 
-/// Follows the names of objects through JSON, a byte at a time.
+/// Tracks the names of objects in JSON, byte by byte.
 private struct NameScanner {
-  /// An object: its names so far, and the one whose value is being read; or an array, which has none.
+  /// An object, with its names so far and the name whose value is being read, or an array, which has no names.
   private struct Level {
     var isObject: Bool
     var names: Set<String> = []
@@ -21,7 +21,7 @@ private struct NameScanner {
   }
 
   private var levels: [Level] = []
-  /// Of the string that is being read, quotes included; empty outside of one.
+  /// The string that is being read, from its opening quotation mark on; empty outside of a string.
   private var text: [UInt8] = []
   private var isEscaped = false
 

@@ -1,6 +1,6 @@
 public import FoundationEssentials
 
-/// The JSON dialect of Muster: sorted keys, slashes unescaped, so that the same value is always the same bytes.
+/// The JSON of Muster: keys are sorted and slashes are not escaped, so that equal values have equal bytes.
 public enum JSON {
   public static func encoder(pretty: Bool = false) -> JSONEncoder {
     let encoder = JSONEncoder()
@@ -12,8 +12,9 @@ public enum JSON {
     Array(try encoder(pretty: pretty).encode(value))
   }
 
-  /// - Throws: `DecodingError`; ``JSONRefusal`` for a text with more than 1,000 letters beyond ASCII: to compare one takes time that grows with the square
-  ///   of its combining marks, and nothing of ours is that long. ``RangeError`` for a number that is out of its range.
+  /// - Throws: `DecodingError`; ``RangeError`` for a number that is out of its range; ``JSONRefusal`` for a string with more than 1,000
+  ///   characters that are not ASCII or are written as `\u`. Comparing such strings takes time that grows with the square of the number of
+  ///   combining marks, and no string of Muster is that long.
   public static func decode<T: Decodable>(_: T.Type, from bytes: some Sequence<UInt8>) throws -> T {
     let bytes = Array(bytes)
     try requireShortTexts(bytes)
@@ -24,7 +25,7 @@ public enum JSON {
 
   static func requireShortTexts(_ bytes: some Collection<UInt8>) throws {
     guard bytes.count > 1000 else { return }
-    // The decoder would also take UTF-16 and UTF-32, in which nothing below is true.
+    // The decoder would also accept UTF-16 and UTF-32, for which the scan below is wrong.
     let start = Array(bytes.prefix(4))
     guard !start.contains(0), !start.starts(with: [0xfe, 0xff]), !start.starts(with: [0xff, 0xfe]) else {
       throw JSONRefusal("JSON is written in UTF-8")
@@ -39,7 +40,7 @@ public enum JSON {
         beyond = 0
       } else if isText {
         isEscaped = byte == UInt8(ascii: "\\")
-        // Letters, not bytes: those that follow the first of a letter are 10xxxxxx.
+        // Counts characters, not bytes: the further bytes of a UTF-8 character are 10xxxxxx.
         if byte >= 0xc0 { beyond += 1 }
       }
       guard beyond <= 1000 else {
@@ -48,9 +49,11 @@ public enum JSON {
     }
   }
 
-  /// A decoding error as a person would say it: `cohort.size: expected a number`. Names and values in it come from whoever wrote the JSON: it is
-  /// short, and without control characters.
+  /// A decoding error in plain words: `cohort.size: expected a number`.
   ///
+  /// Names and values in it come from the writer of the JSON, so it is shortened and has no control characters.
+  ///
+  /// - Parameter bytes: the JSON that was decoded.
   /// - Parameter bytes: what was decoded.
   public static func explain(_ error: any Error, in bytes: some Sequence<UInt8>) -> String {
     explanation(error, bytes).shown(600)
@@ -60,7 +63,7 @@ public enum JSON {
     guard let error = error as? DecodingError else { return "\(error)" }
     if case .dataCorrupted(let context) = error, context.codingPath.isEmpty {
       if let fault = JSONFault(in: bytes) { return "\(fault)" }
-      // The document is valid JSON. The only error that Foundation reports without a path is a number that its field cannot hold.
+      // The document is valid JSON. The only error that Foundation reports without a path is a number that does not fit its type.
       return "a number does not fit its field: it is too large, or a fraction where a whole number is expected"
     }
     func at(_ context: DecodingError.Context, _ key: (any CodingKey)? = nil) -> String {
@@ -92,7 +95,7 @@ public enum JSON {
   }
 }
 
-/// A valid document that is refused for a reason that is not Foundation's.
+/// A document that is refused for a reason that Foundation's decoder does not check.
 package struct JSONRefusal: Error, Hashable, CustomStringConvertible {
   package let description: String
 

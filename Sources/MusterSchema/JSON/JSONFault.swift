@@ -13,7 +13,7 @@ package struct JSONFault: Error, Hashable, CustomStringConvertible {
 
   package var description: String { isNonFinite ? what : "invalid JSON, line \(line), column \(column): \(what)" }
 
-  /// - Returns: nil for a valid document.
+  /// - Returns: `nil` for a valid document.
   package init?(in bytes: some Sequence<UInt8>) {
     var reader = JSONReader(bytes: Array(bytes))
     guard let found = reader.fault() else { return nil }

@@ -1,4 +1,4 @@
-/// Any JSON, carried without being understood: a device's own data configuration and a task's options are the trainer's business alone.
+/// Any JSON, passed on without interpretation: a device's data configuration and a task's options concern only the trainer.
 public enum JSONValue: Codable, Hashable, Sendable {
   case null
   case bool(Bool)
@@ -10,7 +10,7 @@ public enum JSONValue: Codable, Hashable, Sendable {
   case array([JSONValue])
   case object([String: JSONValue])
 
-  /// Of arrays and objects inside each other, counted from the document's root: what comes from elsewhere is read on a bounded stack.
+  /// Limit of nested arrays and objects, counted from the document's root, because untrusted JSON is decoded recursively.
   public static let maximumDepth = 32
 
   public init(from decoder: any Decoder) throws {

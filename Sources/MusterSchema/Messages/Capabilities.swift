@@ -1,13 +1,12 @@
-/// What a node has to train with.
+/// The trainers that a node can use.
 public struct Capabilities: Codable, Hashable, Sendable {
   /// Names of the trainers in the agent's own configuration.
   public var trainers: [String]
-  /// Of the agent.
+  /// The agent's version.
   public var version: String?
-  /// The model types of each trainer that says which it knows; `step:onnx` stands for every model that comes with an exported training step of
-  /// that format.
+  /// The model types of each trainer that lists them. `step:onnx` stands for every model that has an exported training step in that format.
   public var models: [String: [String]]?
-  /// The versions of trainers that say it.
+  /// The versions of the trainers that report one.
   public var versions: [String: String]?
 
   public init(

@@ -4,11 +4,11 @@ package struct CoordinatorState: Message {
 
   package var coordinator: NodeID
   package var online: Bool
-  /// Drawn anew for each connection. An offline counts only if its session equals the last birth's.
+  /// Random for each connection. An offline state counts only if its session equals that of the last birth.
   package var session: String
-  /// Where devices reach the data plane: `http://10.0.0.5:7410`.
+  /// The address at which devices reach the data plane: `http://10.0.0.5:7410`.
   package var data: String?
-  /// Where operators reach the ops API.
+  /// The address at which operators reach the ops API.
   package var ops: String?
   /// The program's version.
   package var version: String?

@@ -1,6 +1,6 @@
-/// The part of a device owner's policy that is published, for `muster task push --dry-run`. The device itself decides.
+/// The published part of a device owner's policy, for `muster task push --dry-run`. The device itself enforces the policy.
 package struct DevicePolicy: Codable, Hashable, Sendable {
-  /// Why the device takes part in no task now.
+  /// The reason why the device takes part in no task now.
   package var declines: String?
   /// The only hosts that the device uploads to, as `host` or `host:port`. Absent: any host.
   package var uploadHosts: [String]?
@@ -10,7 +10,7 @@ package struct DevicePolicy: Codable, Hashable, Sendable {
     self.uploadHosts = uploadHosts
   }
 
-  /// Why a device that allows only these hosts does not upload to that address; nil when it does.
+  /// The reason why a device that allows only these hosts does not upload to that address; `nil` if it does.
   package static func refusal(of address: String, allowing hosts: [String]) -> String? {
     guard !hosts.isEmpty else { return nil }
     guard let server = ServerAddress(address) else { return "the upload address is not understood" }

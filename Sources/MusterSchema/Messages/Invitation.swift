@@ -1,27 +1,27 @@
-/// `muster/v1/{c}/nodes/{node}/invitations/{task}`: take part in this phase of this round.
+/// `muster/v1/{c}/nodes/{node}/invitations/{task}`: invites a node to this phase of this round.
 package struct Invitation: Message {
   package static var kind: String { "invitation" }
 
   package var task: TaskID
-  /// The descriptor's revision that the invitation belongs to.
+  /// The revision of the task's descriptor that the invitation refers to.
   package var revision: Int
   package var round: Int
   package var attempt: Int
   package var phase: Phase
-  /// Devices asked for, and the least that help: 1 and 1 for a device.
+  /// Number of devices asked for, and the smallest number that is useful. Both are 1 for a device.
   package var quota: Int
   package var minimum: Int
   package var base: ModelReference
-  /// Where the contribution goes, complete. A scout appends `/` and its device's id.
+  /// The complete address of the contribution. A scout appends `/` and its device's id.
   package var upload: String
   /// Admits one contribution. Never logged.
   package var ticket: Ticket?
-  /// For a scout: what its devices' tickets derive from. Never logged.
+  /// For a scout: the grant from which the tickets of its devices derive. Never logged.
   package var grant: Grant?
   package var seed: UInt64
-  /// Time left to deliver, seconds.
+  /// Seconds left for the delivery.
   package var secondsLeft: Double
-  /// Start within this many seconds, at random: a spread against herds.
+  /// Start after a random delay of at most this many seconds, so that devices do not all start at once.
   package var startWithin: Double
 
   package init(

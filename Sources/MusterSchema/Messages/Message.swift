@@ -1,11 +1,11 @@
 internal import FoundationEssentials
 
-/// A payload of a topic: one line of JSON whose first member is `kind`.
+/// The payload of a topic: one line of JSON whose first member is `kind`.
 package protocol Message: Codable, Hashable, Sendable {
   static var kind: String { get }
 }
 
-/// Why a payload was not understood. Whoever reads topics logs it and drops the payload.
+/// The reason why a payload cannot be decoded. Readers of topics log it and drop the payload.
 package enum MessageError: Error, Hashable, CustomStringConvertible {
   case tooLarge(bytes: Int)
   case malformed(String)
@@ -23,9 +23,9 @@ package enum MessageError: Error, Hashable, CustomStringConvertible {
   }
 }
 
-/// The one place that turns messages into bytes and back: `{"kind":"…",` and the body with sorted keys and unescaped slashes.
+/// Encodes and decodes all messages: `{"kind":"…",` followed by the body, with sorted keys and unescaped slashes.
 package enum MessageCoder {
-  /// A message's size limit on the wire.
+  /// Size limit of an encoded message.
   package static let maximumBytes = 4096
 
   package static func encode<M: Message>(_ message: M) throws(MessageError) -> [UInt8] {

@@ -1,10 +1,10 @@
-/// Where the global model of a round lies.
+/// The global model of a round, and where to download it.
 package struct ModelReference: Codable, Hashable, Sendable {
   package var digest: Digest
   package var bytes: Int
-  /// Below the data address of the coordinator that invites: `/v1/blobs/sha256:…`.
+  /// Path below the data address of the inviting coordinator: `/v1/blobs/sha256:…`.
   package var path: String
-  /// What the server optimizer remembers from the round that made it: central's own, never sent.
+  /// Blob with the state that the server optimizer saved with this model. Only central uses it, and it is never sent.
   package var state: Digest?
 
   package init(digest: Digest, bytes: Int, state: Digest? = nil) {

@@ -1,4 +1,4 @@
-/// `muster/v1/{c}/nodes/{node}/state`: a node's birth (online) and Will (offline), and what it can do.
+/// `muster/v1/{c}/nodes/{node}/state`: a node's birth (online) or Will (offline), with its capabilities.
 package struct NodeState: Message {
   package static var kind: String { "node-state" }
 
@@ -6,16 +6,16 @@ package struct NodeState: Message {
 
   package var node: NodeID
   package var online: Bool
-  /// Drawn anew for each connection. An offline counts only if its session equals the last birth's.
+  /// Random for each connection. An offline state counts only if its session equals that of the last birth.
   package var session: String
-  /// `device` or `region`. (The member is called `node-kind` on the wire, since `kind` names the message.)
+  /// Whether the node is a device or a region. The member is not called `kind` because that names the message.
   package var nodeKind: Kind?
   package var labels: [String: String]?
   package var capabilities: Capabilities?
   package var resources: Resources?
-  /// A region's data plane, where central asks for its devices.
+  /// A region's address at which central asks for its devices.
   package var data: String?
-  /// A device's policy as far as it concerns others. Absent when there is nothing to say.
+  /// The part of a device's policy that others need to know; absent if it is empty.
   package var policy: DevicePolicy?
   /// Why the state is offline: a constant of ``Farewell``. Version 0.1.0 does not send it.
   package var reason: String?
@@ -38,9 +38,9 @@ package struct NodeState: Message {
   }
 }
 
-/// Reasons of offline messages. For people: programs act on `online` alone.
+/// Reasons of offline messages, for people. Programs act on `online` alone.
 package enum Farewell {
-  /// The program stopped in an orderly way and published this itself.
+  /// Published by the program itself when it stopped in order.
   package static let stopped = "stopped"
   /// Published by the broker as the Will: the connection broke, or the program or its machine died.
   package static let lost = "connection lost"

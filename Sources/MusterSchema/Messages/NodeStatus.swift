@@ -1,13 +1,13 @@
-/// `muster/v1/{c}/nodes/{node}/tasks/{task}`: where a node stands with a task. The latest holds.
+/// `muster/v1/{c}/nodes/{node}/tasks/{task}`: a node's status in a task. The latest message replaces earlier ones.
 package struct NodeStatus: Message {
   package static var kind: String { "node-status" }
 
   package enum State: String, Codable, Sendable {
-    /// Could take part now.
+    /// Can take part now.
     case ready
     /// Cannot take part now: `reason`, and perhaps `retrySeconds`.
     case declined
-    /// Took the invitation of this round.
+    /// Accepted the invitation to this round.
     case accepted
     /// Training or evaluating: `progress` 0–1.
     case training
@@ -16,9 +16,9 @@ package struct NodeStatus: Message {
     case done
     /// Gave up on this round: `reason`.
     case failed
-    /// A scout: still looking for devices, `have` of its quota are at work or done.
+    /// A scout: still looking for devices; `have` of its quota are working or done.
     case recruiting
-    /// A scout: its quota is at work or done.
+    /// A scout: its whole quota is working or done.
     case filled
     /// A scout: cannot fill its quota now: `have`, `reason`.
     case short
@@ -31,22 +31,22 @@ package struct NodeStatus: Message {
   package var attempt: Int?
   package var phase: Phase?
   package var reason: String?
-  /// The kind of reason, where the coordinator acts on it.
+  /// The kind of the reason, where the coordinator acts on it.
   package var code: ErrorCode?
   package var retrySeconds: Double?
   package var progress: Double?
   package var loss: Double?
-  /// A region: its devices that could take part in the next round, those at work on this one included.
+  /// A region: its devices that could take part in the next round, including those that work on this one.
   package var devices: Int?
   /// A region: its devices that declined.
   package var declined: Int?
-  /// A scout: devices at work or done.
+  /// A scout: devices that are working or done.
   package var have: Int?
   /// A scout: the quota that it knows.
   package var quota: Int?
-  /// A scout: at most five of the devices that it waits for.
+  /// A scout: up to five of the devices that it waits for.
   package var waiting: [Waiting]?
-  /// A device: which of its trainers does the task.
+  /// A device: the trainer that it uses for the task.
   package var trainer: String?
 
   package init(
@@ -75,7 +75,7 @@ package struct NodeStatus: Message {
 }
 
 extension NodeStatus {
-  /// The piece of work that the status speaks of.
+  /// The round, phase and attempt that the status is about; `nil` if it is about the task as a whole.
   package var key: RoundKey? {
     guard let round, let attempt, let phase else { return nil }
     return RoundKey(round: round, phase: phase, attempt: attempt)

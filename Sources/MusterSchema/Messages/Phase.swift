@@ -1,2 +1,2 @@
-/// A round's two phases.
+/// The two phases of a round.
 package enum Phase: String, Codable, Hashable, Sendable, CaseIterable { case train, evaluate }

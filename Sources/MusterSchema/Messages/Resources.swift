@@ -1,18 +1,18 @@
-/// What a device has left, as Linux shows it. Absent where Linux does not.
+/// Free resources of a device, as reported by Linux. Values that Linux does not report are absent.
 package struct Resources: Codable, Hashable, Sendable {
-  /// Processors that the agent may use.
+  /// Number of processors that the agent may use.
   package var cores: Int?
   /// The one-minute load average.
   package var load: Double?
   /// Memory available, MiB.
   package var memoryMiB: Int?
-  /// Free space where the agent keeps its state, MiB.
+  /// Free space on the file system of the agent's state folder, MiB.
   package var diskMiB: Int?
   /// Battery charge, 0–100; absent without a battery.
   package var battery: Int?
-  /// True on mains power; absent where unknown.
+  /// Whether the device is on mains power; absent if unknown.
   package var mains: Bool?
-  /// The hottest thermal zone, °C.
+  /// The temperature of the hottest thermal zone, °C.
   package var celsius: Double?
 
   package init(

@@ -1,4 +1,4 @@
-/// What names one piece of a node's work: a later one of the same task supersedes it.
+/// Identifies one piece of a node's work in a task. Work with a greater key supersedes it.
 package struct RoundKey: Codable, Hashable, Comparable, Sendable, CustomStringConvertible {
   package var round: Int
   package var phase: Phase

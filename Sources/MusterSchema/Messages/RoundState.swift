@@ -1,4 +1,4 @@
-/// `muster/v1/{c}/tasks/{task}/round`: the window for people: what happens now, and what it waits for. At most once a second.
+/// `muster/v1/{c}/tasks/{task}/round`: the progress of a task for people, with what it waits for. Published at most once a second.
 package struct RoundState: Message {
   package static var kind: String { "round-state" }
 
@@ -13,21 +13,21 @@ package struct RoundState: Message {
   package var round: Int
   package var rounds: Int
   package var attempt: Int
-  /// How many nodes (at central: regions) are in which state.
+  /// Number of nodes (at central: regions) in each state.
   package var counts: [String: Int]
-  /// Contributions that close the phase; while recruiting: devices that open it.
+  /// Contributions that close the phase; while recruiting, ready devices that open it.
   package var needed: Int
-  /// Contributions accepted; while recruiting: devices ready. At a scout: devices done, as they say.
+  /// Contributions accepted; while recruiting, devices that are ready; at a scout, devices that are working or done.
   package var have: Int
-  /// Until the deadline, when this was written.
+  /// Seconds until the deadline when this was written.
   package var closesInSeconds: Double?
-  /// What it waits for, in a sentence.
+  /// A sentence that says what the task waits for.
   package var why: String
-  /// At most five of those that it waits for.
+  /// Up to five of the nodes that the task waits for.
   package var waiting: [Waiting]
-  /// How many more.
+  /// Number of further nodes that the task waits for.
   package var more: Int
-  /// The last evaluated model's.
+  /// Metrics of the model that was evaluated last.
   package var metrics: [String: Double]?
 
   package init(

@@ -1,24 +1,24 @@
-/// `muster/v1/{c}/tasks/{task}`: what a task is, as a coordinator forwards it to its nodes.
+/// `muster/v1/{c}/tasks/{task}`: describes a task, as a coordinator forwards it to its nodes.
 ///
-/// A device never runs code from a descriptor: `trainer` names programs of which the device's own configuration holds one.
+/// A device never runs code from a descriptor: `trainer` only names programs, and the device runs one that its own configuration has.
 package struct TaskDescriptor: Message {
   package static var kind: String { "task" }
 
   package enum State: String, Codable, Sendable {
     case open, paused, closed, cancelled
 
-    /// Closed and cancelled absorb: nothing follows them.
+    /// Whether the state is permanent: nothing follows closed or cancelled.
     package var isFinal: Bool { self == .closed || self == .cancelled }
   }
 
   package var task: TaskID
   package var name: String
-  /// Grows with every change; lower ones are ignored.
+  /// Increases with every change; lower revisions are ignored.
   package var revision: Int
   package var state: State
-  /// Why the task ended, when it did.
+  /// The reason why the task ended; `nil` while it runs.
   package var reason: String?
-  /// How it ended: `completed`, `failed` or `cancelled`. Nil before that, and from programs of version 0.1.0.
+  /// How the task ended: `completed`, `failed` or `cancelled`. `nil` before the end, and from programs of version 0.1.0.
   package var outcome: RoundState.Step?
   /// Central's data address.
   package var central: String
@@ -30,18 +30,18 @@ package struct TaskDescriptor: Message {
   package var requires: Requirements?
   /// A label selector.
   package var `where`: String?
-  /// How a scout chooses among ready devices; `random` when absent.
+  /// How a scout chooses among ready devices; absent means `random`.
   package var selection: CohortSpecification.Selection?
   package var upload: UploadTarget
-  /// For regions that aggregate: filters and combiner are theirs.
+  /// For regions that aggregate: they apply its filters and its combiner.
   package var strategy: StrategySpecification?
   package var encoding: EncodingSpecification
   package var shared: [String]
   package var maximumWeight: Double
-  /// Time left before the task expires, in seconds, when this was written. For people: the coordinator enforces it.
+  /// Seconds left when this was written until the task expires. For people: the coordinator enforces the limit.
   package var secondsLeft: Double?
 
-  /// How a task with a final state ended. A program of version 0.1.0 does not tell a failure from a completion.
+  /// How a task with a final state ended. Version 0.1.0 does not distinguish a failure from a completion.
   package var end: RoundState.Step {
     if let outcome, outcome.isFinal { return outcome }
     return state == .cancelled ? .cancelled : .completed

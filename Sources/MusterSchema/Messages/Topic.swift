@@ -1,4 +1,4 @@
-/// Every topic of Muster: built and parsed here and nowhere else.
+/// All topics of Muster. They are built and parsed only here.
 package enum Topic: Hashable, Sendable {
   case coordinatorState(NodeID)
   case task(coordinator: NodeID, task: TaskID)
@@ -34,7 +34,7 @@ extension Topic: CustomStringConvertible {
   }
 }
 
-/// Why a text is not a topic of this protocol version.
+/// The reason why a string is not a topic of this protocol version.
 package enum TopicError: Error, Hashable, CustomStringConvertible {
   case foreign(String)
   case newerVersion(Int)
@@ -52,7 +52,7 @@ package enum TopicError: Error, Hashable, CustomStringConvertible {
 
 extension Topic {
   package init(parsing text: String) throws(TopicError) {
-    // Longer than the longest; what is very long takes very long to compare.
+    // No topic is longer. Comparing a very long string would take very long.
     guard text.utf8.count <= 512 else { throw .foreign(text) }
     let levels = text.split(separator: "/", maxSplits: 8, omittingEmptySubsequences: false)
     guard levels.count >= 4, levels[0] == "muster", levels[1].first == "v", let version = Int(levels[1].dropFirst()),
@@ -84,13 +84,13 @@ extension Topic {
     }
   }
 
-  /// What a coordinator listens to: its own state (to notice a second coordinator with its id), presence and statuses of its nodes.
+  /// Topic filters of a coordinator: its nodes' states and statuses, the tasks, and its own state, which shows a second one with its id.
   package static func coordinatorFilters(_ coordinator: NodeID) -> [String] {
     let root = "muster/v\(version)/\(coordinator)"
     return ["\(root)/state", "\(root)/nodes/+/state", "\(root)/nodes/+/tasks/+", "\(root)/tasks/+"]
   }
 
-  /// What a participant listens to: its coordinator, the tasks, its own presence and its invitations.
+  /// Topic filters of a participant: its coordinator's state, the tasks, its own state and its invitations.
   package static func participantFilters(_ coordinator: NodeID, node: NodeID) -> [String] {
     let root = "muster/v\(version)/\(coordinator)"
     return ["\(root)/state", "\(root)/tasks/+", "\(root)/nodes/\(node)/state", "\(root)/nodes/\(node)/invitations/+"]

@@ -1,11 +1,11 @@
-/// A node that something waits for, and why.
+/// A node that a task waits for, or that did not deliver, with the reason.
 package struct Waiting: Codable, Hashable, Sendable {
-  /// A node's id, or its path below the coordinator that says so.
+  /// The node's id, or its path below the coordinator that reports it.
   package var node: String
   package var reason: String
-  /// The kind of reason, where a program acts on it.
+  /// The kind of the reason, where a program acts on it.
   package var code: ErrorCode?
-  /// In a round's record: what became of the node's invitation.
+  /// In a round's record: the fate of the node's invitation.
   package var fate: Fate?
 
   package init(node: String, reason: String, code: ErrorCode? = nil, fate: Fate? = nil) {

@@ -1,5 +1,7 @@
-/// What is decoded from outside and holds numbers that somebody computes with. ``JSON/decode(_:from:)`` and ``MessageCoder`` refuse a value
-/// whose numbers are out of range, with the member's name, so that no reader of it needs to check them again.
+/// A decodable value from outside with numbers that must be checked before use.
+///
+/// ``JSON/decode(_:from:)`` and ``MessageCoder`` refuse a value whose numbers are out of range and name the member, so that readers need
+/// no check.
 package protocol RangeChecked {
   func checkRanges() throws(RangeError)
 }
@@ -15,7 +17,7 @@ package struct RangeError: Error, Hashable, CustomStringConvertible {
 }
 
 extension Bounds where Number: CustomStringConvertible {
-  /// - Parameter number: nil when the member is absent, which is fine.
+  /// - Parameter number: the member's value; `nil` if the member is absent, which is accepted.
   /// - Throws: ``RangeError`` with the member's name.
   package func require(_ number: Number?, _ member: String) throws(RangeError) {
     guard let number, !contains(number) else { return }

@@ -4,7 +4,7 @@ package struct ContributionRecord: Codable, Hashable, Sendable {
   package var digest: Digest
   package var weight: Double
   package var bytes: Int
-  /// Devices behind it; nil: one. A region's contribution stands for all of its devices'.
+  /// Number of devices behind the contribution; `nil` means one. A region's contribution stands for all of its devices.
   package var count: Int?
   package var metrics: [String: Double]
   package var fate: Fate

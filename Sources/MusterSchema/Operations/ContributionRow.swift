@@ -1,10 +1,10 @@
-/// What became of a contribution that was answered with 201, or of an invitation that no contribution followed.
+/// The fate of a contribution that was answered with 201, or of an invitation that no contribution followed.
 package enum Fate: String, Codable, Hashable, Sendable, CaseIterable {
-  /// A contribution whose round goes on.
+  /// The contribution was accepted, and its round is still open.
   case accepted
-  /// It went into the round's result.
+  /// The contribution is part of the round's result.
   case counted
-  /// The strategy refused it.
+  /// The strategy refused the contribution.
   case refused
   /// The round ended without a result.
   case abandoned
@@ -16,23 +16,23 @@ package enum Fate: String, Codable, Hashable, Sendable, CaseIterable {
   case failed
 }
 
-/// `GET /v1/contributions`, one element each: what became of a contribution, or of an invitation that none followed.
+/// `GET /v1/contributions`, one element: a contribution, or an invitation that no contribution followed.
 package struct ContributionRow: Codable, Hashable, Sendable {
   package var task: TaskID
   package var round: Int
   package var phase: Phase
-  /// The node's path, or what else did not deliver.
+  /// The node's path. For an invitation it is ``Waiting/node`` of the round's record.
   package var node: String
   package var fate: Fate
   package var reason: String?
-  /// Of a contribution; nil when there is none.
+  /// Digest of the contribution; `nil` for an invitation, as are the members that follow.
   package var digest: Digest?
   package var weight: Double?
   package var bytes: Int?
-  /// Devices behind it; nil: one.
+  /// Number of devices behind the contribution; `nil` means one.
   package var count: Int?
   package var metrics: [String: Double]?
-  /// When it was accepted, or missed; nil for rows of version 0.1.0.
+  /// When the contribution was accepted, or the invitation recorded as missed; `nil` for rows of version 0.1.0.
   package var at: WallTime?
 
   package init(

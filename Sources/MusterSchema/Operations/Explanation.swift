@@ -1,10 +1,10 @@
-/// `GET /v1/tasks/{task}/why`.
+/// `GET /v1/tasks/{task}/why`: what the task waits for.
 package struct Explanation: Codable, Hashable, Sendable {
   package var task: TaskID
-  /// What the task waits for, in a sentence.
+  /// A sentence that says what the task waits for.
   package var sentence: String
   package var waiting: [Waiting]
-  /// What went wrong in this round so far.
+  /// Nodes with which something went wrong in this round so far.
   package var troubles: [Waiting]
   package var closesInSeconds: Double?
 

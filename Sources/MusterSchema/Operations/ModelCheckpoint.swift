@@ -1,17 +1,17 @@
-/// A global model that central keeps. Round 0 is the initial one.
+/// A global model of central's history. Round 0 is the initial model.
 package struct ModelCheckpoint: Codable, Hashable, Sendable {
   package var round: Int
   package var digest: Digest
   package var bytes: Int
-  /// What devices download instead, when the task's encoding is another than float32.
+  /// The encoded model that devices download instead, if the task's encoding is not float32.
   package var wire: ModelReference?
-  /// Central's evaluation.
+  /// Metrics of central's evaluation.
   package var metrics: [String: Double]?
-  /// The devices' evaluations, weighted.
+  /// Weighted metrics of the devices' evaluations.
   package var deviceMetrics: [String: Double]?
-  /// False when retention has collected it.
+  /// False after retention has removed the model.
   package var kept: Bool
-  /// What the server optimizer remembers from this round, a blob; nil when it remembers nothing. Kept as long as the model.
+  /// Blob with the server optimizer's state after this round; `nil` if it has none. Kept as long as the model.
   package var state: Digest?
 
   package init(
@@ -28,6 +28,6 @@ package struct ModelCheckpoint: Codable, Hashable, Sendable {
     self.state = state
   }
 
-  /// What devices download.
+  /// The model that devices download.
   package var distributed: ModelReference { wire ?? ModelReference(digest: digest, bytes: bytes) }
 }

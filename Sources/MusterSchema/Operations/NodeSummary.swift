@@ -1,10 +1,10 @@
-/// `GET /v1/nodes`, one element each; at central over all regions that answer.
+/// `GET /v1/nodes`, one element each. Central lists the nodes of all regions that answer.
 package struct NodeSummary: Codable, Hashable, Sendable {
   package var path: NodePath
   package var state: NodeState
-  /// Since when it has not answered an invitation, and nothing was heard of it; nil when it is not silent.
+  /// Seconds without any message from the node since an invitation that it did not answer; `nil` if the node is not silent.
   package var silentSeconds: Double?
-  /// When the region first heard that the device is online or offline; nil if it did not.
+  /// When the region first heard that the device is online or offline; `nil` if unknown.
   package var since: WallTime?
   package var tasks: [NodeStatus]
 

@@ -1,15 +1,15 @@
-/// Which part of a list is asked for: the query parameters `limit` and `after` of every list, the newest first.
+/// The requested page of a list: the query parameters `limit` and `after`, which every list has. Lists start with the newest row.
 ///
-/// An answer that is not the end of its list carries `Link: <…>; rel="next"` (RFC 8288), whose address asks for the next part.
+/// Every answer except the last page of a list has `Link: <…>; rel="next"` (RFC 8288), the address of the next page.
 package struct PageRequest: Hashable, Sendable {
   /// Upper bound on the rows of the page.
   package var limit: Int
-  /// The cursor of the row after which the page begins; nil: at the newest row.
+  /// The cursor of the row after which the page begins; `nil` begins with the newest row.
   package var after: Int?
 
-  /// Rows without `limit`.
+  /// Rows of a page when `limit` is not given.
   package static let usual = 100
-  /// The most rows of one page.
+  /// Largest `limit`.
   package static let most = 1000
 
   package init(limit: Int = PageRequest.usual, after: Int? = nil) {
@@ -18,8 +18,9 @@ package struct PageRequest: Hashable, Sendable {
   }
 
   /// - Parameters:
-  ///   - limit: from 1 to ``most``; nil: ``usual``.
-  ///   - after: from 0.
+  ///   - limit: from 1 to ``most``; `nil` means ``usual``.
+  ///   - after: a cursor, at least 0.
+  /// - Throws: 400.
   package init(limit: Substring?, after: Substring?) throws(Problem) {
     self.init()
     if let limit {
@@ -37,10 +38,10 @@ package struct PageRequest: Hashable, Sendable {
   }
 }
 
-/// A part of a list.
+/// A page of a list.
 package struct Page<Row: Sendable>: Sendable {
   package var rows: [Row]
-  /// The cursor for the next part; nil: this is the end.
+  /// The cursor of the next page; `nil` on the last page.
   package var next: Int?
 
   package init(_ rows: [Row], next: Int? = nil) {
@@ -53,13 +54,13 @@ package struct Page<Row: Sendable>: Sendable {
 
 extension Page: Equatable where Row: Equatable {}
 
-/// Which tasks are asked for; nil: any.
+/// Conditions on tasks; `nil` matches any.
 package struct TaskFilter: Hashable, Sendable {
-  /// Whether they go on.
+  /// Whether the task is still running.
   package var isOpen: Bool?
-  /// How they ended.
+  /// How the task ended.
   package var step: RoundState.Step?
-  /// A part of their name or id, whatever its case.
+  /// A part of the name or id; upper and lower case are equal.
   package var name: String?
 
   package init(isOpen: Bool? = nil, step: RoundState.Step? = nil, name: String? = nil) {
@@ -69,12 +70,12 @@ package struct TaskFilter: Hashable, Sendable {
   }
 }
 
-/// Which contributions, and invitations that none followed, are asked for; nil: any.
+/// Conditions on contributions, and on invitations that no contribution followed; `nil` matches any.
 package struct ContributionFilter: Hashable, Sendable {
   package var task: TaskID?
   package var round: Int?
   package var phase: Phase?
-  /// The node's whole path.
+  /// The node's complete path.
   package var node: String?
   package var fate: Fate?
 
@@ -87,7 +88,7 @@ package struct ContributionFilter: Hashable, Sendable {
   }
 }
 
-/// Which events are asked for; nil: any.
+/// Conditions on events; `nil` matches any.
 package struct EventFilter: Hashable, Sendable {
   package var task: TaskID?
   package var kind: TaskEvent.Kind?

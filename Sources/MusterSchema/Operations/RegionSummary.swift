@@ -1,12 +1,12 @@
 /// `GET /v1/regions`, one element each.
 package struct RegionSummary: Codable, Hashable, Sendable {
   package var region: NodeID
-  /// False: it announces itself, but central's configuration does not declare it, so it is never invited.
+  /// Whether central's configuration declares the region. A region that is not declared is never invited.
   package var declared: Bool
   package var online: Bool
-  /// Since when it has not answered an invitation, and nothing was heard of it; nil when it is not silent.
+  /// Seconds without any message from the region since an invitation that it did not answer; `nil` if the region is not silent.
   package var silentSeconds: Double?
-  /// When central first heard that the region is online or offline; nil if it did not.
+  /// When central first heard that the region is online or offline; `nil` if unknown.
   package var since: WallTime?
   /// Why the region is offline: a constant of ``Farewell``.
   package var reason: String?

@@ -1,4 +1,4 @@
-/// `GET /v1/tasks/{task}` of a region: what it knows of a task itself. Where it aggregates, its rounds name its devices' contributions.
+/// `GET /v1/tasks/{task}` of a region: its own view of a task. If it aggregates, its rounds name the contributions of its devices.
 package struct RegionTask: Codable, Hashable, Sendable {
   package var descriptor: TaskDescriptor
   package var now: RoundState

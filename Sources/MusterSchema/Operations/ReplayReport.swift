@@ -3,9 +3,9 @@ package struct ReplayReport: Codable, Hashable, Sendable {
   package var task: TaskID
   package var round: Int
   package var recorded: Digest
-  /// Nil when something that it needs was collected.
+  /// `nil` if retention has removed an input of the computation.
   package var computed: Digest?
-  /// The inputs that retention has taken.
+  /// The inputs that retention has removed.
   package var collected: [String]
 
   package init(task: TaskID, round: Int, recorded: Digest, computed: Digest?, collected: [String]) {

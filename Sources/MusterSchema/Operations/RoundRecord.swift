@@ -1,4 +1,4 @@
-/// One closed round: what went in, what came out, who missed it. Append-only.
+/// One closed round: its base, its contributions, its result, and the nodes that missed it. Records are never changed.
 package struct RoundRecord: Codable, Hashable, Sendable {
   package var round: Int
   package var attempts: Int
@@ -11,11 +11,11 @@ package struct RoundRecord: Codable, Hashable, Sendable {
   package var missed: [Waiting]
   /// Central's evaluation of the result.
   package var metrics: [String: Double]?
-  /// The devices' evaluations, weighted.
+  /// Weighted metrics of the devices' evaluations.
   package var deviceMetrics: [String: Double]?
-  /// From the round's opening to its end, of the coordinator's own time.
+  /// Seconds from the round's opening to its end, measured in the coordinator's own time.
   package var seconds: Double
-  /// When it ended, in UTC, for people. Central's ops API fills it in; the record in the journal does not hold it.
+  /// When the round ended, in UTC, for people. The record in the journal does not have it; central's ops API adds it.
   package var ended: WallTime?
 
   package init(

@@ -1,4 +1,4 @@
-/// `GET /v1/tasks/{task}/rounds`, one element each: a round that is over, without the names of the nodes that took part.
+/// `GET /v1/tasks/{task}/rounds`, one element each: a finished round without the list of its contributions.
 package struct RoundSummary: Codable, Hashable, Sendable {
   package var round: Int
   package var attempts: Int
@@ -6,32 +6,32 @@ package struct RoundSummary: Codable, Hashable, Sendable {
   package var result: Digest?
   package var updates: Updates
   package var evaluations: Int
-  /// How many invited nodes did not deliver.
+  /// Number of invited nodes that did not deliver.
   package var missing: Int
-  /// The first of them, at most five.
+  /// The first of these nodes, at most ``mostMissed``.
   package var missed: [Waiting]
   /// Central's evaluation of the result.
   package var metrics: [String: Double]?
-  /// The devices' evaluations, weighted.
+  /// Weighted metrics of the devices' evaluations.
   package var deviceMetrics: [String: Double]?
-  /// From the round's opening to its end, of the coordinator's own time.
+  /// Seconds from the round's opening to its end, measured in the coordinator's own time.
   package var seconds: Double
-  /// When it ended, in UTC, for people.
+  /// When the round ended, in UTC, for people.
   package var ended: WallTime?
 
-  /// What a round's updates come to.
+  /// Totals of a round's updates.
   package struct Updates: Codable, Hashable, Sendable {
-    /// How many were accepted, those that did not count included.
+    /// Number of accepted updates, including those that did not count.
     package var accepted: Int
-    /// How many counted.
+    /// Number of updates that counted.
     package var counted: Int
-    /// Devices behind the accepted ones.
+    /// Devices behind the accepted updates.
     package var devices: Int
-    /// Devices behind those that counted.
+    /// Devices behind the updates that counted.
     package var countedDevices: Int
-    /// The weights of those that counted.
+    /// Sum of the weights of the updates that counted.
     package var samples: Double
-    /// Of all that were accepted.
+    /// Bytes of all accepted updates.
     package var bytes: Int
 
     package init(accepted: Int, counted: Int, devices: Int, countedDevices: Int, samples: Double, bytes: Int) {
@@ -52,7 +52,7 @@ package struct RoundSummary: Codable, Hashable, Sendable {
     }
   }
 
-  /// The most nodes that are named in ``missed``.
+  /// Largest number of nodes in ``missed``.
   package static let mostMissed = 5
 
   package init(
@@ -80,11 +80,11 @@ package struct RoundSummary: Codable, Hashable, Sendable {
       metrics: record.metrics, deviceMetrics: record.deviceMetrics, seconds: record.seconds, ended: record.ended)
   }
 
-  /// Contributions, and invitations that none followed.
+  /// Number of rows: contributions, and invitations that no contribution followed.
   package var rows: Int { [updates.accepted, evaluations, missing].saturatingSum() }
 }
 
 extension RoundSummary {
-  /// As ``ModelCheckpoint/evaluation``.
+  /// See ``ModelCheckpoint/evaluation``.
   package var evaluation: [String: Double]? { merged(metrics, deviceMetrics) }
 }

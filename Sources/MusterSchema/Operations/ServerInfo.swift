@@ -1,8 +1,8 @@
-/// `GET /v1/info`: what a client needs to know about a server: the brokers to tail.
+/// `GET /v1/info`: what clients need to know about a server.
 package struct ServerInfo: Codable, Hashable, Sendable {
   package var coordinator: NodeID
   package var version: String
-  /// `mqtt://host:port`
+  /// Address of its broker: `mqtt://host:port`.
   package var broker: String
   package var data: String
 
@@ -14,7 +14,7 @@ package struct ServerInfo: Codable, Hashable, Sendable {
   }
 }
 
-/// The version that every program of this tree announces.
+/// The version of all programs in this repository.
 package enum Muster {
   package static let version = "0.1.0"
 }

@@ -1,13 +1,13 @@
-/// `POST /v1/tasks/check`: what a push would do.
+/// `POST /v1/tasks/check`: the effect that a push would have.
 package struct TaskCheck: Codable, Hashable, Sendable {
   package var problems: [FieldProblem]
   /// Devices that match the selector and the requirements now.
   package var matching: [NodePath]
-  /// Devices that do not, with why.
+  /// Devices that do not match, with the reason.
   package var others: [Waiting]
   /// Regions that did not answer.
   package var unreachable: [Waiting]
-  /// Size of the task's descriptor, of at most 4,096 bytes. Version 0.1.0 does not send it.
+  /// Size of the task's descriptor, which may have up to 4,096 bytes. Version 0.1.0 does not send it.
   package var descriptorBytes: Int?
 
   package init(

@@ -1,32 +1,33 @@
-/// `GET /v1/events`, one element each: something that became durable in a task. Updates and evaluations of single devices are not among them:
-/// they are in `/v1/contributions`.
+/// `GET /v1/events`, one element each: a durable change of a task.
+///
+/// Updates and evaluations of single devices are not events. They are in `/v1/contributions`.
 package struct TaskEvent: Codable, Hashable, Sendable {
   package enum Kind: String, Codable, Hashable, Sendable, CaseIterable {
     /// Central accepted the task.
     case accepted
     case paused
     case resumed
-    /// A phase opened, or a further attempt at it: `round`, `phase`, `attempt`, `needed`.
+    /// A phase opened, or another attempt at it: `round`, `phase`, `attempt`, `needed`.
     case opened
-    /// A phase takes nothing more: `round`, `phase`.
+    /// A phase no longer accepts contributions: `round`, `phase`.
     case closed
-    /// The strategy left fewer updates than the round needs, and the phase is open again: `round`, `reason`.
+    /// The strategy left fewer updates than the round needs, so the phase is open again: `round`, `reason`.
     case reopened
-    /// A model was made: `round`; 0 is the initial one.
+    /// A model was published: `round`, which is 0 for the initial model.
     case model
     /// Central evaluated a model: `round`, `metrics`.
     case evaluated
-    /// A round is over: `round`, `summary`.
+    /// A round ended: `round`, `summary`.
     case round
     /// The task ended: `step`, `reason`.
     case ended
   }
 
-  /// Grows with each event of the server.
+  /// Increases with each event of the server.
   package var number: Int
   package var task: TaskID
   package var kind: Kind
-  /// In UTC, for people; nil for events of version 0.1.0.
+  /// When it happened, in UTC, for people; `nil` for events of version 0.1.0.
   package var at: WallTime?
   package var details: Details
 
@@ -65,9 +66,9 @@ package struct TaskEvent: Codable, Hashable, Sendable {
   }
 }
 
-/// The first event of a stream of `GET /v1/events`: how things stand when it begins.
+/// The first event of a stream of `GET /v1/events`: the state of the tasks when the stream begins.
 package struct EventSnapshot: Codable, Hashable, Sendable {
-  /// The task that was asked for, or all that go on.
+  /// The requested task, or all running tasks.
   package var tasks: [TaskSummary]
   package var now: [RoundState]
 

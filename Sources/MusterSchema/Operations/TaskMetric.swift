@@ -1,14 +1,15 @@
-/// The metric by which a task's models are compared. The rule that stops the task, what retention keeps as the best model, `--round best` and
-/// the tables all ask here, so that they mean the same.
+/// The metric by which the models of a task are compared.
+///
+/// The stop rule, the best model for retention, `--round best` and the tables all use it, so that they agree.
 package struct TaskMetric: Hashable, Sendable {
   package var name: String
   package var mode: MetricMode
 
   /// - Parameters:
-  ///   - stop: of the task: its metric, if an evaluation reports it.
-  ///   - evaluations: what evaluations said so far. Without a stop metric among them it is accuracy, else loss, else the first by name that is
-  ///     known to be better one way.
-  /// - Returns: nil when nothing comparable was reported.
+  ///   - stop: the task's stop rule; its metric is used if an evaluation reports it.
+  ///   - evaluations: the metrics of the evaluations so far. Otherwise accuracy is used, else loss, else the first metric by name whose
+  ///     better direction is known.
+  /// - Returns: `nil` if no comparable metric was reported.
   package init?(stop: StopSpecification?, in evaluations: [[String: Double]]) {
     let reported = evaluations.reduce(into: Set<String>()) { names, metrics in
       for (name, value) in metrics where value.isFinite { names.insert(name) }
@@ -16,7 +17,7 @@ package struct TaskMetric: Hashable, Sendable {
     self.init(stop: stop, reported: reported)
   }
 
-  /// - Parameter reported: names of the metrics that evaluations reported so far.
+  /// - Parameter reported: names of the metrics in the evaluations so far.
   package init?(stop: StopSpecification?, reported: Set<String>) {
     if let stop, reported.contains(stop.metric) {
       (name, mode) = (stop.metric, stop.direction)
@@ -32,7 +33,7 @@ package struct TaskMetric: Hashable, Sendable {
 }
 
 extension TaskMetric {
-  /// The best of a task's models, of equal ones the first; nil when none was evaluated.
+  /// The best model of a task, the first of equally good ones; `nil` if none was evaluated.
   package static func best(of models: [ModelCheckpoint], stop: StopSpecification?) -> ModelCheckpoint? {
     guard let metric = TaskMetric(stop: stop, in: models.compactMap(\.evaluation)) else { return nil }
     var best: (model: ModelCheckpoint, value: Double)?
@@ -45,12 +46,12 @@ extension TaskMetric {
 }
 
 extension ModelCheckpoint {
-  /// What the model's evaluations say: of each metric central's number, else the devices'. Nil when nobody measured anything.
+  /// The metrics of all evaluations of the model: central's value of a metric, else the devices'. `nil` if there was no evaluation.
   package var evaluation: [String: Double]? { merged(metrics, deviceMetrics) }
 }
 
 extension RoundRecord {
-  /// As ``ModelCheckpoint/evaluation``.
+  /// See ``ModelCheckpoint/evaluation``.
   package var evaluation: [String: Double]? { merged(metrics, deviceMetrics) }
 }
 

@@ -7,15 +7,15 @@ package struct TaskSummary: Codable, Hashable, Sendable {
   package var rounds: Int
   package var attempt: Int
   package var regions: [NodeID]
-  /// The newest evaluation's, central's or the devices'.
+  /// Metrics of the newest evaluation, central's or the devices'.
   package var metrics: [String: Double]?
-  /// Which of them the task's models are compared by.
+  /// The metric among them by which the task's models are compared.
   package var metric: String?
-  /// What it waits for, or why it ended.
+  /// What the task waits for, or why it ended.
   package var why: String
-  /// When central accepted it, in UTC, for people; nil for a task of version 0.1.0.
+  /// When central accepted the task, in UTC, for people; `nil` for a task of version 0.1.0.
   package var pushed: WallTime?
-  /// When it ended.
+  /// When the task ended.
   package var ended: WallTime?
 
   package init(
@@ -35,18 +35,18 @@ package struct TaskSummary: Codable, Hashable, Sendable {
   }
 }
 
-/// `GET /v1/tasks/{task}`.
+/// `GET /v1/tasks/{task}`: a task with its rounds and models.
 package struct TaskDetail: Codable, Hashable, Sendable {
   package var summary: TaskSummary
   package var revision: Int
   package var specification: TaskSpecification
-  /// What happens now.
+  /// The current state.
   package var now: RoundState
-  /// The rounds that have ended, or the last of them when only these were asked for.
+  /// The finished rounds, or only the last of them if the request asked for that.
   package var rounds: [RoundRecord]
-  /// How many have ended.
+  /// Number of finished rounds.
   package var roundsEnded: Int
-  /// The models of all rounds, or those that `rounds` began or ended with.
+  /// The models of all rounds, or only the bases and results of `rounds`.
   package var models: [ModelCheckpoint]
 
   package init(

@@ -1,4 +1,4 @@
-/// Bytes of a task that crossed a coordinator's data listener: contributions that came, models that went.
+/// Bytes of a task on a coordinator's data listener: contributions received and models sent.
 package struct Traffic: Codable, Hashable, Sendable {
   package var received: Int
   package var sent: Int
@@ -9,7 +9,7 @@ package struct Traffic: Codable, Hashable, Sendable {
   }
 }
 
-/// `GET /v1/tasks/{task}/traffic`, one element for central and for each region that answers: what crossed the links below it.
+/// `GET /v1/tasks/{task}/traffic`, one element each for central and every region that answers: the traffic of the links below it.
 package struct LinkTraffic: Codable, Hashable, Sendable {
   package var coordinator: NodeID
   package var traffic: Traffic

@@ -1,16 +1,16 @@
 package import FoundationEssentials
 
-/// A time of day in UTC, to the millisecond, written as `2026-11-29T00:59:40.123Z` (RFC 3339).
+/// A date and time in UTC, to the millisecond, written as `2026-11-29T00:59:40.123Z` (RFC 3339).
 ///
-/// It is for people: when a task was pushed, a round closed, a node was heard last. Nothing in the protocol depends on it, so a wrong clock
-/// shows a wrong date and does no harm.
+/// It tells people when a task was pushed, a round closed, or a node was last heard. Nothing in the protocol depends on it, so a wrong
+/// clock shows wrong dates but does no harm.
 package struct WallTime: Hashable, Comparable, Sendable, CustomStringConvertible {
-  /// Since 1970-01-01T00:00:00Z. Always within the years 1970 to 9999.
+  /// Milliseconds since 1970-01-01T00:00:00Z, limited to the years 1970 to 9999.
   package let milliseconds: Int64
 
   private static let range: ClosedRange<Int64> = 0...253_402_300_799_999
 
-  /// Times beyond these years become the nearest of these.
+  /// Times outside of these years are replaced by the nearest time within.
   package init(milliseconds: Int64) {
     self.milliseconds = min(max(milliseconds, Self.range.lowerBound), Self.range.upperBound)
   }
@@ -27,7 +27,7 @@ package struct WallTime: Hashable, Comparable, Sendable, CustomStringConvertible
 
   private static var format: Date.ISO8601FormatStyle { Date.ISO8601FormatStyle(includingFractionalSeconds: true) }
 
-  /// - Returns: nil unless the text has the form of ``description``.
+  /// - Returns: `nil` unless the string has the form of ``description``.
   package init?(_ text: String) {
     do {
       self.init(try Self.format.parse(text))
@@ -36,10 +36,10 @@ package struct WallTime: Hashable, Comparable, Sendable, CustomStringConvertible
     }
   }
 
-  /// The format cuts off what is below a millisecond, and the Double of a whole millisecond may lie just below it.
+  /// The RFC 3339 form. Adds half a millisecond, because the format truncates, and the Double of a millisecond may be slightly too small.
   package var description: String { Self.format.format(Date(timeIntervalSince1970: (Double(milliseconds) + 0.5) / 1000)) }
 
-  /// `2026-11-29 00:59:40 UTC`, for a table.
+  /// The form for tables: `2026-11-29 00:59:40 UTC`.
   package var words: String { "\(description.prefix(10)) \(description.dropFirst(11).prefix(8)) UTC" }
 
   package static func < (left: WallTime, right: WallTime) -> Bool { left.milliseconds < right.milliseconds }

@@ -1,17 +1,17 @@
-/// What a `Range` header asks of a file.
+/// The part of a file that a `Range` header asks for (RFC 9110, section 14).
 ///
-/// RFC 9110, section 14. Several ranges at once are answered with the whole file, which the RFC allows.
+/// A request for several ranges is answered with the whole file, which the RFC allows.
 package enum ByteRange: Hashable, Sendable {
   case whole
   case part(Range<Int>)
   case unsatisfiable
 
   /// - Parameters:
-  ///   - field: the header; nil: none.
-  ///   - size: of the file, bytes.
+  ///   - field: the header; `nil` if there is none.
+  ///   - size: size of the file in bytes.
   package init(_ field: String?, size: Int) {
     self = .whole
-    // Bytes, not characters: a letter with an accent behind it is another character, but no other byte.
+    // Compares bytes, not characters: a letter and a combining accent are one other character, but still contain the letter's byte.
     guard let bytes = field.map({ Array($0.utf8) }), bytes.count > 6, Array("bytes=".utf8) == bytes.prefix(6).map(lowercased) else {
       return
     }
@@ -27,7 +27,7 @@ package enum ByteRange: Hashable, Sendable {
     }
   }
 
-  /// A number, at most `Int.max`: more than any file has. Nil inside: there is none; nil: it is something else.
+  /// A number, limited to `Int.max`, which is more than any file has. The inner `nil` means no digits, the outer `nil` other characters.
   private static func number(_ digits: ArraySlice<UInt8>) -> Int?? {
     var value: Int?
     for byte in digits {

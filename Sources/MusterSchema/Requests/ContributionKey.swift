@@ -1,4 +1,4 @@
-/// What a contribution counts for, at most once.
+/// The slot of a contribution: at most one contribution counts for each key.
 package struct ContributionKey: Hashable, Sendable, CustomStringConvertible {
   package var task: TaskID
   package var round: Int
@@ -16,14 +16,14 @@ package struct ContributionKey: Hashable, Sendable, CustomStringConvertible {
 }
 
 extension ContributionKey {
-  /// Where it goes: `/v1/tasks/{t}/rounds/{n}/updates/{path}`, or `…/evaluations/{path}`.
+  /// The path of the contribution's address: `/v1/tasks/{t}/rounds/{n}/updates/{path}`, or `…/evaluations/{path}`.
   package var address: String {
     "/v1/tasks/\(task)/rounds/\(round)/\(phase == .train ? "updates" : "evaluations")/\(path)"
   }
 
-  /// Reads an address as it came: nothing in it needs escaping, and what was escaped must not become a slash.
+  /// Reads an address without unescaping it: nothing in it needs escaping, and an escaped slash must not become a separator.
   ///
-  /// - Throws: 404 for an address of something else, 400 for one with what is no identifier, path or round in it.
+  /// - Throws: 404 for another address, 400 if the task, the round or the node's path is invalid.
   package init(address: String) throws(Problem) {
     let parts = address.split(separator: "/", maxSplits: 7, omittingEmptySubsequences: false)
     guard parts.count == 8, parts[0].isEmpty, parts[1] == "v1", parts[2] == "tasks", parts[4] == "rounds",

@@ -3,7 +3,7 @@ package struct Evaluation: Codable, Hashable, Sendable {
   /// The model that was evaluated.
   package var base: Digest
   package var weight: Double
-  /// Devices behind it, of a region's; nil: one.
+  /// Number of devices behind a region's evaluation; `nil` means one.
   package var count: Int?
   package var metrics: [String: Double]
 

@@ -1,4 +1,4 @@
-/// `GET /v1/tasks/{t}/rounds/{n}/{updates|evaluations}` on the data plane: what the ledger has, for scouts and participants.
+/// `GET /v1/tasks/{t}/rounds/{n}/{updates|evaluations}` on the data plane: the state of a phase in the ledger, for scouts and participants.
 package struct PhaseLedger: Codable, Hashable, Sendable {
   package var task: TaskID
   package var round: Int

@@ -1,22 +1,22 @@
-/// What an update says of itself in the metadata of its safetensors header, read and bounded. Whether it fits the round is the ledger's to say.
+/// The metadata of an update's safetensors header, decoded and range-checked. The ledger decides whether the update fits the round.
 package struct UpdateMetadata: Hashable, Sendable {
-  /// As it stands there: compared, never used as an identifier.
+  /// The task as written in the header. It is only compared, never used as an identifier.
   package var task: String
   package var round: String
-  /// The model that it started from.
+  /// The model from which the training started.
   package var base: Digest
   /// Finite and above 0.
   package var weight: Double
-  /// Devices behind it; nil: one.
+  /// Number of devices behind the update; `nil` means one.
   package var count: Int?
-  /// Whether it holds differences; else parameters.
+  /// Whether the update holds differences from the base instead of parameters.
   package var isDelta: Bool
   package var encoding: String
-  /// At most 64, finite, with names of 1 to 64 bytes without control characters.
+  /// At most 64 finite numbers, with names of 1 to 64 bytes without control characters.
   package var metrics: [String: Double]
 
-  /// - Parameter metadata: of the whole header.
-  /// - Throws: 422, with the member that is wrong.
+  /// - Parameter metadata: all metadata of the header.
+  /// - Throws: 422 with the wrong member.
   package init(_ metadata: [String: String]) throws(Problem) {
     func value(_ name: String) throws(Problem) -> String {
       guard let text = metadata["muster.\(name)"] else { throw wrong("the metadata lacks muster.\(name)") }
@@ -41,7 +41,7 @@ package struct UpdateMetadata: Hashable, Sendable {
     encoding = metadata["muster.encoding"] ?? "float32"
     metrics = [:]
     if let text = metadata["muster.metrics"] {
-      // An object of 64 numbers with the longest names is far smaller.
+      // An object of 64 numbers with the longest names is far smaller than this limit.
       guard text.utf8.count <= 64 << 10 else { throw wrong("muster.metrics is too long") }
       do {
         metrics = try JSON.decode([String: Double].self, from: Array(text.utf8))
@@ -52,15 +52,15 @@ package struct UpdateMetadata: Hashable, Sendable {
     try Self.check(metrics: metrics)
   }
 
-  /// Larger metrics are refused: no float32 loss is as large, and sums and squares of what is smaller stay in the range of a double.
+  /// Limit of a metric's absolute value. No float32 loss is larger, and sums and squares of smaller values stay in the range of a double.
   package static let largestMetric = 1e100
 
-  /// - Throws: 422 unless it is finite and above 0.
+  /// - Throws: 422 unless the weight is finite and above 0.
   package static func check(weight: Double) throws(Problem) {
     guard weight.isFinite, weight > 0 else { throw wrong("the weight must be a finite number above 0") }
   }
 
-  /// - Throws: 422 for too many, for names that are not fit for a log, and for what is no number.
+  /// - Throws: 422 for too many metrics, for names that are not safe in a log, and for numbers that are not finite or too large.
   package static func check(metrics: [String: Double]) throws(Problem) {
     guard metrics.count <= 64, metrics.keys.allSatisfy({ (1...64).contains($0.utf8.count) && $0 == $0.withoutControlCharacters }) else {
       throw wrong("there may be 64 metrics, with names of 1 to 64 bytes without control characters")

@@ -1,20 +1,20 @@
-/// What a request says of the upload that it belongs to: the header fields of draft-ietf-httpbis-resumable-upload-12 and RFC 9530.
+/// The header fields of a request that describe its upload, from draft-ietf-httpbis-resumable-upload-12 and RFC 9530.
 package struct UploadFields: Hashable, Sendable {
-  /// `Upload-Complete`: whether the upload ends with this request. Nil: it is not resumable.
+  /// `Upload-Complete`: whether the upload ends with this request; `nil` for an upload that is not resumable.
   package var complete: Bool?
-  /// `Upload-Offset`: where this request's body begins.
+  /// `Upload-Offset`: the position of this request's body in the upload.
   package var offset: Int?
-  /// `Upload-Length`: bytes of the whole.
+  /// `Upload-Length`: size of the whole upload in bytes.
   package var length: Int?
-  /// Of the whole: `?digest=…` of the upload's own address, else `Repr-Digest`, else the `Content-Digest` of a request that holds all of it.
+  /// Digest of the whole upload: `?digest=…` of its address, else `Repr-Digest`, else `Content-Digest` of a request with the whole body.
   package var digest: Digest?
 
-  /// Reads the fields as they came; nil stands for a field that is not there.
+  /// Reads the raw fields; `nil` stands for a field that is absent.
   ///
   /// - Parameters:
-  ///   - isPut: a `PUT` may hold all of it, and then its `Content-Digest` is the whole's.
-  ///   - query: behind the `?` of the address.
-  /// - Throws: 400, with the field that is wrong.
+  ///   - isPut: whether the method is `PUT`. A `PUT` can hold the whole upload, and then its `Content-Digest` is that of the upload.
+  ///   - query: the part of the address after `?`.
+  /// - Throws: 400 with the wrong field.
   package init(
     isPut: Bool, query: String?, complete: String?, offset: String?, length: String?, reprDigest: String?, contentDigest: String?
   ) throws(Problem) {
@@ -29,9 +29,9 @@ package struct UploadFields: Hashable, Sendable {
     guard Set(digests).count <= 1 else { throw wrong("the digests in address, Repr-Digest and Content-Digest differ") }
   }
 
-  /// What a digest field says; nil when there is none.
+  /// The SHA-256 in a digest field; `nil` if the field is absent.
   ///
-  /// - Throws: 400 when it is not understood.
+  /// - Throws: 400 if the field is invalid.
   package static func digest(_ field: String?, _ name: String) throws(Problem) -> Digest? {
     guard let field else { return nil }
     guard let digest = Digest(contentDigest: field) else {
@@ -40,7 +40,7 @@ package struct UploadFields: Hashable, Sendable {
     return digest
   }
 
-  /// `?0` or `?1`, as structured fields write them.
+  /// A boolean of a structured field (RFC 9651): `?0` or `?1`.
   private static func boolean(_ text: String?, _ name: String) throws(Problem) -> Bool? {
     switch text {
     case nil: return nil
@@ -52,7 +52,7 @@ package struct UploadFields: Hashable, Sendable {
 
   private static func integer(_ text: String?, _ name: String) throws(Problem) -> Int? {
     guard let text else { return nil }
-    // Structured fields have integers of fifteen digits, which is less than this bound.
+    // Integers of structured fields have at most 15 digits, which is less than this bound.
     guard text.utf8.count <= 15, let number = Bounds.bytes.read(text) else { throw wrong("\(name) must be a whole number from 0") }
     return number
   }
@@ -68,7 +68,7 @@ package struct UploadFields: Hashable, Sendable {
 }
 
 extension Ticket {
-  /// The ticket of `Authorization: Bearer …`; nil for every other scheme.
+  /// The ticket of `Authorization: Bearer …`; `nil` for every other scheme.
   package init?(authorization field: String?) {
     guard let field, field.utf8.count > 7, field.prefix(7).lowercased() == "bearer " else { return nil }
     self.init(String(field.dropFirst(7)))

@@ -1,22 +1,22 @@
-/// How a task's tensors travel: `float32`, `float16`, `bfloat16`, `int8`, `topk` or `{topk: {fraction: 0.05}}`.
+/// How a task's tensors are encoded for transfer: `float32`, `float16`, `bfloat16`, `int8`, `topk` or `{topk: {fraction: 0.05}}`.
 ///
-/// With the first four models and updates travel alike; with top-k models travel as float32, and updates as their largest changes.
+/// The first four apply to models and updates. With top-k, models are sent as float32, and updates as their largest changes.
 package enum EncodingSpecification: Codable, Hashable, Sendable {
   case float32
   case float16
   case bfloat16
   /// One scale for each output channel.
   case int8
-  /// Of each tensor of an update, this fraction of its elements: the largest ones, at least one. Devices keep the rest for later rounds.
+  /// Each tensor of an update keeps this fraction of its elements, the largest, at least one. Devices save the rest for later rounds.
   case topK(fraction: Double)
-  /// One that this program does not know: a device declines the task, central refuses it.
+  /// An encoding that this program does not know: a device declines the task, and central refuses it.
   case other(String)
 
-  /// What `topk` means without a fraction.
+  /// The fraction of `topk` when none is given.
   package static let defaultFraction = 0.05
   static let known = ["float32", "float16", "bfloat16", "int8", "topk"]
 
-  /// As it stands in task files and in the metadata of encoded files.
+  /// The name in task files and in the metadata of encoded files.
   package var name: String {
     switch self {
     case .float32: "float32"
@@ -28,10 +28,10 @@ package enum EncodingSpecification: Codable, Hashable, Sendable {
     }
   }
 
-  /// Of top-k.
+  /// The fraction of top-k; `nil` for other encodings.
   package var fraction: Double? { if case .topK(let fraction) = self { fraction } else { nil } }
 
-  /// - Parameter name: as in a task file.
+  /// - Parameter name: the name in a task file.
   package init(name: String, fraction: Double? = nil) {
     switch name {
     case "float32": self = .float32
@@ -75,7 +75,7 @@ package enum EncodingSpecification: Codable, Hashable, Sendable {
     }
   }
 
-  /// What is wrong with it; nil when nothing is.
+  /// The reason why the encoding is refused; `nil` if it is accepted.
   var problem: String? {
     switch self {
     case .float32, .float16, .bfloat16, .int8: nil

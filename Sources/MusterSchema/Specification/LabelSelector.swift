@@ -1,4 +1,4 @@
-/// A condition on labels: `arch=x86_64,site!=lab,gpu,!battery`. All parts must hold.
+/// A condition on labels: `arch=x86_64,site!=lab,gpu,!battery`. All of its parts must hold.
 package struct LabelSelector: Hashable, Sendable {
   private enum Part: Hashable, Sendable {
     case equals(String, String)
@@ -9,7 +9,7 @@ package struct LabelSelector: Hashable, Sendable {
 
   private let parts: [Part]
 
-  /// Why a text is not a selector.
+  /// The reason why a string is not a selector.
   package struct ParseError: Error, CustomStringConvertible {
     package let part: String
     package var description: String {
@@ -24,7 +24,7 @@ package struct LabelSelector: Hashable, Sendable {
       let part = raw.trimmed
       if part.isEmpty { continue }
       let pieces = part.split(separator: "=", maxSplits: 1, omittingEmptySubsequences: false).map { String($0.trimmed) }
-      // `a==b` would ask for the value "=b", which nobody means.
+      // `a==b` would ask for the value "=b", which is surely a mistake.
       if pieces.count == 2, pieces[1].hasPrefix("=") { throw ParseError(part: String(part)) }
       switch pieces.count {
       case 2 where pieces[0].hasSuffix("!") && isKey(pieces[0].dropLast().trimmed):
@@ -40,7 +40,7 @@ package struct LabelSelector: Hashable, Sendable {
 
   package func matches(_ labels: [String: String]) -> Bool { mismatch(labels) == nil }
 
-  /// Why these labels do not match; nil when they do.
+  /// The reason why these labels do not match; `nil` if they match.
   package func mismatch(_ labels: [String: String]) -> String? {
     for part in parts {
       switch part {

@@ -1,15 +1,16 @@
-/// Which way a metric is better: `min` when lower, `max` when higher.
+/// The better direction of a metric: `min` if lower is better, `max` if higher is better.
 package enum MetricMode: String, Codable, Hashable, Sendable, CaseIterable {
   case min, max
 
   package func isBetter(_ value: Double, than other: Double) -> Bool { self == .min ? value < other : value > other }
 
-  /// Whether a metric has got as far as a goal.
+  /// Whether the value is at least as good as the goal.
   package func isReached(_ goal: Double, by value: Double) -> Bool { self == .min ? value <= goal : value >= goal }
 
-  /// The mode of a metric whose name is in common use; nil for another, which a task has to say.
+  /// The mode of a metric with a common name; `nil` for any other name, for which a task has to state the mode.
   ///
-  /// Case and `_ - @ / : .` and blanks do not matter, nor does a leading `val`, `test`, `eval`, `train` or `validation`: `val_loss` is `loss`.
+  /// Case, spaces and `_ - @ / : .` are ignored, and so is a leading `val`, `valid`, `validation`, `test`, `eval` or `train`: `val_loss` is
+  /// `loss`.
   package static func known(_ metric: String) -> MetricMode? {
     let words = metric.lowercased().split { "_-@/:. ".contains($0) }
     let named = words.count > 1 && splits.contains(words[0]) ? words.dropFirst() : words[...]

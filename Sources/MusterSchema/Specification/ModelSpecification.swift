@@ -1,4 +1,4 @@
-/// Which model a task trains. The trainer gives the type its meaning; the built-in one knows `softmax`, `mlp` and `lenet5`.
+/// The model that a task trains. Its type is defined by the trainer; the built-in trainer knows `softmax`, `mlp` and `lenet5`.
 public struct ModelSpecification: Codable, Hashable, Sendable {
   public var type: String
   /// Channels × height × width of one sample.
@@ -6,9 +6,9 @@ public struct ModelSpecification: Codable, Hashable, Sendable {
   public var classes: Int?
   /// Widths of the hidden layers of an `mlp`.
   public var hidden: [Int]?
-  /// The model's exported training step, for trainers that execute such.
+  /// The model's exported training step, for trainers that execute one.
   public var step: TrainingStep?
-  /// The trainer's own parameters of the model: handed to it as they are.
+  /// The trainer's own parameters of the model, passed to it unchanged.
   public var options: [String: JSONValue]?
 
   public init(
@@ -33,13 +33,14 @@ public struct ModelSpecification: Codable, Hashable, Sendable {
   enum CodingKeys: String, CodingKey, CaseIterable { case type, input, classes, hidden, step, options }
 }
 
-/// A training step that was exported off the device: forward, backward and optimizer as one graph. It is data, travels as a blob, and lies in a job's
-/// folder under ``file``.
+/// A training step that was exported in advance: forward pass, backward pass and optimizer in one graph.
+///
+/// It is data that is transferred as a blob, and is in a job's folder under the name ``file``.
 public struct TrainingStep: Codable, Hashable, Sendable {
   public var blob: Digest
-  /// Its size; central fills it in.
+  /// Size of the blob; central fills it in.
   public var bytes: Int?
-  /// `onnx`.
+  /// The graph's format; only `onnx` is known.
   public var format: String
 
   public init(blob: Digest, bytes: Int? = nil, format: String = "onnx") {
@@ -55,17 +56,17 @@ public struct TrainingStep: Codable, Hashable, Sendable {
 
   enum CodingKeys: String, CodingKey, CaseIterable { case blob, bytes, format }
 
-  /// The formats that there are.
+  /// All known formats.
   public static let formats = ["onnx"]
-  /// Its name in a job's folder.
+  /// Name of the file in a job's folder.
   public var file: String { "step.\(format)" }
-  /// As a trainer's list of models names every model with such a step.
+  /// The entry in a trainer's list of models that stands for every model with such a step.
   public var capability: String { "step:\(format)" }
 }
 
 /// How a device trains: the hyperparameters of its local stochastic gradient descent.
 public struct LocalTraining: Codable, Hashable, Sendable {
-  /// Passes over the device's data. Zero returns the base as it is.
+  /// Passes over the device's data. With 0 the base is returned unchanged.
   public var epochs: Int
   public var batch: Int
   public var rate: Double
@@ -73,9 +74,9 @@ public struct LocalTraining: Codable, Hashable, Sendable {
   public var weightDecay: Double
   /// FedProx's μ: the gradient gains μ(w − w_global). Li et al. 2020.
   public var proximal: Double
-  /// Combined with the round's seed: the order of the samples.
+  /// Combined with the round's seed, it determines the order of the samples.
   public var seed: UInt64
-  /// The trainer's own parameters of training: handed to it as they are.
+  /// The trainer's own parameters of training, passed to it unchanged.
   public var options: [String: JSONValue]?
 
   public init(

@@ -1,4 +1,4 @@
-/// How a round's updates become the next model: filters → combiner → server optimizer, or a well-known name for a combination.
+/// How the updates of a round become the next model: filters → combiner → server optimizer, or the name of a known combination.
 public enum StrategySpecification: Codable, Hashable, Sendable {
   case named(String)
   case composed(filters: [Component], combiner: Component, optimizer: Component)
@@ -6,7 +6,7 @@ public enum StrategySpecification: Codable, Hashable, Sendable {
   /// One step and its parameters: `median`, `{clip: 1.0}`, `{trimmedMean: {beta: 0.2}}`.
   public struct Component: Codable, Hashable, Sendable {
     public var name: String
-    /// By name; the single number of the short form stands under `value`.
+    /// Parameters by name. The single number of the short form has the name `value`.
     public var parameters: [String: Double]
 
     public init(_ name: String, _ parameters: [String: Double] = [:]) {

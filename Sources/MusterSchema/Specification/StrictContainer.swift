@@ -1,8 +1,8 @@
-/// Decodes what a person wrote: fields have defaults, and a field that does not exist is an error that names it and its nearest neighbours.
+/// Decodes fields with defaults from JSON that people write. An unknown field is an error that lists the known ones.
 struct StrictContainer<Key: CodingKey & CaseIterable> {
   private let container: KeyedDecodingContainer<Key>
 
-  /// Messages between programs pass unknown fields; files that people write do not.
+  /// Unknown fields are ignored in messages between programs, and refused in files that people write.
   init(_ decoder: any Decoder) throws {
     container = try decoder.container(keyedBy: Key.self)
     guard decoder.userInfo[.strictFields] != nil else { return }
@@ -19,7 +19,7 @@ struct StrictContainer<Key: CodingKey & CaseIterable> {
   func value<T: Decodable>(_ key: Key) throws -> T { try naming(key, T.self) { try container.decode(T.self, forKey: key) } }
   func optional<T: Decodable>(_ key: Key) throws -> T? { try naming(key, T.self) { try container.decodeIfPresent(T.self, forKey: key) } }
 
-  /// Foundation does not say where a number stands that does not fit its field: 2.5 rounds are "not valid JSON" to it.
+  /// Adds the field to an error about a number that does not fit its type, for which Foundation gives no path ("not valid JSON").
   private func naming<Value, T>(_ key: Key, _: T.Type, _ body: () throws -> Value) throws -> Value {
     do {
       return try body()
@@ -43,7 +43,7 @@ struct AnyKey: CodingKey {
 }
 
 extension Decoder {
-  /// The word that stands here, where a word or an object may. Nil for all else, which is then read as the object: that says what is wrong
+  /// The string, where a string or an object may be given. `nil` for anything else, whose errors the decoder of the object then reports.
   /// with it.
   var word: String? { try? singleValueContainer().decode(String.self) }
 }

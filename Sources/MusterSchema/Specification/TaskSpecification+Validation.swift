@@ -1,8 +1,8 @@
 internal import FoundationEssentials
 
-/// One thing wrong with a task, and where.
+/// One error in a task, with its field.
 package struct FieldProblem: Codable, Hashable, Sendable, CustomStringConvertible {
-  /// The field as the task file names it: `cohort.size`.
+  /// The field's name in the task file: `cohort.size`.
   package var field: String
   package var message: String
   /// Where the field stands in the text that was sent; both count from 1. `nil` when the text is not known.
@@ -20,7 +20,7 @@ package struct FieldProblem: Codable, Hashable, Sendable, CustomStringConvertibl
 }
 
 extension TaskSpecification {
-  /// Reads a task as a person wrote it, in JSON: a field that does not exist is an error.
+  /// Reads a task in JSON that a person wrote: unknown fields are errors.
   package init(strictJSON bytes: some Sequence<UInt8>) throws(FieldProblem.List) {
     let decoder = JSONDecoder()
     decoder.userInfo[.strictFields] = true
@@ -34,18 +34,19 @@ extension TaskSpecification {
     }
   }
 
-  /// Of the JSON of `model.options` and `local.options` together: they travel in the descriptor.
+  /// Limit of the JSON of `model.options` and `local.options` together, because both are part of the descriptor.
   package static let maximumOptionBytes = 1024
 
   private var optionBytes: Int {
-    // What was read from JSON can be written as JSON.
+    // Options that were decoded from JSON can be encoded again.
     [model.options, local.options].reduce(0) { sum, options in
       sum + (options.map { options in (try? JSON.encode(options).count) ?? Self.maximumOptionBytes + 1 } ?? 0)
     }
   }
 
-  /// Everything that is wrong with the task by itself, in the order of the file. What depends on central (regions it knows, trainers it
-  /// has, strategies) is checked there.
+  /// All errors of the task that can be found without central, in the order of the file.
+  ///
+  /// Central also checks whether it knows the regions, trainers and strategies.
   package func problems() -> [FieldProblem] {
     var problems: [FieldProblem] = []
     func check(_ holds: Bool, _ field: String, _ message: @autoclosure () -> String) {
@@ -129,7 +130,7 @@ extension TaskSpecification {
 }
 
 extension FieldProblem {
-  /// What makes a task unusable, all of it.
+  /// All errors that make a task unusable.
   package struct List: Error, Hashable, Sendable, CustomStringConvertible {
     package let problems: [FieldProblem]
 

@@ -1,4 +1,4 @@
-/// A task as an operator writes it: the task file.
+/// A task as an operator writes it in the task file.
 package struct TaskSpecification: Codable, Hashable, Sendable {
   package var name: String
   package var model: ModelSpecification
@@ -16,7 +16,7 @@ package struct TaskSpecification: Codable, Hashable, Sendable {
   package var stop: StopSpecification?
   package var upload: UploadTarget
   package var encoding: EncodingSpecification
-  /// Names of the layers that travel; `*` stands for all.
+  /// Names of the layers that are exchanged; `*` stands for all.
   package var shared: [String]
   package var maximumWeight: Double
   package var keep: KeepSpecification
@@ -74,10 +74,10 @@ package struct TaskSpecification: Codable, Hashable, Sendable {
   }
 }
 
-/// Where devices upload: to central, or to their region, which aggregates.
+/// Where devices upload: to central, or to their region, which then aggregates.
 package enum UploadTarget: String, Codable, Hashable, Sendable { case central, region }
 
-/// What a task starts from: `{seed: 1}`, a model that the trainer initializes, or `{blob: sha256:…}`, one that central holds.
+/// The initial model: `{seed: 1}` lets the trainer initialize it, `{blob: sha256:…}` names one that central has.
 package enum InitialModel: Codable, Hashable, Sendable {
   case seed(UInt64)
   case blob(Digest)
@@ -105,12 +105,12 @@ package enum InitialModel: Codable, Hashable, Sendable {
   }
 }
 
-/// What a device must have left to take part.
+/// The free resources that a device must have to take part.
 package struct Requirements: Codable, Hashable, Sendable {
   package var memoryMiB: Int?
   package var diskMiB: Int?
   package var maxLoad: Double?
-  /// Battery charge, 0–100. A device on mains power, or without a battery, always has it.
+  /// Battery charge, 0–100. A device on mains power, or without a battery, always meets it.
   package var minBattery: Int?
   package var cores: Int?
 
@@ -132,24 +132,24 @@ package struct Requirements: Codable, Hashable, Sendable {
   }
 }
 
-/// Who takes part in a round, in devices over the whole task.
+/// The number and the choice of devices in a round, over all regions.
 package struct CohortSpecification: Codable, Hashable, Sendable {
   package enum Selection: String, Codable, Sendable {
-    /// Seeded and uniform.
+    /// Uniform, with a seed.
     case random
     /// The least loaded first.
     case load
   }
 
-  /// Contributions that close a round.
+  /// Number of contributions that close a round.
   package var size: Int
-  /// Contributions without which a round does not count.
+  /// Number of contributions without which a round does not count.
   package var minimum: Int
-  /// ready / (ready + declined) that must be reached before a round opens.
+  /// The fraction ready / (ready + declined) that must be reached before a round opens.
   package var ready: Double
-  /// Over-selection: size × over devices are invited, the first `size` count.
+  /// Over-selection: size × over devices are invited, and the first `size` contributions count.
   package var over: Double
-  /// The round's deadline.
+  /// Seconds until the round's deadline.
   package var seconds: Double
   package var selection: Selection
 
@@ -175,11 +175,11 @@ package struct CohortSpecification: Codable, Hashable, Sendable {
 
 /// When the global model is evaluated, and whether devices do it too.
 package struct EvaluationSpecification: Codable, Hashable, Sendable {
-  /// Every so many rounds; 0: never. The last round is always evaluated unless it is 0.
+  /// Number of rounds between evaluations; 0 means never. The last round is always evaluated unless this is 0.
   package var every: Int
-  /// Devices evaluate on their own data, beside central on its own.
+  /// Whether devices evaluate on their data, in addition to central on its own.
   package var devices: Bool
-  /// The evaluation's own deadline: too few never fails a round.
+  /// Seconds until the evaluation's own deadline. Too few evaluations never fail a round.
   package var seconds: Double
 
   enum CodingKeys: String, CodingKey, CaseIterable { case every, devices, seconds }
@@ -202,11 +202,11 @@ package struct EvaluationSpecification: Codable, Hashable, Sendable {
 package struct StopSpecification: Codable, Hashable, Sendable {
   /// The evaluated metric to watch.
   package var metric: String
-  /// Which way it is better; nil: as ``MetricMode/known(_:)`` says of its name.
+  /// Which direction is better; with `nil`, ``MetricMode/known(_:)`` of the name.
   package var mode: MetricMode?
-  /// Ends when the metric reaches this.
+  /// The task ends when the metric reaches this value.
   package var at: Double?
-  /// Ends after so many evaluations without a new best.
+  /// The task ends after this number of evaluations without a new best.
   package var patience: Int?
 
   enum CodingKeys: String, CodingKey, CaseIterable { case metric, mode, at, patience }
@@ -225,8 +225,8 @@ package struct StopSpecification: Codable, Hashable, Sendable {
       patience: try fields.optional(.patience))
   }
 
-  /// Which way the metric is better. A name that is not known is refused at the push, unless the task says its mode; a task that version
-  /// 0.1.0 accepted under such a name goes on as it began.
+  /// Which direction is better. A push with an unknown name and without a mode is refused; a task with such a name that version 0.1.0
+  /// accepted continues as it began.
   package var direction: MetricMode {
     mode ?? MetricMode.known(metric) ?? (metric.contains("loss") || metric.contains("error") ? .min : .max)
   }
@@ -235,11 +235,11 @@ package struct StopSpecification: Codable, Hashable, Sendable {
   package func isReached(by value: Double) -> Bool { at.map { direction.isReached($0, by: value) } ?? false }
 }
 
-/// What stays after a round: the rest is collected.
+/// What is kept after a round. Retention removes the rest.
 package struct KeepSpecification: Codable, Hashable, Sendable {
-  /// Rounds whose updates stay.
+  /// Number of newest rounds whose updates are kept.
   package var updates: Int
-  /// Models that stay, beside the best and the last.
+  /// Number of newest models that are kept, in addition to the best and the initial one.
   package var checkpoints: Int
 
   enum CodingKeys: String, CodingKey, CaseIterable { case updates, checkpoints }

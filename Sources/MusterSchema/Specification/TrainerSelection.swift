@@ -1,15 +1,16 @@
-/// Which trainers may do a task: `built-in`, or any of several, `{any: [onnx, pytorch>=2.1]}`. A device takes the first that it has and that fits the
-/// model.
+/// The trainers that may do a task: `built-in`, or any of several, `{any: [onnx, pytorch>=2.1]}`.
+///
+/// A device uses the first that it has and that fits the model.
 package struct TrainerSelection: Codable, Hashable, Sendable, CustomStringConvertible, ExpressibleByStringLiteral {
-  /// One trainer, by the name that devices' configurations use, and perhaps the least version of it.
+  /// One trainer by its name in the devices' configurations, with an optional minimum version.
   package struct Alternative: Hashable, Sendable, CustomStringConvertible {
     package var name: String
-    /// Dotted numbers: `2.1`.
+    /// Minimum version, numbers separated by dots: `2.1`.
     package var least: String?
 
-    /// From `pytorch` or `pytorch>=2.1`.
+    /// Reads `pytorch` or `pytorch>=2.1`.
     package init(_ text: String) {
-      // Bytes, not characters: a mark that joins what stands before it would hide a sign or a space.
+      // Searches bytes, not characters: a combining mark would join the sign or a space into another character and hide it.
       let bytes = Array(text.utf8)
       let sign = bytes.indices.first { bytes[$0...].starts(with: Array(">=".utf8)) }
       func part(_ bytes: ArraySlice<UInt8>) -> String {
@@ -23,7 +24,7 @@ package struct TrainerSelection: Codable, Hashable, Sendable, CustomStringConver
 
     package var description: String { least.map { "\(name)>=\($0)" } ?? name }
 
-    /// Whether a version is enough. Compares the numbers from the left; what is missing counts as 0, what is no number ends a version.
+    /// Whether the version is at least the minimum. Compares number by number; missing numbers are 0, and any other part ends the version.
     package func admits(_ version: String) -> Bool {
       guard let least else { return true }
       let (have, need) = (Self.numbers(version), Self.numbers(least))
@@ -34,7 +35,7 @@ package struct TrainerSelection: Codable, Hashable, Sendable, CustomStringConver
       return true
     }
 
-    /// `2.10.1+cpu` is 2, 10, 1; anything may stand before the first number.
+    /// The numbers of a version: `2.10.1+cpu` is 2, 10, 1. Anything before the first number is skipped.
     static func numbers(_ version: String) -> [Int] {
       let rest = version.drop { !$0.isNumber }
       var numbers: [Int] = []
@@ -74,13 +75,13 @@ package struct TrainerSelection: Codable, Hashable, Sendable, CustomStringConver
     }
   }
 
-  /// The same of any version: central, too, needs one of them, and versions are asked of devices.
+  /// The same trainers with any version. Central needs one of them too, but versions are required only of devices.
   package var unversioned: TrainerSelection { TrainerSelection(any: names) }
 
   package var names: [String] { any.map(\.name) }
   package var description: String { any.map(\.description).joined(separator: " or ") }
 
-  /// What is wrong with it; nil when it is good.
+  /// The reason why the selection is refused; `nil` if it is accepted.
   var problem: String? {
     guard (1...8).contains(any.count) else { return any.isEmpty ? "must name a trainer" : "names more than 8 trainers" }
     for alternative in any {

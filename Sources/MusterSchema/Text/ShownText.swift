@@ -1,13 +1,14 @@
 extension String {
-  /// The text with control characters replaced, safe for a log line or a terminal.
+  /// The string with its control characters replaced, safe for a log line or a terminal.
   package var withoutControlCharacters: String {
     String(String.UnicodeScalarView(unicodeScalars.map { $0.value < 0x20 || ($0.value >= 0x7f && $0.value < 0xa0) ? "\u{FFFD}" : $0 }))
   }
 }
 
 extension StringProtocol {
-  /// At most so many bytes of it, without control characters: what others wrote, for a message or a log. Characters are no bound, one may be
-  /// any number of bytes long.
+  /// At most `limit` bytes of a string from outside, without control characters, for a message or a log.
+  ///
+  /// Characters would not bound the size, because one can have any number of bytes.
   package func shown(_ limit: Int) -> String {
     guard utf8.count > limit else { return String(self).withoutControlCharacters }
     var short = ""

@@ -1,8 +1,8 @@
 /// "Did you mean …?" for a mistyped flag, key or command.
 package enum Suggestion {
-  /// The candidate that takes the fewest typing mistakes (optimal string alignment distance), if that is at most a third of the word.
+  /// The candidate with the fewest typing mistakes (optimal string alignment distance), if they are at most a third of the word's length.
   ///
-  /// - Returns: nil when nothing is close, or when the word is longer than any name of ours.
+  /// - Returns: `nil` if no candidate is close, or if the word is longer than any name of Muster.
   package static func closest(to word: String, among candidates: some Collection<String>) -> String? {
     let typed = Array(word.utf8.prefix(65))
     guard (1...64).contains(typed.count) else { return nil }
@@ -11,12 +11,12 @@ package enum Suggestion {
       .filter { $0.distance <= most }.min { ($0.distance, $0.name) < ($1.distance, $1.name) }?.name
   }
 
-  /// ` Did you mean --region?`, or nothing.
+  /// ` Did you mean --region?`, or an empty string.
   package static func question(_ word: String, among candidates: some Collection<String>) -> String {
     closest(to: word, among: candidates).map { " Did you mean \($0)?" } ?? ""
   }
 
-  /// Insertions, deletions, replacements and swapped neighbours that turn one into the other.
+  /// Number of insertions, deletions, replacements and swaps of neighbors that turn one into the other.
   private static func distance(_ left: [UInt8], _ right: [UInt8]) -> Int {
     var (before, last) = ([Int](), Array(0...right.count))
     for (i, a) in left.enumerated() {

@@ -1,8 +1,9 @@
 internal import FoundationEssentials
 internal import Glibc
 
-/// Why something with a file failed, in the system's words: `No such file or directory`. Foundation's own sentences name neither the file as it
-/// was given nor what to look for.
+/// The reason why a file operation failed, in the system's words: `No such file or directory`.
+///
+/// Foundation's own sentences name neither the file as it was given nor a cause to look for.
 package func systemReason(_ error: any Error) -> String {
   switch error {
   case let error as POSIXError: String(cString: strerror(error.code.rawValue))
