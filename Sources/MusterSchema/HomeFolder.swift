@@ -21,7 +21,7 @@ package enum HomeFolder {
   }
 
   /// The error of a setting whose default needs a home folder when there is none.
-  package static let missing = "is missing: neither HOME nor the password file names a home folder to put it into"
+  package static let missing = "is missing and has no default: neither HOME nor the password file names a home folder"
 
   static func inPasswordFile(_ user: uid_t) -> String? {
     var entry = passwd()

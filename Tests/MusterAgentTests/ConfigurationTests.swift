@@ -75,9 +75,9 @@ import Testing
     }
   }
 
-  @Test("A name that stands twice in an object is refused")
+  @Test("A name that is given twice in an object is refused")
   func twice() throws {
-    #expect(try complaint(#"{"id":"pi-1","region":"north","policy":{"maxLoad":1,"maxLoad":2}}"#).contains("\"maxLoad\" stands twice"))
+    #expect(try complaint(#"{"id":"pi-1","region":"north","policy":{"maxLoad":1,"maxLoad":2}}"#).contains("\"maxLoad\" is given twice"))
   }
 
   @Test("Relative paths in the file start from its folder, and each identity has a state folder of its own")
@@ -114,7 +114,7 @@ import Testing
       (#"{"region":"north"}"#, "configuration: id: is missing; set it in /agent.json, with the variable MUSTER_ID or with --id"),
       (
         #"{"id":"a/b","region":"north"}"#,
-        "configuration: id (/agent.json): node id \"a/b\" must be 1 to 63 of a-z, 0-9 and -, and start with a letter or a digit"
+        "configuration: id (/agent.json): node id \"a/b\" must be 1 to 63 characters of a-z, 0-9 and -, and start with a letter or a digit"
       ),
       (
         #"{"id":"central","region":"north"}"#,

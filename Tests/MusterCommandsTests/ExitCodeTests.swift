@@ -65,7 +65,7 @@ struct ExitCodeTests {
   func identifierMessage() {
     #expect {
       try MusterCommand.parseAsRoot(["why", "a/b"])
-    } throws: { LastWord($0, isParsing: true).complaint.contains("must be 1 to 63 of a-z, 0-9 and -") }
+    } throws: { LastWord($0, isParsing: true).complaint.contains("must be 1 to 63 characters of a-z, 0-9 and -") }
   }
 
   @Test("nobody answers: 4, without waiting for long")

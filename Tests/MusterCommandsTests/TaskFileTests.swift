@@ -50,7 +50,7 @@ struct TaskFileTests {
       ("rounds: 10", "rounds: 0", "digits.yaml:5:1: rounds: must be between 1 and 100000, got 0"),
       ("size: 8", "size: eight", "digits.yaml:7:3: cohort.size: expected a whole number"),
       ("minimum: 6", "minimum: 9", "digits.yaml:8:3: cohort.minimum: must be between 1 and cohort.size (8), got 9"),
-      ("rate: 1e-1", "ratte: 1e-1", "digits.yaml:9:9: local.ratte: there is no such field"),
+      ("rate: 1e-1", "ratte: 1e-1", "digits.yaml:9:9: local.ratte: unknown field"),
       ("north, no", "north, No/rth", "digits.yaml:3:18: regions[1]: node id"),
       ("name: Digits", "", "digits.yaml:2:1: name: is missing"),
       ("cohort:", "cohort: [", "digits.yaml:8:10: "),

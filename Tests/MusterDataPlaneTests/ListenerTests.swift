@@ -64,7 +64,7 @@ import Testing
         try await server.client.send("POST", url, body: Array(#"{"base":1}"#.utf8))
       }
       #expect(wrong?.status == 400)
-      #expect(wrong?.problem?.detail == "base: expected a text")
+      #expect(wrong?.problem?.detail == "base: expected a string")
       let large = await #expect(throws: TransferError.self) {
         try await server.client.send("POST", url, body: [UInt8](repeating: 32, count: 1001))
       }

@@ -4,7 +4,7 @@ import Testing
 
 @Suite struct DuplicateNameTests {
   @Test(
-    "a name that stands twice in an object is refused, with its place",
+    "a name that is given twice in an object is refused, with its place",
     arguments: [
       (#"{"rounds":1,"rounds":2}"#, "the name \"rounds\""), (#"{"a":{"b":[{"c":1,"d":2,"c":3}]}}"#, "a.b: the name \"c\""),
       (#"{"a":1,"\u0061":2}"#, "the name \"a\""), (#"{ "x" : {} , "x" : [] }"#, "the name \"x\""), (#"[{"a":1},{"a":1,"a":1}]"#, "\"a\""),
@@ -32,7 +32,7 @@ import Testing
       {"name":"t","model":{"type":"softmax"},"regions":["north"],"rounds":3,"cohort":{"size":2,"minimum":1,"size":1}}
       """#
     let error = #expect(throws: FieldProblem.List.self) { try TaskSpecification(strictJSON: Array(json.utf8)) }
-    #expect(error?.description.contains("cohort") == true && error?.description.contains("\"size\" stands twice") == true)
+    #expect(error?.description.contains("cohort") == true && error?.description.contains("\"size\" is given twice") == true)
   }
 
   @Test("very many names, and very deep objects, take no longer than their length")

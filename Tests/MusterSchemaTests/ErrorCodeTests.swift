@@ -27,7 +27,7 @@ import Testing
     let problem = Problem(.phaseClosed, "round 1 is closed")
     #expect(
       String(decoding: try JSON.encode(problem), as: UTF8.self)
-        == #"{"code":"phase-closed","detail":"round 1 is closed","status":410,"title":"Closed"}"#)
+        == #"{"code":"phase-closed","detail":"round 1 is closed","status":410,"title":"The phase is closed"}"#)
   }
 
   @Test func aCodeOfANewerProgramIsReadAsUnrecognizedAndNoneAsNone() throws {

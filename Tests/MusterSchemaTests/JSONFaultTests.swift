@@ -27,9 +27,9 @@ struct JSONFaultTests {
       ("\"\\u12", "invalid JSON, line 1, column 6: the document ends too early"),
       ("\"\\udc00\"", "invalid JSON, line 1, column 3: expected both halves of a surrogate pair, found \"udc00\"\""),
       ("\"\\ud83dx\"", "invalid JSON, line 1, column 3: expected both halves of a surrogate pair, found \"ud83dx\"\""),
-      ("{\"metrics\": {\"loss\": NaN}}", "metrics.loss is not a finite number, and JSON has no other numbers"),
-      ("[{\"a\": [0, -Infinity]}]", "[0].a[1] is not a finite number, and JSON has no other numbers"),
-      ("inf", "the value is not a finite number, and JSON has no other numbers"),
+      ("{\"metrics\": {\"loss\": NaN}}", "metrics.loss is not a finite number, but JSON allows only finite numbers"),
+      ("[{\"a\": [0, -Infinity]}]", "[0].a[1] is not a finite number, but JSON allows only finite numbers"),
+      ("inf", "the value is not a finite number, but JSON allows only finite numbers"),
     ])
   func faults(text: String, expected: String) throws {
     #expect(JSONFault(in: text.utf8).map { "\($0)" } == expected)

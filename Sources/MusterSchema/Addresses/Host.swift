@@ -94,7 +94,7 @@ package struct HostAndPort: Hashable, Sendable, CustomStringConvertible {
     host = try Host(validating: text[..<(colon ?? text.endIndex)])
     if let colon {
       guard let number = Bounds(1...65_535).read(text[text.index(after: colon)...]) else {
-        throw AddressError("\"\(text.shown(100))\" has no port from 1 to 65535 behind its colon")
+        throw AddressError("\"\(text.shown(100))\" has no port from 1 to 65535 after its colon")
       }
       port = number
     } else {

@@ -22,13 +22,13 @@ package struct ServerAddress: Hashable, Sendable, CustomStringConvertible {
     let authority = rest.prefix { $0 != "/" && $0 != "?" && $0 != "#" }
     path = String(rest[authority.endIndex...])
     guard !authority.contains("@") else {
-      throw AddressError("an address may not hold a user name or a password: it is told to others and logged")
+      throw AddressError("an address must not contain a user name or a password, because it is logged and sent to other programs")
     }
     guard path.utf8.allSatisfy({ $0 > 0x20 && $0 < 0x7f && $0 != UInt8(ascii: "\\") }) else {
-      throw AddressError("\"\(address.shown(100))\" holds a character that no address may hold")
+      throw AddressError("\"\(address.shown(100))\" contains a character that is not allowed in an address")
     }
     if !authority.hasPrefix("["), authority.filter({ $0 == ":" }).count > 1 {
-      throw AddressError("\"\(address.shown(100))\": in an address an IPv6 host stands in brackets, like http://[::1]:7400")
+      throw AddressError("\"\(address.shown(100))\" needs brackets around its IPv6 host, like http://[::1]:7400")
     }
     server = try HostAndPort(validating: authority, defaultPort: isTLS ? 443 : 80)
   }
@@ -42,7 +42,7 @@ package struct ServerAddress: Hashable, Sendable, CustomStringConvertible {
   package init(base address: String) throws(AddressError) {
     try self.init(validating: address)
     guard !path.contains("?"), !path.contains("#") else {
-      throw AddressError("\"\(address.shown(100))\" may not hold a query or a fragment")
+      throw AddressError("\"\(address.shown(100))\" must not have a query or a fragment")
     }
   }
 

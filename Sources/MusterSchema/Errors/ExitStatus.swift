@@ -21,13 +21,13 @@ package enum ExitStatus: Int32, CaseIterable, Sendable {
   /// One line for the table in a help text.
   package var meaning: String {
     switch self {
-    case .success: "done"
-    case .unexpected: "unexpected"
+    case .success: "success"
+    case .unexpected: "unexpected error"
     case .usage: "the command line or the task file is wrong"
     case .refused: "refused by central"
     case .unreachable: "central or the broker does not answer"
     case .taskFailed: "the task failed or was cancelled"
-    case .agentUsage: "wrong flags (agent)"
+    case .agentUsage: "wrong command line (agent)"
     case .configuration: "wrong configuration"
     case .interrupted: "interrupted"
     }

@@ -62,7 +62,7 @@ public struct Digest: Hashable, Comparable, Codable, Sendable, CustomStringConve
     let text = try decoder.singleValueContainer().decode(String.self)
     guard let digest = Digest(text) else {
       throw DecodingError.dataCorrupted(
-        .init(codingPath: decoder.codingPath, debugDescription: "a digest is written sha256: and 64 hexadecimal digits"))
+        .init(codingPath: decoder.codingPath, debugDescription: "must be sha256: followed by 64 lowercase hexadecimal digits"))
     }
     self = digest
   }

@@ -14,7 +14,7 @@ public struct IdentifierError: Error, Hashable, CustomStringConvertible {
   public let text: String
 
   public var description: String {
-    return "\(noun) \"\(text.shown(80))\" must be 1 to 63 of a-z, 0-9 and -, and start with a letter or a digit"
+    return "\(noun) \"\(text.shown(80))\" must be 1 to 63 characters of a-z, 0-9 and -, and start with a letter or a digit"
   }
 }
 

@@ -31,7 +31,8 @@ package struct Grant: Hashable, Codable, Sendable, CustomStringConvertible {
   package init(from decoder: any Decoder) throws {
     let text = try decoder.singleValueContainer().decode(String.self)
     guard let grant = Grant(hexadecimal: text) else {
-      throw DecodingError.dataCorrupted(.init(codingPath: decoder.codingPath, debugDescription: "a grant is 64 hexadecimal digits"))
+      throw DecodingError.dataCorrupted(
+        .init(codingPath: decoder.codingPath, debugDescription: "a grant must be 64 lowercase hexadecimal digits"))
     }
     self = grant
   }

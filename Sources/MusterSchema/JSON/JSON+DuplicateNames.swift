@@ -53,7 +53,7 @@ private struct NameScanner {
       guard levels[top].names.insert(name).inserted else {
         let path = levels.dropLast().filter(\.isObject).map(\.current).joined(separator: ".")
         throw JSONRefusal(
-          (path.isEmpty ? "" : "\(path.shown(200)): ") + "the name \"\(name.shown(80))\" stands twice in this object")
+          (path.isEmpty ? "" : "\(path.shown(200)): ") + "the name \"\(name.shown(80))\" is given twice in this object")
       }
       levels[top].current = name
     }

@@ -28,7 +28,7 @@ public enum JSON {
     // The decoder would also accept UTF-16 and UTF-32, for which the scan below is wrong.
     let start = Array(bytes.prefix(4))
     guard !start.contains(0), !start.starts(with: [0xfe, 0xff]), !start.starts(with: [0xff, 0xfe]) else {
-      throw JSONRefusal("JSON is written in UTF-8")
+      throw JSONRefusal("JSON must be encoded in UTF-8")
     }
     var (isText, isEscaped, beyond) = (false, false, 0)
     for byte in bytes {
@@ -44,7 +44,7 @@ public enum JSON {
         if byte >= 0xc0 { beyond += 1 }
       }
       guard beyond <= 1000 else {
-        throw JSONRefusal("a text has more than 1000 letters beyond ASCII")
+        throw JSONRefusal("a string has more than 1000 characters that are not ASCII or are written as \\u")
       }
     }
   }
@@ -64,7 +64,7 @@ public enum JSON {
     if case .dataCorrupted(let context) = error, context.codingPath.isEmpty {
       if let fault = JSONFault(in: bytes) { return "\(fault)" }
       // The document is valid JSON. The only error that Foundation reports without a path is a number that does not fit its type.
-      return "a number does not fit its field: it is too large, or a fraction where a whole number is expected"
+      return "a number does not fit its field: it is too large, or a fraction instead of a whole number"
     }
     func at(_ context: DecodingError.Context, _ key: (any CodingKey)? = nil) -> String {
       var path = ""
@@ -84,7 +84,7 @@ public enum JSON {
 
   private static func noun(_ type: any Any.Type) -> String {
     switch type {
-    case is String.Type: "a text"
+    case is String.Type: "a string"
     case is Bool.Type: "true or false"
     case is Int.Type: "a whole number"
     case is UInt64.Type: "a whole number, 0 or more"

@@ -24,7 +24,7 @@ package struct JSONFault: Error, Hashable, CustomStringConvertible {
     isNonFinite = found == .nonFinite
     switch found {
     case .ended: what = reader.at == 0 ? "the document is empty" : "the document ends too early"
-    case .nonFinite: what = "\(place.isEmpty ? "the value" : place) is not a finite number, and JSON has no other numbers"
+    case .nonFinite: what = "\(place.isEmpty ? "the value" : place) is not a finite number, but JSON allows only finite numbers"
     case .expected(let expected): what = "expected \(expected)" + (reader.next.map { ", found \($0)" } ?? "")
     case .deep: what = "nested deeper than \(JSONReader.maximumDepth) levels"
     }

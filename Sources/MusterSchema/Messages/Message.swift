@@ -14,11 +14,11 @@ package enum MessageError: Error, Hashable, CustomStringConvertible {
 
   package var description: String {
     switch self {
-    case .tooLarge(let bytes): "the payload has \(bytes) bytes, at most \(MessageCoder.maximumBytes) are allowed"
+    case .tooLarge(let bytes): "the payload has \(bytes) bytes, but at most \(MessageCoder.maximumBytes) are allowed"
     case .malformed(let why): "the payload is not understood: \(why)"
-    case .wrongKind(let expected, let got): "the payload is of kind \"\(got.shown(40))\" where \"\(expected)\" belongs"
+    case .wrongKind(let expected, let got): "the payload is of kind \"\(got.shown(40))\", but must be of kind \"\(expected)\""
     case .newerProtocol(let version):
-      "the payload speaks protocol version \(version), this program speaks \(Topic.version): update this program"
+      "the payload uses protocol version \(version), but this program supports version \(Topic.version): update this program"
     }
   }
 }

@@ -44,7 +44,7 @@ package enum TopicError: Error, Hashable, CustomStringConvertible {
     switch self {
     case .foreign(let topic): "\"\(topic.shown(120))\" is not a topic of Muster"
     case .newerVersion(let version):
-      "the topic speaks protocol version \(version), this program speaks \(Topic.version): update this program"
+      "the topic uses protocol version \(version), but this program supports version \(Topic.version): update this program"
     case .identifier(let error): error.description
     }
   }

@@ -31,7 +31,7 @@ package struct PageRequest: Hashable, Sendable {
     }
     if let after {
       guard let number = Bounds(0...Int.max).read(after) else {
-        throw Problem(.badRequest, "after=\(after.prefix(60).shown): expected the number that an answer's Link header has there")
+        throw Problem(.badRequest, "after=\(after.prefix(60).shown): expected the number in the Link header of an earlier answer")
       }
       self.after = number
     }

@@ -45,7 +45,8 @@ extension ContributionKey {
   /// - Throws: 400.
   package static func round(_ text: Substring) throws(Problem) -> Int {
     guard text.utf8.count <= 9, let round = Bounds.count.read(text) else {
-      throw Problem(.badRequest, "a round is a whole number, not \"\(String(text.prefix(60)).withoutControlCharacters)\"")
+      throw Problem(
+        .badRequest, "a round must be a whole number of at most 9 digits, not \"\(String(text.prefix(60)).withoutControlCharacters)\"")
     }
     return round
   }

@@ -24,9 +24,9 @@ package struct UpdateMetadata: Hashable, Sendable {
     }
     task = try value("task")
     round = try value("round")
-    guard let base = Digest(try value("base")) else { throw wrong("muster.base is no digest") }
+    guard let base = Digest(try value("base")) else { throw wrong("muster.base is not a digest") }
     self.base = base
-    guard let weight = Double(try value("weight")) else { throw wrong("muster.weight is no number") }
+    guard let weight = Double(try value("weight")) else { throw wrong("muster.weight is not a number") }
     self.weight = weight
     try Self.check(weight: weight)
     if let text = metadata["muster.count"] {
@@ -63,11 +63,11 @@ package struct UpdateMetadata: Hashable, Sendable {
   /// - Throws: 422 for too many metrics, for names that are not safe in a log, and for numbers that are not finite or too large.
   package static func check(metrics: [String: Double]) throws(Problem) {
     guard metrics.count <= 64, metrics.keys.allSatisfy({ (1...64).contains($0.utf8.count) && $0 == $0.withoutControlCharacters }) else {
-      throw wrong("there may be 64 metrics, with names of 1 to 64 bytes without control characters")
+      throw wrong("there may be at most 64 metrics, with names of 1 to 64 bytes without control characters")
     }
     if let name = metrics.filter({ !$0.value.isFinite }).keys.min() { throw wrong("the metric \(name) is not a finite number") }
     if let (name, value) = metrics.filter({ abs($0.value) > largestMetric }).min(by: { $0.key < $1.key }) {
-      throw wrong("the metric \(name) is \(value): a metric lies between -\(largestMetric) and \(largestMetric)")
+      throw wrong("the metric \(name) is \(value), but must be between -\(largestMetric) and \(largestMetric)")
     }
   }
 }

@@ -26,7 +26,7 @@ package struct UploadFields: Hashable, Sendable {
     let content = isPut && self.complete != false ? try Self.digest(contentDigest, "Content-Digest") : nil
     let digests = [named, represented, content].compactMap(\.self)
     digest = digests.first
-    guard Set(digests).count <= 1 else { throw wrong("the digests in address, Repr-Digest and Content-Digest differ") }
+    guard Set(digests).count <= 1 else { throw wrong("the digests in the address, Repr-Digest and Content-Digest differ") }
   }
 
   /// The SHA-256 in a digest field; `nil` if the field is absent.
@@ -35,7 +35,7 @@ package struct UploadFields: Hashable, Sendable {
   package static func digest(_ field: String?, _ name: String) throws(Problem) -> Digest? {
     guard let field else { return nil }
     guard let digest = Digest(contentDigest: field) else {
-      throw wrong("\(name) is not understood: it must be sha-256=:…: with 32 bytes in base64 (RFC 9530)")
+      throw wrong("\(name) must be sha-256=:…: with 32 bytes in base64 (RFC 9530)")
     }
     return digest
   }
@@ -53,7 +53,9 @@ package struct UploadFields: Hashable, Sendable {
   private static func integer(_ text: String?, _ name: String) throws(Problem) -> Int? {
     guard let text else { return nil }
     // Integers of structured fields have at most 15 digits, which is less than this bound.
-    guard text.utf8.count <= 15, let number = Bounds.bytes.read(text) else { throw wrong("\(name) must be a whole number from 0") }
+    guard text.utf8.count <= 15, let number = Bounds.bytes.read(text) else {
+      throw wrong("\(name) must be a whole number of at most 15 digits")
+    }
     return number
   }
 
@@ -61,7 +63,7 @@ package struct UploadFields: Hashable, Sendable {
     let members = (query ?? "").split(separator: "&").filter { $0.hasPrefix("digest=") }
     guard let member = members.first else { return nil }
     guard members.count == 1, let digest = Digest(member.dropFirst(7).replacing("%3A", with: ":").replacing("%3a", with: ":")) else {
-      throw wrong("?digest= must be sha256: and 64 hexadecimal digits")
+      throw wrong("?digest= must be sha256: followed by 64 lowercase hexadecimal digits")
     }
     return digest
   }

@@ -82,7 +82,7 @@ package enum EncodingSpecification: Codable, Hashable, Sendable {
     case .topK(let fraction):
       fraction.isFinite && fraction > 0 && fraction <= 1 ? nil : "topk.fraction must be above 0 and at most 1, got \(fraction)"
     case .other(let name):
-      "\"\(name.shown(60))\" is not known; known: \(Self.known.joined(separator: ", "))"
+      "unknown encoding \"\(name.shown(60))\"; known encodings: \(Self.known.joined(separator: ", "))"
     }
   }
 }

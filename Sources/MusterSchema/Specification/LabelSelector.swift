@@ -13,8 +13,8 @@ package struct LabelSelector: Hashable, Sendable {
   package struct ParseError: Error, CustomStringConvertible {
     package let part: String
     package var description: String {
-      let hint = part.contains("==") ? ": write one =" : ""
-      return "\"\(part.shown(120))\" is none of key=value, key!=value, key, !key\(hint)"
+      let hint = part.contains("==") ? ": write a single =" : ""
+      return "\"\(part.shown(120))\" is not one of key=value, key!=value, key, !key\(hint)"
     }
   }
 

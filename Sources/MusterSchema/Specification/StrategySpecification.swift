@@ -22,7 +22,7 @@ public enum StrategySpecification: Codable, Hashable, Sendable {
       let container = try decoder.container(keyedBy: AnyKey.self)
       guard container.allKeys.count == 1, let key = container.allKeys.first else {
         throw DecodingError.dataCorrupted(
-          .init(codingPath: decoder.codingPath, debugDescription: "a name, or one name with its parameters: {clip: 1.0}"))
+          .init(codingPath: decoder.codingPath, debugDescription: "must be a name, or one name with its parameters: {clip: 1.0}"))
       }
       if let value = try? container.decode(Double.self, forKey: key) {
         self.init(key.stringValue, ["value": value])

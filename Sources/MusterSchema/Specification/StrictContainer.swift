@@ -11,7 +11,7 @@ struct StrictContainer<Key: CodingKey & CaseIterable> {
       throw DecodingError.dataCorrupted(
         .init(
           codingPath: decoder.codingPath + [AnyKey(key)],
-          debugDescription: "there is no such field; known here: \(known.sorted().joined(separator: ", "))"))
+          debugDescription: "unknown field; known fields here: \(known.sorted().joined(separator: ", "))"))
     }
   }
 

@@ -92,7 +92,8 @@ package enum InitialModel: Codable, Hashable, Sendable {
     case (let seed?, nil): self = .seed(seed)
     case (nil, let blob?): self = .blob(blob)
     default:
-      throw DecodingError.dataCorrupted(.init(codingPath: decoder.codingPath, debugDescription: "either {seed: N} or {blob: sha256:…}"))
+      throw DecodingError.dataCorrupted(
+        .init(codingPath: decoder.codingPath, debugDescription: "must be either {seed: N} or {blob: sha256:…}"))
     }
   }
 

@@ -86,7 +86,7 @@ package struct TrainerSelection: Codable, Hashable, Sendable, CustomStringConver
     guard (1...8).contains(any.count) else { return any.isEmpty ? "must name a trainer" : "names more than 8 trainers" }
     for alternative in any {
       guard (1...63).contains(alternative.name.utf8.count), alternative.name.withoutControlCharacters == alternative.name else {
-        return "must name a trainer"
+        return "a trainer's name must be 1 to 63 bytes long, without control characters"
       }
       if let least = alternative.least, Alternative.numbers(least).isEmpty || least.utf8.count > 63 {
         return "\(alternative.name)>= needs a version like 2.1"
