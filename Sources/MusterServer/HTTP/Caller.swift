@@ -15,20 +15,20 @@ extension Caller: CustomStringConvertible {
   }
 }
 
-/// Finds out who makes a request. A listener has one, and its routes read the result from ``RouteContext/caller``.
+/// Identifies the caller of a request. A listener has one, and its routes read the result from ``RouteContext/caller``.
 package protocol CallerIdentification: Sendable {
-  /// - Throws: the problem to answer with, for a caller that must not go on.
+  /// - Throws: the problem to answer with, if the caller is refused.
   func caller(of request: Request, _ context: RouteContext) async throws -> Caller
 }
 
-/// Every caller is anonymous.
+/// Treats every caller as anonymous.
 package struct AnonymousCallers: CallerIdentification {
   package init() {}
 
   package func caller(of request: Request, _ context: RouteContext) async throws -> Caller { .anonymous }
 }
 
-/// The one place where a server identifies its callers, before any route runs.
+/// Identifies the caller of every request before any route runs.
 struct CallerMiddleware: RouterMiddleware {
   let identification: any CallerIdentification
 

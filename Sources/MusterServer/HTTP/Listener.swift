@@ -7,14 +7,14 @@ import NIOCore
 import NIOPosix
 import ServiceLifecycle
 
-/// Why a listener does not listen.
+/// The reason why a listener cannot accept connections.
 package struct ListenerError: Error, Hashable, CustomStringConvertible {
   package let description: String
 }
 
 /// An HTTP/1.1 listener, to be run in a service group.
 ///
-/// Not Hummingbird's `Application`: that brings services of its own, one of which takes up to a second to end.
+/// Hummingbird's `Application` is not used, because it adds services of its own, one of which takes up to a second to stop.
 package struct Listener: Service {
   private let responder: RouterResponder<RouteContext>
   private let configuration: ListenerConfiguration
@@ -23,9 +23,9 @@ package struct Listener: Service {
   private let onRunning: @Sendable (_ port: Int) async -> Void
 
   /// - Parameters:
-  ///   - identification: finds out who makes a request.
+  ///   - identification: identifies the callers.
   ///   - onRunning: is called with the port once connections are accepted.
-  ///   - routes: adds the listener's routes, and middlewares that come after its own.
+  ///   - routes: adds the listener's routes, and middlewares that run after its own.
   package init(
     _ configuration: ListenerConfiguration, identification: any CallerIdentification = AnonymousCallers(), logger: Logger,
     onRunning: @escaping @Sendable (_ port: Int) async -> Void = { _ in }, routes: (Router<RouteContext>) -> Void
@@ -37,12 +37,12 @@ package struct Listener: Service {
     responder = router.buildResponder()
     self.onRunning = onRunning
     var logger = logger
-    // Hummingbird says "Server started" at info for each listener; the programs have their own ready line.
+    // Hummingbird logs "Server started" at info for each listener, but the programs have their own ready line.
     logger.logLevel = max(logger.logLevel, .notice)
     self.logger = logger
   }
 
-  /// - Throws: ``ListenerError`` when it cannot bind.
+  /// - Throws: ``ListenerError`` if it cannot bind.
   package func run() async throws {
     let (limits, log, logger) = (configuration.limits, log, logger)
     let (host, port, name) = (configuration.host, configuration.port, configuration.name)
@@ -73,7 +73,7 @@ package struct Listener: Service {
 
   private func respond(to request: Request, _ channel: any Channel) async throws -> Response {
     var logger = logger
-    // Hummingbird's contexts rely on it.
+    // Hummingbird's contexts expect this metadata.
     logger[metadataKey: "hb.request.id"] = .stringConvertible(RequestID())
     let context = RouteContext(source: ApplicationRequestContextSource(channel: channel, logger: logger))
     var response = try await responder.respond(to: request, context: context)
@@ -93,7 +93,7 @@ package struct Listener: Service {
   }
 }
 
-/// A time as RFC 9110 writes it: `Sat, 21 Nov 2026 10:00:00 GMT`.
+/// A time in the format of RFC 9110: `Sat, 21 Nov 2026 10:00:00 GMT`.
 func httpDate(_ seconds: Int) -> String {
   var (seconds, parts) = (seconds, tm())
   gmtime_r(&seconds, &parts)

@@ -1,13 +1,13 @@
 package import MusterSchema
 
-/// One HTTP listener of a server: where it listens, the address that it tells other programs, and its limits.
+/// One HTTP listener of a server: its host and port, the address that other programs get, and its limits.
 package struct ListenerConfiguration: Hashable, Sendable {
   /// `data` or `ops`: the prefix of its configuration keys, used in errors and log lines.
   package var name: String
   package var host: String
   /// 0 takes a free port.
   package var port: Int
-  /// `http://host:port`, as other programs reach it.
+  /// The address at which other programs reach it: `http://host:port`.
   package var advertise: String
   /// Names by which callers may ask for the listener, in addition to its addresses and `localhost`. `nil` turns off the check of names and
   /// of web pages (``SiteMiddleware``).
@@ -23,7 +23,7 @@ package struct ListenerConfiguration: Hashable, Sendable {
     advertise = "http://\(host):\(port)"
   }
 
-  /// A warning for the operator when other programs are told an address that only this machine reaches.
+  /// A warning for the operator if other programs get an address that only this machine can reach.
   package var warning: String? {
     let isLocal = ["//127.", "//localhost", "//[::1]"].contains { advertise.contains($0) }
     let listensToOthers = !host.hasPrefix("127.") && host != "localhost" && host != "::1"

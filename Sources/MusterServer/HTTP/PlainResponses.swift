@@ -2,13 +2,13 @@ package import HTTPTypes
 package import Hummingbird
 package import MusterSchema
 
-/// A line or a few of plain text: health, metrics.
+/// A response of plain text, for health and metrics.
 package func textResponse(_ text: String, status: HTTPTypes.HTTPResponse.Status = .ok) -> Response {
   Response(status: status, headers: [.contentType: "text/plain; charset=utf-8"], body: .init(byteBuffer: .init(string: text)))
 }
 
 extension RouteContext {
-  /// An identifier in the path.
+  /// Reads an identifier from the path.
   package func identifier<I: Identifier>(_ name: String, as type: I.Type = I.self) throws(Problem) -> I {
     let text = parameters.get(name) ?? ""
     do {
@@ -18,6 +18,6 @@ extension RouteContext {
     }
   }
 
-  /// The round in the path.
+  /// Reads the round from the path.
   package func round() throws(Problem) -> Int { try ContributionKey.round(parameters.get("round")?[...] ?? "") }
 }

@@ -4,7 +4,7 @@ import Logging
 package import MusterSchema
 package import MusterStorage
 
-/// The one place where errors become answers.
+/// Turns all errors into answers.
 struct ProblemMiddleware: RouterMiddleware {
   private let log: RefusalLog
 
@@ -22,7 +22,7 @@ struct ProblemMiddleware: RouterMiddleware {
     } catch let error as StorageError {
       let problem = Problem(error)
       switch error {
-      // Nothing is wrong with the disk.
+      // These do not indicate a problem with the disk.
       case .tooLarge, .superseded, .claimed, .crowded: break
       case .diskFull, .busy, .corrupt, .newer, .exhausted, .unstorable, .io:
         context.logger.error(
@@ -58,7 +58,8 @@ struct ProblemMiddleware: RouterMiddleware {
 }
 
 extension Problem {
-  /// What a client is told when the disk fails: 507 when it is full, 503 when it may pass, 413 for a body over its bound.
+  /// The problem of a failed disk operation: 507 if the disk is full, 413 for a body over its limit, 429 if there is no room for another
+  /// partial upload, and 503 for everything else.
   package init(_ error: StorageError) {
     switch error {
     case .diskFull: self.init(.diskFull, "the server's disk is full")

@@ -4,9 +4,9 @@ package import Hummingbird
 package import MusterSchema
 package import NIOCore
 
-/// A problem as an answer.
+/// The response for a problem.
 ///
-/// - Parameter retryAfter: seconds, rounded up.
+/// - Parameter retryAfter: seconds until the client may try again, rounded up.
 package func problemResponse(_ problem: Problem, retryAfter: Double? = nil) -> Response {
   var headers: HTTPFields = [.contentType: Problem.contentType]
   if let retryAfter, retryAfter.isFinite, retryAfter >= 0 { headers[.retryAfter] = "\(Int(min(retryAfter, 86_400).rounded(.up)))" }
@@ -15,7 +15,7 @@ package func problemResponse(_ problem: Problem, retryAfter: Double? = nil) -> R
     status: HTTPTypes.HTTPResponse.Status(code: problem.status), headers: headers, body: ResponseBody(byteBuffer: ByteBuffer(bytes: body)))
 }
 
-/// A value as JSON.
+/// A response with a value as JSON.
 package func jsonResponse(
   _ value: some Encodable, status: HTTPTypes.HTTPResponse.Status = .ok, headers: HTTPFields = [:]
 ) throws -> Response {
@@ -24,7 +24,7 @@ package func jsonResponse(
   return Response(status: status, headers: headers, body: ResponseBody(byteBuffer: ByteBuffer(bytes: try JSON.encode(value))))
 }
 
-/// An error that is a problem with headers of its own.
+/// A problem with additional headers.
 package struct ProblemWithRetry: Error {
   package var problem: Problem
   package var retryAfter: Double?
@@ -38,9 +38,9 @@ package struct ProblemWithRetry: Error {
 }
 
 extension Request {
-  /// Bytes that the body will have, as its sender says; nil when it is chunked. The one place where that number enters.
+  /// The length of the body as its sender announces it; `nil` if it is chunked. All code reads this number from here.
   ///
-  /// - Throws: `Problem` 400 for what is no number, 413 for one that no body here can have.
+  /// - Throws: `Problem` 400 if it is not a number, 413 if it is larger than any body may be.
   package var contentLength: Int? {
     get throws(Problem) {
       guard let text = headers[.contentLength] else { return nil }
@@ -50,9 +50,9 @@ extension Request {
     }
   }
 
-  /// Reads a body of at most so many bytes.
+  /// Reads a body of at most `maximum` bytes.
   ///
-  /// - Throws: `Problem` 413, or 400 when the connection ends before the body does.
+  /// - Throws: `Problem` 413, or 400 if the connection ends before the body does.
   package func bytes(context: RouteContext, upTo maximum: Int) async throws -> [UInt8] {
     if let length = try contentLength, length > maximum { throw Problem.tooLarge(maximum) }
     try await context.expectBody(self)
@@ -66,7 +66,7 @@ extension Request {
 
   /// Reads a JSON body.
   ///
-  /// - Throws: `Problem` 413, or 400 with what is wrong.
+  /// - Throws: `Problem` 413, or 400 with the error in the body.
   package func json<T: Decodable>(_ type: T.Type = T.self, context: RouteContext, upTo maximum: Int = 1 << 20) async throws -> T {
     let bytes = try await bytes(context: context, upTo: maximum)
     do {
@@ -78,7 +78,7 @@ extension Request {
 
   /// Reads the body piece by piece.
   ///
-  /// - Throws: what `use` throws, and `Problem` 400 when the connection ends before the body does.
+  /// - Throws: errors of `use`, `Problem` 408 if the client is too slow, and 400 if the connection ends before the body does.
   package func forEachPiece(_ use: (ByteBuffer) throws -> Void) async throws {
     var pieces = body.makeAsyncIterator()
     var count = 0
@@ -95,7 +95,7 @@ extension Request {
       count += piece.readableBytes
       try use(piece)
     }
-    // An end of the connection looks like an end of the body.
+    // A lost connection looks like the end of the body.
     if let length = try contentLength, length != count { throw Problem.incomplete("only \(count) of \(length) bytes arrived") }
   }
 }

@@ -4,7 +4,7 @@ package import Logging
 import NIOCore
 import NIOHTTPTypes
 
-/// What Muster's routes know of a request besides its head and body.
+/// The context of a request: its connection and its caller.
 package struct RouteContext: RequestContext {
   package var coreContext: CoreRequestContextStorage
   /// Set by ``CallerMiddleware``, before any route runs.
@@ -16,7 +16,7 @@ package struct RouteContext: RequestContext {
     channel = source.channel
   }
 
-  /// For a request that came over no connection.
+  /// A context for a request without a connection.
   package init(logger: Logger) {
     coreContext = .init(source: NoConnection(logger: logger))
     channel = nil
@@ -26,20 +26,20 @@ package struct RouteContext: RequestContext {
     let logger: Logger
   }
 
-  /// The address that the request came from, without its port.
+  /// The address from which the request came, without its port.
   var client: String { channel?.remoteAddress?.ipAddress ?? "?" }
 
-  /// Tells a client that asked with `Expect: 100-continue` to go on: after the head was found good, before the body is read.
+  /// Tells a client that sent `Expect: 100-continue` to send the body. Called when the head is accepted and before the body is read.
   package func expectBody(_ request: Request) async throws {
     guard let expect = request.headers[.expect], expect.lowercased() == "100-continue" else { return }
     try await say(HTTPResponse(status: .continue))
   }
 
-  /// An answer before the answer.
+  /// Sends an interim response.
   package func say(_ interim: HTTPResponse) async throws { try await channel?.writeAndFlush(HTTPResponsePart.head(interim)) }
 }
 
-/// A listener's router, without routes: errors become problem+json, a missing route included, and every caller is identified.
+/// Creates the router of a listener, without routes. It turns errors into problem+json, including unknown routes, and identifies callers.
 package func makeRouter(
   _ configuration: ListenerConfiguration, identification: any CallerIdentification = AnonymousCallers(), log: RefusalLog
 ) -> Router<RouteContext> {

@@ -1,7 +1,7 @@
 import Hummingbird
 import MusterSchema
 
-/// The routes of every ops listener that say how the server is: `/healthz`, `/readyz`, `/v1/info`.
+/// Routes of every ops listener about the server itself: `/healthz`, `/readyz`, `/v1/info`.
 struct ServerRoutes {
   let info: ServerInfo
   let links: [ServerLink]

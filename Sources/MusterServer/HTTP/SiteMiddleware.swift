@@ -2,22 +2,22 @@ import HTTPTypes
 import Hummingbird
 import MusterSchema
 
-/// Keeps web pages away from a listener that trusts whoever reaches it: a browser on an operator's machine reaches the loopback address, too,
-/// and sends what any page tells it to.
+/// Protects a listener that trusts everyone who can reach it from web pages: a browser on an operator's machine can reach the loopback
+/// address, and sends any request that a page makes.
 ///
-/// A request of a page says so in `Origin` and `Sec-Fetch-Site`, which no script can change. A page whose own name was made to resolve to this
-/// address (DNS rebinding) shows in `Host`, which must be an address or a name that this server is known by. Programs send neither `Origin`
-/// nor `Sec-Fetch-Site`, and name the server as their caller did.
+/// Requests from pages have `Origin` and `Sec-Fetch-Site`, which scripts cannot change. A page whose own host name was made to resolve to
+/// this address (DNS rebinding) is recognized by `Host`, which must be an address or a known name of this server. Programs send neither
+/// `Origin` nor `Sec-Fetch-Site`, and their `Host` is the name that their user gave.
 struct SiteMiddleware: RouterMiddleware {
   private let names: Set<String>
 
-  /// - Parameter hosts: names that the server is known by, beside its addresses and `localhost`.
+  /// - Parameter hosts: names of the server, in addition to its addresses and `localhost`.
   init(hosts: [Host]) { names = Set(hosts.map(\.name)) }
 
   func handle(
     _ request: Request, context: RouteContext, next: (Request, RouteContext) async throws -> Response
   ) async throws -> Response {
-    // Whether the server lives is no secret, and whoever watches it may know it by any name.
+    // The server's health is not secret, and monitoring may use any name for the server.
     if request.uri.path != "/healthz" { try check(request) }
     return try await next(request, context)
   }
@@ -47,7 +47,7 @@ struct SiteMiddleware: RouterMiddleware {
     }
   }
 
-  /// Whether a page came from this very server: `http://` and what `Host` says.
+  /// Whether the page came from this server: its origin has the host and port of `Host`.
   private func isOwn(_ origin: String, _ authority: String?) -> Bool {
     guard let page = ServerAddress(origin), page.path.isEmpty, let authority else { return false }
     do {

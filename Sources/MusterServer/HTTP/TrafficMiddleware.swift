@@ -3,7 +3,7 @@ package import Hummingbird
 import MusterSchema
 import NIOCore
 
-/// Counts the bytes of contributions that come and of models that go, as they pass: what breaks off counts as far as it came.
+/// Counts the bytes of uploaded contributions and downloaded models as they pass. An interrupted transfer counts up to the interruption.
 package struct TrafficMiddleware: RouterMiddleware {
   package typealias Context = RouteContext
 

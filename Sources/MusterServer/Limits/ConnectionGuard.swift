@@ -5,13 +5,13 @@ import NIOCore
 import NIOHTTP1
 import NIOHTTPTypes
 
-/// A client that sends its body too slowly.
+/// The error of a client that sends its body too slowly.
 struct SlowClient: Error {}
 
-/// Watches one connection: heads that do not come to an end or are too large, bodies that trickle, answers that nobody reads, and bodies that
-/// go on after they were refused.
+/// Watches one connection for heads that are too large or never complete, bodies that arrive too slowly, answers that the client does not
+/// read, and bodies that continue after they were refused.
 ///
-/// Only the time in which the server waits for the client counts: its own slowness is nobody's fault.
+/// Only the time in which the server waits for the client counts, so that a slow server does not refuse its clients.
 final class ConnectionGuard: ChannelDuplexHandler, RemovableChannelHandler {
   typealias InboundIn = HTTPRequestPart
   typealias InboundOut = HTTPRequestPart
@@ -21,9 +21,9 @@ final class ConnectionGuard: ChannelDuplexHandler, RemovableChannelHandler {
   private enum Phase {
     case head(until: NIODeadline)
     case body
-    /// The request is here, the answer is under way.
+    /// The request is complete, and the answer is being sent.
     case answer
-    /// The answer was given before the body came to an end.
+    /// The answer was complete before the body was.
     case rest(bytes: Int, until: NIODeadline)
     case closing
   }
@@ -31,10 +31,10 @@ final class ConnectionGuard: ChannelDuplexHandler, RemovableChannelHandler {
   private let limits: ListenerLimits
   private let log: RefusalLog
   private var phase = Phase.closing
-  /// Requests whose answer has not ended: more than one when a client sends ahead.
+  /// Number of requests whose answer is not complete. It is above one if a client sends requests ahead (pipelining).
   private var unanswered = 0
   private var received = 0
-  /// Bytes that the body has, as its head says; nil when it is chunked.
+  /// Length of the body as its head announces it; `nil` if it is chunked.
   private var announced: Int?
   private var waited = TimeAmount.zero
   private var waitingSince: NIODeadline?
@@ -42,7 +42,7 @@ final class ConnectionGuard: ChannelDuplexHandler, RemovableChannelHandler {
   private var status = 200
   private var ticker: RepeatedTask?
 
-  /// Of a refused body that are still read, so that its sender hears the refusal and not only a broken connection.
+  /// Bytes of a refused body that are still read, so that the client receives the refusal instead of a broken connection.
   private static let rest = 2 << 20
 
   init(_ limits: ListenerLimits, log: RefusalLog) {
@@ -72,7 +72,7 @@ final class ConnectionGuard: ChannelDuplexHandler, RemovableChannelHandler {
     ticker = nil
   }
 
-  // MARK: What comes in
+  // MARK: Inbound
 
   func read(context: ChannelHandlerContext) {
     if waitingSince == nil { waitingSince = .now() }
@@ -119,7 +119,7 @@ final class ConnectionGuard: ChannelDuplexHandler, RemovableChannelHandler {
     context.writeAndFlush(Self.wrapOutboundOut(.end(nil))).assumeIsolated().whenComplete { _ in self.end(context) }
   }
 
-  // MARK: What goes out
+  // MARK: Outbound
 
   func write(context: ChannelHandlerContext, data: NIOAny, promise: EventLoopPromise<Void>?) {
     switch Self.unwrapOutboundIn(data) {
@@ -129,7 +129,7 @@ final class ConnectionGuard: ChannelDuplexHandler, RemovableChannelHandler {
       unanswered -= 1
       switch phase {
       case _ where unanswered > 0: break
-      // A good answer to a body that is known already: it may come to its end, at its pace, if it said where that is.
+      // A success for a body that is already stored: the client may finish sending it at its own pace, if it announced the length.
       case .body:
         let most = status < 300 ? max(Self.rest, (announced ?? 0) - received) : Self.rest
         phase = .rest(bytes: most, until: .now() + .seconds(status < 300 ? 3600 : 10))
@@ -168,7 +168,7 @@ final class ConnectionGuard: ChannelDuplexHandler, RemovableChannelHandler {
       note(408, "a body came too slowly: \(received) bytes so far", limit: isSlow ? "bytesPerSecond" : "stallSeconds", context)
       phase = .closing
       context.fireErrorCaught(SlowClient())
-      // The route answers with 408 meanwhile.
+      // The route answers with 408 in the meantime.
       let bound = NIOLoopBound(context, eventLoop: context.eventLoop)
       context.eventLoop.scheduleTask(in: .seconds(1)) { bound.value.close(promise: nil) }
     case .rest(_, let until): if now > until { end(context) }

@@ -1,6 +1,6 @@
 import HummingbirdCore
 
-/// Stops accepting connections beyond a number: further ones wait in the kernel's queue until others end. Says so, once in a while.
+/// Stops accepting connections at a maximum and logs it. Further connections wait in the kernel's queue until others end.
 struct ConnectionLimit: AvailableConnectionsDelegate {
   let maximum: Int
   let log: RefusalLog

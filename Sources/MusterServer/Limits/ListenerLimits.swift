@@ -1,19 +1,18 @@
-/// Upper bounds on the connections of one listener, and how slow a client may be. A request beyond a bound is answered with a status that
-/// says so, and logged once in a while.
+/// Limits of a listener's connections and of slow clients.
 ///
-/// `docs/operations.md` lists the keys.
+/// A request beyond a limit is answered with a status that fits, and logged at a limited rate. `docs/operations.md` lists the keys.
 package struct ListenerLimits: Hashable, Sendable {
-  /// Connections at a time. Further ones wait in the kernel's queue, which is bounded too.
+  /// Maximum number of connections. Further ones wait in the kernel's queue, which is bounded too.
   package var connections: Int
-  /// Requests of one client address, over a burst of two seconds, before 429; 0 turns the limit off.
+  /// Requests per second from one client address, averaged over two seconds, beyond which the answer is 429; 0 turns the limit off.
   package var requestsPerSecond: Int
-  /// Bytes of a request's head, before 431.
+  /// Maximum size of a request's head, beyond which the answer is 431.
   package var headerBytes: Int
-  /// Seconds from connecting to a complete head, before the connection is closed.
+  /// Seconds from connecting until the head must be complete, or the connection is closed.
   package var headSeconds: Int
-  /// Seconds without a byte of a body, before 408. A client that does not read its answer has twice as long.
+  /// Seconds without a byte of the body until 408. A client that does not read its answer has twice as long.
   package var stallSeconds: Int
-  /// The least rate of a body after the first ``stallSeconds``, before 408; 0 turns the limit off.
+  /// Minimum rate of a body after the first ``stallSeconds``, below which the answer is 408; 0 turns the limit off.
   package var bytesPerSecond: Int
 
   package init(

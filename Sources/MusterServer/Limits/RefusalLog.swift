@@ -3,16 +3,17 @@ import MusterGround
 import MusterSchema
 import Synchronization
 
-/// Says what was refused and why, without letting whoever is refused fill the log: for each status the first, and then one line in ten
-/// seconds with how many there were.
+/// Logs refused requests without letting clients fill the log.
+///
+/// For each status it logs the first refusal, and then at most one line in ten seconds, with the number of those left out.
 package final class RefusalLog: Sendable {
   private let throttle = Mutex(LogThrottle())
   private let listener: String
   private let logger: Logger
-  /// What a server under load or attack answers; 404 and the like are everyday.
+  /// Statuses that show load or an attack. 404 and other common statuses are not logged.
   private static let noted: Set<Int> = [403, 408, 409, 413, 422, 429, 431, 503, 507]
 
-  /// - Parameter listener: its name, for the limit that a line names.
+  /// - Parameter listener: the listener's name, as in the key of a limit.
   package init(_ listener: String, logger: Logger) {
     self.listener = listener
     self.logger = logger

@@ -3,8 +3,10 @@ import Hummingbird
 import MusterSchema
 import Synchronization
 
-/// A token bucket for each client: an IPv4 address, or the 64 bits of an IPv6 address that name a network, since the rest is the client's to
-/// choose. The table is bounded: the clients that were quiet the longest are forgotten.
+/// A token bucket for each client.
+///
+/// A client is an IPv4 address, or the network part of an IPv6 address (64 bits), because a client can choose the rest itself. The table is
+/// bounded: the clients that were inactive the longest are removed.
 final class RequestRate: Sendable {
   private struct Bucket {
     var tokens: Double
@@ -14,7 +16,7 @@ final class RequestRate: Sendable {
   private let rate: Double
   private let buckets = Mutex<[String: Bucket]>([:])
   static let capacity = 4096
-  /// Told when clients are forgotten: more than the table holds ask at once.
+  /// Called when clients are removed because more clients are active than the table can hold.
   private let forgets: @Sendable () -> Void
 
   init(perSecond: Int, forgets: @escaping @Sendable () -> Void = {}) {
@@ -22,7 +24,7 @@ final class RequestRate: Sendable {
     self.forgets = forgets
   }
 
-  /// - Returns: seconds to wait; nil: go on.
+  /// - Returns: seconds to wait; `nil` if the request is allowed.
   func refusal(_ address: String, now: ContinuousClock.Instant = .now) -> Double? {
     guard rate > 0 else { return nil }
     let burst = max(1, rate * 2)
@@ -42,14 +44,14 @@ final class RequestRate: Sendable {
     return wait
   }
 
-  /// Clients that are counted now.
+  /// Number of clients in the table.
   var count: Int { buckets.withLock(\.count) }
 
   private static func client(_ address: String) -> String {
     var bytes = in6_addr()
     guard address.contains(":"), inet_pton(AF_INET6, address.prefix { $0 != "%" }.description, &bytes) == 1 else { return address }
     return withUnsafeBytes(of: &bytes) { bytes in
-      // An IPv4 address as a socket for both shows it.
+      // An IPv4 address as a dual-stack socket reports it.
       if bytes.prefix(10).allSatisfy({ $0 == 0 }), bytes[10] == 0xff, bytes[11] == 0xff {
         return bytes[12...].map { "\($0)" }.joined(separator: ".")
       }
@@ -57,14 +59,14 @@ final class RequestRate: Sendable {
     }
   }
 
-  /// A quarter at once: not a look at all of them for each new one.
+  /// Removes a quarter of the table at once, so that not every new client needs a scan of the table.
   private static func forget(_ buckets: inout [String: Bucket]) {
     let oldest = buckets.sorted { ($0.value.at, $0.key) < ($1.value.at, $1.key) }.prefix(capacity / 4)
     for (address, _) in oldest { buckets[address] = nil }
   }
 }
 
-/// Refuses clients that ask too often, except about the server's health.
+/// Refuses clients that send too many requests, except to `/healthz`.
 struct RateMiddleware: RouterMiddleware {
   let rate: RequestRate
 

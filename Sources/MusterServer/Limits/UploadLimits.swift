@@ -1,16 +1,16 @@
 package import MusterStorage
 
-/// Upper bounds on the uploads that a data listener takes.
+/// Limits of the uploads to a data listener.
 ///
 /// `docs/operations.md` lists the keys.
 package struct UploadLimits: Hashable, Sendable {
-  /// Bytes of one contribution, before 413.
+  /// Maximum size of one contribution, beyond which the answer is 413.
   package var contributionBytes: Int
-  /// Uploads in progress at a time, before 429.
+  /// Maximum number of uploads in progress, beyond which the answer is 429.
   package var count: Int
-  /// Bytes that the uploads in progress have announced together, before 429.
+  /// Maximum total of the bytes that the uploads in progress have announced, beyond which the answer is 429.
   package var bytes: Int
-  /// Uploads that were interrupted, and are kept so that they can go on.
+  /// Interrupted uploads that are kept so that they can be continued.
   package var partials: PartialUploadLimits
 
   package init(

@@ -2,7 +2,7 @@ package import Logging
 package import MusterSchema
 package import MusterStorage
 
-/// The store as routes ask it: its errors are logged, and become the problem to answer with.
+/// Reads the store for routes. Errors are logged, and become the problem to answer with.
 package struct HistoryReader: Sendable {
   private let store: any Store
   private let server: NodeID
@@ -25,7 +25,7 @@ package struct HistoryReader: Sendable {
 
   /// The task's row.
   ///
-  /// - Throws: 404 when there is none.
+  /// - Throws: 404 if there is no such task.
   package func row(_ task: TaskID) async throws(Problem) -> TaskRow {
     let row = try await ask { (store) throws(StorageError) in try await store.task(task) }
     guard let row else { throw unknown(task) }
@@ -36,7 +36,7 @@ package struct HistoryReader: Sendable {
     try await ask { (store) throws(StorageError) in try await store.contribution(key) }
   }
 
-  /// - Throws: 404 when there is none.
+  /// - Throws: 404 if there is no such record.
   package func record(of task: TaskID, round: Int) async throws(Problem) -> RoundRecord {
     let record = try await ask { (store) throws(StorageError) in try await store.record(of: task, round: round) }
     if let record { return record }
@@ -44,15 +44,15 @@ package struct HistoryReader: Sendable {
     throw Problem(.unknownRound, "task \(task) has no record of round \(round)")
   }
 
-  /// The records of a task's rounds that a window asks for.
+  /// The records of the rounds in a window.
   ///
-  /// - Returns: also the newest round, whether the window has it or not.
+  /// - Returns: the records, and the newest round, whether it is in the window or not.
   package func records(of task: TaskID, _ window: RoundWindow) async throws(Problem) -> (rounds: [RoundRecord], newest: Int?) {
     let found = try await ask { (store) throws(StorageError) -> (rounds: [RoundRecord], newest: Int?)? in
       let newest = try await store.rounds(of: task, PageRequest(limit: PageRequest.most)).rows
       guard let first = window.first(newestFirst: newest) else { return ([], newest.first?.round) }
       let records = try await store.records(of: task, since: first, most: RoundWindow.mostContributions)
-      // A round may have ended since.
+      // Another round may have ended in the meantime.
       return records.map { records in (records.filter { $0.round <= newest.first?.round ?? 0 }, newest.first?.round) }
     }
     if let found { return found }

@@ -2,7 +2,7 @@ import Hummingbird
 import MusterSchema
 import MusterStorage
 
-/// The routes of every ops listener about rounds that are over, and what became of contributions and invitations.
+/// Routes of every ops listener about finished rounds, and the fate of contributions and invitations.
 struct HistoryRoutes {
   let history: HistoryReader
 

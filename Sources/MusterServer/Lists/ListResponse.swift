@@ -3,20 +3,20 @@ package import Hummingbird
 import HummingbirdCore
 package import MusterSchema
 
-// One convention for all lists: see ``PageRequest``. Filters are query parameters with the names of fields.
+// All lists follow one convention: see ``PageRequest``. Filters are query parameters with the names of fields.
 
-/// A part of a list as a JSON array, with the address of the next part in its Link header (RFC 8288).
+/// A response with one page of a list as a JSON array. Its Link header has the address of the next page (RFC 8288).
 package func listResponse<Row: Encodable>(_ page: Page<Row>, _ request: Request) throws -> Response {
   var headers: HTTPFields = [:]
   if let next = page.next {
-    // As it came, so that what was escaped stays so.
+    // The raw query, so that escaped characters stay escaped.
     let kept = (request.uri.query ?? "").split(separator: "&").filter { !$0.hasPrefix("after=") }.map { escaped($0) }
     headers[.link] = "<\(request.uri.path)?\((kept + ["after=\(next)"]).joined(separator: "&"))>; rel=\"next\""
   }
   return try jsonResponse(page.rows, headers: headers)
 }
 
-/// Without the characters that an address in a header must not have.
+/// Percent-encodes the characters that must not occur in an address in a header.
 private func escaped(_ part: some StringProtocol) -> String {
   part.utf8.reduce(into: "") { text, byte in
     let isPlain = byte > 0x20 && byte < 0x7f && !Array("<>\"".utf8).contains(byte)
@@ -32,10 +32,10 @@ extension PageRequest {
 }
 
 extension TaskFilter {
-  /// `open` (true or false), `step` (how they ended), `name`.
+  /// Reads `open` (true or false), `step` (a final one), `name`.
   package init(_ request: Request) throws(Problem) {
     let query = request.uri.queryParameters
-    // Only central's memory knows the step of a task that goes on.
+    // Only central's memory knows the step of a running task.
     let ends = RoundState.Step.allCases.filter(\.isFinal)
     self.init(
       isOpen: try query.choice("open", ["true": true, "false": false]),
@@ -44,7 +44,7 @@ extension TaskFilter {
 }
 
 extension ContributionFilter {
-  /// `task`, `round`, `phase`, `node` (a whole path), `fate`.
+  /// Reads `task`, `round`, `phase`, `node` (a complete path), `fate`.
   package init(_ request: Request) throws(Problem) {
     let query = request.uri.queryParameters
     self.init(
@@ -58,7 +58,7 @@ extension ContributionFilter {
 }
 
 extension EventFilter {
-  /// `task`, `kind`.
+  /// Reads `task`, `kind`.
   package init(_ request: Request) throws(Problem) {
     let query = request.uri.queryParameters
     self.init(task: try query.text("task").map { text throws(Problem) in try TaskID.read(text) }, kind: try query.choice("kind"))
@@ -69,14 +69,14 @@ extension Request {
   /// Whether the client asks for server-sent events instead of a list.
   package var wantsEventStream: Bool { headers[.accept]?.contains("text/event-stream") ?? false }
 
-  /// The last event that a client of a stream has seen; nil when it does not say, or not with a number.
+  /// The number of the last event that the client of a stream has seen; `nil` if the header is absent or not a number.
   package var lastEventID: Int? { headers[.lastEventID].flatMap { Bounds(0...Int.max).read($0) } }
 }
 
 extension Parameters {
   fileprivate func text(_ name: String) -> String? { self[name[...]].map(String.init) }
 
-  /// One of an enumeration's values.
+  /// The value of an enumeration that the parameter names; `nil` if the parameter is absent.
   fileprivate func choice<T: RawRepresentable<String> & CaseIterable>(_ name: String) throws(Problem) -> T? {
     try choice(name, Dictionary(uniqueKeysWithValues: T.allCases.map { ($0.rawValue, $0) }))
   }

@@ -1,22 +1,22 @@
 package import Hummingbird
 package import MusterSchema
 
-/// Which of a task's ended rounds are asked for, with the names of their nodes: the query parameter `rounds`.
+/// The finished rounds that a request asks for with full records: the query parameter `rounds`.
 package enum RoundWindow: Hashable, Sendable {
-  /// The newest that together have at most ``usualContributions``, and at least one.
+  /// The newest rounds with at most ``usualContributions`` in total, but at least one round.
   case recent
   case all
   case last(Int)
 
-  /// The most rounds that may be asked for with `last:`.
+  /// Largest number in `last:N`.
   package static let most = PageRequest.most
   package static let usualContributions = 10_000
-  /// The most contributions and missed invitations of one answer.
+  /// Maximum number of contributions and missed invitations in one answer.
   package static let mostContributions = 250_000
 
   package init(_ request: Request) throws(Problem) { try self.init(query: request.uri.queryParameters["rounds"]) }
 
-  /// - Parameter query: nil: it is absent.
+  /// - Parameter query: the parameter; `nil` if it is absent.
   init(query: Substring?) throws(Problem) {
     switch query {
     case nil: self = .recent
@@ -31,7 +31,7 @@ package enum RoundWindow: Hashable, Sendable {
     }
   }
 
-  /// The first round of the window; nil: it is empty.
+  /// The first round of the window; `nil` if the window is empty.
   package func first(newestFirst rounds: [RoundSummary]) -> Int? {
     switch self {
     case .all: return rounds.isEmpty ? nil : 0

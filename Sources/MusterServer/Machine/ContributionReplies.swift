@@ -3,7 +3,7 @@ package import MusterSchema
 import MusterStorage
 import Synchronization
 
-/// Uploads that wait for the machine's answer, which comes after its records are durable.
+/// Uploads that wait for the machine's answer, which comes after the records are durable.
 package final class ContributionReplies: Sendable {
   private typealias Waiting = CheckedContinuation<Result<Coordinator.Answer, Problem>, Never>
 
@@ -11,8 +11,8 @@ package final class ContributionReplies: Sendable {
 
   package init() {}
 
-  /// - Parameter post: hands the event with this reply to the machine; false when its mailbox is full.
-  /// - Throws: 503 or 507 when there is no answer, because the mailbox is full, the records could not be stored, or the server stops.
+  /// - Parameter post: passes the event with this reply to the machine, and returns false if its mailbox is full.
+  /// - Throws: 503 or 507 if there is no answer, because the mailbox is full, the records could not be stored, or the server stops.
   package func ask(_ post: (Coordinator.Reply) -> Bool) async throws(Problem) -> Coordinator.Answer {
     let result = await withCheckedContinuation { (continuation: Waiting) in
       let number = waiting.withLock { waiting in
@@ -28,14 +28,14 @@ package final class ContributionReplies: Sendable {
 
   func resolve(_ reply: Coordinator.Reply, _ answer: Coordinator.Answer) { resolve(reply, .success(answer)) }
 
-  /// The batch was not committed.
+  /// Answers the uploads of a batch that was not committed.
   func failed(_ events: some Sequence<Coordinator.Event>, _ error: StorageError) {
     for event in events {
       if case .contribution(_, _, _, _, let reply) = event { resolve(reply, .failure(Problem(error))) }
     }
   }
 
-  /// The shell has ended, so no more answers come.
+  /// Ends all waiting when the shell has ended, because no more answers come.
   func stopped() {
     let left = waiting.withLock { waiting in
       defer { waiting.continuations = [:] }

@@ -5,7 +5,7 @@ package import MusterShell
 package import MusterStorage
 import Synchronization
 
-/// Carries out what a desk commands: publishes, answers uploads, and queues long work.
+/// Carries out the commands of a desk: publishes, answers uploads, and queues long work.
 package final class DeskPerformer<D: Desk>: EffectPerformer {
   package typealias M = D.M
 
@@ -18,8 +18,8 @@ package final class DeskPerformer<D: Desk>: EffectPerformer {
   private let changed: @Sendable () -> Void
 
   /// - Parameters:
-  ///   - links: are renewed when messages were lost with a batch, so that their retained topics are read again.
-  ///   - changed: is called after each batch with effects.
+  ///   - links: connections to renew when messages were lost with a batch, so that their retained topics are read again.
+  ///   - changed: called after each batch with effects.
   ///   - carryOut: carries out the commands that only this desk has.
   package init(
     _ desk: D, of server: Server<M>, work: ServerWork<M, D.Item>, links: [BrokerLink], changed: @escaping @Sendable () -> Void = {},
@@ -54,7 +54,7 @@ package final class DeskPerformer<D: Desk>: EffectPerformer {
     if !effects.isEmpty { changed() }
   }
 
-  /// Publishes what the desk answers to a message on a task's own topic.
+  /// Publishes the desk's answer to a message on a task's own topic.
   package func repair(_ task: TaskID, _ found: FoundDescriptor, owed machine: M) {
     desk.withLock { $0.repair(found, of: task, owed: machine) }.forEach(topics.publish)
   }

@@ -1,6 +1,6 @@
 package import MusterParticipation
 
-/// A machine's own time: goes on from the last committed instant, and stands still while the process is down.
+/// The machine's own time. It continues from the last committed instant, and stands still while the process is down.
 package struct MachineClock: Sendable {
   private let base: Instant
   private let started: ContinuousClock.Instant
@@ -15,7 +15,7 @@ package struct MachineClock: Sendable {
     return Instant(milliseconds: base.milliseconds + elapsed.seconds * 1000 + elapsed.attoseconds / 1_000_000_000_000_000)
   }
 
-  /// When the system's clock will show that instant; a millisecond later, so that it is not missed by rounding.
+  /// The system time at which the machine's time reaches `instant`, plus a millisecond, so that rounding does not make it too early.
   package func time(of instant: Instant) -> ContinuousClock.Instant {
     started + .milliseconds(instant.milliseconds - base.milliseconds + 1)
   }

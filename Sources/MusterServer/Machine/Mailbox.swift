@@ -3,19 +3,19 @@ import MusterShell
 package import MusterStorage
 import Synchronization
 
-/// What became of an event that somebody waits for.
+/// The result of submitting an event.
 package enum Submission: Sendable {
-  /// Its records are durable and its effects under way.
+  /// Its records are durable, and its effects have been started.
   case committed
   case failed(StorageError)
-  /// The mailbox was full: the event was not taken.
+  /// The mailbox was full or closed, so the event was not accepted.
   case busy
 }
 
-/// Events on their way into a machine: bounded, many writers, one reader.
+/// A bounded queue of events for a machine, with many writers and one reader.
 ///
-/// A full mailbox refuses what is offered (an HTTP route then answers 503), and makes whoever `post`s wait: a reader of topics that waits
-/// makes the connection stop reading, down to the broker.
+/// A full mailbox refuses an offered event, and an HTTP route then answers 503. `post` waits instead: a reader of topics that waits makes
+/// the connection stop reading, so that the broker has to wait too.
 package final class Mailbox<Event: Sendable>: Sendable {
   typealias Sender = CheckedContinuation<Submission, Never>
   typealias Letter = MusterShell.Letter<Event, Sender>
@@ -31,11 +31,11 @@ package final class Mailbox<Event: Sendable>: Sendable {
 
   package init(capacity: Int = 16_384) { state = Mutex(State(inbox: Inbox(capacity: capacity))) }
 
-  /// False when the mailbox is full: the event was not taken.
+  /// Returns false if the mailbox is full and the event was not accepted.
   @discardableResult
   package func offer(_ event: Event) -> Bool { post(Letter(event)) }
 
-  /// Waits for room and puts the event in. When nobody reads any more it is forgotten.
+  /// Waits for room and adds the event. The event is dropped if the mailbox is closed.
   package func post(_ event: Event) async {
     while !offer(event) {
       await withCheckedContinuation { continuation in
@@ -50,7 +50,7 @@ package final class Mailbox<Event: Sendable>: Sendable {
     }
   }
 
-  /// Waits until the machine has taken the event and its records are durable.
+  /// Waits until the machine has handled the event and its records are durable.
   package func submit(_ event: Event) async -> Submission {
     await withCheckedContinuation { continuation in
       if !post(Letter(event, continuation)) { continuation.resume(returning: .busy) }
@@ -63,10 +63,10 @@ package final class Mailbox<Event: Sendable>: Sendable {
     return isTaken
   }
 
-  /// Letters that nobody has read yet.
+  /// Number of unread letters.
   var count: Int { state.withLock(\.inbox.count) }
 
-  /// Up to so many, in order.
+  /// Removes and returns up to `most` letters, in order.
   func drain(_ most: Int) -> [Letter] {
     let (batch, isLeft, waiting) = state.withLock { state in
       let batch = state.inbox.drain(most)
@@ -78,12 +78,12 @@ package final class Mailbox<Event: Sendable>: Sendable {
     return batch
   }
 
-  /// Nobody reads any more: senders are told so, now and later.
+  /// Closes the mailbox: waiting and later senders get ``Submission/busy``.
   func close() {
     state.withLock { $0.isClosed = true }
     for letter in drain(.max) { letter.sender?.resume(returning: .busy) }
   }
 
-  /// Returns when there is something to read, when the instant has come, or when the task is cancelled. It may return early.
+  /// Returns when there is an event to read, when the instant has come, or when the task is cancelled. It may return early.
   func wait(until instant: ContinuousClock.Instant?) async { await bell.wait(until: instant) }
 }

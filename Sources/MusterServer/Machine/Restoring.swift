@@ -4,12 +4,11 @@ import MusterSchema
 package import MusterStorage
 
 extension Store {
-  /// A machine's records, in order, for a start.
+  /// Reads a machine's records at a start, in order.
   ///
-  /// A journal that an earlier version wrote is first written as this version writes it, and the history is filled from it, in one
-  /// transaction.
+  /// A journal of an earlier version is first rewritten in this version's form, and the history is filled from it, in one transaction.
   ///
-  /// - Parameter summaries: what this version would have written besides, by the position of the record that it follows.
+  /// - Parameter summaries: the additional records that this version would have written, by the position of the record that each follows.
   package func restore<R: HistoricRecord>(
     _: R.Type, machine: String, summaries: ([(at: Instant, record: R)]) -> [Int: R]
   ) async throws(StorageError) -> [(at: Instant, record: R)] {
@@ -21,7 +20,7 @@ extension Store {
     var transaction = StoreTransaction()
     transaction.replacing = Set(entries.map(\.task)).map { JournalRange(machine: machine, task: $0) }
     var kept: [(at: Instant, record: R)] = []
-    // Version 0.1.0 left records behind of tasks that it had forgotten in the same batch.
+    // Version 0.1.0 left records of tasks that it had forgotten in the same batch.
     var known: Set<TaskID> = []
     for (position, entry) in records.enumerated() {
       for record in [entry.record, added[position]].compactMap({ $0 }) {
@@ -37,7 +36,7 @@ extension Store {
     return kept
   }
 
-  /// Whether the journal knows a task that the history does not.
+  /// Whether the journal has a task that the history does not have.
   private func isFromBeforeTheHistory(_ records: [some HistoricRecord]) async throws(StorageError) -> Bool {
     for record in records where record.beginsHistory {
       if try await task(record.task) == nil { return true }

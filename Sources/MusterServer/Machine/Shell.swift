@@ -5,28 +5,28 @@ import MusterSchema
 import MusterShell
 package import MusterStorage
 
-/// What carries out a machine's effects.
+/// Carries out the effects of a machine.
 package protocol EffectPerformer<M>: Sendable {
   associatedtype M: Machine
 
-  /// Called once a batch's records are durable, in order; and when ``next`` has come, with no effects. Must not wait for the network: hand
-  /// over and return.
+  /// Called in order when the records of a batch are durable, and without effects when ``next`` has come. Must return without waiting for
+  /// the network.
   func perform(_ effects: [M.Effect], of machine: M, at now: Instant) async
 
-  /// When something is due that had to wait.
+  /// When `perform` must be called next for work that had to wait.
   var next: Instant? { get }
 
-  /// The batch was not committed and its effects are dropped: tell those who wait for an answer.
+  /// Called when a batch was not committed. Its effects are dropped, and callers that wait for an answer must be told.
   func failed(_ events: [M.Event], _ error: StorageError) async
 
-  /// The shell has ended: nobody who still waits gets an answer.
+  /// Called when the shell has ended, so that no waiting caller will get an answer.
   func stopped() async
 }
 
-/// Runs one machine: drains its mailbox into a ``Committer``, stores the records of each batch in one transaction, then has the effects
+/// Runs one machine: drains its mailbox into a ``Committer``, stores the records of each batch in one transaction, and then has the effects
 /// performed.
 ///
-/// A batch without records never touches the disk.
+/// A batch without records does not access the disk.
 package actor Shell<M: Machine> where M.Record: HistoricRecord {
   package nonisolated let mailbox = Mailbox<M.Event>()
 
@@ -48,11 +48,11 @@ package actor Shell<M: Machine> where M.Record: HistoricRecord {
 
   package nonisolated var now: Instant { clock.now }
 
-  /// The machine as it is committed.
+  /// The machine in its last committed state.
   package var machine: M { committer.machine }
 
-  /// Calls the closure with the machine as it is committed. Nothing is committed meanwhile, so that what the closure publishes comes before what
-  /// later commits do.
+  /// Calls the closure with the committed machine. Nothing is committed during the call, so whatever the closure publishes precedes the
+  /// effects of later commits.
   package func read<Result: Sendable>(_ body: @Sendable (borrowing M) -> Result) -> Result { body(committer.machine) }
 
   /// Runs until the task is cancelled.
@@ -110,7 +110,7 @@ package actor Shell<M: Machine> where M.Record: HistoricRecord {
 }
 
 extension Store {
-  /// One transaction for all of them.
+  /// Stores all records in one transaction.
   func commit(_ records: [some HistoricRecord], machine: String, at now: Instant) async throws(StorageError) {
     var transaction = StoreTransaction(changes: records.flatMap(\.history), at: (machine, now.milliseconds))
     for record in records {
@@ -142,7 +142,7 @@ extension JournalEntry {
   }
 }
 
-/// Names the value, not the whole record.
+/// Describes only the value that cannot be encoded, not the whole record.
 private func explain(_ error: any Error) -> String {
   guard case EncodingError.invalidValue(let value, let context) = error else { return "\(error)" }
   return "\(context.codingPath.map(\.stringValue).joined(separator: ".")) is \(value)"

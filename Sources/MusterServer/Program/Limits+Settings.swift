@@ -1,7 +1,7 @@
 import MusterStorage
 
 extension ListenerLimits {
-  /// Keys: `NAME.limits.connections`, `.requestsPerSecond`, `.headerKiB`, `.headSeconds`, `.stallSeconds`, `.bytesPerSecond`.
+  /// Reads the keys `NAME.limits.connections`, `.requestsPerSecond`, `.headerKiB`, `.headSeconds`, `.stallSeconds`, `.bytesPerSecond`.
   init(_ settings: ServerSettings, _ listener: String, defaults: ListenerLimits) async throws {
     func limit(_ name: String, _ fallback: Int, _ range: ClosedRange<Int>) async throws -> Int {
       try await settings.number("\(listener).limits.\(name)", default: fallback, in: range)
@@ -17,7 +17,7 @@ extension ListenerLimits {
 }
 
 extension UploadLimits {
-  /// Keys: `maximumMiB` (of one contribution), `data.limits.uploads`, `.uploadMiB`, `.partialUploads`, `.partialUploadsPerNode`,
+  /// Reads the keys `maximumMiB` (of one contribution), `data.limits.uploads`, `.uploadMiB`, `.partialUploads`, `.partialUploadsPerNode`,
   /// `.partialMiB`, `.partialHours`.
   init(_ settings: ServerSettings) async throws {
     func limit(_ name: String, _ fallback: Int, _ range: ClosedRange<Int>) async throws -> Int {

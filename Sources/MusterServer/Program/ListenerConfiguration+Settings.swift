@@ -2,12 +2,12 @@ import Glibc
 import MusterSchema
 
 extension ListenerConfiguration {
-  /// Keys: `NAME.host`, `NAME.port` (1–65535), `NAME.advertise` (default: the host and port), `NAME.limits.*` (``ListenerLimits``). With
-  /// `checksNames` also `NAME.hosts`, a list of further names of this server.
+  /// Reads the keys `NAME.host`, `NAME.port` (1–65535), `NAME.advertise` (default: the host and port) and `NAME.limits.*`
+  /// (``ListenerLimits``). With `checksNames` it also reads `NAME.hosts`, a list of further names of this server.
   ///
   /// - Parameters:
   ///   - checksNames: whether the listener refuses requests for unknown names and from pages of other sites.
-  ///   - limits: the defaults.
+  ///   - limits: the default limits.
   init(
     _ settings: ServerSettings, _ name: String, host: String, port: Int, checksNames: Bool = false,
     limits: ListenerLimits = ListenerLimits()
@@ -41,7 +41,7 @@ extension ListenerConfiguration {
 }
 
 extension Host {
-  /// This machine's name; `nil` when it has none that could be asked for.
+  /// This machine's name; `nil` if it is not a valid host name.
   fileprivate init?(ofThisMachine: Void) {
     var buffer = [CChar](repeating: 0, count: 256)
     guard gethostname(&buffer, buffer.count - 1) == 0 else { return nil }

@@ -2,8 +2,8 @@ package import MusterMQTT
 import MusterSchema
 
 extension MQTTConfiguration {
-  /// Keys: `NAME.host`, `NAME.port` (default 1883), `NAME.username`, `NAME.password` (a secret), `NAME.authorityFile` (a PEM file: TLS),
-  /// `NAME.keepAlive` (seconds, default 30).
+  /// Reads the keys `NAME.host`, `NAME.port` (default 1883), `NAME.username`, `NAME.password` (a secret), `NAME.authorityFile` (a PEM file,
+  /// which turns on TLS), `NAME.keepAlive` (seconds, default 30).
   package init(_ settings: ServerSettings, _ name: String, clientID: String) async throws {
     self.init(
       host: try await settings.host("\(name).host", default: "127.0.0.1").name,
@@ -15,8 +15,8 @@ extension MQTTConfiguration {
   }
 }
 
-/// A client id that no second program shares: two programs with one identity then meet on their state topic, where it shows, instead of
-/// throwing each other out of the broker.
+/// A client id with a random end. Two programs with the same identity can then both connect and detect each other on their state topic,
+/// instead of disconnecting each other from the broker.
 package func clientID(_ role: String) -> String {
   "muster-\(role)-\(String(UInt32.random(in: 0...UInt32.max), radix: 36))"
 }

@@ -7,7 +7,7 @@ package import MusterSchema
 package import MusterStorage
 import ServiceLifecycle
 
-/// The parts that every server process has: its state folder, its machine in a shell, its own topics, and two listeners.
+/// The parts of every server process: its state folder, its machine in a shell, its own topics, and two listeners.
 package struct Server<M: ServerMachine>: Sendable {
   package let configuration: ServerConfiguration
   package let state: StateFolder
@@ -19,7 +19,7 @@ package struct Server<M: ServerMachine>: Sendable {
 
   /// Opens the state folder and restores the machine from the journal.
   ///
-  /// - Parameter declared: the nodes that may be invited; `nil` for every node that shows itself.
+  /// - Parameter declared: the nodes that may be invited; `nil` allows every node that announces itself.
   package init(_ configuration: ServerConfiguration, declared: Set<NodeID>? = nil, logger: Logger) async throws {
     let id = configuration.id
     let state = try StateFolder(folder: configuration.state, partials: configuration.uploads.partials, logger: logger)
@@ -59,9 +59,9 @@ package struct Server<M: ServerMachine>: Sendable {
       coordinator: id, version: Muster.version, broker: "mqtt://\(configuration.broker.address)", data: configuration.data.advertise)
   }
 
-  /// Hands an event to the coordinator, and waits until its records are durable.
+  /// Passes an event to the coordinator and waits until its records are durable.
   ///
-  /// - Throws: the problem to answer with, when they are not.
+  /// - Throws: the problem to answer with, if they could not be stored.
   package func submit(_ event: Coordinator.Event) async throws(Problem) {
     switch await shell.mailbox.submit(M.event(event)) {
     case .committed: return
@@ -71,19 +71,19 @@ package struct Server<M: ServerMachine>: Sendable {
   }
 }
 
-/// A broker connection of a server, and what its program does with it.
+/// A broker connection of a server, with the program's handlers.
 package struct ServerLink: Sendable {
   package let link: BrokerLink
-  /// For `/readyz`.
+  /// Name of the connection in `/readyz`.
   package let name: String
   let connected: @Sendable () async -> Void
   let disconnected: @Sendable () async -> Void
   let receive: @Sendable (Topic, MQTTMessage) async -> Void
 
   /// - Parameters:
-  ///   - connected: after the birth message, on every connection.
-  ///   - disconnected: the connection was lost, or one could not be made.
-  ///   - receive: each message of the link's topics, except its own state.
+  ///   - connected: called on every connection, after the birth message.
+  ///   - disconnected: called when the connection was lost or could not be made.
+  ///   - receive: called with each message on the link's topics, except those on its own state topic.
   package init(
     _ link: BrokerLink, name: String, connected: @escaping @Sendable () async -> Void,
     disconnected: @escaping @Sendable () async -> Void = {}, receive: @escaping @Sendable (Topic, MQTTMessage) async -> Void
@@ -104,14 +104,14 @@ extension Server {
       disconnected: { await shell.mailbox.post(M.event(.disconnected)) }, receive: receive)
   }
 
-  /// Runs the server until the process is told to stop. Services stop in the reverse order: first those that are named last here.
+  /// Runs the server until the process is told to stop. Services stop in the reverse order of the list below.
   ///
   /// - Parameters:
-  ///   - work: runs beside the shell.
+  ///   - work: services that run beside the shell.
   ///   - links: connect once both listeners accept connections, so that a server that cannot listen never appears on topics.
-  ///   - data: adds the routes of the data listener.
-  ///   - ops: adds the routes of the ops listener that are this program's own.
-  ///   - streams: must stop before the listeners can.
+  ///   - data: adds the program's own routes of the data listener.
+  ///   - ops: adds the program's own routes of the ops listener.
+  ///   - streams: services that must stop before the listeners can.
   package func run(
     _ performer: some EffectPerformer<M>, work: [BackgroundService], links: [ServerLink], data: (Router<RouteContext>) -> Void,
     ops: (Router<RouteContext>) -> Void, streams: [BackgroundService] = []
@@ -125,7 +125,7 @@ extension Server {
       Listener(configuration.ops, logger: logger, onRunning: running) { addOperationsRoutes(to: $0, links, ops) },
     ]
     for warning in [configuration.data.warning, configuration.ops.warning].compactMap({ $0 }) { logger.warning("\(warning)") }
-    // Long work that is owed starts without a broker, too.
+    // Long work that is owed starts even without a broker.
     await shell.mailbox.post(M.event(.connected))
     await shell.mailbox.post(M.event(.disconnected))
     var services: [any Service] = [BackgroundService { await shell.run(performing: performer) }]
@@ -146,14 +146,14 @@ extension Server {
     try await runServices(services, logger: logger)
   }
 
-  /// The routes that every data listener has, then the program's own.
+  /// Adds the routes that every data listener has, then the program's own.
   func addDataRoutes(to router: Router<RouteContext>, _ own: (Router<RouteContext>) -> Void) {
     router.add(middleware: TrafficMiddleware(topics.meter))
     router.get("healthz") { _, _ in textResponse("ok\n") }
     own(router)
   }
 
-  /// The routes that every ops listener has, then the program's own.
+  /// Adds the routes that every ops listener has, then the program's own.
   func addOperationsRoutes(to router: Router<RouteContext>, _ links: [ServerLink], _ own: (Router<RouteContext>) -> Void) {
     ServerRoutes(info: info, links: links).add(to: router)
     HistoryRoutes(history: history).add(to: router)

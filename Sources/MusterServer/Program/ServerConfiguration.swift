@@ -13,12 +13,12 @@ package struct ServerConfiguration: Sendable {
   package var ops: ListenerConfiguration
   package var uploads: UploadLimits
 
-  /// Keys: `state` (a folder), `broker.*` (``MQTTConfiguration``), `data.*` and `ops.*` (``ListenerConfiguration``), and those of
+  /// Reads the keys `state` (a folder), `broker.*` (``MQTTConfiguration``), `data.*` and `ops.*` (``ListenerConfiguration``), and those of
   /// ``UploadLimits``.
   ///
   /// - Parameters:
   ///   - state: the default state folder; `nil` makes the key required.
-  ///   - dataPort: the default. The data listener binds to all addresses by default, the ops listener to loopback.
+  ///   - dataPort: the default port. The data listener binds to all addresses by default, the ops listener to loopback.
   package init(_ settings: ServerSettings, id: NodeID, state: String?, dataPort: Int, opsPort: Int) async throws {
     self.id = id
     self.state = try await settings.state(default: state)
@@ -31,7 +31,7 @@ package struct ServerConfiguration: Sendable {
 }
 
 extension ServerConfiguration {
-  /// The shared keys, for `--help`.
+  /// The description of the shared keys for `--help`.
   package static func help(state: String, dataPort: Int, opsPort: Int) -> String {
     """
     state                   folder for the journal and models (default \(state))

@@ -3,26 +3,27 @@ package import Logging
 import MusterLog
 import MusterSchema
 
-/// Why a server's command line is not understood.
+/// An error in a server's command line.
 struct UsageError: Error, Hashable, CustomStringConvertible {
   let description: String
 }
 
-/// What the servers' `main` share: `--help`, `--version`, `config print`, logging to standard error, one line for an error, an exit code.
+/// The shared part of the servers' `main`: `--help`, `--version`, `config print`, logging to standard error, error lines and exit codes.
 package struct ServerMain: Sendable {
   private let program: String
   private let defaultFile: String
   private let keys: String
 
-  /// - Parameter keys: the configuration's documentation, printed by `--help`.
+  /// - Parameter keys: the description of the configuration keys for `--help`.
   package init(program: String, keys: String) {
     self.program = program
     defaultFile = "/etc/muster/\(program.split(separator: "-").last ?? "").yaml"
     self.keys = keys
   }
 
-  /// Reads the configuration and runs the program, or prints what holds; never returns normally. Exit codes: 0 stopped as told, 1 failed,
-  /// 2 wrong command line, 78 not usable as configured.
+  /// Reads the configuration and runs the program, or prints the resulting configuration, and exits.
+  ///
+  /// Exit codes: 0 stopped in order, 1 failed, 2 wrong command line, 78 wrong configuration.
   package func run<Configuration: Sendable>(
     reading read: @Sendable (_ settings: ServerSettings, _ defaultState: String?) async throws -> Configuration,
     _ body: @Sendable (Configuration, _ logger: Logger) async throws -> Void
@@ -65,9 +66,9 @@ package struct ServerMain: Sendable {
     }
   }
 
-  /// Separates `config print`, wherever it stands, from the flags and their values.
+  /// Separates `config print`, which may be anywhere, from the flags and their values.
   ///
-  /// - Returns: the program's name and its flags, and whether the configuration is only to be printed.
+  /// - Returns: the program's name with its flags, and whether only the configuration is to be printed.
   static func split(_ arguments: [String]) throws(UsageError) -> (flags: [String], prints: Bool) {
     var (flags, words) = (Array(arguments.prefix(1)), [String]())
     var takesValue = false
@@ -91,7 +92,7 @@ package struct ServerMain: Sendable {
     return level
   }
 
-  /// Each upload and download holds two descriptors; the usual soft limit of 1024 is soon reached.
+  /// Raises the limit of open files to the hard limit. Each upload and download needs two, and the usual soft limit is 1024.
   private func raiseFileLimit() {
     var limit = rlimit()
     guard getrlimit(__rlimit_resource_t(RLIMIT_NOFILE.rawValue), &limit) == 0 else { return }

@@ -4,10 +4,10 @@ import Synchronization
 import Yams
 
 extension ServerSettings {
-  /// Every key that the program asked for with what holds, secrets hidden: `config print`.
+  /// The resulting configuration for `config print`: every key that the program read, with its value, secrets hidden.
   package var summary: String { record.summary }
 
-  /// A flag, or a key of the file, that the program never asked for is a mistake: it is named, with its neighbours.
+  /// Refuses flags and keys of the file that the program never read. The error suggests similar keys and lists those of the same group.
   ///
   /// - Throws: `UsageError` for a flag, ``ConfigurationError`` for a key of the file.
   func refuseUnknownKeys() throws {
@@ -19,7 +19,7 @@ extension ServerSettings {
           description: "unknown flag \(name.shown(60)).\(Suggestion.question(name, among: flags)) --help lists the keys")
       }
     }
-    // A file that cannot be read was refused when the settings were made; one that need not be there has no keys.
+    // A file that cannot be read was refused when the settings were created. A missing default file has no keys.
     guard let text = try? String(contentsOf: URL(filePath: file), encoding: .utf8) else { return }
     let root: Node?
     do {
@@ -35,7 +35,7 @@ extension ServerSettings {
     }
   }
 
-  /// `broker.keepAlive` is `--broker-keep-alive`.
+  /// The flag of a key: `broker.keepAlive` is `--broker-keep-alive`.
   private static func flag(_ key: String) -> String {
     "--" + key.map { $0 == "." ? "-" : $0.isUppercase ? "-\($0.lowercased())" : "\($0)" }.joined()
   }
@@ -46,7 +46,7 @@ extension ServerSettings {
   }
 }
 
-/// The keys that a program asked for, and what they were answered.
+/// The keys that a program has read, with their values.
 final class SettingsRecord: Sendable {
   private let values = Mutex<[String: String]>([:])
 

@@ -3,7 +3,7 @@ import FoundationEssentials
 package import MusterSchema
 import SystemPackage
 
-/// Why a server cannot start as it is configured.
+/// An error in a server's configuration that prevents its start.
 package struct ConfigurationError: Error, CustomStringConvertible {
   package let key: String
   package let message: String
@@ -16,15 +16,17 @@ package struct ConfigurationError: Error, CustomStringConvertible {
   package var description: String { "configuration: \(key): \(message)" }
 }
 
-/// Where a server's settings come from: flags, `MUSTER_*`, the credentials folder of systemd, the YAML file, the default; the first that has a key
-/// wins. `broker.host` is `--broker-host` and `MUSTER_BROKER_HOST`.
+/// The settings of a server.
+///
+/// Sources are flags, `MUSTER_*` variables, the credentials folder of systemd, the YAML file and the defaults; the first source that has a
+/// key wins. The key `broker.host` is the flag `--broker-host` and the variable `MUSTER_BROKER_HOST`.
 package struct ServerSettings: Sendable {
   private let reader: ConfigReader
   let record = SettingsRecord()
   let arguments: [String]
   package let file: String
 
-  /// - Parameter defaultFile: read unless `--config` names another; that one must exist, the default need not.
+  /// - Parameter defaultFile: the file that is read without `--config`. It need not exist, unlike a file that `--config` names.
   package init(arguments: [String], environment: [String: String], defaultFile: String) async throws {
     self.arguments = Array(arguments.dropFirst())
     let flags = CommandLineArgumentsProvider(arguments: arguments)
@@ -36,7 +38,7 @@ package struct ServerSettings: Sendable {
       providers.append(try await DirectoryFilesProvider(directoryPath: FilePath(folder), allowMissing: true))
     }
     do {
-      // The provider would say the same in Foundation's words.
+      // Read here first, because the provider would report an error in Foundation's words.
       _ = try Data(contentsOf: URL(filePath: file))
     } catch let error as CocoaError where error.code == .fileReadNoSuchFile && named == nil {
       // The default file need not exist.
@@ -52,7 +54,7 @@ package struct ServerSettings: Sendable {
     reader = ConfigReader(providers: providers)
   }
 
-  /// The configuration file's folder, which relative paths in it start from.
+  /// The configuration file's folder, the base of relative paths in it.
   package var folder: String { file.contains("/") ? String(file[..<(file.lastIndex(of: "/") ?? file.startIndex)]) : "." }
 
   package func text(_ key: String, isSecret: Bool = false) async throws -> String? {
@@ -76,7 +78,7 @@ package struct ServerSettings: Sendable {
     return value
   }
 
-  /// A name, an IPv4 address, or an IPv6 address in either spelling.
+  /// Reads a name, an IPv4 address, or an IPv6 address with or without brackets.
   package func host(_ key: String, default fallback: String) async throws -> Host {
     do {
       return try Host(validating: try await text(key, default: fallback))
@@ -122,14 +124,14 @@ package struct ServerSettings: Sendable {
 }
 
 extension ServerSettings {
-  /// `state`: the program's folder. It has to be configured only where there is no default.
+  /// Reads `state`, the program's folder. The key is required only if there is no default.
   package func state(default fallback: String?) async throws -> String {
     if let fallback { return try await text("state", default: fallback) }
     guard let folder = try await text("state"), !folder.isEmpty else { throw ConfigurationError("state", HomeFolder.missing) }
     return folder
   }
 
-  /// A file that a setting names, relative to the configuration file; the error names both.
+  /// Reads a file that a setting names, relative to the configuration file. An error names the key and the file.
   package func read(_ key: String, _ path: String) throws(ConfigurationError) -> [UInt8] {
     let file = path.hasPrefix("/") ? path : "\(folder)/\(path)"
     do {
@@ -140,8 +142,9 @@ extension ServerSettings {
   }
 }
 
-/// The state folder of a program: `/var/lib/muster/{program}` for root, under `$XDG_STATE_HOME/muster` for an ordinary user.
-/// Nil when there is no home folder.
+/// The default state folder: `/var/lib/muster/{program}` for root, under `$XDG_STATE_HOME/muster` for other users.
+///
+/// - Returns: `nil` if there is no home folder.
 package func defaultStateFolder(program: String, environment: [String: String], isRoot: Bool) -> String? {
   if isRoot { return "/var/lib/muster/\(program)" }
   return HomeFolder.state(environment: environment).map { "\($0)/muster/\(program)" }

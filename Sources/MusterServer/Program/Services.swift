@@ -5,7 +5,7 @@ import MusterStorage
 package import ServiceLifecycle
 import UnixSignals
 
-/// Runs until the program is told to stop, then is cancelled and finishes in order.
+/// A service that runs until the program is told to stop. It is then cancelled and finishes in order.
 package struct BackgroundService: Service {
   private let body: @Sendable () async throws -> Void
 
@@ -15,12 +15,12 @@ package struct BackgroundService: Service {
     do {
       try await cancelWhenGracefulShutdown { try await body() }
     } catch is CancellationError {
-      // Told to stop: that is how it ends.
+      // Cancellation is the normal end.
     }
   }
 }
 
-/// The services of a program, stopped in the reverse order on SIGTERM and SIGINT, within ten seconds.
+/// Runs the services of a program. On SIGTERM and SIGINT they are stopped in reverse order, within ten seconds.
 package func runServices(_ services: [any Service], logger: Logger) async throws {
   var configuration = ServiceGroupConfiguration(
     services: services.map { .init(service: $0, successTerminationBehavior: .gracefullyShutdownGroup) },
@@ -30,7 +30,7 @@ package func runServices(_ services: [any Service], logger: Logger) async throws
   try await ServiceGroup(configuration: configuration).run()
 }
 
-/// Writes what the meter counted every few seconds, and at the end.
+/// Saves the meter's byte counts every five seconds and at shutdown.
 package func trafficKeeper(_ meter: TrafficMeter, machine: @escaping @Sendable () async -> Coordinator) -> BackgroundService {
   BackgroundService {
     while !Task.isCancelled {
@@ -52,7 +52,7 @@ package func presenceKeeper(_ times: PresenceTimes, machine: @escaping @Sendable
   }
 }
 
-/// A look every ten minutes at what a crash may have left behind.
+/// Calls `sweep` every ten minutes, to remove files that a crash may have left.
 package func sweeper(_ sweep: @escaping @Sendable () async -> Void) -> BackgroundService {
   BackgroundService {
     while !Task.isCancelled {
@@ -62,7 +62,7 @@ package func sweeper(_ sweep: @escaping @Sendable () async -> Void) -> Backgroun
   }
 }
 
-/// Opens once so many listeners accept connections: a program that cannot listen never shows itself on topics.
+/// Opens once `count` listeners accept connections, so that a program that cannot listen never appears on topics.
 package final class ListenersReady: Sendable {
   private let stream: AsyncStream<Void>
   private let mark: AsyncStream<Void>.Continuation
@@ -75,9 +75,9 @@ package final class ListenersReady: Sendable {
 
   package func running() { mark.yield() }
 
-  /// For one waiter.
+  /// Waits until all listeners accept connections. Only one task may wait.
   ///
-  /// - Throws: `CancellationError` when the program ends before all of them accept connections: whoever waits must not go on then.
+  /// - Throws: `CancellationError` if the program ends before that; the waiter must then not continue.
   package func wait() async throws {
     var running = 0
     for await _ in stream {

@@ -5,20 +5,22 @@ package import MusterSchema
 package import MusterShell
 import Synchronization
 
-/// A role's connection to a broker: a birth and a Will with a session of its own for each connection, what arrives parsed into topics, a second
-/// owner of the identity noticed.
+/// A role's connection to a broker.
+///
+/// Each connection has its own session in its birth message and its Will. The link parses topics, and detects a second program with the
+/// same identity.
 package final class BrokerLink: Sendable {
   /// Encodes the role's state message: its birth if `offline` is nil, otherwise an offline message with that reason (``Farewell``).
   private typealias Presence = @Sendable (_ session: String, _ offline: String?) -> [UInt8]
 
   private struct State {
     var connection: MQTTConnection?
-    /// The number of the connection that stands; nil without one.
+    /// The number of the current connection; `nil` without one.
     var number: Int?
     var session = ""
     var sessions: [Int: String] = [:]
     var probe: BrokerProbe?
-    /// What the broker turned out not to do, in a sentence.
+    /// A sentence about a feature that the broker lacks.
     var missing: String?
   }
 
@@ -28,12 +30,12 @@ package final class BrokerLink: Sendable {
   private let presence: Presence
   private let logger: Logger
   private let state = Mutex(State())
-  /// Of this connection's messages.
+  /// Log of this connection's dropped messages.
   package let drops: DropLog
 
   /// - Parameters:
-  ///   - topic: where the role's own state lives.
-  ///   - filters: what it listens to, its own state included.
+  ///   - topic: the topic of the role's own state.
+  ///   - filters: the subscribed topics, including the own state.
   ///   - presence: the role's state message: its birth if `offline` is nil, otherwise an offline message with that reason (``Farewell``).
   package init(
     _ configuration: MQTTConfiguration, topic: Topic, filters: [String], logger: Logger,
@@ -53,7 +55,7 @@ package final class BrokerLink: Sendable {
     drops = DropLog(logger)
   }
 
-  /// Connected to a broker that does what is needed, as far as that is known.
+  /// Whether the link is connected to a broker that has all required features, as far as known.
   package var isConnected: Bool {
     state.withLock { state in
       if case .connected = state.connection?.state { state.missing == nil } else { false }
@@ -70,7 +72,7 @@ package final class BrokerLink: Sendable {
     }
   }
 
-  /// Publishes, or forgets: without a connection there is nothing to say that `owed` will not say again on the next one.
+  /// Publishes a message, or drops it without a connection: `owed` repeats whatever is still needed on the next connection.
   package func publish(_ topic: Topic, _ payload: [UInt8], retained: Bool, quality: MQTTQuality) {
     guard let (connection, number) = state.withLock({ state in state.number.flatMap { number in state.connection.map { ($0, number) } } })
     else { return }
@@ -99,21 +101,21 @@ package final class BrokerLink: Sendable {
     }
   }
 
-  /// Says the birth again: what the role says of itself has changed.
+  /// Publishes the birth again, because its content has changed.
   package func publishBirth() {
     let session = state.withLock(\.session)
     if !session.isEmpty { publish(topic, presence(session, nil), retained: true, quality: .atLeastOnce) }
   }
 
-  /// Drops the connection and makes a new one: every retained topic is read again.
+  /// Replaces the connection by a new one, so that every retained topic is read again.
   package func renew(after delay: Duration = .zero) { state.withLock(\.connection)?.reconnect(after: delay) }
 
-  /// Keeps the connection until the task is cancelled; then says offline and leaves in order.
+  /// Keeps the connection until the task is cancelled. Then it publishes the offline state and disconnects in order.
   ///
   /// - Parameters:
-  ///   - connected: after the birth, on every connection.
-  ///   - disconnected: the connection was lost, or one could not be made.
-  ///   - receive: each message of the role's topics but its own state.
+  ///   - connected: called on every connection, after the birth.
+  ///   - disconnected: called when the connection was lost or could not be made.
+  ///   - receive: called with each message on the role's topics, except those on its own state topic.
   package func run(
     connected: @escaping @Sendable () async -> Void, disconnected: @escaping @Sendable () async -> Void,
     receive: @escaping @Sendable (Topic, MQTTMessage) async -> Void
@@ -124,7 +126,7 @@ package final class BrokerLink: Sendable {
       state.withLock { $0.connection = connection }
       var watch: PresenceGuard?
       var trouble = ""
-      // Ends a probe that the broker leaves without an answer. Bounded: only the newest connection's matters.
+      // Ends a probe to which the broker does not reply. Bounded, because only the probe of the newest connection matters.
       let (probes, probed) = AsyncStream.makeStream(of: Int.self, bufferingPolicy: .bufferingNewest(1))
       async let judging: Void = judge(probes)
       for await event in connection.events {
@@ -139,7 +141,7 @@ package final class BrokerLink: Sendable {
           await connected()
         case .disconnected(let error):
           state.withLock { $0.number = nil }
-          // The same trouble is said once, not on each attempt.
+          // The same error is logged once, not for each attempt.
           if trouble != "\(error)" {
             trouble = "\(error)"
             logger.warning("not connected to the broker: \(error)", metadata: ["broker": "\(configuration)"])
@@ -190,7 +192,7 @@ package final class BrokerLink: Sendable {
     return isOurs
   }
 
-  /// Says what a broker leaves out, some time after each connection.
+  /// Logs missing features of the broker, ``BrokerProbe/patience`` after each connection.
   private func judge(_ connections: AsyncStream<Int>) async {
     await withTaskGroup(of: Void.self) { group in
       for await number in connections {
@@ -245,7 +247,7 @@ package final class BrokerLink: Sendable {
     }
     guard let watch else { return }
     guard let own = OwnState(message.payload), own.speaks(for: topic) else {
-      // Cleared, or written over by somebody: what we say of ourselves goes there again.
+      // Another program cleared or overwrote the state, so it is published again.
       if !message.payload.isEmpty { drops.note("it is not a state message of this program", topic: "\(topic)") }
       return publishBirth()
     }
@@ -260,14 +262,14 @@ package final class BrokerLink: Sendable {
     }
   }
 
-  /// What every state message says, whatever its kind.
+  /// The members that state messages of all kinds have.
   private struct OwnState: Decodable {
     var online: Bool
     var session: String
     var node: String?
     var coordinator: String?
 
-    /// What speaks for another id than its topic's is nobody's second self.
+    /// Whether the message names the id of its topic. If not, it does not show a second program with this identity.
     func speaks(for topic: Topic) -> Bool {
       switch topic {
       case .coordinatorState(let id): coordinator == id.rawValue

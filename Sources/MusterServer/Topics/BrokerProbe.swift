@@ -1,29 +1,30 @@
 package import MusterMQTT
 package import MusterSchema
 
-/// Finds out on each connection of a coordinator whether its broker does what Muster relies on: a message of 4 KiB comes through, and a retained
-/// one is handed out again. Brokers that do not say nothing: they acknowledge and drop.
+/// Checks on each connection of a coordinator whether the broker has the features that Muster needs: it delivers messages of 4 KiB, and it
+/// keeps retained messages. Brokers without them give no error: they acknowledge the message and drop it.
 ///
-/// A value: told what arrives, it says what to do. The messages go to a topic that nobody else uses, the status topic of the coordinator as a
-/// node of its own, which the ACL of `broker/acl` lets a coordinator write and read: no device may have a coordinator's name.
+/// This is a value that is told about arriving messages and returns actions. The probe uses a topic that no other program uses: the status
+/// topic of the coordinator as its own node. No device may have a coordinator's name, and the ACL of `broker/acl` lets a coordinator write
+/// and read this topic.
 package struct BrokerProbe: Hashable, Sendable {
   package enum Step: Hashable, Sendable {
-    /// The message is on its way.
+    /// The message was sent.
     case sent
-    /// It came through; its retained copy was asked for.
+    /// The message arrived, and its retained copy was requested.
     case asked
     case passed
   }
 
   package enum Action: Hashable, Sendable {
-    /// Subscribe to the topic again: the retained copy comes.
+    /// Subscribe to the topic again, so that the broker sends the retained copy.
     case ask
-    /// All is well: clear the topic.
+    /// The probe has passed: clear the topic.
     case clear
   }
 
   package static let bytes = 4096
-  /// Within this time everything has come on any broker that does it at all.
+  /// Time after which a feature counts as missing. Every broker that has it answers far sooner.
   package static let patience = Duration.seconds(10)
 
   package let topic: String
@@ -33,13 +34,13 @@ package struct BrokerProbe: Hashable, Sendable {
     topic = "\(Topic.nodeStatus(coordinator: coordinator, node: coordinator, task: TaskID(unchecked: "broker-probe")))"
   }
 
-  /// As long as a message of Muster's may be.
+  /// A message of the largest size that Muster uses.
   package static let payload: [UInt8] = {
     let (head, tail) = (Array(#"{"kind":"broker-probe","padding":""#.utf8), Array(#""}"#.utf8))
     return head + [UInt8](repeating: UInt8(ascii: "x"), count: bytes - head.count - tail.count) + tail
   }()
 
-  /// - Returns: what to do about a message of the probe's topic; nil: nothing.
+  /// - Returns: the action for a message on the probe's topic; `nil` if none is needed.
   package mutating func received(_ message: MQTTMessage) -> Action? {
     guard message.payload == Self.payload else { return nil }
     switch (step, message.retained) {
@@ -53,7 +54,7 @@ package struct BrokerProbe: Hashable, Sendable {
     }
   }
 
-  /// What is missing when the time is over; nil: nothing.
+  /// A sentence about the missing feature when the time is over; `nil` if the probe has passed.
   package var missing: String? {
     switch step {
     case .sent:

@@ -3,7 +3,7 @@ package import MusterMQTT
 package import MusterSchema
 package import MusterShell
 
-/// The topics under a coordinator's own id: what it publishes there, and what its nodes do.
+/// The topics under a coordinator's own id: publishes on them, and decodes the messages of its nodes.
 package final class CoordinatorTopics: Sendable {
   private let coordinator: NodeID
   package let link: BrokerLink
@@ -22,14 +22,14 @@ package final class CoordinatorTopics: Sendable {
     link.publish(publication)
   }
 
-  /// Says that nodes were forgotten, as seldom as dropped messages are.
+  /// Logs that nodes were forgotten, at the limited rate of dropped messages.
   package func noteEviction(_ count: Int, of most: Int) {
     link.drops.note(
       "\(count) nodes were forgotten, because at most \(most) are remembered; check whether a program publishes under ever new ids",
       topic: nil)
   }
 
-  /// Turns what arrived into the machine's event; nil for what does not concern it.
+  /// The machine's event for a message; `nil` if the message does not concern the machine.
   package func event(_ topic: Topic, _ message: MQTTMessage) -> Coordinator.Event? {
     do {
       switch topic {
@@ -54,7 +54,7 @@ package final class CoordinatorTopics: Sendable {
     return nil
   }
 
-  /// A message on a task's own topic; nil for any other.
+  /// Decodes a message on a task's own topic; `nil` for any other topic.
   package func descriptor(_ topic: Topic, _ message: MQTTMessage) -> (task: TaskID, found: FoundDescriptor)? {
     guard case .task(coordinator, let task) = topic else { return nil }
     guard !message.payload.isEmpty else { return (task, FoundDescriptor(.nothing, retained: message.retained)) }

@@ -3,8 +3,9 @@ package import MusterSchema
 package import MusterStorage
 import Synchronization
 
-/// Records when this server first heard that a node is online or offline, by its own clock. For people only: the protocol does not use it.
-/// Saved every few seconds, so a crash loses the last ones.
+/// Records when this server first heard that a node is online or offline, by its own clock.
+///
+/// The times are for people only; the protocol does not use them. They are saved every few seconds, so a crash loses the last ones.
 package final class PresenceTimes: Sendable {
   private struct Entry: Hashable {
     var session: String
@@ -54,7 +55,7 @@ package final class PresenceTimes: Sendable {
     }
   }
 
-  /// - Returns: nil when no message said so: for example, nodes count as offline while the server's own connection is down.
+  /// - Returns: `nil` if no message reported the state. For example, nodes count as offline while the server's own connection is down.
   package func since(_ node: NodeState) -> WallTime? {
     guard let entry = state.withLock({ node.online ? $0.online[node.node] : $0.offline[node.node] }), entry.session == node.session else {
       return nil
@@ -62,7 +63,9 @@ package final class PresenceTimes: Sendable {
     return entry.since
   }
 
-  /// Saves new entries and removes nodes that were heard since the start and are not in `nodes`. Entries that cannot be written are kept for the next call.
+  /// Saves new entries, and removes nodes that were heard since the start and are not in `nodes`.
+  ///
+  /// Entries that cannot be written are kept for the next call.
   package func save(keeping nodes: Set<NodeID>) async {
     let (rows, gone) = state.withLock { state in
       // The machine may not have handled the latest messages yet.

@@ -3,21 +3,21 @@ package import Logging
 package import MusterSchema
 import Synchronization
 
-/// Bytes of bodies that crossed a coordinator's data listener, by task. Kept over restarts, at most some seconds old.
+/// Counts the bytes of bodies on a coordinator's data listener, by task. The counts survive restarts; a crash loses the last few seconds.
 ///
-/// Bounded by the coordinator's own tasks: a task is counted from its first invitation, until the coordinator forgets it; of an open task the
-/// bases of its latest rounds are known, of an ended one none.
+/// Memory is bounded by the coordinator's own tasks: a task is counted from its first invitation until the coordinator forgets it. For an
+/// open task the bases of its latest rounds are stored, for an ended task none.
 package final class TrafficMeter: Sendable {
   private struct State: Codable {
     var version = 1
     var tasks: [String: Traffic] = [:]
-    /// Which task a blob was last handed out for.
+    /// The task for which a blob was last in an invitation.
     var blobs: [String: String] = [:]
-    /// The bases of each task, the latest last.
+    /// The bases of each task, the newest last.
     var bases: [String: [String]]?
   }
 
-  /// Rounds whose base a device may still be downloading.
+  /// Number of newest bases of a task that a device may still be downloading.
   private static let latestBases = 4
 
   private struct Book {
@@ -29,7 +29,7 @@ package final class TrafficMeter: Sendable {
   private let file: String
   private let logger: Logger
 
-  /// - Parameter folder: where `traffic.json` lies; what is there and not understood is begun anew: these are figures, nothing hangs on them.
+  /// - Parameter folder: the folder of `traffic.json`. Counting starts from zero if the file cannot be read, because nothing depends on it.
   package init(folder: String, logger: Logger) {
     file = "\(folder)/traffic.json"
     self.logger = logger
@@ -46,7 +46,7 @@ package final class TrafficMeter: Sendable {
     book = Mutex(Book(state: state))
   }
 
-  /// The blob is a base of this task from now on.
+  /// Counts downloads of the blob for this task from now on.
   package func handsOut(_ blob: Digest, for task: TaskID) {
     book.withLock { book in
       guard book.state.blobs.updateValue(task.rawValue, forKey: blob.hexadecimal) != task.rawValue else { return }
@@ -68,7 +68,7 @@ package final class TrafficMeter: Sendable {
     add(task) { $0.sent += bytes }
   }
 
-  /// A task that nobody was invited to is not ours: anyone can write any name into an address.
+  /// Ignores tasks to which no node was invited, because anyone can write any task id into an address.
   private func add(_ task: String, _ change: (inout Traffic) -> Void) {
     book.withLock { book in
       guard var traffic = book.state.tasks[task] else { return }
@@ -80,18 +80,18 @@ package final class TrafficMeter: Sendable {
     }
   }
 
-  /// What version 0.1.0 wrote: every base that a task ever had, in no order.
+  /// Bases from a file of version 0.1.0, which has every base that a task ever had, in no order.
   private static func bases(_ blobs: [String: String]) -> [String: [String]] {
     Dictionary(grouping: blobs.keys.sorted()) { blobs[$0] ?? "" }.mapValues { $0.suffix(latestBases) }
   }
 
   package func traffic(of task: TaskID) -> Traffic { book.withLock { $0.state.tasks[task.rawValue] ?? Traffic() } }
 
-  /// Forgets tasks that are not known any more and the bases of those that have ended, and writes the rest when it changed.
+  /// Removes tasks that are no longer known and the bases of ended tasks, and writes the file if anything has changed.
   ///
   /// - Parameters:
-  ///   - tasks: those that the coordinator knows.
-  ///   - open: those of them that have not ended.
+  ///   - tasks: all tasks that the coordinator knows.
+  ///   - open: the tasks among them that have not ended.
   package func save(keeping tasks: some Sequence<TaskID>, open: some Sequence<TaskID>) {
     let (known, open) = (Set(tasks.map(\.rawValue)), Set(open.map(\.rawValue)))
     let state = book.withLock { book -> State? in

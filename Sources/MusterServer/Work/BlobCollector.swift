@@ -3,10 +3,11 @@ import MusterGround
 package import MusterSchema
 package import MusterStorage
 
-/// Removes blobs that nothing refers to any more: what loses its last reference goes at once, what never had one (a crash left it behind) in a
-/// look at every blob, now and then.
+/// Removes blobs without a reference.
 ///
-/// Two refer to blobs: the machine, for what is in progress, and the history, for what retention keeps of rounds that are over.
+/// A blob that loses its last reference is removed soon after. A blob that never had one, because a crash left it, is removed by an
+/// occasional scan of all blobs. References come from the machine, for work in progress, and from the history, for finished rounds that
+/// retention keeps.
 package actor BlobCollector {
   private let state: StateFolder
   private let interval: Duration
@@ -14,25 +15,25 @@ package actor BlobCollector {
   private let logger: Logger
   /// A blob that lost a reference.
   private struct Candidate {
-    /// When it is looked at again.
+    /// When it is checked next.
     var due = ContinuousClock.now
-    /// Of the history's rows that released it.
+    /// Numbers of the history's rows that released it.
     var numbers: [Int] = []
   }
 
-  /// What the machine refers to.
+  /// The blobs to which the machine refers.
   private var referenced: Set<Digest> = []
   private var candidates: [Digest: Candidate] = [:]
-  /// Of the history's rows, the last that was read.
+  /// Number of the last history row that was read.
   private var lastNumber = 0
   private var swept: ContinuousClock.Instant?
 
-  /// Rows of the history at a time.
+  /// Number of history rows that are read at a time.
   private static let most = 10_000
 
   /// - Parameters:
-  ///   - interval: between two looks at everything.
-  ///   - age: a released blob that is younger stays until the next collection: the same bytes may just have come again.
+  ///   - interval: time between two scans of all blobs.
+  ///   - age: released blobs that are younger stay until the next collection, because the same bytes may just have been uploaded again.
   package init(state: StateFolder, interval: Duration = .seconds(600), age: Duration = .seconds(10), logger: Logger) {
     self.state = state
     self.interval = interval
@@ -40,7 +41,7 @@ package actor BlobCollector {
     self.logger = logger
   }
 
-  /// - Parameter referenced: everything that the machine refers to after the newest change.
+  /// - Parameter referenced: all blobs to which the machine refers after the newest change.
   package func collect(keeping referenced: Set<Digest>) async {
     for digest in self.referenced.subtracting(referenced) { candidates[digest, default: Candidate()].due = .now }
     self.referenced = referenced
@@ -49,12 +50,12 @@ package actor BlobCollector {
     if swept.map({ .now - $0 >= interval }) ?? true { await sweep(keeping: referenced) }
   }
 
-  /// A look at everything that is old enough, outside the order of the changes.
+  /// Scans all blobs and removes those that are old enough and have no reference. It may run between two collections.
   package func sweep(keeping referenced: Set<Digest>) async {
     swept = .now
-    // What was let go may be referred to again, though no collection has said so yet.
+    // A released blob may have a new reference that no collection has reported yet.
     self.referenced.formUnion(referenced)
-    // All of them anew: a row that became visible late is not missed for ever.
+    // Read all rows again, so that a row that became visible late is not missed forever.
     (lastNumber, candidates) = (0, candidates.filter { !referenced.contains($0.key) })
     await discard()
     await removeForgotten()
@@ -104,7 +105,7 @@ package actor BlobCollector {
     }
   }
 
-  /// A region that forgets a task has its rows removed in small pieces, so that its commits do not wait.
+  /// Removes the rows of forgotten tasks in small steps, so that commits of a region do not wait long.
   private func removeForgotten() async {
     do throws(StorageError) {
       while try await state.store.removeForgotten(), !Task.isCancelled {}

@@ -4,23 +4,23 @@ import MusterSchema
 package import MusterShell
 
 extension Trouble {
-  /// Whether an error says of itself that it may pass.
+  /// Whether the error itself states that it may pass.
   package static func isPassing(_ error: any Error) -> Bool { (error as? any PassingTrouble)?.isPassing ?? false }
 }
 
-/// What a piece of long work needs of its server: the machine that it reports to, a log, and words for what happens.
+/// The connections of a piece of long work to its server: the machine to which it reports, the log, and its reports.
 package struct LongWorkReports<Event: Sendable>: Sendable {
-  /// For the log.
+  /// Name of the work in the log.
   package var name: String
   package var mailbox: Mailbox<Event>
   package var logger: Logger
-  /// Whether the machine would still take a result.
+  /// Whether the machine would still accept a result.
   package var isWanted: @Sendable () async -> Bool
-  /// What an attempt failed for.
+  /// Classifies the error of an attempt.
   package var trouble: @Sendable (any Error) -> Trouble
-  /// Tells the machine what the work waits for.
+  /// The event that tells the machine why the work is delayed.
   package var delayed: @Sendable (_ reason: String) -> Event
-  /// Tells the machine that the work is given up.
+  /// The event that tells the machine that the work is given up.
   package var failed: @Sendable (_ reason: String) -> Event
 
   package init(
@@ -39,11 +39,12 @@ package struct LongWorkReports<Event: Sendable>: Sendable {
 }
 
 extension LongWork where Item: Sendable {
-  /// Makes one attempt. Its result is handed to the machine again and again until the machine has stored it. Nothing is done when the machine
-  /// takes no result any more. Work that is cancelled, because the server stops, is done after the next start.
+  /// Makes one attempt, and submits its result until the machine has stored it.
+  ///
+  /// Does nothing if the machine no longer accepts a result. Work that is cancelled because the server stops is done after the next start.
   ///
   /// - Parameter attempt: makes the result.
-  /// - Returns: how it ended; the work that is to be done again has counted the attempt.
+  /// - Returns: how the attempt ended. Work that is to be done again has counted the attempt.
   package func carryOut<Key, Event>(
     _ reports: LongWorkReports<Event>, attempt: () async throws -> Event
   ) async -> WorkQueue<Key, LongWork>.End {

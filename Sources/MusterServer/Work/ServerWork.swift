@@ -3,9 +3,9 @@ package import MusterCoordination
 package import MusterSchema
 package import MusterShell
 
-/// A server's long work beside its machine, two pieces at a time, and the removal of blobs that nothing refers to any more.
+/// A server's long work beside its machine, two pieces at a time, and the removal of blobs without a reference.
 package final class ServerWork<M: ServerMachine, Item: WorkItem>: Sendable {
-  /// Makes one attempt at a piece, and returns the event that hands its result to the coordinator.
+  /// Makes one attempt at a piece of work, and returns the event with its result for the coordinator.
   package typealias Attempt = @Sendable (Item, Logger) async throws -> Coordinator.Event
 
   private let server: Server<M>
@@ -15,7 +15,7 @@ package final class ServerWork<M: ServerMachine, Item: WorkItem>: Sendable {
   private let collections = WorkRunner<Bool, Set<Digest>>(width: 1)
   private let collector: BlobCollector
 
-  /// - Parameter trouble: what kind of trouble an attempt failed for.
+  /// - Parameter trouble: classifies the error of an attempt.
   package init(_ server: Server<M>, trouble: @escaping @Sendable (any Error) -> Trouble, attempt: @escaping Attempt) {
     self.server = server
     self.trouble = trouble
@@ -25,7 +25,7 @@ package final class ServerWork<M: ServerMachine, Item: WorkItem>: Sendable {
 
   package func queue(_ item: Item, _ key: WorkKey) { pieces.add(key, LongWork(item)) }
 
-  /// - Parameter referenced: every blob that the machine refers to.
+  /// - Parameter referenced: all blobs to which the machine refers.
   package func collect(keeping referenced: Set<Digest>) { collections.add(true, referenced, again: true) }
 
   package var services: [BackgroundService] {

@@ -1,7 +1,7 @@
 package import MusterShell
 import Synchronization
 
-/// Runs the pieces of a ``WorkQueue``, each in a task of its own.
+/// Runs the pieces of a ``WorkQueue``, each in its own task.
 package final class WorkRunner<Key: Hashable & Sendable, Item: Sendable>: Sendable {
   package typealias Queue = WorkQueue<Key, Item>
 
@@ -20,7 +20,7 @@ package final class WorkRunner<Key: Hashable & Sendable, Item: Sendable>: Sendab
     ring.yield()
   }
 
-  /// Works until the task is cancelled, with pieces that say whether they are to be run again.
+  /// Runs pieces until the task is cancelled. Each run returns whether the piece is to be run again.
   package func runAttempts(_ work: @escaping @Sendable (Item) async -> Queue.End) async {
     await withDiscardingTaskGroup { group in
       for await _ in bell {
@@ -37,7 +37,7 @@ package final class WorkRunner<Key: Hashable & Sendable, Item: Sendable>: Sendab
     }
   }
 
-  /// Works until the task is cancelled, with pieces that run once.
+  /// Runs pieces until the task is cancelled, each of them once.
   package func run(_ work: @escaping @Sendable (Item) async -> Void) async {
     await runAttempts { item in
       await work(item)
