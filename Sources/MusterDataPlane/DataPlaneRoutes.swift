@@ -3,7 +3,7 @@ package import MusterCoordination
 import MusterSchema
 package import MusterServer
 
-/// The routes of every data listener: models, contributions, and the tasks that there are.
+/// The routes of every data listener: models, contributions, and the list of tasks.
 package struct DataPlaneRoutes<M: ServerMachine>: Sendable {
   private let server: Server<M>
   private let ledger: CoordinatorLedger

@@ -6,7 +6,7 @@ import MusterServer
 import MusterStorage
 import NIOCore
 
-/// An open blob. Its bytes stay readable when the blob is collected meanwhile.
+/// An open blob. Its bytes stay readable even if the blob is removed.
 final class BlobFile: Sendable {
   let size: Int
   private let descriptor: Int32
@@ -23,14 +23,14 @@ final class BlobFile: Sendable {
 
   deinit { close(descriptor) }
 
-  /// The bytes of a range as a body: small ones at once, large ones in pieces, so that memory stays bounded by the slowest reader.
+  /// The body with a range of bytes. A small range is read at once, a large one in pieces as the client reads, so that memory is bounded.
   func body(_ range: Range<Int>) throws -> ResponseBody {
     if range.count <= pieceSize { return ResponseBody(byteBuffer: try read(range)) }
     return ResponseBody(contentLength: range.count) { writer in
       var rest = range
       while !rest.isEmpty {
         let piece = rest.prefix(pieceSize)
-        // A disk may take its time: not on a cooperative thread.
+        // Reading from a disk may block, so it must not run on a cooperative thread.
         try await writer.write(await offload { () throws(BlobError) in try self.read(piece) })
         rest = piece.upperBound..<rest.upperBound
       }
@@ -50,7 +50,7 @@ final class BlobFile: Sendable {
       }
       return done
     }
-    // The head has promised more: only closing the connection tells.
+    // The head has announced more bytes, so the client can only be told by closing the connection.
     guard count == range.count else { throw BlobError() }
     return buffer
   }
@@ -59,5 +59,5 @@ final class BlobFile: Sendable {
 /// Bytes are read and sent in pieces of this size.
 private let pieceSize = 256 << 10
 
-/// A blob could not be read to its end.
+/// The error of a blob that could not be read to its end.
 struct BlobError: Error {}

@@ -6,7 +6,7 @@ package import MusterServer
 package import MusterStorage
 import NIOCore
 
-/// What `POST /v1/blobs` answers.
+/// The answer of `POST /v1/blobs`.
 package struct StoredBlob: Codable, Hashable, Sendable {
   package var digest: Digest
   package var bytes: Int
@@ -17,15 +17,16 @@ package struct StoredBlob: Codable, Hashable, Sendable {
   }
 }
 
-/// `GET /v1/blobs/{digest}` with ranges and conditions, `HEAD`; and `POST /v1/blobs` where operators may.
+/// `GET /v1/blobs/{digest}` with ranges and conditions, `HEAD`, and on the ops listener `POST /v1/blobs`.
 package struct BlobRoutes: Sendable {
   private let source: any BlobSource
   private let state: StateFolder?
   private let maximumBytes: Int
 
   /// - Parameters:
-  ///   - store: where posted blobs go; nil: nothing can be posted here.
-  ///   - maximumBytes: of a posted blob.
+  ///   - source: finds the blobs.
+  ///   - state: the folder for posted blobs; `nil` if blobs cannot be posted here.
+  ///   - maximumBytes: size limit of a posted blob.
   package init(source: any BlobSource, state: StateFolder? = nil, maximumBytes: Int = 8 << 30) {
     self.source = source
     self.state = state
@@ -48,7 +49,7 @@ package struct BlobRoutes: Sendable {
     if let field = request.headers[.ifNoneMatch], matches(field, tag) { return Response(status: .notModified, headers: headers) }
     headers[.contentType] = "application/octet-stream"
     var range = ByteRange(request.headers[.range], size: file.size)
-    // The bytes never change, so a condition can only fail when it is about something else. Dates are not known here.
+    // A blob never changes, so a condition fails only if it names another tag. A date always fails, because blobs have no dates here.
     if let condition = request.headers[.ifRange], condition != tag { range = .whole }
     switch range {
     case .whole: return Response(status: .ok, headers: headers, body: try file.body(0..<file.size))
@@ -71,7 +72,7 @@ package struct BlobRoutes: Sendable {
   }
 }
 
-/// `If-None-Match`: `*`, or a list of tags, weak ones included.
+/// Evaluates `If-None-Match`: `*`, or a list of tags, including weak ones.
 private func matches(_ field: String, _ tag: String) -> Bool {
   field.split(separator: ",").contains { member in
     let text = member.drop { $0 == " " }
@@ -79,7 +80,7 @@ private func matches(_ field: String, _ tag: String) -> Bool {
   }
 }
 
-/// Streams a body into a staged file, and checks its length and the digest that it declares. Nothing stays when it fails.
+/// Streams a body into a staged file, and checks its length and its declared digest. Nothing is kept if it fails.
 func receive(
   _ request: Request, _ context: RouteContext, into state: StateFolder, upTo maximum: Int
 ) async throws -> StagedFile {
@@ -91,13 +92,13 @@ func receive(
   return staged
 }
 
-/// Streams a body into a file, behind what is there.
+/// Streams a body to the end of a file.
 func receive(_ request: Request, _ context: RouteContext, into staged: StagedFile) async throws {
   try await context.expectBody(request)
   try await request.forEachPiece { buffer in try buffer.withUnsafeReadableBytes { try staged.write($0) } }
 }
 
 extension Request {
-  /// What `Content-Digest` says; nil when there is none.
+  /// The digest in `Content-Digest`; `nil` if the field is absent.
   func declaredDigest() throws(Problem) -> Digest? { try UploadFields.digest(headers[.contentDigest], "Content-Digest") }
 }

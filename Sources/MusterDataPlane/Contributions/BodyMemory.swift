@@ -1,11 +1,11 @@
 import Synchronization
 
-/// How much memory small bodies may take while they come in. Beyond it they go to a file at once, as large ones do.
+/// Limits the memory for small bodies while they arrive. Further small bodies are written to files, as large ones are.
 final class BodyMemory: Sendable {
   private static let most = 32 << 20
   private let taken = Mutex(0)
 
-  /// - Returns: false when there is not that much left.
+  /// - Returns: false if too little is left.
   func take(_ bytes: Int) -> Bool {
     taken.withLock { taken in
       guard bytes <= Self.most - taken else { return false }

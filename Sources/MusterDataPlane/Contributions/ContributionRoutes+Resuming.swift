@@ -6,13 +6,13 @@ import MusterSchema
 import MusterServer
 import MusterStorage
 
-/// Uploads that go on where they were interrupted: draft-ietf-httpbis-resumable-upload-12.
+/// Uploads that can be continued after an interruption: draft-ietf-httpbis-resumable-upload-12.
 ///
-/// The upload's own address is the contribution's with `?digest=…`, so its sender knows it without having heard it, and a half upload of
-/// other bytes is another one. Two deviations, both for the promise that a 201 stands for: a first part is answered with 202, not 201, and a
-/// complete one whose acceptance could not be made durable (503, 507) stays, to be completed by an empty PATCH at its end.
+/// An upload's address is that of the contribution with `?digest=…`. So the sender knows it in advance, and a partial upload of other bytes
+/// is another upload. There are two deviations from the draft, because a 201 promises a decision: a first part is answered with 202 instead
+/// of 201, and a complete upload whose acceptance could not be made durable (503, 507) is kept, and completed by an empty PATCH at its end.
 extension ContributionRoutes {
-  /// `PUT` with `Upload-Complete`: all of it, or the first part.
+  /// `PUT` with `Upload-Complete`: the whole upload, or its first part.
   func create(
     _ request: Request, _ context: RouteContext, _ key: ContributionKey, _ terms: UploadTerms, _ headers: UploadFields
   ) async throws -> Response {
@@ -32,7 +32,7 @@ extension ContributionRoutes {
     }
     let status = PartialUploads.Status(identity: identity, offset: 0, isStored: false)
     let fields = status.headers(maximumBytes: terms.maximumBytes, limits: state.partials.limits)
-    // Upload Resumption Supported: for those who send everything at once, and may have to go on later.
+    // Status 104, Upload Resumption Supported, for clients that send everything at once and may have to continue later.
     try await context.say(
       HTTPTypes.HTTPResponse(
         status: .init(code: 104, reasonPhrase: "Upload Resumption Supported"),
@@ -40,7 +40,7 @@ extension ContributionRoutes {
     return try await fill(file, request, context, key, terms, identity, isLast: isWhole)
   }
 
-  /// `PATCH`: the next part, or the last.
+  /// `PATCH`: the next or the last part.
   func append(_ request: Request, _ context: RouteContext) async throws -> Response {
     let key = try ContributionKey(address: request.uri.path)
     let headers = try UploadFields(request)
@@ -73,7 +73,7 @@ extension ContributionRoutes {
     return try await fill(file, request, context, key, terms, status.identity, isLast: complete)
   }
 
-  /// `HEAD`: how far the upload came; whether the contribution counts already.
+  /// `HEAD`: the offset of the upload, or whether the contribution already counts.
   func head(_ request: Request, _ phase: Phase) async throws -> Response {
     let key = try ContributionKey(address: request.uri.path)
     let headers = try UploadFields(request)
@@ -89,7 +89,7 @@ extension ContributionRoutes {
     case .open(let terms):
       let limits = state.partials.limits
       guard let status = state.partials.status("\(key)", headers.digest) else {
-        // An upload that has not begun, for those who only want to know where to go on.
+        // An upload that has not begun, for clients that only ask where to continue.
         let fields: HTTPFields = [
           .uploadOffset: "0", .uploadComplete: "?0", .uploadLimit: "max-size=\(terms.maximumBytes), max-age=\(limits.ageSeconds)",
           .cacheControl: "no-store",
@@ -100,7 +100,7 @@ extension ContributionRoutes {
     }
   }
 
-  /// `DELETE`: its sender has no use for it any more.
+  /// `DELETE`: the sender gives the upload up.
   func cancel(_ request: Request) async throws -> Response {
     let key = try ContributionKey(address: request.uri.path)
     let headers = try UploadFields(request)
@@ -110,7 +110,7 @@ extension ContributionRoutes {
     return Response(status: .noContent)
   }
 
-  /// `OPTIONS`: that uploads can be resumed.
+  /// `OPTIONS`: announces that uploads can be resumed.
   var options: Response {
     Response(
       status: .noContent,
@@ -119,14 +119,14 @@ extension ContributionRoutes {
 
   // MARK: -
 
-  /// Receives a part; the last one makes it a contribution.
+  /// Receives a part. The last part completes the contribution.
   private func fill(
     _ file: StagedFile, _ request: Request, _ context: RouteContext, _ key: ContributionKey, _ terms: UploadTerms,
     _ identity: PartialUploads.Identity, isLast: Bool
   ) async throws -> Response {
     let name = identity.name
     defer { state.partials.release(file, of: name) }
-    // Whatever breaks in here: what came stays.
+    // The received bytes are kept, whatever fails here.
     do {
       try await receive(request, context, into: file)
     } catch StorageError.tooLarge {
@@ -143,7 +143,7 @@ extension ContributionRoutes {
     return try await settle(said.contribution(of: key.path, identity.digest, bytes: file.count), as: key)
   }
 
-  /// All bytes are here since an earlier request.
+  /// Completes an upload whose bytes all arrived with an earlier request.
   private func finish(_ key: ContributionKey, _ terms: UploadTerms, _ digest: Digest) async throws -> Response {
     guard let path = state.path(of: digest), state.blobs.refresh(digest), let bytes = state.size(of: digest) else {
       state.partials.discard("\(key)")
@@ -154,7 +154,7 @@ extension ContributionRoutes {
     return try await settle(said.contribution(of: key.path, digest, bytes: bytes), as: key)
   }
 
-  /// Claims what came, checks its contents and makes it durable. Whoever asks for the same upload meanwhile is told to wait.
+  /// Claims the received bytes, checks them, and makes them durable. Other requests for the same upload must wait in the meantime.
   private func checkedAndStored(
     _ file: StagedFile, _ key: ContributionKey, _ terms: UploadTerms, _ identity: PartialUploads.Identity
   ) async throws -> BodyClaim {
@@ -173,7 +173,7 @@ extension ContributionRoutes {
     }
   }
 
-  /// Checks an update's contents, away from the cooperative threads. What is found wrong is of no use: it goes.
+  /// Checks an update outside of the cooperative threads. Discards an upload whose content is invalid.
   private func discardingInvalid(
     _ key: ContributionKey, _ digest: Digest, _ check: @escaping @Sendable () throws -> BodyClaim
   ) async throws -> BodyClaim {

@@ -8,11 +8,11 @@ package import MusterStorage
 import MusterTensors
 import NIOCore
 
-/// `PUT` of updates and evaluations, and what the ledger has of them.
+/// `PUT` of updates and evaluations, and the ledger's list of them.
 ///
-/// The order of a PUT: the ledger admits (by ticket, phase and bounds), the body streams into a staged file while it is hashed, its
-/// contents are checked, it becomes a durable blob, and last the ledger accepts. Whatever fails before leaves nothing. An evaluation is
-/// no blob: what it says goes into the ledger's record.
+/// A PUT has these steps: the ledger admits it (by ticket, phase and limits), the body is streamed into a staged file and hashed, its
+/// content is checked, it becomes a durable blob, and finally the ledger accepts it. If a step before fails, nothing is kept. An evaluation
+/// does not become a blob: its content goes into the ledger's record.
 package struct ContributionRoutes: Sendable {
   private let ledger: any Ledger
   let state: StateFolder
@@ -21,9 +21,9 @@ package struct ContributionRoutes: Sendable {
   private let memory = BodyMemory()
 
   /// - Parameters:
-  ///   - source: where the base models are.
-  ///   - store: where updates go.
-  ///   - limits: how many uploads at a time.
+  ///   - source: finds the base models.
+  ///   - state: the folder for updates.
+  ///   - limits: limits of uploads in progress.
   package init(ledger: any Ledger, source: any BlobSource, state: StateFolder, limits: UploadLimits = UploadLimits()) {
     self.ledger = ledger
     self.state = state
@@ -70,10 +70,10 @@ package struct ContributionRoutes: Sendable {
     }
   }
 
-  /// Bytes that the body says it has, or may have when it is chunked: at most what a contribution may have, so that sums of them cannot
-  /// overflow.
+  /// The announced length of the body, or if it is chunked, the room that is left, at most 64 MiB. It is limited to the size of a
+  /// contribution, so that sums cannot overflow.
   ///
-  /// - Parameter offset: what of the contribution is here already.
+  /// - Parameter offset: number of bytes of the contribution that have already arrived.
   func announced(_ request: Request, _ terms: UploadTerms, from offset: Int = 0) throws -> Int {
     let room = terms.maximumBytes - min(offset, terms.maximumBytes)
     guard let length = try request.contentLength else { return min(room, 64 << 20) }
@@ -85,13 +85,13 @@ package struct ContributionRoutes: Sendable {
     ProblemWithRetry(problem: .tooLarge(terms.maximumBytes), headers: [.uploadLimit: "max-size=\(terms.maximumBytes)"])
   }
 
-  /// The admission of an upload that goes on: open, or repeated.
+  /// An admitted upload: it may proceed, or it repeats an accepted contribution.
   enum Admitted {
     case open(UploadTerms)
     case accepted(Digest)
   }
 
-  /// - Throws: the problem to answer with when the upload must not go on.
+  /// - Throws: the problem to answer with if the upload is refused.
   func admit(_ key: ContributionKey, _ request: Request) async throws -> Admitted {
     switch try await ledger.admission(key, ticket: request.ticket) {
     case .open(let terms): return .open(terms)
@@ -104,9 +104,9 @@ package struct ContributionRoutes: Sendable {
     }
   }
 
-  /// Hands a contribution that is checked and durable to the ledger, and answers what became of it.
+  /// Passes a checked and durable contribution to the ledger, and answers with its decision.
   ///
-  /// - Throws: also when the decision could not be made durable. Then the partial upload is kept, so that its sender only has to ask again.
+  /// - Throws: also if the decision could not be made durable. The partial upload is then kept, so that its sender only has to ask again.
   func settle(_ contribution: ContributionRecord, as key: ContributionKey) async throws -> Response {
     let answer = try await ledger.accept(contribution, as: key)
     state.partials.discard("\(key)")
@@ -129,7 +129,7 @@ package struct ContributionRoutes: Sendable {
       return try await smallUpdate(request, context, key, terms, expected)
     }
     let staged = try await receive(request, context, into: state, upTo: terms.maximumBytes)
-    // Checking reads every number, adopting waits for the disk: one hop for both.
+    // Checking reads every number, and adopting waits for the disk. Both run in one hop off the cooperative pool.
     let state = state
     let (claim, digest) = try await offload { () throws(any Error) -> (BodyClaim, Digest) in
       let claim = try validate(update: staged.path, for: key, terms, expected)
@@ -138,7 +138,7 @@ package struct ContributionRoutes: Sendable {
     return claim.contribution(of: key.path, digest, bytes: staged.count)
   }
 
-  /// An update that stays in memory until it is known to be good, and then lies with others in one file.
+  /// Receives an update that stays in memory until it is checked. It is then stored in one file with others.
   private func smallUpdate(
     _ request: Request, _ context: RouteContext, _ key: ContributionKey, _ terms: UploadTerms, _ expected: TensorSchema
   ) async throws -> ContributionRecord {
@@ -148,7 +148,7 @@ package struct ContributionRoutes: Sendable {
     hasher.update(bytes)
     let digest = hasher.finish()
     if let declared, declared != digest { throw Problem.wrongDigest(digest, declared) }
-    // Some tens of microseconds: no reason to leave this thread.
+    // This takes some tens of microseconds, too little to leave the thread.
     let claim = try validate(update: bytes, for: key, terms, expected)
     try await state.blobs.add(bytes, digest: digest)
     return claim.contribution(of: key.path, digest, bytes: bytes.count)
@@ -174,8 +174,8 @@ package struct ContributionRoutes: Sendable {
       path: key.path, digest: digest, weight: evaluation.weight, bytes: bytes.count, count: evaluation.count, metrics: evaluation.metrics)
   }
 
-  /// A node whose contribution counts already: the body matters only for its digest. A longer one than what counts is another one: it is not
-  /// read to its end.
+  /// Answers a node whose contribution already counts. Only the digest of the body matters. A body that is longer than the accepted one is
+  /// not read to its end, because it must differ.
   func repeated(
     _ request: Request, _ context: RouteContext, _ headers: UploadFields, _ digest: Digest
   ) async throws -> Response {
@@ -202,13 +202,13 @@ package struct ContributionRoutes: Sendable {
     try jsonResponse(StoredBlob(digest: contribution.digest, bytes: contribution.bytes), status: status, headers: [.uploadComplete: "?1"])
   }
 
-  /// Of an evaluation, which is no blob.
+  /// Size limit of an evaluation, which does not become a blob.
   private static let evaluationBytes = 64 << 10
 }
 
 /// The task and the round of `/v1/tasks/{t}/rounds/{n}/…`.
 ///
-/// Read from the path as it came: nothing in it needs escaping, and what was escaped must not become a slash.
+/// Reads the path without unescaping it: nothing in it needs escaping, and an escaped slash must not become a separator.
 private func taskAndRound(_ request: Request) throws(Problem) -> (TaskID, Int) {
   let parts = request.uri.path.split(separator: "/", omittingEmptySubsequences: false)
   guard parts.count > 5 else { throw Problem.notFound("there is nothing at this path") }

@@ -4,7 +4,7 @@ package import MusterSchema
 package import MusterServer
 import MusterStorage
 
-/// A coordinator as the ledger behind a data plane: central, or a region for its own devices. Admits, counts, says what it has.
+/// Makes a coordinator the ledger behind a data plane: central, or a region for its own devices.
 package struct CoordinatorLedger: Ledger {
   private let machine: @Sendable () async -> Coordinator
   private let history: HistoryReader
@@ -13,8 +13,8 @@ package struct CoordinatorLedger: Ledger {
   private let grant: @Sendable (TaskRun, NodePath) -> Grant?
 
   /// - Parameters:
-  ///   - replies: where the machine's answers come.
-  ///   - grant: the grant that the ticket of a path derives from; `nil` when it is not known here.
+  ///   - replies: receives the machine's answers.
+  ///   - grant: returns the grant from which the ticket of a path derives; `nil` if it is not known here.
   package init<M: ServerMachine>(
     _ server: Server<M>, replies: ContributionReplies, grant: @escaping @Sendable (TaskRun, NodePath) -> Grant?
   ) {
@@ -35,7 +35,7 @@ package struct CoordinatorLedger: Ledger {
     let answer = try await replies.ask { reply in
       post(.contribution(key.task, round: key.round, phase: key.phase, contribution, reply: reply))
     }
-    // The phase was closed while the body came: the same contribution may have counted in it.
+    // The phase was closed while the body arrived. The same contribution may have counted in it.
     guard case .closed = answer, let earlier = try await history.contribution(key) else { return answer }
     return earlier.digest == contribution.digest ? .same : .conflict
   }

@@ -4,24 +4,24 @@ import MusterServer
 
 /// The coordinator behind a data plane, which decides which contributions count.
 package protocol Ledger: Sendable {
-  /// Decides before the body is read whether the contribution may be uploaded. Never ``UploadAdmission/past(_:)``.
+  /// Decides before the body is read whether the contribution may be uploaded. Never returns ``UploadAdmission/past(_:)``.
   ///
-  /// - Throws: 503 when the ledger cannot answer now.
+  /// - Throws: 503 if the ledger cannot answer now.
   func admission(_ key: ContributionKey, ticket: Ticket?) async throws(Problem) -> UploadAdmission
 
-  /// Decides whether a contribution counts whose bytes are checked and durable. Answers once the decision is durable too.
+  /// Decides whether a checked and durable contribution counts. Returns when the decision is durable too.
   ///
-  /// - Throws: 503 or 507 when the decision could not be made durable.
+  /// - Throws: 503 or 507 if the decision could not be made durable.
   func accept(_ contribution: ContributionRecord, as key: ContributionKey) async throws(Problem) -> Coordinator.Answer
 
-  /// The contributions that count in a phase; `nil` when the ledger does not know the task or the round.
+  /// The contributions that count in a phase; `nil` if the ledger does not know the task or the round.
   func phaseLedger(task: TaskID, round: Int, phase: Phase) async throws(Problem) -> PhaseLedger?
 }
 
-/// Where the data plane finds the bytes of a blob: the store, or a cache that fetches.
+/// Finds blobs for the data plane: a store, or a cache that fetches missing blobs.
 package protocol BlobSource: Sendable {
-  /// A blob's file.
+  /// The path of a blob's file.
   ///
-  /// - Throws: the problem to answer with: 404 when nobody has it, 503 when it cannot be fetched now.
+  /// - Throws: the problem to answer with: 404 if there is no such blob, 502 or 503 if it cannot be fetched now.
   func locate(_ digest: Digest) async throws(Problem) -> String
 }

@@ -6,7 +6,7 @@ import MusterStorage
 import MusterTensors
 import Synchronization
 
-/// The claims of an update's metadata, checked.
+/// The checked claims of an update's metadata.
 struct BodyClaim: Sendable {
   var weight: Double
   var count: Int?
@@ -36,7 +36,7 @@ extension UploadTerms {
   }
 }
 
-/// Checks a staged update against the task and the base model. Reads the whole file: not on a cooperative thread.
+/// Checks a staged update against the task and the base model. It reads the whole file, so it must not run on a cooperative thread.
 func validate(
   update path: String, for key: ContributionKey, _ terms: UploadTerms, _ expected: TensorSchema
 ) throws(Problem) -> BodyClaim {
@@ -57,7 +57,7 @@ private func validate(
   do {
     file = try update()
   } catch {
-    // Not the path: it is the server's own.
+    // The error must not contain the path, which is internal to the server.
     if case .system = error { throw Problem(.unavailable, "the server cannot read the stored update") }
     throw .invalid("\(error)")
   }
@@ -69,13 +69,13 @@ private func validate(
   guard said.encoding == "float32" || said.encoding == terms.encoding.name else {
     throw .invalid("the task's encoding is \(terms.encoding.name), not \(shown(said.encoding))")
   }
-  // What devices start from differs from what central keeps: only their differences count.
+  // Devices start from a decoded model, which differs from central's. Only differences can be applied to the latter.
   guard terms.encoding == .float32 || said.isDelta else {
     throw .invalid("muster.content must be delta: the task's encoding is \(terms.encoding.name)")
   }
   let tensors: EncodedFile
   do { tensors = try EncodedFile(file, base: expected) } catch { throw .invalid("\(error)") }
-  // Encoded updates leave out tensors of integers: those are not aggregated.
+  // Encoded updates leave out integer tensors, because those are not aggregated.
   let floats = terms.encoding == .float32 ? nil : Set(expected.tensors.filter(\.dtype.isFloatingPoint).map(\.name))
   if let difference = tensors.schema.difference(
     from: expected, required: floats, anyFloatingPoint: floats != nil)
@@ -86,7 +86,7 @@ private func validate(
   return BodyClaim(weight: said.weight, count: said.count, metrics: said.metrics)
 }
 
-/// The schemas of the base models in use, read once each.
+/// The schemas of the base models in use. Each is read once.
 final class BaseSchemas: Sendable {
   private struct State {
     var schemas: [Digest: TensorSchema] = [:]

@@ -2,12 +2,12 @@ import MusterSchema
 import MusterServer
 import Synchronization
 
-/// Lets so many uploads in at a time. Nobody waits here: who finds it full is told to come back.
+/// Limits the uploads in progress. An upload over the limit does not wait here: its client is told to come back later.
 final class UploadGate: Sendable {
   private struct State {
     var count = 0
     var bytes = 0
-    /// Refused since somebody last left.
+    /// Number of refusals, reduced by one with each upload that leaves.
     var refused = 0
   }
 
@@ -20,8 +20,8 @@ final class UploadGate: Sendable {
     bytes = limits.bytes
   }
 
-  /// - Parameter announced: bytes of the body.
-  /// - Throws: 429 with a `Retry-After` that grows with those who were refused as well.
+  /// - Parameter announced: length of the body in bytes.
+  /// - Throws: 429 with a `Retry-After` that grows with the number of other refused uploads.
   func enter(_ announced: Int) throws(ProblemWithRetry) {
     let (refused, why) = state.withLock { state -> (Int, String) in
       let why =

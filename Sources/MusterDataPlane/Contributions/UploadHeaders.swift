@@ -13,7 +13,7 @@ extension UploadFields {
   }
 }
 
-/// The types of the draft's problems.
+/// The problem types of the draft.
 enum UploadProblem {
   private static let registry = "https://iana.org/assignments/http-problem-types#"
 
@@ -32,7 +32,7 @@ enum UploadProblem {
     }
   }
 
-  /// The body does not begin where the upload stands. Says where that is: `Upload-Offset`.
+  /// The problem of a body that does not begin at the upload's offset. The correct offset is in `Upload-Offset`.
   static func mismatch(expected: Int, provided: Int) throws -> Response {
     var response = try jsonResponse(
       Mismatch(detail: "the upload must continue at offset \(expected)", expected: expected, provided: provided), status: .conflict,
@@ -43,7 +43,7 @@ enum UploadProblem {
 }
 
 extension PartialUploads.Status {
-  /// What a request about an upload is told.
+  /// The header fields of answers about an upload.
   func headers(maximumBytes: Int, limits: PartialUploadLimits) -> HTTPFields {
     var headers: HTTPFields = [
       .uploadOffset: "\(offset)", .uploadComplete: "?0", .uploadLimit: "max-size=\(maximumBytes), max-age=\(limits.ageSeconds)",
@@ -55,6 +55,6 @@ extension PartialUploads.Status {
 }
 
 extension PartialUploads.Identity {
-  /// The upload's own address, relative to the contribution's: a proxy may have put something in front of the path.
+  /// The upload's address, relative to the contribution's, because a proxy may add a prefix to the path.
   var location: String { "?digest=\(digest)" }
 }
