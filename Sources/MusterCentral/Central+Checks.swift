@@ -8,7 +8,7 @@ import MusterStorage
 import MusterTensors
 import MusterTrainers
 
-// What is wrong with a task before it is accepted, and which devices would match it.
+// Errors of a task before it is accepted, and the devices that match it.
 extension Central {
   /// Reads a task as an operator sent it, in YAML or JSON.
   ///
@@ -24,11 +24,11 @@ extension Central {
     }
   }
 
-  /// What is wrong with a task, central's own knowledge and the task's first model included.
+  /// All errors of a task, including those that depend on central's configuration and on the task's first model.
   func problems(_ specification: TaskSpecification) async -> [FieldProblem] {
     var problems = problemsBesidesModel(specification)
     if case .blob(let digest) = specification.initial, let path = state.path(of: digest) {
-      // The whole file is read.
+      // Off the cooperative pool, because the whole file is read.
       let problem = await offload { () -> String? in
         do { return try SafetensorsFile(path: path).problemAsModel() } catch { return "\(error)" }
       }
@@ -67,7 +67,7 @@ extension Central {
     if specification.shared != ["*"] {
       problems.append(FieldProblem(field: "shared", message: "only [\"*\"] (all layers) is supported"))
     }
-    // A blob that is named counts as new again: no collection takes it before the task is in the journal.
+    // Refreshing makes the blob count as new, so that no collection removes it before the task is in the journal.
     if let step = specification.model.step, !state.refresh(step.blob) {
       problems.append(
         FieldProblem(field: "model.step.blob", message: "central holds no blob \(step.blob): upload it first with POST /v1/blobs"))
@@ -83,7 +83,7 @@ extension Central {
     return problems
   }
 
-  /// Size in bytes of the task's descriptor with its longest id, revision and state.
+  /// Size of the task's descriptor in bytes, with the longest possible id, revision and state.
   private func descriptorBytes(_ specification: TaskSpecification) throws(MessageError) -> Int {
     let descriptor = TaskDescriptor(
       task: TaskID(unchecked: String(repeating: "x", count: 63)), specification: specification, revision: 999_999, state: .cancelled,
@@ -97,7 +97,7 @@ extension Central {
     let descriptor = TaskDescriptor(
       task: TaskID(unchecked: "check"), specification: specification, revision: 1, state: .open,
       central: configuration.server.data.advertise)
-    // Too large a descriptor is among the problems; it has no size to show.
+    // A descriptor that is too large is reported among the problems, and has no size here.
     let descriptorBytes = try? descriptorBytes(specification)
     let regions = await shell.machine.nodes
     let concerned = Set(specification.regions.map(\.rawValue))
@@ -119,7 +119,7 @@ extension Central {
     return check
   }
 
-  /// Why the device's owner would not take part in the task, according to the policy that the device publishes.
+  /// The reason why the device's owner would not take part in the task, according to the policy that the device publishes.
   private func objection(_ policy: DevicePolicy?, to upload: String?) -> String? {
     if let why = policy?.declines { return why }
     guard let upload, let hosts = policy?.uploadHosts else { return nil }

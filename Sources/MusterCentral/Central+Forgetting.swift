@@ -6,8 +6,10 @@ import MusterStorage
 import MusterTransfer
 import Synchronization
 
-/// Devices that operators want forgotten, by region, until their region did it. Regions read it on central's data plane when central shows itself:
-/// central has no other way to them, and nobody else may ask it of them.
+/// Devices that operators want forgotten, by region, until the region has done it.
+///
+/// Regions read the list on central's data plane when central publishes its birth: central cannot send them requests, and no other program
+/// may ask a region to forget devices.
 final class ForgetWishes: Sendable {
   private let wishes = Mutex<[NodeID: Set<NodeID>]>([:])
 
@@ -16,9 +18,9 @@ final class ForgetWishes: Sendable {
   func devices(of region: NodeID) -> [NodeID] { wishes.withLock { ($0[region] ?? []).sorted() } }
 }
 
-// `muster node forget`: a device that was taken away, or whose password was, stays on its broker's retained topics for ever.
+// `muster node forget`: a device that was removed, or whose password was revoked, would stay in its broker's retained topics forever.
 extension Central {
-  /// Clears what stands on topics of a node, and has its coordinator forget it.
+  /// Clears a node's topics, and has its coordinator forget it.
   func forget(_ region: NodeID, _ device: NodeID?) async throws(Problem) {
     guard let device else { return try await forget(region: region) }
     guard configuration.regions.contains(region) else { throw unknownNode("\(region)", "central has no such region") }

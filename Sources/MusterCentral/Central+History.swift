@@ -2,7 +2,7 @@ import MusterSchema
 import MusterServer
 import MusterStorage
 
-// What operators ask about rounds that are over, and about tasks that have left memory: the store answers.
+// Finished rounds, and tasks that have left memory, for operators. The answers come from the store.
 extension Central {
   func models(of task: TaskID, _ page: PageRequest) async throws(Problem) -> Page<ModelCheckpoint> {
     _ = try await history.row(task)
@@ -14,14 +14,14 @@ extension Central {
     try await history.ask { (store) throws(StorageError) in try await store.events(filter, page) }
   }
 
-  /// The records of a task's rounds that a window asks for, and the models that they began or ended with.
+  /// The records of the rounds in a window, and the models that they began or ended with.
   ///
-  /// - Returns: how many rounds have ended, too: of one look, though a task goes on meanwhile.
+  /// - Returns: also the number of finished rounds, consistent with the records even if the task continues in the meantime.
   func past(
     _ task: TaskID, _ window: RoundWindow
   ) async throws(Problem) -> (rounds: [RoundRecord], ended: Int, models: [ModelCheckpoint]) {
     let (rounds, newest) = try await history.records(of: task, window)
-    // At central every round has a record.
+    // At central every finished round has a record.
     return (rounds, newest ?? 0, try await models(of: task, since: rounds.first.map { $0.round - 1 } ?? newest ?? 0))
   }
 
@@ -37,7 +37,7 @@ extension Central {
     }
   }
 
-  /// A model counts as kept only if its file is there: version 0.1.0 did not keep every model that would be kept today.
+  /// Marks a model as kept only if its file exists, because version 0.1.0 did not keep every model that would be kept today.
   private func present(_ model: ModelCheckpoint) -> ModelCheckpoint {
     var model = model
     model.kept = model.kept && state.contains(model.digest)

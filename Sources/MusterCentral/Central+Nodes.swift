@@ -5,7 +5,7 @@ import MusterServer
 import MusterStorage
 import MusterTransfer
 
-// Regions and their devices, and the figures for monitoring.
+// Regions and their devices, and metrics for monitoring.
 extension Central {
   func regions() async -> [RegionSummary] {
     let machine = await shell.machine
@@ -19,7 +19,7 @@ extension Central {
     }
   }
 
-  /// Asks every region for its devices: central itself knows only regions.
+  /// Asks every region for its devices, because central itself knows only regions.
   func nodes() async -> (nodes: [NodeSummary], unreachable: [Waiting]) {
     let regions = await regions().filter(\.declared)
     var found: [NodeSummary] = []
@@ -50,7 +50,7 @@ extension Central {
     }
   }
 
-  /// Bytes of a task over each link: below central, and below each region of the task that answers.
+  /// Bytes of a task on each link: below central, and below each region of the task that answers.
   func traffic(_ task: TaskID) async throws(Problem) -> [LinkTraffic] {
     let machine = await shell.machine
     guard let run = machine.tasks[task] else {
@@ -76,7 +76,7 @@ extension Central {
     return [links[0]] + links.dropFirst().sorted { $0.coordinator < $1.coordinator }
   }
 
-  /// Prometheus text.
+  /// Metrics in the text format of Prometheus.
   func metrics() async throws(Problem) -> String {
     let machine = await shell.machine
     let rounds = try await history.ask { (store) throws(StorageError) in try await store.roundsCompleted() }

@@ -4,12 +4,12 @@ import MusterServer
 import MusterShell
 import MusterStorage
 
-// Whether a round's record still says what its inputs give.
+// Checks whether a round's inputs still give the recorded model.
 extension Central {
-  /// Computes the model of a closed round again from what is stored, and compares it with what was recorded.
+  /// Computes the model of a closed round again from the stored inputs, and compares it with the recorded one.
   func replay(_ task: TaskID, round: Int) async throws(Problem) -> ReplayReport {
     let record = try await history.record(of: task, round: round)
-    // The base of a round is the model before it.
+    // The base of a round is the newest model before it.
     let before = PageRequest(limit: 1, after: round)
     let base = try await history.ask { (store) throws(StorageError) in try await store.models(of: task, before).rows.first }
     let specification = try await history.row(task).specification
@@ -29,7 +29,7 @@ extension Central {
     return report
   }
 
-  /// The inputs that retention has taken.
+  /// The inputs that retention has removed.
   private func collected(_ item: CentralWorkItem) -> [String] {
     var names: [String] = []
     if let base = item.base, !state.contains(base) { names.append("the base model \(base)") }

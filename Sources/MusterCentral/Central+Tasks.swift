@@ -4,9 +4,9 @@ import MusterSchema
 import MusterServer
 import MusterStorage
 
-// What operators ask about tasks, and wish for.
+// Requests of operators about tasks.
 extension Central {
-  /// The newest first.
+  /// Tasks, starting with the newest.
   func summaries(_ filter: TaskFilter, _ page: PageRequest) async throws(Problem) -> Page<TaskSummary> {
     let rows = try await history.ask { (store) throws(StorageError) in try await store.tasks(filter, page) }
     let inMemory = await shell.read { machine in rows.rows.map { machine.summary($0.id) } }
@@ -17,7 +17,7 @@ extension Central {
     try await withRow(of: task) { row in row.summary(inMemory: await shell.read { $0.summary(task) }) }
   }
 
-  /// Asks the store and then central's memory. A task that entered or left memory between the two is asked for once more.
+  /// Asks the store and then central's memory. Repeats this for a task that entered or left memory in between.
   private func withRow<T>(of task: TaskID, _ body: (TaskRow) async -> T?) async throws(Problem) -> T {
     for _ in 0..<Self.looks {
       if let result = await body(try await history.row(task)) { return result }
@@ -28,7 +28,7 @@ extension Central {
 
   private static let looks = 10
 
-  /// What happens in it now, as its topic has it once a second.
+  /// The current state of a task, as its topic has it once a second.
   func now(_ task: TaskID) async throws(Problem) -> RoundState {
     if let now = await shell.read({ $0.roundState(task) }) { return now }
     return try await withRow(of: task) { row in row.retired?.now }
@@ -60,7 +60,7 @@ extension Central {
 
   func push(_ task: TaskID, _ body: TaskBody) async throws(Problem) -> (summary: TaskSummary, isNew: Bool) {
     let specification = try read(body)
-    // The id of a task that has ended stays taken.
+    // The id of an ended task cannot be used again.
     if let row = try await history.ask({ (store) throws(StorageError) in try await store.task(task) }) {
       guard row.specification == specification else { throw taken(task) }
       return (try await summary(task), false)
@@ -68,7 +68,7 @@ extension Central {
     let problems = await problems(specification)
     guard problems.isEmpty else { throw refusal(body.located(problems)) }
     try await server.submit(.accept(task, specification))
-    // Of two pushes at once under one id the first counts.
+    // Of two simultaneous pushes with one id, the first counts.
     guard await shell.machine.tasks[task]?.specification == specification else { throw taken(task) }
     return (try await summary(task), true)
   }
@@ -103,7 +103,7 @@ extension Central {
     Problem(.taskEnded, "task \(summary.task) is \(summary.step.rawValue): \(Self.refusals[action] ?? "an ended task cannot be changed")")
   }
 
-  /// Why an action is refused after the task's end. A task can be evaluated for some time after its end.
+  /// The reason why an action is refused after the task's end. A task can be evaluated for some time after its end.
   private static let refusals = [
     "pause": "an ended task cannot be paused", "resume": "an ended task cannot be resumed",
     "cancel": "an ended task cannot be cancelled", "evaluate": "it can no longer be evaluated",
@@ -115,7 +115,7 @@ extension Central {
 }
 
 extension TaskRow {
-  /// What a list says of the task; nil when its row and central's memory have nothing to say.
+  /// The task's summary for a list; `nil` if neither its row nor central's memory has one.
   fileprivate func summary(inMemory live: TaskSummary?) -> TaskSummary? {
     var summary = live ?? retired?.summary
     summary?.pushed = began

@@ -8,7 +8,7 @@ import MusterShell
 import MusterStorage
 import MusterTransfer
 
-/// Central: the server of the root coordinator, with what the ops API asks of it.
+/// Central: the server of the root coordinator, with the ops API.
 package final class Central: Sendable {
   let configuration: CentralConfiguration
   let server: Server<Coordinator>
@@ -39,7 +39,7 @@ package final class Central: Sendable {
   package func run() async throws {
     try await server.run(
       performer,
-      // The trainers end after the work that uses them.
+      // The trainers must stop after the work that uses them.
       work: [BackgroundService { await self.trainers.shutdownWhenCancelled() }] + work.services,
       links: [server.link(name: "broker") { await self.heard($0, $1) }], data: addDataRoutes, ops: addOperationsRoutes,
       streams: [BackgroundService { try await self.feed.run() }, BackgroundService { try await self.feed.keepAlive() }])
@@ -57,7 +57,7 @@ package final class Central: Sendable {
   var history: HistoryReader { server.history }
   var logger: Logger { server.logger }
 
-  /// Central as the ledger of what devices, or regions that aggregate, upload to it.
+  /// Central as the ledger of uploads from devices, or from regions that aggregate.
   var ledger: CoordinatorLedger {
     CoordinatorLedger(server, replies: performer.replies) { [state] run, path in
       Grant(secret: state.secretKey, task: run.id).descendant(path)

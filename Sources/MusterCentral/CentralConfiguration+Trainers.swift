@@ -2,11 +2,13 @@ import MusterServer
 import MusterTrainers
 
 extension CentralConfiguration {
-  /// Keys of each trainer, `trainer.NAME.…`, with the meaning that they have in agent.json: `command` (a list; `muster-train --resident` for
-  /// built-in), `resident` (default: whether the command says `--resident`), `idleSeconds` (600), `timeoutSeconds` (3600; 0: as long as it takes),
-  /// `graceSeconds` (5), `threads` (1), `environment` (a list of NAME=VALUE), `folder` (default: the configuration file's), `models` (a list) and
-  /// `limits.*`, where 0 stands for no limit, `nice` is 0 without it (what central waits for has nobody to step back behind), and `freeMiB` 1:
-  /// central says by itself when its disk is full, and goes on when there is space.
+  /// Reads the keys of each trainer, `trainer.NAME.…`. They have the same meaning as in agent.json.
+  ///
+  /// The keys are `command` (a list; default for built-in: `muster-train --resident`), `resident` (default: whether the command contains
+  /// `--resident`), `idleSeconds` (600), `timeoutSeconds` (3600; 0 turns it off), `graceSeconds` (5), `threads` (1), `environment` (a list
+  /// of NAME=VALUE), `folder` (default: the configuration file's), `models` (a list) and `limits.*`, where 0 stands for no limit. Two
+  /// defaults differ: `nice` is 0, because central waits for its trainers, and `freeMiB` is 1, because central notices a full disk itself
+  /// and continues when there is space.
   static func trainers(_ settings: ServerSettings) async throws -> [String: TrainerProgram] {
     var trainers: [String: TrainerProgram] = [:]
     for name in try await settings.list("trainers") ?? ["built-in"] {
@@ -37,7 +39,7 @@ extension CentralConfiguration {
     return program
   }
 
-  /// `KEY.environment`: a list of NAME=VALUE.
+  /// Reads `KEY.environment`, a list of NAME=VALUE.
   static func environment(_ key: String, _ settings: ServerSettings) async throws -> [String: String] {
     var environment: [String: String] = [:]
     for variable in try await settings.list("\(key).environment") ?? [] {
@@ -50,7 +52,7 @@ extension CentralConfiguration {
     return environment
   }
 
-  /// `KEY.limits.*`.
+  /// Reads `KEY.limits.*`.
   static func limits(_ key: String, _ settings: ServerSettings) async throws -> TrainerLimits {
     try await TrainerLimits(nice: 0, freeMiB: 1) { name, fallback, range in
       let value = try await settings.number("\(key).limits.\(name)", default: fallback, in: 0...range.upperBound)

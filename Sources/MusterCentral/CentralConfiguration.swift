@@ -3,21 +3,22 @@ package import MusterSchema
 package import MusterServer
 package import MusterTrainers
 
-/// Everything that central is told when it starts. Validated once.
+/// The configuration of central, validated when it is read.
 package struct CentralConfiguration: Sendable {
   package var server: ServerConfiguration
-  /// The regions that may be invited; others are listed as unknown.
+  /// The regions that may be invited. Other regions are listed, but never invited.
   package var regions: [NodeID]
   package var trainers: [String: TrainerProgram]
-  /// The trainers' data configuration for central's own test set, JSON.
+  /// The trainers' data configuration for central's own test set, as JSON.
   package var testData: JSONValue?
-  /// What a task's strategy may name: ours, and the programs that this configuration allows.
+  /// The rules that a task's strategy may name: the built-in ones, and the programs that this configuration allows.
   package var rules: Rules
 
-  /// Keys: those of ``ServerConfiguration`` (default ports 7400 and 7401), `regions` (a list of ids), `trainers` (a list of names, default
-  /// `built-in`), `trainer.NAME.*` (see `CentralConfiguration+Trainers.swift`), `testData` (path of a JSON file that says where central's own
-  /// test set lies; without it, central does not evaluate), `rules` (names of programs that tasks may use as combiner, see
-  /// docs/aggregation.md), `rule.NAME.command` (a list), `rule.NAME.timeoutSeconds` (default 600).
+  /// Reads the keys of ``ServerConfiguration`` (default ports 7400 and 7401) and these: `regions` (a list of ids), `trainers` (a list of
+  /// names, default `built-in`), `trainer.NAME.*` (`CentralConfiguration+Trainers.swift`), `testData` (path of a JSON file that describes
+  /// central's own test set; without it, central does not evaluate), `rules` (names of programs that tasks may use as combiner, see
+  /// docs/aggregation.md), `rule.NAME.command` (a list), `rule.NAME.timeoutSeconds` (default 600), `rule.NAME.environment` and
+  /// `rule.NAME.limits.*`.
   package init(_ settings: ServerSettings, defaultState: String?) async throws {
     server = try await ServerConfiguration(settings, id: .central, state: defaultState, dataPort: 7400, opsPort: 7401)
     var regions: [NodeID] = []
@@ -67,7 +68,7 @@ package struct CentralConfiguration: Sendable {
 }
 
 extension CentralConfiguration {
-  /// The keys, for `--help`.
+  /// The description of the keys for `--help`.
   package static let help =
     ServerConfiguration.help(state: "/var/lib/muster/central", dataPort: 7400, opsPort: 7401) + """
       regions                 ids of the regions that may be invited

@@ -12,7 +12,7 @@ import MusterStorage
 import MusterTensors
 import MusterTrainers
 
-/// Central's long work: making the initial model, aggregating, evaluating. Each piece reports back to the machine with an event.
+/// Central's long work: makes initial models, aggregates and evaluates. Each piece reports its result to the machine with an event.
 final class CentralWork: Sendable {
   private let state: StateFolder
   private let testData: JSONValue?
@@ -48,7 +48,7 @@ final class CentralWork: Sendable {
       do {
         (model, refused) = try await aggregate(item)
       } catch let error as AggregationError {
-        // Other devices may help.
+        // Updates of other devices may help.
         guard let refusals = error.refusals else { throw error }
         logger.warning("too few updates are left: \(error)")
         return .fellShort(
@@ -59,12 +59,12 @@ final class CentralWork: Sendable {
     }
   }
 
-  /// Whether it is the machine's trouble or the task's.
+  /// Classifies an error: trouble of the machine, or of the task.
   @Sendable func trouble(_ error: any Error) -> Trouble {
     if Trouble.isPassing(error) { return .passing }
     switch error {
     case is StorageError, TrainerError.signalled, TrainerError.notStarted: return .unclear
-    // A program's own words do not say it, but where it writes there is no room.
+    // The program's error does not show whether a full disk caused it, so the disk is checked.
     case is TrainerError, AggregationError.external: return state.isFull ? .passing : .lasting
     default: return .lasting
     }
@@ -95,9 +95,9 @@ final class CentralWork: Sendable {
     return (model, result.refused)
   }
 
-  /// Makes a round's model again, for comparison only.
+  /// Computes a round's model again, only for comparison.
   ///
-  /// - Parameter recorded: the model's digest. Version 0.1.0 wrote the task's id into its models: such a one is compared with that.
+  /// - Parameter recorded: the recorded model's digest. Version 0.1.0 wrote the task's id into models, so the comparison also tries that.
   func replay(_ item: CentralWorkItem, recorded: Digest) async throws -> Digest {
     let output = "\(try state.workFolder())/replay-\(item.key.task)-\(item.key.round)-\(UInt64.random(in: .min ... .max))"
     let result = try await RoundFold(item, state, rules: rules).write(to: output)
@@ -113,7 +113,7 @@ final class CentralWork: Sendable {
     }
   }
 
-  /// What devices download of a model: a copy in the task's encoding, the same bytes however often it is made; nil: the model itself.
+  /// The reproducible copy of a model in the task's encoding, which devices download; `nil` if they download the model itself.
   private func wire(_ model: ModelReference, _ item: CentralWorkItem) async throws -> ModelReference? {
     guard let encoding = TensorEncoding(name: item.specification.encoding.name), encoding.encodesModels else { return nil }
     guard let path = state.path(of: model.digest) else { throw WorkError("the model to encode is missing from the store") }
@@ -164,7 +164,7 @@ final class CentralWork: Sendable {
     }
   }
 
-  /// Removes a job folder after its use. Off the cooperative pool: a trainer may leave any number of files.
+  /// Removes a job folder after its use. Runs off the cooperative pool, because a trainer may leave any number of files.
   private func removing<Result>(_ folder: JobFolder, after body: () async throws -> Result) async throws -> Result {
     let outcome: Swift.Result<Result, any Error>
     do { outcome = .success(try await body()) } catch { outcome = .failure(error) }
@@ -177,7 +177,7 @@ final class CentralWork: Sendable {
   }
 }
 
-/// Why a piece of central's work did not succeed.
+/// The reason why a piece of central's work failed.
 struct WorkError: Error, CustomStringConvertible {
   let description: String
   init(_ description: String) { self.description = description }

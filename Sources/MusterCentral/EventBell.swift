@@ -1,14 +1,14 @@
 import MusterSchema
 import Synchronization
 
-/// Tells streams that something may have changed. However often it rings, a stream that was busy hears it once.
+/// Tells streams that something may have changed. A stream that is busy gets several rings as one.
 final class EventBell: Sendable {
   private struct State {
     var next = 0
     var streams: [Int: AsyncStream<Void>.Continuation] = [:]
   }
 
-  /// Streams at once: each holds a connection and is read to.
+  /// Maximum number of streams, because each holds a connection and costs work with every change.
   static let most = 100
 
   private let state = Mutex(State())
@@ -17,7 +17,7 @@ final class EventBell: Sendable {
 
   func ring() { state.withLock { state in for stream in state.streams.values { stream.yield() } } }
 
-  /// - Throws: 429 when there are too many streams.
+  /// - Throws: 429 if there are too many streams.
   func listen() throws(Problem) -> (stream: AsyncStream<Void>, ring: AsyncStream<Void>.Continuation) {
     let (stream, continuation) = AsyncStream.makeStream(of: Void.self, bufferingPolicy: .bufferingNewest(1))
     let number = state.withLock { state -> Int? in

@@ -4,19 +4,19 @@ import MusterSchema
 import MusterServer
 import MusterStorage
 
-/// What streams of events tell: read once for all of them, at most four times a second, and only while there are streams.
+/// The content of event streams, read once for all of them, at most four times a second, and only while there are streams.
 actor EventFeed {
-  /// How things stand.
+  /// The newest events and the current state of tasks.
   struct Look: Sendable {
-    /// The newest events, in their order.
+    /// The newest events, in order.
     var events: [TaskEvent] = []
-    /// What happens now in the tasks that go on.
+    /// The current states of the running tasks.
     var states: [RoundState] = []
     var newest: Int { events.last?.number ?? 0 }
   }
 
   private(set) var look = Look()
-  /// Rings when there is a new look, and now and then without one.
+  /// Rings when there is a new look, and at every ``heartbeat``.
   nonisolated let bell = EventBell()
 
   private let store: any Store
@@ -24,11 +24,11 @@ actor EventFeed {
   private let logger: Logger
   private let (changes, changed) = AsyncStream.makeStream(of: Void.self, bufferingPolicy: .bufferingNewest(1))
 
-  /// Events that are remembered.
+  /// Number of events that are kept in memory.
   static let most = 1000
-  /// Between two looks, so that many small changes are told of together.
+  /// Time between two looks, so that many small changes are reported together.
   static let pause = Duration.milliseconds(250)
-  /// A stream that was quiet for so long sends a comment, which keeps its connection open.
+  /// Interval at which a stream without events gets a comment, which keeps its connection open.
   static let heartbeat = Duration.seconds(15)
 
   init(store: any Store, shell: Shell<Coordinator>, logger: Logger) {
@@ -37,10 +37,10 @@ actor EventFeed {
     self.logger = logger
   }
 
-  /// Something may have changed. A change during a look leads to another look.
+  /// Notes that something may have changed. A change during a look leads to another look.
   nonisolated func noteChange() { changed.yield() }
 
-  /// Looks after each change until the task is cancelled.
+  /// Takes a look after each change, until the task is cancelled.
   func run() async throws {
     for await _ in changes where bell.hasListeners {
       do {
@@ -54,7 +54,7 @@ actor EventFeed {
     }
   }
 
-  /// Lets quiet streams say that they are there, until the task is cancelled.
+  /// Rings for quiet streams, so that they send a comment, until the task is cancelled.
   nonisolated func keepAlive() async throws {
     while true {
       try await Task.sleep(for: Self.heartbeat)

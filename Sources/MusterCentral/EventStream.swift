@@ -7,10 +7,10 @@ import MusterStorage
 import NIOCore
 import ServiceLifecycle
 
-/// `GET /v1/events` as a stream (`text/event-stream`, WHATWG HTML, server-sent events): a snapshot, then what changes.
+/// `GET /v1/events` as a stream (`text/event-stream`, WHATWG HTML, server-sent events): a snapshot, followed by changes.
 ///
-/// Events that are durable have ids; a client that comes back with `Last-Event-ID` gets those that it missed. What happens now (`now`) has
-/// none: it is in no table, and the next look says it again.
+/// Durable events have ids, and a client that reconnects with `Last-Event-ID` gets those that it missed. Current states (`now`) have no id:
+/// they are not stored, and the next look has them again.
 struct EventStream {
   private let central: Central
   private let filter: EventFilter
@@ -18,12 +18,12 @@ struct EventStream {
   /// The last event that the client has seen.
   private var last: Int
   private var needsSnapshot: Bool
-  /// What the client missed, before the first look.
+  /// Events that the client missed, sent before the first look.
   private var backlog: [TaskEvent] = []
-  /// What was said last of each task that goes on.
+  /// The last state that was sent of each running task.
   private var shown: [TaskID: RoundState] = [:]
 
-  /// - Parameter last: `Last-Event-ID`.
+  /// - Parameter last: the number in `Last-Event-ID`.
   init(_ central: Central, _ filter: EventFilter, after last: Int?) async throws {
     self.central = central
     self.filter = filter
@@ -35,16 +35,16 @@ struct EventStream {
         try await store.events(filter, since: last, most: EventFeed.most + 1)
       }
     }
-    // A client that missed more gets a snapshot; so does one that counts on from another store.
+    // A client that missed more events gets a snapshot. So does a client whose last event is from another store.
     needsSnapshot = last.map { $0 > newest } ?? true || backlog.count > EventFeed.most
     if needsSnapshot { backlog = [] }
     self.last = max(newest, backlog.last?.number ?? 0)
     bell = try central.feed.bell.listen()
-    // The first look.
+    // Requests the first look.
     central.feed.noteChange()
   }
 
-  /// - Parameter request: it tells when its client has gone.
+  /// - Parameter request: the request, which shows when its client has disconnected.
   func response(to request: Request) -> Response {
     let stream = self
     return Response(
@@ -77,10 +77,10 @@ struct EventStream {
     }
   }
 
-  /// What the client has not seen.
+  /// The news that the client has not seen.
   private mutating func news() async throws -> String {
     let look = await central.feed.look
-    // It was too slow to read.
+    // The client was too slow, and events that it has not seen are no longer in memory.
     if let first = look.events.first?.number, last < first - 1, look.newest - last > EventFeed.most { needsSnapshot = true }
     var text = ""
     if needsSnapshot {
@@ -101,7 +101,7 @@ struct EventStream {
       shown[state.task] = state.lasting
       text += try event("now", state, id: nil)
     }
-    // How they ended.
+    // Tasks that ended: their final states.
     for task in Set(shown.keys).subtracting(states.map(\.task)).sorted() {
       let state = try await central.now(task)
       if shown.removeValue(forKey: task) != state.lasting { text += try event("now", state, id: nil) }
@@ -130,7 +130,7 @@ extension EventFilter {
 }
 
 extension RoundState {
-  /// Without the countdown, which changes by itself.
+  /// The state without its countdown, which changes all the time.
   fileprivate var lasting: RoundState {
     var state = self
     state.closesInSeconds = nil

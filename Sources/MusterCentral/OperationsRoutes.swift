@@ -4,7 +4,7 @@ import MusterCoordination
 import MusterSchema
 import MusterServer
 
-/// Central's own part of the ops API: `/v1/tasks…`, `/v1/regions`, `/v1/nodes`, `/v1/events`, `/metrics`.
+/// Central's own routes of the ops API: `/v1/tasks…`, `/v1/regions`, `/v1/nodes`, `/v1/events`, `/metrics`.
 struct OperationsRoutes {
   let central: Central
 

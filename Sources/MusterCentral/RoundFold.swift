@@ -4,12 +4,12 @@ import MusterSchema
 import MusterShell
 import MusterStorage
 
-/// Makes a round's model out of what is stored: the one way, at the round's end and in a replay.
+/// Makes a round's model from the stored inputs, both at the round's end and in a replay.
 struct RoundFold: Sendable {
   struct Output: Sendable {
     /// The model's file.
     var model: String
-    /// That of what the server optimizer remembers; nil when it remembers nothing.
+    /// The file of the server optimizer's state; `nil` if it has none.
     var state: String?
     var refused: [Waiting]
   }
@@ -20,7 +20,7 @@ struct RoundFold: Sendable {
   private let state: String?
   private let updates: [StoredUpdate]
 
-  /// - Throws: ``WorkError`` when an input is missing from the store.
+  /// - Throws: ``WorkError`` if an input is missing from the store.
   init(_ item: CentralWorkItem, _ folder: StateFolder, rules: Rules) throws {
     self.item = item
     guard let path = item.base.flatMap(folder.path(of:)) else {
@@ -43,15 +43,15 @@ struct RoundFold: Sendable {
     }
   }
 
-  /// What is left to do when regions have aggregated.
+  /// The steps that remain at central if regions have aggregated.
   private static func above(regions strategy: Strategy) throws -> Strategy {
     guard let parts = strategy.decomposed else { throw WorkError("the strategy cannot combine the results of regions") }
     return parts.central
   }
 
-  /// - Parameter output: the model's file; the state's lies beside it.
+  /// - Parameter output: the model's file. The state's file is beside it.
   func write(to output: String) async throws -> Output {
-    // Not the task's id: the same rounds of another task are to give the same bytes.
+    // The metadata has no task id, so that the same rounds of another task give the same bytes.
     let metadata = ["muster.round": "\(item.key.round)"]
     let stateOut = strategy.optimizer.memory.isEmpty ? nil : "\(output)-state"
     let result = try await offload { () throws(AggregationError) in
