@@ -16,7 +16,7 @@ extension Central {
   func read(_ body: TaskBody) throws(Problem) -> TaskSpecification {
     do {
       var specification = try body.specification()
-      // Devices want to know before they fetch it.
+      // Devices need to know the size before they fetch the step.
       if let step = specification.model.step { specification.model.step?.bytes = state.size(of: step.blob) ?? step.bytes }
       return specification
     } catch {

@@ -8,13 +8,13 @@ import MusterShell
 import MusterStorage
 import MusterTransfer
 
-// A region that aggregates: the ledger of its devices, and a participant that delivers.
+// A region that aggregates is the ledger of its devices, and delivers one contribution to the ledger above.
 extension Region {
   var ledger: CoordinatorLedger {
     CoordinatorLedger(server, replies: performer.replies) { run, path in run.grant(of: path) }
   }
 
-  /// Sends the region's own contribution until the ledger above has it, or does not want it.
+  /// Sends the region's own contribution until the ledger above has it or refuses it.
   func deliver(_ delivery: Delivery) async {
     var attempt = 1
     var generator = SystemRandomNumberGenerator()
@@ -42,7 +42,7 @@ extension Region {
       return .success(.refused(reason: "the region's result is missing from its disk"))
     }
     do throws(TransferError) {
-      // An earlier process may have sent a part of it.
+      // Resumes, because an earlier process may have sent a part of it.
       try await client.upload(
         ResumableUpload(
           UploadSource(file: file), to: job.invitation.upload, ticket: job.invitation.ticket, digest: result.digest,
@@ -50,7 +50,7 @@ extension Region {
       return .success(.counts)
     } catch {
       switch error.status {
-      // Another contribution of this region counts.
+      // Another contribution of this region already counts.
       case 409: return .success(.counts)
       case 404, 410: return .success(.closed(reason: error.problem.map { "\($0)" } ?? "\(error)"))
       default: return .failure(error)
@@ -58,9 +58,9 @@ extension Region {
     }
   }
 
-  /// What the region itself knows of a task: its devices' contributions when it aggregates.
+  /// The region's own view of a task, with its devices' contributions if it aggregates.
   ///
-  /// - Parameter window: of its rounds that are over.
+  /// - Parameter window: selects its finished rounds.
   func task(_ id: TaskID, _ window: RoundWindow) async throws(Problem) -> RegionTask {
     let machine = await shell.machine.coordinator
     guard let run = machine.tasks[id], let now = machine.roundState(id) else {

@@ -21,7 +21,7 @@ extension Region {
     }
   }
 
-  /// What both central, on the data listener, and operators ask.
+  /// Adds the routes that central uses on the data listener and operators use on the ops listener.
   private func addSharedRoutes(to router: Router<RouteContext>) {
     router.get("v1/nodes") { _, _ in try jsonResponse(await self.nodes()) }
     router.get("v1/tasks/:task") { request, context in

@@ -10,7 +10,7 @@ import MusterShell
 import MusterStorage
 import MusterTransfer
 
-/// A region: its server, and its side towards central.
+/// A region: the server of its devices, and a participant of central.
 package final class Region: Sendable {
   let server: Server<RegionMachine>
   let performer: DeskPerformer<RegionDesk>
@@ -70,7 +70,7 @@ package final class Region: Sendable {
 
   // MARK: - Topics
 
-  /// From central's broker.
+  /// Handles a message from central's broker.
   func heardAbove(_ topic: Topic, _ message: MQTTMessage) async {
     guard !message.payload.isEmpty else { return }
     do {
@@ -84,18 +84,18 @@ package final class Region: Sendable {
         guard descriptor.task == task, descriptor.regions.contains(id) else { return }
         let participant = await shell.machine.participant
         guard participant.tasks[task] == nil else { return await shell.mailbox.post(.above(.descriptor(descriptor))) }
-        // Another central may have left it there: the one that is there now says whether it has such a task, once it is known here.
+        // Another central may have left it there. Once the task is known here, the present central is asked whether it has such a task.
         switch await shell.mailbox.submit(.above(.descriptor(descriptor))) {
         case .committed: break
         case .busy: await shell.mailbox.post(.above(.descriptor(descriptor)))
-        // Its batch is lost: the connection is renewed, and the topic read again.
+        // The batch is lost. The connection is renewed, so that the topic is read again.
         case .failed: return
         }
         if let central = participant.coordinatorState { list(from: central) }
       case .invitation(_, id, let task):
         let invitation = try MessageCoder.decode(Invitation.self, from: message.payload)
         guard invitation.task == task else { return }
-        // The devices will want it next: it is on its way while they are invited. Of known tasks alone.
+        // The devices will ask for the model next, so it is fetched while they are invited. This is done only for known tasks.
         if await shell.machine.participant.tasks[task] != nil { queues.fetches.add(task, invitation.base.digest, again: true) }
         await shell.mailbox.post(.above(.invitation(invitation)))
       default: break
@@ -105,7 +105,7 @@ package final class Region: Sendable {
     }
   }
 
-  /// From the devices' broker.
+  /// Handles a message from the devices' broker.
   func heardBelow(_ topic: Topic, _ message: MQTTMessage) async {
     if let event = topics.event(topic, message) { await shell.mailbox.post(.below(event)) }
     if let (task, found) = topics.descriptor(topic, message) {
@@ -130,12 +130,12 @@ package final class Region: Sendable {
     }
   }
 
-  /// Queues the question which tasks central has, when its state is a reason to ask.
+  /// Queues a question to central for its tasks, if its state gives a reason to ask.
   private func list(from state: CoordinatorState) {
     if let data = performer.withDesk({ $0.listing(from: state) }) { queues.listings.add(true, data, again: true) }
   }
 
-  /// Asks central which tasks there are, until it answers or shows itself under another address: then a newer question waits.
+  /// Asks central for its tasks until it answers, or announces another address. In that case a newer question is in the queue.
   func list(_ data: String) async {
     var listing = TaskListing(for: await shell.machine)
     while !Task.isCancelled {
@@ -150,7 +150,7 @@ package final class Region: Sendable {
         next = listing.failed()
       }
       guard case .ask(let pause) = next else {
-        // Something on the region's own topics was left alone before: it is read again.
+        // Messages on the region's own topics that could not be judged before are read again.
         if performer.withDesk({ $0.knowsTheTasks() }) { topics.link.renew(after: .seconds(1)) }
         return await forgetNodes(data)
       }
@@ -159,7 +159,7 @@ package final class Region: Sendable {
     }
   }
 
-  /// Devices that an operator wants forgotten; central shows itself anew when there are some.
+  /// Forgets the devices that an operator wants forgotten. Central publishes its birth again if there are any, which leads here.
   private func forgetNodes(_ data: String) async {
     do throws(TransferError) {
       for node in try await client.get([NodeID].self, from: "\(data)/v1/regions/\(id)/forgotten") {
@@ -173,12 +173,12 @@ package final class Region: Sendable {
     }
   }
 
-  /// Has a model here before the first device asks for it.
+  /// Fetches a model before the first device asks for it.
   func fetch(_ model: Digest) async {
     do {
       _ = try await models.locate(model)
     } catch {
-      // A device that asks for it makes the region try again, and hears why it cannot.
+      // A device that asks for it makes the region try again, and gets the error.
       logger.debug("the model cannot be fetched yet: \(error)", metadata: ["blob": "\(model)"])
     }
   }
@@ -194,7 +194,7 @@ package final class Region: Sendable {
     }
   }
 
-  /// A task pushed to the region: passed on, and answered as central answers.
+  /// Passes a task that was pushed to the region on to central, and returns central's answer.
   func push(_ task: TaskID, _ body: [UInt8], contentType: String) async throws(Problem) -> HTTPResponse {
     guard let central = await shell.machine.participant.coordinatorState, central.online, let ops = central.ops else {
       throw Problem(
@@ -209,7 +209,7 @@ package final class Region: Sendable {
   }
 }
 
-/// Blobs of central, fetched once and kept.
+/// Blobs of central. Each is fetched once and stored.
 struct CentralBlobs: BlobSource {
   let state: StateFolder
   let client: HTTPClient
@@ -230,7 +230,7 @@ struct CentralBlobs: BlobSource {
   private func fetch(_ digest: Digest, from central: String) async throws(Problem) -> String {
     do {
       let temporary = "\(try state.workFolder())/fetch-\(digest.hexadecimal)"
-      // It is flushed as it becomes a blob.
+      // Not flushed here: it is flushed when it becomes a blob.
       try await client.download("\(central)/v1/blobs/\(digest)", to: temporary, expecting: digest, maximumBytes: 64 << 30, durable: false)
       // Flushing a model takes seconds on a slow disk.
       let state = state

@@ -2,16 +2,16 @@ package import MusterMQTT
 import MusterSchema
 package import MusterServer
 
-/// Everything that a region is told when it starts. Validated once.
+/// The configuration of a region, validated when it is read.
 package struct RegionConfiguration: Sendable {
   package var server: ServerConfiguration
-  /// Central's broker, perhaps the devices' one: the region has a second connection all the same.
+  /// Central's broker. It may be the devices' broker too, but the region always has two connections.
   package var centralBroker: MQTTConfiguration
-  /// Seconds without progress after which a transfer to or from central is given up and tried again.
+  /// Seconds without progress after which a transfer to or from central is abandoned and tried again.
   package var stallSeconds: Int
 
-  /// Keys: `id`, those of ``ServerConfiguration`` (default ports 7410 and 7411), `centralBroker.*` (default: `broker`), `stallSeconds` (default
-  /// 30).
+  /// Reads the keys `id`, those of ``ServerConfiguration`` (default ports 7410 and 7411), `centralBroker.*` (default: `broker`) and
+  /// `stallSeconds` (default 30).
   package init(_ settings: ServerSettings, defaultState: String?) async throws {
     let id: NodeID
     do {
@@ -26,7 +26,7 @@ package struct RegionConfiguration: Sendable {
     stallSeconds = try await settings.number("stallSeconds", default: 30, in: 5...3600)
   }
 
-  /// The keys, for `--help`.
+  /// The description of the keys for `--help`.
   package static let help =
     ServerConfiguration.help(state: "/var/lib/muster/region", dataPort: 7410, opsPort: 7411) + """
       id                      the region's id, as central's configuration declares it

@@ -3,13 +3,13 @@ import MusterSchema
 import MusterServer
 import MusterShell
 
-/// The questions and deliveries to the coordinator above that a region's desk commands, each in a queue of its own.
+/// The questions and deliveries to the coordinator above that a region's desk commands, each kind in its own queue.
 final class RegionQueues: Sendable {
   let questions = WorkRunner<String, Question>(width: 4)
   let deliveries = WorkRunner<String, Delivery>(width: 4)
-  /// Which tasks there are, asked at central's data address.
+  /// Questions for the list of tasks, with central's data address.
   let listings = WorkRunner<Bool, String>(width: 1)
-  /// Of each known task the model that its devices will ask for soon.
+  /// For each known task, the model that its devices will soon ask for.
   let fetches = WorkRunner<TaskID, Digest>(width: 2)
   private let above: BrokerLink
   private let logger: Logger
@@ -23,7 +23,7 @@ final class RegionQueues: Sendable {
     switch command {
     case .publishAbove(let publication): above.publish(publication)
     case .announce: above.publishBirth()
-    // Again afterwards: the question that runs may be about an older job.
+    // Queued again behind a running question with the same key, because that may be about an older job.
     case .ask(let question): questions.add(question.queueKey, question, again: true)
     case .deliver(let delivery): deliveries.add(delivery.queueKey, delivery, again: true)
     case .lacksGrant(let task):

@@ -11,7 +11,7 @@ import MusterShell
 import MusterStorage
 import MusterTensors
 
-/// A region's long work: one contribution out of those of its devices.
+/// A region's long work: makes one contribution of those of its devices.
 struct RegionWork: Sendable {
   let state: StateFolder
   let models: CentralBlobs
@@ -20,7 +20,7 @@ struct RegionWork: Sendable {
     .combined(item.key.task, item.key.roundKey, try await combine(item))
   }
 
-  /// What the devices delivered is abandoned only when trying again cannot help.
+  /// Classifies an error. The devices' contributions are abandoned only if trying again cannot help.
   @Sendable func trouble(_ error: any Error) -> Trouble {
     if Trouble.isPassing(error) { return .passing }
     return error is StorageError || error is Problem ? .unclear : .lasting
@@ -33,7 +33,7 @@ struct RegionWork: Sendable {
     }
   }
 
-  /// One update: filters and combiner of the task's strategy, with the summed weight and count.
+  /// Combines updates with the filters and the combiner of the task's strategy. The result has the summed weight and count.
   private func aggregate(_ item: RegionWorkItem) async throws -> Combined {
     let base = try await base(item)
     defer { if item.encoding != .float32 { unlink(base) } }
@@ -42,7 +42,7 @@ struct RegionWork: Sendable {
     let output = "\(try state.workFolder())/combined-\(item.key.task)-\(item.key.round)"
     var refused: [Waiting] = []
     var counted = item.contributions
-    // The header says what counts, and is written first: when the filters refuse some, once more without them.
+    // The header, which is written first, depends on the updates that count. If the filters refuse some, the rest is combined again.
     while true {
       let updates = try counted.map { contribution in
         guard let place = state.place(of: contribution.digest) else { throw RegionError.missing(contribution.path) }
@@ -61,8 +61,8 @@ struct RegionWork: Sendable {
     return Combined(result: try await adopt(output), refused: refused)
   }
 
-  /// What to aggregate onto. Encoded contributions are differences to what devices decoded: onto zeros they give the difference that the
-  /// region sends, as exactly as if central had all of them.
+  /// The base of the aggregation. Encoded contributions are differences from the decoded model: combined on zeros they give the difference
+  /// that the region sends, as exactly as if central had all of them.
   private func base(_ item: RegionWorkItem) async throws -> String {
     let model = try await models.locate(item.base)
     guard item.encoding != .float32 else { return model }
@@ -83,7 +83,7 @@ struct RegionWork: Sendable {
     ]
   }
 
-  /// One evaluation: each metric's mean, weighted by samples.
+  /// Combines evaluations into one, with the weighted mean of each metric.
   private func summarize(_ item: RegionWorkItem) async throws -> JobResult {
     let evaluation = Evaluation(
       base: item.base, weight: item.contributions.reduce(0) { $0 + $1.weight }, count: item.contributions.count,
@@ -111,7 +111,7 @@ struct RegionWork: Sendable {
   }
 }
 
-/// Why a region cannot combine what it accepted.
+/// The reason why a region cannot combine the contributions that it accepted.
 enum RegionError: Error, CustomStringConvertible {
   case missing(NodePath)
   case needsWholeCohort(String)

@@ -1,7 +1,8 @@
 import MusterSchema
 
-/// Lets the first of several callers with the same key do the work, and gives the others its result. Strangers name the keys: no more than
-/// ``capacity`` of them are worked on at once, and further ones are told to come back.
+/// Lets the first of several callers with the same key do the work, and gives the others its result.
+///
+/// Untrusted clients choose the keys, so at most ``capacity`` keys are worked on at once. Callers with further keys are told to come back.
 actor SingleFlight<Key: Hashable & Sendable> {
   private static var capacity: Int { 64 }
   private var waiting: [Key: [CheckedContinuation<Result<String, Problem>, Never>]] = [:]
