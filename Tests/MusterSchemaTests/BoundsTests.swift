@@ -2,7 +2,7 @@ import Testing
 
 @testable import MusterSchema
 
-/// Numbers from outside, at and beyond the ends of their ranges.
+/// Numbers from outside, at and beyond the limits of their ranges.
 @Suite struct BoundsTests {
   @Test("digits are read up to the end of the range, and nothing else is")
   func digits() {
@@ -94,7 +94,7 @@ import Testing
       regions: [NodeID(unchecked: "a")],
       requires: Requirements(memoryMiB: .max, diskMiB: .max, cores: .max), rounds: 1, cohort: CohortSpecification(size: 1))
     task.evaluate.every = .max
-    // Each size is one that there may be, together they are none that anything could hold.
+    // Each size is allowed, but no machine could hold their product.
     task.model.input = [1_000_000, 1_000_000, 1_000_000, 1_000_000]
     #expect(
       Set(task.problems().map(\.field)).isSuperset(

@@ -2,7 +2,7 @@ import FoundationEssentials
 import MusterSchema
 import Testing
 
-/// Every line that was on MQTT with an earlier version, `Tests/Captured`.
+/// All MQTT messages that were captured from an earlier version, in `Tests/Captured`.
 @Suite struct CapturedMessageTests {
   @Test("Every MQTT line of an earlier version is understood", arguments: ["0.1.0"])
   func lines(version: String) throws {
@@ -12,7 +12,7 @@ import Testing
     for line in lines where line.hasPrefix("muster/") {
       let parts = line.split(separator: " ", maxSplits: 1, omittingEmptySubsequences: false)
       let topic = try Topic(parsing: String(parts[0]))
-      // mosquitto_sub's word for an empty payload, which clears a retained topic.
+      // mosquitto_sub prints (null) for an empty payload, which clears a retained topic.
       guard let payload = parts.last.map({ Array($0.utf8) }), parts.last != "(null)" else { continue }
       kinds[try understand(topic, payload), default: 0] += 1
     }

@@ -37,7 +37,7 @@ struct DigestTests {
     }
   }
 
-  /// Computed on its own with Python's hmac, from the key 00 01 … 1f.
+  /// Expected values from Python's hmac, with the key 00 01 … 1f.
   @Test("grants and tickets derive by HMAC-SHA256, from grant to child to ticket")
   func derivation() throws {
     let (north, pi, digits) = (NodeID(unchecked: "north"), NodeID(unchecked: "pi-1"), TaskID(unchecked: "digits"))

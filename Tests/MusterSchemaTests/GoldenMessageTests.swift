@@ -1,7 +1,7 @@
 import MusterSchema
 import Testing
 
-/// A message and its bytes on the wire. Other programs, and other versions of this one, read these: a change here is a change of protocol.
+/// A message and its bytes on the wire. Other programs and other versions read them, so a change here changes the protocol.
 private struct Golden<M: Message> {
   var message: M
   var json: String
@@ -10,7 +10,7 @@ private struct Golden<M: Message> {
     let bytes = try MessageCoder.encode(message)
     #expect(String(decoding: bytes, as: UTF8.self) == json)
     #expect(try MessageCoder.decode(M.self, from: Array(json.utf8)) == message)
-    // Whatever a newer version adds passes.
+    // Members that a newer version adds are ignored.
     let wider = json.dropLast() + #","zz-unknown":{"a":[1,null]}}"#
     #expect(try MessageCoder.decode(M.self, from: Array(wider.utf8)) == message)
   }

@@ -2,7 +2,7 @@ import Testing
 
 @testable import MusterSchema
 
-/// Addresses as people write them, IPv6 in both spellings.
+/// Addresses as people write them, with IPv6 hosts in both spellings.
 @Suite struct HostTests {
   @Test(
     "a host is a name, an IPv4 or an IPv6 address, and is written with brackets where it needs them",

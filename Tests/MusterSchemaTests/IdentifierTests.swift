@@ -23,7 +23,7 @@ struct IdentifierTests {
     #expect(throws: IdentifierError.self) { try TaskID(validating: text) }
     let json = try JSON.encode([text])
     #expect(throws: DecodingError.self) { try JSON.decode([NodeID].self, from: json) }
-    // A path is read level by level: that one may hold a slash is what a path is.
+    // Paths are checked level by level. A slash only separates levels.
     for level in [text, "north/\(text)", "\(text)/north"] where text != "a/b" {
       #expect(throws: IdentifierError.self) { try NodePath(validating: level) }
     }

@@ -33,7 +33,7 @@ struct MetricTests {
     #expect(other.isBetter(1, than: 2) && other.isReached(by: 0.5) && !other.isReached(by: 0.6))
     #expect(StopSpecification(metric: "perplexity", at: 200).isReached(by: 150))
     #expect(!StopSpecification(metric: "perplexity", at: 200).isReached(by: 500))
-    // As version 0.1.0 took names that it did not know: such a task may be in a journal.
+    // The modes that version 0.1.0 gave to unknown names: a journal may have such a task.
     #expect(StopSpecification(metric: "my_loss").direction == .min && StopSpecification(metric: "score").direction == .max)
   }
 
@@ -53,7 +53,7 @@ struct MetricTests {
     #expect(best(unusual, StopSpecification(metric: "speed", mode: .max)) == 3)
     #expect(best([model(1, ["speed": 1])]) == nil && best([]) == nil)
     #expect(best([model(1, ["loss": .nan]), model(2, ["loss": 4])]) == 2)
-    // A stop metric that nobody reports decides nothing.
+    // A stop metric that no evaluation reports is not used.
     #expect(best(devices, StopSpecification(metric: "f1", at: 1)) == 2)
   }
 

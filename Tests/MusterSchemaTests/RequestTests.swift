@@ -53,7 +53,7 @@ struct RequestTests {
     let whole = try fields(complete: "?1", offset: "0", length: "999999999999999", represented: digest.contentDigest)
     #expect(whole.complete == true && whole.offset == 0 && whole.length == 999_999_999_999_999 && whole.digest == digest)
     #expect(try fields("a=b&digest=sha256%3A\(digest.hexadecimal)").digest == digest)
-    // A part's own digest is not the whole's.
+    // The digest of a part is not that of the whole upload.
     #expect(try fields(complete: "?0", content: digest.contentDigest).digest == nil)
     #expect(try fields(put: false, content: digest.contentDigest).digest == nil)
     let other = Digest(of: [1])
@@ -109,14 +109,14 @@ struct RequestTests {
       let wide = json.utf16.flatMap { [UInt8($0 & 255), UInt8($0 >> 8)] }
       #expect(throws: JSONRefusal.self) { try JSON.decode([String: Double].self, from: wide) }
     }
-    // Many short texts are no harm, and neither is a long one of plain letters.
+    // Many short strings are accepted, and so is a long string of ASCII letters.
     let list = Array(repeating: "größe \(String(repeating: "x", count: 500))", count: 2000)
     #expect(throws: Never.self) { try JSON.decode([String].self, from: JSON.encode(list)) }
   }
 
   @Test("what is said of an input is short and holds no control characters, whatever was in it")
   func shortWords() {
-    // One character of 4,000 bytes; and what moves a terminal's cursor.
+    // One character of 4,000 bytes, and sequences that move a terminal's cursor.
     let long = "e" + String(repeating: "\u{301}", count: 1900)
     for text in [long, "muster/v1/\(long)/state", "\u{1b}[2J", "\u{9b}31m"] {
       var said: [String] = []

@@ -137,7 +137,7 @@ struct SpecificationTests {
 }
 
 extension String {
-  /// The text with one occurrence replaced; nil when it is not there once.
+  /// The string with one occurrence replaced; `nil` unless it occurs exactly once.
   fileprivate func replacing(_ part: String, with other: String) -> String? {
     let pieces = split(separator: part, maxSplits: 2, omittingEmptySubsequences: false)
     return pieces.count == 2 ? pieces[0] + other + pieces[1] : nil

@@ -19,7 +19,7 @@ struct TrainerSelectionTests {
     #expect(String(decoding: try JSON.encode(TrainerSelection("built-in")), as: UTF8.self) == #""built-in""#)
     #expect("\(several)" == "onnx or pytorch>=2.1")
     #expect(try task(#"{"any":["onnx"]}"#).trainer == "onnx", "any of one is that one")
-    // Marks that join the sign or the space before them.
+    // Combining marks that join the sign or the space before them.
     for text in ["c>= \t\t\u{301}x", "c>=\u{301}", "c \u{301}>=1", "\u{301}>=>=", " c> >=1 "] {
       let odd = TrainerSelection(text)
       #expect(TrainerSelection("\(odd)") == odd, "\(odd)")
