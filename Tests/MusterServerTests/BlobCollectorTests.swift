@@ -48,7 +48,7 @@ struct BlobCollectorTests {
     await collector.collect(keeping: [])
     #expect(state.contains(young) && !state.contains(old))
     #expect(try await state.store.releasedBlobs(after: 0, most: 10).map(\.digest) == [young])
-    // A new process finds what is left.
+    // A new process finds the blobs that are left.
     await BlobCollector(state: state, age: .zero, logger: LogRecorder().logger).collect(keeping: [])
     #expect(!state.contains(young))
     #expect(try await state.store.releasedBlobs(after: 0, most: 10).isEmpty)
@@ -65,7 +65,7 @@ struct BlobCollectorTests {
     let file = try #require(store.path(of: model), "it is too young to go")
     let aMinuteAgo = timespec(tv_sec: time(nil) - 60, tv_nsec: 0)
     #expect(utimensat(AT_FDCWD, file, [aMinuteAgo, aMinuteAgo], 0) == 0)
-    // Another task has the same model. The machine has not said so with a collection yet.
+    // Another task has the same model, but no collection has reported that yet.
     await collector.sweep(keeping: [model])
     #expect(store.path(of: model) != nil)
     await collector.collect(keeping: [model])

@@ -10,9 +10,9 @@ import Testing
 @testable import MusterRegion
 @testable import MusterServer
 
-/// Who makes a request is found out in one place, before any route runs.
+/// Callers are identified in one place, before any route runs.
 @Suite("Callers") struct CallerTests {
-  /// Lets nobody in.
+  /// Refuses every caller.
   private struct Closed: CallerIdentification {
     func caller(of request: Request, _ context: RouteContext) async throws -> Caller { throw Problem(.notAdmitted, "closed") }
   }
@@ -28,7 +28,7 @@ import Testing
     makeRouter(listener, identification: Closed(), log: RefusalLog(listener.name, logger: Self.quiet))
   }
 
-  /// The routes that answer although the caller is not let in.
+  /// The routes that answer although the caller is refused.
   private func open(_ router: Router<RouteContext>) async throws -> (all: [String], open: [String]) {
     let responder = router.buildResponder()
     var (all, open) = ([String](), [String]())

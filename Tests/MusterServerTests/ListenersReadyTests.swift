@@ -4,7 +4,7 @@ import Testing
 
 @testable import MusterServer
 
-/// Nothing is published before every port is bound.
+/// No program publishes anything before every port is bound.
 @Suite struct ListenersReadyTests {
   private final class Flag: Sendable {
     private let value = Mutex(false)

@@ -141,7 +141,7 @@ struct LongWorkTests {
     if case .again = end { Issue.record("it is finished") }
   }
 
-  /// Events 0: it waits; -1: it is given up.
+  /// Reports whose events are 0 for a delay and -1 for giving up.
   private func reports(_ mailbox: Mailbox<Int>, isWanted: Bool = true) -> LongWorkReports<Int> {
     LongWorkReports(
       "addition", mailbox: mailbox, logger: LogRecorder().logger, isWanted: { isWanted },
@@ -175,7 +175,7 @@ struct LongWorkTests {
 
 extension TaskID { fileprivate static let digits = TaskID(unchecked: "digits") }
 
-/// A region's frozen set of one update, and the base that it is for.
+/// A region's frozen set of one update, with the base to which it belongs.
 private func frozen(_ store: StateFolder, round: Int = 1, attempt: Int = 1) throws -> (item: RegionWorkItem, models: CentralBlobs) {
   let (north, pi) = (NodeID(unchecked: "north"), NodeID(unchecked: "pi-1"))
   func blob(_ value: Float, _ metadata: [String: String] = [:]) throws -> Digest {

@@ -86,7 +86,7 @@ struct ContributionRepliesTests {
     return .contribution(Self.task, round: 1, phase: .train, record, reply: reply)
   }
 
-  /// Asks, hands the reply to the closure, and says what came of it.
+  /// Asks, passes the reply to the closure, and returns the answer or the status of the error.
   private func ask(_ replies: ContributionReplies, _ then: @escaping @Sendable (Coordinator.Reply) -> Bool) async -> String {
     do {
       return "\(try await replies.ask(then))"

@@ -40,7 +40,7 @@ struct PresenceTimesTests {
     times.note(state(true, "a"))
     #expect(times.since(state(true, "a")) == WallTime(milliseconds: 1000))
     times.note(state(false, "a"))
-    // The node came back, and the Will of a connection before comes late.
+    // The node came back, and the Will of an earlier connection arrives late.
     times.note(state(true, "b"))
     pass(3000)
     times.note(state(false, "old"))
@@ -70,7 +70,7 @@ struct PresenceTimesTests {
       await times.save(keeping: [pi])
     }
     do {
-      // The machine of a server that has not connected yet knows no node.
+      // The machine of a server that has not connected yet has no nodes.
       let times = try await times(try StateFolder(folder: folder.path))
       await times.save(keeping: [])
       #expect(times.since(state(false, "a")) == WallTime(milliseconds: 1000))

@@ -5,7 +5,7 @@ import Testing
 
 @testable import MusterServer
 
-/// The keys of a server's configuration that hold addresses.
+/// The configuration keys of a server that contain addresses.
 @Suite struct ServerAddressKeysTests {
   private func settings(_ arguments: [String]) async throws -> ServerSettings {
     try await ServerSettings(arguments: ["muster-central"] + arguments, environment: [:], defaultFile: "/nowhere/central.yaml")

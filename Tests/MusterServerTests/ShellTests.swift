@@ -10,11 +10,11 @@ import Testing
 
 @testable import MusterServer
 
-/// Stores a number for each task; an infinite one can never be stored.
+/// A machine that stores a number for each task. An infinite number can never be stored.
 private struct Counter: Machine {
   enum Event: Sendable {
     case add(TaskID, Double)
-    /// One event that concerns several tasks.
+    /// A single event that affects several tasks.
     case addToAll(Double)
     case end(TaskID, bare: Bool)
     case tick
@@ -30,7 +30,7 @@ private struct Counter: Machine {
 
   var values: [TaskID: Double] = [:]
   var ended: [TaskID] = []
-  /// Tasks whose end names their values, too.
+  /// Tasks whose end record also contains their values.
   var recordsAtEnd: Set<TaskID> = []
 
   mutating func handle(_ event: Event, at now: Instant) -> (records: [Record], effects: [TaskID]) {
@@ -68,7 +68,7 @@ private final class Performer: EffectPerformer {
   func stopped() async {}
 }
 
-/// A shell that runs, with its store.
+/// A running shell with its store.
 private struct Bench {
   let folder: TemporaryFolder
   let store: StateFolder
@@ -82,7 +82,7 @@ private struct Bench {
     shell = Shell(machine, name: "counter", store: store.store, clock: MachineClock(resuming: .zero), logger: log.logger)
   }
 
-  /// All of them are in the mailbox before the shell looks.
+  /// Submits all events before the shell starts to read the mailbox.
   func submit(_ events: [Counter.Event]) async -> [Submission] {
     await withTaskGroup(of: (Int, Submission).self) { group in
       for (index, event) in events.enumerated() { group.addTask { (index, await shell.mailbox.submit(event)) } }

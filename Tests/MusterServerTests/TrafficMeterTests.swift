@@ -6,7 +6,7 @@ import Testing
 
 @testable import MusterServer
 
-/// The figures of a coordinator's links stay as small as its tasks.
+/// The size of a coordinator's byte counts is bounded by the number of its tasks.
 @Suite struct TrafficMeterTests {
   private let folder: TemporaryFolder
   private let log = LogRecorder()
@@ -30,7 +30,7 @@ import Testing
     #expect(try written.utf8.count < 2000)
     meter.save(keeping: [digits], open: [])
     #expect(try written.contains(blob(9_999).hexadecimal) == false)
-    // What was counted stays for as long as the task is known.
+    // The counts are kept as long as the task is known.
     #expect(self.meter().traffic(of: digits).sent == 7)
     meter.save(keeping: [], open: [])
     #expect(self.meter().traffic(of: digits) == Traffic())
