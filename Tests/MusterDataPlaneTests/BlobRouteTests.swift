@@ -116,7 +116,7 @@ import Testing
         try await server.client.download(url, to: path, expecting: digest, maximumBytes: 1 << 20)
         #expect(try Array(Data(contentsOf: URL(filePath: path))) == bytes)
       }
-      // A partial file of other bytes is found out, and the download begins anew.
+      // A partial file with other bytes is detected, and the download starts again.
       try Data(repeating: 9, count: 1000).write(to: URL(filePath: "\(path).\(digest.hexadecimal.prefix(16)).partial"))
       try await server.client.download(url, to: path, expecting: digest, maximumBytes: 1 << 20)
       #expect(try Array(Data(contentsOf: URL(filePath: path))) == bytes)

@@ -135,7 +135,7 @@ import Testing
     try await withOpenRound { server, base in
       server.ledger.admit(.open(UploadTerms(base: base, maximumWeight: 1000, maximumBytes: 1000)))
       let connection = try RawConnection(port: server.port)
-      // No byte of the body is sent: the answer must not wait for it.
+      // The test sends no byte of the body, so the answer must not wait for it.
       connection.say("PUT \(place) HTTP/1.1\r\nHost: x\r\nContent-Length: 1001\r\n\r\n")
       #expect(await connection.hear(until: "}").hasPrefix("HTTP/1.1 413"))
       let chunked = try RawConnection(port: server.port)
@@ -281,7 +281,7 @@ import Testing
 
 private let place = "/v1/tasks/digits/rounds/3/updates/north/pi-1"
 
-/// A server whose round is open for updates that start from the base given.
+/// Runs a server whose round is open for updates that start from the given base.
 private func withOpenRound(_ body: @Sendable (TestServer, Digest) async throws -> Void) async throws {
   try await TestServer.with { server in
     let base = try server.blob(try Update.baseBytes)
@@ -304,7 +304,7 @@ private func putStatus(_ server: TestServer, _ bytes: [UInt8], digest: Bool = tr
   }
 }
 
-/// One way to make an update wrong, and what the refusal says.
+/// One way to make an update wrong, with a part of the expected refusal.
 struct Spoiling: Sendable {
   let reason: String
   let change: @Sendable (inout Update) throws -> Void
@@ -345,5 +345,5 @@ private let spoilings: [Spoiling] = [
   },
 ]
 
-/// An error for a test's message.
+/// The text of an error, for a test's message.
 func told(_ error: (any Error)?) -> String { error.map { "\($0)" } ?? "no error" }

@@ -9,7 +9,7 @@ import Testing
 @testable import MusterDataPlane
 @testable import MusterServer
 
-/// The commands of docs/http.md, as they stand there.
+/// The commands of docs/http.md, unchanged.
 @Suite struct CurlTests {
   @Test("An update of three parts goes up with curl, split and openssl")
   func parts() async throws {

@@ -14,7 +14,7 @@ import Testing
 @Suite("Encoded updates at the data plane") struct EncodedUpdateRouteTests {
   private let place = "/v1/tasks/digits/rounds/3/updates/north/pi-1"
 
-  /// A round of a task with this encoding, whose base is encoded as the task wants it.
+  /// Runs a round of a task with this encoding. Its base is encoded if the encoding requires it.
   private func withRound(
     _ encoding: EncodingSpecification, _ body: @Sendable (TestServer, Digest) async throws -> Void
   ) async throws {
@@ -31,7 +31,7 @@ import Testing
     }
   }
 
-  /// What a device makes of its update.
+  /// The bytes of a device's encoded update.
   private func encoded(_ server: TestServer, _ base: Digest, _ encoding: TensorEncoding, _ change: (inout Update) -> Void = { _ in }) throws
     -> [UInt8]
   {

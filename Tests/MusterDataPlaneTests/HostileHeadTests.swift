@@ -9,7 +9,7 @@ import Testing
 @testable import MusterDataPlane
 @testable import MusterServer
 
-/// Numbers in heads that no arithmetic survives, on uploads that have begun.
+/// Numbers in heads that would overflow in computations, sent to uploads in progress.
 @Suite struct HostileHeadTests {
   private static let numbers = [
     "9223372036854775807", "9223372036854775806", "9223372036854775808", "18446744073709551615", "99999999999999999999999999999999999999",
@@ -47,7 +47,7 @@ import Testing
         #expect(plain.hasPrefix("HTTP/1.1 4"), "\(plain.prefix(80))")
       }
       #expect(try await ask(round, "POST", "/v1/blobs", ["Content-Length: \(number)"]).hasPrefix("HTTP/1.1 4"))
-      // What had begun still goes on.
+      // The upload that had begun can still be continued.
       #expect(try await round.append(100..<round.body.count, last: true).status == 201)
     }
   }

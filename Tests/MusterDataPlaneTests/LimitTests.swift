@@ -10,11 +10,11 @@ import Testing
 @testable import MusterDataPlane
 @testable import MusterServer
 
-/// What a listener refuses, how, and that it says so.
+/// Requests that a listener refuses, its answers, and its log.
 @Suite struct LimitTests {
   private static let path = UploadProtocolTests.path
 
-  /// An upload that has begun and does not go on.
+  /// Starts an upload and sends no further bytes.
   private func slowUpload(_ server: TestServer, node: String = "pi-1", length: Int = 1000) async throws -> RawConnection {
     let connection = try RawConnection(port: server.port)
     connection.say(
@@ -43,7 +43,7 @@ import Testing
       let started = ContinuousClock.now
       #expect(try await round.server.client.send("GET", "\(round.server.address)/healthz").status == 200)
       #expect(ContinuousClock.now - started < .seconds(1))
-      // One line, not twenty.
+      // Twenty refusals give one line.
       #expect(round.server.log.lines(with: "http.status=429").count == 1)
       held.removeLast()
       let isFree = try await eventually { (try? await round.send("PUT", round.url, round.body[...], []).status) == 201 }
@@ -176,7 +176,7 @@ import Testing
       #expect(answer.contains("HTTP/1.1 408"), "\(answer) \(round.server.log.lines)")
       #expect(try await round.offset() == 30)
       #expect(!round.server.log.lines(with: "limit=data.limits.").isEmpty)
-      // A byte now and then is not enough either.
+      // A byte from time to time is not enough either.
       let trickle = try RawConnection(port: round.server.port)
       trickle.say("PUT \(Self.path) HTTP/1.1\r\nHost: x\r\nContent-Length: 1000\r\n\r\n")
       async let heard = trickle.hear(until: "408")

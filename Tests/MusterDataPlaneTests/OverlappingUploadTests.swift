@@ -8,9 +8,9 @@ import Testing
 @testable import MusterDataPlane
 @testable import MusterServer
 
-/// Several requests about one upload at the same time.
+/// Several simultaneous requests for one upload.
 @Suite struct OverlappingUploadTests {
-  /// What a client that lost its connection does, several times at once.
+  /// Requests of a client that lost its connection, of which several run at once.
   private enum Step: CaseIterable { case begin, put, rest, empty, head, plain, cancel }
 
   @Test("However requests for one upload overlap, what is stored has its digest, and its sender is never told that good bytes are bad")
@@ -23,12 +23,12 @@ import Testing
         await withTaskGroup(of: Void.self) { group in
           for step in steps + [.rest] { group.addTask { await take(step, round) } }
         }
-        // Afterwards its sender gets it through.
+        // Afterwards the sender can complete it.
         let isThrough = try await eventually { (try? await finish(round)) == true }
         #expect(isThrough, "after \(steps)")
         let stored = try #require(round.server.store.path(of: round.digest))
         #expect(try round.server.store.blobs.digest(ofFile: stored) == round.digest, "after \(steps)")
-        // The next time it becomes a blob anew.
+        // Removed, so that it becomes a new blob in the next iteration.
         round.server.store.partials.discard(round.server.partialName)
         _ = round.server.store.blobs.discard([round.digest], olderThan: .seconds(-10))
         #expect(round.server.store.path(of: round.digest) == nil)
@@ -53,12 +53,12 @@ import Testing
       }
     } catch {
       let status = (error as? TransferError)?.status
-      // Superseded, claimed, cut off, or gone; never "these bytes are bad".
+      // The request was superseded, claimed, cut off, or its upload is gone. It must not be told that its bytes are wrong.
       #expect([400, 404, 409, 503].contains(status ?? 409), "\(step): \(error)")
     }
   }
 
-  /// Asks where the upload stands, and sends what is missing.
+  /// Asks for the offset of the upload, and sends the missing bytes.
   private func finish(_ round: UploadProtocolTests.Round) async throws -> Bool {
     let offset = try await round.offset() ?? 0
     let answer =

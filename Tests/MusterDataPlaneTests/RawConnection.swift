@@ -3,7 +3,7 @@ import MusterGround
 import MusterStorage
 import TestSupport
 
-/// A TCP connection that says exactly what the test wants, be it HTTP or not.
+/// A TCP connection on which a test sends any bytes, HTTP or not.
 final class RawConnection: Sendable {
   private let descriptor: Int32
 
@@ -25,7 +25,7 @@ final class RawConnection: Sendable {
 
   func say(_ bytes: [UInt8]) { _ = trySay(bytes) }
 
-  /// - Returns: whether the other side still takes it.
+  /// - Returns: whether the other side still accepts the bytes.
   func trySay(_ bytes: [UInt8]) -> Bool {
     var rest = bytes[...]
     while !rest.isEmpty {
@@ -38,12 +38,12 @@ final class RawConnection: Sendable {
 
   func say(_ text: String) { say(Array(text.utf8)) }
 
-  /// Sends no more.
+  /// Closes the sending side.
   func finish() { shutdown(descriptor, Int32(SHUT_WR)) }
 
-  /// Everything until the other side ends, or until it has this text.
+  /// All bytes until the other side closes the connection, or until they contain `mark`.
   func hear(until mark: String? = nil) async -> String {
-    // It blocks, and the server that it waits for needs the cooperative threads.
+    // Reading blocks, and the server needs the cooperative threads.
     await offload { self.read(until: mark) }
   }
 

@@ -11,7 +11,7 @@ import Testing
 @testable import MusterDataPlane
 @testable import MusterServer
 
-/// A large upload through a proxy that breaks the connection: what is sent again, in bytes.
+/// A large upload through a proxy that breaks the connection. Checks how many bytes are sent again.
 @Suite struct ResumedUploadTests {
   /// 50 MB of tensors.
   static let count = 13_107_200

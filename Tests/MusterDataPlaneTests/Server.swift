@@ -14,7 +14,7 @@ import TestSupport
 @testable import MusterDataPlane
 @testable import MusterServer
 
-/// A data plane on a free port, with a ledger that answers what the test says.
+/// A data plane on a free port, with a ledger whose answers the test sets.
 struct TestServer: Sendable {
   let port: Int
   let store: StateFolder
@@ -30,7 +30,7 @@ struct TestServer: Sendable {
     routes: @Sendable (Router<RouteContext>) -> Void = { _ in }
   ) async throws {
     let folder = try TemporaryFolder()
-    // Many tests at once: making a state folder waits for the disk, and the servers need the cooperative threads.
+    // Creating a state folder waits for the disk. Many tests run at once, and the servers need the cooperative threads.
     let store = try await offload { () throws(StorageError) in
       try StateFolder(folder: folder.file("state"), partials: uploads.partials, logger: quiet)
     }
@@ -48,7 +48,7 @@ struct TestServer: Sendable {
     }
   }
 
-  /// A blob of the store.
+  /// Stores bytes as a blob.
   func blob(_ bytes: [UInt8]) throws -> Digest {
     let staged = try store.stage()
     try staged.write(bytes)
@@ -132,7 +132,7 @@ final class FakeLedger: Ledger {
     }.get()
   }
 
-  /// What a test says before and after the body, without a failure.
+  /// Sets the ledger's answer before and after the body.
   func admit(_ admission: UploadAdmission) { state.withLock { $0.admission = .success(admission) } }
 
   func phaseLedger(task: TaskID, round: Int, phase: Phase) async -> PhaseLedger? { state.withLock(\.phase) }
@@ -140,7 +140,7 @@ final class FakeLedger: Ledger {
   var offers: [Offer] { state.withLock(\.offers) }
 }
 
-/// An update with the metadata of the contract, and what a test changes about it.
+/// An update with the metadata of the contract. Tests change parts of it.
 struct Update {
   var metadata: [String: String]
   var tensors: [Tensor]
@@ -158,7 +158,7 @@ struct Update {
 
   var bytes: [UInt8] { get throws { try SafetensorsWriter.bytes(tensors, metadata: metadata) } }
 
-  /// The model that updates of this shape start from.
+  /// The base model of updates of this shape.
   static var baseBytes: [UInt8] {
     get throws {
       let zero = Digest(of: [0])

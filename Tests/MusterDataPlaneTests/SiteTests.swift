@@ -7,7 +7,7 @@ import Testing
 @testable import MusterDataPlane
 @testable import MusterServer
 
-/// What a browser sends from a page of another site, and what programs send.
+/// Requests that a browser sends from pages of other sites, and requests that programs send.
 @Suite struct SiteTests {
   private func ask(_ method: String, _ fields: String...) async throws -> String {
     var answer = ""

@@ -11,7 +11,7 @@ import Testing
 @testable import MusterDataPlane
 @testable import MusterServer
 
-/// The headers of draft-ietf-httpbis-resumable-upload, byte by byte.
+/// The headers of draft-ietf-httpbis-resumable-upload, checked byte by byte.
 @Suite struct UploadProtocolTests {
   static let path = "/v1/tasks/digits/rounds/3/updates/north/pi-1"
 
@@ -28,7 +28,7 @@ import Testing
       try await server.client.send(method, url ?? own, body: bytes.map { Array($0) }, headers: headers)
     }
 
-    /// The first part.
+    /// Sends the first part.
     func begin(_ count: Int) async throws -> HTTPResponse {
       try await send(
         "PUT", url, body[..<count], [("Upload-Complete", "?0"), ("Upload-Length", "\(body.count)"), ("Repr-Digest", digest.contentDigest)])
@@ -95,7 +95,7 @@ import Testing
       let some = try await round.send("HEAD", round.url, nil, [])
       #expect(some["upload-offset"] == "7")
       #expect(some["location"] == "?digest=\(round.digest)")
-      // Other bytes are another upload.
+      // An upload with other bytes is another upload.
       let other = try await round.send("HEAD", "\(round.url)?digest=\(Digest(of: [1]))", nil, [])
       #expect(other["upload-offset"] == "0")
     }
@@ -143,7 +143,7 @@ import Testing
     try await Self.with { round in
       var silent = try RawConnection(port: round.server.port)
       let isThere = try await eventually {
-        // A question that comes before the server has read the bytes takes the upload over without them: then the same from the start.
+        // A question before the server has read the bytes takes the upload over without them. The upload then starts again.
         silent = try RawConnection(port: round.server.port)
         silent.say(
           """
@@ -155,7 +155,7 @@ import Testing
         return try await round.offset() == 50
       }
       #expect(isThere)
-      // It wakes up, and its bytes count no more.
+      // The client continues, but its bytes no longer count.
       silent.say(Array(round.body[50..<60]))
       #expect(await silent.hear(until: "\r\n\r\n").hasPrefix("HTTP/1.1 503"))
       #expect(try await round.offset() == 50)
