@@ -5,7 +5,7 @@ import Synchronization
 import TestSupport
 import Testing
 
-/// The devices of `muster load` when the broker lets go of them.
+/// The devices of `muster load` when the broker closes their connections.
 @Suite(.timeLimit(.minutes(1)))
 struct LoadReconnectTests {
   private static let region = NodeID(unchecked: "north")
@@ -50,14 +50,14 @@ struct LoadReconnectTests {
         let after = try await states.sessions(of: 3)
         #expect(after.filter { before[$0.key] != $0.value }.map(\.key) == [victim])
       }
-      // What a client sees that comes only now is what the broker retained.
+      // A client that connects now receives only retained messages.
       _ = try await withFleetWatched(on: broker) { try await $0.sessions(of: 3) }
       #expect(fleet.progress.connected == 3)
     }
     #expect(measures.lostConnections == 1)
   }
 
-  /// Waits for the first event, which must be that all are connected.
+  /// Waits for the first event, which must say that all devices are connected.
   private func isConnected(_ fleet: LoadFleet) async throws -> Bool {
     for await event in fleet.events {
       if case .connected = event { return true }
@@ -67,7 +67,7 @@ struct LoadReconnectTests {
     return false
   }
 
-  /// Reads all devices' state topics as a region would while `body` runs.
+  /// Reads all devices' state topics while `body` runs, as a region would.
   private func withFleetWatched<Result: Sendable>(
     on broker: BrokerProcess, _ body: (States) async throws -> Result
   ) async throws -> Result {
@@ -88,10 +88,10 @@ struct LoadReconnectTests {
   private final class States: Sendable {
     private let last = Mutex<[NodeID: NodeState]>([:])
 
-    /// Of the devices that say that they are online.
+    /// The sessions of the devices that are online.
     var sessions: [NodeID: String] { last.withLock { $0.filter(\.value.online).mapValues(\.session) } }
 
-    /// Waits until so many devices are online.
+    /// Waits until `count` devices are online.
     func sessions(of count: Int) async throws -> [NodeID: String] {
       guard try await eventually({ sessions.count == count }) else {
         throw TestSupportError("\(sessions.count) of \(count) devices are online")

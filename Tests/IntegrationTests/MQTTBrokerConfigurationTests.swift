@@ -3,7 +3,7 @@ import MusterMQTT
 import TestSupport
 import Testing
 
-/// The files of `broker/`, as they are but for paths, ports and certificates.
+/// The files of `broker/`. Only paths, ports and certificates are changed.
 @Suite(.timeLimit(.minutes(1)))
 struct MQTTBrokerConfigurationTests {
   private static let source: String = {
@@ -15,7 +15,7 @@ struct MQTTBrokerConfigurationTests {
     try String(contentsOfFile: "\(source)/\(name)", encoding: .utf8)
   }
 
-  /// Replaces each line that begins with a key; every key must be there.
+  /// Replaces each line that begins with a key. Every key must occur.
   private static func rewrite(_ text: String, _ changes: [String: String]) throws -> String {
     var lines = text.split(separator: "\n", omittingEmptySubsequences: false).map(String.init)
     for (key, value) in changes {
@@ -41,7 +41,7 @@ struct MQTTBrokerConfigurationTests {
     }
   }
 
-  /// production.conf with certificates made for the test.
+  /// A broker with production.conf, and certificates made for the test.
   private func production(users: [String], plain: Bool) async throws -> BrokerProcess {
     let folder = try TemporaryFolder()
     let port = try freePort()
@@ -98,7 +98,7 @@ struct MQTTBrokerConfigurationTests {
       $0.authorityFile = certificate
     }
     try await withUser("central", broker, filters: ["muster/v1/central/tasks/#"], configure: encrypted) { connection, events in
-      // Many at once: what TLS has decrypted but nobody has read yet must not be forgotten.
+      // Sends many messages at once: bytes that TLS has decrypted, but the client has not read yet, must not be forgotten.
       for number in 0..<500 {
         connection.publish(topic: "muster/v1/central/tasks/t-\(number)", payload: [UInt8](repeating: 1, count: 500), quality: .atMostOnce)
       }
@@ -124,7 +124,7 @@ struct MQTTBrokerConfigurationTests {
         }
       }
     }
-    // Nobody falls back to plain TCP, and a plain client of a TLS listener does not get in.
+    // No client falls back to plain TCP, and a plain client of a TLS listener is refused.
     try await withConnection(broker.client()) { connection in
       var events = connection.events.makeAsyncIterator()
       _ = try await untilDisconnected(&events)
@@ -152,7 +152,7 @@ struct MQTTBrokerConfigurationTests {
       ("north", "muster/v1/north/tasks/digits/round", true),
       ("north", "muster/v1/north/nodes/pi-1/tasks/digits", true),
       ("north", "muster/v1/north/nodes/pi-1/invitations/digits", true),
-      // `muster node forget` clears what a device that is gone left there; another region's devices stay out of reach.
+      // `muster node forget` clears the topics of a removed device. Another region's devices stay out of reach.
       ("north", "muster/v1/north/nodes/pi-1/state", true),
       ("north", "muster/v1/south/nodes/pi-1/state", false),
       ("north", "muster/v1/south/tasks/digits", false),
@@ -168,7 +168,7 @@ struct MQTTBrokerConfigurationTests {
       ("north-bridge", "muster/v1/north/tasks/digits", true),
       ("north-bridge", "muster/v1/south/tasks/digits", false),
     ]
-    // The engineer sees everything: what arrives there was allowed. A device sees only what is meant for it.
+    // The engineer can read everything, so it receives every message that was allowed. A device receives only its own messages.
     try await withUser("engineer", broker, filters: ["muster/#", "other"]) { engineer, seen in
       try await withUser("pi-2", broker, filters: ["#"]) { device, deviceSeen in
         for user in ["pi-1", "north", "central", "engineer", "north-bridge"] {
@@ -179,7 +179,7 @@ struct MQTTBrokerConfigurationTests {
           } else {
             try await withUser(user, broker, filters: []) { connection, _ in
               for attempt in own { connection.publish(topic: attempt.topic, payload: Array(user.utf8)) }
-              // What is denied is acknowledged all the same.
+              // Denied messages are acknowledged, too.
               #expect(await connection.flush(timeout: .seconds(5)))
             }
           }
@@ -251,7 +251,7 @@ struct MQTTBrokerConfigurationTests {
           central.publish(topic: "muster/v1/central/state", payload: [3])
           #expect(await central.flush(timeout: .seconds(5)))
         }
-        // The bridge may bring its message twice: queued, and retained when it connects.
+        // The bridge may deliver its message twice: as a queued message, and as a retained one when it connects.
         var topics: Set<String> = []
         while topics.count < 2 { topics.insert(try await nextMessage(&seen).topic) }
         #expect(topics == ["muster/v1/north/state", "muster/v1/central/state"])

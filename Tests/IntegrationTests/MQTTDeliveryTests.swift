@@ -67,7 +67,7 @@ struct MQTTDeliveryTests {
 
   @Test("10,000 messages at QoS 1 arrive in order and without loss")
   func tenThousand() async throws {
-    // By default mosquitto drops what a subscriber leaves waiting beyond 1,000 messages.
+    // By default, mosquitto drops messages when more than 1,000 wait for a subscriber.
     let broker = try await BrokerProcess.started(.with { $0.lines = ["max_queued_messages 20000"] })
     let count = 10_000
     try await withConnection(broker.client("reader") { $0.inboxLimit = 16 << 20 }, subscriptions: [MQTTSubscription("n")]) {
@@ -134,7 +134,7 @@ struct MQTTDeliveryTests {
       var topics: Set<String> = []
       while topics.count < count { topics.insert(try await nextMessage(&events).topic) }
     }
-    // And as retained messages of a new subscriber whose bound is below what comes before its second SUBACK.
+    // The same with retained messages, for a new subscriber whose limit is below the bytes that arrive before its second SUBACK.
     let filters = [MQTTSubscription("s/+", quality: .atMostOnce), MQTTSubscription("t/+")]
     try await withConnection(broker.client("late") { $0.inboxLimit = 64 << 10 }, subscriptions: filters) { reader in
       var topics: Set<String> = []

@@ -128,7 +128,7 @@ struct MQTTReconnectTests {
         #expect(try await nextMessage(&events).text == "session \(first)")
         let second = try await untilConnected(&nodeEvents)
         #expect(second != first)
-        // A second client with the same id throws the first out, as a lost machine's successor would.
+        // A second client with the same id takes over the connection, as the replacement of a lost machine would.
         try await withConnection(broker.client("node")) { _ in
           let message = try await nextMessage(&events)
           #expect(message.text == "session \(second)")
@@ -140,7 +140,7 @@ struct MQTTReconnectTests {
       let number = try #require(last)
       try await withConnection(broker.client("end")) { other in
         other.publish(topic: "n/end", payload: [])
-        // The two clients with one id may have taken the connection from each other several times; but the last one ended in order.
+        // The two clients with one id may have taken the connection from each other several times, but the last one disconnected in order.
         while case let message = try await nextMessage(&events), message.topic != "n/end" {
           #expect(message.text != "session \(number)")
         }
@@ -196,7 +196,7 @@ struct MQTTReconnectTests {
       let events = connection.events
       var iterator = events.makeAsyncIterator()
       _ = await iterator.next()
-      // Leave while the flush still waits: closing answers it.
+      // Closes the connection while the flush still waits, which must end the flush.
       try await withThrowingTaskGroup(of: Void.self) { group in
         group.addTask { await connection.close() }
         try await group.waitForAll()

@@ -5,12 +5,12 @@ import Synchronization
 import TestSupport
 import Testing
 
-/// Listeners that do not let a client in: it is told at once, for the right reason, and the client's thread rests meanwhile.
+/// Listeners that refuse a client. The client is told the right reason at once, and its thread does not spin in the meantime.
 @Suite(.serialized, .timeLimit(.minutes(1)))
 struct MQTTRefusalTests {
-  /// The first failure of a client of this listener, and what a few attempts cost.
+  /// The first failure of a client of this listener. Also checks the processor time of a few attempts.
   ///
-  /// - Parameter authority: the file that the client trusts; nil: plain TCP.
+  /// - Parameter authority: the file that the client trusts; `nil` uses plain TCP.
   private func failure(port: Int, authority: String?) async throws -> MQTTError {
     var configuration = MQTTConfiguration(host: "localhost", port: port, clientID: "test")
     configuration.authorityFile = authority
@@ -79,13 +79,13 @@ struct MQTTRefusalTests {
   }
 
   enum Manner: CaseIterable {
-    /// Accepts and closes at once.
+    /// Accepts the connection and closes it at once.
     case close
-    /// Accepts and resets: what a proxy does whose broker is down.
+    /// Accepts and resets the connection, as a proxy does whose broker is down.
     case reset
-    /// Reads what comes, then resets.
+    /// Reads what the client sends, then resets.
     case readAndReset
-    /// Answers as a web server does.
+    /// Answers like a web server.
     case answer
   }
 

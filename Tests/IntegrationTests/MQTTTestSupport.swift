@@ -4,7 +4,7 @@ import Synchronization
 import TestSupport
 
 extension BrokerProcess {
-  /// How a client of the tests reaches this broker: quick to come back.
+  /// A client configuration for this broker that reconnects quickly.
   func client(_ clientID: String = "test", _ change: (inout MQTTConfiguration) -> Void = { _ in }) -> MQTTConfiguration {
     var configuration = MQTTConfiguration(host: "127.0.0.1", port: port, clientID: clientID)
     configuration.reconnect = MQTTReconnectDelays(minimum: .milliseconds(20), maximum: .milliseconds(100))
@@ -24,7 +24,7 @@ func withConnection<Result>(
 
 let silence = Logger(label: "silence") { _ in SwiftLogNoOpLogHandler() }
 
-/// The next event that the closure accepts.
+/// The result of the closure for the first event for which it is not `nil`.
 func first<Value>(of events: inout MQTTEvents.AsyncIterator, _ accept: (MQTTEvent) -> Value?) async throws -> Value {
   while let event = await events.next() {
     if let value = accept(event) { return value }
@@ -46,7 +46,7 @@ func untilDisconnected(_ events: inout MQTTEvents.AsyncIterator) async throws ->
 }
 
 extension MQTTState {
-  /// The number of the connection, if there is one.
+  /// The number of the connection; `nil` if there is none.
   var connection: Int? { if case .connected(let number) = self { number } else { nil } }
 }
 

@@ -2,10 +2,10 @@ import MusterMQTT
 import TestSupport
 import Testing
 
-/// Brokers that leave out what Muster relies on: clients say what it is.
+/// Brokers without features that Muster needs. Clients report the missing feature.
 @Suite(.timeLimit(.minutes(1)))
 struct MQTTUnfitBrokerTests {
-  /// The first failure that the closure accepts, of a client with a Will that subscribes and publishes as all of ours do.
+  /// The first failure that the closure accepts, of a client that has a Will, subscribes and publishes like Muster's own clients.
   private func failure(
     of broker: BrokerProcess, payload: Int = 300, _ accept: (MQTTError) -> Bool
   ) async throws -> MQTTError {
