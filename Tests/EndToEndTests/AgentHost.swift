@@ -4,7 +4,7 @@ import Logging
 import MusterAgent
 import TestSupport
 
-/// Many agents in this process, each with a state folder, a connection and a log of its own: what a fleet of hundreds does together.
+/// Many agents in this process, each with its own state folder, connection and log, to test a fleet of hundreds.
 final class AgentHost: Sendable {
   let names: [String]
   fileprivate let agents: [Agent]
@@ -31,13 +31,13 @@ final class AgentHost: Sendable {
 
   static let connected = "connected to the broker"
 
-  /// What each device's log says of its attempts to reach the broker from then on, by its name.
+  /// For each device, the log records of its attempts to reach the broker since `start`.
   func attempts(since start: ContinuousClock.Instant) -> [String: [LogRecorder.Record]] {
     let tries: Set = [Self.connected, "not connected to the broker, retrying", "still not connected to the broker"]
     return logs.mapValues { log in log.records.filter { $0.time >= start && tries.contains($0.message) } }
   }
 
-  /// A connection takes three descriptors, a device some more.
+  /// Raises the limit of open files. A connection needs three, and a device some more.
   private static func allowManyFiles() throws {
     var limit = rlimit()
     let resource = __rlimit_resource_t(RLIMIT_NOFILE.rawValue)
@@ -48,7 +48,7 @@ final class AgentHost: Sendable {
   }
 }
 
-/// Runs so many agents for as long as the closure runs.
+/// Runs `count` agents while the closure runs.
 func withAgents(_ count: Int, of fleet: Fleet, in region: String, _ body: (AgentHost) async throws -> Void) async throws {
   let host = try AgentHost(count, of: fleet, in: region)
   try await withThrowingTaskGroup(of: Void.self) { group in

@@ -4,9 +4,9 @@ import TestSupport
 import Testing
 
 extension EndToEnd {
-  /// Everything goes through the tests' proxies, MQTT and HTTP: connections that are cut, half-open, lossy and slow.
+  /// All MQTT and HTTP traffic goes through the tests' proxies, whose connections are cut, half-open, lossy or slow.
   @Suite struct BadNetworkTests {
-    /// All ways between the programs.
+    /// The proxies for all connections between the programs.
     struct Detours: Sendable {
       let broker: CuttingProxy
       let data: [String: CuttingProxy]
@@ -22,7 +22,7 @@ extension EndToEnd {
       func set(_ weather: CuttingProxy.Weather) { for proxy in all { proxy.weather = weather } }
       func cut() { for proxy in all { proxy.cut() } }
 
-      /// How a program is told to take them.
+      /// The flags with which a program uses the proxies.
       func flags(_ program: String) -> [String] {
         guard let data = data[program] else { return ["--broker", "127.0.0.1:\(broker.port)"] }
         return ["--broker-port", "\(broker.port)", "--data-advertise", data.address]
@@ -32,7 +32,7 @@ extension EndToEnd {
     private func withDetours(_ body: (Fleet, Detours) async throws -> Void) async throws {
       var plan = FleetPlan()
       plan.devices = 4
-      // Half-open ways are noticed sooner than by default.
+      // Half-open connections are noticed sooner than by default.
       plan.environment = ["MUSTER_BROKER_KEEP_ALIVE": "5", "MUSTER_STALL_SECONDS": "5"]
       try await withFleet(plan, starting: false) { fleet in
         let detours = try Detours(fleet)
@@ -43,7 +43,7 @@ extension EndToEnd {
       }
     }
 
-    /// - Parameter firstAttempt: whether no device may have been away for so long that its place was given up.
+    /// - Parameter firstAttempt: whether every round must complete in its first attempt, because no device was away too long.
     private func expectComplete(
       _ fleet: Fleet, _ upload: UploadTarget, within bound: Duration, firstAttempt: Bool = true
     ) async throws {
@@ -86,7 +86,7 @@ extension EndToEnd {
         try await fleet.gate.waitForTrainers(4, "digits", round: 1)
         detours.set(.silent)
         try fleet.gate.open()
-        // Long enough that updates were sent into the dark.
+        // Waits long enough for devices to send updates that are lost.
         let sent = detours.data.values.map(\.connections).reduce(0, +)
         _ = try await eventually(within: .seconds(3)) { detours.data.values.map(\.connections).reduce(0, +) >= sent + 4 }
         detours.set(.fair)
@@ -101,8 +101,8 @@ extension EndToEnd {
         #expect(try await fleet.push("digits", try task(fleet, upload)).status == 201)
         try fleet.gate.open()
         _ = try await eventually(within: .seconds(30)) { try await fleet.detail("digits").now.step == .completed }
-        // By chance a device's connections may have ended so often that it waits a minute before the next one. Then it loses its place, and a
-        // further attempt gives it back; its update counts once all the same.
+        // By chance, a device's connections may have ended so often that it waits a minute before the next one. It then loses its place,
+        // and a further attempt gives it back. Its update must count once anyway.
         detours.set(.fair)
         try await expectComplete(fleet, upload, within: .seconds(90), firstAttempt: false)
       }

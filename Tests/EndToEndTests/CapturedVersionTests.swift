@@ -5,7 +5,7 @@ import TestSupport
 import Testing
 
 extension EndToEnd {
-  /// What earlier versions left behind, `Tests/Captured`.
+  /// The files that earlier versions left, in `Tests/Captured`.
   @Suite struct CapturedVersionTests {
     @Test(
       "The stores of an earlier version open: ended tasks are shown, and the one that was cut off in a round goes on with what it had",
@@ -41,8 +41,8 @@ extension EndToEnd {
           #expect(keys.sorted() == named.sorted(), "each once")
         }
 
-        // The region's order for the task that was cut off names central's address of then, where nothing listens now. So it shows what it
-        // has without a broker, and then learns everything anew.
+        // The region's order for the interrupted task has central's old address, where no program listens now. So it first shows its state
+        // without a broker, and then receives everything again.
         try fleet.start("north", ["--broker-port", "\(try freePort())"])
         let isThere = try await eventually {
           do {

@@ -2,9 +2,9 @@ import FoundationEssentials
 import Glibc
 import TestSupport
 
-/// What the tests use of the checkout: the built programs, and files of the repository.
+/// The parts of the checkout that the tests use: the built programs, and files of the repository.
 enum Checkout {
-  /// The folder of the built programs: MUSTER_EXECUTABLES, or where this test bundle lies, for one build makes both.
+  /// The folder of the built programs: MUSTER_EXECUTABLES, or the folder of this test bundle, because one build makes both.
   static func executables() throws -> String {
     let folder: String
     if let named = ProcessInfo.processInfo.environment["MUSTER_EXECUTABLES"] {

@@ -7,7 +7,7 @@ import TestSupport
 import Testing
 
 extension EndToEnd {
-  /// What `scripts/demo` runs once it has built.
+  /// The demo that `scripts/demo` runs after the build.
   @Suite struct DemoTests {
     @Test("The demo trains the digits to at least 0.95 on its own fleet, leaves the model and stops everything", .timeLimit(.minutes(2)))
     func trains() async throws {
@@ -39,7 +39,7 @@ extension EndToEnd {
       let isDone = try await eventually(within: .seconds(40)) { demo.log.contains("The fleet keeps running until Ctrl-C") }
       #expect(isDone, "\(demo.log.suffix(2000))")
       #expect(programs(naming: folder.path).count { $0.contains("muster-agent") } == 8)
-      // The lines that it offers work as they stand.
+      // The commands that it prints work unchanged.
       let offered = try #require(demo.log.split(separator: "\n").first { $0.contains("curl -s http://") })
       let address = try #require(offered.split(separator: " ").last.map(String.init))
       let tasks: [TaskSummary] = try await HTTPClient(HTTPConfiguration()).get(from: address)
@@ -55,14 +55,14 @@ extension EndToEnd {
         log: folder.file("demo.log"))
     }
 
-    /// The last accuracy that the demo's JSON names.
+    /// The last accuracy in the demo's JSON.
     private func accuracy(in log: String) -> Double? {
       log.split(separator: "\"accuracy\":").last.flatMap { text in
         Double(text.drop { $0 == " " }.prefix { $0.isNumber || $0 == "." })
       }
     }
 
-    /// Command lines of running processes that name the folder, this test's own aside.
+    /// Command lines of running processes that contain the folder, except this test's own.
     private func programs(naming folder: String) -> [String] {
       let processes = (try? FileManager.default.contentsOfDirectory(atPath: "/proc")) ?? []
       return processes.filter { Int($0) != nil && $0 != "\(getpid())" }.compactMap { process in

@@ -7,7 +7,7 @@ import Testing
 
 extension EndToEnd {
   @Suite struct EncodedTaskTests {
-    /// The digits with an encoding.
+    /// Trains the digits with an encoding.
     private func run(
       _ name: String, _ encoding: EncodingSpecification, _ fleet: Fleet, rounds: Int = 5, upload: UploadTarget = .central
     ) async throws -> TaskDetail {
@@ -43,7 +43,7 @@ extension EndToEnd {
         let model = try #require(small.models.last)
         let wire = try #require(model.wire)
         #expect(wire.bytes * 3 < model.bytes)
-        // The rounds' bases are what central keeps, not what travelled.
+        // The rounds' bases are the models that central keeps, not the encoded copies.
         #expect(small.rounds[1].base == small.rounds[0].result)
 
         let (status, output) = try await fleet.muster(["task", "show", "small"])

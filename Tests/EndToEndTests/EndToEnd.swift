@@ -1,4 +1,4 @@
 import Testing
 
-/// Real programs on a machine of few cores: one fleet after the other.
+/// Tests with real programs. They run one after another, because the machine may have few cores.
 @Suite(.serialized, .keepingLogs) enum EndToEnd {}

@@ -5,7 +5,7 @@ import TestSupport
 import Testing
 
 extension EndToEnd {
-  /// The files that docs/operations.md tells people to start from: only addresses, ports and folders are replaced, by variables and flags.
+  /// The example files of docs/operations.md. Variables and flags replace only addresses, ports and folders.
   @Suite struct ExampleConfigurationTests {
     @Test(
       "Everything starts from the files in examples/configuration, each region with a broker of its own, and trains",
@@ -45,13 +45,13 @@ extension EndToEnd {
             ], file: "\(examples)/agent.json",
             environment: [
               "MUSTER_POLICY_UPLOAD_HOSTS": "127.0.0.1",
-              // The machine of the tests is a busy one.
+              // The machine that runs the tests may be busy.
               "MUSTER_POLICY_MAX_LOAD": "10000",
             ].merging(device.index == 0 ? [:] : ["MUSTER_DATA": plan.data(device, fleet.places)]) { $1 })
         }
         try await fleet.waitForDevices(4)
 
-        // The digits' own task file, through the command line.
+        // The task file of the digits, pushed with the command line.
         let task = try String(contentsOfFile: try Checkout.file("examples/digits/task.yaml"), encoding: .utf8)
         let file = try fleet.folder.write(
           task.replacing("rounds: 10", with: "rounds: 2").replacing("size: 8, minimum: 6", with: "size: 4, minimum: 4"), to: "task.yaml")

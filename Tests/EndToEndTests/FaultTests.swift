@@ -17,7 +17,7 @@ extension EndToEnd {
       "An agent killed mid-round is named by why and replaced by an idle one, also by one of another region", .timeLimit(.minutes(1)),
       arguments: [true, false])
     func replacement(fromOwnRegion: Bool) async throws {
-      // Seven devices, six places: whoever shows himself last waits.
+      // Seven devices for six places: the last one to announce itself waits.
       try await withFleet(plan(7)) { fleet in
         #expect(try await fleet.push("digits", try fleet.task(rounds: 1, cohort: 6, gated: true)).status == 201)
         let begun = try await fleet.gate.waitForTrainers(6, "digits", round: 1)
@@ -80,7 +80,7 @@ extension EndToEnd {
         try await fleet.gate.waitForTrainers(4, "digits", round: 1)
         try await fleet.broker.kill()
         try await fleet.waitForReadiness(false)
-        // HTTP carries: what is trained meanwhile arrives.
+        // HTTP still works, so trained updates arrive.
         try fleet.gate.open("pi-1", "pi-2")
         try await fleet.waitForUpdates(["north/pi-1", "south/pi-2"], of: "digits", round: 1)
         try await fleet.broker.start()
@@ -90,7 +90,7 @@ extension EndToEnd {
         #expect(done.rounds.map(\.updates.count) == [4, 4])
         #expect(done.rounds.map(\.attempts) == [1, 1])
         for device in fleet.plan.deviceList { #expect(fleet.gate.times(device.id, "digits", round: 1) == 1, "\(device.id) trained once") }
-        // Whatever the broker forgot has been said again.
+        // Everything that the broker had forgotten has been published again.
         let retained = try await fleet.retained()
         #expect(["central", "north", "south"].allSatisfy { retained["muster/v1/\($0)/tasks/digits"] != nil })
         #expect(fleet.plan.deviceList.allSatisfy { retained["muster/v1/\($0.region)/nodes/\($0.id)/state"] != nil })
@@ -105,7 +105,7 @@ extension EndToEnd {
         #expect(try await fleet.push("digits", task).status == 201)
         try await fleet.gate.waitForTrainers(2, "digits", round: 1)
         try await fleet.broker.kill()
-        // The round closes, for HTTP carries; whom central invites to the next one cannot hear it. Its patience for an answer is 10 seconds.
+        // The round closes, because HTTP still works. Nodes cannot receive invitations to the next one. Central waits 10 s for an answer.
         try fleet.gate.open()
         try await fleet.wait(for: "digits", "through round 1") { $0.rounds.count == 1 }
         let gaveUp = try await eventually(within: .seconds(15), every: .milliseconds(250)) {
@@ -115,7 +115,7 @@ extension EndToEnd {
         let why = try await fleet.why("digits").sentence
         #expect(!gaveUp, "\(why)")
         try await fleet.broker.start()
-        // After so long a device may take half a minute to try again.
+        // After this time, a device may wait up to half a minute before it tries again.
         #expect(try await fleet.waitForCompletion("digits", within: .seconds(60)).rounds.map(\.attempts) == [1, 1])
       }
     }
@@ -128,7 +128,7 @@ extension EndToEnd {
         try fleet.gate.open("pi-1", "pi-2")
         try await fleet.waitForUpdates(["north/pi-1", "south/pi-2"], of: "digits", round: 1)
         try await fleet.kill("central")
-        // Some are done while nobody can take their updates.
+        // Some devices finish while central cannot accept their updates.
         try fleet.gate.open("pi-3", "pi-4")
         try fleet.start("central")
         let again = try await fleet.wait(for: "digits", "there again") { _ in true }
@@ -145,7 +145,7 @@ extension EndToEnd {
         #expect(try await fleet.push("digits", try fleet.task(rounds: 2, gated: true)).status == 201)
         try await fleet.gate.waitForTrainers(6, "digits", round: 1)
         try await fleet.kill("north")
-        // Its devices upload to central all the same.
+        // Its devices upload to central anyway.
         try fleet.gate.open("pi-1", "pi-2")
         try await fleet.waitForUpdates(["north/pi-1", "south/pi-2"], of: "digits", round: 1)
         let isNamed = try await eventually(within: .seconds(5), every: .milliseconds(50)) {
@@ -178,7 +178,7 @@ extension EndToEnd {
       }
     }
 
-    /// Both rounds in one attempt, all updates in, and nobody trained twice.
+    /// Expects that both rounds completed in one attempt with all updates, and no device trained twice.
     private func expectUndisturbed(_ fleet: Fleet) async throws {
       let done = try await fleet.waitForCompletion("digits")
       #expect(done.rounds.map(\.attempts) == [1, 1])
@@ -193,7 +193,7 @@ extension EndToEnd {
 }
 
 extension Fleet {
-  /// Waits until `/readyz` of central and all regions says so.
+  /// Waits until `/readyz` of central and all regions reports `wanted`.
   func waitForReadiness(_ wanted: Bool) async throws {
     let isSo = try await eventually(within: .seconds(20), every: .milliseconds(50)) {
       for address in [ops] + plan.regions.map(ops(of:)) {

@@ -49,7 +49,7 @@ extension EndToEnd {
       }
     }
 
-    /// Trains in copies of the folders that the agents made, with nothing of the system around.
+    /// Trains in copies of the job folders that the agents made, without the rest of the system.
     private func localTrainings(
       _ task: String, _ fleet: Fleet, _ capture: TopicCapture, _ specification: TaskSpecification
     ) async throws -> [TrainedUpdate] {
@@ -67,11 +67,11 @@ extension EndToEnd {
           heard.topic == "muster/v1/\(device.region)/nodes/\(device.id)/invitations/\(task)" ? heard.decode(Invitation.self) : nil
         }
         #expect(job.local == specification.local)
-        // The round's seed is the same for all, what a device draws from it is its own.
+        // All devices have the same round seed, but each draws its own seed from it.
         let round = try #require(invitation.first?.seed)
         #expect(round != job.seed && seeds.insert(job.seed).inserted)
         #expect(rounds.insert(round).inserted == trainings.isEmpty)
-        // The agent's own environment: a variable may choose other kernels of the numeric library, which round otherwise.
+        // With the environment that the agent gives to trainers: another variable could select numeric kernels that round differently.
         let trainer = try ChildProcess(
           "/usr/bin/env", ["-i", "PATH=/usr/bin:/bin", fleet.places.executable("muster-train"), folder],
           log: fleet.folder.file("logs/train-\(device.id).log"))
@@ -84,7 +84,7 @@ extension EndToEnd {
   }
 }
 
-/// A device's update, and the samples behind it.
+/// A device's update, with its number of samples.
 struct TrainedUpdate {
   var samples: Double
   var update: SafetensorsFile

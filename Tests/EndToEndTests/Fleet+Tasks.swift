@@ -3,11 +3,11 @@ import MusterSchema
 import MusterTransfer
 import TestSupport
 
-/// What a server answered, whatever the status.
+/// A server's answer, with any status.
 struct Answer: Sendable {
   var status: Int
   var body: [UInt8]
-  /// For 400 and above.
+  /// The problem of an answer with a status of 400 or above.
   var problem: Problem?
 
   var text: String { String(decoding: body, as: UTF8.self) }
@@ -19,7 +19,7 @@ extension Fleet {
   func ops(of region: String) -> String { "http://127.0.0.1:\(places.regions[region]?.ops ?? 0)" }
   func data(of region: String) -> String { "http://127.0.0.1:\(places.regions[region]?.data ?? 0)" }
 
-  /// Sends a request. An answer is never an error; none is.
+  /// Sends a request. An answer with any status is returned; only a missing answer is an error.
   func ask(
     _ method: String, _ url: String, _ body: [UInt8]? = nil, contentType: String = "application/json", headers: [(String, String)] = []
   ) async throws -> Answer {
@@ -36,11 +36,11 @@ extension Fleet {
 
   // MARK: - Tasks
 
-  /// LeNet-5 on the digits, small enough for a test.
+  /// A task that trains LeNet-5 on the digits and is small enough for a test.
   ///
   /// - Parameters:
-  ///   - cohort: devices of a round.
-  ///   - gated: trained by the gated trainer.
+  ///   - cohort: number of devices in a round.
+  ///   - gated: whether the gated trainer is used.
   func task(
     rounds: Int = 3, cohort: Int? = nil, minimum: Int? = nil, epochs: Int = 2, gated: Bool = false, seconds: Double = 60,
     evaluate: EvaluationSpecification = EvaluationSpecification(every: 1, devices: false)
@@ -54,7 +54,7 @@ extension Fleet {
       evaluate: evaluate)
   }
 
-  /// Pushes a task to central, or where told.
+  /// Pushes a task to central, or to `address`.
   @discardableResult
   func push(_ task: String, _ specification: TaskSpecification, to address: String? = nil) async throws -> Answer {
     try await ask("PUT", "\(address ?? ops)/v1/tasks/\(task)", try JSON.encode(specification))
@@ -63,9 +63,9 @@ extension Fleet {
   func detail(_ task: String) async throws -> TaskDetail { try await http.get(from: "\(ops)/v1/tasks/\(task)") }
   func why(_ task: String) async throws -> Explanation { try await http.get(from: "\(ops)/v1/tasks/\(task)/why") }
 
-  /// Waits until a task is as wanted; central may be away meanwhile.
+  /// Waits until a task satisfies a condition. Central may be unreachable in the meantime.
   ///
-  /// - Throws: what the task says of itself, when it is not in time or has failed.
+  /// - Throws: an error with the task's own explanation, if the time is over or the task has failed.
   @discardableResult
   func wait(
     for task: String, _ what: String, within timeout: Duration = .seconds(40), until condition: (TaskDetail) throws -> Bool
@@ -93,7 +93,7 @@ extension Fleet {
     try await wait(for: task, "completed", within: timeout) { $0.summary.step == .completed }
   }
 
-  /// Waits until central sees so many devices online.
+  /// Waits until central sees `count` devices online.
   func waitForDevices(_ count: Int, within timeout: Duration = .seconds(20)) async throws {
     var seen = "nobody"
     let isSo = try await eventually(within: timeout, every: .milliseconds(50)) {
@@ -108,7 +108,7 @@ extension Fleet {
     guard isSo else { throw TestSupportError("central sees \(seen), not \(count) devices") }
   }
 
-  /// What central has of a round that goes on.
+  /// The updates that central has accepted in an open round.
   func accepted(_ task: String, round: Int) async throws -> [String] {
     let ledger: PhaseLedger = try await http.get(from: "\(data)/v1/tasks/\(task)/rounds/\(round)/updates")
     return ledger.accepted.map(\.description).sorted()

@@ -4,8 +4,9 @@ import MusterTransfer
 import Synchronization
 import TestSupport
 
-/// A whole system of real programs on free ports of the loopback interface: a broker, central, regions and agents, each a process of its own with
-/// a configuration file of its own. Nothing of it outlives ``withFleet(_:_:)``.
+/// A complete system of real programs on free ports of the loopback interface: a broker, central, regions and agents.
+///
+/// Each is a separate process with its own configuration file. All are stopped when ``withFleet(_:_:)`` returns.
 final class Fleet: Sendable {
   let plan: FleetPlan
   let places: FleetPlaces
@@ -16,7 +17,7 @@ final class Fleet: Sendable {
   let logsKept = Mutex(false)
   private let programs = Mutex<[String: ChildProcess]>([:])
 
-  /// Writes the configuration; nothing runs yet.
+  /// Writes the configuration, and starts nothing yet.
   init(_ plan: FleetPlan = FleetPlan()) async throws {
     self.plan = plan
     folder = try TemporaryFolder()
@@ -35,16 +36,16 @@ final class Fleet: Sendable {
 
   // MARK: - Programs
 
-  /// The names of all programs but the broker, in the order in which they start.
+  /// The names of all programs except the broker, in the order in which they start.
   var names: [String] { ["central"] + plan.regions + plan.deviceList.map(\.id) }
 
   func kind(_ program: String) -> String {
     program == "central" ? "muster-central" : plan.regions.contains(program) ? "muster-region" : "muster-agent"
   }
 
-  /// Starts a program, `central`, a region or a device, from its configuration file or another one.
+  /// Starts a program (`central`, a region or a device) with its own configuration file or another one.
   ///
-  /// - Parameter clock: the calendar time that it shall see.
+  /// - Parameter clock: the calendar time that the program gets.
   func start(
     _ program: String, _ arguments: [String] = [], file: String? = nil, environment: [String: String] = [:], clock: WrongClock? = nil
   ) throws {
@@ -61,14 +62,14 @@ final class Fleet: Sendable {
     return child
   }
 
-  /// SIGKILL, and its end.
+  /// Sends SIGKILL and waits for the end.
   func kill(_ program: String) async throws {
     let child = try process(program)
     child.signal(SIGKILL)
     try await child.wait()
   }
 
-  /// SIGTERM, and its end.
+  /// Sends SIGTERM and waits for the end.
   ///
   /// - Returns: the exit status.
   @discardableResult
@@ -78,7 +79,7 @@ final class Fleet: Sendable {
     return try await child.wait(within: .seconds(15))
   }
 
-  /// SIGSTOP: it lives and does not answer, until `thaw`.
+  /// Sends SIGSTOP: the program stays alive, but does not answer until `thaw`.
   func freeze(_ program: String) throws { try process(program).signal(SIGSTOP) }
   func thaw(_ program: String) throws { try process(program).signal(SIGCONT) }
 
@@ -90,14 +91,14 @@ final class Fleet: Sendable {
     }
   }
 
-  /// Starts everything that the plan does not call late, and waits until central sees all of it.
+  /// Starts everything except the plan's late devices, and waits until central sees all of it.
   func startAll() async throws {
     try await broker.start()
     for name in names where !plan.late.contains(name) { try start(name) }
     try await waitForDevices(plan.devices - plan.late.count)
   }
 
-  /// Stops everything at once; the trainers of killed agents, too.
+  /// Stops everything at once, including the trainers of killed agents.
   func end() async {
     let running = programs.withLock { Array($0.values) }
     for child in running {
@@ -115,9 +116,9 @@ final class Fleet: Sendable {
   }
 }
 
-/// Runs a fleet for as long as the closure runs.
+/// Runs a fleet while the closure runs.
 ///
-/// - Parameter starting: false: the closure starts the programs itself.
+/// - Parameter starting: whether the programs are started first. If false, the closure starts them.
 func withFleet(_ plan: FleetPlan = FleetPlan(), starting: Bool = true, _ body: (Fleet) async throws -> Void) async throws {
   let fleet = try await Fleet(plan)
   do {

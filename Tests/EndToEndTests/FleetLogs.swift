@@ -3,7 +3,7 @@ import Synchronization
 import TestSupport
 import Testing
 
-/// The fleets that run now, so that a failing expectation can show their logs.
+/// The running fleets, so that a failed expectation can show their logs.
 final class FleetRegistry: Sendable {
   static let shared = FleetRegistry()
   private let fleets = Mutex<[ObjectIdentifier: Fleet]>([:])
@@ -14,7 +14,7 @@ final class FleetRegistry: Sendable {
 }
 
 extension Trait where Self == IssueHandlingTrait {
-  /// Keeps the logs of the fleet when an expectation fails.
+  /// Keeps the logs of the fleet if an expectation fails.
   static var keepingLogs: Self {
     .compactMapIssues { issue in
       for fleet in FleetRegistry.shared.running { fleet.keepLogs(because: "an expectation failed") }
@@ -24,7 +24,7 @@ extension Trait where Self == IssueHandlingTrait {
 }
 
 extension Fleet {
-  /// Copies the logs to a place that stays, and prints the last lines of each. Once.
+  /// Copies the logs to a permanent folder, and prints the last lines of each. Only the first call does so.
   func keepLogs(because reason: String) {
     guard
       logsKept.withLock({ kept in

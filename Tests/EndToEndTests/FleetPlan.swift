@@ -1,23 +1,23 @@
 import TestSupport
 
-/// What a fleet consists of, and the text of its configuration files. Pure.
+/// The programs of a fleet, and the contents of their configuration files, as a pure value.
 struct FleetPlan: Sendable {
   var regions = ["north", "south"]
-  /// Dealt to the regions in turn: `pi-1` to the first, `pi-2` to the second. Each has its equal share of the training digits.
+  /// Devices are assigned to the regions in turn: `pi-1` to the first, `pi-2` to the second. Each has an equal share of the digits.
   var devices = 6
-  /// The samples of each device, in place of equal shares.
+  /// The sample range of each device; `nil` gives equal shares.
   var ranges: [Range<Int>]?
-  /// Devices that are part of the plan, and start only when a test starts them.
+  /// Devices of the plan that start only when a test starts them.
   var late: Set<String> = []
-  /// More trainers of some devices, by device: members of the object `trainers`, as JSON.
+  /// Additional trainers by device: members of the object `trainers`, as JSON.
   var trainers: [String: String] = [:]
-  /// Central's trainer `own`, YAML; nil: the built-in one under another name.
+  /// Central's trainer `own` as YAML; `nil` uses the built-in trainer under that name.
   var centralTrainer: String?
-  /// A program that tasks may have as their combiner, under the name `mine`.
+  /// A program that tasks may use as their combiner, under the name `mine`.
   var rule: [String] = []
-  /// Variables of all programs.
+  /// Environment variables of all programs.
   var environment: [String: String] = [:]
-  /// Central has a test set of its own.
+  /// Whether central has its own test set.
   var evaluates = true
   var broker = BrokerProcess.Options()
 
@@ -33,7 +33,7 @@ struct FleetPlan: Sendable {
   }
 }
 
-/// Where everything of a running fleet lies.
+/// The files and ports of a running fleet.
 struct FleetPlaces: Sendable {
   struct Listener: Sendable {
     var data: Int
@@ -57,7 +57,7 @@ struct FleetPlaces: Sendable {
 }
 
 extension FleetPlan {
-  /// Every configuration file by its path.
+  /// The contents of all configuration files by path.
   func files(_ places: FleetPlaces) -> [String: String] {
     var files = [
       places.configuration("central"): central(places),
@@ -123,7 +123,7 @@ extension FleetPlan {
       """
   }
 
-  /// A device's data configuration, as its agent hands it to the trainer.
+  /// A device's data configuration, as its agent passes it to the trainer.
   func data(_ device: Device, _ places: FleetPlaces) -> String {
     let share =
       if let range = ranges?[device.index] {

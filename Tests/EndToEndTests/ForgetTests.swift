@@ -20,7 +20,7 @@ extension EndToEnd {
         let capture = try await fleet.capture()
         #expect(try await eventually { capture.heard.contains { $0.topic.hasSuffix("nodes/\(here.id)/state") } })
         #expect(!capture.heard.contains { $0.topic.contains("nodes/\(gone.id)/") && !$0.payload.isEmpty })
-        // It runs, and says so again: nothing is lost but a moment.
+        // The device is running and announces itself again, so it is only missing for a moment.
         let refused = try await fleet.ask("POST", "\(fleet.ops)/v1/nodes/\(here.path)/forget")
         #expect(refused.status == 409 || refused.status == 204, "\(refused.text)")
         try await fleet.waitForDevices(1)

@@ -4,12 +4,12 @@ import TestSupport
 import Testing
 
 extension EndToEnd {
-  /// Programs that stand still (SIGSTOP) for so long that the broker gives them up, and go on as if nothing had been.
+  /// Programs that are stopped with SIGSTOP until the broker drops their connection, and then continue.
   @Suite struct FrozenTests {
     struct Case: Sendable, CustomTestStringConvertible {
       var program: String
       var upload: UploadTarget
-      /// Where the broker says that it is gone.
+      /// The topic on which the broker publishes the program's Will.
       var topic: String
       var testDescription: String { "\(program), updates to \(upload == .central ? "central" : "the region")" }
     }
@@ -33,7 +33,7 @@ extension EndToEnd {
         try await fleet.gate.waitForTrainers(4, "digits", round: 1)
         let capture = try await fleet.capture()
         try fleet.freeze(frozen.program)
-        // Everybody is done while it sleeps, and knocks at its door.
+        // The devices finish while the program is stopped, and try to reach it.
         try fleet.gate.open()
         _ = try await capture.first(within: .seconds(20), "the Will of \(frozen.program)") {
           $0.topic == "muster/v1/\(frozen.topic)" && $0.payload.contains("\"online\":false")

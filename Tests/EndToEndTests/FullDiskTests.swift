@@ -4,7 +4,7 @@ import TestSupport
 import Testing
 
 extension EndToEnd {
-  /// Full disks of agents and regions; central's is in `StartTests`.
+  /// Full disks of agents and regions. Central's is tested in `StartTests`.
   @Suite(.enabled(if: SmallDisk.isPossible, "needs the right to mount")) struct FullDiskTests {
     @Test(
       "A device whose disk is full says so, the round goes on without it, and it takes part again when there is space",
@@ -20,7 +20,7 @@ extension EndToEnd {
         try fleet.gate.open()
         let first = try #require(try await fleet.wait(for: "digits", "through round 1") { $0.rounds.count == 1 }.rounds.first)
         #expect(first.updates.map(\.path.description) == ["north/pi-3", "south/pi-2"])
-        // Whichever is first: the trainer that cannot write, or the agent's look, once a second, at the room that is left.
+        // Either comes first: the trainer that cannot write, or the agent's check of the free space, once a second.
         let reason = first.missed.first { $0.node == "north/pi-1" }?.reason ?? ""
         #expect(
           reason.contains("update.safetensors") && reason.hasSuffix(": No space left on device")
@@ -113,7 +113,7 @@ extension EndToEnd {
         disk.release()
         try await fleet.waitForCompletion("digits")
         let threads = try disk.threads
-        // Our own threads that may block, and the one that the database writes with; the pool's are called `…default-qos`.
+        // Muster's own threads that may block, and the thread on which the database writes. Threads of the pool are called `…default-qos`.
         #expect(threads.count > 2 && threads.allSatisfy { $0 == "muster-blocking" || $0.hasSuffix("overcommit") }, "\(threads)")
       }
     }

@@ -2,10 +2,10 @@ import FoundationEssentials
 import Glibc
 import TestSupport
 
-/// A trainer that trains only when a test lets it: so a round lasts exactly as long as a test wants, without a guess about time.
+/// A trainer that waits until the test lets it train, so that a round lasts exactly as long as the test needs, without timing guesses.
 ///
-/// It says that it has begun with a line in the file `begun/DEVICE.TASK.ROUND`, keeps a copy of its job folder under `jobs/DEVICE`, and waits for
-/// the file `open` or `open-DEVICE`; then `muster-train` does the job. Evaluations do not wait.
+/// It reports its start with a line in the file `begun/DEVICE.TASK.ROUND`, keeps a copy of its job folder under `jobs/DEVICE`, and waits
+/// for the file `open` or `open-DEVICE`. Then `muster-train` does the job. Evaluations do not wait.
 struct Gate: Sendable {
   let folder: String
 
@@ -31,12 +31,12 @@ struct Gate: Sendable {
     try FileManager.default.createDirectory(atPath: "\(folder)/begun", withIntermediateDirectories: true)
   }
 
-  /// Lets everybody train, or only some.
+  /// Lets all devices train, or only the given ones.
   func open(_ devices: String...) throws {
     for name in devices.isEmpty ? ["open"] : devices.map({ "open-\($0)" }) { try Data().write(to: URL(filePath: "\(folder)/\(name)")) }
   }
 
-  /// Who comes now waits again.
+  /// Makes trainers that start from now on wait again.
   func close() throws {
     for entry in try FileManager.default.contentsOfDirectory(atPath: folder) where entry.hasPrefix("open") {
       try FileManager.default.removeItem(atPath: "\(folder)/\(entry)")
@@ -66,7 +66,7 @@ struct Gate: Sendable {
   /// The copy of a device's job folder, as its agent made it.
   func job(_ device: String, _ task: String, round: Int) -> String { "\(folder)/jobs/\(device)/\(task).\(round)" }
 
-  /// Waits until so many devices have begun to train.
+  /// Waits until `count` devices have begun to train.
   @discardableResult
   func waitForTrainers(_ count: Int, _ task: String, round: Int, within timeout: Duration = .seconds(20)) async throws -> [String] {
     guard try await eventually(within: timeout, every: .milliseconds(20), { begun(task, round: round).count >= count }) else {
@@ -75,7 +75,7 @@ struct Gate: Sendable {
     return begun(task, round: round)
   }
 
-  /// The trainers of this gate that run now, without the guards beside them.
+  /// The running trainers of this gate, without their guards.
   var processes: [Int32] {
     let entries: [String]
     do {
@@ -90,11 +90,11 @@ struct Gate: Sendable {
       var bytes = [UInt8](repeating: 0, count: 4096)
       let count = read(file, &bytes, bytes.count)
       guard count > 0, String(decoding: bytes[..<count], as: UTF8.self).contains("gated-trainer\0\(folder)\0") else { return false }
-      // One that ended meanwhile has no name any more.
+      // A process that has ended in the meantime has no name any more.
       return (try? String(contentsOfFile: "/proc/\(pid)/comm", encoding: .utf8)) != "muster-guard\n"
     }
   }
 
-  /// Ends the trainers whose agents were killed and could not.
+  /// Ends the trainers whose agents were killed and could not end them.
   func killLeftovers() { for pid in processes { kill(pid, SIGKILL) } }
 }

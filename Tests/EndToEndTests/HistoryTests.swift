@@ -5,7 +5,7 @@ import TestSupport
 import Testing
 
 extension EndToEnd {
-  /// What central's history answers, as lists and as a stream of events.
+  /// The answers of central's history, as lists and as a stream of events.
   @Suite struct HistoryTests {
     @Test(
       "Lists of rounds, models, contributions and events come in pages, also from a central that has started again", .timeLimit(.minutes(1))
@@ -22,7 +22,7 @@ extension EndToEnd {
         try fleet.start("central")
         _ = try await fleet.wait(for: "digits", "there again") { _ in true }
         try await check(fleet, done)
-        // The id of a task that has ended stays taken.
+        // The id of an ended task cannot be used again.
         #expect(try await fleet.push("digits", task).status == 200)
         var other = task
         other.rounds = 7
@@ -33,7 +33,7 @@ extension EndToEnd {
     private func check(_ fleet: Fleet, _ done: TaskDetail) async throws {
       let task = "\(fleet.ops)/v1/tasks/digits"
       var all = try await fleet.http.get(TaskDetail.self, from: "\(task)?rounds=all")
-      // Who said what of an ended task is no longer known after a restart.
+      // The nodes' statuses of an ended task are no longer known after a restart.
       all.now = done.now
       #expect(all == done)
       let rounds = try await pages(RoundSummary.self, "\(task)/rounds", fleet)
@@ -61,7 +61,7 @@ extension EndToEnd {
       #expect(try await fleet.ask("GET", "\(task)/rounds/4").problem?.code == .unknownRound)
     }
 
-    /// A list, two rows a page.
+    /// Reads a list with two rows a page.
     private func pages<Row: Decodable & Sendable>(_: Row.Type, _ address: String, _ fleet: Fleet) async throws -> [Row] {
       var rows: [Row] = []
       var next: String? = address + (address.contains("?") ? "&" : "?") + "limit=2"
@@ -100,19 +100,19 @@ extension EndToEnd {
         #expect(events.contains { $0.name == "now" && $0.id == nil && $0.data.contains("\"task\":\"digits\"") })
         #expect(try await live.wait { !$0.isEmpty }.map(\.name) == ["snapshot"], "another task is none of its business")
 
-        // A client that lost its connection after the first round hears what came since, and no snapshot.
+        // A client that lost its connection after the first round gets the later events, and no snapshot.
         let first = try #require(records.first { $0.kind == .round }?.id)
         let resumed = try listen(fleet, "resumed", "?task=digits", ["-H", "Last-Event-ID: \(first)"])
         let rest = try await resumed.wait { $0.contains { $0.kind == .ended } }
         #expect(rest.filter { $0.name == "record" } == records.filter { $0.id.map { $0 > first } ?? false })
         #expect(!rest.contains { $0.name == "snapshot" })
-        // A number that this central never gave: from another store.
+        // A number that this central never gave, as from another store.
         let strange = try listen(fleet, "strange", "?task=digits", ["-H", "Last-Event-ID: 99999999"])
         #expect(try await strange.wait { !$0.isEmpty }.first?.name == "snapshot")
         #expect(
           try await fleet.ask("GET", "\(fleet.ops)/v1/events?task=nothing", headers: [("accept", "text/event-stream")]).problem?.code
             == .unknownTask)
-        // Open streams do not hold up a stop.
+        // Open streams do not delay a stop.
         let start = ContinuousClock.now
         #expect(try await fleet.stop("central") == 0)
         #expect(.now - start < .seconds(5))
@@ -127,7 +127,7 @@ extension EndToEnd {
   }
 }
 
-/// `curl` that writes a stream into a file.
+/// A `curl` process that writes a stream to a file.
 private struct Listener {
   let file: String
   let process: ChildProcess
@@ -139,7 +139,7 @@ private struct Listener {
     var kind: TaskEvent.Kind? { name == "record" ? (try? JSON.decode(TaskEvent.self, from: Array(data.utf8)))?.kind : nil }
   }
 
-  /// The events so far, once they are as they are to be.
+  /// The events so far, when they satisfy the condition.
   func wait(_ condition: ([Event]) -> Bool) async throws -> [Event] {
     var events: [Event] = []
     let came = try await eventually {

@@ -4,7 +4,7 @@ import TestSupport
 import Testing
 
 extension EndToEnd {
-  /// Programs that are started without a home folder, as units and containers do.
+  /// Programs that start without a home folder, as in units and containers.
   @Suite(.enabled(if: geteuid() == 0, "needs root")) struct HomelessTests {
     @Test(
       "A user without a home folder is told to configure `state`; nothing is written where others could reach it",
@@ -15,7 +15,7 @@ extension EndToEnd {
       ])
     func homeless(program: String, flags: [String], status: Int32) async throws {
       let folder = try TemporaryFolder()
-      // A user that the password file does not know.
+      // A user that is not in the password file.
       let command = [
         "--reuid", "54321", "--regid", "54321", "--clear-groups", "env", "-i", try Executable.find(program), "config", "print",
       ]

@@ -6,7 +6,7 @@ import Synchronization
 import TestSupport
 import Testing
 
-/// Sends a fleet everything that it should not get, and looks at what it says to that.
+/// Sends invalid messages and requests of all kinds to a fleet, and checks its answers.
 final class HostileClient: Sendable {
   private struct Tally {
     var messages = 0
@@ -27,7 +27,7 @@ final class HostileClient: Sendable {
   var requests: Int { tally.withLock(\.requests) }
   var statuses: [Int: Int] { tally.withLock(\.statuses) }
 
-  /// One wave of everything, both ways at once.
+  /// Sends everything once, over MQTT and HTTP at the same time.
   func attack() async throws {
     try await withThrowingTaskGroup(of: Void.self) { group in
       group.addTask { try await self.overTopics() }
@@ -38,7 +38,7 @@ final class HostileClient: Sendable {
 
   // MARK: - Topics
 
-  /// Every topic of a running task, of every node, of nodes that are none, and some that are not Muster's.
+  /// All topics of a running task, of all nodes, of unknown nodes, and some that are not Muster's.
   private var topics: [String] {
     var topics: [String] = []
     for coordinator in ["central"] + fleet.plan.regions {
@@ -61,7 +61,7 @@ final class HostileClient: Sendable {
     var count = 0
     for topic in topics {
       for payload in Self.payloads(topic) {
-        // Retained, the last of them stays; so that nobody takes it for a birth, the very last is no message at all.
+        // The last retained payload stays on the topic. The very last is not a message, so that no program takes it for a birth.
         broker.publish(payload, to: topic)
         broker.publish(payload, to: topic, retained: true)
         count += 2
@@ -69,7 +69,7 @@ final class HostileClient: Sendable {
       broker.publish(Array("junk".utf8), to: topic, retained: true)
     }
     try broker.flush()
-    // The broker's own part: packets that are none end the connection, and nobody else's.
+    // Invalid MQTT packets must end only the connection that sent them.
     for bytes in Self.packets {
       let stranger = try RawMQTT(port: fleet.broker.port)
       stranger.send(bytes)
@@ -121,7 +121,7 @@ final class HostileClient: Sendable {
     }
   }
 
-  /// - Parameter expected: the statuses that are right; nil among them: the connection may end without a word.
+  /// - Parameter expected: the correct statuses. With `nil` among them, the connection may also end without an answer.
   private func say(_ bytes: [UInt8], to port: Int, expected: [Int?]) throws {
     let socket = try RawSocket(port: port)
     socket.send(bytes)
@@ -143,7 +143,7 @@ final class HostileClient: Sendable {
     String(repeating: "a", count: 64), "e%cc%81",
   ]
 
-  /// Every identifier of every route replaced, on every listener: one does not have the route, another does not take the identifier.
+  /// All routes with invalid identifiers, for every listener. A listener either does not have the route or refuses the identifier.
   private var heads: [(String, [Int?])] {
     let refused: [Int?] = [400, 403, 404, 405, 410, 422]
     let digest = "sha256:\(String(repeating: "0", count: 64))"
@@ -173,7 +173,7 @@ final class HostileClient: Sendable {
     add("GET", "/v1/blobs/\(digest)/../../../../etc/passwd", "", refused)
     add("GET", "/v1/blobs/\(digest)", "Range: bytes=0-1,2-3,-99999999999999999999\r\n", [404])
     add("TRACE", "/", "", [404, 405])
-    // Heads that are none.
+    // Invalid heads.
     let large = String(repeating: "x", count: 40_000)
     heads += [
       ("GET /healthz HTTP/1.1\r\nHost: 127.0.0.1\r\nX-Large: \(large)\r\n\r\n", [431]),
@@ -188,7 +188,7 @@ final class HostileClient: Sendable {
     return heads
   }
 
-  /// What comes with a good ticket, or nearly, and is wrong all the same. At the region, whose round it is not, nothing is admitted.
+  /// Wrong uploads with a valid ticket, or almost. The region is not the ledger of this round, so it admits none.
   private var uploads: [(String, [UInt8], [Int?])] {
     let path = "/v1/tasks/digits/rounds/1/updates/north/pi-1"
     let ticket = "Authorization: Bearer \(invitation.ticket?.text ?? "")\r\n"
@@ -230,7 +230,7 @@ final class HostileClient: Sendable {
     return uploads
   }
 
-  /// Files that are no updates.
+  /// Files that are not updates.
   private static let bodies: [[UInt8]] = {
     func header(_ text: String, _ data: Int = 0) -> [UInt8] {
       (0..<8).map { UInt8(truncatingIfNeeded: text.utf8.count >> (8 * $0)) } + Array(text.utf8) + [UInt8](repeating: 0, count: data)

@@ -21,8 +21,8 @@ extension EndToEnd {
         try await capture.end()
 
         let hostile = HostileClient(fleet: fleet, invitation: invitation)
-        // The first wave is what allocators and caches grow with. What is not given back grows with each of the others; an allocator that
-        // takes some more at one of them does not.
+        // The first wave makes allocators and caches grow. A leak grows with every further wave; an allocator that takes more memory once
+        // does not.
         try await hostile.attack()
         let servers = ["central"] + fleet.plan.regions
         let lines = servers.map { fleet.log($0).split(separator: "\n").count }
@@ -42,7 +42,7 @@ extension EndToEnd {
           "hostile input: \(hostile.messages) messages, \(hostile.requests) requests, answers \(hostile.statuses.sorted { $0.key < $1.key })"
         )
 
-        // What was refused or dropped is in the log, and no other is named there than who sent it.
+        // Refusals and drops are logged, and the lines contain no secrets and no control characters.
         for name in servers {
           #expect(fleet.log(name).contains("a message was dropped"), "\(name) says what it dropped")
           #expect(fleet.log(name).contains("refused: "), "\(name) says what it refused")
@@ -63,7 +63,7 @@ extension EndToEnd {
       }
     }
 
-    /// Resident memory in KiB, the least of a while: what is freed late is freed.
+    /// Resident memory in KiB: the lowest value over some time, so that memory that is freed late does not count.
     private func settledMemory(of names: [String], in fleet: Fleet) async throws -> [Int] {
       var least = [Int](repeating: .max, count: names.count)
       var steady = 0

@@ -6,7 +6,7 @@ import TestSupport
 import Testing
 
 extension EndToEnd {
-  /// Who somebody is and when: late Wills, two of one name, wrong clocks.
+  /// Identities and clocks: late Wills, two programs with one name, wrong clocks.
   @Suite struct IdentityTests {
     @Test("A Will that comes after the new birth leaves the node online", .timeLimit(.minutes(1)), arguments: ["pi-1", "north"])
     func staleWill(program: String) async throws {
@@ -21,7 +21,7 @@ extension EndToEnd {
         #expect(try await fleet.push("digits", try fleet.task(rounds: 2, gated: true)).status == 201)
         try await fleet.gate.waitForTrainers(2, "digits", round: 1)
 
-        // It dies, and the broker does not notice: its connections hang in the proxy.
+        // The program dies, but the broker does not notice, because its connections hang in the proxy.
         try fleet.freeze(program)
         let lost = proxy.connections
         proxy.loseClients()
@@ -41,7 +41,7 @@ extension EndToEnd {
         }
         try await fleet.waitForDevices(2)
 
-        // Now the broker learns of the end of the old connections.
+        // Now the broker notices that the old connections have ended.
         #expect(proxy.connections == lost)
         proxy.cut()
         for (topic, old) in zip(topics, old) {
@@ -80,7 +80,7 @@ extension EndToEnd {
           return !line.isEmpty
         }
         #expect(isLoud && line.contains(" critical "), "\(line)")
-        // Each says its own session when it is ready: so the line leads to both machines.
+        // Each program logs its own session when it is ready, so the line leads to both machines.
         for name in ["pi-1", "twin"] {
           var session = ""
           _ = try await eventually {
@@ -90,7 +90,7 @@ extension EndToEnd {
           }
           #expect(!session.isEmpty && line.contains("session=\(session)"), "\(name) is named: \(line)")
         }
-        // Both have the invitation, both train it, and one counts.
+        // Both get the invitation and train, and one update counts.
         let bothTrain = try await eventually { fleet.gate.times("pi-1", "digits", round: 1) == 2 }
         #expect(bothTrain)
         try fleet.gate.open()
@@ -122,7 +122,7 @@ extension EndToEnd {
         }
         #expect(try await fleet.push("digits", try fleet.task(rounds: 3, gated: true)).status == 201)
         try await fleet.gate.waitForTrainers(3, "digits", round: 1)
-        // Somebody sets it right, in the middle of a round: that is a jump.
+        // The clocks are corrected in the middle of a round, which makes them jump.
         for clock in clocks.values { try clock.set("+0") }
         try fleet.gate.open()
         let done = try await fleet.waitForCompletion("digits")
@@ -132,7 +132,7 @@ extension EndToEnd {
       }
     }
 
-    /// As the programs' logs begin: local time.
+    /// A date as in the programs' log lines, in local time.
     private func dateText(_ date: Date) -> String {
       var seconds = time_t(date.timeIntervalSince1970)
       var parts = tm()
@@ -144,7 +144,7 @@ extension EndToEnd {
   }
 }
 
-/// What every state message says.
+/// The members that all state messages have.
 private struct Said: Decodable {
   var online: Bool
   var session: String

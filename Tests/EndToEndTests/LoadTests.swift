@@ -4,9 +4,9 @@ import TestSupport
 import Testing
 
 extension EndToEnd {
-  /// `muster load`: devices without agents against real servers.
+  /// `muster load`: simulated devices against real servers.
   @Suite struct LoadTests {
-    /// What is read of the report.
+    /// The parts of the report that the test reads.
     private struct Report: Decodable {
       struct Percentiles: Decodable {
         var count: Int
@@ -94,7 +94,7 @@ extension EndToEnd {
       let folder = try TemporaryFolder()
       let load = try start(arguments, in: folder)
       #expect(try await load.wait(within: .seconds(100)) == 0, "\(load.log.suffix(2000))")
-      // The report is the only thing in braces among the lines for people.
+      // Among the lines for people, only the report is in braces.
       let log = load.log
       let begin = try #require(log.firstIndex(of: "{"))
       let end = try #require(log.lastIndex(of: "}"))

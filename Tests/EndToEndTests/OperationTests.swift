@@ -54,7 +54,7 @@ extension EndToEnd {
 
         _ = try await fleet.stop("north")
         try fleet.start("north")
-        // It reads on the broker what it knew, and not when it happened.
+        // It reads the states from the broker again, but keeps the times of the first start.
         #expect(try await eventually { try await nodes().count == 2 })
         #expect(try await nodes().compactMap(\.since) == known)
         let regions: [RegionSummary] = try await fleet.http.get(from: "\(fleet.ops)/v1/regions")
@@ -75,7 +75,7 @@ extension EndToEnd {
         try await fleet.gate.waitForTrainers(4, "digits", round: 1)
 
         let paused = try await act("pause", .paused, fleet, capture)
-        // Running jobs finish and count; nobody is invited.
+        // Running jobs finish and count, and no device is invited.
         try fleet.gate.open()
         try await fleet.waitForUpdates(fleet.plan.deviceList.map(\.path), of: "digits", round: 1)
         #expect(try await fleet.detail("digits").summary.step == .paused)
@@ -83,7 +83,7 @@ extension EndToEnd {
         try fleet.gate.close()
 
         _ = try await act("resume", .open, fleet, capture)
-        // The descriptor's second revision is the pause, its third the resumption: whoever is invited says under which.
+        // The descriptor's second revision is the pause, its third the resumption. Each invitation contains its revision.
         let invitations = capture.heard.filter { $0.topic.contains("/invitations/") && $0.at > paused }.compactMap {
           $0.decode(Invitation.self)
         }
@@ -105,15 +105,15 @@ extension EndToEnd {
           #expect(answer.status == 409 && answer.text.contains("cancelled"))
         }
 
-        // Everybody is free for the next one.
+        // All devices are free for the next task.
         #expect(try await fleet.push("next", try fleet.task(rounds: 1)).status == 201)
         #expect(try await fleet.waitForCompletion("next").rounds[0].updates.count == 4)
       }
     }
 
-    /// Acts, and expects the descriptor in that state at both regions' devices, and whatever else, within a second.
+    /// Carries out an action, and expects the descriptor with that state on both regions' topics, and the other condition, within a second.
     ///
-    /// - Returns: when the last region had it, in seconds since 1970.
+    /// - Returns: the time at which the last region had it, in seconds since 1970.
     private func act(
       _ action: String, _ state: TaskDescriptor.State, _ fleet: Fleet, _ capture: TopicCapture, also: () throws -> Bool = { true }
     ) async throws -> Double {
@@ -161,7 +161,7 @@ extension EndToEnd {
         #expect(try await fleet.push("digits", task, to: fleet.ops(of: "south")).status == 201)
         #expect(try await fleet.detail("digits").specification == task)
 
-        // Retried, whole and to whomever, it is one task.
+        // Repeated pushes, to any program, are the same task.
         #expect(try await fleet.push("digits", task, to: fleet.ops(of: "north")).status == 200)
         #expect(try await fleet.push("digits", task).status == 200)
         var other = task
@@ -174,7 +174,7 @@ extension EndToEnd {
         #expect(try await fleet.push("digits", task).status == 200)
         #expect(try await fleet.http.get([TaskSummary].self, from: "\(fleet.ops)/v1/tasks").count == 1)
 
-        // A refusal of central's comes through as it is; without central nothing is accepted.
+        // A refusal by central is passed on unchanged. Without central, no task is accepted.
         other.rounds = 0
         let refused = try await fleet.push("wrong", other, to: fleet.ops(of: "north"))
         #expect(refused.status == 422 && refused.text.contains("rounds"))

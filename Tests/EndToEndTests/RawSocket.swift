@@ -1,7 +1,7 @@
 import Glibc
 import TestSupport
 
-/// A TCP connection to the loopback interface on which anything can be said. Blocking, with a timeout.
+/// A TCP connection to the loopback interface on which any bytes can be sent. It blocks, with a timeout.
 final class RawSocket: Sendable {
   private let descriptor: Int32
 
@@ -25,7 +25,7 @@ final class RawSocket: Sendable {
 
   deinit { close(descriptor) }
 
-  /// - Returns: false when the other side has closed meanwhile.
+  /// - Returns: false if the other side has closed the connection in the meantime.
   @discardableResult
   func send(_ bytes: [UInt8]) -> Bool {
     var rest = bytes[...]
@@ -39,7 +39,7 @@ final class RawSocket: Sendable {
 
   func finishSending() { shutdown(descriptor, Int32(SHUT_WR)) }
 
-  /// Up to so many bytes, or what came until the end or the timeout.
+  /// Receives up to `limit` bytes, or fewer at the end of the connection or at the timeout.
   func receive(upTo limit: Int, until isEnough: ([UInt8]) -> Bool = { _ in false }) -> [UInt8] {
     var all: [UInt8] = []
     var buffer = [UInt8](repeating: 0, count: 16 << 10)
@@ -52,11 +52,11 @@ final class RawSocket: Sendable {
   }
 }
 
-/// MQTT 3.1.1 by hand, for messages by the thousand and for packets that no library sends.
+/// MQTT 3.1.1 without a library, for thousands of messages and for packets that no library sends.
 struct RawMQTT {
   private let socket: RawSocket
 
-  /// Connects as a stranger.
+  /// Connects with a client id that no program uses.
   init(port: Int) throws(TestSupportError) {
     socket = try RawSocket(port: port, seconds: 20)
     let id = "stranger-\(UInt32.random(in: .min ... .max))"
@@ -64,12 +64,12 @@ struct RawMQTT {
     guard socket.receive(upTo: 4).starts(with: [0x20, 2, 0, 0]) else { throw TestSupportError("the broker does not take a connection") }
   }
 
-  /// Without an acknowledgement.
+  /// Publishes without an acknowledgement.
   func publish(_ payload: [UInt8], to topic: String, retained: Bool = false) {
     socket.send(Self.packet(retained ? 0x31 : 0x30, Self.text(topic) + payload))
   }
 
-  /// Returns when the broker has dealt with everything before.
+  /// Returns when the broker has handled everything sent before.
   func flush() throws(TestSupportError) {
     socket.send(Self.packet(0x32, Self.text("endtoend/flush") + [0, 1]))
     guard socket.receive(upTo: 4).starts(with: [0x40, 2, 0, 1]) else { throw TestSupportError("the broker did not acknowledge") }

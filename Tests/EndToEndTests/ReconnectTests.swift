@@ -5,9 +5,9 @@ import TestSupport
 import Testing
 
 extension EndToEnd {
-  /// The broker goes and comes back: how soon everybody is there again, and what it costs.
+  /// The time until all programs are connected again after an outage of the broker, and the cost.
   @Suite struct ReconnectTests {
-    /// Seconds that the broker is away. `Benchmarks/reconnect` sets a whole minute.
+    /// Length of the outage in seconds. `Benchmarks/reconnect` sets a whole minute.
     private static let outage = ProcessInfo.processInfo.environment["MUSTER_OUTAGE_SECONDS"].flatMap { Double($0) } ?? 6
 
     @Test(
@@ -29,7 +29,7 @@ extension EndToEnd {
         try await fleet.broker.kill()
         let end = ContinuousClock.now + .seconds(Self.outage)
         try await fleet.waitForReadiness(false)
-        // HTTP carries: who is done delivers.
+        // HTTP still works, so finished devices deliver.
         try fleet.gate.open("pi-1", "pi-2")
         try await fleet.waitForUpdates(["north/pi-1", "south/pi-2"], of: "digits", round: 1)
         _ = try await eventually(within: end - .now, every: .milliseconds(250)) {
@@ -71,12 +71,12 @@ extension EndToEnd {
       try await withFleet(plan) { fleet in
         try await withAgents(count, of: fleet, in: "north") { host in
           try await fleet.waitForDevices(count, within: .seconds(60))
-          // One that waits for one device more: so all have something to say when they are back.
+          // This task waits for one more device than there are, so that all devices have a status to publish when they are back.
           #expect(try await fleet.push("waiting", try fleet.task(rounds: 1, cohort: count + 1)).status == 201)
           let sessions = try await fleet.sessions(in: "north") { $0.count == count && $0.allSatisfy { !$0.tasks.isEmpty } }
 
           try await fleet.broker.kill()
-          // Not a wait for something: the outage itself.
+          // This sleep does not wait for an event. It is the outage itself.
           try await Task.sleep(for: .seconds(3))
           let returned = ContinuousClock.now
           try await fleet.broker.start()
@@ -89,7 +89,7 @@ extension EndToEnd {
           let attempts = host.attempts(since: returned)
           let most = attempts.values.map(\.count).max() ?? 0
           #expect(attempts.count == count && attempts.values.allSatisfy { $0.last?.message == AgentHost.connected } && most <= 8)
-          // As many in any second as there are: they do not come all at once.
+          // The number of attempts in each second shows that the devices do not come all at once.
           let times = attempts.values.joined().map { ($0.time - returned).seconds }.sorted()
           let seconds = Dictionary(grouping: times) { Int($0) }.sorted { $0.key < $1.key }.map(\.value.count)
           print(
@@ -104,12 +104,12 @@ extension EndToEnd {
 }
 
 extension Duration {
-  /// Seconds, rounded to hundredths.
+  /// The seconds, rounded to hundredths.
   var seconds: Double { (self / .seconds(1) * 100).rounded() / 100 }
 }
 
 extension Fleet {
-  /// The resident memory of a program.
+  /// The resident memory of a program in KiB.
   func residentKiB(_ program: String) throws -> Int {
     let status = try String(contentsOfFile: "/proc/\(try process(program).pid)/status", encoding: .utf8)
     let line = status.split(separator: "\n").first { $0.hasPrefix("VmRSS:") }
@@ -119,7 +119,7 @@ extension Fleet {
     return kibibytes
   }
 
-  /// The session of each node of a region, once its nodes are as wanted.
+  /// The sessions of a region's nodes, when the nodes satisfy the condition.
   func sessions(in region: String, within timeout: Duration = .seconds(30), _ condition: ([NodeSummary]) -> Bool) async throws -> [NodeID:
     String]
   {

@@ -31,7 +31,7 @@ extension EndToEnd {
         #expect(links.map(\.coordinator) == [.central, NodeID(unchecked: "north"), NodeID(unchecked: "south")])
         let size = try #require(done.models.last?.bytes)
         let central = try #require(links.first?.traffic)
-        // Two regions send one update each, and fetch each model once: that of round 2 is evaluated, too.
+        // Two regions send one update each and fetch each model once, including that of round 2, which is evaluated.
         #expect((4 * size..<5 * size).contains(central.received), "\(central) of models of \(size) bytes")
         #expect(central.sent == 2 * done.models.reduce(0) { $0 + $1.bytes }, "\(central) of models of \(size) bytes")
         for link in links.dropFirst() { #expect((4 * size..<5 * size).contains(link.traffic.received), "\(link)") }
@@ -44,7 +44,7 @@ extension EndToEnd {
       }
     }
 
-    /// What the regions' records name, from the regions' own stores.
+    /// The updates in the regions' records, from the regions' own stores.
     private func devicesUpdates(of round: Int, _ fleet: Fleet) async throws -> [TrainedUpdate] {
       var updates: [TrainedUpdate] = []
       for region in fleet.plan.regions {

@@ -5,7 +5,7 @@ import TestSupport
 import Testing
 
 extension EndToEnd {
-  /// A large update of a real round, and central killed while it comes.
+  /// A large update of a real round, with central killed during the upload.
   @Suite struct ResumedUploadTests {
     @Test("Central is killed in the middle of an upload of 50 MB: one part at most is sent again", .timeLimit(.minutes(3)))
     func centralKilled() async throws {
@@ -40,7 +40,7 @@ extension EndToEnd {
         #expect(update.bytes > 50_000_000)
         let again = proxy.received - update.bytes
         print("central killed at \(before) of \(update.bytes) bytes: \(again) more in all, heads and other requests included")
-        // One part, the heads of fifty parts, and what agent and region asked central besides.
+        // One part, the heads of fifty parts, and the other requests of agent and region to central.
         #expect(again <= (1 << 20) + (64 << 10))
         #expect(fleet.log("pi-1").contains("the upload continues"))
       }

@@ -2,12 +2,12 @@ import FoundationEssentials
 import Glibc
 import TestSupport
 
-/// A file system of a few MiB in memory, to be full of.
+/// A file system of a few MiB in memory, which a test can fill.
 struct SmallDisk {
   let path: String
   private var filler: String { "\(path)/filler" }
 
-  /// Mounting needs root, and a system that lets root do it.
+  /// Whether it can be mounted, which needs root and a system that lets root mount.
   static let isPossible: Bool = {
     do {
       let folder = try TemporaryFolder()
@@ -26,7 +26,7 @@ struct SmallDisk {
     }
   }
 
-  /// Takes the last byte.
+  /// Fills the file system to the last byte.
   func fill() throws {
     let file = open(filler, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0o600)
     guard file >= 0 else { throw TestSupportError("\(filler): \(String(cString: strerror(errno)))") }

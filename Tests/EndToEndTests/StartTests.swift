@@ -27,7 +27,7 @@ extension EndToEnd {
           #expect(says, "\(name): \(ready.status) \(ready.text)")
           #expect(try await fleet.ask("GET", "\(address)/healthz").status == 200)
         }
-        // A task is taken: the store is the truth.
+        // A task is accepted even without a broker, because it only has to be stored.
         #expect(try await fleet.push("digits", try fleet.task(rounds: 1)).status == 201)
         #expect(try await fleet.why("digits").sentence.isEmpty == false)
         for name in fleet.names { #expect(fleet.log(name).contains("\(fleet.broker.port)"), "\(name) logs the broker that it waits for") }
@@ -45,7 +45,7 @@ extension EndToEnd {
       plan.regions = ["north"]
       try await withFleet(plan) { fleet in
         let topics = try await fleet.capture()
-        // The same ports, another state folder; then the same state folder, other ports.
+        // First the same ports with another state folder, then the same state folder with other ports.
         for (program, listener) in [("central", fleet.places.central), ("north", fleet.places.regions["north"])] {
           let listener = try #require(listener)
           for (flag, port) in [("--data-port", listener.data), ("--ops-port", listener.ops)] {
@@ -74,7 +74,7 @@ extension EndToEnd {
           #expect(Int(failed.status) == code && failed.output.contains(words), "\(program) \(arguments): \(failed.status) \(failed.output)")
         }
 
-        // The first ones never noticed: nobody said a word under their names.
+        // The running programs are not affected: nothing was published under their names.
         let births = topics.heard.filter { heard in
           !heard.retained && ["central/state", "north/state"].contains { heard.topic.hasSuffix($0) }
         }
@@ -85,7 +85,7 @@ extension EndToEnd {
       }
     }
 
-    /// A second one of a program, with other flags, to its end.
+    /// Runs a second instance of a program with other flags until it ends.
     private func run(_ fleet: Fleet, _ program: String, _ arguments: [String]) async throws -> (status: Int32, output: String) {
       let log = fleet.folder.file("logs/second-\(UInt32.random(in: .min ... .max)).log")
       let configuration = arguments.contains("--config") ? [] : ["--config", fleet.places.configuration(program)]
@@ -117,7 +117,7 @@ extension EndToEnd {
           #expect(try await fleet.ask("POST", "\(fleet.ops)/v1/tasks/digits/pause").status == 507)
           let blob = try await fleet.ask("POST", "\(fleet.ops)/v1/blobs", [UInt8](repeating: 7, count: 600_000))
           #expect([503, 507].contains(blob.status), "\(blob.status) \(blob.text)")
-          // Updates come and are not lost: the devices try again.
+          // Updates are refused but not lost, because the devices try again.
           try fleet.gate.open()
           let isRefused = try await eventually { fleet.plan.deviceList.allSatisfy { fleet.log($0.id).contains("507") } }
           #expect(isRefused, "the devices are told")

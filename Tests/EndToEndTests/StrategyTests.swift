@@ -46,7 +46,7 @@ extension EndToEnd {
       }
     }
 
-    /// What is stored gives the same models again; what is gone is named.
+    /// Checks that a replay of stored rounds gives the same models, and names removed inputs.
     private func replay(_ done: TaskDetail, _ fleet: Fleet) async throws {
       func rows(_ output: String) -> [String] {
         output.split(separator: "\n").dropFirst().map { $0.split(separator: " ").prefix(2).joined(separator: " ") }
@@ -55,7 +55,7 @@ extension EndToEnd {
       #expect(all.status == 0 && rows(all.output).suffix(2) == ["2 same", "3 same"], "\(all.output)")
       let update = try #require(done.rounds.first { $0.round == 3 }?.updates.first)
       let (blob, state) = (update.digest.hexadecimal, fleet.places.state("central"))
-      // It was downloaded above, and so has a file of its own besides.
+      // The update was downloaded above, so it also has its own file.
       try FileManager.default.removeItem(atPath: "\(state)/blobs/\(blob.prefix(2))/\(blob)")
       for pack in try FileManager.default.contentsOfDirectory(atPath: "\(state)/packs").map({ "\(state)/packs/\($0)" }) {
         let head = try Data(contentsOf: URL(filePath: pack)).prefix { $0 < 0x80 }
@@ -65,7 +65,7 @@ extension EndToEnd {
       #expect(left.status == 0 && rows(left.output).suffix(2) == ["2 same", "3 collected"], "\(left.output)")
       let third = try await fleet.muster(["task", "replay", "adam", "--round", "3"])
       #expect(third.status == 3 && third.output.contains("retention has removed the update of \(update.path)"), "\(third.output)")
-      // As after an update from version 0.1.0, which did not keep every model that would be kept today.
+      // As after an upgrade from version 0.1.0, which did not keep every model that would be kept today.
       let second = try #require(done.models.first { $0.round == 2 }).digest.hexadecimal
       try FileManager.default.removeItem(atPath: "\(fleet.places.state("central"))/blobs/\(second.prefix(2))/\(second)")
       #expect(try await fleet.detail("adam").models.filter(\.kept).map(\.round) == [0, 1, 3])
@@ -78,7 +78,7 @@ extension EndToEnd {
       let script = try TemporaryFolder()
       var plan = FleetPlan()
       plan.devices = 2
-      // The first update is the result.
+      // The rule's result is the first update.
       let program = try script.write("cp \"$1/updates/000000.safetensors\" \"$1/result.safetensors\"\n", to: "rule")
       plan.rule = ["/bin/sh", program]
       try await withFleet(plan) { fleet in

@@ -3,15 +3,15 @@ import Glibc
 import MusterSchema
 import TestSupport
 
-/// One message as a subscriber saw it.
+/// A message that a subscriber received.
 struct Heard: Sendable {
-  /// Seconds since 1970.
+  /// Time of arrival, in seconds since 1970.
   var at: Double
   var retained: Bool
   var topic: String
   var payload: String
 
-  /// The message as its kind; nil for another one, an empty or a broken one.
+  /// The message decoded as this kind; `nil` if it is of another kind, empty or invalid.
   func decode<M: Message>(_: M.Type) -> M? {
     do {
       return try MessageCoder.decode(M.self, from: Array(payload.utf8))
@@ -21,14 +21,14 @@ struct Heard: Sendable {
   }
 }
 
-/// Everything that passes over a broker, as mosquitto's own client sees it.
+/// All messages of a broker, as received by mosquitto's own client.
 final class TopicCapture: Sendable {
   private let client: ChildProcess
   private let log: String
 
   static let all = "muster/v1/#"
 
-  /// Listens until the value goes.
+  /// Subscribes until the value is released.
   init(port: Int, _ filters: [String] = [all], log: String) throws {
     self.log = log
     client = try ChildProcess(
@@ -39,7 +39,7 @@ final class TopicCapture: Sendable {
 
   var heard: [Heard] {
     var text = client.log[...]
-    // The last line may be half written.
+    // The last line may be incomplete.
     text = text[..<(text.lastIndex(of: "\n") ?? text.startIndex)]
     return text.split(separator: "\n").compactMap { line in
       let parts = line.split(separator: "\t", maxSplits: 3, omittingEmptySubsequences: false)
@@ -66,7 +66,7 @@ final class TopicCapture: Sendable {
 }
 
 extension Fleet {
-  /// Starts to listen to all topics; returns when the subscription stands.
+  /// Starts to capture all topics, and returns when the subscription is active.
   func capture() async throws -> TopicCapture {
     let capture = try TopicCapture(
       port: broker.port, [TopicCapture.all, marker], log: folder.file("logs/topics-\(UInt32.random(in: .min ... .max))"))
@@ -75,10 +75,10 @@ extension Fleet {
     return capture
   }
 
-  /// What the broker holds now, by topic.
+  /// The broker's retained messages, by topic.
   func retained() async throws -> [String: String] {
     let capture = try await capture()
-    // Subscribed first, the tree's retained messages come before the marker's.
+    // The filter of all topics is subscribed first, so their retained messages arrive before the marker.
     let heard = capture.heard.filter { $0.retained && $0.topic.hasPrefix("muster/") }
     try await capture.end()
     return Dictionary(heard.map { ($0.topic, $0.payload) }) { $1 }
@@ -90,7 +90,7 @@ extension Fleet {
     try await publish(Array(payload.utf8), to: topic, retained: retained)
   }
 
-  /// Publishes as a stranger would. Returns when the broker has it.
+  /// Publishes from an unknown client. Returns when the broker has the message.
   func publish(_ payload: [UInt8], to topic: String, retained: Bool = false) async throws {
     let file = try folder.write(payload, to: "payload-\(UInt32.random(in: .min ... .max))")
     let client = try ChildProcess(

@@ -6,7 +6,7 @@ import Testing
 
 extension EndToEnd {
   @Suite struct TrainerTests {
-    /// A trainer of this shell script, which has the job's folder as `$1`.
+    /// The configuration of a trainer that runs this shell script with the job's folder as `$1`.
     private func shell(_ script: String, _ more: String = "") throws -> String {
       let text = String(decoding: try JSON.encode(script), as: UTF8.self)
       return #""own": {"command": ["/bin/sh", "-c", \#(text), "trainer"], "timeoutSeconds": 1, "graceSeconds": 0.2\#(more)}"#
@@ -44,7 +44,7 @@ extension EndToEnd {
             contentsOfFile: "\(fleet.places.state(device))/failed/digits.1.train/trainer.log", encoding: .utf8)
           #expect(log.contains(reason.prefix(30)))
         }
-        // Each of them does what the next task asks for.
+        // All devices do the next task.
         #expect(try await fleet.push("next", try fleet.task(rounds: 1)).status == 201)
         #expect(try await fleet.waitForCompletion("next").rounds.first?.updates.count == 6)
       }
@@ -105,7 +105,7 @@ extension EndToEnd {
         """
       try await withFleet(plan) { fleet in
         var task = try fleet.task(rounds: 1)
-        // Versions are asked of devices: central's own may be another program of that name.
+        // Versions are required only of devices, because central's own trainer may be another program with that name.
         task.trainer = TrainerSelection(any: ["own>=2.1", "built-in"])
         #expect(try await fleet.push("digits", task).status == 201)
         #expect(try await eventually { access("\(notes.path)/evaluates", F_OK) == 0 })
@@ -124,7 +124,7 @@ extension EndToEnd {
       }
     }
 
-    /// Which trainer each device said that it trains with.
+    /// The trainer of each device according to its status.
     private func trainers(of task: String, _ capture: TopicCapture) -> [String: String] {
       var trainers: [String: String] = [:]
       for heard in capture.heard where heard.topic.hasSuffix("/tasks/\(task)") {
@@ -157,7 +157,7 @@ extension EndToEnd {
           """
       }
       let step = Array(try Data(contentsOf: URL(filePath: try Checkout.file("examples/trainers/onnxruntime/lenet5.onnx"))))
-      // The same id gives the same seeds: the two runs differ in nothing but who trains.
+      // The same id gives the same seeds, so the two runs differ only in the trainers.
       var alone: TaskDetail?
       try await withFleet { fleet in
         #expect(try await fleet.push("digits", try mixedTask(fleet)).status == 201)
@@ -190,15 +190,15 @@ extension EndToEnd {
 
     private func mixedTask(_ fleet: Fleet) throws -> TaskSpecification {
       var task = try fleet.task(rounds: 5, epochs: 3, evaluate: EvaluationSpecification(every: 1, devices: true, seconds: 20))
-      // Single precision sums differ by the last bit from trainer to trainer. With most seeds some unit lies so near to 0 that a ReLU
-      // passes it in one trainer and not in the other, and then they part (docs/trainers.md, Traps).
+      // Sums in single precision differ in the last bit between trainers. With most seeds, some unit is so near to 0 that a ReLU passes it
+      // in one trainer and not in another, and the models diverge (docs/trainers.md, Traps).
       task.local.seed = 9
       return task
     }
   }
 }
 
-/// What a mixed fleet needs beside our own programs.
+/// Software that a mixed fleet needs in addition to Muster's programs.
 private enum MixedFleet {
   static let library = ProcessInfo.processInfo.environment["MUSTER_ONNXRUNTIME"].flatMap { access($0, R_OK) == 0 ? $0 : nil }
   static let python = ProcessInfo.processInfo.environment["MUSTER_PYTHON"]

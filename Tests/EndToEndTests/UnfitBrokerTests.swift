@@ -4,7 +4,7 @@ import TestSupport
 import Testing
 
 extension EndToEnd {
-  /// Central at a broker that leaves something out, and says nothing about it.
+  /// Central with a broker that lacks a feature without reporting an error.
   @Suite struct UnfitBrokerTests {
     @Test("A broker that drops messages of 4 KiB is named in /readyz and in the log; one that takes them is not", .timeLimit(.minutes(1)))
     func messageSize() async throws {
@@ -28,7 +28,7 @@ extension EndToEnd {
           } catch {
             text = "\(error)"
           }
-          // The probe's end is seen on its topic, which is cleared after it.
+          // The end of the probe shows in the log.
           return isFit
             ? central.log.contains("the broker has all required features") : text.contains("does not deliver a message of 4096 bytes")
         }

@@ -29,20 +29,20 @@ extension EndToEnd {
         #expect(accuracies[2] > accuracies[0])
         #expect(accuracies[2] > 0.6)
         #expect(done.rounds.compactMap { $0.deviceMetrics?["accuracy"] }.count == 3)
-        // Each round starts where the last one ended.
+        // Each round starts from the result of the round before.
         #expect(done.rounds[1].base == done.rounds[0].result && done.rounds[2].base == done.rounds[1].result)
 
         try await checkReaders(done, fleet)
         try await checkModel(done, fleet)
         try await checkTopics(fleet, capture)
-        // Told to stop, everybody leaves in order and says so.
+        // All programs stop in order and publish that they are offline.
         for name in fleet.names.reversed() { #expect(try await fleet.stop(name) == 0, "\(name)") }
         let left = try await fleet.retained()
         for (topic, payload) in left where topic.hasSuffix("/state") { #expect(payload.contains("\"online\":false"), "\(topic)") }
       }
     }
 
-    /// What happens now alone, and the last rounds alone.
+    /// Reads only the current state, and only the last rounds.
     private func checkReaders(_ done: TaskDetail, _ fleet: Fleet) async throws {
       let address = "\(fleet.ops)/v1/tasks/digits"
       #expect(try await fleet.http.get(RoundState.self, from: "\(address)/now") == done.now)
@@ -59,7 +59,7 @@ extension EndToEnd {
       #expect(try await fleet.ask("GET", "\(fleet.ops)/v1/tasks/nobody/now").problem?.code == .unknownTask)
     }
 
-    /// The last model, downloaded whole and in part.
+    /// Downloads the last model as a whole and in part.
     private func checkModel(_ done: TaskDetail, _ fleet: Fleet) async throws {
       let model = try #require(done.models.last)
       #expect(model.round == 3 && model.kept && model.digest == done.rounds[2].result)
@@ -69,19 +69,19 @@ extension EndToEnd {
       #expect(opened.tensors.reduce(0) { $0 + $1.shape.reduce(1, *) } == 19_754)
       #expect(opened.tensors.map(\.name).contains("conv1.weight"))
       #expect(opened.nonFiniteTensor() == nil)
-      // From curl, and from the ops listener, too.
+      // curl can download it from the ops listener, too.
       let log = fleet.folder.file("curl")
       let curl = try ChildProcess("curl", ["-sf", "-r", "0-7", "-o", log, "\(fleet.ops)/v1/blobs/\(model.digest)"], log: "/dev/null")
       #expect(try await curl.wait() == 0)
       #expect(try Data(contentsOf: URL(filePath: log)).count == 8)
     }
 
-    /// What design.md's table of topics says, after the end and on the way.
+    /// Checks the topics that docs/protocol.md describes, after the end and during the task.
     private func checkTopics(_ fleet: Fleet, _ capture: TopicCapture) async throws {
       _ = try await capture.first("the end of the round's window") {
         $0.topic == "muster/v1/central/tasks/digits/round" && $0.payload.contains("\"step\":\"completed\"")
       }
-      // Statuses are cleared by the coordinator after the end; what stays is who is there, and the task's last word.
+      // The coordinator clears statuses after the end. Presence and the task's last messages stay.
       let expected =
         ["central/state", "north/state", "south/state", "central/nodes/north/state", "central/nodes/south/state"]
         + ["central", "north", "south"].flatMap { ["\($0)/tasks/digits", "\($0)/tasks/digits/round"] }

@@ -1,16 +1,16 @@
 import FoundationEssentials
 import TestSupport
 
-/// A program's calendar time, off by as much as a test wants; how fast time passes stays the same.
+/// A wrong calendar time for a program. The speed of time does not change.
 struct WrongClock: Sendable {
-  /// libfaketime, where Debian and its kin put it.
+  /// The path of libfaketime in Debian and similar systems.
   static let library: String? = {
     let folders = ["/usr/lib/x86_64-linux-gnu", "/usr/lib/aarch64-linux-gnu", "/usr/lib", "/usr/lib64", "/usr/local/lib"]
     return folders.map { "\($0)/faketime/libfaketimeMT.so.1" }.first { FileManager.default.fileExists(atPath: $0) }
   }()
 
-  /// libfaketime moves timers by its offset even when these do not follow the calendar: one of a program whose clock is a day behind would
-  /// ring a day late. Loaded before it, this leaves them as they are.
+  /// A library that is loaded before libfaketime and leaves timers alone. libfaketime moves timers by its offset even if they do not follow
+  /// the calendar: a timer of a program whose clock is a day behind would fire a day late.
   private static let timers = """
     #include <sys/syscall.h>
     #include <sys/timerfd.h>
@@ -24,7 +24,7 @@ struct WrongClock: Sendable {
   private let file: String
   private let preloaded: String
 
-  /// - Parameter offset: as `faketime` takes it: `+1d`, `-2h`.
+  /// - Parameter offset: in the form of `faketime`: `+1d`, `-2h`.
   init(_ offset: String, in folder: TemporaryFolder) async throws {
     let name = "clock-\(UInt32.random(in: .min ... .max))"
     file = folder.file(name)
@@ -35,16 +35,16 @@ struct WrongClock: Sendable {
     try set(offset)
   }
 
-  /// From now on the clock shows another time.
+  /// Changes the clock from now on.
   func set(_ offset: String) throws { try Data("\(offset)\n".utf8).write(to: URL(filePath: file), options: .atomic) }
 
-  /// What starts a program that shall have it. Under another program of the system: libfaketime changes the environment of the first one, and
-  /// Swift looks for the arguments beside it.
+  /// The command prefix that starts a program with the wrong clock. It runs the program below another one, because libfaketime changes the
+  /// environment of the first program, and Swift looks for the arguments beside it.
   var command: [String] {
     let settings = [
       "LD_PRELOAD=\(preloaded)", "FAKETIME_TIMESTAMP_FILE=\(file)", "FAKETIME_NO_CACHE=1", "FAKETIME_DONT_FAKE_MONOTONIC=1",
       "DONT_FAKE_MONOTONIC=1",
-      // Nor do files' times move when somebody sets the clock.
+      // File times do not move when the clock is set.
       "NO_FAKE_STAT=1",
     ]
     return ["/usr/bin/env"] + settings + ["/usr/bin/env"]

@@ -9,7 +9,7 @@ extension EndToEnd {
     func garbage() async throws {
       try await harmless { fleet in
         for topic in Self.topics { try await flood(topic, Self.garbage(Self.kind(of: topic)), fleet) }
-        // Something that must not be there at all.
+        // Topics that must not exist.
         for topic in [
           "muster/v1/central/nodes/North/state", "muster/v1/north/what", "muster/v2/north/state", "muster/v1/north/tasks/a b/round",
         ] {
@@ -60,7 +60,7 @@ extension EndToEnd {
       }
     }
 
-    /// A task of two rounds that is disturbed while its first round is trained, and must not feel it.
+    /// Runs a task of two rounds, disturbs it during its first round, and checks that it is not affected.
     private func harmless(_ disturb: (Fleet) async throws -> Void) async throws {
       var plan = FleetPlan()
       plan.devices = 4
@@ -85,7 +85,7 @@ extension EndToEnd {
       }
     }
 
-    /// Every topic of a running task, of one node of each kind.
+    /// The topics of a running task, with one node of each kind.
     private static let topics = [
       "central/state", "central/tasks/digits", "central/tasks/digits/round", "central/nodes/north/state",
       "central/nodes/north/tasks/digits",

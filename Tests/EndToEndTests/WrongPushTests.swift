@@ -122,7 +122,7 @@ extension EndToEnd {
         #expect(pushed.status == 0, "\(pushed.output)")
         #expect(try await fleet.detail("right").summary.step == .completed)
 
-        // The same file under the id of a task that was cancelled starts nothing, and does not look as if it had.
+        // The same file with the id of a cancelled task starts nothing, and the command does not report success.
         let long = try fleet.folder.write(right.replacing("rounds: 1", with: "rounds: 1000"), to: "long.yaml")
         #expect(try await fleet.muster(["task", "push", long, "--id", "long"]).status == 0)
         #expect(try await fleet.muster(["task", "cancel", "long"]).status == 0)
@@ -154,7 +154,7 @@ extension EndToEnd {
         #expect(output.contains(/pi-1 +no +only \d+ MiB of disk space are free, but jobs need 900000000 MiB/), "\(output)")
         #expect(output.contains(/pi-2 +no +the device's owner does not allow uploads to 127.0.0.1/), "\(output)")
         #expect(output.contains(/north\/pi-3 +yes/) && output.contains(/the descriptor takes \d\d\d of 4096 bytes/), "\(output)")
-        // The devices themselves say the same.
+        // The devices themselves give the same reasons.
         #expect(try await fleet.push("digits", try fleet.task(rounds: 1)).status == 201)
         #expect(
           try await eventually {
@@ -164,7 +164,7 @@ extension EndToEnd {
       }
     }
 
-    /// Any JSON, to be bent.
+    /// Any JSON value, which tests can change.
     private enum Loose: Codable {
       case number(Double)
       case text(String)

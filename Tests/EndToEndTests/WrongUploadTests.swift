@@ -21,7 +21,7 @@ extension EndToEnd {
         }
         let mine = try await invitation("pi-1")
         let other = try await invitation("pi-3")
-        // This one will never deliver, so that its place in round 1 stays empty.
+        // This device will never deliver, so that its place in round 1 stays empty.
         let late = try await invitation("pi-4")
         try await fleet.kill("pi-4")
 
@@ -29,7 +29,7 @@ extension EndToEnd {
         try await fleet.http.download("\(fleet.data)\(mine.base.path)", to: base, expecting: mine.base.digest, maximumBytes: 1 << 20)
         let forge = try Forge(base: base, invitation: mine)
 
-        // Not admitted.
+        // Uploads that are not admitted.
         let good = try forge.update()
         for ticket in [nil, Ticket("nonsense"), other.ticket, late.ticket] {
           #expect(try await put(good, to: mine.upload, ticket, fleet).status == 403)
@@ -40,7 +40,7 @@ extension EndToEnd {
           let url = "\(fleet.data)/v1/tasks/digits/rounds/1/updates/\(path)"
           #expect([400, 403, 404].contains(try await put(good, to: url, mine.ticket, fleet).status), "\(path)")
         }
-        // Admitted, but wrong.
+        // Admitted uploads that are wrong.
         for (what, body, words) in try forge.wrongUpdates() {
           let answer = try await put(body, to: mine.upload, mine.ticket, fleet)
           #expect(answer.status == 422, "\(what): \(answer.status) \(answer.text)")
@@ -54,7 +54,7 @@ extension EndToEnd {
         #expect(large.status == 413, "\(large.status) \(large.text)")
         #expect(try await fleet.accepted("digits", round: 1).isEmpty)
 
-        // The device itself is not hurt by what others sent in its name; afterwards its place is taken.
+        // The device is not affected by uploads in its name. After its own upload, its place is taken.
         try fleet.gate.open()
         try await fleet.wait(for: "digits", "in round 2") { $0.rounds.count == 1 }
         let again = try await put(good, to: mine.upload, mine.ticket, fleet)
@@ -76,7 +76,7 @@ extension EndToEnd {
   }
 }
 
-/// Makes updates, right and wrong ones.
+/// Makes valid and invalid updates.
 struct Forge {
   private let tensors: [Tensor]
   private let invitation: Invitation
@@ -87,7 +87,7 @@ struct Forge {
     self.invitation = invitation
   }
 
-  /// A right one, but for what is changed.
+  /// A valid update with the given changes.
   func update(_ changes: [String: String?] = [:], tensors: [Tensor]? = nil) throws -> [UInt8] {
     var metadata = [
       "muster.task": "\(invitation.task)", "muster.round": "\(invitation.round)", "muster.base": "\(invitation.base.digest)",

@@ -4,7 +4,7 @@ import MusterSchema
 import Synchronization
 import TestSupport
 
-/// What a contribution is known by, at the ledger that takes it.
+/// Identifies a contribution at its ledger.
 struct ContributionKey: Hashable, Comparable, Sendable, CustomStringConvertible {
   var ledger: String
   var task: String
@@ -12,7 +12,7 @@ struct ContributionKey: Hashable, Comparable, Sendable, CustomStringConvertible 
   var phase: Phase
   var path: String
 
-  /// From the address of an upload; nil for any other.
+  /// Reads the address of an upload; `nil` for any other address.
   init?(ledger: String, target: Substring) {
     let parts = target.split(separator: "/").map(String.init)
     guard parts.count >= 7, parts[0] == "v1", parts[1] == "tasks", parts[3] == "rounds", let round = Int(parts[4]) else { return nil }
@@ -28,11 +28,11 @@ struct ContributionKey: Hashable, Comparable, Sendable, CustomStringConvertible 
   static func < (left: Self, right: Self) -> Bool { left.description < right.description }
 }
 
-/// Stands in front of the data listeners and notes, independently of every program, what was uploaded and what was answered. It keeps the bytes.
+/// Records uploads and answers in front of the data listeners, independently of all programs. It keeps the bytes.
 final class ContributionRecorder: Sendable {
   struct Upload: Hashable, Sendable {
     var key: ContributionKey
-    /// Of the bytes that passed.
+    /// Digest of the bytes that passed.
     var digest: Digest
   }
 
@@ -62,28 +62,28 @@ final class ContributionRecorder: Sendable {
     try FileManager.default.createDirectory(atPath: folder, withIntermediateDirectories: true)
   }
 
-  /// Uploads that passed whole, whatever came of them.
+  /// Uploads that passed completely, with any result.
   var uploads: Set<Upload> { state.withLock(\.uploads) }
-  /// Those that came to an answer, in its order.
+  /// The uploads that got an answer, in the order of the answers.
   var answers: [Answered] { state.withLock(\.answers) }
-  /// What the recorder itself could not do.
+  /// Errors of the recorder itself.
   var failures: [String] { state.withLock(\.failures) }
-  /// The bytes of an upload that passed whole, whatever was answered.
+  /// The file with the bytes of an upload that passed completely, with any answer.
   func body(_ digest: Digest) -> String { "\(folder)/\(digest.hexadecimal)" }
 
-  /// A proxy in front of a program's data listener.
+  /// Creates a proxy in front of a program's data listener.
   func proxy(_ ledger: String, port: Int) throws -> CuttingProxy {
     try CuttingProxy(to: port, tap: { RecordedConnection(ledger: ledger, self) })
   }
 
-  /// Does something once, on the thread of the connection, at a moment of an upload.
+  /// Calls `act` once, on the thread of the connection, at a moment of an upload.
   func watch(
     _ moment: KillPlan.Moment, of concerns: @escaping @Sendable (ContributionKey) -> Bool, act: @escaping @Sendable () -> Void
   ) {
     state.withLock { $0.watch = Watch(moment: moment, concerns: concerns, act: act) }
   }
 
-  /// - Returns: whether it was still waiting.
+  /// - Returns: whether the watch was still waiting.
   func unwatch() -> Bool {
     state.withLock { state in
       defer { state.watch = nil }
@@ -112,13 +112,13 @@ final class ContributionRecorder: Sendable {
   fileprivate func note(_ answer: Answered) { state.withLock { $0.answers.append(answer) } }
 }
 
-/// One connection; only its own thread uses it.
+/// One connection. Only its own thread uses it.
 private final class RecordedConnection: ConnectionTap {
   private final class Request {
     let method: String
     let key: ContributionKey?
     var body: [UInt8] = []
-    /// Once it is whole.
+    /// The upload, when its body is complete.
     var upload: ContributionRecorder.Upload?
 
     init(_ head: HTTPHead, ledger: String) {
@@ -171,7 +171,7 @@ private final class RecordedConnection: ConnectionTap {
   func answered(_ bytes: ArraySlice<UInt8>) {
     answers.feed(bytes, isAnswer: true) { part in
       guard case .head(let head) = part else { return true }
-      // An interim answer: the final one follows.
+      // An interim answer, which the final one follows.
       guard head.status >= 200, let request = unanswered.first else { return false }
       unanswered.removeFirst()
       if let upload = request.upload {

@@ -13,10 +13,10 @@ struct HTTPHead: Sendable {
     }
   }
 
-  /// Of a request.
+  /// The method of a request.
   var method: String { start.first ?? "" }
   var target: String { start.count > 1 ? start[1] : "" }
-  /// Of an answer.
+  /// The status of an answer.
   var status: Int { start.count > 1 ? Int(start[1]) ?? 0 : 0 }
 }
 
@@ -40,8 +40,7 @@ struct HTTPSplitter {
   private var state = State.head
   private var line: [UInt8] = []
 
-  /// - Parameters:
-  ///   - handle: gets the parts in order; says of a head whether a body may follow. Of other parts its answer means nothing.
+  /// - Parameter handle: gets the parts in order. For a head it returns whether a body may follow; for other parts its result is ignored.
   mutating func feed(_ bytes: ArraySlice<UInt8>, isAnswer: Bool, _ handle: (Part) -> Bool) {
     var rest = bytes
     while let first = rest.first {
@@ -66,7 +65,7 @@ struct HTTPSplitter {
         }
         let digits = String(decoding: line, as: UTF8.self).prefix { $0.isHexDigit }
         line = []
-        // A chunk's data, and the empty line behind it, which is read as a size without digits.
+        // The line break after a chunk's data also arrives here, as a line without digits, and is skipped.
         if let size = Int(digits, radix: 16) { state = size == 0 ? .trailer : .chunk(size) }
       case .trailer:
         line.append(first)

@@ -1,18 +1,18 @@
 import MusterSchema
 
-/// Holds the records against what was seen on the wire. Pure; every sentence that it returns is a broken promise.
+/// Compares the records with the recorded traffic. Every sentence that it returns is a broken promise.
 enum KillAudit {
   /// - Parameters:
-  ///   - uploads: what passed whole on its way to a ledger, of all tasks, whatever came of it.
-  ///   - answers: what the ledgers answered.
-  ///   - records: what is recorded of each task.
+  ///   - uploads: uploads of all tasks that passed completely, with any result.
+  ///   - answers: the ledgers' answers.
+  ///   - records: the records of each task.
   static func problems(
     _ uploads: Set<ContributionRecorder.Upload>, _ answers: [ContributionRecorder.Answered], _ records: [KillRecords]
   ) -> [String] {
     promises(uploads, answers, records.flatMap(\.rows)) + records.flatMap(course) + records.flatMap(regionalCounts)
   }
 
-  /// 201 is a promise: the record names the contribution once, by these bytes.
+  /// Checks that every contribution that was answered with 201 is in the record once, with the same bytes.
   static func promises(
     _ uploads: Set<ContributionRecorder.Upload>, _ answers: [ContributionRecorder.Answered], _ rows: [KillRecords.Row]
   ) -> [String] {
@@ -31,14 +31,14 @@ enum KillAudit {
           "\(key) was answered 201 with \(answer.upload.digest), and the record has \(there.isEmpty ? "nothing of it" : "\(there)")")
       }
     }
-    // Nobody is in the record with what he never sent.
+    // The record contains only contributions that were uploaded.
     for row in rows where !uploads.contains(.init(key: row.key, digest: row.contribution.digest)) {
       problems.append("\(row.key) is in the record with \(row.contribution.digest), which nobody uploaded")
     }
     return problems
   }
 
-  /// Every task has completed, round by round, each on the model of the one before.
+  /// Checks that every task has completed round by round, and that each round started from the model of the round before.
   static func course(_ record: KillRecords) -> [String] {
     let (task, detail) = (record.task, record.central)
     var problems: [String] = []
@@ -58,7 +58,7 @@ enum KillAudit {
     return problems
   }
 
-  /// What a region says that it counted is what central counted of it.
+  /// Checks that central counted what each region recorded as counted.
   static func regionalCounts(_ record: KillRecords) -> [String] {
     var problems: [String] = []
     for (region, known) in record.regions.sorted(by: { $0.key < $1.key }) {

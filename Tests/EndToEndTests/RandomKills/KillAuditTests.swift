@@ -1,7 +1,7 @@
 import MusterSchema
 import Testing
 
-/// What the runs rest on, with plain values.
+/// Tests of the audit itself, with plain values.
 @Suite struct KillAuditTests {
   private let key = ContributionKey(ledger: "central", task: "t", round: 1, phase: .train, path: "north/pi-1")
   private let digest = Digest(of: [1])

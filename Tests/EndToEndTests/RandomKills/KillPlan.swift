@@ -1,34 +1,34 @@
 import TestSupport
 
-/// Whom a run kills, and when. Pure: one seed is one plan, in any process.
+/// The programs that a run kills, and the times. Each seed gives the same plan in every process.
 struct KillPlan: Sendable {
-  /// When the signal comes.
+  /// The moment of the signal.
   enum Moment: String, Sendable, CaseIterable {
-    /// Whenever the time has come.
+    /// When the pause is over.
     case anyTime = "at any time"
-    /// A contribution has arrived whole, and is not answered yet.
+    /// When a contribution has arrived completely, and is not answered yet.
     case whole = "as an upload is whole"
-    /// 201 was said, and the client has not heard it yet.
+    /// When 201 was sent, and the client has not received it yet.
     case answered = "as 201 is said"
   }
 
-  /// What the broker finds when it starts again.
+  /// The database with which the broker starts again.
   enum Memory: String, Sendable, CaseIterable {
-    /// The last snapshot: what came since is lost.
+    /// The last snapshot, without later messages.
     case snapshot = "its last snapshot"
-    /// Persistence is on, and its database was emptied while it was down.
+    /// Persistence is on, but the database was emptied while the broker was down.
     case zeroed = "a zeroed database"
-    /// Persistence is off. The database stays where it is: who turns it on again later finds old messages.
+    /// Persistence is off. The database is kept, so a later start with persistence finds old messages.
     case off = "no persistence"
   }
 
   struct Kill: Hashable, Sendable {
     /// `central`, a region, a device, or `broker`.
     var victim: String
-    /// How long everybody is left alone before.
+    /// Pause before the kill.
     var pauseMilliseconds: Int
     var moment: Moment
-    /// From that moment to the signal, so that it finds the program in the middle of this or that.
+    /// Delay from the moment to the signal, so that it hits different steps of the program.
     var delayMicroseconds: UInt32
     var downMilliseconds: Int
     var memory: Memory?
@@ -55,12 +55,12 @@ struct KillPlan: Sendable {
         victim: victim, pauseMilliseconds: Int.random(in: 100...2000, using: &generator),
         moment: moments[Int.random(in: 0..<moments.count, using: &generator)],
         delayMicroseconds: UInt32.random(in: 0...30_000, using: &generator),
-        // Some are back before anybody noticed, some stay away for longer than a client waits.
+        // Some programs are back before others notice, and some are away longer than a client waits.
         downMilliseconds: Int.random(in: 0..<4, using: &generator) == 0
           ? Int.random(in: 1500...4000, using: &generator) : Int.random(in: 0...800, using: &generator),
         memory: victim == Self.broker ? Memory.allCases.randomElement(using: &generator) : nil)
     }
-    // Every kind has its turn, also in a short plan.
+    // Every kind of program is killed, even in a short plan.
     for (index, victim) in (["central", Self.broker] + regions + devices.prefix(1)).enumerated() where index < kills.count {
       guard !kills.contains(where: { $0.victim == victim }) else { continue }
       let spare = kills.indices.last { index in kills.count(where: { $0.victim == kills[index].victim }) > 1 }

@@ -1,11 +1,11 @@
 import MusterSchema
 
-/// A task of a run, and how its strategy is computed offline.
+/// A task of a run, with the strategies to compute it offline.
 struct KillTask: Sendable {
   let id: String
   let specification: TaskSpecification
 
-  /// - Parameter number: which of its kind; strategies take turns.
+  /// - Parameter number: number of the task among those with the same upload target. It selects the strategy.
   init(_ upload: UploadTarget, _ number: Int, _ specification: TaskSpecification) {
     id = "\(upload.rawValue)-\(number)"
     var specification = specification
@@ -13,7 +13,7 @@ struct KillTask: Sendable {
     specification.upload = upload
     specification.strategy = Self.strategies[(number - 1) % Self.strategies.count]
     specification.evaluate = EvaluationSpecification(every: 1, devices: true, seconds: 10)
-    // Everything is kept, so that everything can be computed again.
+    // Nothing is removed, so that everything can be computed again.
     specification.keep = KeepSpecification(updates: 1000, checkpoints: 1000)
     self.specification = specification
   }
@@ -24,31 +24,31 @@ struct KillTask: Sendable {
     .named("uniform"),
   ]
 
-  /// What the ledger of devices computes, for `muster aggregate --strategy`, when it is a region.
+  /// The strategy of a region that is a ledger, for `muster aggregate --strategy`.
   var regional: StrategySpecification {
     guard case .composed(let filters, let combiner, _) = specification.strategy else { return specification.strategy }
     return .composed(filters: filters, combiner: combiner, optimizer: .init("replace"))
   }
 
-  /// What central computes.
+  /// The strategy of central.
   var central: StrategySpecification {
     guard specification.upload == .region else { return specification.strategy }
-    // Regions' results have weights already, see docs/aggregation.md.
+    // The results of regions already have weights, see docs/aggregation.md.
     guard case .composed(_, _, let optimizer) = specification.strategy else { return .named("fedavg") }
     return .composed(filters: [], combiner: .init("mean"), optimizer: optimizer)
   }
 
-  /// What an update weighs at central.
+  /// The weight of an update at central.
   func weight(of update: ContributionRecord) -> Double {
     specification.upload == .region && specification.strategy == .named("uniform") ? Double(update.devices) : update.weight
   }
 }
 
-/// Everything that is recorded of a task once it has ended.
+/// All records of an ended task.
 struct KillRecords: Sendable {
   let task: KillTask
   let central: TaskDetail
-  /// By region, where regions are ledgers.
+  /// The records of the regions that are ledgers.
   let regions: [String: RegionTask]
 
   struct Row: Sendable {
@@ -56,7 +56,7 @@ struct KillRecords: Sendable {
     var contribution: ContributionRecord
   }
 
-  /// What became of each contribution, at each ledger.
+  /// The records of all contributions at all ledgers.
   var rows: [Row] {
     let ledgers = [("central", central.rounds)] + regions.sorted { $0.key < $1.key }.map { ($0.key, $0.value.rounds) }
     return ledgers.flatMap { ledger, rounds in

@@ -4,13 +4,14 @@ import MusterTensors
 import MusterTransfer
 import TestSupport
 
-/// Computes all models of a task again, from the bytes that passed the recorder and with `muster aggregate` alone. Of the system itself it takes
-/// the initial model, and the records that say who is in.
+/// Computes all models of a task again, from the recorded bytes and only with `muster aggregate`.
+///
+/// From the system it takes only the initial model and the records of the contributions that count.
 struct OfflineReplay {
   let fleet: Fleet
   let recorder: ContributionRecorder
 
-  /// - Returns: what differs.
+  /// - Returns: the differences.
   func problems(_ record: KillRecords) async throws -> [String] {
     let (task, detail) = (record.task, record.central)
     var problems: [String] = []
@@ -46,11 +47,11 @@ struct OfflineReplay {
     return problems + (try await replay(task))
   }
 
-  /// What a region sent is the fold of what it says that it counted.
+  /// Checks that a region's contribution is the fold of the updates that the region recorded as counted.
   private func region(_ sent: ContributionRecord, _ round: RoundRecord, _ base: String, _ record: KillRecords) async throws -> [String] {
     let (region, task) = (sent.path.description, record.task)
     let own = record.regions[region]?.rounds.first { $0.round == round.round }?.updates.filter { $0.fate == .counted } ?? []
-    // Its metadata are its own words; the numbers in it are compared with the rows elsewhere.
+    // The metadata is taken from the region's file. The numbers in it are compared with the rows elsewhere.
     let metadata = try SafetensorsFile(path: recorder.body(sent.digest)).metadata
     let name = "\(task.id)-\(round.round)-\(region)"
     let digest = try await aggregate(
@@ -61,7 +62,7 @@ struct OfflineReplay {
     return ["round \(round.round) of \(task.id): \(region) sent \(sent.digest), and its devices' updates give \(digest)"]
   }
 
-  /// Central's own word, from its own store.
+  /// Lets central replay the task from its own store.
   private func replay(_ task: KillTask) async throws -> [String] {
     let (status, output) = try await fleet.muster(["task", "replay", task.id])
     let rows = output.split(separator: "\n").dropFirst().map { $0.split(separator: " ").prefix(2).joined(separator: " ") }
@@ -82,7 +83,7 @@ struct OfflineReplay {
   private func aggregate(_ fold: Fold) async throws -> Digest {
     let folder = fleet.folder.file("fold-\(fold.name)")
     try FileManager.default.createDirectory(atPath: folder, withIntermediateDirectories: true)
-    // Folded in the order of their names.
+    // The files are folded in the order of their names.
     let files = try fold.updates.enumerated().map { index, update in
       let file = "\(folder)/\(100 + index)"
       try FileManager.default.copyItem(atPath: recorder.body(update.record.digest), toPath: file)

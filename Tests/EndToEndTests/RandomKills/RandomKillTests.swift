@@ -5,13 +5,13 @@ import MusterTransfer
 import TestSupport
 import Testing
 
-/// What a run of ``EndToEnd/RandomKillTests`` does; `scripts/chaos` says it through the environment.
+/// Settings of ``EndToEnd/RandomKillTests``, which `scripts/chaos` passes in the environment.
 private enum KillSettings {
   private static func number(_ name: String) -> UInt64? { ProcessInfo.processInfo.environment[name].flatMap { UInt64($0) } }
 
   static let kills = Int(clamping: number("MUSTER_CHAOS_KILLS") ?? 8)
   static let seed = number("MUSTER_CHAOS_SEED") ?? 1
-  /// Told line by line, when somebody watches.
+  /// Whether progress is printed line by line.
   static let isWatched = number("MUSTER_CHAOS_KILLS") != nil
   static let devices = 6
 
@@ -23,7 +23,7 @@ private enum KillSettings {
 }
 
 extension EndToEnd {
-  /// Promises 1 to 3 of the design, on real processes: kill -9 of central, regions, agents and broker.
+  /// Promises 1 to 3 of docs/reliability.md, with real processes: kill -9 of central, regions, agents and the broker.
   @Suite struct RandomKillTests {
     @Test(
       "Programs and broker are killed at random: every task completes, and what was answered 201 is in the record once, bit for bit",
@@ -54,7 +54,7 @@ extension EndToEnd {
       }
     }
 
-    /// What central and regions have. A region hears of a task's end a little later than we do.
+    /// The records of central and the regions. A region learns of a task's end a little later than the test.
     private func records(of tasks: [KillTask], _ fleet: Fleet, _ recorder: ContributionRecorder) async throws -> [KillRecords] {
       var records: [KillRecords] = []
       for task in tasks {
@@ -67,7 +67,7 @@ extension EndToEnd {
               regions[region] = known
               return known.descriptor.state.isFinal
             } catch let error as TransferError {
-              // A region that was never invited may have heard of the task only after its end, or never.
+              // A region that was never invited may have received the task only after its end, or never.
               return error.status == 404 && !recorder.answers.contains { $0.upload.key.ledger == region && $0.upload.key.task == task.id }
             }
           }

@@ -5,7 +5,7 @@ import MusterTransfer
 import Synchronization
 import TestSupport
 
-/// Kills programs as a plan says and starts them again, while tasks of both topologies follow each other.
+/// Kills programs according to a plan and starts them again, while tasks of both upload targets follow each other.
 final class RandomKills: Sendable {
   let fleet: Fleet
   let recorder: ContributionRecorder
@@ -19,7 +19,7 @@ final class RandomKills: Sendable {
     var tasks: [KillTask] = []
     var table: [String: Int] = [:]
     var problems: [String] = []
-    /// Who is down, and since when he should be up again.
+    /// The programs that are down, with the time at which each is started again.
     var down: [String: (until: ContinuousClock.Instant, memory: KillPlan.Memory?)] = [:]
   }
 
@@ -33,14 +33,14 @@ final class RandomKills: Sendable {
     self.proxies = proxies
   }
 
-  /// What was pushed, in order.
+  /// The pushed tasks, in order.
   var tasks: [KillTask] { state.withLock(\.tasks) }
-  /// What went wrong with the programs themselves.
+  /// Unexpected events of the programs themselves.
   var problems: [String] { state.withLock(\.problems) + recorder.failures }
-  /// Kills by who and when.
+  /// Number of kills by kind of program and moment.
   var table: [(what: String, times: Int)] { state.withLock(\.table).sorted { $0.key < $1.key }.map { ($0.key, $0.value) } }
 
-  /// Returns when every kill is done and every task has ended.
+  /// Returns when all kills are done and all tasks have ended.
   func run(patience: Duration) async throws {
     try await fleet.broker.start()
     for name in fleet.names { try start(name) }
@@ -60,7 +60,7 @@ final class RandomKills: Sendable {
   // MARK: - Programs
 
   private func start(_ program: String) throws {
-    // Everybody else is told the recorder's address.
+    // Other programs get the recorder's address.
     try fleet.start(program, proxies[program].map { ["--data-advertise", $0.address] } ?? [])
   }
 
@@ -90,7 +90,7 @@ final class RandomKills: Sendable {
     state.withLock { $0.isOver = true }
   }
 
-  /// Lets time pass, and starts again who was down for long enough.
+  /// Waits, and starts programs again whose time is over.
   private func pass(_ time: Duration, until condition: () -> Bool) async throws {
     _ = try await eventually(within: time) {
       if condition() { return true }
@@ -104,7 +104,7 @@ final class RandomKills: Sendable {
     victim == KillPlan.broker ? victim : fleet.plan.regions.contains(victim) ? "region" : victim == "central" ? victim : "agent"
   }
 
-  /// Sends the signal at the moment that the plan wants, or after three seconds without one.
+  /// Sends the signal at the planned moment, or after three seconds if the moment does not come.
   private func strike(_ kill: KillPlan.Kill) async throws -> KillPlan.Moment {
     let (victim, delay) = (kill.victim, kill.delayMicroseconds)
     let child = victim == KillPlan.broker ? nil : try fleet.process(victim)
@@ -123,7 +123,7 @@ final class RandomKills: Sendable {
           isDone.withLock { $0 = true }
         })
       try await pass(.seconds(3)) { isDone.withLock(\.self) }
-      // Whoever is on the way already does it.
+      // If the watch has already been triggered, it still sends the signal.
       if recorder.unwatch() { moment = .anyTime } else { _ = try await eventually { isDone.withLock(\.self) } }
     }
     if moment == .anyTime { strike() }
@@ -144,14 +144,14 @@ final class RandomKills: Sendable {
 
   // MARK: - Tasks
 
-  /// Pushes one task after the other until the kills are over, and waits for each.
+  /// Pushes tasks one after another until the kills are done, and waits for each.
   private func keepTasksGoing(_ upload: UploadTarget, patience: Duration) async throws {
     var count = 0
     while !state.withLock(\.isOver) {
       count += 1
       let task = KillTask(upload, count, try fleet.task(rounds: 3, cohort: 3, minimum: 2, epochs: 1, seconds: 15))
       state.withLock { $0.tasks.append(task) }
-      // Central may be away, or die before it answers: then the push is repeated.
+      // Central may be down, or die before it answers. The push is then repeated.
       let isPushed = try await eventually(within: .seconds(20), every: .milliseconds(50)) {
         do {
           let answer = try await fleet.push(task.id, task.specification)
@@ -168,7 +168,7 @@ final class RandomKills: Sendable {
   }
 }
 
-/// Whether an upload has to do with a program.
+/// Whether an upload involves a program.
 private func concerns(_ key: ContributionKey, _ victim: String) -> Bool {
   victim == KillPlan.broker || key.ledger == victim || key.path == victim || key.path.hasSuffix("/\(victim)")
 }
