@@ -11,8 +11,8 @@ let house: [SwiftSetting] = [
   .treatAllWarnings(as: .error),
 ]
 
-/// Numeric loops are optimized in debug builds too: tests train real models with them.
-let kernels: [SwiftSetting] = house + [.unsafeFlags(["-O"], .when(configuration: .debug))]
+/// Optimized in debug builds, too: tests train real models, and search thousands of histories for faults.
+let optimized: [SwiftSetting] = house + [.unsafeFlags(["-O"], .when(configuration: .debug))]
 
 let argumentParser: Target.Dependency = .product(name: "ArgumentParser", package: "swift-argument-parser")
 let configuration: Target.Dependency = .product(name: "Configuration", package: "swift-configuration")
@@ -75,12 +75,12 @@ let package = Package(
 
     .target(name: "MusterGround", dependencies: ["CSpawn"], swiftSettings: house),
     .target(name: "MusterSchema", dependencies: ["MusterGround", crypto], swiftSettings: house),
-    .target(name: "MusterTensors", dependencies: ["MusterGround", "CKernels"], swiftSettings: kernels),
-    .target(name: "MusterParticipation", dependencies: ["MusterSchema"], swiftSettings: house),
-    .target(name: "MusterCoordination", dependencies: ["MusterSchema", "MusterParticipation", hashTrees], swiftSettings: house),
-    .target(name: "MusterShell", dependencies: ["MusterSchema", "MusterParticipation", "MusterCoordination"], swiftSettings: house),
-    .target(name: "MusterAggregation", dependencies: ["MusterGround", "MusterSchema", "MusterTensors", "CSpawn"], swiftSettings: kernels),
-    .target(name: "MusterModels", dependencies: ["COpenBLAS", "CZlib"], swiftSettings: kernels),
+    .target(name: "MusterTensors", dependencies: ["MusterGround", "CKernels"], swiftSettings: optimized),
+    .target(name: "MusterParticipation", dependencies: ["MusterSchema"], swiftSettings: optimized),
+    .target(name: "MusterCoordination", dependencies: ["MusterSchema", "MusterParticipation", hashTrees], swiftSettings: optimized),
+    .target(name: "MusterShell", dependencies: ["MusterSchema", "MusterParticipation", "MusterCoordination"], swiftSettings: optimized),
+    .target(name: "MusterAggregation", dependencies: ["MusterGround", "MusterSchema", "MusterTensors", "CSpawn"], swiftSettings: optimized),
+    .target(name: "MusterModels", dependencies: ["COpenBLAS", "CZlib"], swiftSettings: optimized),
     .target(
       name: "MusterTrainers", dependencies: ["MusterGround", "MusterSchema", "MusterTensors", "CSpawn", logging],
       swiftSettings: house),
@@ -131,7 +131,7 @@ let package = Package(
     .target(name: "MusterTaskFiles", dependencies: ["MusterSchema", yams], swiftSettings: house),
     .target(
       name: "MusterSimulation", dependencies: ["MusterSchema", "MusterParticipation", "MusterCoordination", "MusterShell"],
-      swiftSettings: house),
+      swiftSettings: optimized),
     .target(
       name: "MusterLoad",
       dependencies: ["MusterGround", "MusterSchema", "MusterTensors", "MusterParticipation", "MusterMQTT", "MusterTransfer", "CSpawn"],
