@@ -23,20 +23,16 @@ def note(text):
     print(text, file=sys.stderr, flush=True)
 
 
-def build(*products):
-    """The release programs of this checkout, built when they are not up to date."""
-    note(f"building {', '.join(products)} (release)")
-    for product in products:
-        command = ["swift", "build", "-c", "release", "--product", product]
-        subprocess.run(command, cwd=CHECKOUT, stdout=sys.stderr, check=True)
-    return CHECKOUT / ".build" / "release"
+def build():
+    """The programs of this checkout, built by scripts/release when they are not up to date."""
+    note("building the programs (scripts/release)")
+    subprocess.run(["scripts/release"], cwd=CHECKOUT, stdout=sys.stderr, check=True)
+    return CHECKOUT / ".build" / "programs"
 
 
 def binaries(given, *products):
     """The folder of the programs: the one given, or a fresh build."""
-    if not given:
-        return build(*products)
-    folder = pathlib.Path(given).resolve()
+    folder = pathlib.Path(given).resolve() if given else build()
     for product in products:
         if not (folder / product).exists():
             sys.exit(f"{folder} does not contain {product}")
