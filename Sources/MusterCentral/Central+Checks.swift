@@ -27,7 +27,7 @@ extension Central {
   /// All errors of a task, including those that depend on central's configuration and on the task's first model.
   func problems(_ specification: TaskSpecification) async -> [FieldProblem] {
     var problems = problemsBesidesModel(specification)
-    if case .blob(let digest) = specification.initial, let path = state.path(of: digest) {
+    if case .blob(let digest) = specification.initial, let path = await state.file(of: digest) {
       // Off the cooperative pool, because the whole file is read.
       let problem = await offload { () -> String? in
         do { return try SafetensorsFile(path: path).problemAsModel() } catch { return "\(error)" }

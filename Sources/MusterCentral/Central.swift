@@ -67,7 +67,7 @@ package final class Central: Sendable {
 
 extension Central: BlobSource {
   package func locate(_ digest: Digest) async throws(Problem) -> String {
-    guard let path = state.path(of: digest) else {
+    guard let path = await state.file(of: digest) else {
       throw Problem(.unknownBlob, "central has no blob \(digest): it never had it, or retention removed it")
     }
     return path

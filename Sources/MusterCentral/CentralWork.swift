@@ -88,7 +88,7 @@ final class CentralWork: Sendable {
   }
 
   private func aggregate(_ item: CentralWorkItem) async throws -> (ModelReference, [Waiting]) {
-    let fold = try RoundFold(item, state, rules: rules)
+    let fold = try await RoundFold(item, state, rules: rules)
     let result = try await fold.write(to: "\(try state.workFolder())/aggregate-\(item.key.task)-\(item.key.round)")
     var model = try await adopt(result.model)
     if let state = result.state { model.state = try await adopt(state).digest }
@@ -101,22 +101,21 @@ final class CentralWork: Sendable {
   func replay(_ item: CentralWorkItem, recorded: Digest) async throws -> Digest {
     let output = "\(try state.workFolder())/replay-\(item.key.task)-\(item.key.round)-\(UInt64.random(in: .min ... .max))"
     let result = try await RoundFold(item, state, rules: rules).write(to: output)
-    let state = state
     return try await offload { () throws in
       defer { for file in [result.model, result.state].compactMap({ $0 }) { unlink(file) } }
-      let digest = try state.blobs.digest(ofFile: result.model)
+      let digest = try Digest(ofFile: result.model)
       if digest == recorded { return digest }
       let file = try SafetensorsFile(path: result.model)
       let metadata = file.metadata.merging(["muster.task": item.key.task.rawValue]) { $1 }
       try SafetensorsWriter.rewriteMetadata(from: file, metadata: metadata, to: result.model)
-      return try state.blobs.digest(ofFile: result.model) == recorded ? recorded : digest
+      return try Digest(ofFile: result.model) == recorded ? recorded : digest
     }
   }
 
   /// The reproducible copy of a model in the task's encoding, which devices download; `nil` if they download the model itself.
   private func wire(_ model: ModelReference, _ item: CentralWorkItem) async throws -> ModelReference? {
     guard let encoding = TensorEncoding(name: item.specification.encoding.name), encoding.encodesModels else { return nil }
-    guard let path = state.path(of: model.digest) else { throw WorkError("the model to encode is missing from the store") }
+    guard let path = await state.file(of: model.digest) else { throw WorkError("the model to encode is missing from the store") }
     let output = "\(try state.workFolder())/wire-\(item.key.task)-\(item.key.round)"
     try await offload { () throws(SafetensorsError) in
       try encoding.encode(model: SafetensorsFile(path: path), to: output, metadata: ["muster.content": "parameters"])
@@ -125,7 +124,9 @@ final class CentralWork: Sendable {
   }
 
   private func evaluate(_ item: CentralWorkItem) async throws -> [String: Double] {
-    guard let base = item.base, let path = state.path(of: base) else { throw WorkError("the model to evaluate is missing from the store") }
+    guard let base = item.base, let path = await state.file(of: base) else {
+      throw WorkError("the model to evaluate is missing from the store")
+    }
     guard testData != nil else { return [:] }
     let folder = try folder(item)
     return try await removing(folder) { try await train(item, .evaluate, seed: 0, base: path, in: folder).result.metrics }
@@ -144,7 +145,7 @@ final class CentralWork: Sendable {
     let description = TrainerJobDescription(
       kind, task: item.key.task, round: item.key.round, model: item.specification.model, local: item.specification.local, seed: seed,
       data: kind == .initialize ? nil : testData)
-    let step = item.specification.model.step.flatMap { state.path(of: $0.blob) }
+    let step = if let blob = item.specification.model.step?.blob { await state.file(of: blob) } else { nil as String? }
     try await offload { () throws(TrainerError) in try folder.prepare(description, global: base, step: step) }
     return try await trainer.run(description, in: folder.path)
   }

@@ -21,12 +21,12 @@ struct RoundFold: Sendable {
   private let updates: [StoredUpdate]
 
   /// - Throws: ``WorkError`` if an input is missing from the store.
-  init(_ item: CentralWorkItem, _ folder: StateFolder, rules: Rules) throws {
+  init(_ item: CentralWorkItem, _ folder: StateFolder, rules: Rules) async throws {
     self.item = item
-    guard let path = item.base.flatMap(folder.path(of:)) else {
+    guard let base = item.base, let path = await folder.file(of: base) else {
       throw WorkError("the base model of round \(item.key.round) is missing from the store")
     }
-    base = path
+    self.base = path
     let whole = try Strategy(item.specification.strategy, rules: rules, localRate: item.specification.local.rate)
     strategy = try item.isRegional ? Self.above(regions: whole) : whole
     updates = try item.contributions.map { contribution in
@@ -37,10 +37,14 @@ struct RoundFold: Sendable {
       let weight = countsDevices ? Double(contribution.devices) : contribution.weight
       return StoredUpdate(path: contribution.path.description, file: place.path, range: place.range, weight: weight)
     }
-    state = try item.state.map { state in
-      guard let file = folder.path(of: state) else { throw WorkError("the server optimizer's state \(state) is missing from the store") }
-      return file
+    guard let state = item.state else {
+      self.state = nil
+      return
     }
+    guard let file = await folder.file(of: state) else {
+      throw WorkError("the server optimizer's state \(state) is missing from the store")
+    }
+    self.state = file
   }
 
   /// The steps that remain at central if regions have aggregated.

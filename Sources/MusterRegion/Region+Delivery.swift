@@ -38,7 +38,7 @@ extension Region {
   }
 
   private func send(_ job: Job, _ result: JobResult) async -> Result<Delivery.Answer, TransferError> {
-    guard let file = state.path(of: result.digest) else {
+    guard let file = await state.file(of: result.digest) else {
       return .success(.refused(reason: "the region's result is missing from its disk"))
     }
     do throws(TransferError) {

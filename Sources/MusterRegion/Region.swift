@@ -217,9 +217,9 @@ struct CentralBlobs: BlobSource {
   let central: @Sendable () async -> String?
 
   func locate(_ digest: Digest) async throws(Problem) -> String {
-    if let path = state.path(of: digest) { return path }
+    if let path = await state.file(of: digest) { return path }
     return try await flights.run(digest) { () async throws(Problem) -> String in
-      if let path = state.path(of: digest) { return path }
+      if let path = await state.file(of: digest) { return path }
       guard let central = await central() else {
         throw Problem(.centralUnknown, "the region has not received central's address from its broker yet")
       }
@@ -241,7 +241,7 @@ struct CentralBlobs: BlobSource {
     } catch {
       throw Problem(.unavailable, "\(error)")
     }
-    guard let path = state.path(of: digest) else {
+    guard let path = await state.file(of: digest) else {
       throw Problem(.unavailable, "the blob \(digest) was removed as soon as it was fetched")
     }
     return path

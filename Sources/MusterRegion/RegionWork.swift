@@ -95,16 +95,16 @@ struct RegionWork: Sendable {
       try body.withUnsafeBytes { try staged.write($0) }
       return try state.adopt(staged)
     }
-    return try result(digest)
+    return try await result(digest)
   }
 
   private func adopt(_ file: String) async throws -> JobResult {
     let state = state
-    return try result(try await offload { () throws(StorageError) in try state.adopt(file: file) })
+    return try await result(try await offload { () throws(StorageError) in try state.adopt(file: file) })
   }
 
-  private func result(_ digest: Digest) throws -> JobResult {
-    guard let path = state.path(of: digest), let bytes = state.size(of: digest) else {
+  private func result(_ digest: Digest) async throws -> JobResult {
+    guard let path = await state.file(of: digest), let bytes = state.size(of: digest) else {
       throw StorageError.io("a result disappeared from the store")
     }
     return JobResult(file: path, digest: digest, bytes: bytes)

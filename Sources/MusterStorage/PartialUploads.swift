@@ -66,14 +66,14 @@ package final class PartialUploads: Sendable {
 
   package let limits: PartialUploadLimits
   private let folder: String
-  let blobs: BlobFolder
+  let blobs: any Blobs
   let entries: Mutex<[String: Entry]>
 
   private let evictions: EvictionLog
 
   /// Reads the uploads that an earlier process left. Blocks.
   init(
-    folder: String, blobs: BlobFolder, limits: PartialUploadLimits, logger: Logger = Logger(label: "muster.storage")
+    folder: String, blobs: any Blobs, limits: PartialUploadLimits, logger: Logger = Logger(label: "muster.storage")
   ) throws(StorageError) {
     evictions = EvictionLog(logger)
     self.folder = "\(folder)/uploads"
@@ -287,7 +287,7 @@ package final class PartialUploads: Sendable {
     return progress
   }
 
-  private static func restore(_ folder: String, _ blobs: BlobFolder) -> [String: Entry] {
+  private static func restore(_ folder: String, _ blobs: any Blobs) -> [String: Entry] {
     var entries: [String: Entry] = [:]
     var known: Set<String> = []
     for file in Files.names(in: folder) where file.hasSuffix(".json") {

@@ -19,7 +19,7 @@ package final class StateFolder: Sendable {
   package let store: any Store
   /// 32 random bytes, made once. Never logged.
   package let secretKey: [UInt8]
-  package let blobs: BlobFolder
+  package let blobs: any Blobs
   package let partials: PartialUploads
   private let lock: FileLock
 

@@ -49,7 +49,7 @@ private struct StoredBlobs: BlobSource {
   let store: StateFolder
 
   func locate(_ digest: Digest) async throws(Problem) -> String {
-    guard let path = store.path(of: digest) else { throw .notFound("no such blob") }
+    guard let path = await store.file(of: digest) else { throw .notFound("no such blob") }
     return path
   }
 }

@@ -97,7 +97,7 @@ import Testing
       #expect(error?.problem?.detail.contains(spoiling.reason) == true, "\(told(error))")
       #expect(server.ledger.offers.isEmpty)
       #expect(try await eventually { try server.staged == 0 })
-      #expect(server.store.path(of: Digest(of: bytes)) == nil)
+      #expect(server.store.place(of: Digest(of: bytes)) == nil)
     }
   }
 
@@ -264,7 +264,7 @@ import Testing
         try await group.waitForAll()
       }
       #expect(Set(server.ledger.offers.map(\.key.path)).count == 50)
-      #expect(server.ledger.offers.allSatisfy { server.store.path(of: $0.digest) != nil })
+      #expect(server.ledger.offers.allSatisfy { server.store.place(of: $0.digest) != nil })
       #expect(try await eventually { try server.staged == 0 })
     }
   }

@@ -26,12 +26,12 @@ import Testing
         // Afterwards the sender can complete it.
         let isThrough = try await eventually { (try? await finish(round)) == true }
         #expect(isThrough, "after \(steps)")
-        let stored = try #require(round.server.store.path(of: round.digest))
-        #expect(try round.server.store.blobs.digest(ofFile: stored) == round.digest, "after \(steps)")
+        let stored = try #require(round.server.store.place(of: round.digest)?.path)
+        #expect(try Digest(ofFile: stored) == round.digest, "after \(steps)")
         // Removed, so that it becomes a new blob in the next iteration.
         round.server.store.partials.discard(round.server.partialName)
         _ = round.server.store.blobs.discard([round.digest], olderThan: .seconds(-10))
-        #expect(round.server.store.path(of: round.digest) == nil)
+        #expect(round.server.store.place(of: round.digest) == nil)
       }
       #expect(Set(round.server.ledger.offers.map(\.digest)) == [round.digest])
     }

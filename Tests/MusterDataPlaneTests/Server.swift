@@ -94,7 +94,7 @@ struct StoreSource: BlobSource {
   let store: StateFolder
 
   func locate(_ digest: Digest) async throws(Problem) -> String {
-    guard let path = store.path(of: digest) else { throw .notFound("there is no blob \(digest) here") }
+    guard let path = await store.file(of: digest) else { throw .notFound("there is no blob \(digest) here") }
     return path
   }
 }

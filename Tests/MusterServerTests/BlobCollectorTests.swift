@@ -22,12 +22,12 @@ struct BlobCollectorTests {
     let patient = BlobCollector(state: store, logger: LogRecorder().logger)
     await patient.collect(keeping: [old, kept])
     await patient.collect(keeping: [kept])
-    #expect(store.path(of: old) != nil, "it is younger than ten seconds")
+    #expect(store.place(of: old) != nil, "it is younger than ten seconds")
     let quick = BlobCollector(state: store, age: .zero, logger: LogRecorder().logger)
     await quick.collect(keeping: [old, kept])
     await quick.collect(keeping: [kept])
-    #expect(store.path(of: old) == nil && store.path(of: kept) != nil)
-    #expect(store.path(of: new) != nil, "nothing referred to it yet")
+    #expect(store.place(of: old) == nil && store.place(of: kept) != nil)
+    #expect(store.place(of: new) != nil, "nothing referred to it yet")
   }
 
   @Test("what the history releases goes too, unless it is young or kept, and is asked about again only when it is old enough")
@@ -37,7 +37,7 @@ struct BlobCollectorTests {
     let task = TaskID(unchecked: "digits")
     let (young, old) = (try blob(state, "young"), try blob(state, "old"))
     let aMinuteAgo = timespec(tv_sec: time(nil) - 60, tv_nsec: 0)
-    #expect(utimensat(AT_FDCWD, state.path(of: old) ?? "", [aMinuteAgo, aMinuteAgo], 0) == 0)
+    #expect(utimensat(AT_FDCWD, state.place(of: old)?.path ?? "", [aMinuteAgo, aMinuteAgo], 0) == 0)
     try await state.store.commit(StoreTransaction(changes: [.began(task, name: "digits", specification: nil, isOver: false)]))
     for (round, digest) in [young, old].enumerated() {
       let model = ModelCheckpoint(round: round, digest: digest, bytes: 1, metrics: [:], kept: true)
@@ -62,14 +62,14 @@ struct BlobCollectorTests {
     let collector = BlobCollector(state: store, logger: LogRecorder().logger)
     await collector.collect(keeping: [model])
     await collector.collect(keeping: [])
-    let file = try #require(store.path(of: model), "it is too young to go")
+    let file = try #require(store.place(of: model)?.path, "it is too young to go")
     let aMinuteAgo = timespec(tv_sec: time(nil) - 60, tv_nsec: 0)
     #expect(utimensat(AT_FDCWD, file, [aMinuteAgo, aMinuteAgo], 0) == 0)
     // Another task has the same model, but no collection has reported that yet.
     await collector.sweep(keeping: [model])
-    #expect(store.path(of: model) != nil)
+    #expect(store.place(of: model) != nil)
     await collector.collect(keeping: [model])
     await collector.collect(keeping: [])
-    #expect(store.path(of: model) == nil)
+    #expect(store.place(of: model) == nil)
   }
 }

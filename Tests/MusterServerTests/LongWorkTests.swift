@@ -79,7 +79,7 @@ struct LongWorkTests {
       }
       working.cancel()
       await working.value
-      #expect(combined?.refused.isEmpty == true && combined.flatMap { store.path(of: $0.result.digest) } != nil)
+      #expect(combined?.refused.isEmpty == true && combined.flatMap { store.place(of: $0.result.digest) } != nil)
       #expect(said.count == 2 && said.allSatisfy { $0.contains("File too large") }, "\(said)")
     }
   }

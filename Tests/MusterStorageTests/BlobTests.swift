@@ -19,11 +19,11 @@ import Testing
     let digest = try store.adopt(staged)
     #expect(digest == Digest(of: bytes))
     #expect(store.size(of: digest) == bytes.count)
-    let path = try #require(store.path(of: digest))
+    let path = try #require(store.place(of: digest)?.path)
     #expect(path == "\(root.path)/blobs/\(digest.hexadecimal.prefix(2))/\(digest.hexadecimal)")
     #expect(try Array(Data(contentsOf: URL(filePath: path))) == bytes)
     #expect(Files.names(in: root.file("staging")).isEmpty)
-    #expect(store.path(of: Digest(of: [1])) == nil)
+    #expect(store.place(of: Digest(of: [1])) == nil)
     #expect(store.size(of: Digest(of: [1])) == nil)
   }
 
@@ -102,8 +102,8 @@ import Testing
       try staged.write(Array(text.utf8))
       return try store.adopt(staged)
     }
-    try age(try #require(store.path(of: digests[0])))
-    try age(try #require(store.path(of: digests[1])))
+    try age(try #require(store.place(of: digests[0])?.path))
+    try age(try #require(store.place(of: digests[1])?.path))
     try root.write("left behind", to: "staging/old")
     try age(root.file("staging/old"))
     #expect(store.sweep(keeping: [digests[0]], olderThan: .seconds(60)) == 9 + 11)
@@ -116,10 +116,10 @@ import Testing
     let root = try TemporaryFolder()
     let store = try StateFolder(folder: root.path)
     let digest = try stageAndAdopt(store)
-    try age(try #require(store.path(of: digest)))
+    try age(try #require(store.place(of: digest)?.path))
     #expect(try stageAndAdopt(store) == digest)
     #expect(store.sweep(keeping: [], olderThan: .seconds(60)) == 0)
-    #expect(store.path(of: digest) != nil)
+    #expect(store.place(of: digest) != nil)
   }
 
   private func stageAndAdopt(_ store: StateFolder) throws -> Digest {

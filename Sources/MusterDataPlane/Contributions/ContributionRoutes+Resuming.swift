@@ -145,7 +145,7 @@ extension ContributionRoutes {
 
   /// Completes an upload whose bytes all arrived with an earlier request.
   private func finish(_ key: ContributionKey, _ terms: UploadTerms, _ digest: Digest) async throws -> Response {
-    guard let path = state.path(of: digest), state.blobs.refresh(digest), let bytes = state.size(of: digest) else {
+    guard let path = await state.file(of: digest), state.blobs.refresh(digest), let bytes = state.size(of: digest) else {
       state.partials.discard("\(key)")
       return try UploadProblem.mismatch(expected: 0, provided: 0)
     }

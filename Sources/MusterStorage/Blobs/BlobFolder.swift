@@ -4,10 +4,8 @@ import MusterGround
 package import MusterSchema
 import Synchronization
 
-/// Immutable blobs, addressed by their SHA-256. Most blobs are files; small ones that arrived together share a file (``PackFolder``).
-///
-/// A blob appears whole or not at all, and is durable when `adopt` or `add` returns. All functions but `add` block, at most for the disk.
-package final class BlobFolder: Sendable {
+/// Blobs in a folder of the file system. Most blobs are files; small ones that arrived together share a file (``PackFolder``).
+package final class BlobFolder: Blobs {
   private let blobs: String
   private let staging: String
   private let packs: PackFolder
@@ -36,12 +34,9 @@ package final class BlobFolder: Sendable {
   /// The largest body in bytes that ``add(_:digest:)`` takes.
   package static let smallBytes = PackFile.largestBlob
 
-  /// Makes a small body a blob, in one file with other bodies that wait.
-  ///
-  /// - Parameter digest: the digest of `body`.
   package func add(_ body: [UInt8], digest: Digest) async throws(StorageError) {
     precondition(body.count <= Self.smallBytes)
-    if file(of: digest) != nil, refresh(digest) {
+    if wholeFile(of: digest) != nil, refresh(digest) {
       // Another request may have renamed the file and not flushed its folder yet.
       let folder = folder(digest)
       return try await offload { () throws(StorageError) in try synchronizeFolder(folder) }
@@ -49,14 +44,10 @@ package final class BlobFolder: Sendable {
     try await packs.add(body, digest)
   }
 
-  /// Makes a new file for a body of at most `maximumBytes` bytes.
-  package func stage(maximumBytes: Int = .max) throws(StorageError) -> StagedFile {
+  package func stage(maximumBytes: Int) throws(StorageError) -> StagedFile {
     try StagedFile(path: temporaryPath(), maximumBytes: maximumBytes)
   }
 
-  /// Makes a staged file a blob. It is fine if the blob exists already.
-  ///
-  /// - Parameter path: where the file is now, if it was renamed; `nil` means the path at which it was made.
   @discardableResult
   package func adopt(_ staged: StagedFile, at path: String? = nil) throws(StorageError) -> Digest {
     let (digest, _) = try staged.finish()
@@ -67,15 +58,13 @@ package final class BlobFolder: Sendable {
     return digest
   }
 
-  /// Makes a file of another folder a blob. The file is renamed within a file system; across file systems it is copied and then removed.
-  ///
-  /// - Parameter digest: the file's digest if the caller knows it; `nil` reads the file to compute it.
+  /// The file is renamed within a file system; across file systems it is copied and then removed.
   @discardableResult
-  package func adopt(file path: String, digest known: Digest? = nil) throws(StorageError) -> Digest {
+  package func adopt(file path: String, digest known: Digest?) throws(StorageError) -> Digest {
     let descriptor = open(path, O_RDONLY | O_CLOEXEC)
     guard descriptor >= 0 else { throw StorageError(errno, "\(path) cannot be read") }
     defer { close(descriptor) }
-    let digest = if let known { known } else { try measure(descriptor, path) { _ in } }
+    let digest = if let known { known } else { try Digest.measure(descriptor, path) { _ in } }
     guard try !isPresent(digest) else {
       unlink(path)
       return digest
@@ -87,8 +76,8 @@ package final class BlobFolder: Sendable {
       return digest
     }
     lseek(descriptor, 0, SEEK_SET)
-    let copy = try stage()
-    _ = try measure(descriptor, path) { (bytes) throws(StorageError) in try copy.write(bytes) }
+    let copy = try stage(maximumBytes: .max)
+    _ = try Digest.measure(descriptor, path) { (bytes) throws(StorageError) in try copy.write(bytes) }
     let copied = try adopt(copy)
     unlink(path)
     return copied
@@ -96,29 +85,24 @@ package final class BlobFolder: Sendable {
 
   // MARK: Out
 
-  /// The place of a blob's bytes; `nil` when the blob is not here.
-  package func place(of digest: Digest) -> BlobPlace? { file(of: digest).map { BlobPlace(path: $0) } ?? packs.place(of: digest) }
+  package func place(of digest: Digest) -> BlobPlace? { wholeFile(of: digest).map { BlobPlace(path: $0) } ?? packs.place(of: digest) }
 
-  /// The path of a file that holds exactly the blob; `nil` when the blob is not here.
-  ///
-  /// A blob of a pack is first copied to a file of its own. A caller that reads many blobs should ask for their ``place(of:)`` instead.
-  package func path(of digest: Digest) -> String? {
-    if let file = file(of: digest) { return file }
-    // A copy that fails, for example on a full disk, counts as a missing file: the caller would handle both in the same way.
-    guard let place = packs.place(of: digest), (try? takeOut(place)) == digest else { return nil }
-    return file(of: digest)
+  package func file(of digest: Digest) async -> String? {
+    if let file = wholeFile(of: digest) { return file }
+    guard let place = packs.place(of: digest) else { return nil }
+    return await offload { () -> String? in
+      // A copy that fails, for example on a full disk, counts as a missing file: the caller would handle both in the same way.
+      guard (try? self.takeOut(place)) == digest else { return nil }
+      return self.wholeFile(of: digest)
+    }
   }
 
-  /// The size of a blob in bytes; `nil` when the blob is not here.
   package func size(of digest: Digest) -> Int? {
     var status = stat()
     if stat(location(digest), &status) == 0 { return Int(status.st_size) }
     return packs.place(of: digest)?.range?.count
   }
 
-  /// Makes a blob count as new, so that ``old(prefix:olderThan:)`` and ``discard(_:olderThan:)`` leave it alone.
-  ///
-  /// - Returns: whether the blob is here.
   package func refresh(_ digest: Digest) -> Bool {
     let path = location(digest)
     let isFile = removal.withLock { _ in utimensat(AT_FDCWD, path, nil, 0) == 0 }
@@ -131,8 +115,7 @@ package final class BlobFolder: Sendable {
   /// The number of folders that hold the blobs, one for each first byte of a digest.
   package static let prefixes = 256
 
-  /// The blobs whose digest has one first byte, and which are old enough to be removed if nothing refers to them.
-  package func old(prefix: Int, olderThan age: Duration = sweepAge) -> Set<Digest> {
+  package func old(prefix: Int, olderThan age: Duration) -> Set<Digest> {
     let horizon = time(nil) - Int(age.components.seconds)
     let folder = "\(blobs)/\(Self.name(ofPrefix: prefix))"
     return Set(
@@ -144,18 +127,11 @@ package final class BlobFolder: Sendable {
     ).union(packs.old(prefix: prefix, before: horizon))
   }
 
-  /// Removes staged files that a request or an earlier process left behind.
-  ///
-  /// - Returns: bytes freed.
-  package func clearStaging(olderThan age: Duration = sweepAge) -> Int {
+  package func clearStaging(olderThan age: Duration) -> Int {
     let horizon = time(nil) - Int(age.components.seconds)
     return Files.names(in: staging).reduce(0) { $0 + remove("\(staging)/\($1)", before: horizon) }
   }
 
-  /// Removes blobs that nothing refers to any more.
-  ///
-  /// - Parameter olderThan: younger blobs stay, because an adopter's record may not be committed yet.
-  /// - Returns: the bytes freed, and those of the blobs that are still here.
   package func discard(_ digests: Set<Digest>, olderThan age: Duration) -> (freed: Int, left: Set<Digest>) {
     let horizon = time(nil) - Int(age.components.seconds)
     var freed = 0
@@ -173,7 +149,7 @@ package final class BlobFolder: Sendable {
   private func folder(_ digest: Digest) -> String { "\(blobs)/\(digest.hexadecimal.prefix(2))" }
   private func location(_ digest: Digest) -> String { "\(folder(digest))/\(digest.hexadecimal)" }
 
-  private func file(of digest: Digest) -> String? {
+  private func wholeFile(of digest: Digest) -> String? {
     let path = location(digest)
     return access(path, R_OK) == 0 ? path : nil
   }
@@ -186,7 +162,7 @@ package final class BlobFolder: Sendable {
     guard pread(descriptor, &body, body.count, off_t(range.lowerBound)) == body.count else {
       throw StorageError(errno, "\(place.path) cannot be read")
     }
-    let staged = try stage()
+    let staged = try stage(maximumBytes: .max)
     try staged.write(body)
     return try adopt(staged)
   }
@@ -220,30 +196,5 @@ package final class BlobFolder: Sendable {
     var status = stat()
     guard lstat(path, &status) == 0, status.st_mtim.tv_sec <= horizon, unlink(path) == 0 else { return 0 }
     return Int(status.st_size)
-  }
-
-  /// The digest of any file. Reads the whole file, so do not call it on a cooperative thread.
-  package func digest(ofFile path: String) throws(StorageError) -> Digest {
-    let descriptor = open(path, O_RDONLY | O_CLOEXEC)
-    guard descriptor >= 0 else { throw StorageError(errno, "\(path) cannot be read") }
-    defer { close(descriptor) }
-    return try measure(descriptor, path) { _ in }
-  }
-
-  private func measure(
-    _ descriptor: Int32, _ path: String, _ each: (UnsafeRawBufferPointer) throws(StorageError) -> Void
-  ) throws(StorageError) -> Digest {
-    let buffer = UnsafeMutableRawBufferPointer.allocate(byteCount: 256 << 10, alignment: 16)
-    defer { buffer.deallocate() }
-    var hasher = Digest.Hasher()
-    while true {
-      let count = read(descriptor, buffer.baseAddress, buffer.count)
-      if count < 0, errno == EINTR { continue }
-      guard count >= 0 else { throw StorageError(errno, "\(path) cannot be read") }
-      guard count > 0 else { return hasher.finish() }
-      let bytes = UnsafeRawBufferPointer(rebasing: buffer[..<count])
-      hasher.update(bytes)
-      try each(bytes)
-    }
   }
 }

@@ -1,12 +1,12 @@
 package import MusterSchema
 
 extension StateFolder {
-  /// Makes a new file for a body, see ``BlobFolder/stage(maximumBytes:)``.
+  /// Makes a new file for a body, see ``Blobs/stage(maximumBytes:)``.
   package func stage(maximumBytes: Int = .max) throws(StorageError) -> StagedFile { try blobs.stage(maximumBytes: maximumBytes) }
 
   /// Makes a staged file a blob, durably. Blocks until the disk has it.
   @discardableResult
-  package func adopt(_ staged: StagedFile) throws(StorageError) -> Digest { try blobs.adopt(staged) }
+  package func adopt(_ staged: StagedFile) throws(StorageError) -> Digest { try blobs.adopt(staged, at: nil) }
 
   /// Makes a file of another folder a durable blob by moving it there. Blocks.
   @discardableResult
@@ -20,8 +20,8 @@ extension StateFolder {
   /// The place of a blob's bytes; `nil` when the blob is not here.
   package func place(of digest: Digest) -> BlobPlace? { blobs.place(of: digest) }
 
-  /// The path of a file that holds exactly the blob; `nil` when the blob is not here. See ``BlobFolder/path(of:)``.
-  package func path(of digest: Digest) -> String? { blobs.path(of: digest) }
+  /// The path of a file that holds exactly the blob; `nil` when the blob is not here. See ``Blobs/file(of:)``.
+  package func file(of digest: Digest) async -> String? { await blobs.file(of: digest) }
 
   /// The size of a blob in bytes; `nil` when the blob is not here.
   package func size(of digest: Digest) -> Int? { blobs.size(of: digest) }

@@ -189,9 +189,9 @@ final class RouteWorld: Sendable {
         [429, 503].contains(status) && attempt < 100,
         "good bytes are answered with \(status): \(String(decoding: body, as: UTF8.self))")
     }
-    guard let path = store.path(of: Self.digest) else { fail("what was answered with 201 is not stored") }
+    guard let path = await store.file(of: Self.digest) else { fail("what was answered with 201 is not stored") }
     do {
-      require(try store.blobs.digest(ofFile: path) == Self.digest, "what was answered with 201 holds other bytes")
+      require(try Digest(ofFile: path) == Self.digest, "what was answered with 201 holds other bytes")
     } catch {
       fail("what was answered with 201 cannot be read: \(error)")
     }
@@ -222,7 +222,7 @@ private struct StoredBlobs: BlobSource {
   let store: StateFolder
 
   func locate(_ digest: Digest) async throws(Problem) -> String {
-    guard let path = store.path(of: digest) else { throw .notFound("there is no blob \(digest) here") }
+    guard let path = await store.file(of: digest) else { throw .notFound("there is no blob \(digest) here") }
     return path
   }
 }
