@@ -145,7 +145,7 @@ struct TaskFileTests {
       ])
     try task("{text: \(String(repeating: "x", count: 1000))}").check()
     let long = try task("{text: \(String(repeating: "x", count: 1001))}")
-    #expect { try long.check() } throws: { "\($0)".contains("local.options: model.options and local.options may have 1024 bytes") }
+    #expect { try long.check() } throws: { "\($0)".contains("local.options: model.options and local.options may have at most 1024 bytes") }
     let deep = String(repeating: "[", count: 40) + String(repeating: "]", count: 40)
     #expect(throws: CommandError.self) { try task("{a: \(deep)}") }
     #expect(throws: CommandError.self) { try task("3") }
