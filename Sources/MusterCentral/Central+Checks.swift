@@ -29,7 +29,7 @@ extension Central {
     var problems = problemsBesidesModel(specification)
     if case .blob(let digest) = specification.initial, let path = await state.file(of: digest) {
       // Off the cooperative pool, because the whole file is read.
-      let problem = await offload { () -> String? in
+      let problem = await offloadLong { () -> String? in
         do { return try SafetensorsFile(path: path).problemAsModel() } catch { return "\(error)" }
       }
       if let problem { problems.append(FieldProblem(field: "initial.blob", message: "\(digest) cannot be the first model: \(problem)")) }

@@ -1,8 +1,6 @@
 import MusterCoordination
-import MusterGround
 import MusterSchema
 import MusterServer
-import MusterStorage
 import MusterTransfer
 import Synchronization
 

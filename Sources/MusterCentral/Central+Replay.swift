@@ -3,11 +3,17 @@ import MusterSchema
 import MusterServer
 import MusterShell
 import MusterStorage
+import Synchronization
 
 // Checks whether a round's inputs still give the recorded model.
 extension Central {
   /// Computes the model of a closed round again from the stored inputs, and compares it with the recorded one.
   func replay(_ task: TaskID, round: Int) async throws(Problem) -> ReplayReport {
+    // A replay reads all updates of a round and computes for seconds to minutes.
+    guard beginReplay() else {
+      throw Problem(.tooManyRequests, "central is computing another round again: try again when it has finished")
+    }
+    defer { isReplaying.withLock { $0 = false } }
     let record = try await history.record(of: task, round: round)
     // The base of a round is the newest model before it.
     let before = PageRequest(limit: 1, after: round)
@@ -27,6 +33,15 @@ extension Central {
       throw Problem(.replayFailed, "round \(round) of task \(task) could not be computed again: \(error)")
     }
     return report
+  }
+
+  /// - Returns: false when another replay is running.
+  private func beginReplay() -> Bool {
+    isReplaying.withLock { isReplaying in
+      guard !isReplaying else { return false }
+      isReplaying = true
+      return true
+    }
   }
 
   /// The inputs that retention has removed.

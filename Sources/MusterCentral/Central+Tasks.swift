@@ -1,5 +1,4 @@
 import MusterCoordination
-import MusterGround
 import MusterSchema
 import MusterServer
 import MusterStorage

@@ -7,6 +7,7 @@ import MusterServer
 import MusterShell
 import MusterStorage
 import MusterTransfer
+import Synchronization
 
 /// Central: the server of the root coordinator, with the ops API.
 package final class Central: Sendable {
@@ -18,6 +19,8 @@ package final class Central: Sendable {
   let feed: EventFeed
   let client: HTTPClient
   let wishes = ForgetWishes()
+  /// Whether a round is being computed again. One at a time, because it takes a processor and memory for a whole round.
+  let isReplaying = Mutex(false)
 
   /// Opens the state folder and restores the machine. Nothing runs before ``run()``.
   package init(_ configuration: CentralConfiguration, logger: Logger) async throws {

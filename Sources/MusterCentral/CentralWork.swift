@@ -101,7 +101,7 @@ final class CentralWork: Sendable {
   func replay(_ item: CentralWorkItem, recorded: Digest) async throws -> Digest {
     let output = "\(try state.workFolder())/replay-\(item.key.task)-\(item.key.round)-\(UInt64.random(in: .min ... .max))"
     let result = try await RoundFold(item, state, rules: rules).write(to: output)
-    return try await offload { () throws in
+    return try await offloadLong { () throws in
       defer { for file in [result.model, result.state].compactMap({ $0 }) { unlink(file) } }
       let digest = try Digest(ofFile: result.model)
       if digest == recorded { return digest }
@@ -117,7 +117,7 @@ final class CentralWork: Sendable {
     guard let encoding = TensorEncoding(name: item.specification.encoding.name), encoding.encodesModels else { return nil }
     guard let path = await state.file(of: model.digest) else { throw WorkError("the model to encode is missing from the store") }
     let output = "\(try state.workFolder())/wire-\(item.key.task)-\(item.key.round)"
-    try await offload { () throws(SafetensorsError) in
+    try await offloadLong { () throws(SafetensorsError) in
       try encoding.encode(model: SafetensorsFile(path: path), to: output, metadata: ["muster.content": "parameters"])
     }
     return try await adopt(output)
@@ -158,7 +158,7 @@ final class CentralWork: Sendable {
 
   private func adopt(_ file: String) async throws -> ModelReference {
     let state = state
-    return try await offload { () throws in
+    return try await offloadLong { () throws in
       let digest = try state.adopt(file: file)
       guard let bytes = state.size(of: digest) else { throw WorkError("the model disappeared from the store") }
       return ModelReference(digest: digest, bytes: bytes)

@@ -1,5 +1,6 @@
 import Logging
 import MusterCoordination
+import MusterGround
 import MusterSchema
 import MusterServer
 import MusterStorage
@@ -22,7 +23,7 @@ actor EventFeed {
   private let store: any Store
   private let shell: Shell<Coordinator>
   private let logger: Logger
-  private let (changes, changed) = AsyncStream.makeStream(of: Void.self, bufferingPolicy: .bufferingNewest(1))
+  private nonisolated let changes = Bell()
 
   /// Number of events that are kept in memory.
   static let most = 1000
@@ -38,11 +39,14 @@ actor EventFeed {
   }
 
   /// Notes that something may have changed. A change during a look leads to another look.
-  nonisolated func noteChange() { changed.yield() }
+  nonisolated func noteChange() { changes.ring() }
 
   /// Takes a look after each change, until the task is cancelled.
   func run() async throws {
-    for await _ in changes where bell.hasListeners {
+    while true {
+      await changes.wait()
+      try Task.checkCancellation()
+      guard bell.hasListeners else { continue }
       do {
         look = try await read()
         bell.ring()

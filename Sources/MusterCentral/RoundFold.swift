@@ -58,7 +58,7 @@ struct RoundFold: Sendable {
     // The metadata has no task id, so that the same rounds of another task give the same bytes.
     let metadata = ["muster.round": "\(item.key.round)"]
     let stateOut = strategy.optimizer.memory.isEmpty ? nil : "\(output)-state"
-    let result = try await offload { () throws(AggregationError) in
+    let result = try await offloadLong { () throws(AggregationError) in
       try aggregate(
         base: base, updates: updates, strategy: strategy, output: output, metadata: metadata, durable: false, stateIn: state,
         stateOut: stateOut)

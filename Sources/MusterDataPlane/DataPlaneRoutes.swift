@@ -1,6 +1,5 @@
 package import Hummingbird
 package import MusterCoordination
-import MusterSchema
 package import MusterServer
 
 /// The routes of every data listener: models, contributions, and the list of tasks.

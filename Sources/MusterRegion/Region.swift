@@ -234,7 +234,7 @@ struct CentralBlobs: BlobSource {
       try await client.download("\(central)/v1/blobs/\(digest)", to: temporary, expecting: digest, maximumBytes: 64 << 30, durable: false)
       // Flushing a model takes seconds on a slow disk.
       let state = state
-      _ = try await offload { () throws(StorageError) in try state.adopt(file: temporary, digest: digest) }
+      _ = try await offloadLong { () throws(StorageError) in try state.adopt(file: temporary, digest: digest) }
     } catch let error as TransferError {
       if let problem = error.problem { throw problem }
       throw Problem(.centralUnreachable, "\(error)")

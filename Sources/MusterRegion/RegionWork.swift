@@ -49,7 +49,7 @@ struct RegionWork: Sendable {
         return StoredUpdate(path: contribution.path.description, file: place.path, range: place.range, weight: contribution.weight)
       }
       let metadata = try metadata(item, counted)
-      let result = try await offload { () throws(AggregationError) in
+      let result = try await offloadLong { () throws(AggregationError) in
         try MusterAggregation.aggregate(
           base: base, updates: updates, strategy: strategy, output: output, metadata: metadata, durable: false)
       }
@@ -67,7 +67,7 @@ struct RegionWork: Sendable {
     let model = try await models.locate(item.base)
     guard item.encoding != .float32 else { return model }
     let zeros = "\(try state.workFolder())/zeros-\(item.key.task)-\(item.key.round)"
-    try await offload { () throws(SafetensorsError) in
+    try await offloadLong { () throws(SafetensorsError) in
       let model = try SafetensorsFile(path: model)
       try EncodedFile(model).schema.writeZeros(to: zeros, metadata: model.buffers().metadata)
     }
@@ -100,7 +100,7 @@ struct RegionWork: Sendable {
 
   private func adopt(_ file: String) async throws -> JobResult {
     let state = state
-    return try await result(try await offload { () throws(StorageError) in try state.adopt(file: file) })
+    return try await result(try await offloadLong { () throws(StorageError) in try state.adopt(file: file) })
   }
 
   private func result(_ digest: Digest) async throws -> JobResult {

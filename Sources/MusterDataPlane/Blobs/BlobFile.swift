@@ -3,7 +3,6 @@ import Hummingbird
 import MusterGround
 import MusterSchema
 import MusterServer
-import MusterStorage
 import NIOCore
 
 /// An open blob. Its bytes stay readable even if the blob is removed.

@@ -1,5 +1,4 @@
 package import MusterCoordination
-import MusterGround
 package import MusterSchema
 package import MusterServer
 import MusterStorage

@@ -1,6 +1,5 @@
 package import MusterCoordination
 package import MusterSchema
-import MusterServer
 
 /// The coordinator behind a data plane, which decides which contributions count.
 package protocol Ledger: Sendable {

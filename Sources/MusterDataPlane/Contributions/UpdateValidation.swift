@@ -2,7 +2,6 @@ import MusterCoordination
 import MusterGround
 import MusterSchema
 import MusterServer
-import MusterStorage
 import MusterTensors
 import Synchronization
 

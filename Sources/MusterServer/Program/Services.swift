@@ -1,7 +1,6 @@
 package import Logging
 package import MusterCoordination
 import MusterGround
-import MusterStorage
 package import ServiceLifecycle
 import UnixSignals
 

@@ -1,3 +1,4 @@
+import MusterGround
 package import MusterShell
 import Synchronization
 
@@ -6,24 +7,20 @@ package final class WorkRunner<Key: Hashable & Sendable, Item: Sendable>: Sendab
   package typealias Queue = WorkQueue<Key, Item>
 
   private let queue: Mutex<Queue>
-  private let bell: AsyncStream<Void>
-  private let ring: AsyncStream<Void>.Continuation
+  private let bell = Bell()
 
-  package init(width: Int) {
-    queue = Mutex(WorkQueue(width: width))
-    (bell, ring) = AsyncStream.makeStream(bufferingPolicy: .bufferingNewest(1))
-  }
+  package init(width: Int) { queue = Mutex(WorkQueue(width: width)) }
 
   /// See ``WorkQueue/add(_:_:again:)``.
   package func add(_ key: Key, _ item: Item, again: Bool = false) {
     queue.withLock { $0.add(key, item, again: again) }
-    ring.yield()
+    bell.ring()
   }
 
   /// Runs pieces until the task is cancelled. Each run returns whether the piece is to be run again.
   package func runAttempts(_ work: @escaping @Sendable (Item) async -> Queue.End) async {
     await withDiscardingTaskGroup { group in
-      for await _ in bell {
+      while !Task.isCancelled {
         while let (key, item) = queue.withLock({ $0.take() }) {
           group.addTask {
             let end = await work(item)
@@ -32,6 +29,7 @@ package final class WorkRunner<Key: Hashable & Sendable, Item: Sendable>: Sendab
             self.change { $0.resume(key) }
           }
         }
+        await bell.wait()
       }
       group.cancelAll()
     }
@@ -47,7 +45,7 @@ package final class WorkRunner<Key: Hashable & Sendable, Item: Sendable>: Sendab
 
   @discardableResult
   private func change<Result>(_ body: (inout Queue) -> Result) -> Result {
-    defer { ring.yield() }
+    defer { bell.ring() }
     return queue.withLock { body(&$0) }
   }
 }

@@ -1,5 +1,4 @@
-internal import CSpawn
-internal import Glibc
+internal import MusterGround
 internal import Synchronization
 
 /// One job, as it is passed to the worker's thread, with closures for its progress and result.
@@ -11,7 +10,7 @@ struct TrainerRequest: Sendable {
   let finish: @Sendable (Result<TrainerOutcome, TrainerError>) -> Void
 }
 
-/// Connects callers on any thread with the worker on its own thread. A pipe wakes the worker from `poll`.
+/// Connects callers on any thread with the worker on its own thread. The worker waits in `poll`.
 final class TrainerMailbox: Sendable {
   enum Command {
     case run(TrainerRequest)
@@ -30,20 +29,8 @@ final class TrainerMailbox: Sendable {
   }
 
   private let state = Mutex(State())
-  let wakeRead: Int32
-  private let wakeWrite: Int32
-
-  init() {
-    // If the process has no descriptor left, both stay -1, and the worker wakes from `poll` ten times a second.
-    var (read, write): (Int32, Int32) = (-1, -1)
-    _ = muster_pipe(&read, &write)
-    for descriptor in [read, write] where descriptor >= 0 { _ = fcntl(descriptor, F_SETFL, O_NONBLOCK) }
-    (wakeRead, wakeWrite) = (read, write)
-  }
-
-  deinit {
-    for descriptor in [wakeRead, wakeWrite] where descriptor >= 0 { close(descriptor) }
-  }
+  /// Wakes the worker from `poll`. `nil` if the process had no descriptor left: then the worker looks ten times a second.
+  let waker = try? Waker()
 
   func makeID() -> Int {
     state.withLock { state in
@@ -118,13 +105,5 @@ final class TrainerMailbox: Sendable {
     for continuation in waiting { continuation.resume() }
   }
 
-  func drainWakes() {
-    var bytes = [UInt8](repeating: 0, count: 64)
-    while read(wakeRead, &bytes, bytes.count) > 0 {}
-  }
-
-  private func wake() {
-    var byte: UInt8 = 1
-    _ = write(wakeWrite, &byte, 1)
-  }
+  private func wake() { waker?.wake() }
 }

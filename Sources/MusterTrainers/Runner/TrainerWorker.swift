@@ -1,6 +1,7 @@
 internal import FoundationEssentials
 internal import Glibc
 internal import Logging
+import MusterGround
 internal import MusterSchema
 internal import MusterTensors
 
@@ -225,17 +226,17 @@ final class TrainerWorker {
   private func poll(
     _ child: ChildProcess?, until end: ContinuousClock.Instant?, wakes: Bool = true, _ body: (ArraySlice<UInt8>, Bool) -> Void = { _, _ in }
   ) {
-    let wake = wakes ? mailbox.wakeRead : -1
+    let wake = wakes ? mailbox.waker?.descriptor ?? -1 : -1
     // poll(2) ignores negative descriptors.
     var descriptors = [wake, child?.output ?? -1, child?.errors ?? -1].map { pollfd(fd: $0, events: Int16(POLLIN), revents: 0) }
-    var milliseconds: Int32 = mailbox.wakeRead < 0 ? 100 : -1
+    var milliseconds: Int32 = mailbox.waker == nil ? 100 : -1
     if let end {
       let left = max(.zero, end - .now)
       // Rounded up, because rounding down would spin through the last millisecond.
       milliseconds = left > .seconds(3600) ? 3_600_000 : Int32((left / .milliseconds(1)).rounded(.up))
     }
     guard Glibc.poll(&descriptors, nfds_t(descriptors.count), milliseconds) > 0 else { return }
-    if descriptors[0].revents != 0 { mailbox.drainWakes() }
+    if descriptors[0].revents != 0 { mailbox.waker?.clear() }
     guard let child else { return }
     if descriptors[1].revents != 0, !read(child.output, { body($0, false) }) { child.closeOutput() }
     if descriptors[2].revents != 0, !read(child.errors, { body($0, true) }) { child.closeErrors() }
