@@ -232,6 +232,10 @@ def rules(n):
             yield ("bulyan", {"f": f})
 
 
+# A combiner that rules(n) does not yield would not be compared.
+assert {name for name, _ in rules(20)} == set(COMBINERS), set(COMBINERS) ^ {name for name, _ in rules(20)}
+
+
 def main():
     random = np.random.default_rng(7)
 
