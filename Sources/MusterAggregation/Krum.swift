@@ -22,9 +22,16 @@ public struct Krum: Combiner, SelfVerifying {
   public var readsAhead: Bool { true }
 
   public func problem(updates n: Int) -> String? {
+    if let problem = Self.problem(f, of: name) { return problem }
+    if let m, m < 1 { return "\(name) with m = \(m) chooses no update: m must be at least 1" }
     if n < 2 * f + 3 { return "\(name) with f = \(f) needs at least \(2 * f + 3) updates (n ≥ 2f + 3), not \(n)" }
     if let m, m > n - f { return "\(name) cannot choose \(m) of \(n) updates with f = \(f): at most \(n - f) (m ≤ n − f)" }
     return nil
+  }
+
+  /// Task files have their own bounds; a package that calls the rule has none.
+  static func problem(_ f: Int, of name: String) -> String? {
+    (0...1_000_000).contains(f) ? nil : "\(name) with f = \(f): f must be between 0 and 1000000"
   }
 
   public func prepare(_ cohort: inout Cohort) throws(AggregationError) -> any SliceCombiner {
@@ -62,6 +69,7 @@ public struct Bulyan: Combiner, SelfVerifying {
   public var readsAhead: Bool { true }
 
   public func problem(updates n: Int) -> String? {
+    if let problem = Krum.problem(f, of: "bulyan") { return problem }
     guard n < 4 * f + 3 else { return nil }
     return "bulyan with f = \(f) needs at least \(4 * f + 3) updates (n ≥ 4f + 3), not \(n)"
   }

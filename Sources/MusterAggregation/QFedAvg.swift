@@ -25,9 +25,9 @@ public struct QFedAvg: Combiner, SelfVerifying {
   public func prepare(_ cohort: inout Cohort) throws(AggregationError) -> any SliceCombiner {
     for update in cohort.updates {
       switch Self.initialLoss(update) {
-      case .none: cohort.refuse(update.path, "its muster.metrics has no initialLoss, which qfedavg needs")
+      case .none: cohort.refuse(update.path, "its muster.metrics has no initialLoss, which qFedAvg needs")
       case .some(let loss) where !(loss.isFinite && loss >= 0):
-        cohort.refuse(update.path, "its initialLoss is \(loss): qfedavg needs a finite loss of 0 or more")
+        cohort.refuse(update.path, "its initialLoss is \(loss): qFedAvg needs a finite loss of 0 or more")
       case .some: break
       }
     }

@@ -58,6 +58,7 @@ public struct TrimmedMean: Combiner {
   func drop(_ count: Int) -> Int { Int((beta * Double(count) + 1e-9).rounded(.down)) }
 
   public func problem(updates: Int) -> String? {
+    guard beta >= 0, beta < 0.5 else { return "trimmedMean with beta = \(beta): beta must be at least 0 and less than 0.5" }
     let drop = drop(updates)
     guard 2 * drop >= updates else { return nil }
     return "trimmedMean with beta = \(beta) drops \(drop) values at each end, which leaves none of \(updates) updates (it needs 2⌊βn⌋ < n)"

@@ -13,17 +13,19 @@ extension Filter {
 
 /// The second step of a strategy: combines the differences of all updates into one.
 public protocol Combiner: Sendable {
-  /// Whether `prepare` reads the updates' numbers. If so, updates that hold an infinity or a NaN are refused before.
+  /// Whether `prepare` reads the updates' numbers. If so, updates that hold an infinity or a NaN are refused before. Otherwise they are
+  /// found while they are combined, and the pass is repeated without them.
   var readsAhead: Bool { get }
 
   /// How regions' results are combined as if they were updates; `nil` if that is not possible.
   var composition: Composition? { get }
 
-  /// Why this number of updates is too small, in a sentence that begins with the rule's name; `nil` if it is enough.
+  /// Why this number of updates is too small, in a sentence that begins with the rule's name; `nil` if it is enough. Called with the smallest
+  /// cohort when a task is pushed, and with the number of updates that the filters left in each round.
   func problem(updates: Int) -> String?
 
   /// Computes everything that needs the whole cohort, such as shares or distances, and refuses updates that are not chosen. The returned
-  /// value does the rest slice by slice. The cohort is not empty, and at least one update must be left.
+  /// value does the rest slice by slice. The cohort is not empty, `problem(updates:)` is `nil` for it, and at least one update must be left.
   func prepare(_ cohort: inout Cohort) throws(AggregationError) -> any SliceCombiner
 }
 

@@ -38,12 +38,12 @@ package struct JobQueue: Sendable {
   /// Steps that are waiting or running.
   package var count: Int { waiting.count + (current == nil ? 0 : 1) }
 
-  /// Whether such an step is waiting or running.
+  /// Whether such a step is waiting or running.
   package func holds(_ kind: Kind, _ task: TaskID, _ key: RoundKey) -> Bool {
     ([current].compactMap { $0 } + waiting).contains { $0.kind == kind && $0.concerns(task, key) }
   }
 
-  /// Adds an step. It replaces a waiting step of the same kind for the same job.
+  /// Adds a step. It replaces a waiting step of the same kind for the same job.
   package mutating func place(_ step: Step) -> Placement {
     if let current, current.isSame(as: step) { return .hurries }
     waiting.removeAll { $0.isSame(as: step) }
@@ -53,7 +53,7 @@ package struct JobQueue: Sendable {
 
   /// Removes the waiting steps of a job.
   ///
-  /// - Returns: whether an step of the job is running, which the caller must then stop.
+  /// - Returns: whether a step of the job is running, which the caller must then stop.
   package mutating func cancel(_ task: TaskID, _ key: RoundKey) -> Bool {
     waiting.removeAll { $0.concerns(task, key) }
     return current?.concerns(task, key) ?? false

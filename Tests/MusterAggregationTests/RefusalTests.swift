@@ -229,9 +229,17 @@ struct RefusalTests {
     #expect(try problem(.init("bulyan", ["f": 1]), 6)?.contains("n ≥ 4f + 3") == true)
     #expect(try problem(.init("trimmedMean", ["beta": 0.49]), 100) == nil)
     #expect(try problem(.init("median"), 1) == nil)
+    // No task file can have these, but a package that calls the rules can.
+    let wrong: [any Combiner] = [
+      Krum(f: -1), Krum(f: .max), Krum(f: 0, choosing: 0), Bulyan(f: -1), Bulyan(f: .max), TrimmedMean(beta: -0.1), TrimmedMean(beta: 0.5),
+      TrimmedMean(beta: .nan),
+    ]
+    for combiner in wrong { #expect(combiner.problem(updates: 10)?.isEmpty == false, "\(combiner)") }
     let round = try Round()
     try round.base(tensor("w", [0]))
     let updates = try (0..<5).map { try round.update("n/\($0)", tensor("w", [$0 == 2 ? .nan : Float($0)])) }
+    let negative = Strategy(filters: [], combiner: Bulyan(f: -1), optimizer: Replace())
+    #expect(throws: AggregationError.self) { try round.aggregate(updates, negative) }
     let few = #expect(throws: AggregationError.self) { try round.aggregate(updates, Strategy(named: "krum")) }
     let text = "\(few.map(String.init(describing:)) ?? "")"
     #expect(text.hasPrefix("krum with f = 1 needs at least 5 updates (n ≥ 2f + 3), not 4; 1 refused: n/2: tensor \"w\" holds"))

@@ -44,6 +44,5 @@ struct AnyKey: CodingKey {
 
 extension Decoder {
   /// The string, where a string or an object may be given. `nil` for anything else, whose errors the decoder of the object then reports.
-  /// with it.
   var word: String? { try? singleValueContainer().decode(String.self) }
 }

@@ -66,7 +66,8 @@ extension Problem {
     case .tooLarge(let maximum): self = .tooLarge(maximum)
     case .crowded: self.init(.tooManyUploads, "the server has no room for another partial upload: try again later")
     case .superseded, .claimed: self.init(.uploadSuperseded, "\(error)")
-    case .busy, .corrupt, .newer, .exhausted, .unstorable, .io: self.init(.unavailable, "the server cannot store this now")
+    case .busy, .corrupt, .newer, .exhausted, .unstorable, .io:
+      self.init(.unavailable, "the server's state folder cannot be used now; its log has the reason")
     }
   }
 }

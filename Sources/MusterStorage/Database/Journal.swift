@@ -2,7 +2,7 @@ package import MusterSchema
 
 /// One durable record of a machine, opaque to the store.
 package struct JournalEntry: Hashable, Sendable {
-  /// The machine of the program that made the record: `coordinator` or `participant`.
+  /// The machine of the program that made the record: `coordinator` for central, `region` for a region.
   package var machine: String
   package var task: TaskID?
   /// The kind of record, by which ``JournalRange`` selects.
