@@ -23,16 +23,16 @@ def note(text):
     print(text, file=sys.stderr, flush=True)
 
 
-def build():
+def build(*programs):
     """The programs of this checkout, built by scripts/release when they are not up to date."""
-    note("building the programs (scripts/release)")
-    subprocess.run(["scripts/release"], cwd=CHECKOUT, stdout=sys.stderr, check=True)
+    note(f"building {', '.join(programs)} (scripts/release)")
+    subprocess.run(["scripts/release", *programs], cwd=CHECKOUT, stdout=sys.stderr, check=True)
     return CHECKOUT / ".build" / "programs"
 
 
 def binaries(given, *products):
     """The folder of the programs: the one given, or a fresh build."""
-    folder = pathlib.Path(given).resolve() if given else build()
+    folder = pathlib.Path(given).resolve() if given else build(*products)
     for product in products:
         if not (folder / product).exists():
             sys.exit(f"{folder} does not contain {product}")
