@@ -30,6 +30,11 @@ func writeAll(_ descriptor: Int32, _ bytes: [UInt8], _ path: String) throws(Stor
   do throws(FileError) { try Files.write(bytes, to: descriptor, path) } catch { throw StorageError(error) }
 }
 
+/// Writes all bytes from an offset on.
+func writeAll(_ descriptor: Int32, _ bytes: UnsafeRawBufferPointer, at offset: Int, _ path: String) throws(StorageError) {
+  do throws(FileError) { try Files.write(bytes, to: descriptor, at: offset, path) } catch { throw StorageError(error) }
+}
+
 extension [UInt8] {
   /// Does the same as `withUnsafeBytes`, with a typed error.
   func withBytes<T, E: Error>(_ body: (UnsafeRawBufferPointer) throws(E) -> T) throws(E) -> T {

@@ -219,8 +219,8 @@ package final class PartialUploads: Sendable {
     _ = entry.active?.revoke()
     // Remove the description first: without a part it would mean that the upload became a blob.
     unlink(description(name))
-    unlink(part(name))
-    unlink(claimed(name))
+    Files.discard(part(name), bytes: entry.count)
+    Files.discard(claimed(name), bytes: entry.count)
   }
 
   private func makeRoom(for identity: Identity, bytes: Int, _ entries: inout [String: Entry]) throws(StorageError) {

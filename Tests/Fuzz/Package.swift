@@ -57,7 +57,7 @@ let package = Package(
       dependencies: [
         "MusterGround", "MusterSchema", "MusterStorage", hummingbird, hummingbirdCore, httpTypes, nioCore, nioHTTP1, nioHTTPTypes, nioPosix,
         lifecycle, logging,
-      ], exclude: ["HTTP/TrafficMiddleware.swift"], sources: ["HTTP", "Limits", "Lists"], swiftSettings: watched),
+      ], exclude: ["HTTP/TrafficMiddleware.swift", "HTTP/ServerRoutes.swift"], sources: ["HTTP", "Limits", "Lists"], swiftSettings: watched),
     .target(
       name: "MusterDataPlane",
       dependencies: [

@@ -78,6 +78,17 @@ struct FilesTests {
     #expect(Files.names(in: folder.file("none")).isEmpty)
   }
 
+  @Test("a file that is discarded leaves its name free at once, a large one is gone soon", arguments: [100, Files.largeBytes + 1])
+  func discarded(bytes: Int) async throws {
+    let path = try folder.write("x", to: "file")
+    #expect(truncate(path, off_t(bytes)) == 0)
+    Files.discard(path, bytes: bytes)
+    #expect(!Files.isThere(path))
+    let isGone = try await eventually { Files.names(in: folder.path).isEmpty }
+    #expect(isGone)
+    Files.discard(path, bytes: bytes)
+  }
+
   @Test("several places of a file are written at once")
   func places() throws {
     let path = try folder.write("", to: "file")

@@ -164,6 +164,22 @@ package enum Files {
     return code == 0 ? nil : code
   }
 
+  /// Removes a file whose size is known, without waiting for the disk: freeing a large file takes some file systems tenths of a second. A large
+  /// file is renamed first, so its name is free at once, and removed by a thread that may block.
+  package static func discard(_ path: String, bytes: Int) {
+    guard bytes > largeBytes else {
+      unlink(path)
+      return
+    }
+    let gone = "\(path).gone-\(String(UInt64.random(in: 0...UInt64.max), radix: 36))"
+    // The file may have been removed or renamed already.
+    guard Glibc.rename(path, gone) == 0 else { return }
+    BlockingPool.shared.run { unlink(gone) }
+  }
+
+  /// Files above this size are removed away from the caller's thread.
+  static let largeBytes = 8 << 20
+
   // MARK: What is there
 
   package static func exists(_ path: String) -> Bool { access(path, F_OK) == 0 }

@@ -122,8 +122,7 @@ final class PackFolder: Sendable {
     do throws(StorageError) {
       try writeAll(descriptor, header, staged)
       for (waiting, place) in zip(group, places) {
-        guard lseek(descriptor, off_t(place.lowerBound), SEEK_SET) >= 0 else { throw StorageError(errno, "\(staged) cannot be written") }
-        try writeAll(descriptor, waiting.body, staged)
+        try waiting.body.withBytes { (bytes) throws(StorageError) in try writeAll(descriptor, bytes, at: place.lowerBound, staged) }
       }
       guard fdatasync(descriptor) == 0 else { throw StorageError(errno, "\(staged) cannot be made durable") }
       guard rename(staged, path) == 0 else { throw StorageError(errno, "\(path) cannot be written") }

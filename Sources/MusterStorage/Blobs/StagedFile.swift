@@ -1,4 +1,5 @@
 import Glibc
+import MusterGround
 package import MusterSchema
 import Synchronization
 
@@ -53,7 +54,8 @@ package final class StagedFile: Sendable {
   deinit {
     close(descriptor)
     // After an adoption the file no longer has this name.
-    if !staysBehind, !state.withLock(\.isDone) { unlink(path) }
+    let (isDone, bytes) = state.withLock { ($0.isDone, $0.progress.count) }
+    if !staysBehind, !isDone { Files.discard(path, bytes: bytes) }
   }
 
   /// Bytes written, including those of earlier requests.
