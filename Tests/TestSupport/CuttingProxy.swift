@@ -65,9 +65,20 @@ package final class CuttingProxy: Sendable {
     (listener, port) = try Loopback.listener()
     let descriptor = listener
     Loopback.thread { [weak self] in
+      // The thread closes the listener, so that its number cannot belong to another file while it is still used here.
+      defer { close(descriptor) }
       while true {
         let client = accept(descriptor, nil, nil)
-        guard client >= 0, let proxy = self else { return }
+        if client < 0 {
+          // A signal, or a client that went away, does not end the proxy; the shutdown of the listener does.
+          if errno == EINVAL || errno == EBADF { return }
+          usleep(1000)
+          continue
+        }
+        guard let proxy = self else {
+          close(client)
+          return
+        }
         // A program that is started in the meantime must not inherit the connection, which would then stay open when this end is closed.
         _ = fcntl(client, F_SETFD, FD_CLOEXEC)
         Loopback.thread { proxy.serve(client) }
@@ -77,7 +88,6 @@ package final class CuttingProxy: Sendable {
 
   deinit {
     shutdown(listener, Int32(SHUT_RDWR))
-    close(listener)
   }
 
   package var address: String { "http://127.0.0.1:\(port)" }
