@@ -79,7 +79,8 @@ let package = Package(
     .target(name: "MusterParticipation", dependencies: ["MusterSchema"], swiftSettings: optimized),
     .target(name: "MusterCoordination", dependencies: ["MusterSchema", "MusterParticipation", hashTrees], swiftSettings: optimized),
     .target(name: "MusterShell", dependencies: ["MusterSchema", "MusterParticipation", "MusterCoordination"], swiftSettings: optimized),
-    .target(name: "MusterAggregation", dependencies: ["MusterGround", "MusterSchema", "MusterTensors", "CSpawn"], swiftSettings: optimized),
+    .target(
+      name: "MusterAggregation", dependencies: ["MusterGround", "MusterSchema", "MusterTensors", "CSpawn"], swiftSettings: optimized),
     .target(name: "MusterModels", dependencies: ["COpenBLAS", "CZlib"], swiftSettings: optimized),
     .target(
       name: "MusterTrainers", dependencies: ["MusterGround", "MusterSchema", "MusterTensors", "CSpawn", logging],

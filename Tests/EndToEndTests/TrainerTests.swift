@@ -81,7 +81,8 @@ extension EndToEnd {
 
         task.trainer = "nobody"
         let refused = try await fleet.push("nobody", task)
-        #expect(refused.status == 422 && refused.text.contains(#"with this trainer: has no trainer "nobody" (it has: built-in, gated, own)"#))
+        #expect(
+          refused.status == 422 && refused.text.contains(#"with this trainer: has no trainer "nobody" (it has: built-in, gated, own)"#))
         let list = try await fleet.muster(["node", "list"])
         #expect(
           list.status == 0 && list.output.contains("own 2.1 (lenet5)") && list.output.contains("built-in 0.1.0 (softmax, mlp, lenet5)"))
