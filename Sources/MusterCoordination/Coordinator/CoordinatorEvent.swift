@@ -14,7 +14,7 @@ extension Coordinator {
     // Results of the shell's long work. A result that comes too late is ignored.
     case initialized(TaskID, ModelReference, wire: ModelReference? = nil)
     case aggregated(TaskID, round: Int, ModelReference, wire: ModelReference? = nil, refused: [Waiting])
-    /// The strategy refused so many updates that too few are left for its rule.
+    /// The strategy refused updates, and its rule needs more than the number that remains.
     case fellShort(TaskID, round: Int, refused: [Waiting], reason: String)
     case evaluated(TaskID, round: Int, metrics: [String: Double])
     /// - Parameter key: at a region, the order that the work was done for.

@@ -50,11 +50,13 @@ public enum TrainerMain {
       }
       let line = pending[..<end]
       pending.removeSubrange(...end)
+      // A line that does not name a job is reported and skipped: it must not end a trainer that serves other jobs.
       guard let request = try? JSON.decode(JobLine.self, from: line) else {
         ProtocolOutput(descriptor: 2).write("ignored a line on standard input that is not {\"job\":\"FOLDER\"}")
         continue
       }
       let exit = runJob(in: request.job, output, perform)
+      // A string and an integer can always be encoded. Without an answer the agent would wait, so the process would have to end.
       guard let answer = try? JSON.encode(Answer(done: request.job, exit: exit)) else { return 1 }
       output.write(String(decoding: answer, as: UTF8.self))
       if exit == 3 { return 3 }
