@@ -71,31 +71,6 @@ package struct Server<M: ServerMachine>: Sendable {
   }
 }
 
-/// A broker connection of a server, with the program's handlers.
-package struct ServerLink: Sendable {
-  package let link: BrokerLink
-  /// Name of the connection in `/readyz`.
-  package let name: String
-  let connected: @Sendable () async -> Void
-  let disconnected: @Sendable () async -> Void
-  let receive: @Sendable (Topic, MQTTMessage) async -> Void
-
-  /// - Parameters:
-  ///   - connected: called on every connection, after the birth message.
-  ///   - disconnected: called when the connection was lost or could not be made.
-  ///   - receive: called with each message on the link's topics, except those on its own state topic.
-  package init(
-    _ link: BrokerLink, name: String, connected: @escaping @Sendable () async -> Void,
-    disconnected: @escaping @Sendable () async -> Void = {}, receive: @escaping @Sendable (Topic, MQTTMessage) async -> Void
-  ) {
-    self.link = link
-    self.name = name
-    self.connected = connected
-    self.disconnected = disconnected
-    self.receive = receive
-  }
-}
-
 extension Server {
   /// The link to the broker of the server's own nodes.
   package func link(name: String, receive: @escaping @Sendable (Topic, MQTTMessage) async -> Void) -> ServerLink {
@@ -104,7 +79,7 @@ extension Server {
       disconnected: { await shell.mailbox.post(M.event(.disconnected)) }, receive: receive)
   }
 
-  /// Runs the server until the process is told to stop. Services stop in the reverse order of the list below.
+  /// Runs the server until the process is told to stop. The services stop in the reverse of the order in which they started.
   ///
   /// - Parameters:
   ///   - work: services that run beside the shell.
