@@ -1,7 +1,6 @@
 package import Logging
 import MusterCoordination
 import MusterDataPlane
-import MusterMQTT
 package import MusterSchema
 import MusterServer
 import MusterShell
@@ -44,15 +43,8 @@ package final class Central: Sendable {
       performer,
       // The trainers must stop after the work that uses them.
       work: [BackgroundService { await self.trainers.shutdownWhenCancelled() }] + work.services,
-      links: [server.link(name: "broker") { await self.heard($0, $1) }], data: addDataRoutes, ops: addOperationsRoutes,
+      links: [server.link(name: "broker", performer)], data: addDataRoutes, ops: addOperationsRoutes,
       streams: [BackgroundService { try await self.feed.run() }, BackgroundService { try await self.feed.keepAlive() }])
-  }
-
-  private func heard(_ topic: Topic, _ message: MQTTMessage) async {
-    if let event = server.topics.event(topic, message) { await shell.mailbox.post(event) }
-    if let (task, found) = server.topics.descriptor(topic, message) {
-      await shell.read { [performer] in performer.repair(task, found, owed: $0) }
-    }
   }
 
   var shell: Shell<Coordinator> { server.shell }

@@ -58,7 +58,7 @@ package final class Region: Sendable {
         ServerLink(
           above, name: "central's broker", connected: { await shell.mailbox.post(.above(.connected)) },
           receive: { await self.heardAbove($0, $1) }),
-        server.link(name: "devices' broker") { await self.heardBelow($0, $1) },
+        server.link(name: "devices' broker", performer),
       ], data: addDataRoutes, ops: addOperationsRoutes)
   }
 
@@ -102,15 +102,6 @@ package final class Region: Sendable {
       }
     } catch {
       above.drops.note("\(error)", topic: "\(topic)")
-    }
-  }
-
-  /// Handles a message from the devices' broker.
-  func heardBelow(_ topic: Topic, _ message: MQTTMessage) async {
-    if let event = topics.event(topic, message) { await shell.mailbox.post(.below(event)) }
-    if let (task, found) = topics.descriptor(topic, message) {
-      let performer = performer
-      await shell.read { performer.repair(task, found, owed: $0) }
     }
   }
 

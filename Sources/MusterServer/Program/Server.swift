@@ -1,9 +1,10 @@
 package import Hummingbird
 package import Logging
 package import MusterCoordination
-package import MusterMQTT
+import MusterMQTT
 import MusterParticipation
 package import MusterSchema
+package import MusterShell
 package import MusterStorage
 import ServiceLifecycle
 
@@ -73,10 +74,16 @@ package struct Server<M: ServerMachine>: Sendable {
 
 extension Server {
   /// The link to the broker of the server's own nodes.
-  package func link(name: String, receive: @escaping @Sendable (Topic, MQTTMessage) async -> Void) -> ServerLink {
+  package func link<D: Desk>(name: String, _ performer: DeskPerformer<D>) -> ServerLink where D.M == M {
     ServerLink(
       topics.link, name: name, connected: { await shell.mailbox.post(M.event(.connected)) },
-      disconnected: { await shell.mailbox.post(M.event(.disconnected)) }, receive: receive)
+      disconnected: { await shell.mailbox.post(M.event(.disconnected)) },
+      receive: { topic, message in
+        if let event = topics.event(topic, message) { await shell.mailbox.post(M.event(event)) }
+        if let (task, found) = topics.descriptor(topic, message) {
+          await shell.read { performer.repair(task, found, owed: $0) }
+        }
+      })
   }
 
   /// Runs the server until the process is told to stop. The services stop in the reverse of the order in which they started.
