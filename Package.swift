@@ -111,7 +111,7 @@ let package = Package(
         "MusterGround", "MusterSchema", "MusterTensors", "MusterParticipation", "MusterCoordination", "MusterShell", "MusterAggregation",
         "MusterTrainers",
         "MusterStorage",
-        "MusterServer", "MusterDataPlane", "MusterTaskFiles", "MusterTransfer", "MusterMQTT", hummingbird, hummingbirdCore, httpTypes,
+        "MusterServer", "MusterDataPlane", "MusterTaskFiles", "MusterTransfer", hummingbird, hummingbirdCore, httpTypes,
         nioCore,
         lifecycle, logging,
       ], swiftSettings: house),
