@@ -31,7 +31,7 @@ extension CommandError {
       case let exit: self.init(exit, text)
       }
     case .cancelled: self.init(.interrupted, "interrupted")
-    case .digestMismatch, .tooLarge, .io: self.init(.unexpected, "\(error)")
+    case .digestMismatch, .tooLarge, .file, .io: self.init(.unexpected, "\(error)")
     }
   }
 

@@ -1,5 +1,6 @@
 import CCurl
 import Glibc
+import MusterGround
 import MusterSchema
 
 /// One transfer in flight. It lives on the curl thread, and libcurl holds an unretained pointer to it for the callbacks.
@@ -169,7 +170,7 @@ final class CurlTransfer {
       let rest = min(Int64(buffer.count), whole - position)
       count = reader.read(into: UnsafeMutableRawBufferPointer(rebasing: buffer[..<Int(rest)]), at: start + position)
       guard count >= 0 else {
-        failure = .io("the file to upload cannot be read: \(reason(errno))")
+        failure = .file(FileError(.read, reader.file, errno))
         return Int(CURL_READFUNC_ABORT)
       }
       guard count > 0 || position == whole else {

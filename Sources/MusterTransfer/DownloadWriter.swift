@@ -27,7 +27,7 @@ final class DownloadWriter: Sendable {
     self.maximum = maximum
     temporary = "\(path).\(digest.hexadecimal.prefix(16)).partial"
     descriptor = open(temporary, O_RDWR | O_CREAT | O_CLOEXEC, 0o600)
-    guard descriptor >= 0 else { throw .io("\(temporary) cannot be written: \(reason(errno))") }
+    guard descriptor >= 0 else { throw .file(FileError(.written, temporary, errno)) }
     state = Mutex(State(hasher: Digest.Hasher(), written: 0))
     guard flock(descriptor, LOCK_EX | LOCK_NB) == 0 else {
       throw .io("\(path) is being downloaded already")
@@ -51,7 +51,7 @@ final class DownloadWriter: Sendable {
       let position = offset
       let count = pread(descriptor, buffer.baseAddress, buffer.count, off_t(position))
       if count < 0, errno == EINTR { continue }
-      guard count >= 0 else { throw .io("\(temporary) cannot be read: \(reason(errno))") }
+      guard count >= 0 else { throw .file(FileError(.read, temporary, errno)) }
       guard count > 0 else { return }
       state.withLock { state in
         state.hasher.update(UnsafeRawBufferPointer(rebasing: buffer[..<count]))
@@ -78,7 +78,7 @@ final class DownloadWriter: Sendable {
       do throws(FileError) {
         try Files.write(bytes, to: descriptor, at: Int(state.written), temporary)
       } catch {
-        state.failure = .io("\(error)")
+        state.failure = .file(error)
         return false
       }
       state.hasher.update(bytes)
@@ -96,12 +96,12 @@ final class DownloadWriter: Sendable {
       discard()
       throw .digestMismatch(expected: expected, got: digest)
     }
-    guard !durable || fsync(descriptor) == 0 else { throw .io("\(temporary) cannot be flushed to the disk: \(reason(errno))") }
+    guard !durable || fsync(descriptor) == 0 else { throw .file(FileError(.madeDurable, temporary, errno)) }
     do throws(FileError) {
       try Files.rename(temporary, to: path)
       if durable { try Files.makeDurable(Files.folder(of: path)) }
     } catch {
-      throw .io("\(error)")
+      throw .file(error)
     }
   }
 

@@ -1,3 +1,4 @@
+package import MusterGround
 package import MusterSchema
 
 /// The reason why a transfer failed.
@@ -11,7 +12,9 @@ package enum TransferError: Error, Hashable, Sendable, CustomStringConvertible {
   case digestMismatch(expected: Digest, got: Digest)
   case tooLarge(maximumBytes: Int)
   case cancelled
-  /// A local file, or the request itself, is at fault. The text says which.
+  /// A local file cannot be used.
+  case file(FileError)
+  /// The request or the answer is at fault. The text says which.
   case io(String)
 
   /// The server's problem, if the server answered.
@@ -28,7 +31,7 @@ package enum TransferError: Error, Hashable, Sendable, CustomStringConvertible {
     switch self {
     case .unreachable, .timedOut: true
     case .problem(let problem, _): [408, 429, 502, 503, 504, 507].contains(problem.status)
-    case .digestMismatch, .tooLarge, .cancelled, .io: false
+    case .digestMismatch, .tooLarge, .cancelled, .file, .io: false
     }
   }
 
@@ -40,6 +43,7 @@ package enum TransferError: Error, Hashable, Sendable, CustomStringConvertible {
     case .digestMismatch(let expected, let got): "the bytes are not the requested ones: their digest is \(got) instead of \(expected)"
     case .tooLarge(let bytes): "the answer is larger than the \(bytes) bytes allowed"
     case .cancelled: "cancelled"
+    case .file(let error): "\(error)"
     case .io(let why): why
     }
   }

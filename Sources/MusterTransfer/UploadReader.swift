@@ -1,4 +1,5 @@
 import Glibc
+import MusterGround
 package import MusterSchema
 
 /// The source of an upload: a few bytes in memory, followed by a file from an offset to its end.
@@ -25,7 +26,7 @@ package struct UploadSource: Hashable, Sendable {
     var position: Int64 = 0
     while true {
       let count = reader.read(into: buffer, at: position)
-      guard count >= 0 else { throw .io("\(file) cannot be read: \(reason(errno))") }
+      guard count >= 0 else { throw .file(FileError(.read, file, errno)) }
       guard count > 0 else { break }
       hasher.update(UnsafeRawBufferPointer(rebasing: buffer[..<count]))
       position += Int64(count)
@@ -36,6 +37,7 @@ package struct UploadSource: Hashable, Sendable {
 
 /// An open ``UploadSource``. Every read names its position, so threads share no mutable state.
 final class UploadReader: Sendable {
+  let file: String
   private let head: [UInt8]
   private let descriptor: Int32
   private let offset: Int64
@@ -44,14 +46,15 @@ final class UploadReader: Sendable {
 
   init(_ source: UploadSource) throws(TransferError) {
     head = source.head
+    file = source.file
     offset = Int64(source.offset)
     descriptor = open(source.file, O_RDONLY | O_CLOEXEC)
-    guard descriptor >= 0 else { throw .io("\(source.file) cannot be opened: \(reason(errno))") }
+    guard descriptor >= 0 else { throw .file(FileError(.opened, source.file, errno)) }
     var status = stat()
     guard fstat(descriptor, &status) == 0 else {
-      let why = reason(errno)
+      let error = FileError(.read, source.file, errno)
       close(descriptor)
-      throw .io("\(source.file) cannot be read: \(why)")
+      throw .file(error)
     }
     guard source.offset >= 0, status.st_size >= source.offset else {
       close(descriptor)
@@ -77,6 +80,3 @@ final class UploadReader: Sendable {
     }
   }
 }
-
-/// The system's text for an error number.
-func reason(_ code: Int32) -> String { String(cString: strerror(code)) }

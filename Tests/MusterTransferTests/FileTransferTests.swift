@@ -1,4 +1,6 @@
 import FoundationEssentials
+import Glibc
+import MusterGround
 import MusterSchema
 import Synchronization
 import TestSupport
@@ -138,11 +140,14 @@ import Testing
     let folder = try TemporaryFolder()
     let client = try HTTPClient()
     let short = try folder.write([1], to: "short")
-    for source in [UploadSource(file: folder.file("none")), UploadSource(file: short, offset: 2)] {
-      let error = await #expect(throws: TransferError.self) {
+    let missing = folder.file("none")
+    for (source, expected) in [
+      (UploadSource(file: missing), TransferError.file(FileError(.opened, missing, ENOENT))),
+      (UploadSource(file: short, offset: 2), .io("\(short) has 1 bytes, so it cannot be sent from byte 2 on")),
+    ] {
+      await #expect(throws: expected) {
         try await client.upload(source, to: "http://127.0.0.1:1/", ticket: nil, digest: Digest(of: [1]))
       }
-      guard case .io = error else { throw TestSupportError("\(String(describing: error))") }
     }
   }
 

@@ -29,16 +29,12 @@ actor BlobCache {
       let body = try await http.send("GET", url).body
       let digest = Digest(of: body)
       guard digest == reference.digest else { throw .digestMismatch(expected: reference.digest, got: digest) }
-      do {
-        try Files.replace(path, with: body, mode: 0o444, durable: false)
-      } catch {
-        throw .io("\(error)")
-      }
+      do { try Files.replace(path, with: body, mode: 0o444, durable: false) } catch { throw .file(error) }
     } else {
       try await http.download(
         url, to: path, expecting: reference.digest, maximumBytes: min(reference.bytes, Self.maximumBytes), durable: false)
       // A trainer that runs as another user must be able to read the file.
-      do { try Files.setMode(path, 0o444) } catch { throw .io("\(error)") }
+      do { try Files.setMode(path, 0o444) } catch { throw .file(error) }
     }
     return use(reference.digest, path)
   }

@@ -62,6 +62,7 @@ extension TransferError {
     case .unreachable: RequestFailure(status: nil, code: "unreachable")
     case .timedOut: RequestFailure(status: nil, code: "timed out")
     case .digestMismatch, .tooLarge, .io: RequestFailure(status: nil, code: "wrong answer")
+    case .file: RequestFailure(status: nil, code: "local file")
     case .cancelled: RequestFailure(status: nil, code: "cancelled")
     }
   }
