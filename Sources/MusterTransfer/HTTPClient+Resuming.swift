@@ -17,12 +17,12 @@ package struct ResumableUpload: Sendable {
   /// Called on the client's thread after each piece was handed to the system. It must return at once.
   package var sent: (@Sendable (_ bytes: Int) -> Void)?
   /// Called when the server has reported how many bytes it has.
-  package var acknowledged: (@Sendable (_ offset: Int, _ total: Int) -> Void)?
+  package var acknowledged: (@Sendable (_ offset: Int, _ total: Int) async -> Void)?
 
   package init(
     _ source: UploadSource, to url: String, ticket: Ticket?, digest: Digest, contentType: String = "application/octet-stream",
     partBytes: Int = 1 << 20, resumes: Bool = false, sent: (@Sendable (_ bytes: Int) -> Void)? = nil,
-    acknowledged: (@Sendable (_ offset: Int, _ total: Int) -> Void)? = nil
+    acknowledged: (@Sendable (_ offset: Int, _ total: Int) async -> Void)? = nil
   ) {
     self.source = source
     self.url = url
@@ -74,7 +74,7 @@ extension HTTPClient {
     guard let offset = answer.uploadOffset(upTo: total) else {
       throw .io("the server does not report the progress of the upload (Upload-Offset)")
     }
-    upload.acknowledged?(offset, total)
+    await upload.acknowledged?(offset, total)
     return offset
   }
 
@@ -95,7 +95,7 @@ extension HTTPClient {
         guard corrections <= 3 else { throw .io("the server keeps reporting different offsets of the upload") }
       }
       offset = next
-      upload.acknowledged?(offset, total)
+      await upload.acknowledged?(offset, total)
     }
   }
 }

@@ -64,7 +64,7 @@ extension JobWorker {
       partBytes: Self.partBytes, resumes: again || mark != nil || result.digest != packed,
       acknowledged: { offset, total in
         do {
-          try marker.acknowledged(offset, of: total)
+          try await marker.acknowledged(offset, of: total)
         } catch {
           logger.debug("the progress of the upload cannot be recorded: \(error)")
         }

@@ -53,13 +53,16 @@ final class UploadMarker: Sendable {
     self.digest = digest
   }
 
-  func acknowledged(_ offset: Int, of total: Int) throws(FileError) {
+  func acknowledged(_ offset: Int, of total: Int) async throws(FileError) {
     let now = ContinuousClock.now
     let isDue = written.withLock { written in
       if let last = written, now < last + .seconds(1) { return false }
       written = now
       return true
     }
-    if isDue { try UploadMark(digest: digest, offset: offset, total: total).write(in: folder) }
+    guard isDue else { return }
+    let (folder, mark) = (folder, UploadMark(digest: digest, offset: offset, total: total))
+    // The flush waits for the disk.
+    try await offload { () throws(FileError) in try mark.write(in: folder) }
   }
 }
