@@ -79,6 +79,8 @@ final class OpenLedger: Ledger {
     return .stored
   }
 
+  func counted(_ key: ContributionKey) async -> ContributionRecord? { nil }
+
   func phaseLedger(task: TaskID, round: Int, phase: Phase) async -> PhaseLedger? {
     PhaseLedger(task: task, round: round, phase: phase, open: true, accepted: accepted.map(\.key.path))
   }

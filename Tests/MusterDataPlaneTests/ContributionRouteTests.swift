@@ -86,6 +86,32 @@ import Testing
     }
   }
 
+  @Test("after a phase is over, the bytes that counted in it get 200, others 409, and a node that did not count gets 410")
+  func repeatedAfterThePhase() async throws {
+    try await withOpenRound { server, base in
+      let key = ContributionKey(
+        task: try TaskID(validating: "digits"), round: 3, phase: .train, path: try NodePath(validating: "north/pi-1"))
+      let counted = try Update(base: base).bytes
+      let record = ContributionRecord(path: key.path, digest: Digest(of: counted), weight: 100, bytes: counted.count, metrics: [:])
+      let others = try Update(base: base, fill: 2).bytes
+      let open = server.ledger.state.withLock(\.admission)
+      // Over before the body arrives, and over while it arrives.
+      for (admission, acceptance) in [(.success(.past("over")), .stored), (open, .closed("over"))]
+        as [(Result<UploadAdmission, Problem>, Coordinator.Answer)]
+      {
+        server.ledger.state.withLock { state in
+          state.admission = admission
+          state.acceptance = .success(acceptance)
+          state.counted = [:]
+        }
+        #expect(try await putStatus(server, counted) == 410)
+        server.ledger.state.withLock { $0.counted[key] = record }
+        #expect(try await putStatus(server, counted) == 200)
+        #expect(try await putStatus(server, others) == 409)
+      }
+    }
+  }
+
   @Test("an update that is not what it should be is refused with the reason, and leaves nothing", arguments: spoilings)
   func invalid(_ spoiling: Spoiling) async throws {
     try await withOpenRound { server, base in

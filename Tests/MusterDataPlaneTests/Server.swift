@@ -113,6 +113,7 @@ final class FakeLedger: Ledger {
     var keys: [ContributionKey] = []
     var offers: [Offer] = []
     var phase: PhaseLedger?
+    var counted: [ContributionKey: ContributionRecord] = [:]
   }
 
   let state = Mutex(State())
@@ -135,6 +136,7 @@ final class FakeLedger: Ledger {
   /// Sets the ledger's answer before and after the body.
   func admit(_ admission: UploadAdmission) { state.withLock { $0.admission = .success(admission) } }
 
+  func counted(_ key: ContributionKey) async -> ContributionRecord? { state.withLock { $0.counted[key] } }
   func phaseLedger(task: TaskID, round: Int, phase: Phase) async -> PhaseLedger? { state.withLock(\.phase) }
 
   var offers: [Offer] { state.withLock(\.offers) }

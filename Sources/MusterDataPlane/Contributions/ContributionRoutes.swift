@@ -95,13 +95,19 @@ package struct ContributionRoutes: Sendable {
   func admit(_ key: ContributionKey, _ request: Request) async throws -> Admitted {
     switch try await ledger.admission(key, ticket: request.ticket) {
     case .open(let terms): return .open(terms)
-    case .accepted(let digest):
-      state.partials.discard("\(key)")
-      return .accepted(digest)
-    case .unknown: throw Problem.unknown(key)
-    case .past(let reason), .closed(let reason): throw Problem.closed(reason)
+    case .accepted(let digest): return accepted(digest, as: key)
+    case .past(let reason):
+      guard let earlier = try await ledger.counted(key) else { throw Problem.closed(reason) }
+      return accepted(earlier.digest, as: key)
+    case .closed(let reason): throw Problem.closed(reason)
     case .refused(let reason): throw Problem(.notAdmitted, reason)
+    case .unknown: throw Problem.unknown(key)
     }
+  }
+
+  private func accepted(_ digest: Digest, as key: ContributionKey) -> Admitted {
+    state.partials.discard("\(key)")
+    return .accepted(digest)
   }
 
   /// Passes a checked and durable contribution to the ledger, and answers with its decision.
@@ -115,7 +121,11 @@ package struct ContributionRoutes: Sendable {
     case .same: return try receipt(.ok, contribution)
     case .conflict: throw Problem.conflict
     case .unknown: throw Problem.unknown(key)
-    case .closed(let reason): throw Problem.closed(reason)
+    case .closed(let reason):
+      // The phase was closed while the body arrived. The same contribution may have counted in it.
+      guard let earlier = try await ledger.counted(key) else { throw Problem.closed(reason) }
+      guard earlier.digest == contribution.digest else { throw Problem.conflict }
+      return try receipt(.ok, contribution)
     case .refused(let reason): throw Problem.invalid(reason)
     }
   }

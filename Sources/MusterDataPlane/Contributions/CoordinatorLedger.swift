@@ -25,19 +25,16 @@ package struct CoordinatorLedger: Ledger {
   }
 
   package func admission(_ key: ContributionKey, ticket: Ticket?) async throws(Problem) -> UploadAdmission {
-    let admission = await machine().admission(key, ticket: ticket, grant: grant)
-    guard case .past(let why) = admission else { return admission }
-    return try await history.contribution(key).map { .accepted($0.digest) } ?? .closed(why)
+    await machine().admission(key, ticket: ticket, grant: grant)
   }
 
   package func accept(_ contribution: ContributionRecord, as key: ContributionKey) async throws(Problem) -> Coordinator.Answer {
-    let answer = try await replies.ask { reply in
+    try await replies.ask { reply in
       post(.contribution(key.task, round: key.round, phase: key.phase, contribution, reply: reply))
     }
-    // The phase was closed while the body arrived. The same contribution may have counted in it.
-    guard case .closed = answer, let earlier = try await history.contribution(key) else { return answer }
-    return earlier.digest == contribution.digest ? .same : .conflict
   }
+
+  package func counted(_ key: ContributionKey) async throws(Problem) -> ContributionRecord? { try await history.contribution(key) }
 
   package func phaseLedger(task: TaskID, round: Int, phase: Phase) async throws(Problem) -> PhaseLedger? {
     let machine = await machine()

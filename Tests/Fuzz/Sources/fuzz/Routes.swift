@@ -237,6 +237,7 @@ private struct OneUpdateLedger: Ledger {
   }
 
   func accept(_ contribution: ContributionRecord, as key: ContributionKey) async -> Coordinator.Answer { .stored }
+  func counted(_ key: ContributionKey) async -> ContributionRecord? { nil }
   func phaseLedger(task: TaskID, round: Int, phase: Phase) async -> PhaseLedger? { nil }
 }
 
