@@ -56,7 +56,8 @@ package final class DeskPerformer<D: Desk>: EffectPerformer {
 
   /// Publishes the desk's answer to a message on a task's own topic.
   package func repair(_ task: TaskID, _ found: FoundDescriptor, owed machine: M) {
-    desk.withLock { $0.repair(found, of: task, owed: machine) }.forEach(topics.publish)
+    let publications = desk.withLock { $0.repair(found, of: task, owed: machine) }
+    for publication in publications { topics.publish(publication) }
   }
 
   package func failed(_ events: [M.Event], _ error: StorageError) async {

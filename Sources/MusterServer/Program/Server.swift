@@ -98,10 +98,8 @@ extension Server {
     _ performer: some EffectPerformer<M>, work: [BackgroundService], links: [ServerLink], data: (Router<RouteContext>) -> Void,
     ops: (Router<RouteContext>) -> Void, streams: [BackgroundService] = []
   ) async throws {
-    let gates = links.map { _ in ListenersReady(count: 2) }
-    let running: @Sendable (Int) async -> Void = { _ in
-      for gate in gates { gate.running() }
-    }
+    let ready = ListenersReady(count: 2)
+    let running: @Sendable (Int) async -> Void = { _ in ready.running() }
     let listeners = [
       Listener(configuration.data, logger: logger, onRunning: running) { addDataRoutes(to: $0, data) },
       Listener(configuration.ops, logger: logger, onRunning: running) { addOperationsRoutes(to: $0, links, ops) },
@@ -113,14 +111,15 @@ extension Server {
     var services: [any Service] = [BackgroundService { await shell.run(performing: performer) }]
     services += work
     services += listeners
-    services += zip(links, gates).enumerated().map { index, pair in
-      let (link, gate) = pair
-      return BackgroundService {
-        try await gate.wait()
-        if index == 0 { logReady() }
-        try await link.link.run(connected: link.connected, disconnected: link.disconnected, receive: link.receive)
+    services += [
+      BackgroundService {
+        try await ready.wait()
+        logReady()
+        try await withThrowingDiscardingTaskGroup { group in
+          for link in links { group.addTask { try await link.run() } }
+        }
       }
-    }
+    ]
     services += streams
     services += [
       trafficKeeper(topics.meter) { await shell.machine.coordinator }, presenceKeeper(topics.times) { await shell.machine.coordinator },

@@ -24,4 +24,7 @@ package struct ServerLink: Sendable {
     self.disconnected = disconnected
     self.receive = receive
   }
+
+  /// Keeps the connection until the task is cancelled.
+  func run() async throws { try await link.run(connected: connected, disconnected: disconnected, receive: receive) }
 }
