@@ -14,7 +14,7 @@ struct TaskBody: Sendable {
   private let content: Content
 
   init(_ request: Request, _ context: RouteContext) async throws {
-    let bytes = try await request.bytes(context: context, upTo: TaskDocument.maximumBytes)
+    let bytes = try await request.bytes(context: context, upTo: TaskSpecification.maximumBytes)
     let type = request.headers[.contentType]?.prefix { $0 != ";" } ?? ""
     content =
       type.lowercased().contains("yaml") ? .yaml(Result { () throws(FieldProblem.List) in try TaskDocument(utf8: bytes) }) : .json(bytes)

@@ -13,9 +13,9 @@ extension Region {
   func addOperationsRoutes(to router: Router<RouteContext>) {
     addSharedRoutes(to: router)
     router.put("v1/tasks/:task") { request, context in
+      let body = try await request.bytes(context: context, upTo: TaskSpecification.maximumBytes)
       let answer = try await self.push(
-        try context.identifier("task", as: TaskID.self), try await request.bytes(context: context, upTo: 256 << 10),
-        contentType: request.headers[.contentType] ?? "application/json")
+        try context.identifier("task"), body, contentType: request.headers[.contentType] ?? "application/json")
       return Response(
         status: .init(code: answer.status), headers: [.contentType: "application/json"], body: .init(byteBuffer: .init(bytes: answer.body)))
     }

@@ -2,9 +2,6 @@ package import MusterSchema
 
 /// A task as its author wrote it, in YAML or JSON, with the position of each field for error messages.
 package struct TaskDocument: Sendable {
-  /// The limit on a task's size in bytes.
-  package static let maximumBytes = 256 << 10
-
   /// Fields whose value is the digest of a blob, or in a file beside its blobs the path of one.
   package static let blobFields = [["initial", "blob"], ["model", "step", "blob"]]
 
@@ -12,9 +9,9 @@ package struct TaskDocument: Sendable {
 
   /// - Throws: one problem, with its position, for a text that is too large or not YAML that corresponds to JSON.
   package init(_ text: String) throws(FieldProblem.List) {
-    guard text.utf8.count <= Self.maximumBytes else {
+    guard text.utf8.count <= TaskSpecification.maximumBytes else {
       throw FieldProblem.List([
-        FieldProblem(field: "", message: "the text is larger than \(Self.maximumBytes >> 10) KiB, the limit for a task")
+        FieldProblem(field: "", message: "the text is larger than \(TaskSpecification.maximumBytes >> 10) KiB, the limit for a task")
       ])
     }
     do {

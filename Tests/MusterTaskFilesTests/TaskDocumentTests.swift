@@ -62,7 +62,7 @@ struct TaskDocumentTests {
   @Test("a text that is not UTF-8, or larger than a task may be, is refused before it is parsed")
   func unreadable() {
     #expect(throws: FieldProblem.List.self) { try TaskDocument(utf8: [0xff, 0xfe]) }
-    let large = Self.digits + "\n#" + String(repeating: "x", count: TaskDocument.maximumBytes)
+    let large = Self.digits + "\n#" + String(repeating: "x", count: TaskSpecification.maximumBytes)
     #expect(problems(large).first?.message.contains("256 KiB") == true)
   }
 

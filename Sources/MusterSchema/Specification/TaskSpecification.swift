@@ -1,5 +1,8 @@
 /// A task as an operator writes it in the task file.
 package struct TaskSpecification: Codable, Hashable, Sendable {
+  /// The limit on the size of its text, YAML or JSON, in bytes.
+  package static let maximumBytes = 256 << 10
+
   package var name: String
   package var model: ModelSpecification
   package var initial: InitialModel
