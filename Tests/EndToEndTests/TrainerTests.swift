@@ -7,9 +7,9 @@ import Testing
 extension EndToEnd {
   @Suite struct TrainerTests {
     /// The configuration of a trainer that runs this shell script with the job's folder as `$1`.
-    private func shell(_ script: String, _ more: String = "") throws -> String {
+    private func shell(_ script: String, seconds: Int = 60, _ more: String = "") throws -> String {
       let text = String(decoding: try JSON.encode(script), as: UTF8.self)
-      return #""own": {"command": ["/bin/sh", "-c", \#(text), "trainer"], "timeoutSeconds": 1, "graceSeconds": 0.2\#(more)}"#
+      return #""own": {"command": ["/bin/sh", "-c", \#(text), "trainer"], "timeoutSeconds": \#(seconds), "graceSeconds": 0.2\#(more)}"#
     }
 
     @Test("Bad trainers cost their own devices the round; the others complete it, and every agent goes on", .timeLimit(.minutes(2)))
@@ -21,7 +21,10 @@ extension EndToEnd {
           "pi-2", try shell(#"\#(good); ln -sf /etc/passwd "$1/update.safetensors""#),
           "trainer's result is not valid: update.safetensors is a link, but must be a regular file"
         ),
-        ("pi-3", try shell("trap '' TERM; echo waiting; while :; do sleep 100; done"), "trainer took longer than 1.0 s: waiting"),
+        (
+          "pi-3", try shell("trap '' TERM; echo waiting; while :; do sleep 100; done", seconds: 1),
+          "trainer took longer than 1.0 s: waiting"
+        ),
         ("pi-4", try shell("echo '{\"progress\":0.5}'; kill -ABRT $$"), "trainer was killed by signal 6 (SIGABRT)"),
       ]
       var plan = FleetPlan()
