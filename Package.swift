@@ -15,6 +15,7 @@ let house: [SwiftSetting] = [
 let optimized: [SwiftSetting] = house + [.unsafeFlags(["-O"], .when(configuration: .debug))]
 
 let argumentParser: Target.Dependency = .product(name: "ArgumentParser", package: "swift-argument-parser")
+let asn1: Target.Dependency = .product(name: "SwiftASN1", package: "swift-asn1")
 let configuration: Target.Dependency = .product(name: "Configuration", package: "swift-configuration")
 let crypto: Target.Dependency = .product(name: "Crypto", package: "swift-crypto")
 let grdb: Target.Dependency = .product(name: "GRDB", package: "GRDB.swift")
@@ -22,15 +23,18 @@ let httpTypes: Target.Dependency = .product(name: "HTTPTypes", package: "swift-h
 let hashTrees: Target.Dependency = .product(name: "HashTreeCollections", package: "swift-collections")
 let hummingbird: Target.Dependency = .product(name: "Hummingbird", package: "hummingbird")
 let hummingbirdCore: Target.Dependency = .product(name: "HummingbirdCore", package: "hummingbird")
+let hummingbirdTLS: Target.Dependency = .product(name: "HummingbirdTLS", package: "hummingbird")
 let lifecycle: Target.Dependency = .product(name: "ServiceLifecycle", package: "swift-service-lifecycle")
 let logging: Target.Dependency = .product(name: "Logging", package: "swift-log")
 let nioCore: Target.Dependency = .product(name: "NIOCore", package: "swift-nio")
 let nioHTTP1: Target.Dependency = .product(name: "NIOHTTP1", package: "swift-nio")
 let nioHTTPTypes: Target.Dependency = .product(name: "NIOHTTPTypes", package: "swift-nio-extras")
+let nioSSL: Target.Dependency = .product(name: "NIOSSL", package: "swift-nio-ssl")
 let nioPosix: Target.Dependency = .product(name: "NIOPosix", package: "swift-nio")
 let subprocess: Target.Dependency = .product(name: "Subprocess", package: "swift-subprocess")
 let systemPackage: Target.Dependency = .product(name: "SystemPackage", package: "swift-system")
 let unixSignals: Target.Dependency = .product(name: "UnixSignals", package: "swift-service-lifecycle")
+let x509: Target.Dependency = .product(name: "X509", package: "swift-certificates")
 let yams: Target.Dependency = .product(name: "Yams", package: "Yams")
 
 let package = Package(
@@ -48,6 +52,8 @@ let package = Package(
   ],
   dependencies: [
     .package(url: "https://github.com/apple/swift-argument-parser", from: "1.8.2"),
+    .package(url: "https://github.com/apple/swift-asn1", from: "1.7.4"),
+    .package(url: "https://github.com/apple/swift-certificates", from: "1.21.1"),
     .package(url: "https://github.com/apple/swift-collections", from: "1.6.0"),
     .package(
       url: "https://github.com/apple/swift-configuration", from: "1.4.0",
@@ -57,6 +63,7 @@ let package = Package(
     .package(url: "https://github.com/apple/swift-log", from: "1.16.2"),
     .package(url: "https://github.com/apple/swift-nio", from: "2.101.2"),
     .package(url: "https://github.com/apple/swift-nio-extras", from: "1.35.2"),
+    .package(url: "https://github.com/apple/swift-nio-ssl", from: "2.37.6"),
     .package(url: "https://github.com/apple/swift-system", from: "1.8.1"),
     .package(url: "https://github.com/groue/GRDB.swift", from: "7.10.0"),
     .package(url: "https://github.com/hummingbird-project/hummingbird", from: "2.28.1"),
@@ -75,6 +82,12 @@ let package = Package(
 
     .target(name: "MusterGround", dependencies: ["CSpawn"], swiftSettings: house),
     .target(name: "MusterSchema", dependencies: ["MusterGround", crypto], swiftSettings: house),
+    .target(name: "MusterIdentity", dependencies: ["MusterGround", "MusterSchema", crypto], swiftSettings: house),
+    .target(
+      name: "MusterEnrolment", dependencies: ["MusterGround", "MusterSchema", "MusterIdentity", "MusterTransfer"], swiftSettings: house),
+    .target(
+      name: "MusterAuthority", dependencies: ["MusterGround", "MusterSchema", "MusterIdentity", crypto, asn1, hashTrees, x509],
+      swiftSettings: house),
     .target(name: "MusterTensors", dependencies: ["MusterGround", "CKernels"], swiftSettings: optimized),
     .target(name: "MusterParticipation", dependencies: ["MusterSchema"], swiftSettings: optimized),
     .target(name: "MusterCoordination", dependencies: ["MusterSchema", "MusterParticipation", hashTrees], swiftSettings: optimized),
@@ -95,9 +108,9 @@ let package = Package(
     .target(
       name: "MusterServer",
       dependencies: [
-        "MusterGround", "MusterSchema", "MusterParticipation", "MusterCoordination", "MusterShell", "MusterStorage", "MusterLog",
-        "MusterMQTT", configuration, hummingbird, hummingbirdCore, httpTypes, lifecycle, unixSignals, logging, nioCore, nioHTTP1,
-        nioHTTPTypes, nioPosix, systemPackage, yams,
+        "MusterGround", "MusterSchema", "MusterIdentity", "MusterParticipation", "MusterCoordination", "MusterShell", "MusterStorage",
+        "MusterLog", "MusterMQTT", configuration, hummingbird, hummingbirdCore, hummingbirdTLS, httpTypes, lifecycle, unixSignals, logging,
+        nioCore, nioHTTP1, nioHTTPTypes, nioPosix, nioSSL, systemPackage, yams,
       ], swiftSettings: house),
     .target(
       name: "MusterDataPlane",
@@ -110,7 +123,7 @@ let package = Package(
       dependencies: [
         "MusterGround", "MusterSchema", "MusterTensors", "MusterParticipation", "MusterCoordination", "MusterShell", "MusterAggregation",
         "MusterTrainers",
-        "MusterStorage",
+        "MusterStorage", "MusterIdentity", "MusterAuthority",
         "MusterServer", "MusterDataPlane", "MusterTaskFiles", "MusterTransfer", hummingbird, hummingbirdCore, httpTypes,
         nioCore,
         lifecycle, logging,
@@ -127,7 +140,8 @@ let package = Package(
     .target(
       name: "MusterAgent",
       dependencies: [
-        "MusterGround", "MusterSchema", "MusterTensors", "MusterParticipation", "MusterTrainers", "MusterMQTT", "MusterTransfer", logging,
+        "MusterGround", "MusterSchema", "MusterIdentity", "MusterEnrolment", "MusterTensors", "MusterParticipation", "MusterTrainers",
+        "MusterMQTT", "MusterTransfer", logging,
       ], swiftSettings: house),
     .target(name: "MusterTaskFiles", dependencies: ["MusterSchema", yams], swiftSettings: house),
     .target(
@@ -165,6 +179,10 @@ let package = Package(
     .target(name: "TestSupport", dependencies: [logging], path: "Tests/TestSupport", swiftSettings: house),
     .testTarget(name: "MusterGroundTests", dependencies: ["MusterGround", "TestSupport"], swiftSettings: house),
     .testTarget(name: "MusterSchemaTests", dependencies: ["MusterSchema"], swiftSettings: house),
+    .testTarget(name: "MusterIdentityTests", dependencies: ["MusterIdentity", "MusterSchema", "TestSupport"], swiftSettings: house),
+    .testTarget(
+      name: "MusterAuthorityTests", dependencies: ["MusterAuthority", "MusterIdentity", "MusterSchema", "TestSupport"],
+      swiftSettings: house),
     .testTarget(
       name: "MusterTensorsTests", dependencies: ["MusterTensors", "CKernels", "TestSupport"], exclude: ["Python"], swiftSettings: house),
     .testTarget(
@@ -223,8 +241,8 @@ let package = Package(
     .testTarget(
       name: "EndToEndTests",
       dependencies: [
-        "MusterAgent", "MusterSchema", "MusterTensors", "MusterTransfer", "TestSupport", "muster", "muster-central", "muster-region",
-        "muster-agent", "muster-train", logging,
+        "MusterAgent", "MusterSchema", "MusterIdentity", "MusterEnrolment", "MusterTensors", "MusterTransfer", "TestSupport", "muster",
+        "muster-central", "muster-region", "muster-agent", "muster-train", logging,
       ], swiftSettings: house),
   ]
 )

@@ -1,5 +1,6 @@
 package import Logging
 import MusterGround
+import MusterIdentity
 import MusterMQTT
 import MusterParticipation
 import MusterSchema
@@ -87,6 +88,11 @@ package struct Agent: Sendable {
     mqtt.username = configuration.broker.username
     mqtt.password = configuration.broker.password
     mqtt.authorityFile = configuration.broker.authorityFile
+    if let folder = configuration.identity?.folder {
+      mqtt.authorityFile = folder.authorityFile
+      mqtt.certificateFile = folder.certificateFile
+      mqtt.keyFile = folder.keyFile
+    }
     mqtt.keepAlive = .seconds(configuration.broker.keepAlive)
     mqtt.reconnect = .agent
     mqtt.outboxLimit = 256 << 10

@@ -1,4 +1,5 @@
 package import Logging
+import MusterAuthority
 import MusterCoordination
 import MusterDataPlane
 package import MusterSchema
@@ -17,13 +18,16 @@ package final class Central: Sendable {
   let work: ServerWork<Coordinator, CentralWorkItem>
   let feed: EventFeed
   let client: HTTPClient
+  /// `nil` in a plain fleet.
+  let members: Members?
   let wishes = ForgetWishes()
   /// Whether a round is being computed again. One at a time, because it takes a processor and memory for a whole round.
   let isReplaying = Mutex(false)
 
   /// Opens the state folder and restores the machine. Nothing runs before ``run()``.
   package init(_ configuration: CentralConfiguration, logger: Logger) async throws {
-    let server = try await Server<Coordinator>(configuration.server, declared: Set(configuration.regions), logger: logger)
+    let server = try await Server<Coordinator>(
+      configuration.server, declared: configuration.server.identity == nil ? Set(configuration.regions) : nil, logger: logger)
     let trainers = CentralWork(
       state: server.state, trainers: configuration.trainers, testData: configuration.testData, rules: configuration.rules, logger: logger)
     self.configuration = configuration
@@ -34,7 +38,13 @@ package final class Central: Sendable {
     performer = DeskPerformer(
       CentralDesk(secret: server.state.secretKey), of: server, work: work, links: [server.topics.link], changed: feed.noteChange
     ) { _ in }
-    client = try HTTPClient(logger: logger)
+    client = try HTTPClient(HTTPConfiguration(tls: configuration.server.identity?.folder.clientTLS), logger: logger)
+    if let identity = configuration.server.identity {
+      let authorities = try CentralSetup.folder(in: configuration.server.state).load()
+      members = try await Members(store: server.state.store, authorities: authorities, place: identity.place, logger: logger)
+    } else {
+      members = nil
+    }
   }
 
   /// Runs until the process is told to stop.
@@ -43,8 +53,14 @@ package final class Central: Sendable {
       performer,
       // The trainers must stop after the work that uses them.
       work: [BackgroundService { await self.trainers.shutdownWhenCancelled() }] + work.services,
-      links: [server.link(name: "broker", performer)], data: addDataRoutes, ops: addOperationsRoutes,
+      links: [server.link(name: "broker", performer)], callers: callers, data: addDataRoutes, ops: addOperationsRoutes,
       streams: [BackgroundService { try await self.feed.run() }, BackgroundService { try await self.feed.keepAlive() }])
+  }
+
+  /// Identifies the callers of the data listener.
+  var callers: any CallerIdentification {
+    guard let members else { return AnonymousCallers() }
+    return MemberCallers(open: EnrolmentRoutes.open.union(["/healthz"])) { (key) throws(Problem) in try members.member(key) }
   }
 
   var shell: Shell<Coordinator> { server.shell }

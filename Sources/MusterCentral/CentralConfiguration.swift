@@ -33,7 +33,13 @@ package struct CentralConfiguration: Sendable {
         throw ConfigurationError("regions", error.description)
       }
     }
-    guard !regions.isEmpty else { throw ConfigurationError("regions", "is missing: the ids of the regions that central may invite") }
+    if server.identity != nil {
+      guard regions.isEmpty else {
+        throw ConfigurationError("regions", "must be absent in a fleet with identities: regions are those that enrolled")
+      }
+    } else if regions.isEmpty {
+      throw ConfigurationError("regions", "is missing: the ids of the regions that central may invite")
+    }
     self.regions = regions
     trainers = try await Self.trainers(settings)
     rules = try await Self.rules(settings, folder: server.state)

@@ -9,6 +9,10 @@ package struct MQTTConfiguration: Hashable, Sendable {
   /// A PEM file with the authorities that may sign the broker's certificate. With it, the connection uses TLS and the broker's name is
   /// verified. Without it, the connection is plain TCP.
   package var authorityFile: String?
+  /// The PEM files of the certificate that shows the broker who the client is, and of its key. They need ``authorityFile``, and are read again
+  /// on every connection.
+  package var certificateFile: String?
+  package var keyFile: String?
   /// After this time without traffic the client pings. After one and a half times this, the broker publishes the Will. 5 to 65,535 s.
   package var keepAlive: Duration = .seconds(30)
   /// The limit for each step of connecting: TCP and TLS, the broker's answer, the subscriptions. The resolver has its own limit.
@@ -39,6 +43,8 @@ package struct MQTTConfiguration: Hashable, Sendable {
     try check(
       (1...65_535).contains(clientID.utf8.count) && !clientID.utf8.contains(0), "the client id is empty, too long or contains a NUL")
     try check(password == nil || username != nil, "a password needs a user name")
+    try check((certificateFile == nil) == (keyFile == nil), "a certificate needs its key, and a key its certificate")
+    try check(certificateFile == nil || authorityFile != nil, "a certificate needs the authority of the broker's certificate")
     try check(!(username ?? "").utf8.contains(0) && !(password ?? "").utf8.contains(0), "the user name or the password contains a NUL")
     try check((5...65_535).contains(keepAlive.components.seconds), "the keep-alive must be between 5 and 65535 seconds")
     try check(connectTimeout > .zero, "the connect timeout must be positive")

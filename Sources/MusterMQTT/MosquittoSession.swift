@@ -44,8 +44,13 @@ package final class MosquittoSession {
       try Self.check(mosquitto_username_pw_set(handle, username, configuration.password), "the user name and the password cannot be set")
     }
     if let file = configuration.authorityFile {
-      let code = mosquitto_tls_set(handle, file, nil, nil, nil, nil)
-      guard code == MOSQ_ERR_SUCCESS.rawValue else { throw .tls("the CA file \(file) cannot be read: \(Self.text(code))") }
+      let code = mosquitto_tls_set(handle, file, nil, configuration.certificateFile, configuration.keyFile, nil)
+      guard code == MOSQ_ERR_SUCCESS.rawValue else {
+        let files = [file, configuration.certificateFile, configuration.keyFile].compactMap(\.self).joined(separator: ", ")
+        throw .tls("one of the files \(files) cannot be read: \(Self.text(code))")
+      }
+      // The library's default depends on the version of OpenSSL.
+      try Self.check(mosquitto_tls_opts_set(handle, 1, "tlsv1.2", nil), "TLS 1.2 cannot be set as the lowest version")
     }
     if let will {
       let code = mosquitto_will_set(

@@ -62,6 +62,7 @@ final class CurlTransfer {
     // A fleet's transfers go to the addresses that its own programs name, as its MQTT does. A proxy from the environment is meant for the
     // outside and would be in the way, or see tickets. An empty string keeps libcurl from reading http_proxy, HTTPS_PROXY and ALL_PROXY.
     set(CURLOPT_PROXY, "")
+    if let tls = configuration.tls { use(tls) }
     muster_curl_set_pointer(handle, CURLOPT_ERRORBUFFER, errors)
     muster_curl_set_pointer(handle, CURLOPT_HTTPHEADER, fields)
     muster_curl_set_data(handle, CURLOPT_WRITEFUNCTION, receiveBody)
@@ -82,6 +83,21 @@ final class CurlTransfer {
     if request.method != "HEAD" { set(CURLOPT_CUSTOMREQUEST, request.method) }
     let code = request.url.withCString { muster_curl_set_text(handle, CURLOPT_URL, $0) }
     guard code == CURLE_OK else { throw .io("the address \(shown(request.url)) is not valid") }
+  }
+
+  private func use(_ tls: ClientTLS) {
+    set(CURLOPT_SSLVERSION, Int(CURL_SSLVERSION_TLSv1_2))
+    switch tls.trust {
+    case .authority(let file):
+      set(CURLOPT_CAINFO, file)
+      // libcurl keeps the authorities for a day, and would not see that the file was replaced.
+      set(CURLOPT_CA_CACHE_TIMEOUT, 0)
+    case .unverified:
+      set(CURLOPT_SSL_VERIFYPEER, 0)
+      set(CURLOPT_SSL_VERIFYHOST, 0)
+    }
+    if let file = tls.certificateFile { set(CURLOPT_SSLCERT, file) }
+    if let file = tls.keyFile { set(CURLOPT_SSLKEY, file) }
   }
 
   /// The length of the body. A PUT, POST or PATCH without a body still sends `Content-Length: 0`.

@@ -11,7 +11,7 @@ struct MusterAgentCommand: AsyncParsableCommand {
   static let configuration = CommandConfiguration(
     commandName: "muster-agent", abstract: "Run Muster's agent for a device, which trains with data that stays on the device.",
     discussion: "Runs until SIGTERM or SIGINT. All other settings are in the configuration file, see docs/agent-configuration.md.",
-    version: MusterAgentVersion.text, subcommands: [Run.self, Config.self, ExecTrainer.self])
+    version: MusterAgentVersion.text, subcommands: [Run.self, Enroll.self, Config.self, ExecTrainer.self])
 
   @OptionGroup var flags: Flags
 

@@ -321,6 +321,32 @@ struct StoreConformance {
     let rows = try await opened.store.contributions(ContributionFilter(), PageRequest()).rows
     #expect(rows.map(\.at) == [nil, WallTime(milliseconds: 4)])
   }
+
+  @Test(
+    "rows of the registry are replaced and removed in the order of the transaction, and are there after a restart",
+    arguments: Engine.allCases)
+  func registry(_ engine: Engine) async throws {
+    func row(_ kind: String, _ key: String, _ body: String?) -> RegistryRow {
+      RegistryRow(kind: kind, key: key, body: body.map { Array($0.utf8) })
+    }
+    do {
+      let opened = try engine.open(folder)
+      #expect(try await opened.store.registry().isEmpty)
+      try await opened.store.commit(
+        StoreTransaction(registry: [
+          row("member", "pi-1", "first"), row("member", "pi-1", "second"), row("member", "pi-2", "x"), row("token", "pi-1", "t"),
+          row("member", "pi-2", nil), row("member", "unknown", nil),
+        ]))
+      // A transaction that fails changes no row: the task of this change does not exist.
+      await #expect(throws: StorageError.self) {
+        try await opened.store.commit(
+          StoreTransaction(changes: [.contributed(key(1), update(1))], registry: [row("member", "pi-3", "y")]))
+      }
+    }
+    let again = try engine.open(folder)
+    let rows = try await again.store.registry()
+    #expect(Set(rows) == [row("member", "pi-1", "second"), row("token", "pi-1", "t")])
+  }
 }
 
 extension RoundRecord {

@@ -1,5 +1,6 @@
 package import Logging
 import MusterGround
+import MusterIdentity
 package import MusterSchema
 package import MusterTrainers
 
@@ -15,6 +16,10 @@ package struct AgentConfiguration: Sendable {
   /// `$XDG_STATE_HOME/muster/agent/REGION/ID` for other users.
   package var state: String
   package var broker: Broker
+  /// `identity`: the folder that `muster-agent enroll` made. The default is `identity` in the state folder that was set, otherwise
+  /// `/var/lib/muster/agent/identity` for root and the like for other users. With an identity, `id`, `region` and `broker` come from it, and
+  /// every connection uses TLS. `nil` in a plain fleet.
+  package var identity: AgentIdentity?
   /// `labels`: for example `{"site": "lab"}`. The labels `arch` and `os` are added.
   package var labels: [String: String]
   /// `trainers`: the programs that may train on this device, by the name that tasks use. `threads`: how many threads each may use for
@@ -97,20 +102,20 @@ extension AgentConfiguration {
   }
 
   private init(_ settings: inout AgentSettings, _ environment: [String: String]) throws(AgentConfigurationError) {
-    id = try settings.identifier("id", flag: "--id")
+    let (base, given) = (Self.defaultState(environment), try settings.path("state"))
+    identity = try AgentIdentity(try settings.path("identity", else: (given ?? base).map { "\($0)/identity" }))
+    let member = identity?.identity.member
+    id = try settings.identifier("id", flag: "--id", enrolled: member?.node)
     guard id != .central else {
       throw AgentConfigurationError("id", in: settings.lastOrigin, "must not be \"central\", which is the root coordinator's id")
     }
-    region = try settings.identifier("region", flag: "--region")
-    if let base = Self.defaultState(environment) {
-      let folder = "\(base)/\(region)/\(id)"
-      state = try settings.path("state", else: folder) ?? folder
-    } else if let folder = try settings.path("state") {
-      state = folder
-    } else {
+    region = try settings.identifier("region", flag: "--region", enrolled: member?.region)
+    guard let folder = given ?? base.map({ [region, id] in "\($0)/\(region)/\(id)" }) else {
       throw AgentConfigurationError("state", HomeFolder.missing)
     }
-    broker = try Broker(&settings)
+    state = folder
+    if given == nil { settings.useDefault("state", .string(folder)) }
+    broker = try Broker(&settings, enrolled: member?.broker)
     labels = try Self.labels(&settings)
     trainers = try Self.trainers(&settings)
     keepFailed = try settings.integer("keepFailed", in: 0...1000, else: 3)
@@ -129,7 +134,7 @@ extension AgentConfiguration {
   }
 
   /// The folder in which the agents of this user keep their state; `nil` when there is no home folder.
-  private static func defaultState(_ environment: [String: String]) -> String? {
+  static func defaultState(_ environment: [String: String]) -> String? {
     if HostFacts.isRoot { return "/var/lib/muster/agent" }
     return HomeFolder.state(environment: environment).map { "\($0)/muster/agent" }
   }
@@ -168,7 +173,23 @@ extension AgentConfiguration {
 }
 
 extension AgentConfiguration.Broker {
-  fileprivate init(_ settings: inout AgentSettings) throws(AgentConfigurationError) {
+  /// - Parameter address: the broker's address from the device's identity, `mqtts://host:port`.
+  fileprivate init(_ settings: inout AgentSettings, enrolled address: String?) throws(AgentConfigurationError) {
+    if let address {
+      guard let broker = HostAndPort(broker: address) else {
+        throw AgentConfigurationError("identity", "the broker's address \(address.shown(200)) is not mqtts://host:port")
+      }
+      for key in [
+        "broker", "broker.host", "broker.port", "broker.username", "broker.password", "broker.passwordFile", "broker.authorityFile",
+      ]
+      where settings.value(key) != nil {
+        throw AgentConfigurationError(
+          key, in: settings.lastOrigin, "must be absent, because this device is enrolled: its identity names the broker")
+      }
+      (host, port) = (broker.host.name, broker.port)
+      keepAlive = try settings.integer("broker.keepAlive", in: 5...3600, else: 30)
+      return
+    }
     // `--broker HOST:PORT` and MUSTER_BROKER set both keys at once, and win over them.
     let both = try settings.text("broker")
     if let both {

@@ -93,7 +93,7 @@ struct AgentSettings {
   }
 
   /// Records that a key has its default value, for `config print`.
-  private mutating func useDefault(_ key: String, _ value: JSONValue) { used.append((key, value, "default", false)) }
+  mutating func useDefault(_ key: String, _ value: JSONValue) { used.append((key, value, "default", false)) }
 
   mutating func text(_ key: String, secret: Bool = false) throws(AgentConfigurationError) -> String? {
     guard let (value, origin) = value(key, secret: secret) else { return nil }
@@ -148,15 +148,26 @@ struct AgentSettings {
     return fallback
   }
 
-  mutating func identifier<I: Identifier>(_ key: String, flag: String) throws(AgentConfigurationError) -> I {
+  /// - Parameter enrolled: the value of the device's identity. A setting must not differ from it.
+  mutating func identifier<I: Identifier>(_ key: String, flag: String, enrolled: I? = nil) throws(AgentConfigurationError) -> I {
     guard let text = try text(key) else {
+      if let enrolled {
+        used.append((key, .string("\(enrolled)"), "identity", false))
+        return enrolled
+      }
       throw AgentConfigurationError(key, "is missing; set it in \(file), with the variable \(Self.variable(key)) or with \(flag)")
     }
+    let value: I
     do {
-      return try I(validating: text)
+      value = try I(validating: text)
     } catch {
       throw AgentConfigurationError(key, in: used.last?.origin, error.description)
     }
+    guard enrolled == nil || value == enrolled else {
+      throw AgentConfigurationError(
+        key, in: used.last?.origin, "is \(value), but this device enrolled as \(enrolled.map { "\($0)" } ?? ""): remove the setting")
+    }
+    return value
   }
 
   /// A list of strings. In an environment variable or a flag, commas separate them.

@@ -67,7 +67,8 @@ actor JobWorker {
   /// The HTTP client. It is made when it is first needed, because an idle agent does not need one.
   func http() throws(TransferError) -> HTTPClient {
     if let client { return client }
-    let fresh = try HTTPClient(HTTPConfiguration(stallSeconds: configuration.stallSeconds, idleConnections: 4), logger: logger)
+    let fresh = try HTTPClient(
+      HTTPConfiguration(stallSeconds: configuration.stallSeconds, idleConnections: 4, tls: configuration.identity?.tls), logger: logger)
     client = fresh
     return fresh
   }

@@ -191,7 +191,25 @@ struct OpsClient: Sendable {
     }
   }
 
-  private func get<T: Decodable & Sendable>(_ path: String) async throws(CommandError) -> T {
+  /// Posts a value and reads the answer.
+  func post<T: Decodable & Sendable>(_ path: String, _ value: some Encodable & Sendable) async throws(CommandError) -> T {
+    do {
+      return try await client.send("POST", central + path, json: value).decode(T.self)
+    } catch {
+      throw CommandError(error, central: central)
+    }
+  }
+
+  /// Posts a value to which there is no answer but success.
+  func post(_ path: String, _ value: some Encodable & Sendable) async throws(CommandError) {
+    do {
+      _ = try await client.send("POST", central + path, json: value)
+    } catch {
+      throw CommandError(error, central: central)
+    }
+  }
+
+  func get<T: Decodable & Sendable>(_ path: String) async throws(CommandError) -> T {
     do {
       return try await client.get(T.self, from: central + path)
     } catch {

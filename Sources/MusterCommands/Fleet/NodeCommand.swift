@@ -4,7 +4,11 @@ import MusterSchema
 /// `muster node …`
 struct NodeCommand: AsyncParsableCommand {
   static let configuration = CommandConfiguration(
-    commandName: "node", abstract: "List the devices of all regions, or forget a node.", subcommands: [NodeList.self, NodeForget.self])
+    commandName: "node", abstract: "List devices and forget nodes; in a fleet with identities, admit and revoke members.",
+    subcommands: [
+      NodeList.self, NodeForget.self, NodeToken.self, NodePending.self, NodeAccept.self, NodeReject.self, NodeRevoke.self, NodeMove.self,
+      NodeLabel.self, NodeCertificates.self,
+    ])
 }
 
 /// `muster node forget PATH`

@@ -3,7 +3,7 @@ import ArgumentParser
 /// `muster region …`
 struct RegionCommand: AsyncParsableCommand {
   static let configuration = CommandConfiguration(
-    commandName: "region", abstract: "List the regions of central.", subcommands: [RegionList.self])
+    commandName: "region", abstract: "List the regions of central, and admit new ones.", subcommands: [RegionList.self, RegionToken.self])
 }
 
 /// `muster region list`

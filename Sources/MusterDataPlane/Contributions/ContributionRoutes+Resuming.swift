@@ -42,7 +42,7 @@ extension ContributionRoutes {
 
   /// `PATCH`: the next or the last part.
   func append(_ request: Request, _ context: RouteContext) async throws -> Response {
-    let key = try ContributionKey(address: request.uri.path)
+    let key = try key(request, context)
     let headers = try UploadFields(request)
     guard request.headers[.contentType] == "application/partial-upload" else {
       throw Problem(.wrongMediaType, "a part must be sent as application/partial-upload")
@@ -74,8 +74,8 @@ extension ContributionRoutes {
   }
 
   /// `HEAD`: the offset of the upload, or whether the contribution already counts.
-  func head(_ request: Request, _ phase: Phase) async throws -> Response {
-    let key = try ContributionKey(address: request.uri.path)
+  func head(_ request: Request, _ context: RouteContext, _ phase: Phase) async throws -> Response {
+    let key = try key(request, context)
     let headers = try UploadFields(request)
     switch try await admit(key, request) {
     case .accepted(let digest):
@@ -101,8 +101,8 @@ extension ContributionRoutes {
   }
 
   /// `DELETE`: the sender gives the upload up.
-  func cancel(_ request: Request) async throws -> Response {
-    let key = try ContributionKey(address: request.uri.path)
+  func cancel(_ request: Request, _ context: RouteContext) async throws -> Response {
+    let key = try key(request, context)
     let headers = try UploadFields(request)
     _ = try await admit(key, request)
     guard state.partials.status("\(key)", headers.digest) != nil else { throw Problem.notFound("there is no such upload") }

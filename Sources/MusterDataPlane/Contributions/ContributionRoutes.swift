@@ -35,10 +35,10 @@ package struct ContributionRoutes: Sendable {
     for (name, phase) in [("updates", Phase.train), ("evaluations", Phase.evaluate)] {
       let place = "/v1/tasks/:task/rounds/:round/\(name)"
       router.put("\(place)/**") { request, context in try await put(request, context, phase) }
-      router.head("\(place)/**") { request, _ in try await head(request, phase) }
+      router.head("\(place)/**") { request, context in try await head(request, context, phase) }
       if phase == .train {
         router.patch("\(place)/**") { request, context in try await append(request, context) }
-        router.delete("\(place)/**") { request, _ in try await cancel(request) }
+        router.delete("\(place)/**") { request, context in try await cancel(request, context) }
         router.on("\(place)/**", method: .options) { _, _ in options }
       }
       router.get("\(place)") { request, context in
@@ -51,8 +51,15 @@ package struct ContributionRoutes: Sendable {
     }
   }
 
-  private func put(_ request: Request, _ context: RouteContext, _ phase: Phase) async throws -> Response {
+  /// The contribution that a request is about. In a fleet with identities it must be the caller's own.
+  func key(_ request: Request, _ context: RouteContext) throws -> ContributionKey {
     let key = try ContributionKey(address: request.uri.path)
+    try context.caller.require(key.path)
+    return key
+  }
+
+  private func put(_ request: Request, _ context: RouteContext, _ phase: Phase) async throws -> Response {
+    let key = try key(request, context)
     let headers = try UploadFields(request)
     switch try await admit(key, request) {
     case .accepted(let digest): return try await repeated(request, context, headers, digest)

@@ -33,6 +33,14 @@ package struct Host: Hashable, Sendable, CustomStringConvertible {
   /// The form for a URL and for `host:port`: an IPv6 address has brackets.
   package var description: String { isIPv6 ? "[\(name)]" : name }
 
+  /// The 4 or 16 bytes of an address; `nil` for a name, and for an address that names an interface.
+  package var addressBytes: [UInt8]? {
+    var (four, sixteen) = (in_addr(), in6_addr())
+    if inet_pton(AF_INET, name, &four) == 1 { return withUnsafeBytes(of: &four) { Array($0) } }
+    if inet_pton(AF_INET6, name, &sixteen) == 1 { return withUnsafeBytes(of: &sixteen) { Array($0) } }
+    return nil
+  }
+
   fileprivate static func refusal(_ text: some StringProtocol) -> AddressError {
     AddressError(
       "\"\(text.shown(100))\" is not a host: give a name, an IPv4 or an IPv6 address, without scheme, port or path")
@@ -103,6 +111,12 @@ package struct HostAndPort: Hashable, Sendable, CustomStringConvertible {
       }
       port = defaultPort
     }
+  }
+
+  /// The host and port of `mqtts://host:port`; `nil` for anything else.
+  package init?(broker address: String) {
+    guard address.hasPrefix("mqtts://") else { return nil }
+    do { try self.init(validating: address.dropFirst(8), defaultPort: 8883) } catch { return nil }
   }
 
   package var description: String { "\(host):\(port)" }

@@ -21,6 +21,7 @@ package enum ErrorCode: String, Hashable, Sendable, CaseIterable {
   case noTestData = "no-test-data"
   case noModel = "no-model"
   case nodePresent = "node-present"
+  case memberConflict = "member-conflict"
   case phaseClosed = "phase-closed"
   case bodyTooLarge = "body-too-large"
   case wrongMediaType = "wrong-media-type"
@@ -75,6 +76,7 @@ package enum ErrorCode: String, Hashable, Sendable, CaseIterable {
     case .noTestData: (409, .refused, "Central cannot evaluate")
     case .noModel: (409, .refused, "There is no model")
     case .nodePresent: (409, .refused, "The node is online")
+    case .memberConflict: (409, .refused, "Not possible for this member")
     case .phaseClosed: (410, .refused, "The phase is closed")
     case .bodyTooLarge: (413, .refused, "The body is too large")
     case .wrongMediaType: (415, .refused, "Unsupported media type")

@@ -2,6 +2,7 @@ import Glibc
 import HTTPTypes
 package import Hummingbird
 import HummingbirdCore
+import HummingbirdTLS
 package import Logging
 import NIOCore
 import NIOPosix
@@ -12,7 +13,7 @@ package struct ListenerError: Error, Hashable, CustomStringConvertible {
   package let description: String
 }
 
-/// An HTTP/1.1 listener, to be run in a service group.
+/// An HTTP/1.1 listener, with or without TLS, to be run in a service group.
 ///
 /// Hummingbird's `Application` is not used, because it adds services of its own, one of which takes up to a second to stop.
 package struct Listener: Service {
@@ -50,7 +51,9 @@ package struct Listener: Service {
       additionalChannelHandlers: [ConnectionGuard(limits, log: log)], idleTimeout: .seconds(75),
       httpDecoderConfiguration: .init(
         maxHeaderFieldSize: limits.headerBytes, maxHeaderListSize: limits.headerBytes, maxHeaderFieldCount: 100))
-    let server = try HTTPServerBuilder.http1(configuration: channel).buildServer(
+    var builder = HTTPServerBuilder.http1(configuration: channel)
+    if let tls = configuration.tls { builder = try .tls(builder, tlsConfiguration: try tls.configuration()) }
+    let server = try builder.buildServer(
       configuration: .init(
         address: .hostname(host, port: port), backlog: 1024,
         availableConnectionsDelegate: ConnectionLimit(limits.connections, log)),

@@ -13,6 +13,8 @@ package struct ListenerConfiguration: Hashable, Sendable {
   /// of web pages (``SiteMiddleware``).
   package var names: [Host]?
   package var limits: ListenerLimits
+  /// `nil` listens without TLS.
+  package var tls: ListenerTLS?
 
   package init(name: String, host: String = "127.0.0.1", port: Int, names: [Host]? = nil, limits: ListenerLimits = ListenerLimits()) {
     self.name = name

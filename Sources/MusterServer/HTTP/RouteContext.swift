@@ -1,8 +1,10 @@
 package import HTTPTypes
 package import Hummingbird
 package import Logging
+import MusterSchema
 import NIOCore
 import NIOHTTPTypes
+import NIOSSL
 
 /// The context of a request: its connection and its caller.
 package struct RouteContext: RequestContext {
@@ -28,6 +30,13 @@ package struct RouteContext: RequestContext {
 
   /// The address from which the request came, without its port.
   var client: String { channel?.remoteAddress?.ipAddress ?? "?" }
+
+  /// The fingerprint of the key in the caller's certificate, which the listener has checked: the SHA-256 of its SubjectPublicKeyInfo.
+  /// `nil` if the caller showed none.
+  func certificateKey() async throws -> Digest? {
+    guard let channel, let certificate = try await channel.nioSSL_peerCertificate().get() else { return nil }
+    return Digest(of: try certificate.extractPublicKey().toSPKIBytes())
+  }
 
   /// Tells a client that sent `Expect: 100-continue` to send the body. Called when the head is accepted and before the body is read.
   package func expectBody(_ request: Request) async throws {

@@ -8,21 +8,28 @@ extension ListenerConfiguration {
   /// - Parameters:
   ///   - checksNames: whether the listener refuses requests for unknown names and from pages of other sites.
   ///   - limits: the default limits.
+  ///   - usual: the default of `NAME.advertise`, if it does not follow from host and port.
   init(
     _ settings: ServerSettings, _ name: String, host: String, port: Int, checksNames: Bool = false,
-    limits: ListenerLimits = ListenerLimits()
+    limits: ListenerLimits = ListenerLimits(), advertise usual: String? = nil, tls: ListenerTLS? = nil
   ) async throws {
     self.init(
       name: name, host: try await settings.host("\(name).host", default: host).name,
       port: try await settings.number("\(name).port", default: port, in: 1...65535))
     let reachable = self.host == "0.0.0.0" || self.host == "::" ? "127.0.0.1" : self.host
-    var address = try await settings.text("\(name).advertise", default: "http://\(try Host(validating: reachable)):\(self.port)")
+    self.tls = tls
+    let scheme = tls == nil ? "http" : "https"
+    var address = try await settings.text(
+      "\(name).advertise", default: usual ?? "\(scheme)://\(try Host(validating: reachable)):\(self.port)")
     while address.hasSuffix("/") { address.removeLast() }
     let advertised: ServerAddress
     do {
       advertised = try ServerAddress(base: address)
     } catch {
       throw ConfigurationError("\(name).advertise", error.description)
+    }
+    guard tls == nil || advertised.isTLS else {
+      throw ConfigurationError("\(name).advertise", "\(address) must begin with https://, because this listener uses TLS")
     }
     advertise = advertised.description
     self.limits = try await ListenerLimits(settings, name, defaults: limits)

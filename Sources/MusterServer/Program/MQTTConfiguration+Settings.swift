@@ -4,13 +4,22 @@ import MusterSchema
 extension MQTTConfiguration {
   /// Reads the keys `NAME.host`, `NAME.port` (default 1883), `NAME.username`, `NAME.password` (a secret), `NAME.authorityFile` (a PEM file,
   /// which turns on TLS), `NAME.keepAlive` (seconds, default 30).
-  package init(_ settings: ServerSettings, _ name: String, clientID: String) async throws {
+  ///
+  /// - Parameters:
+  ///   - identity: the server's identity in an enrolled fleet. The connection then uses its certificate.
+  ///   - address: the default address, `mqtts://host:port`.
+  package init(
+    _ settings: ServerSettings, _ name: String, clientID: String, identity: ServerIdentity? = nil, at address: String? = nil
+  ) async throws {
+    var usual = HostAndPort(try Host(validating: "127.0.0.1"), port: 1883)
+    if let address, let known = HostAndPort(broker: address) { usual = known }
     self.init(
-      host: try await settings.host("\(name).host", default: "127.0.0.1").name,
-      port: try await settings.number("\(name).port", default: 1883, in: 1...65535), clientID: clientID)
+      host: try await settings.host("\(name).host", default: usual.host.name).name,
+      port: try await settings.number("\(name).port", default: usual.port, in: 1...65535), clientID: clientID)
     username = try await settings.text("\(name).username")
     password = try await settings.text("\(name).password", isSecret: true)
     authorityFile = try await settings.text("\(name).authorityFile")
+    if let identity { use(identity.folder) }
     keepAlive = .seconds(try await settings.number("\(name).keepAlive", default: 30, in: 5...3600))
   }
 }

@@ -91,17 +91,19 @@ extension Server {
   /// - Parameters:
   ///   - work: services that run beside the shell.
   ///   - links: connect once both listeners accept connections, so that a server that cannot listen never appears on topics.
+  ///   - callers: identifies the callers of the data listener.
   ///   - data: adds the program's own routes of the data listener.
   ///   - ops: adds the program's own routes of the ops listener.
   ///   - streams: services that must stop before the listeners can.
   package func run(
-    _ performer: some EffectPerformer<M>, work: [BackgroundService], links: [ServerLink], data: (Router<RouteContext>) -> Void,
-    ops: (Router<RouteContext>) -> Void, streams: [BackgroundService] = []
+    _ performer: some EffectPerformer<M>, work: [BackgroundService], links: [ServerLink],
+    callers: any CallerIdentification = AnonymousCallers(), data: (Router<RouteContext>) -> Void, ops: (Router<RouteContext>) -> Void,
+    streams: [BackgroundService] = []
   ) async throws {
     let ready = ListenersReady(count: 2)
     let running: @Sendable (Int) async -> Void = { _ in ready.running() }
     let listeners = [
-      Listener(configuration.data, logger: logger, onRunning: running) { addDataRoutes(to: $0, data) },
+      Listener(configuration.data, identification: callers, logger: logger, onRunning: running) { addDataRoutes(to: $0, data) },
       Listener(configuration.ops, logger: logger, onRunning: running) { addOperationsRoutes(to: $0, links, ops) },
     ]
     for warning in [configuration.data.warning, configuration.ops.warning].compactMap({ $0 }) { logger.warning("\(warning)") }

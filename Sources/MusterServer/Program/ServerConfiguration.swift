@@ -12,6 +12,8 @@ package struct ServerConfiguration: Sendable {
   package var data: ListenerConfiguration
   package var ops: ListenerConfiguration
   package var uploads: UploadLimits
+  /// `nil` in a plain fleet.
+  package var identity: ServerIdentity?
 
   /// Reads the keys `state` (a folder), `broker.*` (``MQTTConfiguration``), `data.*` and `ops.*` (``ListenerConfiguration``), and those of
   /// ``UploadLimits``.
@@ -22,8 +24,11 @@ package struct ServerConfiguration: Sendable {
   package init(_ settings: ServerSettings, id: NodeID, state: String?, dataPort: Int, opsPort: Int) async throws {
     self.id = id
     self.state = try await settings.state(default: state)
-    broker = try await MQTTConfiguration(settings, "broker", clientID: clientID("\(id)"))
-    data = try await ListenerConfiguration(settings, "data", host: "0.0.0.0", port: dataPort)
+    identity = try ServerIdentity(in: self.state)
+    broker = try await MQTTConfiguration(settings, "broker", clientID: clientID("\(id)"), identity: identity, at: identity?.place.broker)
+    let usualPort = identity.flatMap { ServerAddress($0.place.data)?.port } ?? dataPort
+    data = try await ListenerConfiguration(
+      settings, "data", host: "0.0.0.0", port: usualPort, advertise: identity?.place.data, tls: identity?.dataTLS)
     ops = try await ListenerConfiguration(
       settings, "ops", host: "127.0.0.1", port: opsPort, checksNames: true, limits: ListenerLimits(requestsPerSecond: 0))
     uploads = try await UploadLimits(settings)

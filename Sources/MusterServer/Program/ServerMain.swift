@@ -13,10 +13,31 @@ package struct ServerMain: Sendable {
   private let program: String
   private let defaultFile: String
   private let keys: String
+  private let verbs: [Verb]
+
+  /// A command that does something and exits, instead of running the server.
+  package struct Verb: Sendable {
+    let name: String
+    /// Its arguments and purpose, for `--help`.
+    let help: String
+    let body: @Sendable (_ settings: ServerSettings, _ defaultState: String?, _ words: [String]) async throws -> Void
+
+    /// - Parameter body: what the verb does. It gets the words after the verb, and the settings, of which it must read every flag that it
+    ///   knows before it does anything.
+    package init(
+      _ name: String, help: String,
+      _ body: @escaping @Sendable (_ settings: ServerSettings, _ defaultState: String?, _ words: [String]) async throws -> Void
+    ) {
+      self.name = name
+      self.help = help
+      self.body = body
+    }
+  }
 
   /// - Parameter keys: the description of the configuration keys for `--help`.
-  package init(program: String, keys: String) {
+  package init(program: String, keys: String, verbs: [Verb] = []) {
     self.program = program
+    self.verbs = verbs
     defaultFile = "/etc/muster/\(program.split(separator: "-").last ?? "").yaml"
     self.keys = keys
   }
@@ -38,12 +59,22 @@ package struct ServerMain: Sendable {
       exit(ExitStatus.success.rawValue)
     }
     do {
-      let (flags, prints) = try Self.split(arguments)
+      let (flags, words) = Self.split(arguments)
+      let prints = words == ["config", "print"]
+      let verb = verbs.first { $0.name == words.first }
+      guard words.isEmpty || prints || verb != nil else {
+        let known = (["config print"] + verbs.map(\.name)).map { "\"\($0)\"" }.joined(separator: ", ")
+        throw UsageError(description: "unknown command \"\(words.joined(separator: " "))\"; known commands: \(known)")
+      }
       let environment = environmentVariables()
       let settings = try await ServerSettings(arguments: flags, environment: environment, defaultFile: defaultFile)
       let state = defaultStateFolder(
         program: "\(program.split(separator: "-").last ?? "")", environment: environment, isRoot: geteuid() == 0)
       let level = try await level(settings)
+      if let verb {
+        try await verb.body(settings, state, Array(words.dropFirst()))
+        exit(ExitStatus.success.rawValue)
+      }
       let configuration = try await read(settings, state)
       try settings.refuseUnknownKeys()
       if prints {
@@ -66,10 +97,10 @@ package struct ServerMain: Sendable {
     }
   }
 
-  /// Separates `config print`, which may be anywhere, from the flags and their values.
+  /// Separates a command, which may be anywhere, from the flags and their values.
   ///
-  /// - Returns: the program's name with its flags, and whether only the configuration is to be printed.
-  static func split(_ arguments: [String]) throws(UsageError) -> (flags: [String], prints: Bool) {
+  /// - Returns: the program's name with its flags, and the other words.
+  static func split(_ arguments: [String]) -> (flags: [String], words: [String]) {
     var (flags, words) = (Array(arguments.prefix(1)), [String]())
     var takesValue = false
     for argument in arguments.dropFirst() {
@@ -77,10 +108,7 @@ package struct ServerMain: Sendable {
       if isFlag || takesValue { flags.append(argument) } else { words.append(argument) }
       takesValue = isFlag && !argument.contains("=")
     }
-    guard words.isEmpty || words == ["config", "print"] else {
-      throw UsageError(description: "unknown command \"\(words.joined(separator: " "))\"; the only command is \"config print\"")
-    }
-    return (flags, !words.isEmpty)
+    return (flags, words)
   }
 
   private func level(_ settings: ServerSettings) async throws -> Logger.Level {
@@ -109,7 +137,7 @@ package struct ServerMain: Sendable {
     """
     \(program) [--config FILE] [--KEY VALUE …]
     \(program) config print          prints the resulting configuration, with secrets hidden
-
+    \(verbs.map { "\(program) \($0.help)\n" }.joined())
     Settings come from flags, MUSTER_* variables, the credentials folder ($CREDENTIALS_DIRECTORY), the YAML file
     (default \(defaultFile)) and the defaults; the first source that has a key wins. The key broker.host is the flag
     --broker-host and the variable MUSTER_BROKER_HOST.

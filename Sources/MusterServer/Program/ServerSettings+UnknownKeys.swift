@@ -11,6 +11,14 @@ extension ServerSettings {
   ///
   /// - Throws: `UsageError` for a flag, ``ConfigurationError`` for a key of the file.
   func refuseUnknownKeys() throws {
+    try refuseUnknownFlags()
+    try refuseUnknownFileKeys()
+  }
+
+  /// Refuses flags that the program never read.
+  ///
+  /// - Throws: `UsageError`.
+  package func refuseUnknownFlags() throws {
     let flags = Set(record.keys.map(Self.flag)).union(["--config"])
     for argument in arguments where argument.hasPrefix("--") {
       let name = String(argument.prefix { $0 != "=" })
@@ -19,6 +27,9 @@ extension ServerSettings {
           description: "unknown flag \(name.shown(60)).\(Suggestion.question(name, among: flags)) --help lists the keys")
       }
     }
+  }
+
+  private func refuseUnknownFileKeys() throws {
     // A file that cannot be read was refused when the settings were created. A missing default file has no keys.
     guard let text = try? String(contentsOf: URL(filePath: file), encoding: .utf8) else { return }
     let root: Node?

@@ -19,6 +19,9 @@ extension SQLiteStore {
         let time = if case .earlier(let time) = change.time { time } else { WallTime?.some(committed) }
         try aboutTheRow(of: change.change.task, "a row of the history") { try database.apply(change.change, at: time) }
       }
+      for row in transaction.registry {
+        try aboutTheRow(of: nil, "the row \(row.kind) \(row.key) of the registry") { try database.apply(row) }
+      }
     }
     return committed
   }

@@ -42,6 +42,18 @@ extension SQLiteStore {
           """)
     }
     migrator.registerMigration("4 history") { try $0.execute(sql: history) }
+    migrator.registerMigration("5 registry") { database in
+      try database.execute(
+        sql: """
+          -- Members, enrolment tokens, waiting machines and revoked certificates, each as JSON. Central reads all of them when it starts.
+          CREATE TABLE registry (
+            kind TEXT NOT NULL,
+            key TEXT NOT NULL,
+            body BLOB NOT NULL,
+            PRIMARY KEY (kind, key)
+          ) STRICT, WITHOUT ROWID
+          """)
+    }
     return migrator
   }
 

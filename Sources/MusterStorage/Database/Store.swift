@@ -81,6 +81,11 @@ package protocol Store: Sendable {
   /// - Returns: whether there may be more to remove.
   func removeForgotten() async throws(StorageError) -> Bool
 
+  // MARK: Registry
+
+  /// All rows of the registry of members.
+  func registry() async throws(StorageError) -> [RegistryRow]
+
   // MARK: Presence
 
   func presence() async throws(StorageError) -> [PresenceRow]
@@ -94,21 +99,24 @@ package struct StoreTransaction: Sendable {
   /// Older entries that the new ones replace. They are removed first.
   package var replacing: [JournalRange]
   package var changes: [StampedChange]
+  /// Rows of the registry of members, to be replaced or removed in this order.
+  package var registry: [RegistryRow]
   /// The time in milliseconds of a machine that may have no entry in the transaction.
   private var instant: (machine: String, at: Int64)?
 
   /// - Parameter instant: the machine whose batch this is, and its time in milliseconds.
   package init(
     _ entries: [JournalEntry] = [], replacing: [JournalRange] = [], changes: [HistoryChange] = [],
-    at instant: (machine: String, at: Int64)? = nil
+    registry: [RegistryRow] = [], at instant: (machine: String, at: Int64)? = nil
   ) {
     self.entries = entries
     self.replacing = replacing
     self.changes = changes.map { StampedChange($0) }
+    self.registry = registry
     self.instant = instant
   }
 
-  package var isEmpty: Bool { entries.isEmpty && replacing.isEmpty && changes.isEmpty }
+  package var isEmpty: Bool { entries.isEmpty && replacing.isEmpty && changes.isEmpty && registry.isEmpty }
 
   /// The time of each machine that the transaction comes from.
   package var instants: [String: Int64] {
