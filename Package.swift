@@ -123,7 +123,7 @@ let package = Package(
       dependencies: [
         "MusterGround", "MusterSchema", "MusterTensors", "MusterParticipation", "MusterCoordination", "MusterShell", "MusterAggregation",
         "MusterTrainers",
-        "MusterStorage", "MusterIdentity", "MusterAuthority",
+        "MusterStorage", "MusterIdentity", "MusterEnrolment", "MusterAuthority",
         "MusterServer", "MusterDataPlane", "MusterTaskFiles", "MusterTransfer", hummingbird, hummingbirdCore, httpTypes,
         nioCore,
         lifecycle, logging,
@@ -134,8 +134,8 @@ let package = Package(
         "MusterGround", "MusterSchema", "MusterTensors", "MusterParticipation", "MusterCoordination", "MusterShell", "MusterAggregation",
         "MusterStorage",
         "MusterServer",
-        "MusterDataPlane", "MusterTransfer", "MusterMQTT",
-        hummingbird, logging,
+        "MusterDataPlane", "MusterIdentity", "MusterEnrolment", "MusterTransfer", "MusterMQTT",
+        hummingbird, httpTypes, logging,
       ], swiftSettings: house),
     .target(
       name: "MusterAgent",

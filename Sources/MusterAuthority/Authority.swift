@@ -26,7 +26,7 @@ package struct Authority: Sendable {
       [key] in
       let subject = try DistinguishedName { CommonName("\(name) \(mark)") }
       return try Certificate(
-        version: .v3, serialNumber: Certificate.SerialNumber(), publicKey: publicKey, notValidBefore: .authorityBegin,
+        version: .v3, serialNumber: .fresh(), publicKey: publicKey, notValidBefore: .authorityBegin,
         notValidAfter: .authorityEnd, issuer: subject, subject: subject, signatureAlgorithm: .ecdsaWithSHA256,
         extensions: try Certificate.Extensions {
           Critical(BasicConstraints.isCertificateAuthority(maxPathLength: 0))
@@ -89,7 +89,7 @@ package struct Authority: Sendable {
   private func issue(
     to name: String, for requested: RequestedKey, until end: Date, for usage: ExtendedKeyUsage.Usage, names: [Host]
   ) throws(AuthorityError) -> IssuedCertificate {
-    let serial = Certificate.SerialNumber()
+    let serial = Certificate.SerialNumber.fresh()
     let alternatives = try names.map { (host) throws(AuthorityError) in try GeneralName(host) }
     let issued = try AuthorityError.catching { [certificate, key] in
       try Certificate(
@@ -128,6 +128,15 @@ package struct IssuedCertificate: Hashable, Sendable {
   package var end: WallTime
   /// The fingerprint of its key.
   package var key: Digest
+}
+
+extension Certificate.SerialNumber {
+  /// 16 random bytes, of which the first is neither 0 nor above 127: so a serial number has one spelling in all tools.
+  fileprivate static func fresh() -> Certificate.SerialNumber {
+    var generator = SystemRandomNumberGenerator()
+    let bytes = [UInt8.random(in: 1...127, using: &generator)] + (1..<16).map { _ in UInt8.random(in: .min ... .max, using: &generator) }
+    return Certificate.SerialNumber(bytes: bytes)
+  }
 }
 
 extension Date {

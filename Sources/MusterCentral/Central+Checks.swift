@@ -39,9 +39,10 @@ extension Central {
 
   private func problemsBesidesModel(_ specification: TaskSpecification) -> [FieldProblem] {
     var problems = specification.problems()
-    for region in specification.regions where !configuration.regions.contains(region) {
-      let known = configuration.regions.map(\.rawValue).joined(separator: ", ")
-      problems.append(FieldProblem(field: "regions", message: "\(region) is not declared in central's configuration (it has: \(known))"))
+    let missing = members == nil ? "is not declared in central's configuration" : "is not a region of this fleet"
+    for region in specification.regions where !regionIDs.contains(region) {
+      let known = regionIDs.map(\.rawValue).joined(separator: ", ")
+      problems.append(FieldProblem(field: "regions", message: "\(region) \(missing) (it has: \(known))"))
     }
     let capabilities = Capabilities(of: configuration.trainers)
     if case .none(let why) = Admission.choice(of: specification.trainer.unversioned, for: specification.model, from: capabilities) {

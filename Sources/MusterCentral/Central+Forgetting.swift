@@ -21,7 +21,7 @@ extension Central {
   /// Clears a node's topics, and has its coordinator forget it.
   func forget(_ region: NodeID, _ device: NodeID?) async throws(Problem) {
     guard let device else { return try await forget(region: region) }
-    guard configuration.regions.contains(region) else { throw unknownNode("\(region)", "central has no such region") }
+    guard regionIDs.contains(region) else { throw unknownNode("\(region)", "central has no such region") }
     let before = try await devices(of: region)
     guard before.contains(where: { $0.path.nodes.last == device }) else {
       throw unknownNode("\(region)/\(device)", "region \(region) knows no such device")

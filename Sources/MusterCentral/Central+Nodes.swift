@@ -9,11 +9,11 @@ import MusterTransfer
 extension Central {
   func regions() async -> [RegionSummary] {
     let machine = await shell.machine
-    let known = Set(machine.nodes.keys).union(configuration.regions)
+    let known = Set(machine.nodes.keys).union(regionIDs)
     return known.sorted().map { region in
       let state = machine.nodes[region]
       return RegionSummary(
-        region: region, declared: configuration.regions.contains(region), online: state?.online ?? false,
+        region: region, declared: regionIDs.contains(region), online: state?.online ?? false,
         silentSeconds: machine.silence(of: region), since: state.flatMap(server.topics.times.since), reason: state?.reason,
         data: state?.data, tasks: machine.openStatuses(of: region))
     }

@@ -2,6 +2,9 @@ package import Logging
 import MusterAuthority
 import MusterCoordination
 import MusterDataPlane
+import MusterEnrolment
+import MusterGround
+import MusterIdentity
 package import MusterSchema
 import MusterServer
 import MusterShell
@@ -41,7 +44,19 @@ package final class Central: Sendable {
     client = try HTTPClient(HTTPConfiguration(tls: configuration.server.identity?.folder.clientTLS), logger: logger)
     if let identity = configuration.server.identity {
       let authorities = try CentralSetup.folder(in: configuration.server.state).load()
-      members = try await Members(store: server.state.store, authorities: authorities, place: identity.place, logger: logger)
+      members = try await Members(
+        store: server.state.store, authorities: authorities, place: identity.place, own: try identity.folder.key().fingerprint,
+        logger: logger
+      ) { regions, revocations in
+        do throws(FileError) {
+          try await offload { () throws(FileError) in
+            try Files.replace(identity.revocationsFile, with: Array(revocations.utf8), durable: true)
+            try Files.replace(identity.rulesFile, with: Array(BrokerRules.central(regions: regions).utf8), durable: true)
+          }
+        } catch {
+          logger.error("the files of central's broker cannot be written", metadata: ["error": "\(error)"])
+        }
+      }
     } else {
       members = nil
     }
@@ -49,6 +64,7 @@ package final class Central: Sendable {
 
   /// Runs until the process is told to stop.
   package func run() async throws {
+    await members?.writeBrokerFiles()
     try await server.run(
       performer,
       // The trainers must stop after the work that uses them.
@@ -63,6 +79,8 @@ package final class Central: Sendable {
     return MemberCallers(open: EnrolmentRoutes.open.union(["/healthz"])) { (key) throws(Problem) in try members.member(key) }
   }
 
+  /// The regions that tasks may name: those that enrolled, or in a plain fleet those of the configuration.
+  var regionIDs: [NodeID] { members?.regions ?? configuration.regions }
   var shell: Shell<Coordinator> { server.shell }
   var state: StateFolder { server.state }
   var history: HistoryReader { server.history }

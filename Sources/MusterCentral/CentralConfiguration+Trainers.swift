@@ -1,3 +1,4 @@
+import MusterGround
 import MusterServer
 import MusterTrainers
 
@@ -30,7 +31,8 @@ extension CentralConfiguration {
     program.graceSeconds = Double(try await settings.number("\(key).graceSeconds", default: 5, in: 0...3600))
     program.threads = try await settings.number("\(key).threads", default: 1, in: 1...1024)
     program.environment = try await environment(key, settings)
-    program.folder = settings.folder
+    // Without a configuration file, its default folder need not exist, and a program cannot start in it.
+    program.folder = Files.isThere(settings.folder) ? settings.folder : nil
     if let folder = try await settings.text("\(key).folder") {
       program.folder = folder.hasPrefix("/") ? folder : "\(settings.folder)/\(folder)"
     }

@@ -60,7 +60,7 @@ package struct EnrolmentClient: Sendable {
           "POST", "\(token.entry)/v1/enrolments", body: body, contentType: "application/json",
           headers: [("Authorization", "Muster-Token \(token.id).\(code)")])
       }
-      guard answer.status == 202 else { return try accept(answer, authority, key) }
+      guard answer.status == 202 else { return try accept(answer, authority, key, id) }
       let pending: PendingEnrolment = try answer.decode()
       if pending != shown { waiting(pending) }
       shown = pending
@@ -87,11 +87,14 @@ package struct EnrolmentClient: Sendable {
   }
 
   private func accept(
-    _ answer: HTTPResponse, _ authority: AuthorityCertificate, _ key: MemberKey
+    _ answer: HTTPResponse, _ authority: AuthorityCertificate, _ key: MemberKey, _ id: NodeID?
   ) throws -> (identity: Identity, answer: Enrolment) {
     let enrolment: Enrolment = try answer.decode()
     let identity = try Identity(authority: authority, trust: enrolment.trust, member: enrolment.member)
     guard identity.member.key == key.fingerprint else { throw EnrolmentError.answer("its statement is about another key") }
+    if let id, identity.member.node != id {
+      throw EnrolmentError.answer("this machine's key is that of \(identity.member.node), not of \(id)")
+    }
     return (identity, enrolment)
   }
 

@@ -7,11 +7,11 @@ import MusterTransfer
 extension Region {
   func addDataRoutes(to router: Router<RouteContext>) {
     DataPlaneRoutes(server, ledger: ledger, source: models).add(to: router)
-    addSharedRoutes(to: router)
+    addSharedRoutes(to: router) { context throws(Problem) in try context.caller.require(NodePath(.central)) }
   }
 
   func addOperationsRoutes(to router: Router<RouteContext>) {
-    addSharedRoutes(to: router)
+    addSharedRoutes(to: router) { _ in }
     router.put("v1/tasks/:task") { request, context in
       let body = try await request.bytes(context: context, upTo: TaskSpecification.maximumBytes)
       let answer = try await self.push(
@@ -22,10 +22,16 @@ extension Region {
   }
 
   /// Adds the routes that central uses on the data listener and operators use on the ops listener.
-  private func addSharedRoutes(to router: Router<RouteContext>) {
-    router.get("v1/nodes") { _, _ in try jsonResponse(await self.nodes()) }
+  ///
+  /// - Parameter allow: refuses callers that may not use them.
+  private func addSharedRoutes(to router: Router<RouteContext>, allow: @escaping @Sendable (RouteContext) throws(Problem) -> Void) {
+    router.get("v1/nodes") { _, context in
+      try allow(context)
+      return try jsonResponse(await self.nodes())
+    }
     router.get("v1/tasks/:task") { request, context in
-      try jsonResponse(await self.task(try context.identifier("task"), try RoundWindow(request)))
+      try allow(context)
+      return try jsonResponse(await self.task(try context.identifier("task"), try RoundWindow(request)))
     }
   }
 }

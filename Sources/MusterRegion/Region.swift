@@ -1,7 +1,9 @@
 package import Logging
 import MusterCoordination
 import MusterDataPlane
+import MusterEnrolment
 import MusterGround
+import MusterIdentity
 import MusterMQTT
 import MusterParticipation
 import MusterSchema
@@ -19,10 +21,18 @@ package final class Region: Sendable {
   let above: BrokerLink
   let client: HTTPClient
   let models: CentralBlobs
+  /// `nil` in a plain fleet.
+  let roster: RegionRoster?
+  private let central: String?
 
   /// Opens the state folder and restores the machine. Nothing runs before ``run()``.
   package init(_ configuration: RegionConfiguration, logger: Logger) async throws {
-    let server = try await Server<RegionMachine>(configuration.server, logger: logger)
+    let roster = try configuration.server.identity.map {
+      try RegionRoster($0.folder, region: configuration.server.id, logger: logger)
+    }
+    self.roster = roster
+    central = configuration.identity?.member.central
+    let server = try await Server<RegionMachine>(configuration.server, isMember: { roster?.contains($0) ?? true }, logger: logger)
     let id = server.id
     self.server = server
     above = BrokerLink(
@@ -33,7 +43,8 @@ package final class Region: Sendable {
         node: id, online: offline == nil, session: session, nodeKind: .region,
         data: offline == nil ? configuration.server.data.advertise : nil, reason: offline)
     }
-    client = try HTTPClient(HTTPConfiguration(stallSeconds: configuration.stallSeconds), logger: logger)
+    client = try HTTPClient(
+      HTTPConfiguration(stallSeconds: configuration.stallSeconds, tls: configuration.server.identity?.folder.clientTLS), logger: logger)
     models = CentralBlobs(state: server.state, client: client) { await server.shell.machine.participant.coordinatorState?.data }
     let regionWork = RegionWork(state: server.state, models: models)
     work = ServerWork(server, trouble: regionWork.trouble, attempt: regionWork.attempt)
@@ -53,13 +64,26 @@ package final class Region: Sendable {
         BackgroundService { await self.queues.listings.run { await self.list($0) } },
         BackgroundService { await self.queues.fetches.run { await self.fetch($0) } },
         BackgroundService { await self.queues.deliveries.run { await self.deliver($0) } },
+        BackgroundService { await self.followRoster() },
       ],
       links: [
         ServerLink(
           above, name: "central's broker", connected: { await shell.mailbox.post(.above(.connected)) },
           receive: { await self.heardAbove($0, $1) }),
         server.link(name: "devices' broker", performer),
-      ], data: addDataRoutes, ops: addOperationsRoutes)
+      ], callers: callers, data: addDataRoutes, ops: addOperationsRoutes)
+  }
+
+  /// Identifies the callers of the data listener: the region's own devices, and central.
+  var callers: any CallerIdentification {
+    guard let roster else { return AnonymousCallers() }
+    return MemberCallers(open: ["/healthz"]) { (key) throws(Problem) in try roster.member(key) }
+  }
+
+  private func followRoster() async {
+    guard let roster, let central else { return await Bell().wait() }
+    let link = topics.link
+    await roster.follow(central, client) { link.renew(after: .milliseconds(100)) }
   }
 
   var id: NodeID { server.id }

@@ -61,7 +61,7 @@ private struct Bench {
       pem: "certificate \(member.revision)", serial: serial, end: WallTime(milliseconds: now.milliseconds + 90 * 86_400_000),
       key: member.key)
     defer { try? commit() }
-    return try registry.issued(issued, to: member.node)
+    return try registry.issued(issued, to: member.node, at: now)
   }
 
   mutating func commit() throws {
@@ -188,7 +188,7 @@ struct RegistryTests {
     #expect(try bench.ask("t", key: "old", id: "pi-1").waiting != nil)
     #expect(throws: RegistryRefusal.conflict("pi-1 has another key by now")) {
       try bench.registry.issued(
-        IssuedCertificate(pem: "", serial: try #require(SerialNumber("aa")), end: bench.now, key: old.key), to: id("pi-1"))
+        IssuedCertificate(pem: "", serial: try #require(SerialNumber("aa")), end: bench.now, key: old.key), to: id("pi-1"), at: bench.now)
     }
   }
 
@@ -228,6 +228,27 @@ struct RegistryTests {
     #expect(bench.registry.revokedCertificates(at: bench.now).map(\.serial) == [serial])
     bench.later(seconds: 91 * 86_400)
     #expect(bench.registry.revokedCertificates(at: bench.now).isEmpty)
+  }
+
+  @Test("when a member is revoked, its earlier certificates that have not ended are, too")
+  func renewedThenRevoked() throws {
+    var bench = try Bench()
+    try bench.token("t")
+    let member = try bench.certify(try #require(try bench.ask("t", key: "a", id: "pi-1").admitted))
+    let first = try #require(member.certificate)
+    func renewal(_ serial: String) throws -> IssuedCertificate {
+      IssuedCertificate(
+        pem: serial, serial: try #require(SerialNumber(serial)), end: WallTime(milliseconds: bench.now.milliseconds + 90 * 86_400_000),
+        key: member.key)
+    }
+    bench.later(seconds: 60 * 86_400)
+    _ = try bench.registry.issued(try renewal("0b"), to: id("pi-1"), at: bench.now)
+    bench.later(seconds: 60 * 86_400)
+    // The first one has ended by now, and need not be listed.
+    _ = try bench.registry.issued(try renewal("0c"), to: id("pi-1"), at: bench.now)
+    try bench.registry.revoke(id("pi-1"), reason: "lost", at: bench.now)
+    let listed = bench.registry.revokedCertificates(at: bench.now).map { "\($0.serial)" }
+    #expect(listed == ["0b", "0c"] && !listed.contains("\(first.serial)"))
   }
 
   @Test("devices move between regions and are labelled; regions are not moved")

@@ -1,7 +1,6 @@
 import MusterGround
 package import MusterIdentity
 import MusterSchema
-import MusterTransfer
 
 /// The device's identity in an enrolled fleet, and the folder that it came from.
 package struct AgentIdentity: Hashable, Sendable {
@@ -21,10 +20,5 @@ package struct AgentIdentity: Hashable, Sendable {
     guard identity.member.nodeKind == .device else {
       throw AgentConfigurationError("identity", in: path, "is the identity of the region \(identity.member.node), not of a device")
     }
-  }
-
-  /// TLS for requests to servers.
-  var tls: ClientTLS {
-    ClientTLS(trust: .authority(file: folder.authorityFile), certificateFile: folder.certificateFile, keyFile: folder.keyFile)
   }
 }

@@ -63,7 +63,7 @@ struct AgentSettings {
   /// The configuration file's folder, from which relative paths start; `nil` when the file does not exist.
   var folder: String? {
     guard Files.exists(file) else { return nil }
-    let absolute = file.hasPrefix("/") ? file : "\(HostFacts.workingFolder)/\(file)"
+    let absolute = file.hasPrefix("/") ? file : "\(Files.currentFolder)/\(file)"
     return String(absolute[..<(absolute.lastIndex(of: "/") ?? absolute.startIndex)])
   }
 

@@ -1,4 +1,5 @@
 import Logging
+import MusterEnrolment
 import MusterGround
 import MusterParticipation
 import MusterSchema
@@ -68,7 +69,8 @@ actor JobWorker {
   func http() throws(TransferError) -> HTTPClient {
     if let client { return client }
     let fresh = try HTTPClient(
-      HTTPConfiguration(stallSeconds: configuration.stallSeconds, idleConnections: 4, tls: configuration.identity?.tls), logger: logger)
+      HTTPConfiguration(stallSeconds: configuration.stallSeconds, idleConnections: 4, tls: configuration.identity?.folder.clientTLS),
+      logger: logger)
     client = fresh
     return fresh
   }

@@ -4,12 +4,6 @@ import Glibc
 enum HostFacts {
   static var isRoot: Bool { geteuid() == 0 }
 
-  static var workingFolder: String {
-    guard let path = getcwd(nil, 0) else { return "." }
-    defer { free(path) }
-    return String(cString: path)
-  }
-
   /// For example `x86_64` and `linux`.
   static let name: (architecture: String, system: String) = {
     var name = utsname()

@@ -14,6 +14,8 @@ package struct MemberRecord: Codable, Hashable, Sendable {
   package var server: ServerPlace?
   /// `nil` between the decision to admit it and the issuing of its certificate.
   package var certificate: CertificateRecord?
+  /// Certificates that were renewed and have not ended: they count until then, or until the member is revoked.
+  package var earlier: [EarlierCertificate]?
   /// Of a region: the certificate of its broker and its listeners, in PEM.
   package var serverCertificate: String?
   package var enrolled: WallTime
@@ -37,6 +39,12 @@ package struct CertificateRecord: Codable, Hashable, Sendable {
     end = issued.end
     pem = issued.pem
   }
+}
+
+/// A certificate that a member had before its present one.
+package struct EarlierCertificate: Codable, Hashable, Sendable {
+  package var serial: SerialNumber
+  package var end: WallTime
 }
 
 /// Why a certificate is no longer accepted.

@@ -56,6 +56,8 @@ package struct Registry: Sendable {
   package var allTokens: [TokenRecord] { tokens.values.sorted { ($0.created, $0.id) < ($1.created, $1.id) } }
   /// All members, by their ids.
   package var allMembers: [MemberRecord] { members.values.sorted { $0.node < $1.node } }
+  /// The ids of the regions that were not revoked, in order.
+  package var regions: [NodeID] { devicesByRegion.keys.filter { members[$0]?.isActive == true }.sorted() }
   /// The machines that wait for an operator, oldest first.
   package var allPending: [PendingRecord] {
     pending.values.filter { !$0.isRejected }.sorted { ($0.since, $0.node) < ($1.since, $1.node) }
@@ -65,6 +67,7 @@ package struct Registry: Sendable {
 
   package mutating func add(_ token: TokenRecord, at now: WallTime) throws(RegistryRefusal) {
     for old in tokens.values where old.expires < now { set(token: old.id, nil) }
+    try checkSize(of: token.labels)
     guard tokens.count < Self.maximumTokens else {
       throw .conflict("there are \(tokens.count) tokens already: revoke some with muster node token revoke")
     }
@@ -96,10 +99,7 @@ package struct Registry: Sendable {
   package mutating func admit(
     _ request: EnrolmentRequest, key: Digest, token id: TokenID, body: [UInt8], code: [UInt8], at now: WallTime
   ) throws(RegistryRefusal) -> Admission {
-    guard let token = tokens[id], TokenKey(token.key).authenticates(body, with: code) else {
-      // One answer for both, so that ids cannot be tried.
-      throw .refused("central does not know this enrolment token: it may have expired, or belong to another fleet")
-    }
+    let token = try authenticated(id, body, code)
     if let member = nodesByKey[key].flatMap({ members[$0] }) {
       if let revocation = member.revocation { throw .refused(revoked(member, revocation)) }
       return member.certificate == nil ? .admit(member) : .admitted(member)
@@ -143,6 +143,15 @@ package struct Registry: Sendable {
     return .admit(member)
   }
 
+  /// The token whose secret the sender of a request has.
+  package func authenticated(_ id: TokenID, _ body: [UInt8], _ code: [UInt8]) throws(RegistryRefusal) -> TokenRecord {
+    guard let token = tokens[id], TokenKey(token.key).authenticates(body, with: code) else {
+      // One answer for both, so that ids cannot be tried.
+      throw .refused("central does not know this enrolment token: it may have expired, or belong to another fleet")
+    }
+    return token
+  }
+
   /// Admits a machine that waits. A member that has the same id until now loses its certificate.
   package mutating func accept(_ key: Digest, at now: WallTime) throws(RegistryRefusal) -> MemberRecord {
     guard let waiting = pending[key], !waiting.isRejected else { throw .unknown("no machine with this key waits") }
@@ -169,10 +178,14 @@ package struct Registry: Sendable {
   ///
   /// - Parameter server: of a region, the certificate of its broker and its listeners; `nil` keeps the one that it has.
   package mutating func issued(
-    _ certificate: IssuedCertificate, server: IssuedCertificate? = nil, to node: NodeID
+    _ certificate: IssuedCertificate, server: IssuedCertificate? = nil, to node: NodeID, at now: WallTime
   ) throws(RegistryRefusal) -> MemberRecord {
     var member = try active(node)
     guard member.key == certificate.key else { throw .conflict("\(node) has another key by now") }
+    if let old = member.certificate {
+      let earlier = (member.earlier ?? []) + [EarlierCertificate(serial: old.serial, end: old.end)]
+      member.earlier = earlier.filter { $0.end > now }
+    }
     member.certificate = CertificateRecord(certificate)
     if let server { member.serverCertificate = server.pem }
     set(member: member, showsInRoster: false)
@@ -212,9 +225,7 @@ package struct Registry: Sendable {
   package mutating func label(_ node: NodeID, _ labels: [String: String?]) throws(RegistryRefusal) {
     var member = try active(node)
     for (name, value) in labels { member.labels[name] = value }
-    guard member.labels.reduce(0, { $0 + $1.key.utf8.count + $1.value.utf8.count + 6 }) <= 2048 else {
-      throw .conflict("all labels of a device together must not exceed 2048 bytes")
-    }
+    try checkSize(of: member.labels)
     member.revision += 1
     set(member: member)
   }
@@ -246,6 +257,12 @@ package struct Registry: Sendable {
   }
 
   // MARK: -
+
+  private func checkSize(of labels: [String: String]) throws(RegistryRefusal) {
+    guard labels.reduce(0, { $0 + $1.key.utf8.count + $1.value.utf8.count + 6 }) <= 2048 else {
+      throw .conflict("all labels of a device together must not exceed 2048 bytes")
+    }
+  }
 
   private func revoked(_ member: MemberRecord, _ revocation: RevocationRecord) -> String {
     "\(member.node) was revoked at \(revocation.at.words): \(revocation.reason)"
@@ -304,9 +321,12 @@ package struct Registry: Sendable {
 
   private mutating func revokeCertificate(of member: MemberRecord, _ revocation: RevocationRecord) {
     guard let certificate = member.certificate else { return }
-    let entry = RevokedCertificate(node: member.node, at: revocation.at, reason: revocation.reason, end: certificate.end)
-    revocations[certificate.serial] = entry
-    changes.append(.put(.revocation, "\(certificate.serial)", entry))
+    let present = EarlierCertificate(serial: certificate.serial, end: certificate.end)
+    for certificate in (member.earlier ?? []) + [present] {
+      let entry = RevokedCertificate(node: member.node, at: revocation.at, reason: revocation.reason, end: certificate.end)
+      revocations[certificate.serial] = entry
+      changes.append(.put(.revocation, "\(certificate.serial)", entry))
+    }
     counters.revocations += 1
     changes.append(.put(.counters, "", counters))
   }

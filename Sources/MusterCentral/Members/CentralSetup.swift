@@ -60,7 +60,8 @@ package enum CentralSetup {
       try Identity(authority: authorities.server, trust: authorities.trustLine, member: member), certificate: certificate.pem)
     try ServerIdentity.store(
       in: identity, place: place, certificate: try server.issue(server: .central, names: names, for: key).pem,
-      deviceAuthority: try authorities.device.pem)
+      deviceAuthority: try authorities.device.pem, revocations: try authorities.device.revocationList([], number: 0),
+      rules: BrokerRules.central(regions: []))
     return authorities
   }
 }

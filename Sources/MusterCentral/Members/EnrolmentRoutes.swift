@@ -33,6 +33,15 @@ struct EnrolmentRoutes {
         return response
       }
     }
+    router.get("v1/regions/:region/roster") { request, context in
+      let region: NodeID = try context.identifier("region")
+      try context.caller.require(NodePath(region))
+      let roster = try members.roster(of: region)
+      if request.headers[.ifNoneMatch] == roster.tag { return Response(status: .notModified, headers: [.eTag: roster.tag]) }
+      var response = try jsonResponse(roster)
+      response.headers[.eTag] = roster.tag
+      return response
+    }
     router.post("v1/enrolments/renewal") { request, context in
       guard case .member(let member) = context.caller else {
         throw Problem(.notAdmitted, "only a member can renew its certificate: connect with the present one")

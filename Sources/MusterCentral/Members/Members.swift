@@ -14,18 +14,33 @@ final class Members: Sendable {
   private let authorities: Authorities
   /// Where central's own broker and data listener are.
   private let place: ServerPlace
+  /// The fingerprint of central's own key.
+  private let own: Digest
   private let logger: Logger
   private let registry: Mutex<Registry>
   private let turns = Turns()
 
+  private let brokerFiles: @Sendable (_ regions: [NodeID], _ revocations: String) async -> Void
+
   /// How long a device's certificate is valid.
   static let certificateDays = 90
+  /// How many certificates of a member, besides its newest, may be valid at a time.
+  private static let certificatesAtATime = 4
 
   /// Reads the registry.
-  init(store: any Store, authorities: Authorities, place: ServerPlace, logger: Logger) async throws {
+  ///
+  /// - Parameters:
+  ///   - own: the fingerprint of central's own key.
+  ///   - brokerFiles: is called after each change, with the ids of the regions and the list of revoked certificates.
+  init(
+    store: any Store, authorities: Authorities, place: ServerPlace, own: Digest, logger: Logger,
+    brokerFiles: @escaping @Sendable (_ regions: [NodeID], _ revocations: String) async -> Void
+  ) async throws {
     self.store = store
     self.authorities = authorities
     self.place = place
+    self.own = own
+    self.brokerFiles = brokerFiles
     self.logger = logger
     let rows = try await store.registry()
     registry = Mutex(try Registry(restoring: rows.map { ($0.kind, $0.key, $0.body ?? []) }))
@@ -58,6 +73,9 @@ final class Members: Sendable {
   ///
   /// - Parameter code: the HMAC of the body.
   func enrol(_ body: [UInt8], token: TokenID, code: [UInt8]) async throws(Problem) -> Answer {
+    // Nothing is parsed for somebody without a token.
+    let known = registry.withLock { registry in Result { () throws(RegistryRefusal) in try registry.authenticated(token, body, code) } }
+    do throws(RegistryRefusal) { _ = try known.get() } catch { throw Problem(error) }
     let request: EnrolmentRequest
     do { request = try JSON.decode(EnrolmentRequest.self, from: body) } catch {
       throw Problem.invalid("the enrolment request is not valid: \(JSON.explain(error, in: body))")
@@ -92,7 +110,10 @@ final class Members: Sendable {
     }
     let now = WallTime.now
     let renewed = try await change { registry throws(RegistryRefusal) in
-      try self.certify(try registry.active(key: key.fingerprint), key, &registry, at: now)
+      let member = try registry.active(key: key.fingerprint)
+      // A member that asks again and again gets the same certificate.
+      if (member.earlier ?? []).count >= Self.certificatesAtATime { return member }
+      return try self.certify(member, key, &registry, at: now)
     }
     return try enrolment(of: renewed)
   }
@@ -109,7 +130,7 @@ final class Members: Sendable {
         }
         server = try authority.issue(server: member.node, names: try place.names.map { try Host(validating: $0) }, for: key)
       }
-      return try registry.issued(certificate, server: server, to: member.node)
+      return try registry.issued(certificate, server: server, to: member.node, at: now)
     } catch let refusal as RegistryRefusal {
       throw refusal
     } catch {
@@ -123,7 +144,8 @@ final class Members: Sendable {
       return Enrolment(
         certificate: certificate.pem, authority: authorities.server.pem, member: try statement(about: member), trust: trust,
         renewSeconds: renewSeconds(certificate), server: member.serverCertificate,
-        deviceAuthority: member.nodeKind == .region ? try authorities.device.pem : nil)
+        deviceAuthority: member.nodeKind == .region ? try authorities.device.pem : nil, place: member.server,
+        revocations: member.nodeKind == .region ? try revocationList() : nil)
     } catch {
       logger.error("a member's statement cannot be made", metadata: ["node.id": "\(member.node)", "error": "\(error)"])
       throw Problem(.internalError, "the statement about \(member.node) cannot be made: see central's log")
@@ -221,12 +243,25 @@ final class Members: Sendable {
     }
   }
 
+  /// The ids of the regions that were not revoked, in order.
+  var regions: [NodeID] { registry.withLock(\.regions) }
+
   /// The machines that wait for an operator, oldest first.
   var pending: [PendingSummary] {
     registry.withLock(\.allPending).map { waiting in
       PendingSummary(
         key: waiting.key, node: waiting.node, nodeKind: waiting.nodeKind, region: waiting.region, since: waiting.since,
         reason: waiting.reason)
+    }
+  }
+
+  /// The devices of a region, and the list of revoked certificates for its broker.
+  func roster(of region: NodeID) throws(Problem) -> Roster {
+    let revocations = try revocationList()
+    return registry.withLock { registry in
+      Roster(
+        region: region, generation: registry.counters.generation, revision: registry.counters.roster, central: own,
+        devices: registry.devices(of: region).map { .init(node: $0.node, key: $0.key, labels: $0.labels) }, revocations: revocations)
     }
   }
 
@@ -255,8 +290,23 @@ final class Members: Sendable {
       if !rows.isEmpty {
         do throws(StorageError) { try await store.commit(StoreTransaction(registry: rows)) } catch { throw Problem(error) }
       }
-      registry.withLock { $0 = next }
+      let before = registry.withLock { registry in
+        defer { registry = next }
+        return registry.counters
+      }
+      if before.roster != next.counters.roster { await writeBrokerFiles() }
       return result
+    }
+  }
+}
+
+extension Members {
+  /// Writes the files of central's broker: at the start, because a crash may have come between a change and its files, and after changes.
+  func writeBrokerFiles() async {
+    do throws(Problem) {
+      await brokerFiles(regions, try revocationList())
+    } catch {
+      logger.error("the list of revoked certificates cannot be made", metadata: ["error": "\(error)"])
     }
   }
 }

@@ -54,7 +54,6 @@ public enum JSON {
   /// Names and values in it come from the writer of the JSON, so it is shortened and has no control characters.
   ///
   /// - Parameter bytes: the JSON that was decoded.
-  /// - Parameter bytes: what was decoded.
   public static func explain(_ error: any Error, in bytes: some Sequence<UInt8>) -> String {
     explanation(error, bytes).shown(600)
   }

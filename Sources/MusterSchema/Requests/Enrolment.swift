@@ -33,10 +33,14 @@ package struct Enrolment: Codable, Hashable, Sendable {
   package var server: String?
   /// Of a region: the device authority's certificate in PEM, which its broker and its listeners accept.
   package var deviceAuthority: String?
+  /// Of a region: where its broker and its data listener are.
+  package var place: ServerPlace?
+  /// Of a region: the list of revoked certificates for its broker, in PEM.
+  package var revocations: String?
 
   package init(
     certificate: String, authority: String, member: String, trust: String, renewSeconds: Double, server: String? = nil,
-    deviceAuthority: String? = nil
+    deviceAuthority: String? = nil, place: ServerPlace? = nil, revocations: String? = nil
   ) {
     self.certificate = certificate
     self.authority = authority
@@ -45,6 +49,8 @@ package struct Enrolment: Codable, Hashable, Sendable {
     self.renewSeconds = renewSeconds
     self.server = server
     self.deviceAuthority = deviceAuthority
+    self.place = place
+    self.revocations = revocations
   }
 }
 

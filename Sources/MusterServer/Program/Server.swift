@@ -20,8 +20,13 @@ package struct Server<M: ServerMachine>: Sendable {
 
   /// Opens the state folder and restores the machine from the journal.
   ///
-  /// - Parameter declared: the nodes that may be invited; `nil` allows every node that announces itself.
-  package init(_ configuration: ServerConfiguration, declared: Set<NodeID>? = nil, logger: Logger) async throws {
+  /// - Parameters:
+  ///   - declared: the nodes that may be invited; `nil` allows every node that announces itself.
+  ///   - isMember: whether a node belongs to this server. Messages of other nodes are ignored.
+  package init(
+    _ configuration: ServerConfiguration, declared: Set<NodeID>? = nil, isMember: @escaping @Sendable (NodeID) -> Bool = { _ in true },
+    logger: Logger
+  ) async throws {
     let id = configuration.id
     let state = try StateFolder(folder: configuration.state, partials: configuration.uploads.partials, logger: logger)
     try state.emptyWorkFolder()
@@ -49,7 +54,7 @@ package struct Server<M: ServerMachine>: Sendable {
     shell = Shell(machine, name: M.journalName, store: state.store, clock: MachineClock(resuming: instant), logger: logger)
     topics = CoordinatorTopics(
       coordinator: id, link: link, meter: TrafficMeter(folder: configuration.state, logger: logger),
-      times: try await PresenceTimes(store: state.store, logger: logger))
+      times: try await PresenceTimes(store: state.store, logger: logger), isMember: isMember)
     self.logger = logger
   }
 

@@ -9,12 +9,17 @@ package final class CoordinatorTopics: Sendable {
   package let link: BrokerLink
   package let meter: TrafficMeter
   package let times: PresenceTimes
+  private let isMember: @Sendable (NodeID) -> Bool
 
-  package init(coordinator: NodeID, link: BrokerLink, meter: TrafficMeter, times: PresenceTimes) {
+  /// - Parameter isMember: whether a node may take part. Messages of other nodes are ignored.
+  package init(
+    coordinator: NodeID, link: BrokerLink, meter: TrafficMeter, times: PresenceTimes, isMember: @escaping @Sendable (NodeID) -> Bool
+  ) {
     self.coordinator = coordinator
     self.link = link
     self.meter = meter
     self.times = times
+    self.isMember = isMember
   }
 
   package func publish(_ publication: Publication) {
@@ -36,10 +41,12 @@ package final class CoordinatorTopics: Sendable {
       case .nodeState(coordinator, let node) where !message.payload.isEmpty:
         let state = try MessageCoder.decode(NodeState.self, from: message.payload)
         guard state.node == node else { return foreign(topic, state.node) }
+        guard isMember(node) else { return stranger(topic, node) }
         times.note(state)
         return .node(state, retained: message.retained)
       case .nodeStatus(coordinator, let node, let task) where !message.payload.isEmpty:
         let status = try MessageCoder.decode(NodeStatus.self, from: message.payload)
+        guard isMember(node) else { return stranger(topic, node) }
         return status.node == node && status.task == task ? .status(status, retained: message.retained) : foreign(topic, status.node)
       default: return nil
       }
@@ -51,6 +58,11 @@ package final class CoordinatorTopics: Sendable {
 
   private func foreign(_ topic: Topic, _ node: NodeID) -> Coordinator.Event? {
     link.drops.note("it names the node \(node), to which this topic does not belong", topic: "\(topic)")
+    return nil
+  }
+
+  private func stranger(_ topic: Topic, _ node: NodeID) -> Coordinator.Event? {
+    link.drops.note("\(node) is not a member of \(coordinator)", topic: "\(topic)")
     return nil
   }
 

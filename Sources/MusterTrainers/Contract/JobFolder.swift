@@ -14,13 +14,7 @@ public struct JobFolder: Hashable, Sendable {
   ///
   /// - Parameter path: absolute, or relative to the working folder.
   public init(_ path: String) {
-    if path.hasPrefix("/") {
-      self.path = path
-    } else {
-      var buffer = [CChar](repeating: 0, count: Int(PATH_MAX))
-      let folder = getcwd(&buffer, buffer.count) == nil ? "" : String(decoding: buffer.prefix { $0 != 0 }.map(UInt8.init), as: UTF8.self)
-      self.path = "\(folder)/\(path)"
-    }
+    self.path = path.hasPrefix("/") ? path : "\(Files.currentFolder)/\(path)"
   }
 
   /// Path of `task.json`, the job's description.
