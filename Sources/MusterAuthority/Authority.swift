@@ -112,8 +112,8 @@ package struct Authority: Sendable {
 
   /// A list of revoked certificates (RFC 5280, section 5) in PEM.
   ///
-  /// It is valid from 1970 to 2049: a broker refuses everybody while its clock is outside of the validity of its list, so a list that expires
-  /// would lock a region out that cannot reach central. `number` tells newer lists from older ones.
+  /// It is valid from 1970 to 2049: a broker refuses everybody while its clock is outside of the validity of its list, so a list that
+  /// expires would lock a region out that cannot reach central. `number` tells newer lists from older ones.
   package func revocationList(_ revoked: [Revocation], number: Int) throws(AuthorityError) -> String {
     let list = RevocationList(issuer: certificate.subject, authorityKey: certificate.publicKey, revoked: revoked, number: number)
     return try AuthorityError.catching { [key] in try list.signed(with: key) }

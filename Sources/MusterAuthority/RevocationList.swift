@@ -55,8 +55,8 @@ package struct Revocation: Hashable, Sendable {
   }
 }
 
-/// The structure TBSCertList of RFC 5280, section 5.1, version 2, with the extensions that the section requires. The certificate library has
-/// no such type.
+/// The structure TBSCertList of RFC 5280, section 5.1, version 2, with the extensions that the section requires. The certificate library
+/// has no such type.
 struct RevocationList {
   let issuer: DistinguishedName
   let authorityKey: Certificate.PublicKey

@@ -45,7 +45,7 @@ package final class Central: Sendable {
     if let identity = configuration.server.identity {
       let authorities = try CentralSetup.folder(in: configuration.server.state).load()
       members = try await Members(
-        store: server.state.store, authorities: authorities, place: identity.place, own: try identity.folder.key().fingerprint,
+        store: server.state.store, authorities: authorities, place: identity.place, own: try Self.ownKey(identity),
         logger: logger
       ) { regions, revocations in
         do throws(FileError) {
@@ -60,6 +60,14 @@ package final class Central: Sendable {
     } else {
       members = nil
     }
+  }
+
+  /// The fingerprint of central's key, as its own statement names it.
+  private static func ownKey(_ identity: ServerIdentity) throws -> Digest {
+    guard let own = try identity.folder.identity() else {
+      throw IdentityError.malformed("\(identity.folder.path) is not complete: restore it from a copy")
+    }
+    return own.member.key
   }
 
   /// Runs until the process is told to stop.

@@ -43,7 +43,8 @@ package struct EnrolmentClient: Sendable {
   ///   - waiting: called when an operator has to accept the machine, and again when the reason changes.
   ///   - troubled: called when the server cannot be reached, or is busy; the request is then repeated.
   package func enrol(
-    id: NodeID?, host: String, waiting: @Sendable (PendingEnrolment) -> Void, troubled: @Sendable (TransferError) -> Void
+    id: NodeID?, host: String, nodeKind: NodeState.Kind, waiting: @Sendable (PendingEnrolment) -> Void,
+    troubled: @Sendable (TransferError) -> Void
   ) async throws -> (identity: Identity, answer: Enrolment) {
     let key = try folder.key()
     let authority = try await fetchAuthority(troubled)
@@ -51,7 +52,7 @@ package struct EnrolmentClient: Sendable {
     try Files.replace(authorityFile, with: Array(authority.pem.utf8), durable: false)
     defer { Files.remove(authorityFile) }
     let client = try HTTPClient(HTTPConfiguration(tls: ClientTLS(trust: .authority(file: authorityFile))))
-    let body = try JSON.encode(EnrolmentRequest(request: try key.certificateRequest(), id: id, host: host))
+    let body = try JSON.encode(EnrolmentRequest(request: try key.certificateRequest(), id: id, host: host, nodeKind: nodeKind))
     let code = Base64URL.encode(token.key.authentication(of: body))
     var shown: PendingEnrolment?
     while true {

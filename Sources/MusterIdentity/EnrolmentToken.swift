@@ -14,9 +14,10 @@ package struct TokenID: Identifier {
 ///
 ///     muster1.ID.ENTRY.AUTHORITY.SECRET
 ///
-/// ENTRY (an `https` address), AUTHORITY (the SHA-256 of the server authority's certificate) and SECRET (16 bytes) are in base64url. Because the
-/// token names the authority, a machine cannot be led to a false entry. The secret itself is never sent: a request carries an HMAC of its
-/// body, and central stores only the HMAC's key. So a region that relays a request can neither change it nor use the token for another.
+/// ENTRY (an `https` address), AUTHORITY (the SHA-256 of the server authority's certificate) and SECRET (16 bytes) are in base64url.
+/// Because the token names the authority, a machine cannot be led to a false entry. The secret itself is never sent: a request carries an
+/// HMAC of its body, and central stores only the HMAC's key. So a region that relays a request can neither change it nor use the token for
+/// another.
 package struct EnrolmentToken: Hashable, Sendable {
   package let id: TokenID
   package let entry: ServerAddress

@@ -41,7 +41,8 @@ package struct IdentityFolder: Hashable, Sendable {
   ///
   /// - Throws: ``IdentityError`` for a file that cannot be read, or a statement whose signature is wrong.
   package func identity() throws(IdentityError) -> Identity? {
-    guard Files.exists(certificateFile) else { return nil }
+    // A file that cannot be read is an error: without it, a member would take itself for a machine of a plain fleet.
+    guard try text(certificateFile) != nil else { return nil }
     let authority = try AuthorityCertificate(pem: try required(authorityFile))
     return try Identity(authority: authority, trust: try required(trustFile), member: try required(memberFile))
   }

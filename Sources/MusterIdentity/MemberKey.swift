@@ -28,11 +28,6 @@ package struct MemberKey: Sendable {
     let signature = Array(try key.signature(for: info).derRepresentation)
     return PEM.encode("CERTIFICATE REQUEST", DER.sequence(info, DER.sequence(DER.ecdsaWithSHA256), DER.bitString(signature)))
   }
-
-  /// Proves to central that the member has the key, when its certificate has expired.
-  ///
-  /// - Returns: an ECDSA signature of 64 bytes.
-  package func sign(_ message: [UInt8]) throws -> [UInt8] { Array(try key.signature(for: message).rawRepresentation) }
 }
 
 extension MemberKey: CustomStringConvertible {

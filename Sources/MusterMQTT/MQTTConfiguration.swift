@@ -9,8 +9,8 @@ package struct MQTTConfiguration: Hashable, Sendable {
   /// A PEM file with the authorities that may sign the broker's certificate. With it, the connection uses TLS and the broker's name is
   /// verified. Without it, the connection is plain TCP.
   package var authorityFile: String?
-  /// The PEM files of the certificate that shows the broker who the client is, and of its key. They need ``authorityFile``, and are read again
-  /// on every connection.
+  /// The PEM files of the certificate that shows the broker who the client is, and of its key. They need ``authorityFile``, and are read
+  /// again on every connection.
   package var certificateFile: String?
   package var keyFile: String?
   /// After this time without traffic the client pings. After one and a half times this, the broker publishes the Will. 5 to 65,535 s.

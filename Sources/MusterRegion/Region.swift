@@ -44,7 +44,10 @@ package final class Region: Sendable {
         data: offline == nil ? configuration.server.data.advertise : nil, reason: offline)
     }
     client = try HTTPClient(
-      HTTPConfiguration(stallSeconds: configuration.stallSeconds, tls: configuration.server.identity?.folder.clientTLS), logger: logger)
+      HTTPConfiguration(
+        stallSeconds: configuration.stallSeconds, maximumBody: RegionRoster.maximumBytes,
+        tls: configuration.server.identity?.folder.clientTLS),
+      logger: logger)
     models = CentralBlobs(state: server.state, client: client) { await server.shell.machine.participant.coordinatorState?.data }
     let regionWork = RegionWork(state: server.state, models: models)
     work = ServerWork(server, trouble: regionWork.trouble, attempt: regionWork.attempt)

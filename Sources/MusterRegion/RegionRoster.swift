@@ -26,7 +26,7 @@ final class RegionRoster: Sendable {
 
   private let region: NodeID
   private let file: String
-  /// The list of revoked certificates, which is copied for the region's broker.
+  /// The list of revoked certificates, from which broker-config makes those of the region's broker.
   private let revocationsFile: String
   private let logger: Logger
   private let state: Mutex<State>
@@ -35,7 +35,7 @@ final class RegionRoster: Sendable {
 
   /// A roster is fetched at least this often, in case a message about a change was lost.
   private static let interval = Duration.seconds(60)
-  private static let maximumBytes = 256 << 20
+  static let maximumBytes = 64 << 20
 
   /// Reads the roster that an earlier process left. Blocks.
   init(_ identity: IdentityFolder, region: NodeID, logger: Logger) throws {

@@ -26,14 +26,14 @@ package enum RegionSetup {
     }
     print(
       """
-      region          \(identity.member.node)
+      region            \(identity.member.node)
       central's broker  \(identity.member.broker)
       central           \(identity.member.central)
       """)
   }
 
   private static func enrol(_ token: EnrolmentToken, _ folder: IdentityFolder) async throws -> Identity {
-    let (identity, answer) = try await EnrolmentClient(token, folder: folder).enrol(id: nil, host: "region") { pending in
+    let (identity, answer) = try await EnrolmentClient(token, folder: folder).enrol(id: nil, host: "region", nodeKind: .region) { pending in
       note("waiting to be accepted as \(pending.id): \(pending.reason). The operator sees this key: \(pending.key)")
     } troubled: { error in
       note("\(error); trying again")

@@ -86,6 +86,8 @@ final class CurlTransfer {
   }
 
   private func use(_ tls: ClientTLS) {
+    // Addresses come from messages. None of them may lead a ticket or an update around TLS.
+    set(CURLOPT_PROTOCOLS_STR, "https")
     set(CURLOPT_SSLVERSION, Int(CURL_SSLVERSION_TLSv1_2))
     switch tls.trust {
     case .authority(let file):

@@ -35,7 +35,8 @@ extension EndToEnd {
           throw TestSupportError("central does not start: \(central.log)")
         }
         let token = try EnrolmentToken(parsing: try await muster("region", "token", "create", "north", "--name", "north.example.org"))
-        _ = try await EnrolmentClient(token, folder: IdentityFolder(folder.file("north"))).enrol(id: nil, host: "north") { _ in
+        _ = try await EnrolmentClient(token, folder: IdentityFolder(folder.file("north"))).enrol(id: nil, host: "north", nodeKind: .region)
+        { _ in
         } troubled: { _ in
         }
       }

@@ -7,8 +7,8 @@ import TestSupport
 import Testing
 
 extension EndToEnd {
-  /// A fleet with identities: central and a region, each with a broker of its own, and two devices. Nothing is set up but with the documented
-  /// commands.
+  /// A fleet with identities: central and a region, each with a broker of its own, and two devices. Nothing is set up but with the
+  /// documented commands.
   @Suite struct SecureFleetTests {
     private final class SecureFleet: Sendable {
       let folder: TemporaryFolder

@@ -38,11 +38,12 @@ private struct Bench {
   }
 
   mutating func ask(
-    _ name: String, key: String, id: String? = nil, host: String = "pi", altered: Bool = false
+    _ name: String, key: String, id: String? = nil, host: String = "pi", altered: Bool = false, kind: NodeState.Kind? = nil
   ) throws -> Registry.Admission {
-    let request = EnrolmentRequest(request: key, id: id.map { NodeID(unchecked: $0) }, host: host)
-    let body = try JSON.encode(request)
     let token = TokenID(unchecked: name)
+    let request = EnrolmentRequest(
+      request: key, id: id.map { NodeID(unchecked: $0) }, host: host, nodeKind: kind ?? registry.token(token)?.nodeKind ?? .device)
+    let body = try JSON.encode(request)
     let known = EnrolmentToken(
       id: token, entry: try ServerAddress(base: "https://central:7400"), authority: Digest(of: [1]),
       secret: secrets[token] ?? [UInt8](repeating: 0, count: 16))
@@ -135,7 +136,8 @@ struct RegistryTests {
     try bench.token("old")
     bench.later(seconds: 86_401)
     #expect(refusal { try bench.ask("old", key: "b") }.contains("expired at"))
-    // Ended tokens are forgotten when a new one is made.
+    // Tokens that ended a month ago are forgotten when a new one is made.
+    bench.later(seconds: 31 * 86_400)
     try bench.token("new")
     #expect(bench.registry.allTokens.count == 1)
     #expect(throws: RegistryRefusal.unknown("there is no token old")) {
@@ -184,8 +186,8 @@ struct RegistryTests {
     let certified = try bench.certify(accepted)
     #expect(try bench.ask("t", key: "new", id: "pi-1") == .admitted(certified))
     #expect(bench.registry.revokedCertificates(at: bench.now).map(\.serial) == [try #require(old.certificate).serial])
-    // The old key is a stranger now.
-    #expect(try bench.ask("t", key: "old", id: "pi-1").waiting != nil)
+    // The old key does not count any more, under any id.
+    #expect(refusal { try bench.ask("t", key: "old", id: "pi-7") }.contains("was revoked: replaced by a new key"))
     #expect(throws: RegistryRefusal.conflict("pi-1 has another key by now")) {
       try bench.registry.issued(
         IssuedCertificate(pem: "", serial: try #require(SerialNumber("aa")), end: bench.now, key: old.key), to: id("pi-1"), at: bench.now)
@@ -223,6 +225,7 @@ struct RegistryTests {
     #expect(try bench.ask("t", key: "b", id: "pi-1").waiting != nil)
     try bench.registry.forget(id("pi-1"))
     try bench.commit()
+    #expect(refusal { try bench.ask("t", key: "a", id: "pi-8") }.contains("was revoked: lost"))
     #expect(try bench.ask("t", key: "c", id: "pi-7").admitted != nil)
     let serial = try #require(member.certificate).serial
     #expect(bench.registry.revokedCertificates(at: bench.now).map(\.serial) == [serial])
@@ -283,6 +286,50 @@ struct RegistryTests {
     #expect(member.node.rawValue.hasPrefix(expected) && NodeID(rawValue: member.node.rawValue) != nil)
     let second = try #require(try bench.ask("t", key: "b", host: host).admitted)
     #expect(second.node != member.node)
+  }
+
+  @Test("a token of the other kind is refused before it is used")
+  func wrongKind() throws {
+    var bench = try Bench()
+    try bench.token("t", uses: 1)
+    #expect(refusal { try bench.ask("t", key: "a", kind: .region) }.contains("the token is for a device: use it with muster-agent enroll"))
+    #expect(try bench.ask("t", key: "a").admitted != nil)
+  }
+
+  @Test("a device never counts as a region, whatever its id was before")
+  func formerRegion() throws {
+    var bench = try Bench(regions: ["north", "south"])
+    try bench.token("t", region: .fixed(id("north")), approve: true)
+    let waiting = try #require(try bench.ask("t", key: "a", id: "pi-1").waiting)
+    try bench.registry.revoke(id("north"), reason: "closed", at: bench.now)
+    #expect(throws: RegistryRefusal.self) { try bench.registry.accept(waiting.key, at: bench.now) }
+    try bench.registry.forget(id("north"))
+    bench.later(seconds: 40 * 86_400)
+    try bench.token("u")
+    _ = try bench.ask("u", key: "b", id: "north")
+    #expect(bench.registry.regions == [id("south")])
+    #expect(try bench.ask("u", key: "c").admitted?.region == id("south"))
+  }
+
+  @Test("rejecting one of two machines that wait for an id leaves it taken by the other")
+  func twoWait() throws {
+    var bench = try Bench()
+    try bench.token("t", approve: true)
+    try bench.token("u")
+    _ = try bench.ask("t", key: "a", id: "pi-1")
+    let second = try #require(try bench.ask("t", key: "b", id: "pi-1").waiting)
+    try bench.registry.reject(second.key)
+    #expect(try bench.ask("u", key: "c", id: "pi-1").waiting != nil)
+  }
+
+  @Test("a machine that waits longer than its token is valid is still known")
+  func longWait() throws {
+    var bench = try Bench()
+    try bench.token("t", approve: true)
+    let waiting = try #require(try bench.ask("t", key: "a").waiting)
+    bench.later(seconds: 60 * 86_400)
+    try bench.token("other")
+    #expect(try bench.ask("t", key: "a") == .waits(waiting))
   }
 
   @Test("a restart finds everything as it was")

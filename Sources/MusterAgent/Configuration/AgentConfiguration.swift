@@ -17,8 +17,8 @@ package struct AgentConfiguration: Sendable {
   package var state: String
   package var broker: Broker
   /// `identity`: the folder that `muster-agent enroll` made. The default is `identity` in the state folder that was set, otherwise
-  /// `/var/lib/muster/agent/identity` for root and the like for other users. With an identity, `id`, `region` and `broker` come from it, and
-  /// every connection uses TLS. `nil` in a plain fleet.
+  /// `/var/lib/muster/agent/identity` for root and the like for other users. With an identity, `id`, `region` and `broker` come from it,
+  /// and every connection uses TLS. `nil` in a plain fleet.
   package var identity: AgentIdentity?
   /// `labels`: for example `{"site": "lab"}`. The labels `arch` and `os` are added.
   package var labels: [String: String]

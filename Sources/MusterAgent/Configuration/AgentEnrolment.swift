@@ -36,7 +36,7 @@ package struct AgentEnrolment: Sendable {
     var host = [CChar](repeating: 0, count: 256)
     gethostname(&host, host.count - 1)
     let name = String(decoding: host.prefix { $0 != 0 }.map { UInt8(bitPattern: $0) }, as: UTF8.self)
-    let (identity, answer) = try await EnrolmentClient(token, folder: folder).enrol(id: id, host: name) { pending in
+    let (identity, answer) = try await EnrolmentClient(token, folder: folder).enrol(id: id, host: name, nodeKind: .device) { pending in
       note("waiting to be accepted as \(pending.id): \(pending.reason). The operator sees this key: \(pending.key)")
     } troubled: { error in
       note("\(error); trying again")

@@ -4,8 +4,9 @@ package import MusterSchema
 
 /// The members of a fleet, the tokens with which machines become members, and those that wait for an operator: a value without I/O.
 ///
-/// Copies share what they have in common, so a copy costs little. Every change is made on a copy, its ``RegistryChange`` rows are committed, and only then the copy takes the place of the original and the
-/// caller is answered. Issuing certificates is left to the caller, because it needs keys.
+/// Copies share what they have in common, so a copy costs little. Every change is made on a copy, its ``RegistryChange`` rows are
+/// committed, and only then the copy takes the place of the original and the caller is answered. Issuing certificates is left to the
+/// caller, because it needs keys.
 package struct Registry: Sendable {
   private(set) var tokens: TreeDictionary<TokenID, TokenRecord> = [:]
   private(set) var members: TreeDictionary<NodeID, MemberRecord> = [:]
@@ -25,8 +26,10 @@ package struct Registry: Sendable {
     package var generation = 0
   }
 
+  /// Why the keys of revoked certificates no longer count.
+  private var revokedKeys: TreeDictionary<Digest, String> = [:]
   private var nodesByKey: TreeDictionary<Digest, NodeID> = [:]
-  private var keysAwaiting: TreeDictionary<NodeID, Digest> = [:]
+  private var keysAwaiting: TreeDictionary<NodeID, TreeSet<Digest>> = [:]
   private var tokensByNode: TreeDictionary<NodeID, TreeSet<TokenID>> = [:]
   private var devicesByRegion: TreeDictionary<NodeID, TreeSet<NodeID>> = [:]
 
@@ -37,6 +40,8 @@ package struct Registry: Sendable {
 
   package init(reserved: Set<NodeID> = []) { self.reserved = reserved.union([.central]) }
 
+  /// How long a token is known after it expired, so that a machine whose answer was lost can ask again.
+  private static let keptMilliseconds: Int64 = 30 * 86_400_000
   /// The most tokens, members and waiting machines that are kept.
   package static let maximumTokens = 10_000
   package static let maximumMembers = 1_000_000
@@ -57,7 +62,7 @@ package struct Registry: Sendable {
   /// All members, by their ids.
   package var allMembers: [MemberRecord] { members.values.sorted { $0.node < $1.node } }
   /// The ids of the regions that were not revoked, in order.
-  package var regions: [NodeID] { devicesByRegion.keys.filter { members[$0]?.isActive == true }.sorted() }
+  package var regions: [NodeID] { devicesByRegion.keys.filter(isActiveRegion).sorted() }
   /// The machines that wait for an operator, oldest first.
   package var allPending: [PendingRecord] {
     pending.values.filter { !$0.isRejected }.sorted { ($0.since, $0.node) < ($1.since, $1.node) }
@@ -66,7 +71,11 @@ package struct Registry: Sendable {
   // MARK: - Tokens
 
   package mutating func add(_ token: TokenRecord, at now: WallTime) throws(RegistryRefusal) {
-    for old in tokens.values where old.expires < now { set(token: old.id, nil) }
+    // A machine that waits asks with its token until it is accepted, however long that takes.
+    let needed = Set(pending.values.map(\.token))
+    for old in tokens.values where old.expires.milliseconds + Self.keptMilliseconds < now.milliseconds && !needed.contains(old.id) {
+      set(token: old.id, nil)
+    }
     try checkSize(of: token.labels)
     guard tokens.count < Self.maximumTokens else {
       throw .conflict("there are \(tokens.count) tokens already: revoke some with muster node token revoke")
@@ -86,7 +95,7 @@ package struct Registry: Sendable {
 
   /// What central does with an enrolment request.
   package enum Admission: Hashable, Sendable {
-    /// The member needs a certificate: pass it to ``issued(_:to:)``.
+    /// The member needs a certificate: pass it to ``issued(_:server:to:at:)``.
     case admit(MemberRecord)
     /// The key has its certificate already.
     case admitted(MemberRecord)
@@ -100,9 +109,17 @@ package struct Registry: Sendable {
     _ request: EnrolmentRequest, key: Digest, token id: TokenID, body: [UInt8], code: [UInt8], at now: WallTime
   ) throws(RegistryRefusal) -> Admission {
     let token = try authenticated(id, body, code)
+    guard request.nodeKind == token.nodeKind else {
+      let verb = token.nodeKind == .region ? "muster-region enroll" : "muster-agent enroll"
+      throw .refused("the token is for a \(token.nodeKind.rawValue): use it with \(verb)")
+    }
     if let member = nodesByKey[key].flatMap({ members[$0] }) {
       if let revocation = member.revocation { throw .refused(revoked(member, revocation)) }
-      return member.certificate == nil ? .admit(member) : .admitted(member)
+      // An ended certificate is issued again: the machine has shown that it has the key and a token.
+      return member.certificate.map { $0.end > now } ?? false ? .admitted(member) : .admit(member)
+    }
+    if let revoked = revokedKeys[key] {
+      throw .refused("the key of this machine was revoked: \(revoked). Remove its identity folder, so that it makes a new key")
     }
     if let waiting = pending[key] {
       if waiting.isRejected { throw .refused("an operator rejected this machine's request") }
@@ -155,8 +172,11 @@ package struct Registry: Sendable {
   /// Admits a machine that waits. A member that has the same id until now loses its certificate.
   package mutating func accept(_ key: Digest, at now: WallTime) throws(RegistryRefusal) -> MemberRecord {
     guard let waiting = pending[key], !waiting.isRejected else { throw .unknown("no machine with this key waits") }
+    if let region = waiting.region { _ = try activeRegion(region) }
+    guard members.count < Self.maximumMembers else { throw .conflict("central has \(members.count) members, and takes no more") }
     var revision = 1
     if let old = members[waiting.node] {
+      guard old.nodeKind == waiting.nodeKind else { throw .conflict("\(waiting.node) is the id of a \(old.nodeKind.rawValue) by now") }
       if old.isActive { revokeCertificate(of: old, RevocationRecord(at: now, reason: "replaced by a new key")) }
       revision = old.revision + 1
     }
@@ -268,6 +288,9 @@ package struct Registry: Sendable {
     "\(member.node) was revoked at \(revocation.at.words): \(revocation.reason)"
   }
 
+  /// A device that took the id of a region that was forgotten is not one.
+  private func isActiveRegion(_ node: NodeID) -> Bool { members[node].map { $0.isActive && $0.nodeKind == .region } ?? false }
+
   private func activeRegion(_ region: NodeID) throws(RegistryRefusal) -> MemberRecord {
     guard let member = members[region], member.nodeKind == .region, member.isActive else {
       throw .unknown("there is no region \(region): enrol it first with a token from muster region token create \(region)")
@@ -277,7 +300,7 @@ package struct Registry: Sendable {
 
   private func chooseRegion(_ rule: TokenRecord.RegionRule) throws(RegistryRefusal) -> NodeID {
     if let region = rule.region { return try activeRegion(region).node }
-    let regions = devicesByRegion.filter { members[$0.key]?.isActive == true }
+    let regions = devicesByRegion.filter { isActiveRegion($0.key) }
     guard let region = regions.min(by: { ($0.value.count, $0.key) < ($1.value.count, $1.key) })?.key else {
       throw .conflict("the fleet has no region yet: enrol one first with a token from muster region token create")
     }
@@ -296,18 +319,20 @@ package struct Registry: Sendable {
       return (node, members[node] != nil || isAwaited(node))
     }
     var name = NodeID(host: request.host)
-    if name.map({ members[$0] != nil || isAwaited($0) || reserved.contains($0) }) ?? true {
+    if name.map({ members[$0] != nil || isAwaited($0) || reserved.contains($0) || isPromised($0) }) ?? true {
       name = NodeID(rawValue: "\((name ?? NodeID(unchecked: "device")).rawValue.prefix(58))-\(key.hexadecimal.prefix(4))")
     }
-    guard let node = name, members[node] == nil, !isAwaited(node) else {
+    guard let node = name, members[node] == nil, !isAwaited(node), !isPromised(node) else {
       throw .conflict("no id could be derived from the host name \"\(request.host.shown(63))\": give one with --id")
     }
     return (node, false)
   }
 
-  private func isAwaited(_ node: NodeID) -> Bool { keysAwaiting[node] != nil }
+  private func isAwaited(_ node: NodeID) -> Bool { keysAwaiting[node]?.isEmpty == false }
+  /// Whether a token gives this id.
+  private func isPromised(_ node: NodeID) -> Bool { tokensByNode[node]?.isEmpty == false }
 
-  /// Refuses ids that nobody may have, and ids of the other kind of member.
+  /// Refuses reserved ids, and ids of the other kind of member.
   private func checkFree(of kind: NodeState.Kind, _ node: NodeID) throws(RegistryRefusal) {
     guard !reserved.contains(node) else { throw .refused("the id \(node) is reserved") }
     if let member = members[node], member.nodeKind != kind {
@@ -323,8 +348,9 @@ package struct Registry: Sendable {
     guard let certificate = member.certificate else { return }
     let present = EarlierCertificate(serial: certificate.serial, end: certificate.end)
     for certificate in (member.earlier ?? []) + [present] {
-      let entry = RevokedCertificate(node: member.node, at: revocation.at, reason: revocation.reason, end: certificate.end)
-      revocations[certificate.serial] = entry
+      let entry = RevokedCertificate(
+        node: member.node, key: member.key, at: revocation.at, reason: revocation.reason, end: certificate.end)
+      restore(entry, certificate.serial)
       changes.append(.put(.revocation, "\(certificate.serial)", entry))
     }
     counters.revocations += 1
@@ -354,6 +380,11 @@ package struct Registry: Sendable {
 
   // MARK: - Rows and what is found by them
 
+  mutating func restore(_ revoked: RevokedCertificate, _ serial: SerialNumber) {
+    revocations[serial] = revoked
+    revokedKeys[revoked.key] = revoked.reason
+  }
+
   mutating func restore(_ token: TokenRecord) { place(token.id, token) }
   mutating func restore(_ member: MemberRecord) { place(member.node, member) }
   mutating func restore(_ waiting: PendingRecord) { place(waiting.key, waiting) }
@@ -379,8 +410,8 @@ package struct Registry: Sendable {
   }
 
   private mutating func place(_ key: Digest, _ waiting: PendingRecord?) {
-    if let old = pending[key], keysAwaiting[old.node] == key { keysAwaiting[old.node] = nil }
+    if let old = pending[key] { keysAwaiting[old.node]?.remove(key) }
     pending[key] = waiting
-    if let waiting, !waiting.isRejected { keysAwaiting[waiting.node] = key }
+    if let waiting, !waiting.isRejected { keysAwaiting[waiting.node, default: []].insert(key) }
   }
 }

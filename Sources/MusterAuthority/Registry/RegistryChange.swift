@@ -27,6 +27,8 @@ package struct RegistryChange: Sendable {
 /// A certificate that no longer counts although it has not ended.
 package struct RevokedCertificate: Codable, Hashable, Sendable {
   package var node: NodeID
+  /// The fingerprint of its key, which no machine can enrol with any more.
+  package var key: Digest
   package var at: WallTime
   package var reason: String
   /// When it would have ended. After that it need not be listed.
@@ -65,7 +67,7 @@ extension Registry {
           guard let serial = SerialNumber(row.key) else {
             throw AuthorityError.malformed("\"\(row.key.shown(60))\" is not a serial number")
           }
-          revocations[serial] = try JSON.decode(RevokedCertificate.self, from: row.body)
+          restore(try JSON.decode(RevokedCertificate.self, from: row.body), serial)
         // Written by a newer version, which this one cannot continue.
         case nil: throw AuthorityError.malformed("this version does not know rows of this kind")
         }

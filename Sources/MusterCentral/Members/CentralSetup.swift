@@ -41,7 +41,13 @@ package enum CentralSetup {
   /// Blocks. An earlier call that was interrupted is continued.
   static func make(in state: String, _ place: ServerPlace, _ names: [Host]) throws -> Authorities {
     let folder = folder(in: state)
-    if folder.isThere, try ServerIdentity(in: state) != nil { throw AuthorityError.exists(folder: folder.path) }
+    if try ServerIdentity(in: state) != nil {
+      guard folder.isThere else {
+        throw ConfigurationError(
+          "init", "\(folder.path) is lost, but members of its fleet may exist: restore it from its copy, or remove \(state) to begin again")
+      }
+      throw AuthorityError.exists(folder: folder.path)
+    }
     try Files.makeFolder(state)
     if !folder.isThere { try folder.make() }
     let authorities = try folder.load()
@@ -51,7 +57,7 @@ package enum CentralSetup {
     guard let server = authorities.serverKey else {
       throw ConfigurationError("init", "the key of the server authority is missing in \(folder.path)")
     }
-    // Central could issue itself another certificate at any time, so an end would protect nobody.
+    // Central could issue itself another certificate at any time, so an end would protect nothing.
     let certificate = try authorities.device.issue(member: .central, for: key, days: 100 * 365, at: .now)
     let statement = MemberStatement(
       node: .central, nodeKind: .region, key: key.fingerprint, broker: place.broker, central: place.data, revision: 1, generation: 0)

@@ -4,7 +4,7 @@ import MusterIdentity
 import MusterSchema
 import MusterServer
 
-/// The routes of the data listener through which machines become members and stay it.
+/// The routes of the data listener through which machines become members and renew their certificates.
 struct EnrolmentRoutes {
   let members: Members
 
@@ -36,8 +36,10 @@ struct EnrolmentRoutes {
     router.get("v1/regions/:region/roster") { request, context in
       let region: NodeID = try context.identifier("region")
       try context.caller.require(NodePath(region))
-      let roster = try members.roster(of: region)
-      if request.headers[.ifNoneMatch] == roster.tag { return Response(status: .notModified, headers: [.eTag: roster.tag]) }
+      let tag = request.headers[.ifNoneMatch]
+      guard let roster = try members.roster(of: region, unless: tag) else {
+        return Response(status: .notModified, headers: [.eTag: tag ?? ""])
+      }
       var response = try jsonResponse(roster)
       response.headers[.eTag] = roster.tag
       return response

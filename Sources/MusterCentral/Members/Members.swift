@@ -73,7 +73,7 @@ final class Members: Sendable {
   ///
   /// - Parameter code: the HMAC of the body.
   func enrol(_ body: [UInt8], token: TokenID, code: [UInt8]) async throws(Problem) -> Answer {
-    // Nothing is parsed for somebody without a token.
+    // Nothing is parsed for a caller without a token.
     let known = registry.withLock { registry in Result { () throws(RegistryRefusal) in try registry.authenticated(token, body, code) } }
     do throws(RegistryRefusal) { _ = try known.get() } catch { throw Problem(error) }
     let request: EnrolmentRequest
@@ -90,7 +90,9 @@ final class Members: Sendable {
     }
     switch admission {
     case .waits(let waiting):
-      logger.notice("a machine waits to be accepted", metadata: ["node.id": "\(waiting.node)", "key": "\(waiting.key)"])
+      if waiting.since == now {
+        logger.notice("a machine waits to be accepted", metadata: ["node.id": "\(waiting.node)", "key": "\(waiting.key)"])
+      }
       return .pending(PendingEnrolment(id: waiting.node, key: waiting.key, reason: waiting.reason))
     case .admitted(let member): return .enrolled(try enrolment(of: member), isNew: false)
     case .admit(let member):
@@ -112,7 +114,11 @@ final class Members: Sendable {
     let renewed = try await change { registry throws(RegistryRefusal) in
       let member = try registry.active(key: key.fingerprint)
       // A member that asks again and again gets the same certificate.
-      if (member.earlier ?? []).count >= Self.certificatesAtATime { return member }
+      if let certificate = member.certificate, certificate.end > now, self.renewSeconds(certificate) > 0,
+        (member.earlier ?? []).count(where: { $0.end > now }) >= Self.certificatesAtATime
+      {
+        return member
+      }
       return try self.certify(member, key, &registry, at: now)
     }
     return try enrolment(of: renewed)
@@ -145,7 +151,7 @@ final class Members: Sendable {
         certificate: certificate.pem, authority: authorities.server.pem, member: try statement(about: member), trust: trust,
         renewSeconds: renewSeconds(certificate), server: member.serverCertificate,
         deviceAuthority: member.nodeKind == .region ? try authorities.device.pem : nil, place: member.server,
-        revocations: member.nodeKind == .region ? try revocationList() : nil)
+        revocations: member.nodeKind == .region ? try revocationList(registry.withLock(\.self)) : nil)
     } catch {
       logger.error("a member's statement cannot be made", metadata: ["node.id": "\(member.node)", "error": "\(error)"])
       throw Problem(.internalError, "the statement about \(member.node) cannot be made: see central's log")
@@ -189,7 +195,8 @@ final class Members: Sendable {
     let expires = WallTime(milliseconds: now.milliseconds + Int64((request.hours ?? 24) * 3_600_000))
     let record = TokenRecord(
       id: id, key: token.key, nodeKind: request.nodeKind, region: request.region.map { .fixed($0) } ?? .leastLoaded, node: request.node,
-      labels: request.labels ?? [:], server: request.server, needsApproval: request.approve ?? false, uses: request.uses ?? 1,
+      labels: request.labels ?? [:], server: request.nodeKind == .region ? request.server : nil, needsApproval: request.approve ?? false,
+      uses: request.uses ?? 1,
       expires: expires, created: now)
     try await change { registry throws(RegistryRefusal) in try registry.add(record, at: now) }
     return IssuedToken(id: "\(id)", token: token.text, expires: expires)
@@ -226,7 +233,7 @@ final class Members: Sendable {
   }
 
   var tokens: [TokenSummary] {
-    registry.withLock(\.allTokens).map { token in
+    registry.withLock(\.self).allTokens.map { token in
       TokenSummary(
         id: "\(token.id)", nodeKind: token.nodeKind, region: token.region.region, node: token.node, usesLeft: token.usesLeft,
         expires: token.expires, revoked: token.revoked)
@@ -235,7 +242,7 @@ final class Members: Sendable {
 
   /// All members, by their ids.
   var members: [MemberSummary] {
-    registry.withLock(\.allMembers).map { member in
+    registry.withLock(\.self).allMembers.map { member in
       MemberSummary(
         node: member.node, nodeKind: member.nodeKind, region: member.region, key: member.key,
         serial: member.certificate.map { "\($0.serial)" }, ends: member.certificate?.end, labels: member.labels, enrolled: member.enrolled,
@@ -244,31 +251,38 @@ final class Members: Sendable {
   }
 
   /// The ids of the regions that were not revoked, in order.
-  var regions: [NodeID] { registry.withLock(\.regions) }
+  var regions: [NodeID] { registry.withLock(\.self).regions }
 
   /// The machines that wait for an operator, oldest first.
   var pending: [PendingSummary] {
-    registry.withLock(\.allPending).map { waiting in
+    registry.withLock(\.self).allPending.map { waiting in
       PendingSummary(
         key: waiting.key, node: waiting.node, nodeKind: waiting.nodeKind, region: waiting.region, since: waiting.since,
         reason: waiting.reason)
     }
   }
 
-  /// The devices of a region, and the list of revoked certificates for its broker.
-  func roster(of region: NodeID) throws(Problem) -> Roster {
-    let revocations = try revocationList()
-    return registry.withLock { registry in
-      Roster(
-        region: region, generation: registry.counters.generation, revision: registry.counters.roster, central: own,
-        devices: registry.devices(of: region).map { .init(node: $0.node, key: $0.key, labels: $0.labels) }, revocations: revocations)
-    }
+  /// The devices of a region, and the list of revoked certificates for its broker; `nil` if the caller has the newest.
+  ///
+  /// - Parameter tag: the tag of the roster that the caller has.
+  func roster(of region: NodeID, unless tag: String?) throws(Problem) -> Roster? {
+    let registry = registry.withLock(\.self)
+    var roster = Roster(
+      region: region, generation: registry.counters.generation, revision: registry.counters.roster, central: own, devices: [],
+      revocations: "")
+    guard roster.tag != tag else { return nil }
+    roster.devices = registry.devices(of: region).map { .init(node: $0.node, key: $0.key, labels: $0.labels) }
+    roster.revocations = try revocationList(registry)
+    return roster
   }
 
-  /// Central's list of revoked certificates in PEM.
-  func revocationList() throws(Problem) -> String {
-    let (revoked, number) = registry.withLock { ($0.revokedCertificates(at: .now), $0.counters.revocations) }
-    do { return try authorities.device.revocationList(revoked, number: number) } catch { throw Problem(.internalError, "\(error)") }
+  /// The list of revoked certificates in PEM.
+  private func revocationList(_ registry: Registry) throws(Problem) -> String {
+    do {
+      return try authorities.device.revocationList(registry.revokedCertificates(at: .now), number: registry.counters.revocations)
+    } catch {
+      throw Problem(.internalError, "\(error)")
+    }
   }
 
   // MARK: -
@@ -292,9 +306,9 @@ final class Members: Sendable {
       }
       let before = registry.withLock { registry in
         defer { registry = next }
-        return registry.counters
+        return (revocations: registry.counters.revocations, regions: registry.regions)
       }
-      if before.roster != next.counters.roster { await writeBrokerFiles() }
+      if before.revocations != next.counters.revocations || before.regions != next.regions { await writeBrokerFiles() }
       return result
     }
   }
@@ -304,7 +318,7 @@ extension Members {
   /// Writes the files of central's broker: at the start, because a crash may have come between a change and its files, and after changes.
   func writeBrokerFiles() async {
     do throws(Problem) {
-      await brokerFiles(regions, try revocationList())
+      await brokerFiles(regions, try revocationList(registry.withLock(\.self)))
     } catch {
       logger.error("the list of revoked certificates cannot be made", metadata: ["error": "\(error)"])
     }

@@ -164,8 +164,8 @@ package enum Files {
     return code == 0 ? nil : code
   }
 
-  /// Removes a file whose size is known, without waiting for the disk: freeing a large file takes some file systems tenths of a second. A large
-  /// file is renamed first, so its name is free at once, and removed by a thread that may block.
+  /// Removes a file whose size is known, without waiting for the disk: freeing a large file takes some file systems tenths of a second. A
+  /// large file is renamed first, so its name is free at once, and removed by a thread that may block.
   package static func discard(_ path: String, bytes: Int) {
     guard bytes > largeBytes else {
       unlink(path)

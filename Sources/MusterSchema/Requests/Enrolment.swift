@@ -1,7 +1,7 @@
 /// The body of `POST /v1/enrolments`: a machine asks to become a member.
 ///
-/// The request's field `Authorization: Muster-Token ID.CODE` holds the token's id and the HMAC-SHA256 of this body in base64url. Asking again
-/// with the same key gives the same answer, and does not use the token again.
+/// The request's field `Authorization: Muster-Token ID.CODE` holds the token's id and the HMAC-SHA256 of this body in base64url. Asking
+/// again with the same key gives the same answer, and does not use the token again.
 package struct EnrolmentRequest: Codable, Hashable, Sendable {
   /// A certificate request (PKCS #10) in PEM, of which only the key is used.
   package var request: String
@@ -9,9 +9,12 @@ package struct EnrolmentRequest: Codable, Hashable, Sendable {
   package var id: NodeID?
   /// The machine's host name.
   package var host: String
+  /// What the machine will be. A token of the other kind is refused, and not used up.
+  package var nodeKind: NodeState.Kind
 
-  package init(request: String, id: NodeID? = nil, host: String) {
+  package init(request: String, id: NodeID? = nil, host: String, nodeKind: NodeState.Kind) {
     self.request = request
+    self.nodeKind = nodeKind
     self.id = id
     self.host = host
   }

@@ -1,5 +1,5 @@
-/// What central says about one member: its id, its place in the fleet, and the addresses that it may use. A member gets it when it enrols, and
-/// again when something in it changes.
+/// What central says about one member: its id, its place in the fleet, and the addresses that it may use. A member gets it when it enrols,
+/// and again when something in it changes.
 package struct MemberStatement: Message {
   package static var kind: String { "member" }
 

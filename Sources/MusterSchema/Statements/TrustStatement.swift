@@ -16,7 +16,7 @@ package struct TrustStatement: Message {
 
   /// Increases with every change of the keys. A member ignores a lower one.
   package var version: Int
-  /// See ``Generation``.
+  /// See ``Bounds/generation``.
   package var generation: Int
   package var keys: [Key]
 

@@ -41,7 +41,7 @@ package enum BrokerFiles {
       (identity.serverCertificateFile, "server.pem"), (identity.folder.keyFile, "server.key"),
       (identity.deviceAuthorityFile, "device-authority.pem"), (identity.revocationsFile, "revoked.pem"), (identity.rulesFile, "acl"),
     ] {
-      try put("\(folder)/\(name)", try Files.read(source, atMost: 64 << 20), group)
+      try put("\(folder)/\(name)", try Files.read(source, atMost: 256 << 20), group)
     }
     let port = HostAndPort(broker: identity.place.broker)?.port ?? 8883
     try put("\(folder)/mosquitto.conf", Array(configuration(folder, port: port, bind: bind).utf8), group)

@@ -65,8 +65,8 @@ package struct AnonymousCallers: CallerIdentification {
 
 /// Identifies callers by the keys of their certificates.
 ///
-/// The listener has checked the certificate. Here the present list of members is asked, so that a revoked member is refused at once, also on a
-/// connection that it has had for long. A caller without a certificate is refused, except where machines become members.
+/// The listener has checked the certificate. Here the present list of members is asked, so that a revoked member is refused at once, also
+/// on a connection that it has had for long. A caller without a certificate is refused, except where machines become members.
 package struct MemberCallers: CallerIdentification {
   private let open: Set<String>
   private let member: @Sendable (_ key: Digest) async throws(Problem) -> Member

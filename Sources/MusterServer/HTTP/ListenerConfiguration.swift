@@ -25,11 +25,13 @@ package struct ListenerConfiguration: Hashable, Sendable {
     advertise = "http://\(host):\(port)"
   }
 
+  /// Whether only programs on this machine can reach the listener.
+  package var isLoopback: Bool { host.hasPrefix("127.") || host == "localhost" || host == "::1" }
+
   /// A warning for the operator if other programs get an address that only this machine can reach.
   package var warning: String? {
     let isLocal = ["//127.", "//localhost", "//[::1]"].contains { advertise.contains($0) }
-    let listensToOthers = !host.hasPrefix("127.") && host != "localhost" && host != "::1"
-    guard isLocal, listensToOthers else { return nil }
+    guard isLocal, !isLoopback else { return nil }
     return "other programs get the address \(advertise), which only this machine can reach: set \(name).advertise"
   }
 }

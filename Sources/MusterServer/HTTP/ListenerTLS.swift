@@ -7,8 +7,8 @@ package struct ListenerTLS: Hashable, Sendable {
   /// PEM files.
   package var certificateFile: String
   package var keyFile: String
-  /// Callers may show a certificate of this authority. One that does not hold ends the connection; without one, a caller is a stranger. `nil`
-  /// asks callers for no certificate.
+  /// Callers may show a certificate of this authority. One that does not hold ends the connection; without one, a caller is a stranger.
+  /// `nil` asks callers for no certificate.
   package var callerAuthorityFile: String?
 
   package init(certificateFile: String, keyFile: String, callerAuthorityFile: String? = nil) {

@@ -31,6 +31,11 @@ package struct ServerConfiguration: Sendable {
       settings, "data", host: "0.0.0.0", port: usualPort, advertise: identity?.place.data, tls: identity?.dataTLS)
     ops = try await ListenerConfiguration(
       settings, "ops", host: "127.0.0.1", port: opsPort, checksNames: true, limits: ListenerLimits(requestsPerSecond: 0))
+    if identity != nil, !ops.isLoopback {
+      throw ConfigurationError(
+        "ops.host", "must be an address of this machine only (127.0.0.1): the ops listener makes members, and does not know its callers yet"
+      )
+    }
     uploads = try await UploadLimits(settings)
   }
 }
