@@ -84,7 +84,8 @@ let package = Package(
     .target(name: "MusterSchema", dependencies: ["MusterGround", crypto], swiftSettings: house),
     .target(name: "MusterIdentity", dependencies: ["MusterGround", "MusterSchema", crypto], swiftSettings: house),
     .target(
-      name: "MusterEnrolment", dependencies: ["MusterGround", "MusterSchema", "MusterIdentity", "MusterTransfer"], swiftSettings: house),
+      name: "MusterEnrolment", dependencies: ["MusterGround", "MusterSchema", "MusterIdentity", "MusterTransfer", logging],
+      swiftSettings: house),
     .target(
       name: "MusterAuthority", dependencies: ["MusterGround", "MusterSchema", "MusterIdentity", crypto, asn1, hashTrees, x509],
       swiftSettings: house),

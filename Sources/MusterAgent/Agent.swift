@@ -1,4 +1,5 @@
 package import Logging
+import MusterEnrolment
 import MusterGround
 import MusterIdentity
 import MusterMQTT
@@ -54,6 +55,9 @@ package struct Agent: Sendable {
         }
         group.addTask { await worker.run() }
         group.addTask { await worker.watchList() }
+        if let enrolled = configuration.identity {
+          group.addTask { await CertificateRenewal(enrolled.folder, central: enrolled.identity.member.central, logger: logger).run() }
+        }
         await group.waitForAll()
       }
       await shell.farewell()

@@ -83,10 +83,15 @@ package final class Region: Sendable {
     return MemberCallers(open: ["/healthz"]) { (key) throws(Problem) in try roster.member(key) }
   }
 
+  /// Keeps the roster and the region's own certificate up to date.
   private func followRoster() async {
     guard let roster, let central else { return await Bell().wait() }
     let link = topics.link
-    await roster.follow(central, client) { link.renew(after: .milliseconds(100)) }
+    await withTaskGroup { group in
+      group.addTask { await CertificateRenewal(roster.identity, central: central, logger: self.logger).run() }
+      await roster.follow(central, self.client) { link.renew(after: .milliseconds(100)) }
+      group.cancelAll()
+    }
   }
 
   var id: NodeID { server.id }

@@ -24,6 +24,7 @@ final class RegionRoster: Sendable {
     }
   }
 
+  let identity: IdentityFolder
   private let region: NodeID
   private let file: String
   /// The list of revoked certificates, from which broker-config makes those of the region's broker.
@@ -39,6 +40,7 @@ final class RegionRoster: Sendable {
 
   /// Reads the roster that an earlier process left. Blocks.
   init(_ identity: IdentityFolder, region: NodeID, logger: Logger) throws {
+    self.identity = identity
     self.region = region
     file = "\(identity.path)/roster.json"
     revocationsFile = ServerIdentity.revocationsFile(identity)

@@ -1,5 +1,6 @@
 import FoundationEssentials
 import Glibc
+import Logging
 import MusterEnrolment
 import MusterIdentity
 import MusterSchema
@@ -161,6 +162,10 @@ extension EndToEnd {
       let identity = try #require(try fleet.identity("pi-1").identity())
       try fleet.identity("pi-1").store(identity, certificate: renewed.certificate)
       #expect(try await fleet.client("pi-1", trusting: "pi-1").send("GET", "\(fleet.data)/v1/descriptors").status == 200)
+      // Nothing is due yet.
+      let renewal = CertificateRenewal(fleet.identity("pi-1"), central: fleet.data, logger: Logger(label: "test"))
+      #expect(try await renewal.renewIfDue() > 59 * 86_400)
+      #expect(try String(contentsOfFile: fleet.identity("pi-1").certificateFile, encoding: .utf8) == renewed.certificate)
       let other = await #expect(throws: TransferError.self) {
         try await device.send(
           "POST", "\(fleet.data)/v1/enrolments/renewal", body: Array(try MemberKey().certificateRequest().utf8),

@@ -44,13 +44,21 @@ struct EnrolmentRoutes {
       response.headers[.eTag] = roster.tag
       return response
     }
+    router.get("v1/enrolments/self") { _, context in
+      try jsonResponse(MembershipState(renewSeconds: try members.renewSeconds(of: try member(context))))
+    }
     router.post("v1/enrolments/renewal") { request, context in
-      guard case .member(let member) = context.caller else {
-        throw Problem(.notAdmitted, "only a member can renew its certificate: connect with the present one")
-      }
+      let member = try member(context)
       let body = try await request.bytes(context: context, upTo: Self.maximumBytes)
       return try jsonResponse(try await members.renew(String(decoding: body, as: UTF8.self), for: member))
     }
+  }
+
+  private func member(_ context: RouteContext) throws(Problem) -> Member {
+    guard case .member(let member) = context.caller else {
+      throw Problem(.notAdmitted, "only a member can ask about its certificate: connect with the present one")
+    }
+    return member
   }
 
   /// `Authorization: Muster-Token ID.CODE`

@@ -158,6 +158,12 @@ final class Members: Sendable {
     }
   }
 
+  /// Seconds until a member should renew its certificate.
+  func renewSeconds(of member: Member) throws(Problem) -> Double {
+    let found = registry.withLock { registry in Result { () throws(RegistryRefusal) in try registry.active(key: member.key) } }
+    do throws(RegistryRefusal) { return try found.get().certificate.map(renewSeconds) ?? 0 } catch { throw Problem(error) }
+  }
+
   /// Renewal is due when two thirds of the certificate's life are over.
   private func renewSeconds(_ certificate: CertificateRecord) -> Double {
     let left = Double(certificate.end.milliseconds - WallTime.now.milliseconds) / 1000

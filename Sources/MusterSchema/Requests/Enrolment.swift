@@ -57,6 +57,14 @@ package struct Enrolment: Codable, Hashable, Sendable {
   }
 }
 
+/// What central says to a member that asks about itself: `GET /v1/enrolments/self`.
+package struct MembershipState: Codable, Hashable, Sendable {
+  /// Seconds until the certificate should be renewed; 0 if that is due.
+  package var renewSeconds: Double
+
+  package init(renewSeconds: Double) { self.renewSeconds = renewSeconds }
+}
+
 /// The answer, with status 202, to an ``EnrolmentRequest`` that waits for an operator.
 package struct PendingEnrolment: Codable, Hashable, Sendable {
   /// The id that the machine will have.
