@@ -7,9 +7,9 @@ package enum AuthorityError: Error, Hashable, Sendable, CustomStringConvertible 
   case file(FileError)
   /// Other users can read a file that holds a private key.
   case exposed(path: String)
-  /// There are authorities here, which must not be replaced.
+  /// The folder holds authorities already, and replacing them would exclude all members.
   case exists(folder: String)
-  /// There is no authority here yet.
+  /// The folder holds no authorities, because `muster-central init` did not run or did not finish.
   case missing(folder: String)
 
   package var description: String {

@@ -28,7 +28,7 @@ package struct RequestedKey: Hashable, Sendable {
       throw .malformed("the certificate request is not valid: \("\(error)".shown(200))")
     }
     guard let key = P256.Signing.PublicKey(parsed.publicKey) else { throw .malformed("the certificate request has no P-256 key") }
-    // The parser does not check this. Without the check, somebody could ask for a certificate of another member's key.
+    // The parser does not check this. Without the check, a machine could get a certificate for a key that it does not have.
     guard parsed.publicKey.isValidSignature(parsed.signature, for: parsed) else {
       throw .malformed("the certificate request is not signed with its own key")
     }

@@ -8,7 +8,7 @@ package enum PEM {
     return "-----BEGIN \(label)-----\n\(text)\n-----END \(label)-----\n"
   }
 
-  /// The values with this label in a text, in their order. Text between them is ignored, as RFC 7468 allows.
+  /// Decodes all values with this label, in their order. Other text between them is ignored, as RFC 7468 allows.
   ///
   /// - Throws: ``IdentityError/malformed(_:)`` for a value that does not end or is not base64.
   package static func decode(_ label: String, in text: String) throws(IdentityError) -> [[UInt8]] {

@@ -47,7 +47,7 @@ package struct EarlierCertificate: Codable, Hashable, Sendable {
   package var end: WallTime
 }
 
-/// Why a certificate is no longer accepted.
+/// The time of a revocation, and the reason that the operator gave.
 package struct RevocationRecord: Codable, Hashable, Sendable {
   package var at: WallTime
   /// The operator's words: `lost`.

@@ -200,7 +200,7 @@ struct OpsClient: Sendable {
     }
   }
 
-  /// Posts a value to which there is no answer but success.
+  /// Posts a value. A successful answer has no content.
   func post(_ path: String, _ value: some Encodable & Sendable) async throws(CommandError) {
     do {
       _ = try await client.send("POST", central + path, json: value)

@@ -5,9 +5,9 @@
 /// KEY is the signer's ``KeyID``. SIGNATURE is 64 bytes in base64url. The signed bytes are `muster-sig/1 KIND LENGTH `, followed by the
 /// line without that member: `{"kind":"order",…}`. LENGTH is the length of that line in bytes.
 ///
-/// The exact bytes are signed, so there is no canonical form of JSON that two programs could disagree about, and the line stays readable
-/// for people. KIND comes from the reader, who knows what it expects, so a statement of one kind cannot pass as another (as in DSSE, whose
-/// payload type is signed too). Only the signed bytes are decoded.
+/// The exact bytes are signed. A signature over the decoded values would need a canonical form of JSON, and two programs could differ in it.
+/// The line also stays readable for people. KIND is what the reader expects and not what the line says, so a statement of one kind cannot
+/// pass as another (as in DSSE, whose payload type is signed too). Only the signed bytes are decoded.
 package struct SignedLine: Hashable, Sendable {
   /// The line without its signature.
   package let body: [UInt8]

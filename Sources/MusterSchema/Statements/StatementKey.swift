@@ -94,12 +94,14 @@ package struct SigningKey: Sendable {
 
   /// The Ed25519 key with these 32 bytes; `nil` for another number of bytes.
   package init?(ed25519 bytes: [UInt8]) {
+    // The only possible error is a wrong length, and `nil` says so.
     guard bytes.count == 32, let key = try? Curve25519.Signing.PrivateKey(rawRepresentation: bytes) else { return nil }
     self.init(key)
   }
 
   /// The P-256 key with these 32 bytes; `nil` if they are not a key of the curve.
   package init?(p256 bytes: [UInt8]) {
+    // Every error means the same: the bytes are not a key. The caller knows where they are from, and reports it.
     guard let key = try? P256.Signing.PrivateKey(rawRepresentation: bytes) else { return nil }
     kind = .p256(key)
     self.key = .p256(Array(key.publicKey.x963Representation))

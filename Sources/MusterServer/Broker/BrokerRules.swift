@@ -2,7 +2,8 @@ package import MusterSchema
 
 /// The access rules (mosquitto's `acl_file`) of a broker in a fleet with identities. The user of a connection is the id in its certificate.
 package enum BrokerRules {
-  /// A region's broker. The rules do not change when devices come and go: `%u` stands for the id of whoever connects.
+  /// A region's broker. The rules do not change when devices come and go: the broker replaces `%u` by the id
+  /// of the connected device.
   package static func region(_ region: NodeID) -> String {
     let root = "muster/v1/\(region)"
     return """

@@ -37,7 +37,7 @@ extension Caller: CustomStringConvertible {
 }
 
 extension Caller {
-  /// Refuses callers other than the node that the path names. In a plain fleet nobody is refused.
+  /// Refuses callers other than the node that the path names. In a plain fleet every caller is allowed.
   package func require(_ path: NodePath) throws(Problem) {
     switch self {
     case .anonymous: return
