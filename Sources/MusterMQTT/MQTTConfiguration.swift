@@ -31,6 +31,10 @@ package struct MQTTConfiguration: Hashable, Sendable {
     self.clientID = clientID
   }
 
+  private var scheme: String { authorityFile == nil ? "mqtt" : "mqtts" }
+  /// `mqtt://host:port`, or `mqtts://host:port` for a connection with TLS.
+  package var url: String { "\(scheme)://\(address)" }
+
   /// Host and port, with an IPv6 address in brackets.
   package var address: String { host.contains(":") ? "[\(host)]:\(port)" : "\(host):\(port)" }
 
@@ -62,7 +66,7 @@ extension MQTTConfiguration: CustomStringConvertible {
   /// The broker's address, the user and the client id, without the password.
   package var description: String {
     let user = username.map { "\($0)@" } ?? ""
-    return "\(authorityFile == nil ? "mqtt" : "mqtts")://\(user)\(address) as \(clientID)"
+    return "\(scheme)://\(user)\(address) as \(clientID)"
   }
 }
 

@@ -73,7 +73,8 @@ struct NodeReject: AsyncParsableCommand {
 struct NodeRevoke: AsyncParsableCommand {
   static let configuration = CommandConfiguration(
     commandName: "revoke",
-    abstract: "Take a member's certificate away for good: central refuses it at once, its region's broker when the list reaches it.")
+    abstract: "Take a member's certificate away for good: central refuses it at once. Its region's broker needs broker-config and a reload."
+  )
 
   @Argument(help: "The member's id.", transform: identifier)
   var node: NodeID

@@ -62,7 +62,7 @@ package struct Server<M: ServerMachine>: Sendable {
 
   package var info: ServerInfo {
     ServerInfo(
-      coordinator: id, version: Muster.version, broker: "mqtt://\(configuration.broker.address)", data: configuration.data.advertise)
+      coordinator: id, version: Muster.version, broker: configuration.broker.url, data: configuration.data.advertise)
   }
 
   /// Passes an event to the coordinator and waits until its records are durable.
